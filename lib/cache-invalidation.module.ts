@@ -1,0 +1,198 @@
+import {
+  Module,
+  type DynamicModule,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+  type Provider,
+} from '@nestjs/common';
+import { ConfigModule } from '@nestjs/config';
+import { DiscoveryModule } from '@nestjs/core';
+import { EnvironmentOptions } from './cache-invalidation.config.js';
+import {
+  CACHE_INVALIDATION_OPTIONS,
+  INVALIDATION_STREAM,
+} from './cache-invalidation.constants.js';
+import {
+  ConfigurableModuleClass,
+  MODULE_OPTIONS_TOKEN,
+  type ASYNC_OPTIONS_TYPE,
+} from './cache-invalidation.module-definition.js';
+import {
+  resolveOptions,
+  type CacheInvalidationOptions,
+} from './cache-invalidation.options.js';
+import { InvalidationAnnouncer } from './decorators/index.js';
+import { ErrorReporter } from './errors/index.js';
+import { InvalidationHandlersExplorer } from './handlers/index.js';
+import { Instance } from './message/index.js';
+import { InvalidationStats } from './observability/index.js';
+import { InvalidationPublisher } from './publisher/index.js';
+import { InvalidationStream } from './stream/index.js';
+import { InvalidationSubscriber } from './subscriber/index.js';
+import { InvalidationTransport, RedisTransport } from './transport/index.js';
+
+const providers: Provider[] = [
+  ErrorReporter,
+  InvalidationStats,
+  InvalidationHandlersExplorer,
+  {
+    provide: CACHE_INVALIDATION_OPTIONS,
+    inject: [MODULE_OPTIONS_TOKEN],
+    useFactory: resolveOptions,
+  },
+  {
+    provide: Instance,
+    inject: [CACHE_INVALIDATION_OPTIONS],
+    useFactory: ({ serviceName }: CacheInvalidationOptions) =>
+      new Instance(serviceName),
+  },
+  {
+    provide: InvalidationTransport,
+    inject: [CACHE_INVALIDATION_OPTIONS],
+    useFactory: (options: CacheInvalidationOptions) =>
+      new RedisTransport(options),
+  },
+  {
+    provide: InvalidationStream,
+    inject: [CACHE_INVALIDATION_OPTIONS, InvalidationStats, ErrorReporter],
+    useFactory: (
+      { handlerQueueLimit }: CacheInvalidationOptions,
+      stats: InvalidationStats,
+      errors: ErrorReporter,
+    ) => new InvalidationStream(stats, errors, handlerQueueLimit),
+  },
+  {
+    provide: InvalidationPublisher,
+    inject: [
+      CACHE_INVALIDATION_OPTIONS,
+      Instance,
+      InvalidationTransport,
+      InvalidationStream,
+      InvalidationStats,
+      ErrorReporter,
+    ],
+    useFactory: (
+      options: CacheInvalidationOptions,
+      instance: Instance,
+      transport: InvalidationTransport,
+      stream: InvalidationStream,
+      meter: InvalidationStats,
+      errors: ErrorReporter,
+    ) =>
+      new InvalidationPublisher(options, {
+        instance,
+        transport,
+        stream,
+        meter,
+        errors,
+      }),
+  },
+  {
+    provide: InvalidationSubscriber,
+    inject: [
+      CACHE_INVALIDATION_OPTIONS,
+      Instance,
+      InvalidationTransport,
+      InvalidationPublisher,
+      InvalidationStream,
+      InvalidationStats,
+      ErrorReporter,
+    ],
+    useFactory: (
+      options: CacheInvalidationOptions,
+      instance: Instance,
+      transport: InvalidationTransport,
+      publisher: InvalidationPublisher,
+      stream: InvalidationStream,
+      meter: InvalidationStats,
+      errors: ErrorReporter,
+    ) =>
+      new InvalidationSubscriber(options, {
+        instance,
+        transport,
+        publisher,
+        stream,
+        meter,
+        errors,
+      }),
+  },
+  {
+    provide: InvalidationAnnouncer,
+    inject: [
+      CACHE_INVALIDATION_OPTIONS,
+      InvalidationPublisher,
+      InvalidationStats,
+      ErrorReporter,
+    ],
+    useFactory: (
+      { enabled }: CacheInvalidationOptions,
+      publisher: InvalidationPublisher,
+      meter: InvalidationStats,
+      errors: ErrorReporter,
+    ) => new InvalidationAnnouncer(enabled, publisher, meter, errors),
+  },
+  {
+    provide: INVALIDATION_STREAM,
+    inject: [InvalidationStream],
+    useFactory: ({ messages$ }: InvalidationStream) => messages$,
+  },
+];
+
+/**
+ * Import it once, in the root module. It is global unless `isGlobal: false`.
+ *
+ * @example
+ * ```ts
+ * CacheInvalidationModule.forRoot({ serviceName: 'user-service' })
+ * CacheInvalidationModule.forRootAsync() // from the environment
+ * ```
+ * @publicApi
+ */
+@Module({
+  imports: [DiscoveryModule],
+  providers,
+  exports: [
+    InvalidationAnnouncer,
+    InvalidationPublisher,
+    InvalidationSubscriber,
+    InvalidationStats,
+    INVALIDATION_STREAM,
+  ],
+})
+export class CacheInvalidationModule
+  extends ConfigurableModuleClass
+  implements OnModuleInit, OnApplicationShutdown
+{
+  constructor(
+    private readonly explorer: InvalidationHandlersExplorer,
+    private readonly subscriber: InvalidationSubscriber,
+    private readonly publisher: InvalidationPublisher,
+  ) {
+    super();
+  }
+
+  /**
+   * Options from a factory, a class or an existing provider; without arguments
+   * from the environment, through `@nestjs/config`.
+   */
+  static override forRootAsync(
+    options: typeof ASYNC_OPTIONS_TYPE = {
+      imports: [ConfigModule],
+      useClass: EnvironmentOptions,
+    },
+  ): DynamicModule {
+    return super.forRootAsync(options);
+  }
+
+  /** @internal */
+  async onModuleInit(): Promise<void> {
+    this.explorer.explore();
+    await this.subscriber.start();
+  }
+
+  /** @internal */
+  async onApplicationShutdown(): Promise<void> {
+    await this.publisher.stop();
+    await this.subscriber.stop();
+  }
+}

@@ -1,0 +1,213 @@
+import {
+  IsBoolean,
+  IsInt,
+  IsString,
+  Matches,
+  Min,
+  ValidateBy,
+  validateSync,
+  type ValidationError,
+} from 'class-validator';
+import {
+  InvalidationConfigurationError,
+  type ConfigurationProblem,
+} from './errors/index.js';
+import { show } from './message/index.js';
+import { isClient, type RedisConnection } from './transport/index.js';
+
+const MEBIBYTE = 1_048_576;
+
+/**
+ * What the module can be told. The initialisers are the defaults.
+ *
+ * @publicApi
+ */
+export class CacheInvalidationOptions {
+  /**
+   * Where Redis is: a URL (`redis:` or `rediss:`), ioredis options (Sentinel
+   * included), `{ cluster: { nodes, options } }`, or a `Redis`/`Cluster` of
+   * yours, which is used for commands, duplicated for the subscription and never
+   * closed.
+   *
+   * @default 'redis://localhost:6379'
+   */
+  @ValidateBy(
+    { name: 'connection', validator: { validate: isConnection } },
+    {
+      message:
+        'Give a redis: or rediss: URL, ioredis options, { cluster: { nodes } }, or a Redis or Cluster instance.',
+    },
+  )
+  connection: RedisConnection = 'redis://localhost:6379';
+
+  /**
+   * The Redis Pub/Sub channel; services on other channels hear nothing.
+   *
+   * @default 'cache:invalidate'
+   */
+  @IsString({ message: 'Give a channel name, such as "cache:invalidate".' })
+  @Matches(/./, { message: 'Give a channel name, such as "cache:invalidate".' })
+  channel: string = 'cache:invalidate';
+
+  /** Which service this is; every message it publishes says so. Required. */
+  @IsString({
+    message: 'Give the name of this service, such as "user-service".',
+  })
+  @Matches(/./, {
+    message: 'Give the name of this service, such as "user-service".',
+  })
+  serviceName!: string;
+
+  /**
+   * `false` switches everything off: decorators pass through, publishers answer
+   * `disabled`, no connection is opened.
+   *
+   * @default true
+   */
+  @IsBoolean({ message: 'Give true or false.' })
+  enabled: boolean = true;
+
+  /**
+   * How long the start of the application waits for Redis, in milliseconds; then
+   * it starts without and goes live later.
+   *
+   * @default 2000
+   */
+  @Milliseconds()
+  startupTimeout: number = 2_000;
+
+  /**
+   * How long a publish waits for Redis at most, in milliseconds; then it answers
+   * `queued`.
+   *
+   * @default 200
+   */
+  @Milliseconds()
+  publishTimeout: number = 200;
+
+  /**
+   * How long the shutdown goes on sending what is queued, in milliseconds.
+   *
+   * @default 2000
+   */
+  @Milliseconds()
+  shutdownTimeout: number = 2_000;
+
+  /**
+   * How many messages may wait for Redis; beyond it they collapse to entity
+   * types, then to everything.
+   *
+   * @default 10000
+   */
+  @Count()
+  outboxLimit: number = 10_000;
+
+  /**
+   * How many messages may wait for one handler that is busy; beyond it they
+   * collapse to one message that covers everything.
+   *
+   * @default 1000
+   */
+  @Count()
+  handlerQueueLimit: number = 1_000;
+
+  /**
+   * How many keys one message carries; larger batches are split.
+   *
+   * @default 1000
+   */
+  @Count()
+  maxBatchSize: number = 1_000;
+
+  /**
+   * The largest message that is sent or read, in bytes.
+   *
+   * @default 4194304
+   */
+  @Count(1_024)
+  maxMessageBytes: number = 4 * MEBIBYTE;
+}
+
+/** What `forRoot()` takes: every option but `serviceName` has a default. @publicApi */
+export type CacheInvalidationModuleOptions = Partial<CacheInvalidationOptions> &
+  Pick<CacheInvalidationOptions, 'serviceName'>;
+
+/** For `useClass` and `useExisting`. @publicApi */
+export interface CacheInvalidationOptionsFactory {
+  createCacheInvalidationOptions():
+    CacheInvalidationModuleOptions | Promise<CacheInvalidationModuleOptions>;
+}
+
+/**
+ * Fills in the defaults and checks.
+ *
+ * @throws InvalidationConfigurationError that names every bad option.
+ * @internal
+ */
+export function resolveOptions(given: unknown): CacheInvalidationOptions {
+  const options = new CacheInvalidationOptions();
+  const known = Object.entries(given ?? {}).filter(
+    ([, value]) => value !== undefined,
+  );
+  Object.assign(options, Object.fromEntries(known));
+  const problems = validateSync(options, {
+    whitelist: true,
+    forbidNonWhitelisted: true,
+    stopAtFirstError: true,
+  }).map(problemOf);
+  if (problems.length > 0) {
+    throw new InvalidationConfigurationError(
+      'CacheInvalidationModule cannot start with these options:',
+      problems,
+    );
+  }
+  return options;
+}
+
+function problemOf(error: ValidationError): ConfigurationProblem {
+  const [rule = '', fix = ''] =
+    Object.entries(error.constraints ?? {})[0] ?? [];
+  if (rule === 'whitelistValidation') {
+    const names = Object.keys(new CacheInvalidationOptions()).join(', ');
+    return {
+      field: error.property,
+      problem: 'there is no such option.',
+      fix: `The options are ${names}.`,
+    };
+  }
+  return { field: error.property, problem: problemWith(error), fix };
+}
+
+function problemWith({ property, value }: ValidationError): string {
+  if (value === undefined) return 'it is missing.';
+  // A URL holds a password.
+  if (property === 'connection') return 'it is no way to reach Redis.';
+  return `${show(value)} will not do.`;
+}
+
+function isConnection(value: unknown): boolean {
+  if (typeof value === 'string') {
+    return /^rediss?:\/\//.test(value) && URL.canParse(value);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return false;
+  }
+  if (isClient(value) || !('cluster' in value)) return true;
+  const { nodes } = value.cluster as { nodes?: unknown };
+  return Array.isArray(nodes) && nodes.length > 0;
+}
+
+function Milliseconds(): PropertyDecorator {
+  return Whole(1, 'Give a whole number of milliseconds, 1 or more.');
+}
+
+function Count(least = 1): PropertyDecorator {
+  return Whole(least, `Give a whole number, ${least} or more.`);
+}
+
+function Whole(least: number, message: string): PropertyDecorator {
+  return (target, property) => {
+    IsInt({ message })(target, property as string);
+    Min(least, { message })(target, property as string);
+  };
+}

@@ -1,0 +1,134 @@
+import { Inject, Logger } from '@nestjs/common';
+import {
+  concat,
+  defer,
+  EMPTY,
+  ignoreElements,
+  isObservable,
+  tap,
+  type Observable,
+} from 'rxjs';
+import { isPromiseLike } from '../stream/index.js';
+import {
+  InvalidationAnnouncer,
+  type Announcement,
+} from './invalidation.announcer.js';
+
+type Method = (this: unknown, ...args: unknown[]) => unknown;
+
+/** The announcements of a wrapped method, so that stacked decorators share it. */
+const announcementsOf = new WeakMap<Method, Announcement[]>();
+
+/**
+ * Makes the method announce after it succeeded. Its own result or error passes
+ * through unchanged. Stacked decorators share one wrapper, and what they
+ * announce leaves in one pipeline.
+ *
+ * @internal
+ */
+export function announceAfter(
+  target: object,
+  key: string | symbol,
+  descriptor: PropertyDescriptor,
+  announcement: Announcement,
+): void {
+  const original = descriptor.value as Method | undefined;
+  const name = `${target.constructor.name}.${String(key)}`;
+  if (typeof original !== 'function') {
+    throw new TypeError(
+      `${name} is not a method: @InvalidatesCache() and @InvalidatesCachePattern() decorate methods.`,
+    );
+  }
+  const stacked = announcementsOf.get(original);
+  if (stacked !== undefined) {
+    // Decorators apply from the bottom up; announce in the order they are read.
+    stacked.unshift(announcement);
+    return;
+  }
+  const announcements = [announcement];
+  const wrapped = wrap(
+    original,
+    name,
+    announcerOf(target, name),
+    announcements,
+  );
+  announcementsOf.set(wrapped, announcements);
+  imitate(wrapped, original);
+  descriptor.value = wrapped;
+}
+
+type AnnouncerOf = (instance: unknown) => InvalidationAnnouncer | undefined;
+
+/**
+ * A property dependency: Nest sets it on every instance it makes, whatever its
+ * scope, and names the property when the module is missing.
+ */
+function announcerOf(target: object, name: string): AnnouncerOf {
+  const property = Symbol(`${name} (import CacheInvalidationModule)`);
+  Inject(InvalidationAnnouncer)(target, property);
+  let warned = false;
+  return (instance) => {
+    const announcer = (
+      instance as Record<symbol, InvalidationAnnouncer | undefined> | undefined
+    )?.[property];
+    if (announcer === undefined && !warned) {
+      warned = true;
+      new Logger('CacheInvalidation').warn(
+        `${name} was called on an instance that Nest did not make: it works, but invalidates nothing.`,
+      );
+    }
+    return announcer;
+  };
+}
+
+function wrap(
+  original: Method,
+  name: string,
+  find: AnnouncerOf,
+  announcements: readonly Announcement[],
+): Method {
+  return function (this: unknown, ...args: unknown[]): unknown {
+    const result = original.apply(this, args);
+    const announcer = find(this);
+    if (announcer === undefined) return result;
+    if (isPromiseLike(result)) {
+      return result.then((value) => {
+        const told = announcer.announce(name, announcements, args, value);
+        return told === null ? value : told.then(() => value);
+      });
+    }
+    if (isObservable(result)) {
+      return announceOnCompletion(result, (last) =>
+        announcer.announce(name, announcements, args, last),
+      );
+    }
+    announcer.announceAtOnce(name, announcements, args, result);
+    return result;
+  };
+}
+
+function announceOnCompletion(
+  source: Observable<unknown>,
+  announce: (last: unknown) => Promise<unknown> | null,
+): Observable<unknown> {
+  return defer(() => {
+    let last: unknown;
+    return concat(
+      source.pipe(tap((value) => (last = value))),
+      defer(() => announce(last) ?? EMPTY).pipe(ignoreElements()),
+    );
+  });
+}
+
+/** Guards, pipes, swagger and the rest keep what they know of the method. */
+function imitate(wrapped: Method, original: Method): void {
+  for (const property of ['name', 'length'] as const) {
+    Object.defineProperty(wrapped, property, {
+      value: original[property],
+      configurable: true,
+    });
+  }
+  for (const key of Reflect.getMetadataKeys(original)) {
+    Reflect.defineMetadata(key, Reflect.getMetadata(key, original), wrapped);
+  }
+}

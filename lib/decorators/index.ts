@@ -1,0 +1,12 @@
+export * from './inject-invalidation-stream.decorator.js';
+export * from './invalidates-cache-pattern.decorator.js';
+export * from './invalidates-cache.decorator.js';
+export * from './invalidation.announcer.js';
+export * from './on-invalidation.decorator.js';
+export {
+  fromResult,
+  type ArgumentsSelector,
+  type ResultSelector,
+  type Selector,
+  type SelectingDecorator,
+} from './selector.js';

@@ -1,0 +1,34 @@
+import { SetMetadata } from '@nestjs/common';
+import { ON_INVALIDATION } from '../cache-invalidation.constants.js';
+import type { EntityType, InvalidationMessage } from '../message/index.js';
+
+/**
+ * Calls the method with every invalidation message, or with those that may touch
+ * an entity of the given types. Messages come one after the other: the next
+ * waits for a returned promise. What it throws is logged and counted.
+ *
+ * For providers and controllers; not for request-scoped ones, which do not exist
+ * when a message arrives.
+ *
+ * @example
+ * ```ts
+ * @OnInvalidation('User')
+ * async regenerate(message: InvalidationMessage) {}
+ * ```
+ * @publicApi
+ */
+export function OnInvalidation(types: EntityType | readonly EntityType[] = []) {
+  const mark = SetMetadata(
+    ON_INVALIDATION,
+    typeof types === 'string' ? [types] : types,
+  );
+  return (
+    target: object,
+    key: string | symbol,
+    descriptor: TypedPropertyDescriptor<
+      (message: InvalidationMessage) => unknown
+    >,
+  ): void => {
+    mark(target, key, descriptor);
+  };
+}

@@ -1,0 +1,73 @@
+import type { Observable } from 'rxjs';
+
+/* oxlint-disable typescript/no-explicit-any -- a selector is written for one
+   method's parameters; only the decorator sees both */
+
+/** A function of the decorated method's arguments. @publicApi */
+export type ArgumentsSelector<V> = (...args: any[]) => V;
+
+const FROM_RESULT = Symbol('fromResult');
+
+/** A function of the decorated method's result. @publicApi */
+export interface ResultSelector<R, V> {
+  readonly [FROM_RESULT]: (result: R, ...args: any[]) => V;
+}
+
+/** @publicApi */
+export type Selector<V> = ArgumentsSelector<V> | ResultSelector<any, V>;
+
+/**
+ * Selects from what the method returned: the value of its promise, or the last
+ * value of its Observable. The method's arguments follow.
+ *
+ * @example
+ * ```ts
+ * @InvalidatesCache('User', fromResult((user: User) => user.id))
+ * ```
+ * @publicApi
+ */
+export function fromResult<R, V>(
+  select: (result: R, ...args: any[]) => V,
+): ResultSelector<R, V> {
+  return { [FROM_RESULT]: select };
+}
+
+/** @internal */
+export function select<V>(
+  selector: Selector<V>,
+  args: readonly unknown[],
+  result: unknown,
+): V {
+  return typeof selector === 'function'
+    ? selector(...args)
+    : selector[FROM_RESULT](result, ...args);
+}
+
+type Method = (...args: any[]) => any;
+
+type Outcome<M extends Method> =
+  ReturnType<M> extends PromiseLike<infer T>
+    ? T
+    : ReturnType<M> extends Observable<infer T>
+      ? T
+      : ReturnType<M>;
+
+type Misfit<What extends string> = { readonly [K in What]: never };
+
+type Fit<S, M extends Method> =
+  S extends ResultSelector<infer R, any>
+    ? Outcome<M> extends R
+      ? unknown
+      : Misfit<'fromResult() does not fit what the method returns'>
+    : S extends (...args: Parameters<M>) => unknown
+      ? unknown
+      : S extends Method
+        ? Misfit<'The selector does not fit the parameters of the method'>
+        : unknown;
+
+/** A decorator for methods that these selectors fit. @publicApi */
+export type SelectingDecorator<S, W> = <M extends Method>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M> & Fit<S, M> & Fit<W, M>,
+) => void;

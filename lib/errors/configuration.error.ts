@@ -1,0 +1,36 @@
+import { CacheInvalidationError } from './cache-invalidation.error.js';
+
+/**
+ * One thing that is wrong with the options.
+ *
+ * @publicApi
+ */
+export interface ConfigurationProblem {
+  /** The option's name. */
+  readonly field: string;
+  /** What is wrong with its value. */
+  readonly problem: string;
+  /** What to write instead. */
+  readonly fix: string;
+}
+
+/**
+ * The module cannot start with what it was given. Names every bad option at
+ * once, so that one restart is enough.
+ *
+ * @publicApi
+ */
+export class InvalidationConfigurationError extends CacheInvalidationError {
+  readonly code = 'CACHE_INVALIDATION_CONFIGURATION';
+
+  constructor(
+    what: string,
+    readonly problems: readonly ConfigurationProblem[] = [],
+    advice = '',
+  ) {
+    const lines = problems.map(
+      ({ field, problem, fix }) => `\n  - ${field}: ${problem} ${fix}`,
+    );
+    super(what + lines.join(''), advice);
+  }
+}

@@ -1,0 +1,63 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Subject, type Observable } from 'rxjs';
+import type { CacheInvalidationError } from './cache-invalidation.error.js';
+
+const QUIET_PERIOD_MS = 1_000;
+const MAX_SOURCES = 1_000;
+
+interface Source {
+  quietUntil: number;
+  heldBack: number;
+}
+
+/**
+ * Where errors go that have no caller to be thrown at. Each is emitted on
+ * `errors$`; each source is logged at most once per second, with the number of
+ * lines that were held back, so that garbage on a channel cannot fill a disk.
+ *
+ * @internal
+ */
+@Injectable()
+export class ErrorReporter {
+  readonly #logger = new Logger('CacheInvalidation');
+  readonly #errors = new Subject<CacheInvalidationError>();
+  readonly #sources = new Map<string, Source>();
+
+  readonly errors$: Observable<CacheInvalidationError> =
+    this.#errors.asObservable();
+
+  /** `source` is what is throttled as one: a class and method, or a code. */
+  report(error: CacheInvalidationError, source: string = error.code): void {
+    this.#log(error, source);
+    this.#errors.next(error);
+  }
+
+  #log(error: CacheInvalidationError, name: string): void {
+    const now = Date.now();
+    const source = this.#source(name);
+    // A clock that was set back must not silence a source for longer.
+    if (now < source.quietUntil && source.quietUntil - now <= QUIET_PERIOD_MS) {
+      source.heldBack++;
+      return;
+    }
+    const more =
+      source.heldBack === 0 ? '' : ` (and ${source.heldBack} more like it)`;
+    this.#logger.error(error.message + more, stackOf(error.cause));
+    source.quietUntil = now + QUIET_PERIOD_MS;
+    source.heldBack = 0;
+  }
+
+  #source(name: string): Source {
+    let source = this.#sources.get(name);
+    if (source === undefined) {
+      if (this.#sources.size >= MAX_SOURCES) this.#sources.clear();
+      source = { quietUntil: 0, heldBack: 0 };
+      this.#sources.set(name, source);
+    }
+    return source;
+  }
+}
+
+function stackOf(cause: unknown): string | undefined {
+  return cause instanceof Error ? cause.stack : undefined;
+}

@@ -1,0 +1,24 @@
+import { CacheInvalidationError } from './cache-invalidation.error.js';
+
+/**
+ * The application's own code failed: an invalidation handler, or the selector
+ * of a decorator. `source` is its class and method.
+ *
+ * @publicApi
+ */
+export class HandlerFailedError extends CacheInvalidationError {
+  readonly code = 'CACHE_INVALIDATION_HANDLER_FAILED';
+
+  constructor(
+    readonly source: string,
+    what: string,
+    advice: string,
+    cause: unknown,
+  ) {
+    super(`${source} ${what}: ${describe(cause)}.`, advice, cause);
+  }
+}
+
+function describe(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,20 @@
+import { CacheInvalidationError } from './cache-invalidation.error.js';
+
+/**
+ * Bytes on the channel that are no invalidation message, or wrong input to a
+ * publisher. `field` names what is wrong, in the wire's spelling.
+ *
+ * @publicApi
+ */
+export class InvalidMessageError extends CacheInvalidationError {
+  readonly code = 'CACHE_INVALIDATION_INVALID_MESSAGE';
+
+  constructor(
+    what: string,
+    advice: string,
+    readonly field: string | null = null,
+    cause?: unknown,
+  ) {
+    super(what, advice, cause);
+  }
+}

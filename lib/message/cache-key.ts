@@ -1,0 +1,121 @@
+import { InvalidMessageError } from '../errors/index.js';
+import {
+  entityTypeOf,
+  keyPrefixOf,
+  type AnyEntityType,
+  type EntityType,
+} from './entity-type.js';
+import { escapePattern } from './pattern.js';
+
+/**
+ * An entity's id as programs hold it. Numbers and bigints are written in
+ * decimal.
+ *
+ * @publicApi
+ */
+export type EntityId = string | number | bigint;
+
+/** @publicApi */
+export interface CacheKeyParts {
+  readonly entityType: AnyEntityType;
+  readonly entityId: string;
+}
+
+/**
+ * `buildCacheKey('User', 123)` is `'user:123'`; a custom type stays as it is:
+ * `buildCacheKey('session', 'abc')` is `'session:abc'`.
+ *
+ * @throws InvalidMessageError for an empty id or type, a number that is not
+ * finite, a type with a colon in it, or text that is not well-formed Unicode.
+ * @publicApi
+ */
+export function buildCacheKey(type: EntityType, id: EntityId): string {
+  return `${keyPrefixOf(checkEntityType(type))}:${checkEntityId(id)}`;
+}
+
+/**
+ * Splits at the first colon, so ids may contain colons. `null` for a string
+ * that is not a cache key.
+ *
+ * @publicApi
+ */
+export function parseCacheKey(key: string): CacheKeyParts | null {
+  if (!isCacheKey(key)) return null;
+  const colon = key.indexOf(':');
+  return {
+    entityType: entityTypeOf(key.slice(0, colon)),
+    entityId: key.slice(colon + 1),
+  };
+}
+
+/** The type a cache key belongs to, or `null` if it is not one. @publicApi */
+export function extractEntityType(key: string): AnyEntityType | null {
+  return parseCacheKey(key)?.entityType ?? null;
+}
+
+/** Whether it is a string with a type, a colon and an id. @publicApi */
+export function isCacheKey(value: unknown): value is string {
+  if (typeof value !== 'string') return false;
+  const colon = value.indexOf(':');
+  return colon > 0 && colon < value.length - 1 && value.isWellFormed();
+}
+
+/**
+ * The glob of an entity type's keys: `buildPattern('User')` is `'user:*'`,
+ * `buildPattern('Feed', '42:*')` is `'feed:42:*'`. The type is taken literally,
+ * `idPattern` is a glob.
+ *
+ * @throws InvalidMessageError as {@link buildCacheKey}.
+ * @publicApi
+ */
+export function buildPattern(type: EntityType, idPattern = '*'): string {
+  return `${escapePattern(keyPrefixOf(checkEntityType(type)))}:${checkEntityId(idPattern)}`;
+}
+
+/** @internal */
+export function checkEntityType(type: string): string {
+  if (typeof type !== 'string' || type === '' || type.includes(':')) {
+    throw new InvalidMessageError(
+      `${show(type)} is not an entity type.`,
+      'Give a non-empty name without a colon, such as "User" or "session".',
+      'entity_type',
+    );
+  }
+  return checkText(type, 'entity_type');
+}
+
+/** @internal */
+export function checkEntityId(id: EntityId): string {
+  const isId =
+    typeof id === 'bigint' ||
+    (typeof id === 'number' ? Number.isFinite(id) : typeof id === 'string');
+  if (!isId || id === '') {
+    throw new InvalidMessageError(
+      `${show(id)} is not an entity id.`,
+      'Give a non-empty string, a finite number or a bigint.',
+      'entity_id',
+    );
+  }
+  return checkText(String(id), 'entity_id');
+}
+
+/** @internal */
+export function checkText(text: string, field: string): string {
+  // JSON would carry a lone surrogate, UTF-8 cannot: another service would see
+  // another key.
+  if (!text.isWellFormed()) {
+    throw new InvalidMessageError(
+      `${show(text)} is not well-formed Unicode.`,
+      'It has half of a surrogate pair: it was probably cut in the middle.',
+      field,
+    );
+  }
+  return text;
+}
+
+/** A value for an error message: short, quoted, never throws. @internal */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
+  if (value === null || typeof value !== 'object') return String(value);
+  return Array.isArray(value) ? 'an array' : 'an object';
+}

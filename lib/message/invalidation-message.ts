@@ -1,0 +1,106 @@
+import { keyPrefixOf, type EntityType } from './entity-type.js';
+import type { Invalidation } from './invalidation.js';
+import { literalPrefix, matchesPattern } from './pattern.js';
+
+/**
+ * Why a message says more than what was changed: always because the exact truth
+ * was out of reach, and a few cache misses are better than one stale entry.
+ *
+ * - `not-understood`: a readable message of an unknown action, type or version
+ * - `reconnected`: the subscription was lost, and what was missed is unknown
+ * - `started-late`: the application served before it heard its first message
+ * - `handler-overflow`: a handler fell behind by more than `handlerQueueLimit`
+ * - `outbox-overflow`: more than `outboxLimit` messages waited for Redis
+ *
+ * @publicApi
+ */
+export type WidenedCause =
+  | 'not-understood'
+  | 'reconnected'
+  | 'started-late'
+  | 'handler-overflow'
+  | 'outbox-overflow';
+
+/** Who said it, when, and how it came here. @publicApi */
+export interface MessageEnvelope {
+  /** A UUID. */
+  readonly messageId: string;
+  /** RFC 3339 in UTC, with up to nine digits of fraction. */
+  readonly timestamp: string;
+  readonly sourceService: string;
+  /** The instance that published it; `null` from services that do not say. */
+  readonly origin: string | null;
+  /** Its place in the journal; `null` where none is kept. */
+  readonly offset: string | null;
+  /** The offset before its own; `null` where no journal is kept. */
+  readonly previous: string | null;
+  /** Whether this instance published it. Not on the wire. */
+  readonly own: boolean;
+  /** Why it was made coarser on purpose; `null` if it was not. Not on the wire. */
+  readonly widened: WidenedCause | null;
+}
+
+/** What travels, and what every consumer receives. @publicApi */
+export type InvalidationMessage = Invalidation & MessageEnvelope;
+
+/**
+ * Whether a cache entry must be dropped.
+ *
+ * @param key a cache key such as `user:123`
+ * @publicApi
+ */
+export function affects(message: Invalidation, key: string): boolean {
+  switch (message.action) {
+    case 'Batch':
+      return message.entityIds.includes(key);
+    case 'Pattern':
+      return matchesPattern(message.pattern, key);
+    default:
+      return keyOf(message.entityType, message.entityId) === key;
+  }
+}
+
+/**
+ * A test for "may this touch an entity of these types?". Batches and patterns
+ * are looked into; a pattern that cannot be ruled out passes.
+ *
+ * @internal
+ */
+export function concerns(
+  types: readonly EntityType[],
+): (message: Invalidation) => boolean {
+  const prefixes = new Set(types.map(keyPrefixOf));
+  const starts = [...prefixes].map((prefix) => `${prefix}:`);
+  return (message) => {
+    switch (message.action) {
+      case 'Batch':
+        return message.entityIds.some((key) =>
+          starts.some((start) => key.startsWith(start)),
+        );
+      case 'Pattern': {
+        const literal = literalPrefix(message.pattern);
+        return starts.some(
+          (start) => start.startsWith(literal) || literal.startsWith(start),
+        );
+      }
+      default:
+        return prefixes.has(keyPrefixOf(message.entityType));
+    }
+  };
+}
+
+/**
+ * The keys of a message that names them, or `null` if it is a pattern.
+ *
+ * @internal
+ */
+export function keysOf(message: Invalidation): readonly string[] | null {
+  if (message.action === 'Pattern') return null;
+  if (message.action === 'Batch') return message.entityIds;
+  return [keyOf(message.entityType, message.entityId)];
+}
+
+// What was received is taken as it is: buildCacheKey's checks are for input.
+function keyOf(type: string, id: string): string {
+  return `${keyPrefixOf(type)}:${id}`;
+}

@@ -1,0 +1,255 @@
+import {
+  InvalidationSerializationError,
+  InvalidMessageError,
+} from '../errors/index.js';
+import { buildPattern } from './cache-key.js';
+import { isBuiltInEntityType, type AnyEntityType } from './entity-type.js';
+import type { InvalidationMessage } from './invalidation-message.js';
+import { patternOf, type Invalidation } from './invalidation.js';
+import { MAX_PATTERN_LENGTH } from './pattern.js';
+import { parseTimestamp } from './timestamp.js';
+import {
+  isKeyList,
+  isObject,
+  isSafeJson,
+  isText,
+  isUuid,
+  isWireEntityType,
+  refuse,
+} from './wire-rules.js';
+
+/**
+ * Reads one message from the channel.
+ *
+ * A message of an action, entity type or version that is not known here is
+ * widened: to its entity type where that is known, else to everything.
+ *
+ * @param maxBytes larger payloads are refused unread
+ * @throws InvalidMessageError if it is no invalidation message.
+ * @publicApi
+ */
+export function decodeMessage(
+  payload: string,
+  maxBytes: number,
+): InvalidationMessage {
+  if (isLongerThan(payload, maxBytes)) {
+    throw new InvalidMessageError(
+      `A message of ${Buffer.byteLength(payload)} bytes was refused unread.`,
+      `At most ${maxBytes} are read (option maxMessageBytes).`,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(payload);
+  } catch {
+    // V8's message quotes the payload, which may hold what logs must not.
+    return refuse('the payload', 'JSON');
+  }
+  return parseMessage(value);
+}
+
+/**
+ * The same for a value that was parsed elsewhere: an HTTP body, a queue.
+ *
+ * @throws InvalidMessageError if it is no invalidation message.
+ * @publicApi
+ */
+export function parseMessage(value: unknown): InvalidationMessage {
+  if (!isObject(value)) return refuse('the payload', 'a JSON object');
+  const {
+    message_id: messageId,
+    entity_type: wireType,
+    entity_id: entityId = null,
+    pattern = null,
+    entity_ids: entityIds = null,
+    action,
+    timestamp,
+    source_service: sourceService,
+    metadata = null,
+    origin = null,
+    offset = null,
+    previous = null,
+  } = value;
+
+  if (!isUuid(messageId)) return refuse('message_id', 'a UUID');
+  if (!isWireEntityType(wireType)) {
+    return refuse('entity_type', 'a name or {"Custom": name}');
+  }
+  if (entityId !== null && !isText(entityId)) {
+    return refuse('entity_id', 'a string or null');
+  }
+  if (pattern !== null && !isText(pattern)) {
+    return refuse('pattern', 'a string or null');
+  }
+  if (entityIds !== null && !isKeyList(entityIds)) {
+    return refuse('entity_ids', 'an array of cache keys or null');
+  }
+  if (!isText(action)) return refuse('action', 'a string');
+  if (
+    typeof timestamp !== 'string' ||
+    Number.isNaN(parseTimestamp(timestamp))
+  ) {
+    return refuse('timestamp', 'RFC 3339');
+  }
+  if (!isText(sourceService)) return refuse('source_service', 'a string');
+  if (metadata !== null && !isSafeJson(metadata)) {
+    return refuse('metadata', 'JSON that can safely be passed on');
+  }
+  if (origin !== null && !isText(origin)) return refuse('origin', 'a string');
+  if (offset !== null && !isText(offset)) return refuse('offset', 'a string');
+  if (previous !== null && !isText(previous)) {
+    return refuse('previous', 'a string');
+  }
+  if (Object.hasOwn(value, '__proto__')) {
+    return refuse('the payload', 'free of __proto__');
+  }
+
+  const entityType = readEntityType(wireType);
+  const exact = isExact(action, entityType, entityId, pattern, entityIds);
+  const said = exact ? null : coarser(entityType);
+  // One literal for every message, so that all share one hidden class.
+  return {
+    messageId,
+    action: said?.action ?? action,
+    entityType: said?.entityType ?? entityType,
+    entityId:
+      exact && action !== 'Pattern' && action !== 'Batch' ? entityId : null,
+    pattern: said?.pattern ?? (action === 'Pattern' ? pattern : null),
+    entityIds: action === 'Batch' ? entityIds : null,
+    timestamp,
+    sourceService,
+    metadata,
+    origin,
+    offset,
+    previous,
+    own: false,
+    widened: exact ? null : 'not-understood',
+  } as InvalidationMessage;
+}
+
+/** A type that can be turned into cache keys here, or `null`. */
+function readEntityType(wireType: unknown): AnyEntityType | null {
+  if (typeof wireType === 'string') {
+    return isBuiltInEntityType(wireType) ? wireType : null;
+  }
+  const custom = (wireType as { Custom?: string }).Custom;
+  // {"Custom":"User"} has keys of its own, `User:1`, and no name here.
+  return custom === undefined || isBuiltInEntityType(custom) ? null : custom;
+}
+
+function isExact(
+  action: string,
+  entityType: AnyEntityType | null,
+  entityId: string | null,
+  pattern: string | null,
+  entityIds: readonly string[] | null,
+): boolean {
+  switch (action) {
+    case 'Delete':
+    case 'Update':
+      return entityType !== null && isGiven(entityId);
+    case 'Pattern':
+      return isGiven(pattern) && pattern.length <= MAX_PATTERN_LENGTH;
+    case 'Batch':
+      return entityIds !== null;
+    default:
+      return false;
+  }
+}
+
+// Some languages write "" for what is absent.
+function isGiven(text: string | null): text is string {
+  return text !== null && text !== '';
+}
+
+/** What is known to cover a message that was not fully understood. */
+function coarser(entityType: AnyEntityType | null): Invalidation {
+  const unusable =
+    entityType === null || /^(pattern|batch|)$|:/.test(entityType);
+  return patternOf(unusable ? '*' : buildPattern(entityType));
+}
+
+/**
+ * Writes one message for the channel.
+ *
+ * @throws InvalidationSerializationError if its metadata is not JSON, or it is
+ * larger than `maxBytes`.
+ * @publicApi
+ */
+export function encodeMessage(
+  message: InvalidationMessage,
+  maxBytes: number,
+): string {
+  const payload =
+    `{"message_id":"${message.messageId}"` +
+    `,"entity_type":${encodeEntityType(message.entityType)}` +
+    `,"entity_id":${encodeText(message.entityId)}` +
+    `,"pattern":${encodeText(message.pattern)}` +
+    `,"entity_ids":${message.entityIds === null ? 'null' : JSON.stringify(message.entityIds)}` +
+    `,"action":"${message.action}"` +
+    `,"timestamp":"${message.timestamp}"` +
+    `,"source_service":${encodeText(message.sourceService)}` +
+    `,"metadata":${encodeMetadata(message.metadata)}` +
+    (message.offset === null ? '' : `,"offset":"${message.offset}"`) +
+    (message.previous === null ? '' : `,"previous":"${message.previous}"`) +
+    (message.origin === null ? '}' : encodeOrigin(message.origin));
+  if (isLongerThan(payload, maxBytes)) {
+    throw new InvalidationSerializationError(
+      `The message has ${Buffer.byteLength(payload)} bytes.`,
+      `At most ${maxBytes} are sent (option maxMessageBytes); shorten its ids or its metadata.`,
+    );
+  }
+  return payload;
+}
+
+/**
+ * How a message of this origin ends. The origin comes last so that an instance
+ * knows its own echo without parsing it.
+ *
+ * @internal
+ */
+export function encodeOrigin(origin: string): string {
+  return `,"origin":${encodeText(origin)}}`;
+}
+
+function encodeEntityType(type: string): string {
+  return isBuiltInEntityType(type)
+    ? `"${type}"`
+    : `{"Custom":${encodeText(type)}}`;
+}
+
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function encodeText(text: string | null): string {
+  if (text === null) return 'null';
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+function encodeMetadata(metadata: unknown): string {
+  if (metadata === null) return 'null';
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(metadata);
+  } catch (cause) {
+    throw notJson(cause);
+  }
+  // Whoever reads it would refuse the whole message, and it would be lost.
+  if (json === undefined || !isSafeJson(JSON.parse(json))) throw notJson();
+  return json;
+}
+
+function notJson(cause?: unknown): InvalidationSerializationError {
+  return new InvalidationSerializationError(
+    'The metadata cannot be sent.',
+    'Give plain JSON: no cycles, bigints or functions, no __proto__ key, no deep nesting.',
+    cause,
+  );
+}
+
+function isLongerThan(payload: string, maxBytes: number): boolean {
+  // One UTF-16 unit is at most three bytes, so counting is mostly spared.
+  return (
+    payload.length > maxBytes ||
+    (payload.length * 3 > maxBytes && Buffer.byteLength(payload) > maxBytes)
+  );
+}

@@ -1,0 +1,70 @@
+import { InvalidMessageError } from '../errors/index.js';
+
+/**
+ * What each field of the wire may hold. The codec and the class-validator
+ * schema are both made of these, so they cannot drift apart in detail.
+ */
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Deeper metadata is refused: it exists to exhaust somebody's stack. */
+export const MAX_METADATA_DEPTH = 32;
+
+/** @internal */
+export function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && UUID.test(value);
+}
+
+/** @internal */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.isWellFormed();
+}
+
+/** @internal */
+export function isKeyList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(isText);
+}
+
+/** `"User"`, `{"Custom":"session"}`, or a form of a version to come. @internal */
+export function isWireEntityType(value: unknown): boolean {
+  if (!isObject(value)) return isText(value);
+  return !Object.hasOwn(value, 'Custom') || isText(value['Custom']);
+}
+
+/** @internal */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Any JSON value that can safely be passed on: no key that reaches a prototype
+ * when somebody merges it, no number that became infinite, no half characters,
+ * no bottomless nesting.
+ *
+ * @internal
+ */
+export function isSafeJson(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (value === null || typeof value === 'boolean') return true;
+  if (typeof value !== 'object' || depth >= MAX_METADATA_DEPTH) return false;
+  if (Array.isArray(value)) {
+    return value.every((item) => isSafeJson(item, depth + 1));
+  }
+  return Object.entries(value).every(
+    ([key, item]) =>
+      key !== '__proto__' &&
+      !(key === 'constructor' && isObject(item) && 'prototype' in item) &&
+      key.isWellFormed() &&
+      isSafeJson(item, depth + 1),
+  );
+}
+
+/** @internal */
+export function refuse(field: string, expected: string): never {
+  throw new InvalidMessageError(
+    `Not an invalidation message: ${field} is not ${expected}.`,
+    'Some program publishes something else on this channel, or speaks another version.',
+    field,
+  );
+}

@@ -1,0 +1,2 @@
+export * from './invalidation.publisher.js';
+export * from './publish-receipt.js';

@@ -1,0 +1,82 @@
+import {
+  escapePattern,
+  everything,
+  keyPrefixOf,
+  literalPrefix,
+  patternOf,
+  type Invalidation,
+  type InvalidationMessage,
+} from '../message/index.js';
+
+/** More entity types than this collapse to everything. */
+const MAX_TYPES = 16;
+
+/**
+ * What this instance has not managed to publish yet, oldest first. When full it
+ * collapses: to one pattern for each entity type, and when that would not do,
+ * to everything.
+ *
+ * @internal
+ */
+export class Outbox {
+  #messages: InvalidationMessage[] = [];
+
+  constructor(
+    private readonly limit: number,
+    /** Makes a message of what a collapse amounts to. */
+    private readonly stamp: (invalidation: Invalidation) => InvalidationMessage,
+  ) {}
+
+  get size(): number {
+    return this.#messages.length;
+  }
+
+  /** @returns whether it had to collapse */
+  add(messages: readonly InvalidationMessage[]): boolean {
+    this.#messages = this.#messages.concat(messages);
+    return this.#collapseIfFull();
+  }
+
+  /** Puts back what was taken, before everything that came since. */
+  putBack(messages: readonly InvalidationMessage[]): boolean {
+    this.#messages = messages.concat(this.#messages);
+    return this.#collapseIfFull();
+  }
+
+  take(count: number): InvalidationMessage[] {
+    return this.#messages.splice(0, count);
+  }
+
+  #collapseIfFull(): boolean {
+    if (this.#messages.length <= this.limit) return false;
+    const coarse = collapse(this.#messages).map(this.stamp);
+    this.#messages =
+      coarse.length <= this.limit ? coarse : [this.stamp(everything())];
+    return true;
+  }
+}
+
+function collapse(messages: readonly Invalidation[]): Invalidation[] {
+  const prefixes = new Set<string>();
+  for (const message of messages) {
+    for (const prefix of prefixesOf(message)) prefixes.add(prefix);
+    if (prefixes.has('') || prefixes.size > MAX_TYPES) return [everything()];
+  }
+  return [...prefixes].map((prefix) => patternOf(`${escapePattern(prefix)}:*`));
+}
+
+/** The key prefixes that cover a message; `''` where only everything does. */
+function prefixesOf(message: Invalidation): string[] {
+  switch (message.action) {
+    case 'Batch':
+      return message.entityIds.map(beforeColon);
+    case 'Pattern':
+      return [beforeColon(literalPrefix(message.pattern))];
+    default:
+      return [keyPrefixOf(message.entityType)];
+  }
+}
+
+function beforeColon(text: string): string {
+  return text.slice(0, Math.max(0, text.indexOf(':')));
+}

@@ -1,0 +1,35 @@
+/**
+ * What became of a published invalidation.
+ *
+ * - `delivered`: Redis has it, and handed it to `receivers` connections
+ * - `queued`: Redis is away or slow; it is in the outbox and will be sent
+ * - `disabled`: the module is switched off, or there was nothing to say
+ *
+ * @publicApi
+ */
+export interface PublishReceipt {
+  readonly status: 'delivered' | 'queued' | 'disabled';
+  /** `null` where no message was made. Of a batch that was split: the last. */
+  readonly messageId: string | null;
+  /** Subscribed connections, this instance's own included; `null` unless delivered. */
+  readonly receivers: number | null;
+  /** Its place in the journal; `null` where none is kept. */
+  readonly offset: string | null;
+}
+
+/** @internal */
+export const NOTHING_PUBLISHED: PublishReceipt = {
+  status: 'disabled',
+  messageId: null,
+  receivers: null,
+  offset: null,
+};
+
+/** One receipt for the parts of a batch that was split. @internal */
+export function mergeReceipts(
+  parts: readonly PublishReceipt[],
+): PublishReceipt {
+  const last = parts.at(-1) ?? NOTHING_PUBLISHED;
+  const worst = parts.find(({ status }) => status !== 'delivered');
+  return worst === undefined ? last : { ...last, ...worst };
+}

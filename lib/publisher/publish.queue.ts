@@ -1,0 +1,280 @@
+import {
+  InvalidationRedisError,
+  InvalidationTimeoutError,
+  type ErrorReporter,
+} from '../errors/index.js';
+import {
+  encodeMessage,
+  parseTimestamp,
+  wallClock,
+  type Instance,
+  type InvalidationMessage,
+} from '../message/index.js';
+import type { InvalidationMeter, InvalidationStream } from '../stream/index.js';
+import {
+  retryDelay,
+  type InvalidationTransport,
+  type PublishReply,
+} from '../transport/index.js';
+import { Outbox } from './outbox.js';
+import type { PublishReceipt } from './publish-receipt.js';
+import type { EncodedMessage } from './split-batch.js';
+
+/** Messages in one pipeline, so that one tick's flood is sent in steps. */
+const PIPELINE_LIMIT = 1_000;
+
+/** @internal */
+export interface PublishQueueOptions {
+  /** What a caller waits for Redis at most, in milliseconds. */
+  readonly publishTimeout: number;
+  /** How many messages may wait for Redis. */
+  readonly outboxLimit: number;
+  readonly maxMessageBytes: number;
+}
+
+/** @internal */
+export interface PublishQueueContext {
+  readonly instance: Instance;
+  readonly transport: InvalidationTransport;
+  readonly stream: InvalidationStream;
+  readonly meter: InvalidationMeter;
+  readonly errors: ErrorReporter;
+}
+
+/** One message under way, and whoever waits for it. */
+interface Entry extends EncodedMessage {
+  readonly at: number;
+  /** Resolves the caller's receipt; `null` once it has been told. */
+  tell: ((receipt: PublishReceipt) => void) | null;
+}
+
+/**
+ * From the callers to the transport, in order. What is published in one tick
+ * leaves in one pipeline; what Redis does not take goes to the outbox and is
+ * sent, ahead of anything newer, when Redis is back. Callers never wait for
+ * longer than `publishTimeout`, and not at all while Redis is known to be away.
+ *
+ * @internal
+ */
+export class PublishQueue {
+  readonly #outbox: Outbox;
+  #tick: Entry[] = [];
+  #inFlight = 0;
+  /** Redis is connected and does not answer. */
+  #hanging = false;
+  /** Failed while later ones were in flight; put back together, in order. */
+  #failed: InvalidationMessage[] = [];
+  #attempt = 0;
+  #retry: NodeJS.Timeout | null = null;
+  #idle: (() => void)[] = [];
+
+  constructor(
+    private readonly options: PublishQueueOptions,
+    private readonly context: PublishQueueContext,
+  ) {
+    this.#outbox = new Outbox(options.outboxLimit, (invalidation) => ({
+      ...context.instance.stamp(invalidation),
+      widened: 'outbox-overflow',
+    }));
+  }
+
+  /** Messages that Redis has not taken, or not answered for. */
+  get pending(): number {
+    return (
+      this.#tick.length +
+      this.#inFlight +
+      this.#failed.length +
+      this.#outbox.size
+    );
+  }
+
+  /** @param tell `null` if the message has been delivered here already */
+  push(
+    { message, payload }: EncodedMessage,
+    at: number,
+    tell: ((receipt: PublishReceipt) => void) | null,
+  ): void {
+    // nextTick and not a microtask: what answers one reply publishes the next,
+    // and those continuations are microtasks that belong in the same pipeline.
+    if (this.#tick.length === 0) process.nextTick(() => this.#flush());
+    this.#tick.push({ message, payload, at, tell });
+  }
+
+  /** Redis is there: send what waits. */
+  resume(): void {
+    this.#attempt = 0;
+    this.#drain();
+  }
+
+  /** Resolves once nothing is pending. */
+  whenIdle(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  close(): void {
+    if (this.#retry !== null) clearTimeout(this.#retry);
+  }
+
+  #flush(): void {
+    const entries = this.#tick;
+    this.#tick = [];
+    if (!this.#canSend() || this.#outbox.size > 0) {
+      this.#postpone(entries);
+      this.#drain();
+      return;
+    }
+    for (let from = 0; from < entries.length; from += PIPELINE_LIMIT) {
+      this.#send(
+        entries.length <= PIPELINE_LIMIT
+          ? entries
+          : entries.slice(from, from + PIPELINE_LIMIT),
+      );
+    }
+  }
+
+  #canSend(): boolean {
+    return (
+      this.context.transport.writable &&
+      !this.#hanging &&
+      this.#failed.length === 0
+    );
+  }
+
+  #send(entries: Entry[]): void {
+    this.#inFlight += entries.length;
+    const deadline = setTimeout(
+      () => this.#unanswered(entries),
+      this.options.publishTimeout,
+    );
+    void this.context.transport
+      .publish(entries.map(({ payload }) => payload))
+      .then((replies) => {
+        clearTimeout(deadline);
+        this.#answered(entries, replies);
+      });
+  }
+
+  #answered(entries: Entry[], replies: readonly PublishReply[]): void {
+    const now = wallClock();
+    let cause: Error | null = null;
+    for (const [index, entry] of entries.entries()) {
+      const reply = replies[index] ?? new Error('Redis gave no answer.');
+      if (typeof reply === 'number') {
+        this.context.meter.published(Math.max(0, now - entry.at));
+        this.#tell(entry, 'delivered', reply);
+      } else {
+        cause = reply;
+        this.#failed.push(entry.message);
+        this.#queued(entry);
+      }
+    }
+    this.#inFlight -= entries.length;
+    if (cause !== null) this.#reportFailure(cause);
+    if (this.#inFlight === 0) this.#settled();
+  }
+
+  /** Nothing is in flight: what failed can be put back in its order. */
+  #settled(): void {
+    this.#hanging = false;
+    if (this.#failed.length > 0) {
+      const failed = this.#failed;
+      this.#failed = [];
+      this.#noteCollapse(this.#outbox.putBack(failed));
+      this.#drainLater();
+    } else {
+      this.#attempt = 0;
+      this.#drain();
+    }
+    if (this.pending === 0) this.#becameIdle();
+  }
+
+  #unanswered(entries: readonly Entry[]): void {
+    this.#hanging = true;
+    for (const entry of entries) this.#queued(entry);
+    this.context.meter.publishFailed();
+    this.context.errors.report(
+      new InvalidationTimeoutError(
+        `Redis has not answered a publish for ${this.options.publishTimeout} ms.`,
+        'Until it does, invalidations wait in the outbox and callers do not wait at all.',
+        this.options.publishTimeout,
+      ),
+    );
+  }
+
+  #postpone(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#queued(entry);
+    this.#noteCollapse(this.#outbox.add(entries.map(({ message }) => message)));
+  }
+
+  #drain(): void {
+    if (this.#outbox.size === 0 || !this.#canSend() || this.#inFlight > 0) {
+      return;
+    }
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#retry = null;
+    this.#send(
+      this.#outbox.take(PIPELINE_LIMIT).map((message) => ({
+        message,
+        payload: encodeMessage(message, this.options.maxMessageBytes),
+        at: parseTimestamp(message.timestamp),
+        tell: null,
+      })),
+    );
+  }
+
+  #drainLater(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      this.#drain();
+    }, retryDelay(this.#attempt++));
+  }
+
+  /** Not sent yet; this instance must know of it all the same. */
+  #queued(entry: Entry): void {
+    if (entry.tell === null) return;
+    this.context.meter.queued();
+    this.#tell(entry, 'queued', null);
+  }
+
+  #tell(
+    entry: Entry,
+    status: PublishReceipt['status'],
+    receivers: number | null,
+  ): void {
+    const { tell, message } = entry;
+    if (tell === null) return;
+    entry.tell = null;
+    this.context.stream.deliver(message);
+    tell({ status, messageId: message.messageId, receivers, offset: null });
+  }
+
+  #reportFailure(cause: Error): void {
+    this.context.meter.publishFailed();
+    this.context.errors.report(
+      new InvalidationRedisError(
+        `Redis did not take a publish: ${cause.message}.`,
+        'It waits in the outbox and will be sent again.',
+        cause,
+      ),
+    );
+  }
+
+  #noteCollapse(collapsed: boolean): void {
+    if (!collapsed) return;
+    this.context.meter.widened();
+    this.context.errors.report(
+      new InvalidationRedisError(
+        `More than ${this.options.outboxLimit} invalidations wait for Redis.`,
+        'They were collapsed to coarser ones (option outboxLimit): nothing is lost, more entries will be evicted.',
+      ),
+      'outbox-overflow',
+    );
+  }
+
+  #becameIdle(): void {
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+}

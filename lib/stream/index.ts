@@ -1,0 +1,5 @@
+export * from './invalidation.consumer.js';
+export * from './invalidation.meter.js';
+export * from './invalidation.stream.js';
+export * from './is-promise-like.js';
+export * from './operators.js';

@@ -1,0 +1,28 @@
+/**
+ * Where the library counts what it does. The numbers are kept by
+ * `InvalidationStats`; this is the side that the hot path sees.
+ *
+ * @internal
+ */
+export abstract class InvalidationMeter {
+  /** The broker has taken one message, `latency` ms after it was published. */
+  abstract published(latency: number): void;
+  /** One message waits in the outbox. */
+  abstract queued(): void;
+  /** A publish failed, or was not answered in time. */
+  abstract publishFailed(): void;
+  /** One message of another instance arrived. */
+  abstract received(): void;
+  /** A payload was no message. */
+  abstract malformed(): void;
+  /** One message was handed to this instance's consumers. */
+  abstract delivered(): void;
+  /** The delivered message was published `latency` ms ago, elsewhere. */
+  abstract propagated(latency: number): void;
+  /** A handler finished, well or not, after `latency` ms. */
+  abstract handled(latency: number): void;
+  /** A handler or a selector of the application's threw. */
+  abstract handlerFailed(): void;
+  /** One message was made coarser on purpose. */
+  abstract widened(): void;
+}

@@ -1,0 +1,75 @@
+import { Injectable } from '@nestjs/common';
+import { Subject, type Observable } from 'rxjs';
+import type { ErrorReporter } from '../errors/index.js';
+import type { Invalidation, InvalidationMessage } from '../message/index.js';
+import {
+  InvalidationConsumer,
+  type InvalidationHandler,
+} from './invalidation.consumer.js';
+import type { InvalidationMeter } from './invalidation.meter.js';
+
+/**
+ * Where messages come out: the one place that every consumer of this instance
+ * hangs on, fed by the subscriber (others' messages) and the publisher (own).
+ *
+ * @internal
+ */
+@Injectable()
+export class InvalidationStream {
+  readonly #messages = new Subject<InvalidationMessage>();
+  #consumers: readonly InvalidationConsumer[] = [];
+
+  readonly messages$: Observable<InvalidationMessage> =
+    this.#messages.asObservable();
+
+  constructor(
+    private readonly meter: InvalidationMeter,
+    private readonly errors: ErrorReporter,
+    private readonly handlerQueueLimit: number,
+  ) {}
+
+  /**
+   * @param name class and method, for logs
+   * @param wants which messages; all if `null`
+   * @returns a function that removes the handler
+   */
+  handle(
+    name: string,
+    handler: InvalidationHandler,
+    wants: ((message: Invalidation) => boolean) | null = null,
+  ): () => void {
+    const consumer = new InvalidationConsumer(name, handler, wants, {
+      meter: this.meter,
+      errors: this.errors,
+      queueLimit: this.handlerQueueLimit,
+    });
+    // A new array each time: the list may change while it is walked.
+    this.#consumers = [...this.#consumers, consumer];
+    return () => {
+      this.#consumers = this.#consumers.filter((other) => other !== consumer);
+    };
+  }
+
+  /** Hands one message to everybody. Never throws. */
+  deliver(message: InvalidationMessage): void {
+    this.meter.delivered();
+    if (message.widened !== null) this.meter.widened();
+    for (const consumer of this.#consumers) consumer.push(message);
+    if (this.#messages.observed) this.#messages.next(message);
+  }
+
+  /** Whether a handler runs. */
+  get busy(): boolean {
+    return this.#consumers.some(({ busy }) => busy);
+  }
+
+  /** Resolves once no handler runs and none has anything waiting. */
+  async whenIdle(): Promise<void> {
+    await Promise.all(this.#consumers.map((consumer) => consumer.whenIdle()));
+  }
+
+  complete(): void {
+    this.#consumers = [];
+    this.#messages.complete();
+  }
+}

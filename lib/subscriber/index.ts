@@ -1,0 +1,2 @@
+export * from './invalidation.subscriber.js';
+export * from './subscription-status.js';

@@ -1,0 +1,3 @@
+export { InMemoryBroker, type OverridableModule } from './in-memory.broker.js';
+export { InvalidationRecorder } from './invalidation.recorder.js';
+export { settled, type AppWithProviders } from './settled.js';
