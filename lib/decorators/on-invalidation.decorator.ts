@@ -22,12 +22,10 @@ export function OnInvalidation(types: EntityType | readonly EntityType[] = []) {
     ON_INVALIDATION,
     typeof types === 'string' ? [types] : types,
   );
-  return (
+  return <M extends (message: InvalidationMessage) => unknown>(
     target: object,
     key: string | symbol,
-    descriptor: TypedPropertyDescriptor<
-      (message: InvalidationMessage) => unknown
-    >,
+    descriptor: TypedPropertyDescriptor<M>,
   ): void => {
     mark(target, key, descriptor);
   };

@@ -1,0 +1,38 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A fenced block of a Markdown file. */
+export interface Block {
+  readonly file: string;
+  readonly line: number;
+  readonly language: string;
+  readonly code: string;
+  /** The file it is meant for, from a `<!-- quick-start: … -->` comment. */
+  readonly path: string | null;
+  /** Declarations it takes for granted, from a `<!-- given … -->` comment. */
+  readonly given: string;
+}
+
+const BLOCK =
+  /(?:<!-- given\n(?<given>[^]*?)-->\n+)?(?:<!-- quick-start: (?<path>\S+) -->\n+)?^```(?<language>\w+)\n(?<code>[^]*?)^```$/gm;
+
+export const root = join(import.meta.dirname, '../..');
+
+export function markdownFiles(): string[] {
+  const docs = readdirSync(join(root, 'docs'), { recursive: true })
+    .map((name) => join('docs', String(name)))
+    .filter((name) => name.endsWith('.md'));
+  return ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...docs];
+}
+
+export function blocksOf(file: string): Block[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return [...text.matchAll(BLOCK)].map((match) => ({
+    file,
+    line: text.slice(0, match.index).split('\n').length,
+    language: match.groups!['language']!,
+    code: match.groups!['code']!,
+    path: match.groups!['path'] ?? null,
+    given: match.groups!['given'] ?? '',
+  }));
+}

@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { decodeMessage } from 'nestjs-cache-invalidation';
+import ts from 'typescript';
+import { describe, expect, test } from 'vitest';
+import { blocksOf, markdownFiles, root, type Block } from './markdown.js';
+
+const blocks = markdownFiles().flatMap(blocksOf);
+const script = blocks.filter(({ language }) => language === 'ts');
+
+describe('the TypeScript blocks of the documentation', () => {
+  const sources = new Map<string, string>();
+  const nameOf = (block: Block): string =>
+    block.path === null
+      ? join(
+          root,
+          'test/docs/virtual',
+          `${block.file.replaceAll('/', '-')}-${block.line}.ts`,
+        )
+      : join(root, 'test/docs/virtual/quick-start', block.path);
+  for (const block of script) {
+    sources.set(nameOf(block), `${block.given}\n${block.code}\nexport {};\n`);
+  }
+  const errors = compile(sources);
+
+  test('are there', () => expect(script.length).toBeGreaterThan(10));
+
+  test.each(
+    script.map((block) => [`${block.file}:${block.line}`, block] as const),
+  )('%s compiles', (_, block) =>
+    expect(errors.get(nameOf(block)) ?? []).toEqual([]),
+  );
+
+  test('and the check finds a mistake', () => {
+    const name = join(root, 'test/docs/virtual/mistake.ts');
+    const wrong = `import { entity } from 'nestjs-cache-invalidation'; entity('User', {});`;
+    expect(compile(new Map([[name, wrong]])).get(name)).toHaveLength(1);
+  });
+});
+
+describe('the other blocks', () => {
+  test.each(
+    blocks
+      .filter(({ language }) => language === 'json')
+      .map((b) => [b.line, b] as const),
+  )('JSON in line %i is a message', (_, { code }) =>
+    expect(decodeMessage(code, 1_000_000).widened).toBeNull(),
+  );
+
+  const { scripts } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  ) as {
+    scripts: Record<string, string>;
+  };
+  const commands = blocks
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ code }) => [...code.matchAll(/npm run ([\w:]+)/g)])
+    .map((match) => match[1]!);
+
+  test.each([...new Set(commands)])('npm run %s exists', (name) =>
+    expect(Object.keys(scripts)).toContain(name),
+  );
+});
+
+/** Error messages by file. */
+function compile(sources: Map<string, string>): Map<string, string[]> {
+  const config = ts.readConfigFile(
+    join(root, 'tsconfig.json'),
+    ts.sys.readFile,
+  );
+  const { options } = ts.parseJsonConfigFileContent(
+    config.config,
+    ts.sys,
+    root,
+  );
+  const host = ts.createCompilerHost(options);
+  const { fileExists, readFile, getSourceFile, directoryExists } = host;
+  const folders = new Set([...sources.keys()].map((name) => dirname(name)));
+  host.fileExists = (name) => sources.has(name) || fileExists(name);
+  host.readFile = (name) => sources.get(name) ?? readFile(name);
+  host.directoryExists = (name) =>
+    [...folders].some((folder) => folder.startsWith(name)) ||
+    directoryExists!(name);
+  host.getSourceFile = (name, version, ...rest) => {
+    const text = sources.get(name);
+    return text === undefined
+      ? getSourceFile(name, version, ...rest)
+      : ts.createSourceFile(name, text, version, true);
+  };
+  const program = ts.createProgram([...sources.keys()], options, host);
+  const found = new Map<string, string[]>();
+  for (const diagnostic of ts.getPreEmitDiagnostics(program)) {
+    const name = diagnostic.file?.fileName ?? '';
+    const message = ts.flattenDiagnosticMessageText(
+      diagnostic.messageText,
+      '\n',
+    );
+    found.set(name, [...(found.get(name) ?? []), message]);
+  }
+  return found;
+}
