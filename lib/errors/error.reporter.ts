@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import type { CacheInvalidationError } from './cache-invalidation.error.js';
+import { HandlerFailedError } from './handler-failed.error.js';
 
 const QUIET_PERIOD_MS = 1_000;
 const MAX_SOURCES = 1_000;
@@ -42,7 +43,7 @@ export class ErrorReporter {
     }
     const more =
       source.heldBack === 0 ? '' : ` (and ${source.heldBack} more like it)`;
-    this.#logger.error(error.message + more, stackOf(error.cause));
+    this.#logger.error(error.message + more, stackOf(error));
     source.quietUntil = now + QUIET_PERIOD_MS;
     source.heldBack = 0;
   }
@@ -58,6 +59,9 @@ export class ErrorReporter {
   }
 }
 
-function stackOf(cause: unknown): string | undefined {
-  return cause instanceof Error ? cause.stack : undefined;
+/** Only of the application's own code: that of a socket says nothing. */
+function stackOf(error: CacheInvalidationError): string | undefined {
+  return error instanceof HandlerFailedError && error.cause instanceof Error
+    ? error.cause.stack
+    : undefined;
 }

@@ -13,3 +13,14 @@ export class InvalidationRedisError extends CacheInvalidationError {
     super(what, advice, cause);
   }
 }
+
+/**
+ * A sentence's end for what a socket reported: several addresses that refused
+ * make an error without a message.
+ *
+ * @internal
+ */
+export function describeCause(cause: Error): string {
+  const { code } = cause as NodeJS.ErrnoException;
+  return cause.message || code || cause.name;
+}

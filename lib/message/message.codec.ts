@@ -7,7 +7,7 @@ import { isBuiltInEntityType, type AnyEntityType } from './entity-type.js';
 import type { InvalidationMessage } from './invalidation-message.js';
 import { patternOf, type Invalidation } from './invalidation.js';
 import { MAX_PATTERN_LENGTH } from './pattern.js';
-import { parseTimestamp } from './timestamp.js';
+import { isTimestamp } from './timestamp.js';
 import {
   isKeyList,
   isObject,
@@ -85,12 +85,7 @@ export function parseMessage(value: unknown): InvalidationMessage {
     return refuse('entity_ids', 'an array of cache keys or null');
   }
   if (!isText(action)) return refuse('action', 'a string');
-  if (
-    typeof timestamp !== 'string' ||
-    Number.isNaN(parseTimestamp(timestamp))
-  ) {
-    return refuse('timestamp', 'RFC 3339');
-  }
+  if (!isTimestamp(timestamp)) return refuse('timestamp', 'RFC 3339');
   if (!isText(sourceService)) return refuse('source_service', 'a string');
   if (metadata !== null && !isSafeJson(metadata)) {
     return refuse('metadata', 'JSON that can safely be passed on');
@@ -181,7 +176,7 @@ export function encodeMessage(
   maxBytes: number,
 ): string {
   const payload =
-    `{"message_id":"${message.messageId}"` +
+    `{"message_id":${encodeText(message.messageId)}` +
     `,"entity_type":${encodeEntityType(message.entityType)}` +
     `,"entity_id":${encodeText(message.entityId)}` +
     `,"pattern":${encodeText(message.pattern)}` +
@@ -190,8 +185,10 @@ export function encodeMessage(
     `,"timestamp":"${message.timestamp}"` +
     `,"source_service":${encodeText(message.sourceService)}` +
     `,"metadata":${encodeMetadata(message.metadata)}` +
-    (message.offset === null ? '' : `,"offset":"${message.offset}"`) +
-    (message.previous === null ? '' : `,"previous":"${message.previous}"`) +
+    (message.offset === null ? '' : `,"offset":${encodeText(message.offset)}`) +
+    (message.previous === null
+      ? ''
+      : `,"previous":${encodeText(message.previous)}`) +
     (message.origin === null ? '}' : encodeOrigin(message.origin));
   if (isLongerThan(payload, maxBytes)) {
     throw new InvalidationSerializationError(

@@ -1,5 +1,5 @@
 import { IsOptional, ValidateBy } from 'class-validator';
-import { parseTimestamp } from './timestamp.js';
+import { isTimestamp } from './timestamp.js';
 import {
   isKeyList,
   isSafeJson,
@@ -39,11 +39,7 @@ export class InvalidationMessageDto {
   @Rule(isText, 'a string')
   action!: string;
 
-  @Rule(
-    (value) =>
-      typeof value === 'string' && !Number.isNaN(parseTimestamp(value)),
-    'RFC 3339',
-  )
+  @Rule(isTimestamp, 'RFC 3339')
   timestamp!: string;
 
   @Rule(isText, 'a string')

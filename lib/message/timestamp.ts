@@ -46,6 +46,11 @@ export function formatTimestamp(time: number): string {
 let readPrefix = '';
 let readSecond = 0;
 
+/** @internal */
+export function isTimestamp(value: unknown): value is string {
+  return typeof value === 'string' && RFC_3339.test(value);
+}
+
 /**
  * Milliseconds since the epoch, or `NaN` if it is not RFC 3339.
  *
@@ -74,7 +79,7 @@ function fractionOf(text: string): number {
 }
 
 function parseSlowly(text: string): number {
-  if (!RFC_3339.test(text)) return Number.NaN;
+  if (!isTimestamp(text)) return Number.NaN;
   // Date knows no leap second; it is the last moment of its minute.
   const time = Date.parse(text.toUpperCase().replace(/:60(?=[.Z+-])/, ':59'));
   const prefix = text.slice(0, SECONDS_LENGTH);

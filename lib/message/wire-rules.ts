@@ -5,14 +5,26 @@ import { InvalidMessageError } from '../errors/index.js';
  * schema are both made of these, so they cannot drift apart in detail.
  */
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const DASH = '-'.charCodeAt(0);
 
 /** Deeper metadata is refused: it exists to exhaust somebody's stack. */
 export const MAX_METADATA_DEPTH = 32;
 
-/** @internal */
+/**
+ * The form 8-4-4-4-12, whatever the digits: nothing hangs on them, and looking at
+ * each costs a tenth of the parse.
+ *
+ * @internal
+ */
 export function isUuid(value: unknown): value is string {
-  return typeof value === 'string' && UUID.test(value);
+  return (
+    isText(value) &&
+    value.length === 36 &&
+    value.charCodeAt(8) === DASH &&
+    value.charCodeAt(13) === DASH &&
+    value.charCodeAt(18) === DASH &&
+    value.charCodeAt(23) === DASH
+  );
 }
 
 /** @internal */

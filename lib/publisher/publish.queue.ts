@@ -1,4 +1,5 @@
 import {
+  describeCause,
   InvalidationRedisError,
   InvalidationTimeoutError,
   type ErrorReporter,
@@ -253,7 +254,7 @@ export class PublishQueue {
     this.context.meter.publishFailed();
     this.context.errors.report(
       new InvalidationRedisError(
-        `Redis did not take a publish: ${cause.message}.`,
+        `Redis did not take a publish: ${describeCause(cause)}.`,
         'It waits in the outbox and will be sent again.',
         cause,
       ),

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { BehaviorSubject, distinctUntilChanged, type Observable } from 'rxjs';
 import {
+  describeCause,
   InvalidationRedisError,
   InvalidMessageError,
   type CacheInvalidationError,
@@ -148,13 +149,16 @@ export class InvalidationSubscriber {
       onSubscribed: () => this.#live(),
       onLost: (cause) => {
         this.#owed = 'reconnected';
-        this.#become('disconnected', cause?.message ?? 'the connection closed');
+        this.#become(
+          'disconnected',
+          cause === null ? 'the connection closed' : describeCause(cause),
+        );
       },
       onWritable: () => this.context.publisher.resume(),
       onError: (cause) =>
         this.context.errors.report(
           new InvalidationRedisError(
-            `Redis: ${cause.message || String(cause)}.`,
+            `Redis: ${describeCause(cause)}.`,
             'Trying again; until then invalidations wait in the outbox.',
             cause,
           ),

@@ -119,3 +119,14 @@ function anyNode(cluster: Cluster): Redis | null {
   const nodes = cluster.nodes('all');
   return nodes[Math.floor(Math.random() * nodes.length)] ?? null;
 }
+
+/**
+ * ioredis hangs the failed command on its errors: the password of AUTH, the
+ * payload of PUBLISH. Neither belongs in a log.
+ *
+ * @internal
+ */
+export function withoutCommand(error: Error): Error {
+  delete (error as { command?: unknown }).command;
+  return error;
+}

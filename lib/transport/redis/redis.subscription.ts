@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { TransportListener } from '../invalidation.transport.js';
 import { retryDelay } from '../retry-delay.js';
-import { openSubscription } from './redis.connection.js';
+import { openSubscription, withoutCommand } from './redis.connection.js';
 
 /**
  * The subscriber connection: opened, subscribed, and opened anew whenever it
@@ -33,7 +33,7 @@ export class RedisSubscription {
     let cause: Error | null = null;
     connection.on('error', (error: Error) => {
       cause = error;
-      this.#whileOpen(() => this.listener.onError(error));
+      this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
     });
     connection.once('end', () => this.#ended(cause));
     connection.on('message', (_channel: string, payload: string) =>
@@ -46,7 +46,7 @@ export class RedisSubscription {
         () => this.#acknowledged(connection),
         (error: Error) => {
           cause ??= error;
-          this.#whileOpen(() => this.listener.onError(error));
+          this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
           connection.disconnect();
         },
       );

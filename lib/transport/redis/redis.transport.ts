@@ -9,6 +9,7 @@ import {
   isClient,
   openClient,
   publishingNode,
+  withoutCommand,
   type RedisConnection,
 } from './redis.connection.js';
 import { RedisSubscription } from './redis.subscription.js';
@@ -83,7 +84,8 @@ export class RedisTransport extends InvalidationTransport {
   #listen(listener: TransportListener): void {
     const client = this.#client;
     const ready = (): void => listener.onWritable();
-    const error = (cause: Error): void => listener.onError(cause);
+    const error = (cause: Error): void =>
+      listener.onError(withoutCommand(cause));
     client.on('ready', ready);
     client.on('error', error);
     this.#stopListening = () => {
@@ -123,7 +125,11 @@ export class RedisTransport extends InvalidationTransport {
         .exec()
         .then(
           (results) =>
-            settle((results ?? []).map(([error, n]) => error ?? Number(n))),
+            settle(
+              (results ?? []).map(([error, n]) =>
+                error === null ? Number(n) : withoutCommand(error),
+              ),
+            ),
           fail,
         );
     });

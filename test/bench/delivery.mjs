@@ -1,0 +1,90 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { startApp, startRaw } from './apps.mjs';
+import { interleaved, perSecond, ratio, us } from './measure.mjs';
+import {
+  publishPipelined,
+  publishSingly,
+  publishThroughModule,
+} from './publish.mjs';
+
+const TOTAL = 40_000;
+const FLOOD = 100_000;
+
+/** From one process to another. */
+export async function delivery(url, rounds) {
+  const [app, raw] = [await startApp(url), await startRaw(url)];
+  const result = await interleaved(rounds, {
+    'raw, one call per message': () =>
+      timed(url, 'raw', TOTAL, () => publishSingly(raw, TOTAL)),
+    'raw, pipelines of 100': () =>
+      timed(url, 'raw', TOTAL, () => publishPipelined(raw, TOTAL)),
+    module: () =>
+      timed(url, 'module', TOTAL, () => publishThroughModule(app, TOTAL)),
+  });
+  raw.disconnect();
+  await app.close();
+  return {
+    title: 'Publish to delivery, throughput',
+    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Raw ioredis hands over the text unread; the module decodes, checks and calls a handler.`,
+    columns: ['messages/s', 'to one call per message', 'to pipelines of 100'],
+    rows: Object.entries(result).map(([name, { rate }]) => [
+      name,
+      perSecond(rate),
+      ratio(rate, result['raw, one call per message'].rate),
+      ratio(rate, result['raw, pipelines of 100'].rate),
+    ]),
+  };
+}
+
+/** What a message costs its receiver. */
+export async function receiving(url, rounds) {
+  const raw = await startRaw(url);
+  const receive = (kind) => () =>
+    timed(url, kind, FLOOD, () => publishPipelined(raw, FLOOD));
+  const result = await interleaved(rounds, {
+    'raw, text unread': receive('raw'),
+    'raw and JSON.parse': receive('parse'),
+    module: receive('module'),
+  });
+  raw.disconnect();
+  const base = result['raw and JSON.parse'].cpu;
+  return {
+    title: 'Receiving',
+    note: `CPU time of the receiving process over ${FLOOD} messages, which three processes on few cores disturb less than a rate.`,
+    columns: [
+      'CPU per message',
+      'messages/s of one core',
+      'to raw and JSON.parse',
+    ],
+    rows: Object.entries(result).map(([name, { cpu }]) => [
+      name,
+      us(cpu),
+      perSecond(1e6 / cpu),
+      ratio(base, cpu),
+    ]),
+  };
+}
+
+async function timed(url, kind, total, publish) {
+  const receiver = await startReceiver(kind, url);
+  await ask(receiver, { expect: total });
+  const start = performance.now();
+  const done = once(receiver, 'message');
+  await publish();
+  const [{ cpu }] = await done;
+  const rate = (total / (performance.now() - start)) * 1_000;
+  receiver.disconnect();
+  return { rate, cpu };
+}
+
+export async function startReceiver(kind, url) {
+  const receiver = fork(new URL('receiver.mjs', import.meta.url), [kind, url]);
+  await once(receiver, 'message');
+  return receiver;
+}
+
+export async function ask(receiver, what) {
+  receiver.send(what);
+  await once(receiver, 'message');
+}

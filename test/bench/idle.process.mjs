@@ -1,0 +1,29 @@
+/** The memory of an idle Nest application: `node --expose-gc idle.mjs with|without URL`. */
+import 'reflect-metadata';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+
+const [mode, url] = process.argv.slice(2);
+class AppModule {}
+if (mode === 'with') {
+  const { CacheInvalidationModule } = await import('nestjs-cache-invalidation');
+  Module({
+    imports: [
+      CacheInvalidationModule.forRoot({
+        connection: url,
+        serviceName: 'bench',
+      }),
+    ],
+  })(AppModule);
+} else Module({})(AppModule);
+
+const app = await NestFactory.create(AppModule, { logger: false });
+await app.listen(0, '127.0.0.1');
+await new Promise((resolve) => setTimeout(resolve, 1_000));
+globalThis.gc();
+const { rss, heapUsed } = process.memoryUsage();
+process.stdout.write(
+  JSON.stringify({ rss: rss / 2 ** 20, heap: heapUsed / 2 ** 20 }),
+);
+await app.close();
+process.exit(0);

@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
+import { CHANNEL, rawMessage, startApp, startRaw } from './apps.mjs';
+import { ask, startReceiver } from './delivery.mjs';
+import { interleaved, ms, ratio } from './measure.mjs';
+
+const RATE = 2_000;
+const TOTAL = 4_000;
+
+/** From the call in one process to the handler in the other, at a steady rate. */
+export async function latency(url, rounds) {
+  const [app, raw] = [await startApp(url), await startRaw(url)];
+  const receivers = {
+    raw: await startReceiver('parse', url),
+    module: await startReceiver('module', url),
+  };
+  const now = () => String(process.hrtime.bigint());
+  const result = await interleaved(rounds, {
+    'raw and JSON.parse': () =>
+      paced(receivers.raw, () =>
+        raw.publish(CHANNEL, JSON.stringify(rawMessage(now()))),
+      ),
+    module: () =>
+      paced(receivers.module, () => app.publisher.invalidate('User', now())),
+  });
+  for (const receiver of Object.values(receivers)) receiver.disconnect();
+  raw.disconnect();
+  await app.close();
+  return {
+    title: 'Publish to delivery, latency',
+    note: `${TOTAL} messages a round at ${RATE} a second, by the monotonic clock that processes of one machine share.`,
+    columns: ['p50', 'p99', 'p50 to raw'],
+    rows: Object.entries(result).map(([name, { p50, p99 }]) => [
+      name,
+      ms(p50),
+      ms(p99),
+      ratio(p50, result['raw and JSON.parse'].p50),
+    ]),
+  };
+}
+
+async function paced(receiver, publish) {
+  await ask(receiver, { expect: TOTAL, latency: true });
+  const done = once(receiver, 'message');
+  const start = performance.now();
+  for (let i = 0; i < TOTAL; i++) {
+    while (performance.now() < start + (i * 1_000) / RATE) await setImmediate();
+    void publish();
+  }
+  const [{ p50, p99 }] = await done;
+  return { p50, p99 };
+}

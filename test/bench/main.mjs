@@ -1,0 +1,117 @@
+/**
+ * `npm run bench`: the module against raw ioredis doing the same work on the same
+ * server, in one run, interleaved. Absolute numbers are the machine's; ratios
+ * are what to look at.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { codec } from './codec.mjs';
+import { decorator } from './decorator.mjs';
+import { delivery, receiving } from './delivery.mjs';
+import { idle } from './idle.mjs';
+import { latency } from './latency.mjs';
+import { awaitedPublish, publishThroughput } from './publish.mjs';
+import { startServer } from './server.mjs';
+
+const USAGE = `Usage: npm run bench [-- options]
+  --rounds N   rounds of each comparison (default 7)
+  --only NAME  one section: publish, throughput, delivery, receiving, latency,
+               decorator, codec, idle
+  --write      renew docs/benchmarks.md
+  --help       this text
+REDIS_URL names a server to use; otherwise a redis-server is started.`;
+
+const SECTIONS = {
+  publish: awaitedPublish,
+  throughput: publishThroughput,
+  delivery,
+  receiving,
+  latency,
+  decorator,
+  codec,
+  idle,
+};
+
+function options() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        rounds: { type: 'string', default: '7' },
+        only: { type: 'string' },
+        write: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    const rounds = Number(values.rounds);
+    if (!Number.isInteger(rounds) || rounds < 1)
+      throw new Error('--rounds takes a whole number');
+    if (values.only !== undefined && !(values.only in SECTIONS))
+      throw new Error(`there is no section ${values.only}`);
+    return { ...values, rounds };
+  } catch (error) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const { rounds, only, write, help } = options();
+if (help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+
+const server = await startServer();
+const stop = () => {
+  server.stop();
+  process.exit(130);
+};
+process.once('SIGINT', stop).once('SIGTERM', stop);
+
+const tables = [];
+for (const [name, section] of Object.entries(SECTIONS)) {
+  if (only !== undefined && only !== name) continue;
+  process.stderr.write(`${name} …\n`);
+  const table = await section(server.url, rounds);
+  tables.push(table);
+  console.log(`\n${markdown(table)}`);
+}
+server.stop();
+if (write) {
+  writeFileSync(
+    new URL('../../docs/benchmarks.md', import.meta.url),
+    page(tables),
+  );
+}
+process.exit(0);
+
+function page(all) {
+  const { version } = JSON.parse(
+    readFileSync(
+      new URL('../../node_modules/ioredis/package.json', import.meta.url),
+      'utf8',
+    ),
+  );
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'])
+    .toString()
+    .trim();
+  return `# Benchmarks
+
+Made by \`npm run bench -- --rounds ${rounds} --write\` on ${new Date().toISOString().slice(0, 10)}, at commit ${commit}: Node ${process.version}, ioredis ${version}, ${server.version}, ${cpus().length} × ${cpus()[0].model.trim()}, loopback. The contestants of a table take turns, round after round; each figure is the median of ${rounds} rounds. The publisher, Redis and the receiver share ${cpus().length} cores. Absolute numbers are this machine's; the ratios are what to look at.
+
+${all.map(markdown).join('\n')}`;
+}
+
+function markdown({ title, note, columns, rows }) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [
+    `## ${title}`,
+    '',
+    ...(note ? [note, ''] : []),
+    line(['', ...columns]),
+    line(['---', ...columns.map(() => '--:')]),
+    ...rows.map(line),
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,52 @@
+/**
+ * A process that receives: `node receiver.mjs raw|parse|module URL`. Told by its
+ * parent how many messages to expect, it answers with what they cost.
+ */
+import { CHANNEL, startApp, startRaw } from './apps.mjs';
+import { percentile } from './measure.mjs';
+
+const [kind, url] = process.argv.slice(2);
+let expected = 0;
+let received = 0;
+let cpu = null;
+let latencies = null;
+
+function onId(id) {
+  if (received === 0) cpu = process.cpuUsage();
+  if (latencies !== null) {
+    latencies.push(Number(process.hrtime.bigint() - BigInt(id)) / 1e6);
+  }
+  if (++received === expected) report();
+}
+
+function report() {
+  const { user, system } = process.cpuUsage(cpu);
+  process.send({
+    cpu: (user + system) / received,
+    p50: latencies?.length ? percentile(latencies, 50) : 0,
+    p99: latencies?.length ? percentile(latencies, 99) : 0,
+  });
+}
+
+if (kind === 'module') {
+  const { subscriber } = await startApp(url);
+  subscriber.subscribe((message) => onId(message.entityId));
+} else {
+  const redis = await startRaw(url);
+  redis.on(
+    'message',
+    kind === 'parse'
+      ? (_, payload) => onId(JSON.parse(payload).entity_id)
+      : () => onId(null),
+  );
+  await redis.subscribe(CHANNEL);
+}
+
+process.on('message', (message) => {
+  expected = message.expect;
+  latencies = message.latency ? [] : null;
+  received = 0;
+  process.send('armed');
+});
+process.on('disconnect', () => process.exit(0));
+process.send('ready');
