@@ -1,0 +1,471 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  accessSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { Redis } from 'ioredis';
+import type { EmbeddedValkey } from '../../sample-app/demo/embedded-valkey.js';
+import { eventually } from './eventually.js';
+
+const HOST = '127.0.0.1';
+
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  readonly kind: 'redis-server' | 'embedded';
+  /** Changes with every restart; undefined when embedded, which has no process of its own. */
+  readonly pid: number | undefined;
+  /** Ends the server and removes its files; resolves when it is gone. */
+  stop(): Promise<void>;
+  /** SIGKILL, or the nearest to it when embedded: every connection drops at once. */
+  kill(): void;
+  /** Ends the server if it still runs and starts an empty one on the same port. */
+  restart(): Promise<void>;
+  /** SIGSTOP: connections stay open and nothing answers. @throws when embedded */
+  pause(): void;
+  /** SIGCONT. @throws when embedded */
+  resume(): void;
+}
+
+export interface StartRedisOptions {
+  /** Command line arguments for `redis-server`, which win over the harness' own. */
+  args?: string[];
+  /** `true` insists on a `redis-server`, `false` on the embedded Valkey. Default: whichever there is. */
+  real?: boolean;
+}
+
+/** Whether this machine has a `redis-server`: for `describe.skipIf(!hasRedisServer())`. */
+export function hasRedisServer(): boolean {
+  return findRedisServer() !== undefined;
+}
+
+/**
+ * Starts a Redis of the test's own and resolves once it answers.
+ *
+ * @throws when a `redis-server` is needed and there is none. In CI it is
+ * always needed, for there nothing may be skipped.
+ *
+ * @example
+ * const redis = await startRedis();
+ * onTestFinished(() => redis.stop());
+ */
+export async function startRedis({
+  args = [],
+  real = mustBeReal(args) || hasRedisServer(),
+}: StartRedisOptions = {}): Promise<RedisServer> {
+  if (real) return startProcess({ args: [...EPHEMERAL, ...args] });
+  if (args.length > 0) throw notEmbedded('args');
+  return EmbeddedServer.start(await freePort());
+}
+
+export interface RedisCluster {
+  /** What a cluster client is given to start from. */
+  readonly nodes: { host: string; port: number }[];
+  /** The masters, in the order of `nodes`, for faults. */
+  readonly servers: RedisServer[];
+  stop(): Promise<void>;
+}
+
+/** Starts three masters that share the slots and resolves once each calls the cluster's state ok. */
+export async function startCluster(): Promise<RedisCluster> {
+  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
+  const servers = await Promise.all(
+    Array.from({ length: 3 }, () => startRedis({ args, real: true })),
+  );
+  const cluster = {
+    servers,
+    nodes: servers.map(({ port }) => ({ host: HOST, port })),
+    stop: () => stopAll(servers),
+  };
+  return orStop(cluster, () => formCluster(servers));
+}
+
+export interface RedisSentinel {
+  readonly sentinels: { host: string; port: number }[];
+  readonly name: string;
+  readonly master: RedisServer;
+  readonly replica: RedisServer;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a master, its replica and one sentinel whose vote is enough, and
+ * resolves once the sentinel could fail over to the replica.
+ */
+export async function startSentinel(): Promise<RedisSentinel> {
+  const name = 'mymaster';
+  const master = await startRedis({
+    args: ['--repl-diskless-sync-delay', '0'],
+    real: true,
+  });
+  const replica = await startRedis({
+    args: ['--replicaof', HOST, `${master.port}`],
+    real: true,
+  });
+  // A sentinel looks for replicas when it meets the master and then every 10 s only.
+  await eventually(() => replicaIsLinked(replica));
+  const sentinel = await startProcess({
+    config: sentinelConfig(name, master),
+    args: ['--sentinel'],
+  });
+  const topology = {
+    name,
+    master,
+    replica,
+    sentinels: [{ host: HOST, port: sentinel.port }],
+    stop: () => stopAll([sentinel, replica, master]),
+  };
+  return orStop(topology, () =>
+    eventually(() => sentinelKnowsReplica(sentinel, name)),
+  );
+}
+
+/** Nothing is written: these servers live as long as one test. */
+const EPHEMERAL = ['--save', '', '--appendonly', 'no'];
+
+interface ProcessOptions {
+  args: string[];
+  /** A configuration file's text. Sentinel demands a file, since it keeps its state there. */
+  config?: string;
+}
+
+async function startProcess(options: ProcessOptions): Promise<RedisServer> {
+  const binary = findRedisServer();
+  if (!binary) throw noRedisServer();
+  const server = new RedisProcess(binary, await freePort(), options);
+  return orStop(server, () => server.start());
+}
+
+class RedisProcess implements RedisServer {
+  readonly kind = 'redis-server';
+  readonly url: string;
+  readonly #dir = mkdtempSync(join(tmpdir(), 'redis-server-'));
+  readonly #log = join(this.#dir, 'redis.log');
+  readonly #command: string[];
+  #child: ChildProcess | undefined;
+
+  constructor(
+    private readonly binary: string,
+    readonly port: number,
+    { args, config }: ProcessOptions,
+  ) {
+    this.url = `redis://${HOST}:${port}`;
+    const file = join(this.#dir, 'redis.conf');
+    if (config) writeFileSync(file, config);
+    const own = ['--bind', HOST, '--port', `${port}`, '--dir', this.#dir];
+    this.#command = [...(config ? [file] : []), ...own, ...args];
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  async start(): Promise<void> {
+    const child = this.#spawn();
+    this.#child = child;
+    const died = once(child, 'exit').then(() => {
+      throw new Error(
+        `redis-server did not start:\n${readFileSync(this.#log, 'utf8')}`,
+      );
+    });
+    await Promise.race([eventually(() => answers(this.port)), died]);
+  }
+
+  async stop(): Promise<void> {
+    await this.#end();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  kill(): void {
+    this.#child?.kill('SIGKILL');
+  }
+
+  async restart(): Promise<void> {
+    await this.#end();
+    await this.start();
+  }
+
+  pause(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** SIGKILL, for a paused server ignores SIGTERM, a master waits for its replicas, and there is nothing to save. */
+  async #end(): Promise<void> {
+    const child = this.#child;
+    if (!child || hasExited(child)) return;
+    const exited = once(child, 'exit');
+    child.ref();
+    child.kill('SIGKILL');
+    await exited;
+  }
+
+  #spawn(): ChildProcess {
+    const log = openSync(this.#log, 'a');
+    const child = spawn(this.binary, this.#command, {
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    child.unref();
+    if (child.pid !== undefined) guard(child, child.pid, this.#dir);
+    return child;
+  }
+}
+
+/**
+ * Ends the server when this process ends, however it does: a shell waits for
+ * its stdin to close. An `exit` listener would not do, for vitest ends its
+ * workers by SIGTERM, on which Node runs none.
+ */
+function guard(child: ChildProcess, pid: number, dir: string): void {
+  const script = 'trap "" INT TERM HUP; read _; kill -9 "$1"; rm -rf "$2"';
+  const shell = spawn('/bin/sh', ['-c', script, 'guard', `${pid}`, dir], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  shell.unref();
+  // The number may belong to another process once ours is gone.
+  child.once('exit', () => shell.kill('SIGKILL'));
+}
+
+/** The stand-in on machines without a `redis-server`, in this very process. */
+class EmbeddedServer implements RedisServer {
+  readonly kind = 'embedded';
+  readonly pid = undefined;
+
+  private constructor(private valkey: EmbeddedValkey) {}
+
+  static async start(port: number): Promise<EmbeddedServer> {
+    return new EmbeddedServer(await startEmbedded(port));
+  }
+
+  get url(): string {
+    return this.valkey.url;
+  }
+
+  get port(): number {
+    return this.valkey.port;
+  }
+
+  stop(): Promise<void> {
+    return this.valkey.stop();
+  }
+
+  kill(): void {
+    void this.valkey.stop();
+  }
+
+  async restart(): Promise<void> {
+    await this.valkey.stop();
+    this.valkey = await startEmbedded(this.port);
+  }
+
+  pause(): void {
+    throw notEmbedded('pause()');
+  }
+
+  resume(): void {
+    throw notEmbedded('resume()');
+  }
+}
+
+/** Loaded on demand: importing it makes Node warn that WASI is experimental. */
+async function startEmbedded(port: number): Promise<EmbeddedValkey> {
+  const { EmbeddedValkey } =
+    await import('../../sample-app/demo/embedded-valkey.js');
+  return EmbeddedValkey.start(port);
+}
+
+function mustBeReal(args: string[]): boolean {
+  return Boolean(process.env.CI) || args.length > 0;
+}
+
+function notEmbedded(what: string): Error {
+  return new Error(
+    `${what} needs a redis-server and this is the embedded Valkey: start it with { real: true }.`,
+  );
+}
+
+function noRedisServer(): Error {
+  const who = process.env.CI ? 'A run in CI' : 'This test';
+  return new Error(
+    `${who} needs a redis-server and this machine has none: install it ` +
+      '(apt-get install redis-server, brew install redis) or set REDIS_SERVER to its path.',
+  );
+}
+
+function findRedisServer(): string | undefined {
+  const { REDIS_SERVER, PATH = '' } = process.env;
+  if (!REDIS_SERVER) {
+    return PATH.split(delimiter)
+      .map((folder) => join(folder, 'redis-server'))
+      .find(isExecutable);
+  }
+  if (isExecutable(REDIS_SERVER)) return REDIS_SERVER;
+  throw new Error(
+    `REDIS_SERVER is set to ${REDIS_SERVER}, which is not an executable file.`,
+  );
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hasExited({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+/**
+ * Not a port from the system's ephemeral range: while a server is down there,
+ * an outgoing connection may take its port, even that of the very client which
+ * reconnects to it, and the restart fails. The cluster bus uses port + 10000.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_240 + Math.floor(Math.random() * 10_000);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createServer();
+  try {
+    await once(probe.listen(port, HOST), 'listening');
+    await once(probe.close(), 'close');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Any reply counts: with a password set it is NOAUTH. */
+async function answers(port: number): Promise<void> {
+  const socket = connect(port, HOST);
+  try {
+    socket.write('PING\r\n');
+    await once(socket, 'data', { signal: AbortSignal.timeout(1000) });
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function stopAll(servers: RedisServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.stop()));
+}
+
+/** Leaves nothing running behind a start that failed. */
+async function orStop<T extends { stop(): Promise<void> }>(
+  started: T,
+  completeStart: () => Promise<void>,
+): Promise<T> {
+  try {
+    await completeStart();
+    return started;
+  } catch (error) {
+    await started.stop();
+    throw error;
+  }
+}
+
+async function ask<T>(
+  port: number,
+  command: (client: Redis) => Promise<T>,
+): Promise<T> {
+  const client = new Redis(port, HOST, {
+    lazyConnect: true,
+    retryStrategy: () => null,
+  });
+  try {
+    await client.connect();
+    return await command(client);
+  } finally {
+    client.disconnect();
+  }
+}
+
+function expectLine(info: string, line: string): void {
+  if (!info.split('\r\n').includes(line))
+    throw new Error(`'${line}' is not in:\n${info}`);
+}
+
+const SLOTS = 16_384;
+
+async function formCluster(servers: RedisServer[]): Promise<void> {
+  await Promise.all(
+    servers.map((server, i) => addSlots(server, i, servers.length)),
+  );
+  await Promise.all(
+    servers.slice(1).map((server) => meet(server, servers[0]!)),
+  );
+  await eventually(() => Promise.all(servers.map(clusterIsOk)), {
+    timeout: 20_000,
+  });
+}
+
+/** One by one rather than by ADDSLOTSRANGE, which Redis 6 does not have. */
+async function addSlots(
+  { port }: RedisServer,
+  index: number,
+  count: number,
+): Promise<void> {
+  const slots = Array.from({ length: SLOTS }, (_, slot) => slot);
+  const own = slots.filter(
+    (slot) => Math.floor((slot * count) / SLOTS) === index,
+  );
+  await ask(port, (client) => client.cluster('ADDSLOTS', ...own));
+}
+
+async function meet({ port }: RedisServer, other: RedisServer): Promise<void> {
+  await ask(port, (client) => client.cluster('MEET', HOST, other.port));
+}
+
+async function clusterIsOk({ port }: RedisServer): Promise<void> {
+  const info = await ask(port, (client) => client.cluster('INFO'));
+  expectLine(info, 'cluster_state:ok');
+  expectLine(info, 'cluster_known_nodes:3');
+}
+
+function sentinelConfig(name: string, master: RedisServer): string {
+  return `sentinel monitor ${name} ${HOST} ${master.port} 1
+sentinel down-after-milliseconds ${name} 1000
+sentinel failover-timeout ${name} 5000
+`;
+}
+
+async function replicaIsLinked({ port }: RedisServer): Promise<void> {
+  expectLine(
+    await ask(port, (client) => client.info('replication')),
+    'master_link_status:up',
+  );
+}
+
+async function sentinelKnowsReplica(
+  { port }: RedisServer,
+  name: string,
+): Promise<void> {
+  const replicas = await ask(port, (client) =>
+    client.call('SENTINEL', 'REPLICAS', name),
+  );
+  if (!JSON.stringify(replicas).includes('"master-link-status","ok"')) {
+    throw new Error(
+      `The sentinel knows no linked replica: ${JSON.stringify(replicas)}`,
+    );
+  }
+}
