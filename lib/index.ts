@@ -42,6 +42,7 @@ export {
   extractEntityType,
   InvalidationMessageDto,
   isCacheKey,
+  keysOf,
   matchesPattern,
   parseCacheKey,
   parseMessage,

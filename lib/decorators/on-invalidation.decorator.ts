@@ -5,7 +5,8 @@ import type { EntityType, InvalidationMessage } from '../message/index.js';
 /**
  * Calls the method with every invalidation message, or with those that may touch
  * an entity of the given types. Messages come one after the other: the next
- * waits for a returned promise. What it throws is logged and counted.
+ * waits for a returned promise, so evict before you await anything. What it
+ * throws is logged and counted.
  *
  * For providers and controllers; not for request-scoped ones, which do not exist
  * when a message arrives.

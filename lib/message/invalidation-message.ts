@@ -90,9 +90,10 @@ export function concerns(
 }
 
 /**
- * The keys of a message that names them, or `null` if it is a pattern.
+ * The cache keys that a message names, or `null` if it is a pattern: then ask
+ * `affects` of each key you hold.
  *
- * @internal
+ * @publicApi
  */
 export function keysOf(message: Invalidation): readonly string[] | null {
   if (message.action === 'Pattern') return null;

@@ -1,0 +1,25 @@
+import { Module } from '@nestjs/common';
+import { ConfigModule } from '@nestjs/config';
+import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { ServiceClient } from '../shared/service.client.js';
+import { StatusController } from '../shared/status.controller.js';
+import { NotificationCache } from './notification.cache.js';
+import { NotificationsController } from './notifications.controller.js';
+import { NotificationsService } from './notifications.service.js';
+import { ProfileWatcher } from './profile.watcher.js';
+
+/** Owns the notifications; writes one to whoever's profile was changed. */
+@Module({
+  imports: [
+    ConfigModule.forRoot({ isGlobal: true }),
+    CacheInvalidationModule.forRootAsync(),
+  ],
+  controllers: [NotificationsController, StatusController],
+  providers: [
+    NotificationsService,
+    NotificationCache,
+    ProfileWatcher,
+    ServiceClient,
+  ],
+})
+export class CommunicationServiceModule {}

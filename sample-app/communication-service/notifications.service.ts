@@ -1,0 +1,26 @@
+import { Injectable } from '@nestjs/common';
+import { InvalidatesCache } from 'nestjs-cache-invalidation';
+import type { Notification } from './notification.js';
+
+/** How many each user keeps. */
+const KEPT = 20;
+
+/** The notifications themselves. In memory: they are not the subject here. */
+@Injectable()
+export class NotificationsService {
+  readonly #notifications = new Map<number, readonly Notification[]>();
+  #lastId = 0;
+
+  of(userId: number): readonly Notification[] {
+    return this.#notifications.get(userId) ?? [];
+  }
+
+  /** The id of a `Notification` is the user's: a list is what others keep. */
+  @InvalidatesCache('Notification', (userId: number) => userId)
+  async add(userId: number, text: string): Promise<Notification> {
+    const notification = { id: ++this.#lastId, text };
+    const kept = [notification, ...this.of(userId)].slice(0, KEPT);
+    this.#notifications.set(userId, kept);
+    return notification;
+  }
+}

@@ -1,0 +1,4 @@
+import { serve } from '../shared/serve.js';
+import { ContentServiceModule } from './content-service.module.js';
+
+await serve('content-service', ContentServiceModule);

@@ -1,0 +1,34 @@
+import { parseArgs } from 'node:util';
+
+export const USAGE = `A social network in five services whose caches stay fresh.
+
+  npm run demo                 tells the story, then stays up for curl
+  npm run demo -- --once       tells the story and ends
+  npm run demo -- --verbose    shows what the services log
+  npm run demo -- --help
+
+It needs nothing but Node. With REDIS_URL and DATABASE_URL in the environment it
+uses those instead of an embedded Valkey and embedded PostgreSQL.
+
+Exit code: 0 if every last read was fresh, 1 if one was stale or a service failed,
+2 for wrong arguments.
+`;
+
+export interface DemoOptions {
+  readonly once: boolean;
+  readonly verbose: boolean;
+  readonly help: boolean;
+}
+
+/** @throws TypeError that names an argument there is no such option for */
+export function parseOptions(args: string[]): DemoOptions {
+  const { values } = parseArgs({
+    args,
+    options: {
+      once: { type: 'boolean', default: false },
+      verbose: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  return values;
+}

@@ -1,0 +1,102 @@
+import { once } from 'node:events';
+import { FreshnessJudge } from './freshness.judge.js';
+import { HttpClient } from './http.client.js';
+import { INSTANCES, Network } from './network.js';
+import type { DemoOptions } from './demo.options.js';
+import type { Printer } from './printer.js';
+import type { Cast, Story } from './story/story.js';
+import { tell } from './story/tell.js';
+
+/** The whole evening: curtain up, the story, the verdict, curtain down. */
+export class Demo {
+  readonly #network: Network;
+  readonly #story: Story;
+  #fresh = false;
+
+  constructor(
+    private readonly options: DemoOptions,
+    private readonly print: Printer,
+  ) {
+    this.#network = new Network({
+      anyPorts: options.once,
+      onLine: (name, line) => {
+        if (options.verbose) print.line(`${name.padEnd(22)}| ${line}`);
+      },
+    });
+    const http = new HttpClient();
+    const judge = new FreshnessJudge(http);
+    this.#story = { network: this.#network, http, judge, print };
+  }
+
+  /**
+   * @param stop ends it early; no process is left when this has returned
+   * @returns whether every last read was fresh; `false` if it was ended before
+   * it could tell
+   * @throws Error if a service ended, or answered what it should not
+   */
+  async run(stop: AbortSignal): Promise<boolean> {
+    try {
+      const ended = once(stop, 'abort');
+      if (!stop.aborted) await Promise.race([this.#tell(stop), ended]);
+      return this.#fresh;
+    } finally {
+      await this.#network.stop();
+    }
+  }
+
+  async #tell(stop: AbortSignal): Promise<void> {
+    await this.#start();
+    const { failure } = this.#network;
+    const cast = await Promise.race([tell(this.#story), failure]);
+    this.#fresh = this.#judge();
+    if (!this.options.once) {
+      this.#invite(cast);
+      await Promise.race([once(stop, 'abort'), failure]);
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { print } = this;
+    print.line('A social network in five services whose caches stay fresh');
+    print.heading('Start');
+    const begun = performance.now();
+    await this.#network.start();
+    for (const { name } of INSTANCES) {
+      print.text(`${name.padEnd(24)}${this.#network.urlOf(name)}`);
+    }
+    const { REDIS_URL, DATABASE_URL } = process.env;
+    print.text(
+      `${'Redis'.padEnd(24)}${REDIS_URL ? 'REDIS_URL' : 'embedded Valkey'}`,
+    );
+    print.text(
+      `${'PostgreSQL'.padEnd(24)}${DATABASE_URL ? 'DATABASE_URL' : 'embedded PGlite'}`,
+    );
+    print.step('everything serves', '', performance.now() - begun);
+  }
+
+  #judge(): boolean {
+    const { checks, oldReads, stale } = this.#story.judge;
+    this.print.heading(
+      stale === 0
+        ? `Fresh: the last read after each of ${checks} checked changes was fresh (${oldReads} old reads before).`
+        : `STALE: after ${stale} of ${checks} checked changes the last read was still old.`,
+    );
+    return stale === 0;
+  }
+
+  #invite({ graceId }: Cast): void {
+    const { print } = this;
+    const gateway = this.#network.urlOf('gateway');
+    const users = this.#network.urlOf('user-service');
+    print.heading('Your turn (Ctrl-C ends it):');
+    print.text(`curl -i ${gateway}/users/${graceId}`);
+    print.text(
+      `curl -X PUT ${users}/users/${graceId} -H 'content-type: application/json' -d '{"name":"Rear Admiral Hopper"}'`,
+    );
+    print.text(`curl -i ${gateway}/users/${graceId}`);
+    print.text(`curl ${gateway}/notifications/${graceId}`);
+    print.text(`curl ${gateway}/cache`);
+    print.text(`curl ${gateway}/health`);
+    print.text(`curl ${gateway}/stats`);
+  }
+}

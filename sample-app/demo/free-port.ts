@@ -1,0 +1,28 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { HOST } from '../shared/services.js';
+
+/**
+ * Ports that are free right now, all different.
+ *
+ * @param preferred what to take where it is free; 0 for any
+ */
+export async function freePorts(
+  preferred: readonly number[],
+): Promise<number[]> {
+  const servers = await Promise.all(preferred.map(listen));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  // Only now, so that no port is handed out twice.
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+async function listen(port: number): ReturnType<typeof listenOn> {
+  return listenOn(port).catch(() => listenOn(0));
+}
+
+async function listenOn(port: number) {
+  const server = createServer().listen(port, HOST);
+  await once(server, 'listening');
+  return server;
+}

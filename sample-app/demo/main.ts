@@ -1,0 +1,51 @@
+import { Demo } from './demo.js';
+import { parseOptions, USAGE, type DemoOptions } from './demo.options.js';
+import { Printer } from './printer.js';
+
+const WRONG_ARGUMENTS = 2;
+
+/** What a shell expects of a program that a signal has ended. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+const stop = new AbortController();
+let stoppedBy: number | null = null;
+
+// Each may come more than once: npm passes on what the terminal sends anyway.
+for (const [signal, code] of Object.entries(EXIT_CODES)) {
+  process.on(signal, () => {
+    stoppedBy ??= code;
+    stop.abort();
+  });
+}
+// Nobody reads any more (`| head`): there is nobody to tell the story to.
+process.stdout.on('error', () => stop.abort());
+
+process.exit(await main(process.argv.slice(2)));
+
+async function main(args: string[]): Promise<number> {
+  let options: DemoOptions;
+  try {
+    options = parseOptions(args);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    return WRONG_ARGUMENTS;
+  }
+  if (options.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  return run(options);
+}
+
+async function run(options: DemoOptions): Promise<number> {
+  try {
+    const fresh = await new Demo(options, new Printer(process.stdout)).run(
+      stop.signal,
+    );
+    if (fresh) return 0;
+    return stoppedBy ?? 1;
+  } catch (error) {
+    console.error(`\n${String(error)}`);
+    return 1;
+  }
+}

@@ -1,0 +1,131 @@
+import {
+  HOST,
+  SERVICES,
+  urlVariableOf,
+  type ServiceName,
+} from '../shared/services.js';
+import { DemoProcess } from './demo.process.js';
+import { freePorts } from './free-port.js';
+
+/** A channel of its own, for a Redis that others use too. */
+const CHANNEL = 'sample-app:cache:invalidate';
+
+/** Two instances of the gateway share one L2, and each has an L1 of its own. */
+export const INSTANCES = [
+  { name: 'user-service', service: 'user-service' },
+  { name: 'content-service', service: 'content-service' },
+  { name: 'social-service', service: 'social-service' },
+  { name: 'communication-service', service: 'communication-service' },
+  { name: 'gateway', service: 'gateway' },
+  { name: 'gateway-2', service: 'gateway' },
+] as const satisfies { name: string; service: ServiceName }[];
+
+export type InstanceName = (typeof INSTANCES)[number]['name'];
+
+const SECOND_GATEWAY_PORT = 3005;
+
+/** Together they must stay below the three seconds that a Ctrl-C may take. */
+const SERVICE_PATIENCE_MS = 1_800;
+const VALKEY_PATIENCE_MS = 500;
+
+export interface NetworkOptions {
+  /** Ports that nobody has to remember. */
+  readonly anyPorts: boolean;
+  readonly onLine: (name: string, line: string) => void;
+}
+
+/** All processes of the demo. */
+export class Network {
+  #valkey: DemoProcess | null = null;
+  #services: DemoProcess[] = [];
+  #urls: Partial<Record<InstanceName, string>> = {};
+  #stopped = false;
+
+  constructor(private readonly options: NetworkOptions) {}
+
+  /** Rejects once one process has ended that should not; never resolves. */
+  get failure(): Promise<never> {
+    return Promise.race(this.#processes.map(({ failure }) => failure));
+  }
+
+  /** @throws Error if it is not there */
+  urlOf(instance: InstanceName): string {
+    const url = this.#urls[instance];
+    if (url === undefined) throw new Error(`${instance} does not serve.`);
+    return url;
+  }
+
+  /** Starts all at once, and resolves when every one serves. */
+  async start(): Promise<void> {
+    const [valkeyPort = 0, ...ports] = await freePorts([
+      0,
+      ...INSTANCES.map(({ name, service }) => this.#portOf(name, service)),
+    ]);
+    if (this.#stopped) return;
+    const redisUrl = process.env['REDIS_URL'] || this.#startValkey(valkeyPort);
+    this.#startServices(redisUrl, ports);
+    await Promise.race([this.#allServing(), this.failure]);
+  }
+
+  /** Services first: they may have something left to tell. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(
+      this.#services.map((service) => service.stop(SERVICE_PATIENCE_MS)),
+    );
+    await this.#valkey?.stop(VALKEY_PATIENCE_MS);
+  }
+
+  get #processes(): DemoProcess[] {
+    return [...(this.#valkey ? [this.#valkey] : []), ...this.#services];
+  }
+
+  #portOf(name: InstanceName, service: ServiceName): number {
+    if (this.options.anyPorts) return 0;
+    return name === 'gateway-2' ? SECOND_GATEWAY_PORT : SERVICES[service];
+  }
+
+  #startValkey(port: number): string {
+    this.#valkey = new DemoProcess({
+      name: 'valkey',
+      module: './embedded-valkey.process.js',
+      arguments: [String(port)],
+      env: {},
+      onLine: (line) => this.options.onLine('valkey', line),
+    });
+    return `redis://${HOST}:${port}`;
+  }
+
+  #startServices(redisUrl: string, ports: readonly number[]): void {
+    const urls = Object.fromEntries(
+      INSTANCES.map(({ service }, index) => [
+        urlVariableOf(service),
+        `http://${HOST}:${ports[index]}`,
+      ]),
+    );
+    this.#services = INSTANCES.map(({ name, service }, index) => {
+      const env = {
+        ...urls,
+        REDIS_URL: redisUrl,
+        PORT: String(ports[index]),
+        CACHE_INVALIDATION_CHANNEL: CHANNEL,
+        CACHE_INVALIDATION_SERVICE_NAME: service,
+      };
+      const onLine = (line: string): void => this.options.onLine(name, line);
+      return new DemoProcess({
+        name,
+        module: `../${service}/main.js`,
+        env,
+        onLine,
+      });
+    });
+  }
+
+  async #allServing(): Promise<void> {
+    const urls = await Promise.all(
+      this.#services.map(async ({ name, serving }) => [name, await serving]),
+    );
+    this.#urls = Object.fromEntries(urls) as Record<InstanceName, string>;
+    await this.#valkey?.serving;
+  }
+}

@@ -1,0 +1,60 @@
+import type { Post } from '../../content-service/post.js';
+import { cachedKeys } from './cached-keys.js';
+import { readUntil, GATEWAYS, type Cast, type Story } from './story.js';
+
+/** Many keys, one message. */
+export async function batch(
+  story: Story,
+  { graceId, postIds }: Cast,
+): Promise<void> {
+  const { network, http, print } = story;
+  print.heading('Archive all posts of a user: one message with their keys');
+  for (const id of postIds) {
+    for (const gateway of GATEWAYS) {
+      await http.mustSend('GET', `${network.urlOf(gateway)}/posts/${id}`);
+    }
+  }
+  const before = await cachedKeys(story, 'gateway', 'post:');
+  print.text(`gateway keeps ${before.length} posts`);
+  const path = `/users/${graceId}/posts/archive`;
+  const archive = await http.mustSend<Post[]>(
+    'POST',
+    `${network.urlOf('content-service')}${path}`,
+  );
+  print.step(
+    `POST content-service${path}`,
+    '',
+    archive.ms,
+    `${archive.body.length} posts`,
+  );
+  const last = postIds.at(-1);
+  for (const gateway of GATEWAYS) {
+    await readUntil<Post>(
+      story,
+      gateway,
+      `/posts/${last}`,
+      archive.ended,
+      ({ body }) => body.archived,
+      ({ body }) => `archived: ${body.archived}`,
+    );
+  }
+  await checkTheOthers(story, postIds.slice(0, -1), archive.ended);
+}
+
+async function checkTheOthers(
+  { network, judge, print }: Story,
+  postIds: readonly number[],
+  changed: number,
+): Promise<void> {
+  let fresh = 0;
+  for (const id of postIds) {
+    const verdict = await judge.readUntil<Post>(
+      `${network.urlOf('gateway')}/posts/${id}`,
+      changed,
+      ({ body }) => body.archived,
+      0,
+    );
+    if (verdict.fresh) fresh++;
+  }
+  print.text(`the other ${postIds.length} posts: ${fresh} fresh`);
+}

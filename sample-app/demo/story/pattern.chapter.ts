@@ -1,0 +1,87 @@
+import type { Post } from '../../content-service/post.js';
+import type { User } from '../../user-service/user.js';
+import { cachedKeys } from './cached-keys.js';
+import {
+  DERIVED_PATIENCE_MS,
+  GATEWAYS,
+  readUntil,
+  type Cast,
+  type Story,
+} from './story.js';
+import type { InstanceName } from '../network.js';
+
+const PAGES = 3;
+const POSTS = 5 * PAGES;
+
+/** A user goes, and with the user all pages of the feed: nobody has to list them. */
+export async function pattern(
+  story: Story,
+  { adaId, graceId }: Cast,
+): Promise<void> {
+  const { network, http, print } = story;
+  print.heading(
+    `Remove a user: one message for the user, one for feed:${adaId}:*`,
+  );
+  await fillFeed(story, graceId);
+  for (const gateway of GATEWAYS) {
+    const keys = await keepFeed(story, gateway, adaId);
+    print.text(`${gateway} keeps ${keys.join(', ')}`);
+    await http.mustSend('GET', `${network.urlOf(gateway)}/users/${adaId}`);
+  }
+  const path = `/users/${adaId}`;
+  const removal = await http.mustSend(
+    'DELETE',
+    `${network.urlOf('user-service')}${path}`,
+  );
+  print.step(`DELETE user-service${path}`, '', removal.ms);
+  for (const gateway of GATEWAYS) {
+    for (const gone of [
+      path,
+      `/feeds/${adaId}?page=1`,
+      `/feeds/${adaId}?page=${PAGES}`,
+    ]) {
+      await readUntil<User>(
+        story,
+        gateway,
+        gone,
+        removal.ended,
+        ({ status }) => status === 404,
+        ({ status }) => `HTTP ${status}`,
+      );
+    }
+    const keys = await cachedKeys(story, gateway, `feed:${adaId}:`);
+    print.text(`${gateway} keeps ${keys.length} pages of the feed`);
+  }
+}
+
+async function fillFeed(
+  { network, http }: Story,
+  authorId: number,
+): Promise<void> {
+  const url = `${network.urlOf('content-service')}/posts`;
+  for (let number = 1; number <= POSTS; number++) {
+    const title = `Second thought ${number}`;
+    await http.mustSend<Post>('POST', url, { authorId, title });
+  }
+}
+
+/**
+ * Reads all pages until the gateway keeps them: as long as the feed is still
+ * being made anew for the posts of a moment ago, its pages are evicted again.
+ */
+async function keepFeed(
+  story: Story,
+  gateway: InstanceName,
+  userId: number,
+): Promise<string[]> {
+  const url = `${story.network.urlOf(gateway)}/feeds/${userId}`;
+  const deadline = performance.now() + DERIVED_PATIENCE_MS;
+  while (performance.now() < deadline) {
+    for (let page = 1; page <= PAGES; page++) {
+      await story.http.send('GET', `${url}?page=${page}`);
+    }
+    const keys = await cachedKeys(story, gateway, `feed:${userId}:`);
+    if (keys.length === PAGES) return keys;
+  }
+  throw new Error(`${gateway} does not keep the feed of user ${userId}.`);
+}

@@ -1,0 +1,38 @@
+import type { Post } from '../../content-service/post.js';
+import type { User } from '../../user-service/user.js';
+import { GATEWAYS, type Cast, type Story } from './story.js';
+
+/** Three pages of a feed. */
+const POSTS = 12;
+
+/** Fills the stage, and opens the connections whose first use takes longest. */
+export async function prepare({ network, http, print }: Story): Promise<Cast> {
+  const begun = performance.now();
+  const users = `${network.urlOf('user-service')}/users`;
+  const posts = `${network.urlOf('content-service')}/posts`;
+  const social = `${network.urlOf('social-service')}/users`;
+  const grace = await http.mustSend<User>('POST', users, { name: 'Grace' });
+  const ada = await http.mustSend<User>('POST', users, { name: 'Ada' });
+  const [adaId, graceId] = [ada.body.id, grace.body.id];
+  const postIds: number[] = [];
+  for (let number = 1; number <= POSTS; number++) {
+    const post = { authorId: graceId, title: `Post ${number}` };
+    const { body } = await http.mustSend<Post>('POST', posts, post);
+    postIds.push(body.id);
+  }
+  await http.mustSend('PUT', `${social}/${adaId}/following/${graceId}`);
+  for (const gateway of GATEWAYS) {
+    const url = network.urlOf(gateway);
+    await http.mustSend('GET', `${url}/users/${graceId}`);
+    await http.mustSend('GET', `${url}/posts/${postIds[0]}`);
+    await http.mustSend('GET', `${url}/feeds/${graceId}`);
+    await http.mustSend('GET', `${url}/notifications/${graceId}`);
+  }
+  print.step(
+    `Ada, Grace, ${POSTS} posts, all connections used once`,
+    '',
+    performance.now() - begun,
+    'Ada follows Grace',
+  );
+  return { adaId, graceId, postIds };
+}

@@ -1,0 +1,74 @@
+import type { FreshnessJudge } from '../freshness.judge.js';
+import type { Answer, HttpClient } from '../http.client.js';
+import type { InstanceName, Network } from '../network.js';
+import { milliseconds, type Printer } from '../printer.js';
+
+/** What every chapter has at hand. */
+export interface Story {
+  readonly network: Network;
+  readonly http: HttpClient;
+  readonly judge: FreshnessJudge;
+  readonly print: Printer;
+}
+
+/** Those who are in it. Ada follows Grace. */
+export interface Cast {
+  readonly adaId: number;
+  readonly graceId: number;
+  /** All by Grace. */
+  readonly postIds: readonly number[];
+}
+
+/**
+ * How long after the answer to a change a read may begin and still be old. The
+ * message takes about a millisecond; the rest is for machines that are busy. A
+ * copy that nobody evicts is old for a minute.
+ */
+export const DIRECT_PATIENCE_MS = 500;
+
+/** The same where another service has to make something new of the change first. */
+export const DERIVED_PATIENCE_MS = 2_000;
+
+export const GATEWAYS = ['gateway', 'gateway-2'] as const;
+
+/** Reads once through a gateway, and tells. */
+export async function read<Body>(
+  { network, http, print }: Story,
+  gateway: InstanceName,
+  path: string,
+  describe: (body: Body) => string,
+): Promise<Answer<Body>> {
+  const url = `${network.urlOf(gateway)}${path}`;
+  const answer = await http.mustSend<Body>('GET', url);
+  print.step(
+    `GET ${gateway}${path}`,
+    answer.source,
+    answer.ms,
+    describe(answer.body),
+  );
+  return answer;
+}
+
+/** Reads through a gateway until a change shows, and tells; also of old reads, if any. */
+export async function readUntil<Body>(
+  { network, judge, print }: Story,
+  gateway: InstanceName,
+  path: string,
+  changed: number,
+  isFresh: (answer: Answer<Body>) => boolean,
+  describe: (answer: Answer<Body>) => string,
+  patience = DIRECT_PATIENCE_MS,
+): Promise<void> {
+  const url = `${network.urlOf(gateway)}${path}`;
+  const verdict = await judge.readUntil(url, changed, isFresh, patience);
+  const { last, fresh, oldReads, ms } = verdict;
+  print.step(`GET ${gateway}${path}`, last.source, last.ms, describe(last));
+  if (fresh && oldReads === 0) return;
+  const when = `${milliseconds(ms)} ms after the change was answered`;
+  const reads = `${oldReads} old ${oldReads === 1 ? 'read' : 'reads'}`;
+  print.text(
+    fresh
+      ? `    fresh ${when}, with ${reads} before`
+      : `    STALE: still the old state ${when}`,
+  );
+}

@@ -1,0 +1,2 @@
+// `nest start` runs the whole of it.
+import './demo/main.js';

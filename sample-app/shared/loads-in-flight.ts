@@ -1,0 +1,36 @@
+/**
+ * Loads that have begun and not ended, by cache key. Whoever asks for the same
+ * key meanwhile gets the same load; and a load that an invalidation overtook
+ * may have read the old row, so it is answered to who waits and not stored.
+ */
+export class LoadsInFlight<Value> {
+  readonly #loads = new Map<string, Promise<Value>>();
+
+  /** @param store called with the value, unless it was forgotten meanwhile */
+  run(
+    key: string,
+    load: () => Promise<Value>,
+    store: (value: Value) => void,
+  ): Promise<Value> {
+    const running = this.#loads.get(key);
+    if (running !== undefined) return running;
+    const mine: Promise<Value> = Promise.resolve()
+      .then(load)
+      .then((value) => {
+        if (this.#loads.get(key) === mine) store(value);
+        return value;
+      })
+      .finally(() => {
+        if (this.#loads.get(key) === mine) this.#loads.delete(key);
+      });
+    this.#loads.set(key, mine);
+    return mine;
+  }
+
+  /** The next reader of such a key loads anew. */
+  forget(affected: (key: string) => boolean): void {
+    for (const key of this.#loads.keys()) {
+      if (affected(key)) this.#loads.delete(key);
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { Controller, Get, ServiceUnavailableException } from '@nestjs/common';
+import {
+  InvalidationPublisher,
+  InvalidationStats,
+  InvalidationSubscriber,
+  type InvalidationStatsSnapshot,
+  type SubscriptionStatus,
+} from 'nestjs-cache-invalidation';
+
+/** How a service is, and what its invalidations cost. Every service has it. */
+@Controller()
+export class StatusController {
+  constructor(
+    private readonly subscriber: InvalidationSubscriber,
+    private readonly publisher: InvalidationPublisher,
+    private readonly statistics: InvalidationStats,
+  ) {}
+
+  /** 503 while invalidations do not arrive: a load balancer may look elsewhere. */
+  @Get('health')
+  health(): { invalidations: SubscriptionStatus; pending: number } {
+    const health = {
+      invalidations: this.subscriber.status,
+      pending: this.publisher.pending,
+    };
+    if (health.invalidations.state !== 'live') {
+      throw new ServiceUnavailableException(health);
+    }
+    return health;
+  }
+
+  @Get('stats')
+  stats(): InvalidationStatsSnapshot {
+    return this.statistics.snapshot();
+  }
+}

@@ -1,0 +1,93 @@
+import { Injectable, NotFoundException } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import {
+  InvalidatesCachePattern,
+  InvalidationPublisher,
+  OnInvalidation,
+  type InvalidationMessage,
+} from 'nestjs-cache-invalidation';
+import { LoadsInFlight } from '../shared/loads-in-flight.js';
+import { FeedBuilder } from './feed.builder.js';
+import {
+  mustChange,
+  pageKeysOf,
+  pageOf,
+  pagesOf,
+  type Feed,
+  type FeedPage,
+} from './feed.js';
+import { FollowsService } from './follows.service.js';
+
+/** Feeds, kept ready: they change when users and posts do, not when they are read. */
+@Injectable()
+export class FeedsService {
+  readonly #feeds = new LRUCache<number, Feed>({ max: 1_000 });
+  readonly #loads = new LoadsInFlight<Feed>();
+
+  constructor(
+    private readonly builder: FeedBuilder,
+    private readonly follows: FollowsService,
+    private readonly publisher: InvalidationPublisher,
+  ) {}
+
+  async page(userId: number, page: number): Promise<FeedPage> {
+    const found = pageOf(
+      this.#feeds.get(userId) ?? (await this.#load(userId)),
+      page,
+    );
+    if (found === null) {
+      throw new NotFoundException(`The feed of ${userId} has no page ${page}.`);
+    }
+    return found;
+  }
+
+  /** How many pages there will be is not known yet: all of them. */
+  @InvalidatesCachePattern((userId: number) => `feed:${userId}:*`)
+  follow(userId: number, followeeId: number): void {
+    this.follows.add(userId, followeeId);
+    this.#drop([userId]);
+  }
+
+  /**
+   * Makes anew what shows the changed user or post, then tells who keeps pages
+   * of it. In this order: whoever reads after the message gets the new feed.
+   */
+  @OnInvalidation(['User', 'Post'])
+  async regenerate(message: InvalidationMessage): Promise<void> {
+    if (message.action === 'Pattern') return this.#dropAll();
+    const old = [...this.#feeds.values()].filter((feed) =>
+      mustChange(feed, message),
+    );
+    this.#drop(old.map(({ userId }) => userId));
+    const pages = await Promise.all(old.map((feed) => this.#rebuild(feed)));
+    await this.publisher.invalidateBatch(pages.flat());
+  }
+
+  /** Too many to make at once: whoever reads one has it made. */
+  async #dropAll(): Promise<void> {
+    this.#drop([...this.#feeds.keys()]);
+    await this.publisher.invalidatePattern('feed:*');
+  }
+
+  /** @returns the keys of all pages that there were or are */
+  async #rebuild(old: Feed): Promise<string[]> {
+    // A user who is gone has no feed. Of one that cannot be made for another
+    // reason the old pages must go all the same; the next reader tries again.
+    const feed = await this.#load(old.userId).catch(() => old);
+    return pageKeysOf(old.userId, Math.max(pagesOf(old), pagesOf(feed)));
+  }
+
+  #load(userId: number): Promise<Feed> {
+    return this.#loads.run(
+      String(userId),
+      () => this.builder.build(userId),
+      (feed) => this.#feeds.set(userId, feed),
+    );
+  }
+
+  /** What a feed that is being made will show is not known: all of those. */
+  #drop(userIds: readonly number[]): void {
+    this.#loads.forget(() => true);
+    for (const userId of userIds) this.#feeds.delete(userId);
+  }
+}

@@ -1,0 +1,4 @@
+import { serve } from '../shared/serve.js';
+import { SocialServiceModule } from './social-service.module.js';
+
+await serve('social-service', SocialServiceModule);

@@ -1,0 +1,27 @@
+import { Module } from '@nestjs/common';
+import { ConfigModule, ConfigService } from '@nestjs/config';
+import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { ServiceClient } from '../shared/service.client.js';
+import { StatusController } from '../shared/status.controller.js';
+import { FeedBuilder } from './feed.builder.js';
+import { FeedsController } from './feeds.controller.js';
+import { FeedsService } from './feeds.service.js';
+import { FollowsService } from './follows.service.js';
+
+/** Keeps feeds, made of users and posts: hears of those, and tells of feeds. */
+@Module({
+  imports: [
+    ConfigModule.forRoot({ isGlobal: true }),
+    CacheInvalidationModule.forRootAsync({
+      inject: [ConfigService],
+      useFactory: (config: ConfigService) => ({
+        connection: config.get<string>('REDIS_URL'),
+        channel: config.get<string>('CACHE_INVALIDATION_CHANNEL'),
+        serviceName: 'social-service',
+      }),
+    }),
+  ],
+  controllers: [FeedsController, StatusController],
+  providers: [FollowsService, FeedBuilder, FeedsService, ServiceClient],
+})
+export class SocialServiceModule {}
