@@ -33,6 +33,11 @@ export function announceAfter(
   announcement: Announcement,
 ): void {
   const original = descriptor.value as Method | undefined;
+  if (typeof target === 'function') {
+    throw new TypeError(
+      `${target.name}.${String(key)} is static: Nest makes no instance of it, so it would invalidate nothing. Decorate a method of a provider.`,
+    );
+  }
   const name = `${target.constructor.name}.${String(key)}`;
   if (typeof original !== 'function') {
     throw new TypeError(

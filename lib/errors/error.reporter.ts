@@ -33,6 +33,10 @@ export class ErrorReporter {
     this.#errors.next(error);
   }
 
+  complete(): void {
+    this.#errors.complete();
+  }
+
   #log(error: CacheInvalidationError, name: string): void {
     const now = Date.now();
     const source = this.#source(name);

@@ -20,5 +20,10 @@ export class HandlerFailedError extends CacheInvalidationError {
 }
 
 function describe(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  try {
+    return cause instanceof Error ? cause.message : String(cause);
+  } catch {
+    // Object.create(null), or a toString() that throws.
+    return 'a value that cannot be shown';
+  }
 }

@@ -70,7 +70,18 @@ export class InvalidationHandlersExplorer {
     const className = prototype.constructor.name;
     const instances = instancesOf(wrapper);
     if (instances === null) {
-      return this.#warnOfRequestScope(className, handlers);
+      return this.#warn(
+        className,
+        handlers,
+        'request-scoped, and there is no request when a message arrives. Move the method to a singleton provider.',
+      );
+    }
+    if (wrapper.isTransient && instances.length === 0) {
+      return this.#warn(
+        className,
+        handlers,
+        'transient, and no singleton injects it. Inject it into one, or make it a singleton.',
+      );
     }
     for (const instance of instances) {
       this.#attach(instance, className, handlers);
@@ -111,13 +122,14 @@ export class InvalidationHandlersExplorer {
     }
   }
 
-  #warnOfRequestScope(
+  #warn(
     className: string,
     handlers: readonly FoundHandler[],
+    why: string,
   ): void {
     for (const { method } of handlers) {
       this.#logger.error(
-        `@OnInvalidation() on ${className}.${method} will never be called: ${className} is request-scoped, and there is no request when a message arrives. Move the method to a singleton provider.`,
+        `@OnInvalidation() on ${className}.${method} will never be called: ${className} is ${why}`,
       );
     }
   }

@@ -28,6 +28,7 @@ export interface ConsumerContext {
 export class InvalidationConsumer {
   #waiting: InvalidationMessage[] = [];
   #busy = false;
+  #closed = false;
   #idle: (() => void)[] = [];
 
   constructor(
@@ -39,6 +40,7 @@ export class InvalidationConsumer {
   ) {}
 
   push(message: InvalidationMessage): void {
+    if (this.#closed) return;
     if (this.wants !== null && !this.wants(message)) return;
     if (this.#busy) this.#enqueue(message);
     else this.#handle(message);
@@ -52,6 +54,12 @@ export class InvalidationConsumer {
   whenIdle(): Promise<void> {
     if (!this.#busy) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Calls the handler no more, not even with what waits for it. */
+  close(): void {
+    this.#closed = true;
+    this.#waiting = [];
   }
 
   #enqueue(message: InvalidationMessage): void {

@@ -46,6 +46,7 @@ export class InvalidationStream {
     // A new array each time: the list may change while it is walked.
     this.#consumers = [...this.#consumers, consumer];
     return () => {
+      consumer.close();
       this.#consumers = this.#consumers.filter((other) => other !== consumer);
     };
   }
@@ -69,6 +70,7 @@ export class InvalidationStream {
   }
 
   complete(): void {
+    for (const consumer of this.#consumers) consumer.close();
     this.#consumers = [];
     this.#messages.complete();
   }

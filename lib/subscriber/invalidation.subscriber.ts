@@ -80,7 +80,7 @@ export class InvalidationSubscriber {
 
   /**
    * What went wrong and had no caller to be thrown at: bytes that are no
-   * message, handlers that failed, Redis that is away.
+   * message, handlers that failed, Redis that is away. Completes at shutdown.
    */
   readonly errors$: Observable<CacheInvalidationError>;
 
@@ -139,6 +139,7 @@ export class InvalidationSubscriber {
     this.#firstLive?.();
     await this.context.transport.close();
     this.context.stream.complete();
+    this.context.errors.complete();
     this.#become('stopped', 'shut down');
     this.#status.complete();
   }

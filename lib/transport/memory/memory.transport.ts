@@ -13,13 +13,14 @@ import type { InMemoryChannel } from './in-memory.channel.js';
  */
 export class MemoryTransport extends InvalidationTransport {
   #listener: TransportListener | null = null;
+  #closed = false;
 
   constructor(private readonly channel: InMemoryChannel) {
     super();
   }
 
   get writable(): boolean {
-    return this.#listener !== null;
+    return !this.#closed;
   }
 
   start(listener: TransportListener): void {
@@ -34,7 +35,7 @@ export class MemoryTransport extends InvalidationTransport {
 
   async publish(payloads: readonly string[]): Promise<PublishReply[]> {
     await Promise.resolve();
-    if (this.#listener === null) {
+    if (this.#closed) {
       return payloads.map(() => new Error('The transport was closed.'));
     }
     return payloads.map((payload) => this.channel.publish(payload));
@@ -43,5 +44,6 @@ export class MemoryTransport extends InvalidationTransport {
   async close(): Promise<void> {
     if (this.#listener !== null) this.channel.unsubscribe(this.#listener);
     this.#listener = null;
+    this.#closed = true;
   }
 }

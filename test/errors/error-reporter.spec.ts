@@ -1,0 +1,149 @@
+import { Logger } from '@nestjs/common';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  ErrorReporter,
+  HandlerFailedError,
+  InvalidationRedisError,
+  type CacheInvalidationError,
+} from '../../lib/errors/index.js';
+import { CapturingLogger } from '../testing/fakes/capturing.logger.js';
+
+const failure = (what: string, cause?: unknown) =>
+  new InvalidationRedisError(what, 'Trying again.', cause);
+
+describe('ErrorReporter', () => {
+  let logs: CapturingLogger;
+  let reporter: ErrorReporter;
+  let emitted: CacheInvalidationError[];
+
+  beforeEach(() => {
+    // Only the date: the reporter has no timer.
+    vi.useFakeTimers({ toFake: ['Date'], now: 1_000_000 });
+    logs = new CapturingLogger();
+    Logger.overrideLogger(logs);
+    reporter = new ErrorReporter();
+    emitted = [];
+    reporter.errors$.subscribe((error) => emitted.push(error));
+  });
+
+  afterEach(() => void vi.useRealTimers());
+
+  it('logs what happened and what to do', () => {
+    reporter.report(failure('Redis is away.', new Error('ECONNRESET')));
+
+    expect(logs.lines).toEqual([
+      {
+        level: 'error',
+        message: 'Redis is away. Trying again.',
+        // The stack of a socket's error says nothing.
+        rest: [undefined, 'CacheInvalidation'],
+      },
+    ]);
+  });
+
+  it("logs the stack of the application's own error, where it has one", () => {
+    const mistake = new Error('mistake');
+
+    for (const cause of [mistake, 'a string']) {
+      const source = `A.on (${String(cause)})`;
+      reporter.report(
+        new HandlerFailedError(source, 'failed', '', cause),
+        source,
+      );
+    }
+
+    expect(logs.lines.map(({ rest }) => rest)).toEqual([
+      [mistake.stack, 'CacheInvalidation'],
+      [undefined, 'CacheInvalidation'],
+    ]);
+  });
+
+  it('logs a source at most once a second, and then how many were held back', () => {
+    for (let n = 1; n <= 100; n++) reporter.report(failure(`Number ${n}.`));
+    vi.setSystemTime(1_000_999);
+    reporter.report(failure('Still quiet.'));
+    expect(logs.of('error')).toEqual(['Number 1. Trying again.']);
+
+    vi.setSystemTime(1_001_000);
+    reporter.report(failure('Again.'));
+    reporter.report(failure('Quiet again.'));
+
+    expect(logs.of('error')).toEqual([
+      'Number 1. Trying again.',
+      'Again. Trying again. (and 100 more like it)',
+    ]);
+
+    vi.setSystemTime(1_002_000);
+    reporter.report(failure('Later.'));
+    vi.setSystemTime(1_003_000);
+    reporter.report(failure('Later still.'));
+
+    expect(logs.of('error').slice(2)).toEqual([
+      'Later. Trying again. (and 1 more like it)',
+      'Later still. Trying again.',
+    ]);
+  });
+
+  it('emits every one of them', () => {
+    const errors = Array.from({ length: 100 }, (_, n) => failure(`${n}`));
+
+    for (const error of errors) reporter.report(error);
+
+    expect(emitted).toEqual(errors);
+    expect(emitted[0]).toBe(errors[0]);
+  });
+
+  it('holds back one source and not another', () => {
+    reporter.report(failure('First.'), 'A.method');
+    reporter.report(failure('Second.'), 'B.method');
+    reporter.report(failure('Third.'), 'A.method');
+    reporter.report(failure('Fourth.'));
+
+    expect(logs.of('error')).toEqual([
+      'First. Trying again.',
+      'Second. Trying again.',
+      'Fourth. Trying again.',
+    ]);
+  });
+
+  it('does not fall silent when the clock is set back', () => {
+    reporter.report(failure('Before.'));
+    vi.setSystemTime(500_000);
+
+    reporter.report(failure('After.'));
+    reporter.report(failure('Held back.'));
+
+    expect(logs.of('error')).toEqual([
+      'Before. Trying again.',
+      'After. Trying again.',
+    ]);
+  });
+
+  it('remembers a bounded number of sources', () => {
+    for (let n = 0; n < 1_000; n++)
+      reporter.report(failure('.'), `source ${n}`);
+    reporter.report(failure('Known.'), 'source 0');
+    expect(logs.of('error')).toHaveLength(1_000);
+
+    reporter.report(failure('One more.'), 'source 1000');
+    reporter.report(failure('Forgotten.'), 'source 0');
+
+    // What was forgotten is logged at once: never less than without a bound.
+    expect(logs.of('error').slice(1_000)).toEqual([
+      'One more. Trying again.',
+      'Forgotten. Trying again.',
+    ]);
+  });
+
+  it('goes on for the others when one stops listening', () => {
+    const again: unknown[] = [];
+    const subscription = reporter.errors$.subscribe((e) => again.push(e));
+    reporter.report(failure('One.'));
+    subscription.unsubscribe();
+
+    reporter.report(failure('Two.'));
+
+    expect(again).toHaveLength(1);
+    expect(emitted).toHaveLength(2);
+  });
+});

@@ -1,0 +1,286 @@
+import {
+  batch,
+  encodeMessage,
+  entity,
+  InvalidatesCache,
+  InvalidationPublisher,
+  InvalidationStats,
+  OnInvalidation,
+  type InvalidationStatsSnapshot,
+} from 'nestjs-cache-invalidation';
+import { settled } from 'nestjs-cache-invalidation/testing';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Instance } from '../../lib/message/index.js';
+import { MemoryTransport } from '../../lib/transport/index.js';
+import { startApp } from '../testing/fakes/start-app.js';
+
+const NOTHING = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+
+const ZEROS = {
+  published: 0,
+  queued: 0,
+  received: 0,
+  delivered: 0,
+  widened: 0,
+  malformed: 0,
+  handlerErrors: 0,
+  publishErrors: 0,
+};
+
+function countsOf({
+  since: _since,
+  latency: _latency,
+  ...counts
+}: InvalidationStatsSnapshot) {
+  return counts;
+}
+
+class Application {
+  @InvalidatesCache('User', (id: string) => id)
+  async update(_id: string): Promise<void> {}
+
+  @InvalidatesCache('User', () => {
+    throw new Error('selector');
+  })
+  async broken(): Promise<void> {}
+
+  @OnInvalidation('Post')
+  posts(): void {
+    throw new Error('handler');
+  }
+
+  @OnInvalidation()
+  async all(): Promise<void> {}
+}
+
+async function start() {
+  const started = await startApp({ providers: [Application] });
+  return {
+    ...started,
+    application: started.app.get(Application),
+    publisher: started.app.get(InvalidationPublisher),
+    stats: started.app.get(InvalidationStats),
+  };
+}
+
+describe('Stats', () => {
+  it('are zero at first', async () => {
+    const before = new Date();
+    const { stats } = await start();
+
+    const snapshot = stats.snapshot();
+
+    expect(countsOf(snapshot)).toEqual(ZEROS);
+    expect(snapshot.latency).toEqual({
+      publish: NOTHING,
+      propagation: NOTHING,
+      handler: NOTHING,
+    });
+    expect(snapshot.since.getTime()).toBeGreaterThanOrEqual(before.getTime());
+  });
+
+  it('count what is published, and its latency', async () => {
+    const { app, application, publisher, stats } = await start();
+
+    await application.update('1');
+    await publisher.invalidateUser('2');
+    await publisher.invalidateBatch(['user:1', 'user:2']);
+    await settled(app);
+
+    const snapshot = stats.snapshot();
+    expect(countsOf(snapshot)).toEqual({
+      ...ZEROS,
+      published: 3,
+      delivered: 3,
+    });
+    expect(snapshot.latency.publish.count).toBe(3);
+    expect(snapshot.latency.handler.count).toBe(3);
+    expect(snapshot.latency.propagation).toEqual(NOTHING);
+  });
+
+  it('count the messages of a batch that was split', async () => {
+    const { app } = await startApp({ options: { maxBatchSize: 2 } });
+
+    await app
+      .get(InvalidationPublisher)
+      .invalidateBatch(['a:1', 'a:2', 'a:3', 'a:4', 'a:5']);
+
+    expect(app.get(InvalidationStats).snapshot().published).toBe(3);
+  });
+
+  it('count what others say, and how long it took', async () => {
+    const { app, broker, stats } = await start();
+
+    broker.emit(entity('User', 1));
+    broker.emit(batch(['user:1']));
+    await settled(app);
+
+    const snapshot = stats.snapshot();
+    expect(countsOf(snapshot)).toEqual({
+      ...ZEROS,
+      received: 2,
+      delivered: 2,
+    });
+    expect(snapshot.latency.propagation.count).toBe(2);
+    expect(snapshot.latency.publish).toEqual(NOTHING);
+  });
+
+  it('count handlers and selectors that throw', async () => {
+    const { app, application, broker, stats } = await start();
+
+    broker.emit(entity('Post', 1));
+    await application.broken();
+    await settled(app);
+
+    expect(stats.snapshot()).toMatchObject({ handlerErrors: 2, delivered: 1 });
+    expect(stats.snapshot().latency.handler.count).toBe(2);
+  });
+
+  it('count what is no message, apart from what is', async () => {
+    const { broker, stats } = await start();
+
+    broker.emitRaw('garbage');
+    broker.emitRaw('{}');
+    broker.emitRaw('');
+
+    expect(countsOf(stats.snapshot())).toEqual({ ...ZEROS, malformed: 3 });
+  });
+
+  it('count what is made coarser', async () => {
+    const { broker, stats } = await start();
+    const known = encodeMessage(
+      new Instance('newer').stamp(entity('User', 1)),
+      Infinity,
+    );
+
+    broker.emitRaw(known.replace('"Delete"', '"Refresh"'));
+
+    expect(countsOf(stats.snapshot())).toEqual({
+      ...ZEROS,
+      received: 1,
+      delivered: 1,
+      widened: 1,
+    });
+  });
+
+  it('count what Redis did not take', async () => {
+    const { app, publisher, stats } = await start();
+    const publish = vi.spyOn(MemoryTransport.prototype, 'publish');
+    onTestFinished(() => publish.mockRestore());
+    publish.mockResolvedValueOnce([new Error('READONLY')]);
+
+    const receipt = await publisher.invalidateUser(1);
+
+    expect(receipt.status).toBe('queued');
+    expect(stats.snapshot()).toMatchObject({
+      published: 0,
+      queued: 1,
+      publishErrors: 1,
+      delivered: 1,
+    });
+    await settled(app);
+    expect(stats.snapshot()).toMatchObject({
+      published: 1,
+      queued: 1,
+      delivered: 1,
+    });
+  });
+
+  it('of two applications are apart', async () => {
+    const first = await startApp();
+    const second = await startApp({ broker: first.broker });
+
+    await first.app.get(InvalidationPublisher).invalidateUser(1);
+
+    expect(countsOf(first.app.get(InvalidationStats).snapshot())).toEqual({
+      ...ZEROS,
+      published: 1,
+      delivered: 1,
+    });
+    expect(countsOf(second.app.get(InvalidationStats).snapshot())).toEqual({
+      ...ZEROS,
+      received: 1,
+      delivered: 1,
+    });
+  });
+});
+
+describe('A snapshot', () => {
+  it('stays as it was taken', async () => {
+    const { publisher, stats } = await start();
+    await publisher.invalidateUser(1);
+    const snapshot = stats.snapshot();
+
+    await publisher.invalidateUser(2);
+
+    expect(snapshot.published).toBe(1);
+    expect(snapshot.latency.publish.count).toBe(1);
+    expect(stats.snapshot().published).toBe(2);
+  });
+
+  it('can be sent as JSON', async () => {
+    const { stats } = await start();
+
+    const snapshot = stats.snapshot();
+
+    expect(JSON.parse(JSON.stringify(snapshot))).toEqual({
+      ...snapshot,
+      since: snapshot.since.toISOString(),
+    });
+  });
+
+  it('reset() begins anew, and stands at a new date', async () => {
+    const { broker, publisher, stats } = await start();
+    await publisher.invalidateUser(1);
+    broker.emit(entity('Post', 1));
+    broker.emitRaw('garbage');
+    const before = stats.snapshot();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 });
+    onTestFinished(() => void vi.useRealTimers());
+
+    stats.reset();
+
+    const after = stats.snapshot();
+    expect(countsOf(after)).toEqual(ZEROS);
+    expect(after.latency).toEqual({
+      publish: NOTHING,
+      propagation: NOTHING,
+      handler: NOTHING,
+    });
+    expect(after.since.getTime()).toBe(Date.now());
+    expect(before).toMatchObject({ published: 1, received: 1, malformed: 1 });
+    await publisher.invalidateUser(2);
+    expect(stats.snapshot().published).toBe(1);
+  });
+});
+
+describe('A latency', () => {
+  it('is summed up in milliseconds', () => {
+    const stats = new InvalidationStats();
+
+    for (let latency = 1; latency <= 100; latency++) stats.published(latency);
+
+    const { publish } = stats.snapshot().latency;
+    expect(publish.count).toBe(100);
+    expect(publish.p50).toBeCloseTo(50, 0);
+    expect(publish.p90).toBeCloseTo(90, 0);
+    expect(publish.p99).toBeCloseTo(99, 0);
+    expect(publish.max).toBeCloseTo(100, 0);
+  });
+
+  it.each([
+    ['below nothing, by two clocks', -5_000, 0.001],
+    ['of nothing', 0, 0.001],
+    ['of a fraction', 0.25, 0.25],
+    ['of days, by two clocks', 1e9, 3_600_000],
+  ])('%s is recorded as it can be', (_what, given, recorded) => {
+    const stats = new InvalidationStats();
+
+    stats.propagated(given);
+
+    const { propagation } = stats.snapshot().latency;
+    expect(propagation.count).toBe(1);
+    expect(propagation.max).toBeGreaterThanOrEqual(recorded * 0.999);
+    expect(propagation.max).toBeLessThanOrEqual(recorded * 1.001);
+  });
+});
