@@ -1,30 +1,31 @@
 import { Injectable } from '@nestjs/common';
 import { ConfigService } from '@nestjs/config';
-import type {
-  CacheInvalidationModuleOptions,
-  CacheInvalidationOptions,
-  CacheInvalidationOptionsFactory,
+import {
+  variableOf,
+  type CacheInvalidationModuleOptions,
+  type CacheInvalidationOptions,
+  type CacheInvalidationOptionsFactory,
 } from './cache-invalidation.options.js';
 
 type Scalar = string | number | boolean | undefined;
 
-/** The variable of each option, and how to read it. */
-const VARIABLES = {
-  connection: ['REDIS_URL', text],
-  channel: ['CACHE_INVALIDATION_CHANNEL', text],
-  serviceName: ['CACHE_INVALIDATION_SERVICE_NAME', text],
-  enabled: ['CACHE_INVALIDATION_ENABLED', flag],
-  startupTimeout: ['CACHE_INVALIDATION_STARTUP_TIMEOUT', whole],
-  publishTimeout: ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', whole],
-  shutdownTimeout: ['CACHE_INVALIDATION_SHUTDOWN_TIMEOUT', whole],
-  outboxLimit: ['CACHE_INVALIDATION_OUTBOX_LIMIT', whole],
-  handlerQueueLimit: ['CACHE_INVALIDATION_HANDLER_QUEUE_LIMIT', whole],
-  maxBatchSize: ['CACHE_INVALIDATION_MAX_BATCH_SIZE', whole],
-  maxMessageBytes: ['CACHE_INVALIDATION_MAX_MESSAGE_BYTES', whole],
-} satisfies Record<
+/** How each option is read. */
+const READERS: Record<
   keyof CacheInvalidationOptions,
-  [variable: string, read: (value: Scalar) => Scalar]
->;
+  (value: Scalar) => Scalar
+> = {
+  connection: text,
+  channel: text,
+  serviceName: text,
+  enabled: flag,
+  startupTimeout: whole,
+  publishTimeout: whole,
+  shutdownTimeout: whole,
+  outboxLimit: whole,
+  handlerQueueLimit: whole,
+  maxBatchSize: whole,
+  maxMessageBytes: whole,
+};
 
 /**
  * The options from the environment, by way of `@nestjs/config`: what
@@ -38,12 +39,10 @@ export class EnvironmentOptions implements CacheInvalidationOptionsFactory {
   constructor(private readonly config: ConfigService) {}
 
   createCacheInvalidationOptions(): CacheInvalidationModuleOptions {
-    const entries = Object.entries(VARIABLES).map(
-      ([option, [variable, read]]) => [
-        option,
-        read(this.config.get<Scalar>(variable)),
-      ],
-    );
+    const entries = Object.entries(READERS).map(([option, read]) => [
+      option,
+      read(this.config.get<Scalar>(variableOf(option))),
+    ]);
     return Object.fromEntries(entries) as CacheInvalidationModuleOptions;
   }
 }

@@ -22,12 +22,11 @@ import {
   type CacheInvalidationOptions,
 } from './cache-invalidation.options.js';
 import { InvalidationAnnouncer } from './decorators/index.js';
-import { ErrorReporter } from './errors/index.js';
 import { InvalidationHandlersExplorer } from './handlers/index.js';
 import { Instance } from './message/index.js';
 import { InvalidationStats } from './observability/index.js';
 import { InvalidationPublisher } from './publisher/index.js';
-import { InvalidationStream } from './stream/index.js';
+import { ErrorReporter, InvalidationStream } from './stream/index.js';
 import { InvalidationSubscriber } from './subscriber/index.js';
 import { InvalidationTransport, RedisTransport } from './transport/index.js';
 

@@ -3,6 +3,7 @@ import {
   IsInt,
   IsString,
   Matches,
+  Max,
   Min,
   ValidateBy,
   validateSync,
@@ -16,6 +17,8 @@ import { show } from './message/index.js';
 import { isClient, type RedisConnection } from './transport/index.js';
 
 const MEBIBYTE = 1_048_576;
+/** Node's timers take no more, and fire at once if they are asked to. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
  * What the module can be told. The initialisers are the defaults.
@@ -175,7 +178,18 @@ function problemOf(error: ValidationError): ConfigurationProblem {
       fix: `The options are ${names}.`,
     };
   }
-  return { field: error.property, problem: problemWith(error), fix };
+  return {
+    field: error.property,
+    problem: problemWith(error),
+    fix: `${fix} (${variableOf(error.property)} in the environment.)`,
+  };
+}
+
+/** The variable that `forRootAsync()` without arguments reads. @internal */
+export function variableOf(option: string): string {
+  if (option === 'connection') return 'REDIS_URL';
+  const words = option.replace(/[A-Z]/g, (letter) => `_${letter}`);
+  return `CACHE_INVALIDATION_${words.toUpperCase()}`;
 }
 
 function problemWith({ property, value }: ValidationError): string {
@@ -193,21 +207,30 @@ function isConnection(value: unknown): boolean {
     return false;
   }
   if (isClient(value) || !('cluster' in value)) return true;
-  const { nodes } = value.cluster as { nodes?: unknown };
+  const nodes = (value.cluster as { nodes?: unknown } | null)?.nodes;
   return Array.isArray(nodes) && nodes.length > 0;
 }
 
 function Milliseconds(): PropertyDecorator {
-  return Whole(1, 'Give a whole number of milliseconds, 1 or more.');
+  return Whole(
+    'Give a whole number of milliseconds, from 1 to 2147483647.',
+    1,
+    LONGEST_TIMER_MS,
+  );
 }
 
 function Count(least = 1): PropertyDecorator {
-  return Whole(least, `Give a whole number, ${least} or more.`);
+  return Whole(`Give a whole number, ${least} or more.`, least);
 }
 
-function Whole(least: number, message: string): PropertyDecorator {
+function Whole(
+  message: string,
+  least: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+): PropertyDecorator {
   return (target, property) => {
-    IsInt({ message })(target, property as string);
-    Min(least, { message })(target, property as string);
+    IsInt({ message })(target, property);
+    Min(least, { message })(target, property);
+    Max(most, { message })(target, property);
   };
 }

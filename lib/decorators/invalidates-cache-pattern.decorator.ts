@@ -25,7 +25,7 @@ export type SelectedPatterns =
  */
 export function InvalidatesCachePattern<
   S extends string | Selector<SelectedPatterns>,
-  W extends Selector<boolean> = () => boolean,
+  W extends Selector<boolean> = Selector<boolean>,
 >(glob: S, options: AnnounceOptions<W> = {}): SelectingDecorator<S, W> {
   const announcement: Announcement = (args, result) => {
     if (!applies(options, args, result)) return [];

@@ -46,7 +46,7 @@ export interface InvalidatesCacheOptions<
  */
 export function InvalidatesCache<
   S extends Selector<SelectedIds>,
-  W extends Selector<boolean> = () => boolean,
+  W extends Selector<boolean> = Selector<boolean>,
 >(
   type: EntityType,
   selector: S,

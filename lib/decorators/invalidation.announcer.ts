@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { HandlerFailedError, type ErrorReporter } from '../errors/index.js';
+import { HandlerFailedError } from '../errors/index.js';
 import type { Invalidation } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
-import type { InvalidationMeter } from '../stream/index.js';
+import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
 
 /** What one decorator makes of a call that succeeded. @internal */
 export type Announcement = (

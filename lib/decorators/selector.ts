@@ -27,9 +27,9 @@ export type Selector<V> = ArgumentsSelector<V> | ResultSelector<any, V>;
  * @publicApi
  */
 export function fromResult<R, V>(
-  select: (result: R, ...args: any[]) => V,
+  selector: (result: R, ...args: any[]) => V,
 ): ResultSelector<R, V> {
-  return { [FROM_RESULT]: select };
+  return { [FROM_RESULT]: selector };
 }
 
 /** @internal */

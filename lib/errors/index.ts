@@ -1,6 +1,5 @@
 export * from './cache-invalidation.error.js';
 export * from './configuration.error.js';
-export * from './error.reporter.js';
 export * from './handler-failed.error.js';
 export * from './invalid-message.error.js';
 export * from './redis.error.js';

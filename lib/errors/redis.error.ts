@@ -22,5 +22,5 @@ export class InvalidationRedisError extends CacheInvalidationError {
  */
 export function describeCause(cause: Error): string {
   const { code } = cause as NodeJS.ErrnoException;
-  return cause.message || code || cause.name;
+  return cause.message.replace(/\.$/, '') || code || cause.name;
 }

@@ -49,9 +49,9 @@ export class InvalidationHandlersExplorer {
     );
     if (streams.length > 1) {
       throw new InvalidationConfigurationError(
-        `CacheInvalidationModule was imported ${streams.length} times with different options in one application.`,
+        `CacheInvalidationModule was set up ${streams.length} times in one application.`,
         [],
-        'Import it once, in the root module; it is global. Its handlers would be called by each.',
+        'Call forRoot() or forRootAsync() once, in the root module; it is global. Handlers would be called by each.',
       );
     }
   }

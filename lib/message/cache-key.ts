@@ -1,6 +1,7 @@
 import { InvalidMessageError } from '../errors/index.js';
 import {
   entityTypeOf,
+  isBuiltInEntityType,
   keyPrefixOf,
   type AnyEntityType,
   type EntityType,
@@ -53,11 +54,21 @@ export function extractEntityType(key: string): AnyEntityType | null {
   return parseCacheKey(key)?.entityType ?? null;
 }
 
-/** Whether it is a string with a type, a colon and an id. @publicApi */
+/**
+ * Whether it is a string with a type, a colon and an id. `User:1` is not: the
+ * key of that entity is `user:1`.
+ *
+ * @publicApi
+ */
 export function isCacheKey(value: unknown): value is string {
   if (typeof value !== 'string') return false;
   const colon = value.indexOf(':');
-  return colon > 0 && colon < value.length - 1 && value.isWellFormed();
+  return (
+    colon > 0 &&
+    colon < value.length - 1 &&
+    !isBuiltInEntityType(value.slice(0, colon)) &&
+    value.isWellFormed()
+  );
 }
 
 /**

@@ -69,8 +69,7 @@ export function affects(message: Invalidation, key: string): boolean {
 export function concerns(
   types: readonly EntityType[],
 ): (message: Invalidation) => boolean {
-  const prefixes = new Set(types.map(keyPrefixOf));
-  const starts = [...prefixes].map((prefix) => `${prefix}:`);
+  const starts = types.map((type) => `${keyPrefixOf(type)}:`);
   return (message) => {
     switch (message.action) {
       case 'Batch':
@@ -83,8 +82,11 @@ export function concerns(
           (start) => start.startsWith(literal) || literal.startsWith(start),
         );
       }
-      default:
-        return prefixes.has(keyPrefixOf(message.entityType));
+      default: {
+        // Others' types may hold a colon, of which only the first one counts.
+        const key = `${keyPrefixOf(message.entityType)}:`;
+        return starts.some((start) => key.startsWith(start));
+      }
     }
   };
 }

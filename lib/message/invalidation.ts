@@ -13,6 +13,7 @@ import {
   type EntityType,
 } from './entity-type.js';
 import { isMatchAll, MAX_PATTERN_LENGTH } from './pattern.js';
+import { isKeyList, isText } from './wire-rules.js';
 
 /** One entity was deleted, or updated ("changed, you may refresh"). @publicApi */
 export interface EntityInvalidation {
@@ -94,7 +95,7 @@ export function batch(
     : 0;
   if (wrong !== -1) {
     throw new InvalidMessageError(
-      `${show(keys[wrong])} is not a cache key.`,
+      `${show(Array.isArray(keys) ? keys[wrong] : keys)} is not a cache key.`,
       'A batch takes cache keys such as "user:123"; buildCacheKey makes them.',
       'entity_ids',
     );
@@ -150,6 +151,40 @@ export function everything(metadata: unknown = null): PatternInvalidation {
   return patternOf('*', metadata);
 }
 
+/**
+ * What the factories made passes; what plain JavaScript made up does not.
+ *
+ * @throws InvalidMessageError if it says nothing that can be invalidated.
+ * @internal
+ */
+export function checkInvalidation(given: Invalidation): Invalidation {
+  // Plain JavaScript may give anything at all.
+  const {
+    action,
+    entityType,
+    entityId,
+    pattern: glob,
+    entityIds,
+  } = (given as Invalidation | undefined) ?? {};
+  const holds =
+    action === 'Batch'
+      ? isKeyList(entityIds)
+      : action === 'Pattern'
+        ? isName(glob) && glob.length <= MAX_PATTERN_LENGTH
+        : (action === 'Delete' || action === 'Update') &&
+          isName(entityType) &&
+          isName(entityId);
+  if (holds) return given;
+  throw new InvalidMessageError(
+    'This is no invalidation.',
+    'Publish what entity(), batch(), pattern() or everything() made, or a message that was received.',
+  );
+}
+
+function isName(value: unknown): value is string {
+  return isText(value) && value !== '';
+}
+
 /** A pattern that needs no check. @internal */
 export function patternOf(
   glob: string,
@@ -171,7 +206,7 @@ export function patternOf(
  * @throws InvalidMessageError if the name is a built-in type's.
  * @internal
  */
-export function checkCustomType(type: string): string {
+export function checkCustomType(type: EntityType): EntityType {
   if (isBuiltInEntityType(type)) {
     throw new InvalidMessageError(
       `${show(type)} is a built-in entity type.`,

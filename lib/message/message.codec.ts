@@ -2,11 +2,14 @@ import {
   InvalidationSerializationError,
   InvalidMessageError,
 } from '../errors/index.js';
-import { buildPattern } from './cache-key.js';
-import { isBuiltInEntityType, type AnyEntityType } from './entity-type.js';
+import {
+  isBuiltInEntityType,
+  keyPrefixOf,
+  type AnyEntityType,
+} from './entity-type.js';
 import type { InvalidationMessage } from './invalidation-message.js';
 import { patternOf, type Invalidation } from './invalidation.js';
-import { MAX_PATTERN_LENGTH } from './pattern.js';
+import { escapePattern, MAX_PATTERN_LENGTH } from './pattern.js';
 import { isTimestamp } from './timestamp.js';
 import {
   isKeyList,
@@ -106,7 +109,7 @@ export function parseMessage(value: unknown): InvalidationMessage {
   return {
     messageId,
     action: said?.action ?? action,
-    entityType: said?.entityType ?? entityType,
+    entityType: said?.entityType ?? NAME_OF_ACTION.get(action) ?? entityType,
     entityId:
       exact && action !== 'Pattern' && action !== 'Batch' ? entityId : null,
     pattern: said?.pattern ?? (action === 'Pattern' ? pattern : null),
@@ -121,6 +124,12 @@ export function parseMessage(value: unknown): InvalidationMessage {
     widened: exact ? null : 'not-understood',
   } as InvalidationMessage;
 }
+
+/** What these say is not about one type, whatever their sender calls it. */
+const NAME_OF_ACTION = new Map([
+  ['Pattern', 'pattern'],
+  ['Batch', 'batch'],
+]);
 
 /** A type that can be turned into cache keys here, or `null`. */
 function readEntityType(wireType: unknown): AnyEntityType | null {
@@ -161,7 +170,9 @@ function isGiven(text: string | null): text is string {
 function coarser(entityType: AnyEntityType | null): Invalidation {
   const unusable =
     entityType === null || /^(pattern|batch|)$|:/.test(entityType);
-  return patternOf(unusable ? '*' : buildPattern(entityType));
+  return patternOf(
+    unusable ? '*' : `${escapePattern(keyPrefixOf(entityType))}:*`,
+  );
 }
 
 /**

@@ -88,5 +88,7 @@ function parseSlowly(text: string): number {
     readPrefix = prefix;
     readSecond = second;
   }
-  return time;
+  // Date stops at milliseconds.
+  const [, rest = ''] = /\.\d{3}(\d+)/.exec(text) ?? [];
+  return time + Number(`0.${rest}0`);
 }

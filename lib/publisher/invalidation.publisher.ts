@@ -6,6 +6,7 @@ import {
 import {
   batch,
   checkCustomType,
+  checkInvalidation,
   encodeMessage,
   entity,
   everything,
@@ -15,6 +16,7 @@ import {
   type EntityType,
   type Invalidation,
   type InvalidationContent,
+  type InvalidationMessage,
 } from '../message/index.js';
 import {
   PublishQueue,
@@ -160,7 +162,7 @@ export class InvalidationPublisher {
    * that came from elsewhere; it is signed as this instance's own.
    */
   publish(invalidation: Invalidation): Promise<PublishReceipt> {
-    return this.#publish(() => invalidation);
+    return this.#publish(() => checkInvalidation(invalidation));
   }
 
   /**
@@ -242,7 +244,14 @@ export class InvalidationPublisher {
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) => {
       const message = this.context.instance.stamp(part, now);
       const payload = encodeMessage(message, this.options.maxMessageBytes);
-      return { message, payload };
+      return { message: detached(message), payload };
     });
   }
+}
+
+/** With metadata as others receive it, whatever becomes of the caller's object. */
+function detached(message: InvalidationMessage): InvalidationMessage {
+  return message.metadata === null
+    ? message
+    : { ...message, metadata: JSON.parse(JSON.stringify(message.metadata)) };
 }

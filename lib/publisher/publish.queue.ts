@@ -2,7 +2,6 @@ import {
   describeCause,
   InvalidationRedisError,
   InvalidationTimeoutError,
-  type ErrorReporter,
 } from '../errors/index.js';
 import {
   encodeMessage,
@@ -11,7 +10,11 @@ import {
   type Instance,
   type InvalidationMessage,
 } from '../message/index.js';
-import type { InvalidationMeter, InvalidationStream } from '../stream/index.js';
+import type {
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+} from '../stream/index.js';
 import {
   retryDelay,
   type InvalidationTransport,
@@ -64,7 +67,9 @@ export class PublishQueue {
   /** Redis is connected and does not answer. */
   #hanging = false;
   /** Failed while later ones were in flight; put back together, in order. */
-  #failed: InvalidationMessage[] = [];
+  #failed: { order: number; messages: InvalidationMessage[] }[] = [];
+  #sends = 0;
+  #closed = false;
   #attempt = 0;
   #retry: NodeJS.Timeout | null = null;
   #idle: (() => void)[] = [];
@@ -84,7 +89,7 @@ export class PublishQueue {
     return (
       this.#tick.length +
       this.#inFlight +
-      this.#failed.length +
+      this.#failed.reduce((sum, { messages }) => sum + messages.length, 0) +
       this.#outbox.size
     );
   }
@@ -114,6 +119,7 @@ export class PublishQueue {
   }
 
   close(): void {
+    this.#closed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
   }
 
@@ -122,7 +128,8 @@ export class PublishQueue {
     this.#tick = [];
     if (!this.#canSend() || this.#outbox.size > 0) {
       this.#postpone(entries);
-      this.#drain();
+      // A retry that is due means that Redis refuses: more calls do not hasten it.
+      if (this.#retry === null) this.#drain();
       return;
     }
     for (let from = 0; from < entries.length; from += PIPELINE_LIMIT) {
@@ -144,6 +151,7 @@ export class PublishQueue {
 
   #send(entries: Entry[]): void {
     this.#inFlight += entries.length;
+    const order = this.#sends++;
     const deadline = setTimeout(
       () => this.#unanswered(entries),
       this.options.publishTimeout,
@@ -152,13 +160,18 @@ export class PublishQueue {
       .publish(entries.map(({ payload }) => payload))
       .then((replies) => {
         clearTimeout(deadline);
-        this.#answered(entries, replies);
+        this.#answered(order, entries, replies);
       });
   }
 
-  #answered(entries: Entry[], replies: readonly PublishReply[]): void {
+  #answered(
+    order: number,
+    entries: Entry[],
+    replies: readonly PublishReply[],
+  ): void {
     const now = wallClock();
     let cause: Error | null = null;
+    const messages: InvalidationMessage[] = [];
     for (const [index, entry] of entries.entries()) {
       const reply = replies[index] ?? new Error('Redis gave no answer.');
       if (typeof reply === 'number') {
@@ -166,12 +179,15 @@ export class PublishQueue {
         this.#tell(entry, 'delivered', reply);
       } else {
         cause = reply;
-        this.#failed.push(entry.message);
+        messages.push(entry.message);
         this.#queued(entry);
       }
     }
     this.#inFlight -= entries.length;
-    if (cause !== null) this.#reportFailure(cause);
+    if (cause !== null) {
+      this.#failed.push({ order, messages });
+      this.#reportFailure(cause);
+    }
     if (this.#inFlight === 0) this.#settled();
   }
 
@@ -179,7 +195,10 @@ export class PublishQueue {
   #settled(): void {
     this.#hanging = false;
     if (this.#failed.length > 0) {
-      const failed = this.#failed;
+      // Answers may come in another order than the calls went out.
+      const failed = this.#failed
+        .toSorted((a, b) => a.order - b.order)
+        .flatMap(({ messages }) => messages);
       this.#failed = [];
       this.#noteCollapse(this.#outbox.putBack(failed));
       this.#drainLater();
@@ -217,7 +236,8 @@ export class PublishQueue {
     this.#send(
       this.#outbox.take(PIPELINE_LIMIT).map((message) => ({
         message,
-        payload: encodeMessage(message, this.options.maxMessageBytes),
+        // It was short enough, or is a collapse that must not be refused.
+        payload: encodeMessage(message, Infinity),
         at: parseTimestamp(message.timestamp),
         tell: null,
       })),
@@ -225,6 +245,7 @@ export class PublishQueue {
   }
 
   #drainLater(): void {
+    if (this.#closed) return;
     this.#retry ??= setTimeout(() => {
       this.#retry = null;
       this.#drain();

@@ -1,9 +1,10 @@
-import { HandlerFailedError, type ErrorReporter } from '../errors/index.js';
+import { HandlerFailedError } from '../errors/index.js';
 import {
   patternOf,
   type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
+import type { ErrorReporter } from './error.reporter.js';
 import type { InvalidationMeter } from './invalidation.meter.js';
 import { isPromiseLike } from './is-promise-like.js';
 

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
-import type { ErrorReporter } from '../errors/index.js';
 import type { Invalidation, InvalidationMessage } from '../message/index.js';
 import {
   InvalidationConsumer,
   type InvalidationHandler,
 } from './invalidation.consumer.js';
+import type { ErrorReporter } from './error.reporter.js';
 import type { InvalidationMeter } from './invalidation.meter.js';
 
 /**

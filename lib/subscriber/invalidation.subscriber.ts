@@ -5,7 +5,6 @@ import {
   InvalidationRedisError,
   InvalidMessageError,
   type CacheInvalidationError,
-  type ErrorReporter,
 } from '../errors/index.js';
 import {
   concerns,
@@ -19,6 +18,7 @@ import {
 } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type {
+  ErrorReporter,
   InvalidationHandler,
   InvalidationMeter,
   InvalidationStream,
@@ -155,7 +155,10 @@ export class InvalidationSubscriber {
           cause === null ? 'the connection closed' : describeCause(cause),
         );
       },
-      onWritable: () => this.context.publisher.resume(),
+      onWritable: () => {
+        this.context.publisher.resume();
+        this.#started();
+      },
       onError: (cause) =>
         this.context.errors.report(
           new InvalidationRedisError(
@@ -202,12 +205,19 @@ export class InvalidationSubscriber {
       this.context.stream.deliver(this.context.instance.widened(this.#owed));
       this.#owed = null;
     }
+    this.#started();
+  }
+
+  /** Live, and able to publish: what the application waits for at its start. */
+  #started(): void {
+    if (this.status.state !== 'live' || !this.context.transport.writable)
+      return;
     this.#firstLive?.();
     this.#firstLive = null;
   }
 
   #startLate(): void {
-    this.#owed = 'started-late';
+    if (this.status.state !== 'live') this.#owed = 'started-late';
     this.#logger.warn(
       `Redis has not answered within ${this.options.startupTimeout} ms: the application starts without it and goes live when it comes back.`,
     );

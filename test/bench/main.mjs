@@ -52,7 +52,7 @@ function options() {
     return { ...values, rounds };
   } catch (error) {
     console.error(`${error.message}\n\n${USAGE}`);
-    process.exit(2);
+    return process.exit(2);
   }
 }
 

@@ -1,11 +1,11 @@
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
-  ErrorReporter,
   HandlerFailedError,
   InvalidationRedisError,
   type CacheInvalidationError,
 } from '../../lib/errors/index.js';
+import { ErrorReporter } from '../../lib/stream/index.js';
 import { CapturingLogger } from '../testing/fakes/capturing.logger.js';
 
 const failure = (what: string, cause?: unknown) =>

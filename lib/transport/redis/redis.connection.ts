@@ -32,6 +32,7 @@ export type RedisConnection =
  */
 const COMMAND_OPTIONS = {
   lazyConnect: true,
+  disconnectTimeout: 100,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: null,
@@ -86,6 +87,7 @@ export function openSubscription(client: Redis | Cluster): Redis | null {
   return (
     source?.duplicate({
       lazyConnect: true,
+      disconnectTimeout: 100,
       enableOfflineQueue: true,
       autoResubscribe: false,
       autoResendUnfulfilledCommands: false,
@@ -103,15 +105,17 @@ export function openSubscription(client: Redis | Cluster): Redis | null {
  */
 export function publishingNode(client: Redis | Cluster): Redis | null {
   if (!isCluster(client)) return client;
-  const name = ({ options }: Redis): string =>
-    `${options.host}:${options.port}`;
   return client
     .nodes('master')
     .reduce<Redis | null>(
       (first, node) =>
-        first === null || name(node) < name(first) ? node : first,
+        first === null || addressOf(node) < addressOf(first) ? node : first,
       null,
     );
+}
+
+function addressOf({ options }: Redis): string {
+  return `${options.host}:${options.port}`;
 }
 
 // Classic Pub/Sub reaches every node of a cluster.

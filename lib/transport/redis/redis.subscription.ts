@@ -37,7 +37,7 @@ export class RedisSubscription {
     });
     connection.once('end', () => this.#ended(cause));
     connection.on('message', (_channel: string, payload: string) =>
-      this.#whileOpen(() => this.listener.onMessage(payload)),
+      this.#received(connection, payload),
     );
     connection
       .connect()
@@ -59,10 +59,16 @@ export class RedisSubscription {
   }
 
   #acknowledged(connection: Redis): void {
-    if (connection !== this.#connection) return;
+    if (connection !== this.#connection || this.#subscribed) return;
     this.#attempt = 0;
     this.#subscribed = true;
     this.#whileOpen(() => this.listener.onSubscribed());
+  }
+
+  #received(connection: Redis, payload: string): void {
+    // In one packet with the acknowledgement, of which ioredis tells later.
+    if (!this.#subscribed) this.#acknowledged(connection);
+    this.#whileOpen(() => this.listener.onMessage(payload));
   }
 
   #ended(cause: Error | null): void {

@@ -32,6 +32,7 @@ export class RedisTransport extends InvalidationTransport {
   readonly #channel: string;
   readonly #unanswered = new Set<(error: Error) => void>();
   #subscription: RedisSubscription | null = null;
+  #closed = false;
   #stopListening = (): void => undefined;
 
   constructor(options: { connection: RedisConnection; channel: string }) {
@@ -44,7 +45,7 @@ export class RedisTransport extends InvalidationTransport {
   }
 
   get writable(): boolean {
-    return this.#client.status === 'ready';
+    return !this.#closed && this.#client.status === 'ready';
   }
 
   start(listener: TransportListener): void {
@@ -64,6 +65,9 @@ export class RedisTransport extends InvalidationTransport {
   }
 
   publish(payloads: readonly string[]): Promise<PublishReply[]> {
+    if (this.#closed) {
+      return Promise.resolve(payloads.map(closedError));
+    }
     const node = publishingNode(this.#client);
     if (node === null) {
       return Promise.resolve(payloads.map(() => new Error('No master node.')));
@@ -74,10 +78,10 @@ export class RedisTransport extends InvalidationTransport {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#subscription?.close();
     this.#stopListening();
-    const closed = new Error('The transport was closed.');
-    for (const fail of this.#unanswered) fail(closed);
+    this.#failUnanswered(closedError());
     if (this.#owned) this.#client.disconnect();
   }
 
@@ -86,15 +90,26 @@ export class RedisTransport extends InvalidationTransport {
     const ready = (): void => listener.onWritable();
     const error = (cause: Error): void =>
       listener.onError(withoutCommand(cause));
+    // ioredis neither resends what was unanswered (it was told not to) nor
+    // fails it. A client of the application's may resend: that is its own.
+    const close = (): void => {
+      if (this.#owned) this.#failUnanswered(new Error('The connection broke.'));
+    };
+    client.on('close', close);
     client.on('ready', ready);
     client.on('error', error);
     this.#stopListening = () => {
+      client.off('close', close);
       client.off('ready', ready);
       client.off('error', error);
       // A client that is closing may still emit, and 'error' without a listener
       // is printed by ioredis.
       if (this.#owned) client.on('error', () => undefined);
     };
+  }
+
+  #failUnanswered(error: Error): void {
+    for (const fail of this.#unanswered) fail(error);
   }
 
   #answered(
@@ -134,4 +149,8 @@ export class RedisTransport extends InvalidationTransport {
         );
     });
   }
+}
+
+function closedError(): Error {
+  return new Error('The transport was closed.');
 }

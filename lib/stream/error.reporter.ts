@@ -1,7 +1,9 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
-import type { CacheInvalidationError } from './cache-invalidation.error.js';
-import { HandlerFailedError } from './handler-failed.error.js';
+import {
+  HandlerFailedError,
+  type CacheInvalidationError,
+} from '../errors/index.js';
 
 const QUIET_PERIOD_MS = 1_000;
 const MAX_SOURCES = 1_000;

@@ -1,0 +1,153 @@
+import 'reflect-metadata';
+import { BadRequestException, ValidationPipe } from '@nestjs/common';
+import * as fc from 'fast-check';
+import {
+  encodeMessage,
+  InvalidationMessageDto,
+  InvalidMessageError,
+  parseMessage,
+} from 'nestjs-cache-invalidation';
+import { describe, expect, it } from 'vitest';
+import * as arbitrary from './arbitraries.js';
+import { wire, wireRaw } from './wire.js';
+
+const pipe = new ValidationPipe({
+  transform: true,
+  expectedType: InvalidationMessageDto,
+});
+
+/** What a controller's `@Body()` gets. */
+function validate(body: unknown): Promise<unknown> {
+  return pipe.transform(body, { type: 'body', metatype: Object });
+}
+
+/** The pipe changes what it is given. */
+const parsed = (payload: string): unknown => JSON.parse(payload);
+
+async function isValid(payload: string): Promise<boolean> {
+  try {
+    await validate(parsed(payload));
+    return true;
+  } catch (error) {
+    if (error instanceof BadRequestException) return false;
+    throw error;
+  }
+}
+
+function isParsed(payload: string): boolean {
+  try {
+    parseMessage(parsed(payload));
+    return true;
+  } catch (error) {
+    if (error instanceof InvalidMessageError) return false;
+    throw error;
+  }
+}
+
+const FIELDS = [
+  ...Object.keys(parsed(wire()) as object),
+  'origin',
+  'offset',
+  'previous',
+];
+
+const json = fc
+  .oneof(
+    fc.constantFrom(null, '', 0, true, [], {}, '\ud800', { Custom: 'User' }),
+    fc.constantFrom({ Custom: 1 }, { Custom: null }, { Other: '\ud800' }),
+    fc.constantFrom(['user:1', null], [['user:1']], { a: '\ud800' }),
+    fc.constantFrom('2026-11-22T13:17:12Z', '2026-11-22', 'User'),
+    fc.jsonValue({ maxDepth: 4 }),
+    fc.integer({ min: 30, max: 35 }).map(nested),
+  )
+  .filter(arbitrary.inheritsNoKey);
+
+/** Arrays in arrays, about as deep as metadata may be. */
+function nested(depth: number): unknown {
+  return depth === 0 ? 1 : [nested(depth - 1)];
+}
+
+const mutation = fc.tuple(
+  fc.constantFrom(...FIELDS),
+  fc.oneof(fc.constant(undefined), json),
+);
+
+const mutated = fc
+  .tuple(arbitrary.message, fc.array(mutation, { maxLength: 3 }))
+  .map(([message, mutations]) =>
+    JSON.stringify({
+      ...(parsed(encodeMessage(message, Infinity)) as object),
+      ...Object.fromEntries(mutations),
+    }),
+  );
+
+const payload = fc.oneof(
+  { arbitrary: mutated, weight: 9 },
+  { arbitrary: json.map((value) => JSON.stringify(value)), weight: 1 },
+);
+
+it('the schema and parseMessage accept and refuse the same', async () => {
+  const runs = 4_000;
+  let accepted = 0;
+  await fc.assert(
+    fc.asyncProperty(payload, async (text) => {
+      const valid = isParsed(text);
+      accepted += Number(valid);
+      expect(await isValid(text)).toBe(valid);
+    }),
+    { numRuns: runs },
+  );
+  expect(accepted).toBeGreaterThan(runs / 4);
+  expect(accepted).toBeLessThan((runs * 3) / 4);
+});
+
+it('what the pipe lets through is parsed to the same message', async () => {
+  await fc.assert(
+    fc.asyncProperty(arbitrary.message, async (message) => {
+      const text = encodeMessage(message, Infinity);
+      expect(parseMessage(await validate(parsed(text)))).toEqual(message);
+    }),
+  );
+});
+
+it('the pipe names the fields that are wrong', async () => {
+  const body = parsed(wire({ message_id: 'x', entity_ids: [1] }));
+  await expect(validate(body)).rejects.toMatchObject({
+    response: {
+      message: [
+        'message_id must be a UUID',
+        'entity_ids must be an array of cache keys or null',
+      ],
+    },
+  });
+});
+
+describe('keys that reach for a prototype', () => {
+  const PAYLOADS = [
+    wireRaw('__proto__', '{"polluted":true}'),
+    wireRaw('constructor', '{"prototype":{"polluted":true}}'),
+    wireRaw('metadata', '{"__proto__":{"polluted":true}}'),
+    wireRaw(
+      'metadata',
+      '{"a":{"constructor":{"prototype":{"polluted":true}}}}',
+    ),
+    wireRaw('entity_type', '{"Custom":"s","__proto__":{"polluted":true}}'),
+  ];
+
+  it.each(PAYLOADS)(
+    'reach none, by the pipe or by parseMessage: %s',
+    async (text) => {
+      const pristine = Reflect.ownKeys(Object.prototype);
+      const read = [
+        isParsed(text) && parseMessage(parsed(text)),
+        (await isValid(text)) && (await validate(parsed(text))),
+      ];
+      expect(Reflect.ownKeys(Object.prototype)).toEqual(pristine);
+      for (const value of read) {
+        expect(value).not.toHaveProperty('polluted');
+        expect(value).not.toHaveProperty('metadata.polluted');
+        expect(JSON.stringify(value)).not.toContain('polluted');
+      }
+    },
+  );
+});

@@ -1,0 +1,191 @@
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import {
+  formatTimestamp,
+  parseTimestamp,
+  wallClock,
+} from '../../lib/message/index.js';
+import { timestamp } from './arbitraries.js';
+
+/** Milliseconds in the years that four digits can write. */
+const FIRST = Date.parse('0000-01-01T00:00:00Z');
+const LAST = Date.parse('9999-12-31T23:59:59.999Z');
+const millisecond = fc.integer({ min: FIRST, max: LAST });
+
+/** What a timestamp means, from Date for the second and by hand for the rest. */
+function meaning(text: string): number {
+  const [, second, digits = ''] = /^(.{19})(?:\.(\d+))?/.exec(text)!;
+  return Date.parse(`${second}Z`) + Number(`0.${digits}0`) * 1_000;
+}
+
+describe('formatTimestamp', () => {
+  it('writes what Date does, with three more digits', () => {
+    fc.assert(
+      fc.property(millisecond, (time) => {
+        const expected = new Date(time).toISOString().replace('Z', '000Z');
+        expect(formatTimestamp(time)).toBe(expected);
+        expect(formatTimestamp(time)).toBe(expected);
+      }),
+    );
+  });
+
+  it('writes whole microseconds, rounded down', () => {
+    expect(formatTimestamp(0.001_9)).toBe('1970-01-01T00:00:00.000001Z');
+    expect(formatTimestamp(999.999_9)).toBe('1970-01-01T00:00:00.999999Z');
+    expect(formatTimestamp(1_000)).toBe('1970-01-01T00:00:01.000000Z');
+    expect(formatTimestamp(-0.001)).toBe('1969-12-31T23:59:59.999999Z');
+  });
+
+  it('is read back to the microsecond', () => {
+    const time = fc.double({ min: 0, max: 4e12, noNaN: true });
+    fc.assert(
+      fc.property(time, (now) => {
+        const read = parseTimestamp(formatTimestamp(now));
+        expect(now - read).toBeGreaterThan(-0.001);
+        expect(now - read).toBeLessThan(0.002);
+      }),
+    );
+  });
+});
+
+describe('parseTimestamp', () => {
+  it('agrees with Date to the millisecond', () => {
+    fc.assert(
+      fc.property(timestamp, (text) => {
+        const beyond = parseTimestamp(text) - Date.parse(text);
+        // Nine nines round up.
+        expect(beyond >= 0 && beyond <= 1).toBe(true);
+      }),
+    );
+  });
+
+  it('keeps what is behind the millisecond', () => {
+    fc.assert(
+      fc.property(timestamp, (text) => {
+        expect(parseTimestamp(text)).toBeCloseTo(meaning(text), 1);
+      }),
+    );
+  });
+
+  it('does not depend on what was read before', () => {
+    fc.assert(
+      fc.property(timestamp, timestamp, (text, other) => {
+        const fresh = parseTimestamp(text);
+        expect(parseTimestamp(text)).toBeCloseTo(fresh, 1);
+        parseTimestamp(other);
+        expect(parseTimestamp(text)).toBeCloseTo(fresh, 1);
+      }),
+    );
+  });
+
+  it('knows offsets', () => {
+    const offset = fc.record({
+      sign: fc.constantFrom('+', '-'),
+      hours: fc.integer({ min: 0, max: 23 }),
+      minutes: fc.integer({ min: 0, max: 59 }),
+    });
+    const two = (n: number): string => String(n).padStart(2, '0');
+    fc.assert(
+      fc.property(millisecond, offset, (time, { sign, hours, minutes }) => {
+        const utc = new Date(time).toISOString();
+        const text = utc.replace('Z', `${sign}${two(hours)}:${two(minutes)}`);
+        const shift = (hours * 60 + minutes) * 60_000;
+        expect(parseTimestamp(utc)).toBe(time);
+        expect(parseTimestamp(text)).toBe(
+          sign === '+' ? time - shift : time + shift,
+        );
+      }),
+    );
+  });
+
+  it.each([
+    ['2016-12-31T23:59:60Z', '2016-12-31T23:59:59Z'],
+    ['2016-12-31T23:59:60.25Z', '2016-12-31T23:59:59.25Z'],
+    ['2016-12-31T15:59:60-08:00', '2016-12-31T23:59:59Z'],
+    ['2026-11-22t13:17:12.5z', '2026-11-22T13:17:12.5Z'],
+    ['2024-02-29T00:00:00Z', '2024-02-29T00:00:00Z'],
+  ])('takes %s for %s', (text, same) => {
+    expect(parseTimestamp(text)).toBe(Date.parse(same));
+    expect(parseTimestamp(text)).toBe(Date.parse(same));
+  });
+
+  const SECOND = '2026-11-22T13:17:12';
+  it.each([
+    '',
+    'Z',
+    'now',
+    '2026',
+    '2026-11-22',
+    SECOND,
+    `${SECOND}.Z`,
+    `${SECOND}.1`,
+    `${SECOND}.1234567890Z`,
+    `${SECOND}.12 4Z`,
+    `${SECOND}.12/Z`,
+    `${SECOND}.12:Z`,
+    `${SECOND},5Z`,
+    `${SECOND}5Z`,
+    `${SECOND}ZZ`,
+    `${SECOND}Z\n`,
+    ` ${SECOND}Z`,
+    `${SECOND}+1:00`,
+    `${SECOND}+0100`,
+    `${SECOND}+24:00`,
+    `${SECOND}+01:60`,
+    `${SECOND}.-1Z`,
+    `${SECOND}.1e1Z`,
+    '2026-11-22 13:17:12Z',
+    '2026-00-22T13:17:12Z',
+    '2026-13-22T13:17:12Z',
+    '2026-11-00T13:17:12Z',
+    '2026-11-32T13:17:12Z',
+    '2026-11-22T24:17:12Z',
+    '2026-11-22T13:60:12Z',
+    '2026-11-22T13:17:61Z',
+    '+002026-11-22T13:17:12Z',
+    '٢٠٢٦-11-22T13:17:12Z',
+  ])('answers NaN for %j', (text) => {
+    parseTimestamp(`${SECOND}Z`);
+    expect(parseTimestamp(text)).toBeNaN();
+    expect(parseTimestamp(`${SECOND}Z`)).toBe(Date.parse(`${SECOND}Z`));
+  });
+});
+
+describe('wallClock', () => {
+  afterEach(() => vi.useRealTimers());
+
+  /** Whether one call is in Date's millisecond; between two, it may have turned. */
+  function agrees(): boolean {
+    const before = Date.now();
+    const now = wallClock();
+    return now >= before && now < Date.now() + 1;
+  }
+
+  it('is in the millisecond that Date says', () => {
+    for (let i = 0; i < 20_000; i++) {
+      expect(agrees()).toBe(true);
+    }
+  });
+
+  it('knows more than the millisecond', () => {
+    const fractions = Array.from({ length: 1_000 }, () => wallClock() % 1);
+    expect(new Set(fractions).size).toBeGreaterThan(10);
+  });
+
+  it.each([
+    ['back an hour', -3_600_000],
+    ['ahead an hour', 3_600_000],
+    ['back two milliseconds', -2],
+    ['back half a century', -1_600_000_000_000],
+  ])('follows a clock that is set %s', (_, shift) => {
+    const actual = Date.now();
+    wallClock();
+    vi.setSystemTime(actual + shift);
+    for (let i = 0; i < 100; i++) {
+      const late = wallClock() - Date.now();
+      expect(late >= 0 && late < 1).toBe(true);
+    }
+    vi.useRealTimers();
+    expect(agrees()).toBe(true);
+  });
+});

@@ -1,0 +1,399 @@
+import {
+  Injectable,
+  Module,
+  type DynamicModule,
+  type INestApplicationContext,
+  type Type,
+} from '@nestjs/common';
+import { ConfigModule, ConfigService } from '@nestjs/config';
+import { Test } from '@nestjs/testing';
+import {
+  CacheInvalidationModule,
+  InvalidationConfigurationError,
+  InvalidationPublisher,
+  InvalidationSubscriber,
+  type CacheInvalidationModuleOptions,
+  type CacheInvalidationOptionsFactory,
+} from 'nestjs-cache-invalidation';
+import {
+  InMemoryBroker,
+  InvalidationRecorder,
+} from 'nestjs-cache-invalidation/testing';
+import {
+  afterEach,
+  beforeEach,
+  describe,
+  expect,
+  inject,
+  it,
+  onTestFinished,
+  vi,
+} from 'vitest';
+import { CACHE_INVALIDATION_OPTIONS } from '../../lib/cache-invalidation.constants.js';
+import { uniqueChannel } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+
+interface Started {
+  readonly app: INestApplicationContext;
+  /** What the module made of what it was given, defaults included. */
+  readonly options: Record<string, unknown>;
+  /** Publishes one message and answers which service it says it is from. */
+  speaker(): Promise<string | undefined>;
+}
+
+/** Starts an application without Redis. */
+async function start(
+  ...imports: (DynamicModule | Promise<DynamicModule> | Type)[]
+): Promise<Started> {
+  const broker = new InMemoryBroker();
+  const recorder = new InvalidationRecorder(broker);
+  const module = await broker
+    .install(Test.createTestingModule({ imports }))
+    .setLogger(false as never)
+    .compile();
+  const app = await module.init();
+  onTestFinished(() => app.close());
+  return {
+    app,
+    options: app.get(CACHE_INVALIDATION_OPTIONS, { strict: false }),
+    speaker: async () => {
+      await app.get(InvalidationPublisher, { strict: false }).invalidateUser(1);
+      return recorder.published.at(-1)?.sourceService;
+    },
+  };
+}
+
+async function refusalOf(
+  ...imports: Parameters<typeof start>
+): Promise<InvalidationConfigurationError> {
+  const error: unknown = await start(...imports).catch(
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(InvalidationConfigurationError);
+  return error as InvalidationConfigurationError;
+}
+
+@Injectable()
+class Settings {
+  readonly name = 'from-settings';
+}
+
+@Module({ providers: [Settings], exports: [Settings] })
+class SettingsModule {}
+
+@Injectable()
+class SettingsOptions implements CacheInvalidationOptionsFactory {
+  static made = 0;
+
+  constructor(private readonly settings: Settings) {
+    SettingsOptions.made++;
+  }
+
+  async createCacheInvalidationOptions(): Promise<CacheInvalidationModuleOptions> {
+    return { serviceName: this.settings.name };
+  }
+}
+
+@Module({
+  imports: [SettingsModule],
+  providers: [SettingsOptions],
+  exports: [SettingsOptions],
+})
+class OptionsModule {}
+
+describe('options', () => {
+  it('come from a factory with what it injects', async () => {
+    const { speaker } = await start(
+      CacheInvalidationModule.forRootAsync({
+        imports: [SettingsModule],
+        inject: [Settings],
+        useFactory: async ({ name }: Settings) => ({ serviceName: name }),
+      }),
+    );
+    expect(await speaker()).toBe('from-settings');
+  });
+
+  it('come from a factory that reads the ConfigService', async () => {
+    vi.stubEnv('MY_SERVICE', 'from-config');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { speaker } = await start(
+      CacheInvalidationModule.forRootAsync({
+        imports: [ConfigModule.forRoot({ ignoreEnvFile: true })],
+        inject: [ConfigService],
+        useFactory: (config: ConfigService) => ({
+          serviceName: config.getOrThrow<string>('MY_SERVICE'),
+        }),
+      }),
+    );
+    expect(await speaker()).toBe('from-config');
+  });
+
+  it('come from a class that the module makes', async () => {
+    const before = SettingsOptions.made;
+    const { speaker } = await start(
+      CacheInvalidationModule.forRootAsync({
+        imports: [SettingsModule],
+        useClass: SettingsOptions,
+      }),
+    );
+    expect(await speaker()).toBe('from-settings');
+    expect(SettingsOptions.made).toBe(before + 1);
+  });
+
+  it('come from a provider that there is already', async () => {
+    const before = SettingsOptions.made;
+    const { speaker } = await start(
+      OptionsModule,
+      CacheInvalidationModule.forRootAsync({
+        imports: [OptionsModule],
+        useExisting: SettingsOptions,
+      }),
+    );
+    expect(await speaker()).toBe('from-settings');
+    expect(SettingsOptions.made).toBe(before + 1);
+  });
+
+  it('are checked wherever they come from', async () => {
+    const { problems } = await refusalOf(
+      CacheInvalidationModule.forRootAsync({
+        useFactory: () => ({ serviceName: '', outboxLimit: 0 }),
+      }),
+    );
+    expect(problems.map(({ field }) => field)).toEqual([
+      'serviceName',
+      'outboxLimit',
+    ]);
+  });
+
+  it.each([undefined, null])(
+    'that a factory forgot to return are missed: %s',
+    async (nothing) => {
+      const useFactory = () =>
+        nothing as unknown as CacheInvalidationModuleOptions;
+      const { problems } = await refusalOf(
+        CacheInvalidationModule.forRootAsync({ useFactory }),
+      );
+      expect(problems).toMatchObject([
+        { field: 'serviceName', problem: 'it is missing.' },
+      ]);
+    },
+  );
+
+  it('are awaited, and the error of their factory passes through', async () => {
+    const useFactory = () => Promise.reject(new Error('no vault'));
+    const starting = start(
+      CacheInvalidationModule.forRootAsync({ useFactory }),
+    );
+    await expect(starting).rejects.toThrow('no vault');
+  });
+});
+
+describe('who sees the module', () => {
+  @Injectable()
+  class Cache {
+    constructor(readonly subscriber: InvalidationSubscriber) {}
+  }
+
+  const settings = { serviceName: 'user-service' };
+  const useFactory = (): CacheInvalidationModuleOptions => settings;
+
+  @Module({ providers: [Cache] })
+  class FarModule {}
+
+  it.each([
+    ['forRoot', () => CacheInvalidationModule.forRoot(settings)],
+    [
+      'forRootAsync',
+      () => CacheInvalidationModule.forRootAsync({ useFactory }),
+    ],
+  ])('by %s: every module', async (_, make) => {
+    const { app } = await start(make(), FarModule);
+    const { subscriber } = app.get(Cache, { strict: false });
+    expect(subscriber.status.state).toBe('live');
+  });
+
+  it.each([
+    [
+      'forRoot',
+      () => CacheInvalidationModule.forRoot({ ...settings, isGlobal: false }),
+    ],
+    [
+      'forRootAsync',
+      () =>
+        CacheInvalidationModule.forRootAsync({ useFactory, isGlobal: false }),
+    ],
+  ])('by %s with isGlobal: false: those that import it', async (_, make) => {
+    const library = make();
+    await expect(start(library, FarModule)).rejects.toThrow(
+      /dependencies of the Cache .*InvalidationSubscriber/,
+    );
+
+    @Module({ imports: [library], providers: [Cache] })
+    class NearModule {}
+    const { app } = await start(NearModule);
+    const { subscriber } = app.get(Cache, { strict: false });
+    expect(subscriber.status.state).toBe('live');
+  });
+});
+
+describe('without arguments', () => {
+  const VARIABLES: [
+    variable: string,
+    option: string,
+    text: string,
+    value: unknown,
+  ][] = [
+    [
+      'REDIS_URL',
+      'connection',
+      'rediss://:p@db:6380/1',
+      'rediss://:p@db:6380/1',
+    ],
+    ['CACHE_INVALIDATION_CHANNEL', 'channel', 'my:channel', 'my:channel'],
+    ['CACHE_INVALIDATION_SERVICE_NAME', 'serviceName', '42', '42'],
+    ['CACHE_INVALIDATION_ENABLED', 'enabled', 'Off', false],
+    ['CACHE_INVALIDATION_STARTUP_TIMEOUT', 'startupTimeout', '11', 11],
+    ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', 'publishTimeout', ' 12 ', 12],
+    ['CACHE_INVALIDATION_SHUTDOWN_TIMEOUT', 'shutdownTimeout', '13', 13],
+    ['CACHE_INVALIDATION_OUTBOX_LIMIT', 'outboxLimit', '14', 14],
+    ['CACHE_INVALIDATION_HANDLER_QUEUE_LIMIT', 'handlerQueueLimit', '15', 15],
+    ['CACHE_INVALIDATION_MAX_BATCH_SIZE', 'maxBatchSize', '0016', 16],
+    ['CACHE_INVALIDATION_MAX_MESSAGE_BYTES', 'maxMessageBytes', '2048', 2_048],
+  ];
+  const NAME = 'CACHE_INVALIDATION_SERVICE_NAME';
+
+  beforeEach(() => {
+    for (const [variable] of VARIABLES) vi.stubEnv(variable, undefined);
+    vi.stubEnv(NAME, 'user-service');
+  });
+  afterEach(() => void vi.unstubAllEnvs());
+
+  const fromEnvironment = (): DynamicModule =>
+    CacheInvalidationModule.forRootAsync();
+
+  it('every option has its variable', async () => {
+    const { options } = await start(fromEnvironment());
+    expect(VARIABLES.map(([, option]) => option).toSorted()).toEqual(
+      Object.keys(options).toSorted(),
+    );
+  });
+
+  it.each(VARIABLES)('%s is %s', async (variable, option, text, value) => {
+    const { options: defaults } = await start(fromEnvironment());
+    vi.stubEnv(variable, text);
+    const { options } = await start(fromEnvironment());
+    expect(options).toEqual({ ...defaults, [option]: value });
+    expect(options[option]).not.toEqual(defaults[option]);
+  });
+
+  it.each(VARIABLES.filter(([variable]) => variable !== NAME))(
+    '%s, when empty, is absent',
+    async (variable) => {
+      const { options: defaults } = await start(fromEnvironment());
+      vi.stubEnv(variable, '');
+      expect((await start(fromEnvironment())).options).toEqual(defaults);
+    },
+  );
+
+  it('a service without a name is told so', async () => {
+    vi.stubEnv(NAME, '');
+    const { problems } = await refusalOf(fromEnvironment());
+    expect(problems).toMatchObject([
+      { field: 'serviceName', problem: 'it is missing.' },
+    ]);
+  });
+
+  it.each([
+    ['true', true],
+    ['TRUE', true],
+    ['1', true],
+    ['yes', true],
+    [' on ', true],
+    ['false', false],
+    ['0', false],
+    ['no', false],
+    ['oFF', false],
+  ])('the flag %j is %s', async (text, value) => {
+    vi.stubEnv('CACHE_INVALIDATION_ENABLED', text);
+    expect((await start(fromEnvironment())).options).toMatchObject({
+      enabled: value,
+    });
+  });
+
+  it.each([
+    ['CACHE_INVALIDATION_ENABLED', 'maybe', 'enabled'],
+    ['CACHE_INVALIDATION_ENABLED', '2', 'enabled'],
+    ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', '200ms', 'publishTimeout'],
+    ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', '0', 'publishTimeout'],
+    ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', '1.5', 'publishTimeout'],
+    ['CACHE_INVALIDATION_OUTBOX_LIMIT', '-1', 'outboxLimit'],
+    ['CACHE_INVALIDATION_OUTBOX_LIMIT', '1e3', 'outboxLimit'],
+    ['CACHE_INVALIDATION_OUTBOX_LIMIT', '0x10', 'outboxLimit'],
+    ['CACHE_INVALIDATION_MAX_BATCH_SIZE', 'NaN', 'maxBatchSize'],
+    ['REDIS_URL', 'redis:6379', 'connection'],
+  ])('%s=%s is named', async (variable, text, field) => {
+    vi.stubEnv(variable, text);
+    const { problems, message } = await refusalOf(fromEnvironment());
+    expect(problems).toMatchObject([{ field }]);
+    expect(message).toContain(`- ${field}: `);
+  });
+
+  it('all that is wrong is named at once, but no password', async () => {
+    vi.stubEnv(NAME, '');
+    vi.stubEnv('REDIS_URL', 'http://:hunter2@db');
+    vi.stubEnv('CACHE_INVALIDATION_ENABLED', 'maybe');
+    const error = await refusalOf(fromEnvironment());
+    expect(error.problems.map(({ field }) => field).toSorted()).toEqual([
+      'connection',
+      'enabled',
+      'serviceName',
+    ]);
+    expect(`${error.stack} ${JSON.stringify(error)}`).not.toContain('hunter2');
+  });
+
+  it('values that ConfigModule loads count too, typed or as text', async () => {
+    vi.stubEnv(NAME, undefined);
+    const load = [
+      () => ({
+        CACHE_INVALIDATION_SERVICE_NAME: 'loaded',
+        CACHE_INVALIDATION_CHANNEL: 'loaded:channel',
+        CACHE_INVALIDATION_ENABLED: false,
+        CACHE_INVALIDATION_OUTBOX_LIMIT: 7,
+        CACHE_INVALIDATION_MAX_BATCH_SIZE: '8',
+      }),
+    ];
+    const config = { ignoreEnvFile: true, load };
+    const { options } = await start(
+      ConfigModule.forRoot({ ...config, isGlobal: true }),
+      fromEnvironment(),
+    );
+    expect(options).toMatchObject({
+      serviceName: 'loaded',
+      channel: 'loaded:channel',
+      enabled: false,
+      outboxLimit: 7,
+      maxBatchSize: 8,
+    });
+    vi.stubEnv(NAME, undefined);
+    const local = await start(ConfigModule.forRoot(config), fromEnvironment());
+    expect(local.options).toMatchObject({ serviceName: 'loaded' });
+  });
+
+  it('is enough to go live on the Redis of the environment', async () => {
+    vi.stubEnv('REDIS_URL', inject('redisUrl'));
+    vi.stubEnv('CACHE_INVALIDATION_CHANNEL', uniqueChannel());
+    const module = await Test.createTestingModule({
+      imports: [fromEnvironment()],
+    })
+      .setLogger(false as never)
+      .compile();
+    const app = await module.init();
+    onTestFinished(() => app.close());
+    await eventually(async () =>
+      expect(
+        await app.get(InvalidationPublisher).invalidateUser(1),
+      ).toMatchObject({ status: 'delivered', receivers: 1 }),
+    );
+    expect(app.get(InvalidationSubscriber).status.state).toBe('live');
+  });
+});

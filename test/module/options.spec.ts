@@ -1,0 +1,438 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { Injectable, Module, type DynamicModule } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Redis } from 'ioredis';
+import {
+  CacheInvalidationModule,
+  CacheInvalidationOptions,
+  InjectInvalidationStream,
+  InvalidatesCache,
+  InvalidatesCachePattern,
+  InvalidationConfigurationError,
+  InvalidationPublisher,
+  InvalidationSubscriber,
+  OnInvalidation,
+  type CacheInvalidationModuleOptions,
+  type InvalidationMessage,
+  type PublishReceipt,
+} from 'nestjs-cache-invalidation';
+import { lastValueFrom, of, type Observable } from 'rxjs';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { said, startApp, uniqueChannel } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+
+function start(
+  imports: DynamicModule[],
+): ReturnType<typeof NestFactory.createApplicationContext> {
+  @Module({ imports })
+  class AppModule {}
+  return NestFactory.createApplicationContext(AppModule, {
+    logger: false,
+    abortOnError: false,
+  });
+}
+
+/** What an application with these options fails to start with. */
+async function refusalOf(
+  options: object,
+): Promise<InvalidationConfigurationError> {
+  const given: CacheInvalidationModuleOptions = {
+    serviceName: 'user-service',
+    ...options,
+  };
+  const starting = start([CacheInvalidationModule.forRoot(given)]);
+  const error: unknown = await starting.then(
+    (app) => app.close(),
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(InvalidationConfigurationError);
+  return error as InvalidationConfigurationError;
+}
+
+/** The receipt of a message that Redis handed to one application. */
+async function delivery(
+  publisher: InvalidationPublisher,
+): Promise<PublishReceipt> {
+  // Live is who is subscribed; the connection for commands may come a moment later.
+  return eventually(async () => {
+    const receipt = await publisher.invalidateUser(1);
+    if (receipt.receivers === 1) return receipt;
+    throw new Error(`The receipt is ${JSON.stringify(receipt)}.`);
+  });
+}
+
+const MILLISECONDS = 'Give a whole number of milliseconds, from 1 to';
+const CONNECTION = /redis: or rediss: URL.*cluster/;
+
+describe('an option that will not do', () => {
+  it.each<[field: string, value: unknown, problem: string, fix: RegExp]>([
+    ['serviceName', undefined, 'it is missing.', /name of this service/],
+    ['serviceName', '', '"" will not do.', /name of this service/],
+    ['serviceName', 7, '7 will not do.', /name of this service/],
+    ['channel', '', '"" will not do.', /channel name/],
+    ['channel', ['a'], 'an array will not do.', /channel name/],
+    ['channel', null, 'null will not do.', /channel name/],
+    ['enabled', 'true', '"true" will not do.', /true or false/],
+    ['enabled', 1, '1 will not do.', /true or false/],
+    ['startupTimeout', 0, '0 will not do.', RegExp(MILLISECONDS)],
+    ['startupTimeout', 1.5, '1.5 will not do.', RegExp(MILLISECONDS)],
+    ['publishTimeout', '200', '"200" will not do.', RegExp(MILLISECONDS)],
+    ['publishTimeout', -1, '-1 will not do.', RegExp(MILLISECONDS)],
+    [
+      'shutdownTimeout',
+      Infinity,
+      'Infinity will not do.',
+      RegExp(MILLISECONDS),
+    ],
+    ['shutdownTimeout', Number.NaN, 'NaN will not do.', RegExp(MILLISECONDS)],
+    ['outboxLimit', 0, '0 will not do.', /whole number, 1 or more/],
+    ['handlerQueueLimit', {}, 'an object will not do.', /whole number, 1 or/],
+    ['maxBatchSize', 10n, '10 will not do.', /whole number, 1 or more/],
+    ['maxMessageBytes', 1_023, '1023 will not do.', /whole number, 1024 or/],
+    ['connection', '', 'it is no way to reach Redis.', CONNECTION],
+    ['connection', 'localhost', 'it is no way to reach Redis.', CONNECTION],
+    ['connection', 'http://a', 'it is no way to reach Redis.', CONNECTION],
+    ['connection', 'redis://a:b:c', 'it is no way to reach Redis.', CONNECTION],
+    ['connection', null, 'it is no way to reach Redis.', CONNECTION],
+    ['connection', 6379, 'it is no way to reach Redis.', CONNECTION],
+    ['connection', [], 'it is no way to reach Redis.', CONNECTION],
+    ['connection', { cluster: {} }, 'it is no way to reach Redis.', CONNECTION],
+    [
+      'connection',
+      { cluster: { nodes: [] } },
+      'it is no way to reach Redis.',
+      CONNECTION,
+    ],
+    [
+      'connection',
+      { cluster: null },
+      'it is no way to reach Redis.',
+      CONNECTION,
+    ],
+  ])('is named: %s = %s', async (field, value, problem, fix) => {
+    const { problems, message } = await refusalOf({ [field]: value });
+    expect(problems).toEqual([
+      { field, problem, fix: expect.stringMatching(fix) },
+    ]);
+    expect(message).toContain(`${field}: ${problem} ${problems[0]!.fix}`);
+  });
+
+  // Node's timers fire at once where the delay does not fit 32 bits.
+  it.each(['startupTimeout', 'publishTimeout', 'shutdownTimeout'])(
+    'is named where no timer can wait so long: %s',
+    async (field) => {
+      const { problems } = await refusalOf({ [field]: 2 ** 31 });
+      expect(problems).toMatchObject([{ field }]);
+    },
+  );
+
+  it('is named beside all others, each on a line of its own', async () => {
+    const error = await refusalOf({
+      connection: 'redis//typo',
+      serviceName: '',
+      enabled: 'no',
+      outboxLimit: -5,
+      retries: 3,
+    });
+    const fields = error.problems.map(({ field }) => field);
+    expect(fields.toSorted()).toEqual([
+      'connection',
+      'enabled',
+      'outboxLimit',
+      'retries',
+      'serviceName',
+    ]);
+    const lines = error.message.split('\n  - ');
+    expect(lines[0]).toBe(
+      'CacheInvalidationModule cannot start with these options:',
+    );
+    expect(lines.slice(1).map((line) => line.split(':')[0])).toEqual(fields);
+    expect(error.code).toBe('CACHE_INVALIDATION_CONFIGURATION');
+  });
+
+  it('is named where there is none of that name, with those there are', async () => {
+    const { problems } = await refusalOf({ redisUrl: 'redis://:hunter2@db' });
+    expect(problems).toEqual([
+      {
+        field: 'redisUrl',
+        problem: 'there is no such option.',
+        fix: `The options are ${Object.keys(new CacheInvalidationOptions()).join(', ')}.`,
+      },
+    ]);
+    for (const name of ['connection', 'channel', 'serviceName', 'enabled']) {
+      expect(problems[0]!.fix).toContain(name);
+    }
+  });
+
+  it.each([
+    'redis://user:hunter2@[bad',
+    'http://:hunter2@redis:6379',
+    'redis:/:hunter2@redis:6379',
+    {
+      cluster: {
+        nodes: [],
+        options: { redisOptions: { password: 'hunter2' } },
+      },
+    },
+    [{ host: 'redis', password: 'hunter2' }],
+  ])('does not tell a password: %j', async (connection) => {
+    const error = await refusalOf({ connection, serviceName: 1 });
+    const told = [error.stack, JSON.stringify(error), String(error.cause)];
+    expect(error.problems).toHaveLength(2);
+    expect(told.join()).not.toContain('hunter2');
+  });
+});
+
+it('an option that is undefined has its default', async () => {
+  const app = await startApp({ publishTimeout: undefined, enabled: undefined });
+  expect((await delivery(app.publisher)).status).toBe('delivered');
+});
+
+it.each<[string, (url: URL) => CacheInvalidationModuleOptions['connection']]>([
+  ['a URL', (url) => url.href],
+  [
+    'ioredis options',
+    ({ hostname, port }) => ({ host: hostname, port: +port }),
+  ],
+  [
+    'a client',
+    ({ href }) => {
+      const client = new Redis(href);
+      onTestFinished(() => client.disconnect());
+      return client;
+    },
+  ],
+])('the connection may be %s', async (_, connectionTo) => {
+  const connection = connectionTo(new URL(inject('redisUrl')));
+  const { publisher } = await startApp({ connection });
+  expect((await delivery(publisher)).status).toBe('delivered');
+});
+
+/** Decorated as in any service; counts how often its selectors are asked. */
+@Injectable()
+class UsersService {
+  static selected = 0;
+  readonly heard: InvalidationMessage[] = [];
+
+  constructor(
+    @InjectInvalidationStream()
+    readonly messages$: Observable<InvalidationMessage>,
+  ) {}
+
+  @InvalidatesCache('User', (id: string) => UsersService.count(id), {
+    when: (id: string) => UsersService.count(id) !== '',
+    metadata: (id: string) => UsersService.count(id),
+  })
+  @InvalidatesCachePattern((id: string) => `feed:${UsersService.count(id)}:*`)
+  async update(id: string): Promise<string> {
+    return `updated ${id}`;
+  }
+
+  @InvalidatesCache('User', (id: string) => UsersService.count(id))
+  rename(id: string): string {
+    return `renamed ${id}`;
+  }
+
+  @InvalidatesCache('User', (id: string) => UsersService.count(id))
+  watch(id: string): Observable<string> {
+    return of(`watched ${id}`);
+  }
+
+  @InvalidatesCache('User', (id: string) => UsersService.count(id))
+  async fail(id: string): Promise<void> {
+    throw new Error(`no ${id}`);
+  }
+
+  @OnInvalidation()
+  hear(message: InvalidationMessage): void {
+    this.heard.push(message);
+  }
+
+  private static count(id: string): string {
+    UsersService.selected++;
+    return id;
+  }
+}
+
+async function callAll(users: UsersService): Promise<void> {
+  expect(await users.update('1')).toBe('updated 1');
+  expect(users.rename('1')).toBe('renamed 1');
+  expect(await lastValueFrom(users.watch('1'))).toBe('watched 1');
+  await expect(users.fail('1')).rejects.toThrow('no 1');
+}
+
+/** A server that answers nothing and counts who comes. */
+async function startCounter(): Promise<{ url: string; count(): number }> {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections++;
+    socket.destroy();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return { url: `redis://127.0.0.1:${port}`, count: () => connections };
+}
+
+describe('switched off', () => {
+  it('opens no connection, which switched on it does', async () => {
+    const counter = await startCounter();
+    const off = await startApp({ connection: counter.url, enabled: false });
+    await off.publisher.invalidateUser(1);
+    await off.close();
+    expect(counter.count()).toBe(0);
+
+    await startApp({ connection: counter.url, startupTimeout: 50 });
+    await eventually(() => expect(counter.count()).toBeGreaterThan(0));
+  });
+
+  it('lets decorated methods through and asks no selector', async () => {
+    UsersService.selected = 0;
+    const off = await startApp({ enabled: false, providers: [UsersService] });
+    const users = off.context.get(UsersService);
+    await callAll(users);
+    expect(UsersService.selected).toBe(0);
+    expect(users.heard).toEqual([]);
+
+    const on = await startApp({ providers: [UsersService] });
+    await callAll(on.context.get(UsersService));
+    expect(UsersService.selected).toBe(6);
+    expect(on.context.get(UsersService).heard).toHaveLength(4);
+  });
+
+  it('answers every publish with disabled, and tells nobody', async () => {
+    const { publisher, messages } = await startApp({ enabled: false });
+    const receipts = await Promise.all([
+      publisher.invalidate('User', 1),
+      publisher.invalidateBatch(['user:1']),
+      publisher.invalidatePattern('user:*'),
+      publisher.invalidateAll(),
+    ]);
+    for (const receipt of receipts) {
+      expect(receipt).toEqual({
+        status: 'disabled',
+        messageId: null,
+        receivers: null,
+        offset: null,
+      });
+    }
+    expect(messages).toEqual([]);
+    expect(publisher.pending).toBe(0);
+  });
+
+  it('says that it is stopped, and why', async () => {
+    const { subscriber } = await startApp({ enabled: false });
+    expect(subscriber.status).toMatchObject({
+      state: 'stopped',
+      reason: 'disabled',
+    });
+  });
+
+  it('closes cleanly, and completes what was subscribed', async () => {
+    const app = await startApp({ enabled: false, providers: [UsersService] });
+    const completed: string[] = [];
+    const done = (name: string) => ({ complete: () => completed.push(name) });
+    app.subscriber.messages$.subscribe(done('messages'));
+    app.subscriber.status$.subscribe(done('status'));
+    await app.close();
+    expect(completed.toSorted()).toEqual(['messages', 'status']);
+    expect(app.errors).toEqual([]);
+  });
+
+  it('leaves alone a client that it was lent', async () => {
+    const client = new Redis(inject('redisUrl'), { lazyConnect: true });
+    onTestFinished(() => client.disconnect());
+    const app = await startApp({ connection: client, enabled: false });
+    expect(client.status).toBe('wait');
+    await app.close();
+    expect(client.status).toBe('wait');
+    expect(await client.ping()).toBe('PONG');
+  });
+});
+
+describe('two applications in one process', () => {
+  it('hear nothing of each other on different channels', async () => {
+    const one = await startApp({
+      serviceName: 'one',
+      providers: [UsersService],
+    });
+    const two = await startApp({
+      serviceName: 'two',
+      providers: [UsersService],
+    });
+
+    await one.context.get(UsersService).update('1');
+    await two.publisher.invalidatePost(2);
+    // What is told last on each channel: what came before it has arrived.
+    const last = await Promise.all([
+      startApp({ channel: one.channel, serviceName: 'last' }),
+      startApp({ channel: two.channel, serviceName: 'last' }),
+    ]);
+    for (const { publisher } of last) await publisher.invalidateFeed('last');
+
+    await eventually(() => {
+      expect(one.messages.map(said)).toEqual([
+        'User:1',
+        'feed:1:*',
+        'Feed:last',
+      ]);
+      expect(two.messages.map(said)).toEqual(['Post:2', 'Feed:last']);
+    });
+    expect(one.messages[0]!.sourceService).toBe('one');
+    expect(two.messages[0]!.sourceService).toBe('two');
+    expect(one.messages[0]!.origin).not.toBe(two.messages[0]!.origin);
+  });
+
+  it('keep their own options: one off, one on', async () => {
+    const channel = uniqueChannel();
+    const off = await startApp({ channel, enabled: false });
+    const on = await startApp({ channel, maxBatchSize: 1 });
+    await off.publisher.invalidateUser(1);
+    await on.publisher.invalidateBatch(['user:2', 'user:3']);
+    expect(on.messages.map(said)).toEqual(['user:2', 'user:3']);
+    expect(off.messages).toEqual([]);
+  });
+
+  it('do not end with each other', async () => {
+    const channel = uniqueChannel();
+    const one = await startApp({ channel });
+    const two = await startApp({ channel });
+    await one.close();
+    expect(two.subscriber.status.state).toBe('live');
+    expect((await delivery(two.publisher)).status).toBe('delivered');
+  });
+});
+
+describe('the module imported twice', () => {
+  const options = (channel: string): CacheInvalidationModuleOptions => ({
+    connection: inject('redisUrl'),
+    channel,
+    serviceName: 'user-service',
+  });
+
+  it('with different options is refused, and told how to do it', async () => {
+    const starting = start([
+      CacheInvalidationModule.forRoot(options('test:a')),
+      CacheInvalidationModule.forRoot(options('test:b')),
+    ]);
+    await expect(starting).rejects.toBeInstanceOf(
+      InvalidationConfigurationError,
+    );
+    await expect(starting).rejects.toThrow(
+      /set up 2 times .*once, in the root module/,
+    );
+  });
+
+  it('by one forRoot() in two places is one module', async () => {
+    const library = CacheInvalidationModule.forRoot(options(uniqueChannel()));
+    @Module({ imports: [library] })
+    class FeatureModule {}
+    const app = await start([library, { module: FeatureModule }]);
+    onTestFinished(() => app.close());
+    expect((await delivery(app.get(InvalidationPublisher))).status).toBe(
+      'delivered',
+    );
+    expect(app.get(InvalidationSubscriber).status.state).toBe('live');
+  });
+});

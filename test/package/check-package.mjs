@@ -1,0 +1,245 @@
+// Is what we publish what people can use? Packs the library, lints the tarball,
+// installs it into empty folders with its oldest and newest peers, loads it both
+// ways and compiles a consumer against its types.
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { builtinModules } from 'node:module';
+import { dirname, join, relative, sep } from 'node:path';
+import { bench, main, manifest, pack, root, run, step } from './workbench.mjs';
+
+const { name } = manifest;
+const ENTRIES = [name, `${name}/testing`];
+const TYPESCRIPTS = ['5.9', '6.0'];
+
+const FOLDERS = [
+  {
+    title: 'Nest 12, ioredis 6',
+    peers: ['@nestjs/common@12', '@nestjs/core@12', '@nestjs/config@12'],
+    redis: 'ioredis@6',
+  },
+  {
+    title: 'Nest 11, ioredis 5',
+    peers: ['@nestjs/common@11', '@nestjs/core@11', '@nestjs/config@4'],
+    redis: 'ioredis@5.4.0',
+  },
+];
+
+const CONSUMER = `
+import { Injectable, Module } from '@nestjs/common';
+import type { Observable } from 'rxjs';
+import {
+  CacheInvalidationModule, fromResult, InjectInvalidationStream, InvalidatesCache,
+  InvalidationPublisher, ofEntity, OnInvalidation,
+  type InvalidationMessage, type PublishReceipt,
+} from '${name}';
+import { InMemoryBroker, InvalidationRecorder, settled } from '${name}/testing';
+
+interface User { id: string; name: string }
+
+@Injectable()
+export class UsersService {
+  constructor(
+    private readonly publisher: InvalidationPublisher,
+    @InjectInvalidationStream() invalidations$: Observable<InvalidationMessage>,
+  ) {
+    invalidations$.pipe(ofEntity('User')).subscribe(({ messageId }) => messageId.length);
+  }
+
+  @InvalidatesCache('User', (user: User) => user.id)
+  async save(user: User): Promise<User> { return user; }
+
+  @InvalidatesCache('User', fromResult((user: User) => user.id))
+  async create(name: string): Promise<User> { return { id: '1', name }; }
+
+  @OnInvalidation('User')
+  evict(_message: InvalidationMessage): void {}
+
+  touch(id: string): Promise<PublishReceipt> { return this.publisher.invalidate('User', id); }
+}
+
+@Module({
+  imports: [CacheInvalidationModule.forRoot({ serviceName: 'consumer' })],
+  providers: [UsersService],
+})
+export class AppModule {}
+
+export const kit = [InMemoryBroker, InvalidationRecorder, settled];
+`;
+
+await main('check:package', async () => {
+  const tarball = await step('npm pack', pack);
+
+  await step('publint', () =>
+    run('npx', ['--no', '--', 'publint', 'run', tarball, '--strict'], {
+      cwd: root,
+    }),
+  );
+  await step('are the types wrong?', () =>
+    run('npx', ['--no', '--', 'attw', tarball, '--profile', 'esm-only'], {
+      cwd: root,
+    }),
+  );
+
+  for (const [index, folder] of FOLDERS.entries()) {
+    const cwd = join(bench, `consumer-${index}`);
+    await step(`${folder.title}: install`, () => install(cwd, folder, tarball));
+    if (index === 0) await checkContents(join(cwd, 'node_modules', name));
+    await step(`${folder.title}: import and require`, () => load(cwd));
+    for (const version of TYPESCRIPTS) {
+      await step(`${folder.title}: types, TypeScript ${version}`, () =>
+        compile(cwd, version),
+      );
+    }
+  }
+});
+
+async function install(cwd, { peers, redis }, tarball) {
+  await mkdir(cwd);
+  await writeFile(join(cwd, 'package.json'), '{ "private": true }\n');
+  const compilers = TYPESCRIPTS.map((v) => `ts-${v}@npm:typescript@~${v}.0`);
+  await run(
+    'npm',
+    ['install', tarball, ...peers, redis, ...compilers, '@types/node@20'],
+    { cwd },
+  );
+}
+
+async function load(cwd) {
+  for (const entry of ENTRIES) {
+    const report =
+      "if (names.length === 0) throw new Error('nothing is exported'); console.log(names.length);";
+    const imported = `const names = Object.keys(await import('${entry}')); ${report}`;
+    const required = `const names = Object.keys(require('${entry}')); ${report}`;
+    await run('node', ['--input-type=module', '-e', imported], { cwd });
+    await run('node', ['--input-type=commonjs', '-e', required], { cwd });
+  }
+}
+
+// A consumer as a module, and the same as CommonJS. The declarations of others
+// are not ours to answer for: only what is said about ours and about the
+// consumer counts.
+async function compile(cwd, version) {
+  const files = ['consumer.mts', 'consumer.cts'];
+  for (const file of files) await writeFile(join(cwd, file), CONSUMER);
+  const compilerOptions = {
+    module: 'nodenext',
+    moduleResolution: 'nodenext',
+    target: 'ES2023',
+    types: ['node'],
+    strict: true,
+    skipLibCheck: false,
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    noEmit: true,
+  };
+  await writeFile(
+    join(cwd, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions, files }),
+  );
+  const tsc = join('node_modules', `ts-${version}`, 'bin', 'tsc');
+  const output = await run('node', [tsc, '--pretty', 'false'], { cwd }).catch(
+    ({ message }) => message,
+  );
+  const errors = output.split('\n').filter((line) => /error TS\d+/.test(line));
+  const ours = errors.filter(
+    (line) => !line.startsWith('node_modules') || line.includes(name),
+  );
+  if (ours.length > 0) throw new Error(ours.join('\n'));
+  if (errors.length > 0) {
+    console.log(`    ${errors.length} errors in declarations of others:`);
+    console.log(errors.map((line) => `      ${line}`).join('\n'));
+  } else if (output.trim() !== '') {
+    throw new Error(output);
+  }
+}
+
+async function checkContents(folder) {
+  const files = await filesIn(folder);
+
+  await step(`contents: ${files.length} files`, () => {
+    const wanted = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    const missing = wanted.filter((file) => !files.includes(file));
+    const strangers = files.filter(
+      (file) =>
+        !wanted.includes(file) && !/^dist\/lib\/.+\.(d\.ts|js)$/.test(file),
+    );
+    refuse('is missing', missing);
+    refuse('does not belong into the package', strangers);
+  });
+
+  await step('source maps lead somewhere', async () => {
+    const lost = [];
+    for (const file of files) {
+      if (!/\.(js|d\.ts)$/.test(file)) continue;
+      const text = await readFile(join(folder, file), 'utf8');
+      const [, map] = /^\/\/# sourceMappingURL=(.+)$/m.exec(text) ?? [];
+      if (map === undefined || map.startsWith('data:')) continue;
+      if (!existsSync(join(folder, dirname(file), map))) lost.push(file);
+    }
+    refuse('names a source map that is not there', lost);
+  });
+
+  await step('the declarations keep their JSDoc', async () => {
+    const stripped = [];
+    const library = join(root, 'lib');
+    for (const file of await filesIn(library)) {
+      if (!file.endsWith('.ts')) continue;
+      const source = await readFile(join(library, file), 'utf8');
+      if (!source.includes('@publicApi')) continue;
+      const types = join(folder, 'dist/lib', file.replace(/\.ts$/, '.d.ts'));
+      const text = await readFile(types, 'utf8').catch(() => '');
+      if (!text.includes('@publicApi')) stripped.push(file);
+    }
+    refuse('has JSDoc that its declaration lacks', stripped);
+  });
+
+  await step('every import is declared', async () => {
+    const declared = new Set([
+      ...Object.keys(manifest.dependencies ?? {}),
+      ...Object.keys(manifest.peerDependencies ?? {}),
+      ...builtinModules,
+    ]);
+    const undeclared = [];
+    for (const file of files) {
+      if (!/\.(js|d\.ts)$/.test(file)) continue;
+      const text = await readFile(join(folder, file), 'utf8');
+      for (const wanted of importsOf(text)) {
+        if (!declared.has(wanted)) undeclared.push(`${file}: ${wanted}`);
+      }
+    }
+    refuse('is imported and not declared', undeclared);
+  });
+}
+
+function importsOf(text) {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, '');
+  const found = code.matchAll(
+    /(?:^|[\s;}])(?:from\s+|import\s+|import\(|require\()['"]([^'".][^'"]*)['"]/g,
+  );
+  return [...found]
+    .map(([, specifier]) => specifier)
+    .filter((specifier) => !specifier.startsWith('node:'))
+    .map((specifier) =>
+      specifier
+        .split('/')
+        .slice(0, specifier.startsWith('@') ? 2 : 1)
+        .join('/'),
+    );
+}
+
+async function filesIn(folder) {
+  const entries = await readdir(folder, {
+    recursive: true,
+    withFileTypes: true,
+  });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .map((path) => path.split(sep).join('/'))
+    .filter((path) => !path.startsWith('node_modules/'))
+    .toSorted();
+}
+
+function refuse(what, found) {
+  if (found.length > 0) throw new Error(`${what}:\n  ${found.join('\n  ')}`);
+}

@@ -1,0 +1,588 @@
+import { Logger } from '@nestjs/common';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  InvalidationSerializationError,
+  InvalidMessageError,
+  InvalidationRedisError,
+  InvalidationTimeoutError,
+  type CacheInvalidationError,
+} from '../../lib/errors/index.js';
+import { ErrorReporter } from '../../lib/stream/index.js';
+import {
+  affects,
+  batch,
+  buildCacheKey,
+  decodeMessage,
+  entity,
+  everything,
+  Instance,
+  pattern,
+  type InvalidationMessage,
+} from '../../lib/message/index.js';
+import { InvalidationStats } from '../../lib/observability/index.js';
+import {
+  InvalidationPublisher,
+  type PublishReceipt,
+} from '../../lib/publisher/index.js';
+import { InvalidationStream } from '../../lib/stream/index.js';
+import { eventually } from '../support/eventually.js';
+import { ScriptedTransport } from '../support/scripted.transport.js';
+
+// Errors are asserted on, and need not be read.
+Logger.overrideLogger(false);
+
+const OPTIONS = {
+  enabled: true,
+  publishTimeout: 10_000,
+  shutdownTimeout: 10_000,
+  outboxLimit: 100,
+  maxBatchSize: 10,
+  maxMessageBytes: 1_024,
+};
+
+function makePublisher(options: Partial<typeof OPTIONS> = {}) {
+  const transport = new ScriptedTransport();
+  transport.obliging = true;
+  const meter = new InvalidationStats();
+  const reporter = new ErrorReporter();
+  const errors: CacheInvalidationError[] = [];
+  reporter.errors$.subscribe((error) => errors.push(error));
+  const stream = new InvalidationStream(meter, reporter, 1_000);
+  const delivered: InvalidationMessage[] = [];
+  stream.messages$.subscribe((message) => delivered.push(message));
+  const instance = new Instance('test-service');
+  const publisher = new InvalidationPublisher(
+    { ...OPTIONS, ...options },
+    { instance, transport, stream, meter, errors: reporter },
+  );
+  onTestFinished(async () => {
+    transport.obliging = true;
+    transport.writable = true;
+    for (const call of transport.calls) call.succeed();
+    publisher.resume();
+    await publisher.stop();
+  });
+  const sent = (): InvalidationMessage[] =>
+    transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
+  return { publisher, transport, instance, meter, errors, delivered, sent };
+}
+
+type Publish = (publisher: InvalidationPublisher) => Promise<PublishReceipt>;
+
+describe('every method says what its name says', () => {
+  const deleted = (entityType: string, entityId: string) => ({
+    action: 'Delete',
+    entityType,
+    entityId,
+    pattern: null,
+    entityIds: null,
+  });
+  const table: [string, Publish, Record<string, unknown>][] = [
+    ['invalidate', (p) => p.invalidate('User', 1), deleted('User', '1')],
+    [
+      'invalidate (own type)',
+      (p) => p.invalidate('x y', 'a:b'),
+      deleted('x y', 'a:b'),
+    ],
+    ['invalidateUser', (p) => p.invalidateUser(1n), deleted('User', '1')],
+    ['invalidatePost', (p) => p.invalidatePost('p'), deleted('Post', 'p')],
+    [
+      'invalidateComment',
+      (p) => p.invalidateComment('c'),
+      deleted('Comment', 'c'),
+    ],
+    [
+      'invalidateNotification',
+      (p) => p.invalidateNotification('n'),
+      deleted('Notification', 'n'),
+    ],
+    ['invalidateFeed', (p) => p.invalidateFeed('f'), deleted('Feed', 'f')],
+    [
+      'invalidateCustom',
+      (p) => p.invalidateCustom('session', 's'),
+      deleted('session', 's'),
+    ],
+    [
+      'update',
+      (p) => p.update('User', 1),
+      { ...deleted('User', '1'), action: 'Update' },
+    ],
+    [
+      'invalidateBatch',
+      (p) => p.invalidateBatch(['user:1', 'x:2']),
+      {
+        action: 'Batch',
+        entityType: 'batch',
+        entityId: null,
+        entityIds: ['user:1', 'x:2'],
+      },
+    ],
+    [
+      'invalidatePattern',
+      (p) => p.invalidatePattern('feed:42:*'),
+      {
+        action: 'Pattern',
+        entityType: 'pattern',
+        entityId: null,
+        pattern: 'feed:42:*',
+      },
+    ],
+    [
+      'invalidateAll',
+      (p) => p.invalidateAll(),
+      { action: 'Pattern', pattern: '*' },
+    ],
+    [
+      'publish (entity)',
+      (p) => p.publish(entity('User', 5)),
+      deleted('User', '5'),
+    ],
+    [
+      'publish (batch)',
+      (p) => p.publish(batch(['a:1'])),
+      { entityIds: ['a:1'] },
+    ],
+    ['publish (pattern)', (p) => p.publish(pattern('a:*')), { pattern: 'a:*' }],
+    ['publish (everything)', (p) => p.publish(everything()), { pattern: '*' }],
+  ];
+
+  it.each(table)('%s', async (_, publish, expected) => {
+    const { publisher, instance, sent, delivered } = makePublisher();
+
+    const receipt = await publish(publisher);
+
+    expect(receipt).toEqual({
+      status: 'delivered',
+      messageId: expect.any(String),
+      receivers: 1,
+      offset: null,
+    });
+    expect(sent()).toMatchObject([
+      {
+        ...expected,
+        messageId: receipt.messageId,
+        sourceService: 'test-service',
+        origin: instance.origin,
+        metadata: null,
+      },
+    ]);
+    // What its own consumers hear differs only in whose it is.
+    expect(delivered).toEqual(sent().map((one) => ({ ...one, own: true })));
+  });
+
+  const content = { metadata: { why: ['because', 1, null] } };
+  const withMetadata: [string, Publish][] = [
+    ['invalidate', (p) => p.invalidate('User', 1, content)],
+    ['update', (p) => p.update('User', 1, content)],
+    ['invalidateUser', (p) => p.invalidateUser(1, content)],
+    ['invalidatePost', (p) => p.invalidatePost(1, content)],
+    ['invalidateComment', (p) => p.invalidateComment(1, content)],
+    ['invalidateNotification', (p) => p.invalidateNotification(1, content)],
+    ['invalidateFeed', (p) => p.invalidateFeed(1, content)],
+    ['invalidateCustom', (p) => p.invalidateCustom('session', 1, content)],
+    ['invalidateBatch', (p) => p.invalidateBatch(['user:1'], content)],
+    ['invalidatePattern', (p) => p.invalidatePattern('a:*', content)],
+    ['invalidateAll', (p) => p.invalidateAll(content)],
+  ];
+
+  it.each(withMetadata)('%s takes metadata along', async (_, publish) => {
+    const { publisher, sent } = makePublisher();
+    await publish(publisher);
+    expect(sent()).toMatchObject([content]);
+  });
+
+  it('a message from elsewhere is signed anew', async () => {
+    const { publisher, instance, sent } = makePublisher();
+    const foreign = new Instance('other').stamp(entity('User', '1'));
+
+    const receipt = await publisher.publish(foreign);
+
+    expect(receipt.messageId).not.toBe(foreign.messageId);
+    expect(sent()).toMatchObject([
+      {
+        entityId: '1',
+        sourceService: 'test-service',
+        origin: instance.origin,
+      },
+    ]);
+  });
+});
+
+describe('wrong input', () => {
+  const circular: Record<string, unknown> = {};
+  circular['itself'] = circular;
+  // What a program in JavaScript may do.
+  const untyped = (value: unknown): never => value as never;
+  const tooDeep = JSON.parse('['.repeat(100) + ']'.repeat(100));
+  const table: [
+    string,
+    Publish,
+    typeof InvalidMessageError | typeof InvalidationSerializationError,
+  ][] = [
+    ['an empty id', (p) => p.invalidateUser(''), InvalidMessageError],
+    ['NaN', (p) => p.invalidateUser(NaN), InvalidMessageError],
+    [
+      'undefined',
+      (p) => p.invalidateUser(untyped(undefined)),
+      InvalidMessageError,
+    ],
+    ['null', (p) => p.invalidatePost(untyped(null)), InvalidMessageError],
+    ['an object', (p) => p.invalidateFeed(untyped({})), InvalidMessageError],
+    [
+      'a symbol',
+      (p) => p.invalidateFeed(untyped(Symbol('x'))),
+      InvalidMessageError,
+    ],
+    [
+      'half a character',
+      (p) => p.invalidateUser('\ud800'),
+      InvalidMessageError,
+    ],
+    ['an empty type', (p) => p.invalidate('', 1), InvalidMessageError],
+    ['a type with a colon', (p) => p.update('a:b', 1), InvalidMessageError],
+    [
+      'no type',
+      (p) => p.invalidate(untyped(undefined), 1),
+      InvalidMessageError,
+    ],
+    [
+      'a built-in type as custom',
+      (p) => p.invalidateCustom('User', 1),
+      InvalidMessageError,
+    ],
+    [
+      'a bare id in a batch',
+      (p) => p.invalidateBatch(['user:1', '2']),
+      InvalidMessageError,
+    ],
+    [
+      'a number in a batch',
+      (p) => p.invalidateBatch(untyped([1])),
+      InvalidMessageError,
+    ],
+    [
+      'no batch',
+      (p) => p.invalidateBatch(untyped(undefined)),
+      InvalidMessageError,
+    ],
+    [
+      'a string for a batch',
+      (p) => p.invalidateBatch(untyped('user:1')),
+      InvalidMessageError,
+    ],
+    ['an empty pattern', (p) => p.invalidatePattern(''), InvalidMessageError],
+    [
+      'no pattern',
+      (p) => p.invalidatePattern(untyped(null)),
+      InvalidMessageError,
+    ],
+    [
+      'a pattern of everything',
+      (p) => p.invalidatePattern('**'),
+      InvalidMessageError,
+    ],
+    [
+      'a pattern too long',
+      (p) => p.invalidatePattern(`a:${'b'.repeat(2_000)}`),
+      InvalidMessageError,
+    ],
+    [
+      'circular metadata',
+      (p) => p.invalidateUser(1, { metadata: circular }),
+      InvalidationSerializationError,
+    ],
+    [
+      'a bigint as metadata',
+      (p) => p.invalidateUser(1, { metadata: 1n }),
+      InvalidationSerializationError,
+    ],
+    [
+      'a function as metadata',
+      (p) => p.invalidateAll({ metadata: () => 1 }),
+      InvalidationSerializationError,
+    ],
+    [
+      'metadata without a bottom',
+      (p) => p.invalidateAll({ metadata: tooDeep }),
+      InvalidationSerializationError,
+    ],
+    [
+      'an id larger than a message',
+      (p) => p.invalidateUser('x'.repeat(2_000)),
+      InvalidationSerializationError,
+    ],
+    [
+      'one key larger than a message',
+      (p) => p.invalidateBatch(['a:1', `a:${'x'.repeat(2_000)}`]),
+      InvalidationSerializationError,
+    ],
+    ['nothing at all', (p) => p.publish(untyped(undefined)), untyped(Error)],
+  ];
+
+  it.each(table)('%s rejects, and never throws', async (_, publish, type) => {
+    const { publisher, transport, delivered, errors } = makePublisher();
+
+    // Would throw here if it did so synchronously.
+    const publishing = publish(publisher);
+
+    await expect(publishing).rejects.toBeInstanceOf(type);
+    expect(transport.calls).toEqual([]);
+    expect(delivered).toEqual([]);
+    expect(errors).toEqual([]);
+    expect(publisher.pending).toBe(0);
+  });
+
+  it('names the field and what to do', async () => {
+    const { publisher } = makePublisher();
+    await expect(publisher.invalidateUser('')).rejects.toMatchObject({
+      name: 'InvalidMessageError',
+      code: 'CACHE_INVALIDATION_INVALID_MESSAGE',
+      field: 'entity_id',
+      advice: expect.stringMatching(/./),
+    });
+  });
+});
+
+describe('a batch', () => {
+  const keys = (count: number, length = 1): string[] =>
+    Array.from({ length: count }, (_, i) =>
+      buildCacheKey('User', String(i).padStart(length, '0')),
+    );
+
+  it('of no keys is no message', async () => {
+    const { publisher, transport, delivered } = makePublisher();
+    expect(await publisher.invalidateBatch([])).toEqual({
+      status: 'disabled',
+      messageId: null,
+      receivers: null,
+      offset: null,
+    });
+    expect(transport.calls).toEqual([]);
+    expect(delivered).toEqual([]);
+  });
+
+  it.each([
+    [1, [1]],
+    [10, [10]],
+    [11, [10, 1]],
+    [25, [10, 10, 5]],
+  ])('of %i keys becomes messages of %j', async (count, sizes) => {
+    const { publisher, sent, transport } = makePublisher();
+
+    const receipt = await publisher.invalidateBatch(keys(count), {
+      metadata: 'why',
+    });
+
+    const messages = sent();
+    expect(messages.map(({ entityIds }) => entityIds!.length)).toEqual(sizes);
+    expect(messages.flatMap(({ entityIds }) => entityIds)).toEqual(keys(count));
+    expect(messages.every(({ metadata }) => metadata === 'why')).toBe(true);
+    expect(transport.calls).toHaveLength(1);
+    expect(receipt).toMatchObject({
+      status: 'delivered',
+      messageId: messages.at(-1)!.messageId,
+    });
+    expect(new Set(messages.map(({ messageId }) => messageId)).size).toBe(
+      sizes.length,
+    );
+  });
+
+  it('of long keys is split by bytes, and nothing is cut off', async () => {
+    const { publisher, sent, transport } = makePublisher();
+    const long = keys(10, 200);
+
+    await publisher.invalidateBatch(long);
+
+    expect(sent().length).toBeGreaterThan(1);
+    expect(sent().flatMap(({ entityIds }) => entityIds)).toEqual(long);
+    for (const payload of transport.sent.flat()) {
+      expect(Buffer.byteLength(payload)).toBeLessThanOrEqual(1_024);
+    }
+  });
+
+  it('that is partly refused says queued', async () => {
+    const { publisher, transport } = makePublisher();
+    transport.obliging = false;
+    const publishing = publisher.invalidateBatch(keys(15));
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.obliging = true;
+    transport.call(0).answer(new Error('refused'), 3);
+    expect(await publishing).toMatchObject({
+      status: 'queued',
+      receivers: null,
+    });
+  });
+
+  it('is copied: what becomes of the array afterwards does not matter', async () => {
+    const { publisher, sent } = makePublisher();
+    const mine = keys(2);
+    const publishing = publisher.invalidateBatch(mine);
+    mine.length = 0;
+    await publishing;
+    expect(sent()).toMatchObject([{ entityIds: keys(2) }]);
+  });
+});
+
+describe('receipts', () => {
+  it('of one pipeline belong to their messages', async () => {
+    const { publisher, transport, sent } = makePublisher();
+    transport.obliging = false;
+    const publishing = ['1', '2', '3'].map((id) =>
+      publisher.invalidateUser(id),
+    );
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.call(0).answer(5, new Error('refused'), 7);
+
+    const receipts = await Promise.all(publishing);
+
+    expect(receipts).toMatchObject([
+      { status: 'delivered', receivers: 5 },
+      { status: 'queued', receivers: null },
+      { status: 'delivered', receivers: 7 },
+    ]);
+    expect(receipts.map(({ messageId }) => messageId)).toEqual(
+      sent()
+        .slice(0, 3)
+        .map(({ messageId }) => messageId),
+    );
+  });
+
+  it('are queued where Redis is away', async () => {
+    const { publisher, transport } = makePublisher();
+    transport.writable = false;
+    expect(await publisher.invalidateUser('1')).toEqual({
+      status: 'queued',
+      messageId: expect.any(String),
+      receivers: null,
+      offset: null,
+    });
+    expect(publisher.pending).toBe(1);
+    transport.writable = true;
+  });
+
+  it('are disabled where the module is switched off, whatever the input', async () => {
+    const { publisher, transport, delivered } = makePublisher({
+      enabled: false,
+    });
+    expect(await publisher.invalidateUser('1')).toMatchObject({
+      status: 'disabled',
+    });
+    expect(await publisher.invalidateUser('')).toMatchObject({
+      status: 'disabled',
+    });
+    expect(transport.calls).toEqual([]);
+    expect(delivered).toEqual([]);
+  });
+});
+
+describe('what waits in the outbox', () => {
+  it('is what was said, whatever becomes of the objects', async () => {
+    const { publisher, transport, sent, delivered } = makePublisher();
+    transport.writable = false;
+    const metadata: Record<string, unknown> = { reason: 'renamed' };
+    await publisher.invalidateUser('1', { metadata });
+
+    // As an ORM does with the entity that somebody gave as metadata.
+    metadata['itself'] = metadata;
+    transport.writable = true;
+    publisher.resume();
+    await publisher.whenIdle();
+
+    expect(sent()).toMatchObject([{ metadata: { reason: 'renamed' } }]);
+    expect(delivered[0]!.metadata).toEqual({ reason: 'renamed' });
+  });
+
+  it('is sent even where its collapse is larger than a message may be', async () => {
+    const { publisher, transport, sent } = makePublisher({ outboxLimit: 1 });
+    transport.writable = false;
+    // Each sign is one byte in an id, and three in a pattern written as JSON.
+    const type = '*'.repeat(500);
+    await publisher.invalidate(type, '1');
+    await publisher.invalidate(type, '2');
+
+    transport.writable = true;
+    publisher.resume();
+    await publisher.whenIdle();
+
+    expect(sent()).toHaveLength(1);
+    expect(affects(sent()[0]!, `${type}:1`)).toBe(true);
+  });
+});
+
+describe('publishAtOnce, for callers that cannot wait', () => {
+  it('has told this instance when it returns, and Redis afterwards', async () => {
+    const { publisher, sent, delivered } = makePublisher();
+
+    publisher.publishAtOnce(entity('User', '1'));
+
+    expect(delivered).toMatchObject([{ entityId: '1', own: true }]);
+    expect(sent()).toEqual([]);
+    await publisher.whenIdle();
+    expect(sent()).toMatchObject([{ entityId: '1' }]);
+    expect(delivered).toHaveLength(1);
+  });
+
+  it('keeps the order with what is published otherwise', async () => {
+    const { publisher, sent } = makePublisher();
+    void publisher.invalidateUser('1');
+    publisher.publishAtOnce(entity('User', '2'));
+    void publisher.invalidateUser('3');
+    await publisher.whenIdle();
+    expect(sent().map(({ entityId }) => entityId)).toEqual(['1', '2', '3']);
+  });
+});
+
+describe('the shutdown', () => {
+  it('waits for what is under way', async () => {
+    const { publisher, transport, errors } = makePublisher();
+    transport.obliging = false;
+    const publishing = publisher.invalidateUser('1');
+    let stopped = false;
+    const stopping = publisher.stop().then(() => (stopped = true));
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    expect(stopped).toBe(false);
+
+    transport.call(0).succeed();
+    await stopping;
+
+    expect(await publishing).toMatchObject({ status: 'delivered' });
+    expect(publisher.pending).toBe(0);
+    expect(errors).toEqual([]);
+  });
+
+  it('waits no longer than shutdownTimeout, and says how many are lost', async () => {
+    const { publisher, transport, errors } = makePublisher({
+      shutdownTimeout: 20,
+    });
+    transport.writable = false;
+    for (const id of ['1', '2', '3']) await publisher.invalidateUser(id);
+
+    await publisher.stop();
+
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toBeInstanceOf(InvalidationTimeoutError);
+    expect(errors[0]!.message).toMatch(/^3 invalidations could not be sent/);
+  });
+
+  it.each<[string, Publish]>([
+    ['one entity', (p) => p.invalidateUser('1')],
+    ['everything', (p) => p.invalidateAll()],
+    ['a batch of none', (p) => p.invalidateBatch([])],
+  ])('takes nothing afterwards: %s', async (_, publish) => {
+    const { publisher, transport } = makePublisher();
+    await publisher.stop();
+
+    const publishing = publish(publisher);
+
+    await expect(publishing).rejects.toBeInstanceOf(InvalidationRedisError);
+    await expect(publishing).rejects.toThrow('shut down');
+    expect(transport.calls).toEqual([]);
+  });
+
+  it('may come twice', async () => {
+    const { publisher, errors } = makePublisher();
+    await publisher.stop();
+    await publisher.stop();
+    expect(errors).toEqual([]);
+  });
+});

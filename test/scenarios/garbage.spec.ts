@@ -1,0 +1,82 @@
+import { expect, it } from 'vitest';
+import { connectRaw, LogRecorder, said, startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+
+const VALID = {
+  message_id: '3497a5ba-f0f9-449b-a722-4780af419938',
+  entity_type: 'User',
+  entity_id: '1',
+  action: 'Delete',
+  timestamp: '2026-11-22T13:17:12Z',
+  source_service: 'broken-service',
+};
+
+/** Each is wrong in a way of its own. */
+const GARBAGE: (string | Buffer)[] = [
+  '',
+  ' ',
+  'hello',
+  'null',
+  'true',
+  '42',
+  '"text"',
+  '[]',
+  '{}',
+  '{"message_id"',
+  Buffer.from([0xff, 0xfe, 0x00, 0x80]),
+  '\u0000'.repeat(100),
+  '['.repeat(100_000),
+  '{"a":'.repeat(50_000),
+  '{"__proto__":{"polluted":true}}',
+  `${JSON.stringify(VALID)}${JSON.stringify(VALID)}`,
+  JSON.stringify([VALID]),
+  ...Object.keys(VALID)
+    .filter((field) => field !== 'entity_id')
+    .map((field) => JSON.stringify({ ...VALID, [field]: undefined })),
+  ...Object.keys(VALID).map((field) =>
+    JSON.stringify({ ...VALID, [field]: 42 }),
+  ),
+  JSON.stringify({ ...VALID, message_id: 'not-a-uuid' }),
+  JSON.stringify({ ...VALID, timestamp: 'yesterday' }),
+  JSON.stringify({ ...VALID, timestamp: '2026-13-22T13:17:12Z' }),
+  JSON.stringify({ ...VALID, entity_ids: 'user:1' }),
+  JSON.stringify({ ...VALID, entity_ids: [1, 2] }),
+  JSON.stringify({ ...VALID, pattern: {} }),
+  JSON.stringify({ ...VALID, origin: 7 }),
+  `{"__proto__":null,${JSON.stringify(VALID).slice(1)}`,
+  JSON.stringify(VALID).replace('"1"', '"\\ud800"'),
+];
+
+it('a flood of garbage is counted, logged once a second, and survived', async () => {
+  const log = new LogRecorder();
+  const app = await startApp({ logger: log });
+  const writer = await startApp({ channel: app.channel, logger: log });
+  const vandal = connectRaw();
+  const begun = performance.now();
+
+  const flood = vandal.pipeline();
+  for (let i = 0; i < 1_000; i++) {
+    flood.publish(app.channel, GARBAGE[i % GARBAGE.length]!);
+  }
+  await flood.exec();
+  await vandal.publish(app.channel, 'x'.repeat(10 * 1_048_576));
+  await writer.publisher.invalidateUser('after');
+
+  await eventually(() =>
+    expect(app.messages.map(said)).toEqual(['User:after']),
+  );
+  expect(app.stats.snapshot()).toMatchObject({ malformed: 1_001, received: 1 });
+  expect(app.errors).toHaveLength(1_001);
+  expect(new Set(app.errors.map(({ code }) => code))).toEqual(
+    new Set(['CACHE_INVALIDATION_INVALID_MESSAGE']),
+  );
+  expect(app.subscriber.status.state).toBe('live');
+
+  const seconds = Math.ceil((performance.now() - begun) / 1_000);
+  // Two applications hear it, and each may log once a second.
+  expect(log.errors.length).toBeGreaterThanOrEqual(2);
+  expect(log.errors.length).toBeLessThanOrEqual(2 * (seconds + 1));
+  // Logs must not hold what was in a payload.
+  expect(log.errors.join()).not.toContain('not-a-uuid');
+  expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
+});

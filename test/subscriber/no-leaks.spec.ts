@@ -1,0 +1,320 @@
+import { createHook } from 'node:async_hooks';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  mkdtemp,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Cluster, Redis } from 'ioredis';
+import ts from 'typescript';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { RedisTransport } from '../../lib/transport/index.js';
+import { startApp, uniqueChannel } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { hasRedisServer, startCluster, startRedis } from '../support/redis.js';
+import { RecordingListener } from '../transport/transport.contract.js';
+
+/** Nobody answers there. */
+const NOWHERE = 'redis://127.0.0.1:1';
+
+/** What keeps a process alive. */
+const KINDS = new Set(['Timeout', 'TCPWRAP', 'TCPCONNECTWRAP']);
+
+/** What was made and is gone again, however much it was. */
+const NOTHING_LEFT = { made: expect.any(Number), left: [] };
+
+/**
+ * Runs it, and waits until none of the timers and sockets is left that the
+ * library, or ioredis for it, has made since. `process.getActiveResourcesInfo()`
+ * would count vitest's too, and those come and go.
+ *
+ * @returns how many were made, and where those were that are left
+ */
+async function tracesOf(
+  act: () => Promise<void>,
+): Promise<{ made: number; left: string[] }> {
+  const open = new Map<number, string>();
+  let made = 0;
+  const hook = createHook({
+    init(id, kind) {
+      if (!KINDS.has(kind)) return;
+      const { stackTraceLimit } = Error;
+      Error.stackTraceLimit = 100;
+      const { stack = '' } = new Error(kind);
+      Error.stackTraceLimit = stackTraceLimit;
+      if (!/\/lib\/|ioredis/.test(stack)) return;
+      open.set(id, stack);
+      made++;
+    },
+    destroy: (id) => void open.delete(id),
+  }).enable();
+  onTestFinished(() => void hook.disable());
+  await act();
+  await eventually(() => {
+    if (open.size > 0) throw new Error('Something is left.');
+  }).catch(() => undefined);
+  return { made, left: [...open.values()] };
+}
+
+function listeners(client: Redis | Cluster): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of client.eventNames()) {
+    counts[String(name)] = client.listenerCount(name);
+  }
+  return counts;
+}
+
+describe('an application that was closed leaves nothing behind', () => {
+  it('on a server of its own', async () => {
+    const { made, left } = await tracesOf(async () => {
+      const app = await startApp();
+      await app.publisher.invalidateUser('1');
+      await app.close();
+    });
+    // Two sockets at least, or this test is blind.
+    expect(made).toBeGreaterThanOrEqual(2);
+    expect(left).toEqual([]);
+  });
+
+  it('where Redis never was', async () => {
+    const traces = await tracesOf(async () => {
+      const app = await startApp({
+        connection: NOWHERE,
+        startupTimeout: 50,
+        shutdownTimeout: 50,
+      });
+      await app.publisher.invalidateUser('1');
+      await app.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+
+  it('while it reconnects', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const traces = await tracesOf(async () => {
+      const app = await startApp({
+        connection: server.url,
+        shutdownTimeout: 50,
+      });
+      server.kill();
+      await eventually(() =>
+        expect(app.subscriber.status.state).toBe('disconnected'),
+      );
+      await app.publisher.invalidateUser('1');
+      await app.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+
+  it.runIf(hasRedisServer())('while Redis hangs', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const traces = await tracesOf(async () => {
+      const app = await startApp({
+        connection: server.url,
+        publishTimeout: 50,
+        shutdownTimeout: 50,
+      });
+      server.pause();
+      await app.publisher.invalidateUser('1');
+      await app.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+
+  it.runIf(hasRedisServer())('while Redis refuses', async () => {
+    const server = await startRedis({ args: ['--maxmemory', '1'] });
+    onTestFinished(() => server.stop());
+    const admin = new Redis(server.url);
+    onTestFinished(() => admin.disconnect());
+    await admin.acl(
+      'SETUSER',
+      'mute',
+      'on',
+      'nopass',
+      '+@all',
+      '-publish',
+      '&*',
+      '~*',
+    );
+    const traces = await tracesOf(async () => {
+      const app = await startApp({
+        connection: `redis://mute:any@127.0.0.1:${server.port}`,
+        shutdownTimeout: 50,
+      });
+      expect(await app.publisher.invalidateUser('1')).toMatchObject({
+        status: 'queued',
+      });
+      expect(app.errors[0]!.message).toContain('NOPERM');
+      await app.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+
+  it("with a client of the application's, whose listeners are as before", async () => {
+    const client = new Redis(inject('redisUrl'));
+    onTestFinished(() => client.disconnect());
+    await client.ping();
+    const before = listeners(client);
+
+    const traces = await tracesOf(async () => {
+      for (let i = 0; i < 12; i++) {
+        const app = await startApp({ connection: client });
+        await app.publisher.invalidateUser('1');
+        await app.close();
+      }
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+
+    expect(listeners(client)).toEqual(before);
+  });
+
+  it.runIf(hasRedisServer())('in a cluster', async () => {
+    const cluster = await startCluster();
+    onTestFinished(() => cluster.stop());
+    const client = new Cluster(cluster.nodes, { slotsRefreshInterval: 0 });
+    onTestFinished(() => client.disconnect());
+    await client.set('key', 'value');
+    // Its pool connects to the nodes on demand: let it know them all.
+    await Promise.all(client.nodes('all').map((node) => node.ping()));
+    const before = listeners(client);
+
+    const traces = await tracesOf(async () => {
+      for (const connection of [
+        client,
+        { cluster: { nodes: cluster.nodes } },
+      ]) {
+        const app = await startApp({ connection });
+        await app.publisher.invalidateUser('1');
+        await app.close();
+      }
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+
+    expect(listeners(client)).toEqual(before);
+  });
+
+  it.runIf(hasRedisServer())('in a cluster that is not there', async () => {
+    const traces = await tracesOf(async () => {
+      const nodes = [{ host: '127.0.0.1', port: 1 }];
+      const app = await startApp({
+        connection: { cluster: { nodes } },
+        startupTimeout: 50,
+        shutdownTimeout: 50,
+      });
+      await app.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+});
+
+describe('a transport that was closed leaves nothing behind', () => {
+  it.each([
+    ['while it connects', () => inject('redisUrl')],
+    ['while nobody answers', () => NOWHERE],
+  ])('%s', async (_, url) => {
+    const traces = await tracesOf(async () => {
+      const transport = new RedisTransport({
+        connection: url(),
+        channel: uniqueChannel(),
+      });
+      transport.start(new RecordingListener());
+      void transport.publish(['payload']);
+      await transport.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+
+  it('without a start, after a publish that woke the connection', async () => {
+    const traces = await tracesOf(async () => {
+      const transport = new RedisTransport({
+        connection: inject('redisUrl'),
+        channel: uniqueChannel(),
+      });
+      await transport.publish(['payload']);
+      await transport.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+});
+
+describe('a process', () => {
+  it.each([
+    ['where Redis is', () => inject('redisUrl')],
+    ['where Redis is not', () => NOWHERE],
+  ])('ends by itself once its application is closed, %s', async (_, url) => {
+    const folder = await compileLibrary();
+    const main = join(folder, 'main.js');
+    await writeFile(main, PROGRAM);
+
+    const child = spawn(process.execPath, [main, url()], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill());
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += chunk));
+    const [code] = await once(child, 'exit');
+
+    expect(output).toBe('closed\n');
+    expect(code).toBe(0);
+  });
+});
+
+const PROGRAM = `
+  import 'reflect-metadata';
+  import { Module } from '@nestjs/common';
+  import { NestFactory } from '@nestjs/core';
+  import { CacheInvalidationModule, InvalidationPublisher } from './lib/index.js';
+
+  class AppModule {}
+  Module({
+    imports: [
+      CacheInvalidationModule.forRoot({
+        connection: process.argv[2],
+        serviceName: 'short-lived',
+        startupTimeout: 100,
+        shutdownTimeout: 100,
+      }),
+    ],
+  })(AppModule);
+
+  const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
+  await app.get(InvalidationPublisher).invalidateUser('1');
+  await app.close();
+  console.log('closed');
+`;
+
+/** A process of its own has no vitest that would compile: file by file is enough. */
+async function compileLibrary(): Promise<string> {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const folder = await mkdtemp(join(tmpdir(), 'cache-invalidation-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  await writeFile(join(folder, 'package.json'), '{"type":"module"}');
+  const files = await readdir(join(root, 'lib'), { recursive: true });
+  for (const file of files.filter((name) => name.endsWith('.ts'))) {
+    const source = await readFile(join(root, 'lib', file), 'utf8');
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: {
+        module: ts.ModuleKind.ESNext,
+        target: ts.ScriptTarget.ES2023,
+        experimentalDecorators: true,
+        emitDecoratorMetadata: true,
+        verbatimModuleSyntax: false,
+      },
+    });
+    const target = join(folder, 'lib', file.replace(/ts$/, 'js'));
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, outputText);
+  }
+  return folder;
+}

@@ -1,0 +1,484 @@
+import { Injectable } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { InvalidatesCache } from 'nestjs-cache-invalidation';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  connectRaw,
+  LogRecorder,
+  said,
+  startApp,
+  uniqueChannel,
+  type TestApp,
+} from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import {
+  hasRedisServer,
+  startRedis,
+  type RedisServer,
+} from '../support/redis.js';
+
+/** Whoever waits for that long has made its test time out. */
+const FOREVER = 100_000;
+const patient = { timeout: 15_000 };
+
+@Injectable()
+class UsersService {
+  @InvalidatesCache('User', (id: string) => id)
+  async rename(id: string): Promise<string> {
+    return `renamed ${id}`;
+  }
+}
+
+async function startServer(): Promise<RedisServer> {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  return server;
+}
+
+/** A port at which nobody answers yet. */
+async function startAbsentServer(): Promise<RedisServer> {
+  const server = await startServer();
+  server.kill();
+  await eventually(async () => {
+    const client = new Redis(server.url, {
+      lazyConnect: true,
+      retryStrategy: () => null,
+    });
+    client.on('error', () => undefined);
+    await expect(client.connect()).rejects.toThrow('closed');
+  });
+  return server;
+}
+
+const state = (app: TestApp): string => app.subscriber.status.state;
+
+const becomes = (app: TestApp, expected: string): Promise<void> =>
+  eventually(() => expect(state(app)).toBe(expected), patient);
+
+const summary = (app: TestApp): string[] =>
+  app.messages.map((message) => message.widened ?? said(message));
+
+describe('a subscription that is lost', () => {
+  it('is restored, widens once, and messages flow again', async () => {
+    const server = await startServer();
+    const connection = server.url;
+    const log = new LogRecorder();
+    const writer = await startApp({ connection });
+    const reader = await startApp({
+      connection,
+      channel: writer.channel,
+      logger: log,
+    });
+    await writer.publisher.invalidateUser('before');
+    await eventually(() => expect(summary(reader)).toEqual(['User:before']));
+
+    await connectRaw(server.url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+
+    await eventually(() => {
+      for (const app of [writer, reader]) {
+        expect(app.states.slice(-3)).toEqual(['live', 'disconnected', 'live']);
+      }
+    });
+    await writer.publisher.invalidateUser('after');
+    await eventually(() =>
+      expect(summary(reader)).toEqual([
+        'User:before',
+        'reconnected',
+        'User:after',
+      ]),
+    );
+    expect(reader.messages[1]).toMatchObject({
+      action: 'Pattern',
+      pattern: '*',
+    });
+    expect(reader.stats.snapshot()).toMatchObject({ widened: 1, received: 2 });
+    expect(log.warnings.join()).toContain('Disconnected from channel');
+  });
+
+  it('is restored as often as it is lost, with one widened message each time', async () => {
+    const server = await startServer();
+    const app = await startApp({ connection: server.url });
+    const killer = connectRaw(server.url);
+
+    for (let times = 1; times <= 3; times++) {
+      await killer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await eventually(() =>
+        expect(app.states.filter((one) => one === 'live')).toHaveLength(
+          times + 1,
+        ),
+      );
+      expect(summary(app)).toEqual(
+        Array.from({ length: times }, () => 'reconnected'),
+      );
+    }
+  });
+});
+
+describe('a connection for commands that is lost', () => {
+  it('delays what is on its way until it is back, and leaves the subscription alone', async () => {
+    const server = await startServer();
+    const app = await startApp({ connection: server.url });
+    const reader = await startApp({
+      connection: server.url,
+      channel: app.channel,
+    });
+    await app.publisher.invalidateUser('before');
+
+    // Redis may or may not have taken those that were under way.
+    const killed = connectRaw(server.url).call(
+      ...(['CLIENT', 'KILL', 'TYPE', 'normal'] as const),
+    );
+    const ids = ['1', '2', '3'];
+    await Promise.all(ids.map((id) => app.publisher.invalidateUser(id)));
+    await killed;
+
+    // Far less than until the last resort of RedisTransport, 10 seconds.
+    await eventually(() => expect(app.publisher.pending).toBe(0));
+    await eventually(() =>
+      expect(new Set(summary(reader))).toEqual(
+        new Set(['User:before', 'User:1', 'User:2', 'User:3']),
+      ),
+    );
+    expect(app.states).not.toContain('disconnected');
+  });
+
+  it.runIf(hasRedisServer()).each([
+    ['its own', (url: string) => url],
+    [
+      "the application's",
+      (url: string) => {
+        const client = new Redis(url);
+        onTestFinished(() => client.disconnect());
+        return client.on('error', () => undefined);
+      },
+    ],
+  ])(
+    'does not keep %s publishes waiting for an answer that cannot come',
+    async (_, connection) => {
+      const server = await startServer();
+      const app = await startApp({
+        connection: connection(server.url),
+        publishTimeout: 50,
+      });
+
+      server.pause();
+      await app.publisher.invalidateUser('under way');
+      await app.publisher.invalidateUser('waiting');
+      await server.restart();
+      await becomes(app, 'live');
+
+      // Far less than the last resort of RedisTransport, 10 seconds.
+      await eventually(() => expect(app.publisher.pending).toBe(0));
+      expect(await app.publisher.invalidateUser('2')).toMatchObject({
+        status: 'delivered',
+      });
+    },
+  );
+});
+
+describe('a server that dies and comes back', () => {
+  it('is reconnected to, and one widened message covers what was missed', async () => {
+    const server = await startServer();
+    const connection = server.url;
+    const app = await startApp({ connection });
+    const other = await startApp({ connection, channel: app.channel });
+
+    server.kill();
+    await becomes(app, 'disconnected');
+    await becomes(other, 'disconnected');
+    await server.restart();
+    await becomes(app, 'live');
+    await becomes(other, 'live');
+
+    expect(summary(app)).toEqual(['reconnected']);
+    await other.publisher.invalidateUser('after');
+    await eventually(() =>
+      expect(summary(app)).toEqual(['reconnected', 'User:after']),
+    );
+    expect(app.states.filter((one) => one === 'live')).toHaveLength(2);
+  });
+
+  it('decorated methods do not wait for it, and what they said arrives afterwards, in order', async () => {
+    const server = await startServer();
+    const connection = server.url;
+    const writer = await startApp({
+      connection,
+      publishTimeout: FOREVER,
+      providers: [UsersService],
+    });
+    const reader = await startApp({ connection, channel: writer.channel });
+    const users = writer.context.get(UsersService);
+    server.kill();
+    await becomes(writer, 'disconnected');
+    await becomes(reader, 'disconnected');
+
+    // The first may be on the wire when the connection breaks; none waits.
+    const ids = Array.from({ length: 100 }, (_, i) => String(i));
+    for (const id of ids) {
+      expect(await users.rename(id)).toBe(`renamed ${id}`);
+    }
+    expect(writer.publisher.pending).toBe(100);
+    expect(summary(writer)).toEqual(ids.map((id) => `User:${id}`));
+
+    await server.restart();
+    await eventually(() => expect(writer.publisher.pending).toBe(0), patient);
+    await becomes(reader, 'live');
+
+    // A reader that is back later than the writer has missed it, and widened.
+    await eventually(() => expect(summary(reader)).toContain('reconnected'));
+    const heard = summary(reader).filter((one) => one !== 'reconnected');
+    expect(heard).toEqual(
+      ids.slice(-heard.length || 100).map((id) => `User:${id}`),
+    );
+    expect(writer.stats.snapshot()).toMatchObject({
+      queued: 100,
+      published: 100,
+    });
+  });
+
+  it('an application on the same server hears all that waited, if it was there first', async () => {
+    const server = await startServer();
+    const writer = await startApp({ connection: server.url });
+    server.kill();
+    await becomes(writer, 'disconnected');
+    await writer.publisher.invalidateUser('1');
+    await writer.publisher.invalidateBatch(['user:2', 'post:3']);
+    await writer.publisher.invalidatePattern('feed:*');
+
+    const heard: string[] = [];
+    const raw = new Redis(server.url, { retryStrategy: () => 1 });
+    onTestFinished(() => raw.disconnect());
+    raw.on('error', () => undefined);
+    raw.on('message', (_channel, payload: string) => {
+      const { entity_id: id, entity_ids: ids, pattern } = JSON.parse(payload);
+      heard.push(id ?? pattern ?? ids.join());
+    });
+    const listening = raw.subscribe(writer.channel);
+    await server.restart();
+    await listening;
+
+    await eventually(
+      () => expect(heard).toEqual(['1', 'user:2,post:3', 'feed:*']),
+      patient,
+    );
+    expect(writer.publisher.pending).toBe(0);
+  });
+
+  it('more than the outbox holds is collapsed, not lost', async () => {
+    const server = await startServer();
+    const connection = server.url;
+    const channel = uniqueChannel();
+    const writer = await startApp({ connection, channel, outboxLimit: 10 });
+    server.kill();
+    await becomes(writer, 'disconnected');
+
+    for (let i = 0; i < 100; i++) await writer.publisher.invalidateUser(i);
+    await writer.publisher.invalidate('session', 'a');
+    expect(writer.publisher.pending).toBeLessThanOrEqual(10);
+
+    const payloads: string[] = [];
+    const raw = new Redis(server.url, { retryStrategy: () => 1 });
+    onTestFinished(() => raw.disconnect());
+    raw.on('error', () => undefined);
+    raw.on('message', (_channel, payload: string) => payloads.push(payload));
+    const listening = raw.subscribe(channel);
+    await server.restart();
+    await listening;
+
+    await eventually(() => {
+      expect(payloads.join()).toContain('"user:*"');
+      expect(payloads.join()).toMatch(/"session"|"session:\*"/);
+    }, patient);
+    expect(writer.stats.snapshot().widened).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe('a server that is not there yet', () => {
+  it('does not keep the application from starting; it goes live later, and widens once', async () => {
+    const server = await startAbsentServer();
+    const log = new LogRecorder();
+
+    const app = await startApp({
+      connection: server.url,
+      startupTimeout: 100,
+      publishTimeout: FOREVER,
+      logger: log,
+    });
+
+    expect(state(app)).toBe('connecting');
+    expect(log.warnings.join()).toContain('has not answered within 100 ms');
+    expect(await app.publisher.invalidateUser('early')).toMatchObject({
+      status: 'queued',
+    });
+
+    await server.restart();
+    await becomes(app, 'live');
+    await eventually(() => expect(app.publisher.pending).toBe(0), patient);
+    await app.publisher.invalidateUser('late');
+
+    expect(summary(app)).toEqual(['User:early', 'started-late', 'User:late']);
+    expect(app.states).not.toContain('disconnected');
+    expect(app.stats.snapshot()).toMatchObject({ widened: 1 });
+  });
+
+  it('but comes within startupTimeout: nothing was missed, nothing is widened', async () => {
+    const server = await startAbsentServer();
+
+    const starting = startApp({
+      connection: server.url,
+      startupTimeout: 20_000,
+    });
+    await server.restart();
+    const app = await starting;
+
+    expect(state(app)).toBe('live');
+    expect(summary(app)).toEqual([]);
+  });
+
+  it('is waited for until one can publish, too', async () => {
+    // The subscription gets through at once, the connection for commands late.
+    const server = await startServer();
+    const client = new Redis(server.url, { lazyConnect: true });
+    onTestFinished(() => client.disconnect());
+    const connect = client.connect.bind(client);
+    const channel = uniqueChannel();
+    client.connect = async () => {
+      const raw = connectRaw(server.url);
+      await eventually(async () =>
+        expect(await raw.publish(channel, 'anybody?')).toBe(1),
+      );
+      await connect();
+    };
+
+    const app = await startApp({ connection: client, channel });
+
+    expect(await app.publisher.invalidateUser('1')).toMatchObject({
+      status: 'delivered',
+    });
+  });
+});
+
+describe.runIf(hasRedisServer())('a server that hangs', () => {
+  it('keeps the first callers for publishTimeout and no others; all arrives once it goes on', async () => {
+    const server = await startServer();
+    const connection = server.url;
+    const publishTimeout = 1_000;
+    const writer = await startApp({
+      connection,
+      publishTimeout,
+      providers: [UsersService],
+    });
+    const reader = await startApp({ connection, channel: writer.channel });
+    const users = writer.context.get(UsersService);
+    const ids = Array.from({ length: 200 }, (_, i) => String(i));
+
+    server.pause();
+    onTestFinished(() => server.resume());
+    const begun = performance.now();
+    await Promise.all(ids.slice(0, 3).map((id) => users.rename(id)));
+    const waited = performance.now() - begun;
+    for (const id of ids.slice(3)) await users.rename(id);
+    const waitedLater = performance.now() - begun - waited;
+
+    expect(waited).toBeGreaterThan(publishTimeout * 0.95);
+    expect(waitedLater).toBeLessThan(publishTimeout);
+    expect(writer.publisher.pending).toBe(200);
+    expect(summary(writer)).toEqual(ids.map((id) => `User:${id}`));
+
+    server.resume();
+    await eventually(() =>
+      expect(summary(reader)).toEqual(ids.map((id) => `User:${id}`)),
+    );
+    await eventually(() => expect(writer.publisher.pending).toBe(0));
+    expect(await writer.publisher.invalidateUser('on')).toMatchObject({
+      status: 'delivered',
+    });
+  });
+});
+
+describe('the shutdown', () => {
+  it('is bounded while Redis is away, and says what is lost', async () => {
+    const server = await startServer();
+    const log = new LogRecorder();
+    const app = await startApp({
+      connection: server.url,
+      shutdownTimeout: 100,
+      logger: log,
+    });
+    server.kill();
+    await becomes(app, 'disconnected');
+    await app.publisher.invalidateUser('1');
+    await app.publisher.invalidateUser('2');
+
+    await app.close();
+
+    expect(log.errors.join('\n')).toContain(
+      '2 invalidations could not be sent within 100 ms',
+    );
+    expect(app.states.at(-1)).toBe('stopped');
+  });
+
+  it('is immediate where nothing waits, Redis or not', async () => {
+    const server = await startServer();
+    const app = await startApp({
+      connection: server.url,
+      shutdownTimeout: FOREVER,
+    });
+    server.kill();
+    await becomes(app, 'disconnected');
+    await app.close();
+    expect(app.states.at(-1)).toBe('stopped');
+  });
+
+  it('is bounded where Redis never was', async () => {
+    const app = await startApp({
+      connection: (await startAbsentServer()).url,
+      startupTimeout: 50,
+      shutdownTimeout: FOREVER,
+    });
+    await app.close();
+    expect(app.states).toEqual(['stopped', 'connecting', 'stopped']);
+  });
+
+  it.runIf(hasRedisServer())('is bounded while Redis hangs', async () => {
+    const server = await startServer();
+    const log = new LogRecorder();
+    const app = await startApp({
+      connection: server.url,
+      publishTimeout: 50,
+      shutdownTimeout: 100,
+      logger: log,
+    });
+    server.pause();
+    onTestFinished(() => server.resume());
+    await app.publisher.invalidateUser('1');
+    await app.publisher.invalidateUser('2');
+
+    await app.close();
+
+    expect(log.errors.join('\n')).toContain(
+      '2 invalidations could not be sent',
+    );
+  });
+
+  it('sends what waits, if Redis comes back in time', async () => {
+    const server = await startServer();
+    const log = new LogRecorder();
+    const app = await startApp({
+      connection: server.url,
+      shutdownTimeout: 20_000,
+      logger: log,
+    });
+    server.kill();
+    await becomes(app, 'disconnected');
+    await app.publisher.invalidateUser('1');
+
+    const closing = app.close();
+    await server.restart();
+    await closing;
+
+    expect(app.publisher.pending).toBe(0);
+    expect(app.stats.snapshot()).toMatchObject({ published: 1 });
+    expect(log.errors.join('\n')).not.toContain('could not be sent');
+  });
+});

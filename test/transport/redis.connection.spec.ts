@@ -1,0 +1,478 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { RedisConnection } from 'nestjs-cache-invalidation';
+import {
+  afterAll,
+  beforeAll,
+  describe,
+  expect,
+  inject,
+  it,
+  onTestFinished,
+} from 'vitest';
+import {
+  connectRaw,
+  LogRecorder,
+  said,
+  startApp,
+  uniqueChannel,
+  type TestApp,
+} from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import {
+  hasRedisServer,
+  startCluster,
+  startRedis,
+  startSentinel,
+  type RedisCluster,
+  type RedisServer,
+  type StartRedisOptions,
+} from '../support/redis.js';
+
+const SECRET = 's3cret/&?pass';
+/** As it goes where nothing is in the way. */
+const STRAIGHT_TO_LIVE = ['stopped', 'connecting', 'live'];
+const slow = { timeout: 25_000 };
+
+function sharedServer(): { host: string; port: number } {
+  const { hostname, port } = new URL(inject('redisUrl'));
+  return { host: hostname, port: Number(port) };
+}
+
+async function startServer(options?: StartRedisOptions): Promise<RedisServer> {
+  const server = await startRedis(options);
+  onTestFinished(() => server.stop());
+  return server;
+}
+
+/** One says something and the other hears it, both ways. */
+async function expectToHearEachOther(a: TestApp, b: TestApp): Promise<void> {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const { status, messageId } = await from.publisher.invalidateUser('1');
+    expect(status).toBe('delivered');
+    await eventually(() =>
+      expect(to.messages.map((message) => message.messageId)).toContain(
+        messageId,
+      ),
+    );
+  }
+}
+
+/** One of two applications that were given this, and are known to hear each other. */
+async function startPair(
+  connection: RedisConnection,
+  url?: string,
+): Promise<TestApp> {
+  const channel = uniqueChannel();
+  const app = await startApp({ connection, channel });
+  const other = await startApp({ connection, channel });
+  await expectToHearEachOther(app, other);
+
+  // A program that knows nothing of our options is on the same channel.
+  const raw = connectRaw(url);
+  expect(await raw.call('PUBSUB', 'NUMSUB', channel)).toEqual([channel, 2]);
+  return app;
+}
+
+describe('a server is given', () => {
+  it('as a URL', async () => {
+    const app = await startPair(inject('redisUrl'));
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it('as options', async () => {
+    const app = await startPair(sharedServer());
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it('as options for other uses: the channel is not prefixed, and numbers stay numbers', async () => {
+    const app = await startPair({
+      ...sharedServer(),
+      keyPrefix: 'my-app:',
+      db: 3,
+      stringNumbers: true,
+      lazyConnect: false,
+      enableOfflineQueue: true,
+    });
+    const { receivers } = await app.publisher.invalidateUser('1');
+    expect(receivers).toBe(2);
+  });
+
+  it('as a URL with a password, in whatever characters', async () => {
+    const { port } = await startServer({ args: ['--requirepass', SECRET] });
+    const url = `redis://:${encodeURIComponent(SECRET)}@127.0.0.1:${port}`;
+    const app = await startPair(url, url);
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it('with a wrong password: the application starts, and the log does not tell it', async () => {
+    const { port } = await startServer({ args: ['--requirepass', SECRET] });
+    const log = new LogRecorder();
+
+    const app = await startApp({
+      connection: `redis://:wr0ng-secret@127.0.0.1:${port}`,
+      startupTimeout: 200,
+      shutdownTimeout: 50,
+      logger: log,
+    });
+
+    expect(app.subscriber.status.state).toBe('connecting');
+    await eventually(() => expect(log.errors.join()).toContain('WRONGPASS'));
+    expect(await app.publisher.invalidateUser('1')).toMatchObject({
+      status: 'queued',
+    });
+    expect(log.lines.join('\n')).not.toContain('wr0ng-secret');
+    expect(log.lines.join('\n')).not.toContain(SECRET);
+  });
+});
+
+describe('a client of the application is given', () => {
+  function makeClient(options: RedisOptions): Redis {
+    const client = new Redis(options);
+    onTestFinished(() => client.disconnect());
+    return client;
+  }
+
+  it('and is used for commands, and left alone afterwards', async () => {
+    const client = makeClient(sharedServer());
+    await client.ping();
+    const listeners = (): [unknown, number][] =>
+      client.eventNames().map((name) => [name, client.listenerCount(name)]);
+    const before = { listeners: listeners(), options: { ...client.options } };
+
+    const channel = uniqueChannel();
+    const app = await startApp({ connection: client, channel });
+    expect(await app.publisher.invalidateUser('1')).toMatchObject({
+      status: 'delivered',
+      receivers: 1,
+    });
+    expect(listeners()).not.toEqual(before.listeners);
+    await app.close();
+
+    expect(client.status).toBe('ready');
+    expect(await client.ping()).toBe('PONG');
+    expect(client.options).toEqual(before.options);
+    expect(listeners()).toEqual(before.listeners);
+    // The subscription was ours, and is gone.
+    await eventually(async () =>
+      expect(await client.publish(channel, 'text')).toBe(0),
+    );
+  });
+
+  it('and was not connected yet', async () => {
+    const client = makeClient({ ...sharedServer(), lazyConnect: true });
+    const app = await startPair(client);
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+    expect(await client.ping()).toBe('PONG');
+  });
+
+  it('and is only just connecting', async () => {
+    const client = makeClient(sharedServer());
+    expect(client.status).toBe('connecting');
+    const app = await startPair(client);
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it('with options for other uses', async () => {
+    const app = await startPair(
+      makeClient({
+        ...sharedServer(),
+        keyPrefix: 'my-app:',
+        db: 5,
+        stringNumbers: true,
+        enableOfflineQueue: false,
+        maxRetriesPerRequest: 1,
+        autoResubscribe: true,
+      }),
+    );
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it('with pipelining switched on', async () => {
+    const app = await startPair(
+      makeClient({ ...sharedServer(), enableAutoPipelining: true }),
+    );
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it('and may have subscriptions of its own elsewhere', async () => {
+    const client = makeClient(sharedServer());
+    const app = await startPair(client);
+    const own = client.duplicate();
+    onTestFinished(() => own.disconnect());
+    const heard: string[] = [];
+    own.on('message', (_channel, payload: string) => heard.push(payload));
+    const channel = uniqueChannel();
+    await own.subscribe(channel);
+
+    await client.publish(channel, 'mine');
+
+    await eventually(() => expect(heard).toEqual(['mine']));
+    expect(app.stats.snapshot().malformed).toBe(0);
+  });
+});
+
+describe.runIf(hasRedisServer())('over TLS', () => {
+  const openssl = promisify(execFile);
+  let folder: string;
+  let ca: string;
+  let port: number;
+  let server: RedisServer;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'redis-tls-'));
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const request =
+      'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes' +
+      ' -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1';
+    await openssl('openssl', [
+      ...request.split(' '),
+      '-keyout',
+      key,
+      '-out',
+      cert,
+    ]);
+    ca = await readFile(cert, 'utf8');
+    port = await freePort();
+    server = await startRedis({
+      args: [
+        '--tls-port',
+        `${port}`,
+        '--tls-auth-clients',
+        'no',
+        '--tls-cert-file',
+        cert,
+        '--tls-key-file',
+        key,
+      ],
+    });
+  });
+
+  afterAll(async () => {
+    await server.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  it('a certificate that is trusted', async () => {
+    const app = await startPair(
+      { host: '127.0.0.1', port, tls: { ca } },
+      server.url,
+    );
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it("a client of the application's", async () => {
+    const client = new Redis(`rediss://127.0.0.1:${port}`, { tls: { ca } });
+    onTestFinished(() => client.disconnect());
+    const app = await startPair(client, server.url);
+    expect(app.states).toEqual(STRAIGHT_TO_LIVE);
+  });
+
+  it('a certificate that is not: the application starts without, and says why', async () => {
+    const log = new LogRecorder();
+    const app = await startApp({
+      connection: `rediss://127.0.0.1:${port}`,
+      startupTimeout: 300,
+      logger: log,
+    });
+    expect(app.subscriber.status.state).toBe('connecting');
+    await eventually(() => expect(log.errors.join()).toMatch(/self.signed/));
+  });
+});
+
+describe.runIf(hasRedisServer())('a cluster', () => {
+  let cluster: RedisCluster;
+  beforeAll(async () => {
+    cluster = await startCluster();
+  });
+  afterAll(() => cluster.stop());
+
+  /** The nodes on which somebody is subscribed. */
+  async function subscribedNodes(channel: string): Promise<RedisServer[]> {
+    const counts = await Promise.all(
+      cluster.servers.map(async ({ url }) => {
+        const client = new Redis(url);
+        const [, count] = await client.pubsub('NUMSUB', channel);
+        client.disconnect();
+        return Number(count);
+      }),
+    );
+    return cluster.servers.filter((_, index) => counts[index]! > 0);
+  }
+
+  it('is given by its nodes: messages cross from any node to any', async () => {
+    const channel = uniqueChannel();
+    const connection = { cluster: { nodes: cluster.nodes } };
+    const apps: TestApp[] = [];
+    // Each subscribes to a node by chance: until all are taken.
+    await eventually(async () => {
+      apps.push(await startApp({ connection, channel }));
+      expect(await subscribedNodes(channel)).toHaveLength(3);
+    }, slow);
+
+    await apps[0]!.publisher.invalidateUser('1');
+    for (const { url } of cluster.servers) {
+      await connectRaw(url).publish(channel, 'no message');
+    }
+
+    await eventually(() => {
+      for (const app of apps) {
+        expect(app.messages.map(said)).toEqual(['User:1']);
+        expect(app.stats.snapshot().malformed).toBe(3);
+      }
+    });
+  });
+
+  it('keeps the order of one publisher', async () => {
+    const connection = { cluster: { nodes: cluster.nodes } };
+    const writer = await startApp({ connection });
+    const readers = await Promise.all(
+      [1, 2, 3].map(() => startApp({ connection, channel: writer.channel })),
+    );
+    const ids = Array.from({ length: 1_000 }, (_, i) => String(i));
+
+    for (const id of ids) {
+      const published = writer.publisher.invalidateUser(id);
+      if (Number(id) % 3 === 0) await published;
+    }
+    await eventually(() => {
+      for (const { messages } of readers) expect(messages).toHaveLength(1_000);
+    });
+
+    for (const { messages } of readers) {
+      expect(messages.map(({ entityId }) => entityId)).toEqual(ids);
+    }
+  });
+
+  it("is a client of the application's, which is left alone afterwards", async () => {
+    const client = new Cluster(cluster.nodes);
+    onTestFinished(() => client.disconnect());
+    const writer = await startApp({ connection: client });
+    const reader = await startApp({
+      connection: client,
+      channel: writer.channel,
+    });
+
+    await expectToHearEachOther(writer, reader);
+    await writer.close();
+    await reader.close();
+
+    expect(await client.set('key', 'value')).toBe('OK');
+    await eventually(async () =>
+      expect(await subscribedNodes(writer.channel)).toEqual([]),
+    );
+  });
+
+  it("is a lazy client of the application's", async () => {
+    const client = new Cluster(cluster.nodes, { lazyConnect: true });
+    onTestFinished(() => client.disconnect());
+    const writer = await startApp({ connection: client });
+    const reader = await startApp({
+      connection: client,
+      channel: writer.channel,
+    });
+    await expectToHearEachOther(writer, reader);
+    expect(client.status).toBe('ready');
+  });
+
+  // The last one: the cluster is broken afterwards.
+  it('loses the node of a subscription and of all publishes: both move, and it is widened', async () => {
+    const connection = { cluster: { nodes: cluster.nodes } };
+    const [first] = cluster.servers.toSorted((a, b) =>
+      a.url < b.url ? -1 : 1,
+    );
+    const app = await eventually(async () => {
+      const candidate = await startApp({ connection });
+      expect(await subscribedNodes(candidate.channel)).toEqual([first]);
+      return candidate;
+    });
+    const other = await startApp({ connection, channel: app.channel });
+
+    first!.kill();
+
+    await eventually(() => expect(app.states).toContain('disconnected'), slow);
+    await eventually(() => expect(app.states.at(-1)).toBe('live'), slow);
+    expect(app.messages).toMatchObject([
+      { pattern: '*', widened: 'reconnected' },
+    ]);
+    await eventually(
+      () => expect(other.subscriber.status.state).toBe('live'),
+      slow,
+    );
+    // Whether a node was there to take it or not: all arrives, in order.
+    const ids = Array.from({ length: 50 }, (_, i) => `after ${i}`);
+    for (const id of ids) await other.publisher.invalidateUser(id);
+    const heard = (): unknown[] =>
+      app.messages
+        .filter(({ widened }) => widened === null)
+        .map(({ entityId }) => entityId);
+    await eventually(() => expect(heard().at(-1)).toBe('after 49'), slow);
+    expect(heard()).toEqual(ids);
+    expect(other.publisher.pending).toBe(0);
+  }, 60_000);
+});
+
+describe.runIf(hasRedisServer())('behind Sentinel', () => {
+  it('a failover is survived: reconnected, widened, and messages flow again', async () => {
+    const { sentinels, name, replica, stop } = await startSentinel();
+    onTestFinished(stop);
+    const connection = { sentinels, name };
+    const writer = await startApp({ connection });
+    const reader = await startApp({ connection, channel: writer.channel });
+    await expectToHearEachOther(writer, reader);
+
+    const { host, port } = sentinels[0]!;
+    await connectRaw(`redis://${host}:${port}`).call(
+      'SENTINEL',
+      'FAILOVER',
+      name,
+    );
+
+    await eventually(() => {
+      for (const app of [writer, reader]) {
+        expect(app.states).toContain('disconnected');
+        expect(app.states.at(-1)).toBe('live');
+        expect(app.messages.map(({ widened }) => widened)).toContain(
+          'reconnected',
+        );
+      }
+    }, slow);
+    // Both are on the new master now.
+    const raw = connectRaw(replica.url);
+    await eventually(
+      async () =>
+        expect(await raw.call('PUBSUB', 'NUMSUB', writer.channel)).toEqual([
+          writer.channel,
+          2,
+        ]),
+      slow,
+    );
+    // The connection for commands moves at a moment of its own.
+    for (const [from, to] of [
+      [writer, reader],
+      [reader, writer],
+    ] as const) {
+      await eventually(async () => {
+        await from.publisher.invalidateUser('after');
+        expect(to.messages.map(said)).toContain('User:after');
+      }, slow);
+    }
+  }, 60_000);
+});
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await once(probe.close(), 'close');
+  return port;
+}

@@ -1,0 +1,105 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  compile,
+  compilerOptions,
+  errorsIn,
+  root,
+  type CompileError,
+} from './compile.js';
+
+/** Every place that takes an entity type; `TYPE` stands for its name. */
+const USES = `
+import {
+  buildCacheKey, buildPattern, entity, InvalidatesCache, InvalidationPublisher,
+  InvalidationSubscriber, ofEntity, OnInvalidation, type EntityType,
+} from 'nestjs-cache-invalidation';
+declare const publisher: InvalidationPublisher;
+declare const subscriber: InvalidationSubscriber;
+export const type: EntityType = TYPE;
+void publisher.invalidate(TYPE, 1);
+void publisher.update(TYPE, 1);
+void publisher.invalidateCustom(TYPE, 1);
+subscriber.subscribe(() => {}, TYPE);
+export const operator = ofEntity(TYPE);
+export const several = ofEntity('User', TYPE);
+export const said = entity(TYPE, 1);
+export const key = buildCacheKey(TYPE, 1);
+export const glob = buildPattern(TYPE);
+export class Service {
+  @InvalidatesCache(TYPE, (id: string) => id)
+  async update(id: string): Promise<string> { return id; }
+  @OnInvalidation(TYPE) one(): void {}
+  @OnInvalidation(['User', TYPE]) two(): void {}
+}
+`;
+const COUNT = USES.split('TYPE').length - 1;
+
+const MERGED = `
+declare module 'nestjs-cache-invalidation' {
+  interface CacheEntityTypes { Order: true }
+}
+`;
+
+const use = (type: string): string => USES.replaceAll('TYPE', `'${type}'`);
+
+/** The package as npm would install it, from what lib is right now. */
+const sandbox = mkdtempIn(join(root, 'node_modules/.cache'));
+
+function mkdtempIn(folder: string): string {
+  mkdirSync(folder, { recursive: true });
+  return mkdtempSync(join(folder, 'types-'));
+}
+
+function installPackage(): void {
+  const home = join(sandbox, 'node_modules/nestjs-cache-invalidation');
+  const program = ts.createProgram(
+    [join(root, 'lib/index.ts')],
+    compilerOptions({
+      noEmit: false,
+      declaration: true,
+      emitDeclarationOnly: true,
+      noCheck: true,
+      rootDir: join(root, 'lib'),
+      outDir: join(home, 'dist/lib'),
+      paths: {},
+    }),
+  );
+  program.emit();
+  cpSync(join(root, 'package.json'), join(home, 'package.json'));
+}
+
+beforeAll(installPackage, 120_000);
+afterAll(() => rmSync(sandbox, { recursive: true, force: true }));
+
+describe.each([
+  ['the sources', join(root, 'test/types/merging.virtual.ts'), {}],
+  ['the published declarations', join(sandbox, 'app.ts'), { paths: {} }],
+])('entity types, against %s', { timeout: 120_000 }, (_, name, options) => {
+  const errorsOf = (text: string): CompileError[] =>
+    errorsIn(compile(name, text, options), name);
+
+  it('are any strings until a project declares its own', () => {
+    expect(errorsOf(use('Ordr'))).toEqual([]);
+  });
+
+  it('may be declared or built in', () => {
+    expect(errorsOf(MERGED + use('Order'))).toEqual([]);
+    expect(errorsOf(MERGED + use('User'))).toEqual([]);
+  });
+
+  it('are refused everywhere when they are neither', () => {
+    const errors = errorsOf(MERGED + use('Ordr'));
+    expect(errors).toHaveLength(COUNT);
+    for (const { text } of errors) expect(text).toContain('"Ordr"');
+  });
+});
+
+// An application in one repository with the library may be compiled with it.
+it('the sources compile where a project declares its own', () => {
+  const app = join(root, 'test/types/merging.virtual.ts');
+  const program = compile(app, MERGED + use('Order'));
+  expect(errorsIn(program, join(root, 'lib/'))).toEqual([]);
+}, 120_000);

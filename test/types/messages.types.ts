@@ -1,0 +1,102 @@
+/** Not run: `tsc` compiles it, as `decorators.types.ts`. */
+import {
+  batch,
+  decodeMessage,
+  entity,
+  everything,
+  ofEntity,
+  type BuiltInEntityType,
+  type CacheInvalidationModuleOptions,
+  type EntityId,
+  type EntityType,
+  type InvalidationMessage,
+  type InvalidationPublisher,
+  type PublishReceipt,
+} from 'nestjs-cache-invalidation';
+import type { Observable } from 'rxjs';
+import { expectTypeOf } from 'vitest';
+
+export function isNarrowedByItsAction(message: InvalidationMessage): void {
+  switch (message.action) {
+    case 'Delete':
+    case 'Update':
+      expectTypeOf(message.entityId).toEqualTypeOf<string>();
+      expectTypeOf(message.pattern).toEqualTypeOf<null>();
+      expectTypeOf(message.entityIds).toEqualTypeOf<null>();
+      break;
+    case 'Pattern':
+      expectTypeOf(message.pattern).toEqualTypeOf<string>();
+      expectTypeOf(message.entityType).toEqualTypeOf<'pattern'>();
+      expectTypeOf(message.entityId).toEqualTypeOf<null>();
+      expectTypeOf(message.entityIds).toEqualTypeOf<null>();
+      break;
+    case 'Batch':
+      expectTypeOf(message.entityIds).toEqualTypeOf<readonly string[]>();
+      expectTypeOf(message.entityType).toEqualTypeOf<'batch'>();
+      expectTypeOf(message.entityId).toEqualTypeOf<null>();
+      expectTypeOf(message.pattern).toEqualTypeOf<null>();
+      break;
+    default:
+      expectTypeOf(message).toBeNever();
+  }
+}
+
+export function isAnyKindBefore(message: InvalidationMessage): void {
+  expectTypeOf(message.entityId).toEqualTypeOf<string | null>();
+  expectTypeOf(message.pattern).toEqualTypeOf<string | null>();
+  expectTypeOf(message.metadata).toBeUnknown();
+  expectTypeOf(decodeMessage).returns.toEqualTypeOf<InvalidationMessage>();
+  // @ts-expect-error -- it may be null
+  message.pattern.startsWith('feed:');
+}
+
+export function isReadOnly(message: InvalidationMessage): void {
+  // @ts-expect-error -- whoever comes next gets the same message
+  message.metadata = 1;
+  // @ts-expect-error -- the same
+  if (message.action === 'Batch') message.entityIds.push('user:1');
+}
+
+export function staysOneThroughOperators(
+  messages$: Observable<InvalidationMessage>,
+): void {
+  const users$ = messages$.pipe(ofEntity('User'));
+  expectTypeOf(users$).toEqualTypeOf<Observable<InvalidationMessage>>();
+}
+
+export async function isPublished(
+  publisher: InvalidationPublisher,
+  message: InvalidationMessage,
+): Promise<void> {
+  const receipt = await publisher.invalidate('User', 1n);
+  expectTypeOf(receipt).toEqualTypeOf<PublishReceipt>();
+  await publisher.publish(everything());
+  await publisher.publish(message);
+  // @ts-expect-error -- a Delete has an id
+  await publisher.publish({ ...entity('User', 1), entityId: null });
+  // @ts-expect-error -- an Update is said by update()
+  await publisher.invalidate('User', 1, { action: 'Update' });
+}
+
+export async function hasAnIdThatCanBeWritten(
+  publisher: InvalidationPublisher,
+): Promise<void> {
+  expectTypeOf<EntityId>().toEqualTypeOf<string | number | bigint>();
+  // @ts-expect-error -- no id
+  await publisher.invalidate('User', undefined);
+  // @ts-expect-error -- no id
+  await publisher.invalidateUser({ id: 1 });
+  // @ts-expect-error -- no id
+  entity('User', new Date());
+  // @ts-expect-error -- a batch takes cache keys
+  batch([1, 2]);
+}
+
+// Any type will do until a project declares its own: merging.spec.ts.
+expectTypeOf<string>().toExtend<EntityType>();
+expectTypeOf<BuiltInEntityType>().toExtend<EntityType>();
+
+type Options = CacheInvalidationModuleOptions;
+expectTypeOf<{ serviceName: string }>().toExtend<Options>();
+expectTypeOf<{ channel: string }>().not.toExtend<Options>();
+expectTypeOf<{ serviceName: string; enabled: 'yes' }>().not.toExtend<Options>();
