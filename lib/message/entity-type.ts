@@ -34,29 +34,36 @@ export type EntityType =
 /** What may arrive: other services know types that this one does not. @publicApi */
 export type AnyEntityType = BuiltInEntityType | (string & {});
 
-const PREFIX_OF_BUILT_IN = new Map<string, string>([
-  ['User', 'user'],
-  ['Post', 'post'],
-  ['Comment', 'comment'],
-  ['Notification', 'notification'],
-  ['Feed', 'feed'],
-]);
-
-const BUILT_IN_OF_PREFIX = new Map(
-  [...PREFIX_OF_BUILT_IN].map(([type, prefix]) => [prefix, type]),
-);
-
 /** @internal */
 export function isBuiltInEntityType(type: string): type is BuiltInEntityType {
-  return PREFIX_OF_BUILT_IN.has(type);
+  return builtInPrefix(type) !== null;
 }
 
 /** What a type's cache keys begin with, without the colon. @internal */
 export function keyPrefixOf(type: string): string {
-  return PREFIX_OF_BUILT_IN.get(type) ?? type;
+  return builtInPrefix(type) ?? type;
+}
+
+// A switch and no Map: hashing a text that was just parsed costs more.
+function builtInPrefix(type: string): string | null {
+  switch (type) {
+    case 'User':
+      return 'user';
+    case 'Post':
+      return 'post';
+    case 'Comment':
+      return 'comment';
+    case 'Notification':
+      return 'notification';
+    case 'Feed':
+      return 'feed';
+    default:
+      return null;
+  }
 }
 
 /** The type whose cache keys begin with `prefix`. @internal */
 export function entityTypeOf(prefix: string): AnyEntityType {
-  return BUILT_IN_OF_PREFIX.get(prefix) ?? prefix;
+  const name = prefix.charAt(0).toUpperCase() + prefix.slice(1);
+  return builtInPrefix(name) === prefix ? name : prefix;
 }

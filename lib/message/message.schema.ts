@@ -18,7 +18,7 @@ import {
  * @publicApi
  */
 export class InvalidationMessageDto {
-  @Rule(isUuid, 'a UUID')
+  @Rule((value) => isUuid(value) && isText(value), 'a UUID')
   message_id!: string;
 
   @Rule(isWireEntityType, 'a name or {"Custom": name}')

@@ -40,11 +40,16 @@ export class InvalidationConsumer {
     private readonly context: ConsumerContext,
   ) {}
 
-  push(message: InvalidationMessage): void {
-    if (this.#closed) return;
-    if (this.wants !== null && !this.wants(message)) return;
-    if (this.#busy) this.#enqueue(message);
-    else this.#handle(message);
+  /**
+   * @param now what `performance.now()` says
+   * @returns what it says when the handler has returned
+   */
+  push(message: InvalidationMessage, now: number): number {
+    if (this.#closed) return now;
+    if (this.wants !== null && !this.wants(message)) return now;
+    if (!this.#busy) return this.#handle(message, now);
+    this.#enqueue(message);
+    return now;
   }
 
   get busy(): boolean {
@@ -77,47 +82,51 @@ export class InvalidationConsumer {
     this.context.meter.widened();
   }
 
-  #handle(message: InvalidationMessage): void {
-    const started = performance.now();
-    const running = this.#call(message, started);
-    if (running === null) return;
-    this.#busy = true;
-    void running.then(() => this.#next());
+  #handle(message: InvalidationMessage, started: number): number {
+    const result = this.#call(message);
+    const now = performance.now();
+    if (isPromiseLike(result)) {
+      this.#busy = true;
+      void this.#settled(result, started).then(() => this.#next());
+    } else {
+      this.context.meter.handled(now - started);
+    }
+    return now;
   }
 
   #next(): void {
-    for (
-      let message = this.#waiting.shift();
-      message !== undefined;
-      message = this.#waiting.shift()
-    ) {
-      const running = this.#call(message, performance.now());
-      if (running !== null) {
-        void running.then(() => this.#next());
-        return;
-      }
-    }
     this.#busy = false;
+    let now = performance.now();
+    while (!this.#busy) {
+      const message = this.#waiting.shift();
+      if (message === undefined) return this.#becameIdle();
+      now = this.#handle(message, now);
+    }
+  }
+
+  #becameIdle(): void {
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
   }
 
-  /** The promise of an asynchronous handler, which never rejects; else `null`. */
-  #call(message: InvalidationMessage, started: number): Promise<void> | null {
-    let result: unknown;
+  #call(message: InvalidationMessage): unknown {
     try {
-      result = this.handler(message);
+      return this.handler(message);
+    } catch (error) {
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
+  /** Resolves, and never rejects, once the handler is done. */
+  async #settled(result: PromiseLike<unknown>, started: number): Promise<void> {
+    try {
+      await result;
     } catch (error) {
       this.#failed(error);
     }
-    if (isPromiseLike(result)) {
-      return Promise.resolve(result)
-        .catch((error: unknown) => this.#failed(error))
-        .then(() => this.context.meter.handled(performance.now() - started));
-    }
     this.context.meter.handled(performance.now() - started);
-    return null;
   }
 
   #failed(cause: unknown): void {

@@ -51,11 +51,16 @@ export class InvalidationStream {
     };
   }
 
-  /** Hands one message to everybody. Never throws. */
-  deliver(message: InvalidationMessage): void {
+  /**
+   * Hands one message to everybody. Never throws.
+   *
+   * @param now what `performance.now()` says, for who has asked already
+   */
+  deliver(message: InvalidationMessage, now = performance.now()): void {
     this.meter.delivered();
     if (message.widened !== null) this.meter.widened();
-    for (const consumer of this.#consumers) consumer.push(message);
+    let time = now;
+    for (const consumer of this.#consumers) time = consumer.push(message, time);
     if (this.#messages.observed) this.#messages.next(message);
   }
 

@@ -32,6 +32,9 @@ import type {
   SubscriptionStatus,
 } from './subscription-status.js';
 
+/** Before the quote and the brace that end a message. */
+const LAST_OF_ORIGIN = 3;
+
 /** @internal */
 export interface SubscriberOptions {
   readonly enabled: boolean;
@@ -171,7 +174,7 @@ export class InvalidationSubscriber {
   }
 
   #receive(payload: string): void {
-    if (payload.endsWith(this.#echo)) return;
+    if (this.#isEcho(payload)) return;
     let message: InvalidationMessage;
     try {
       message = decodeMessage(payload, this.options.maxMessageBytes);
@@ -180,9 +183,19 @@ export class InvalidationSubscriber {
       return;
     }
     const { meter, stream } = this.context;
+    const now = performance.now();
     meter.received();
-    meter.propagated(wallClock() - parseTimestamp(message.timestamp));
-    stream.deliver(message);
+    meter.propagated(wallClock(now) - parseTimestamp(message.timestamp));
+    stream.deliver(message, now);
+  }
+
+  /** One character first: comparing the end costs as much as half the checks. */
+  #isEcho(payload: string): boolean {
+    return (
+      payload.charCodeAt(payload.length - LAST_OF_ORIGIN) ===
+        this.#echo.charCodeAt(this.#echo.length - LAST_OF_ORIGIN) &&
+      payload.endsWith(this.#echo)
+    );
   }
 
   #malformed(error: unknown): void {

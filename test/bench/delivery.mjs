@@ -10,17 +10,19 @@ import {
 
 const TOTAL = 40_000;
 const FLOOD = 100_000;
+/** Until the receiver's code is compiled. */
+const WARM_UP = 40_000;
 
 /** From one process to another. */
 export async function delivery(url, rounds) {
   const [app, raw] = [await startApp(url), await startRaw(url)];
   const result = await interleaved(rounds, {
     'raw, one call per message': () =>
-      timed(url, 'raw', TOTAL, () => publishSingly(raw, TOTAL)),
+      timed(url, 'raw', TOTAL, (total) => publishSingly(raw, total)),
     'raw, pipelines of 100': () =>
-      timed(url, 'raw', TOTAL, () => publishPipelined(raw, TOTAL)),
+      timed(url, 'raw', TOTAL, (total) => publishPipelined(raw, total)),
     module: () =>
-      timed(url, 'module', TOTAL, () => publishThroughModule(app, TOTAL)),
+      timed(url, 'module', TOTAL, (total) => publishThroughModule(app, total)),
   });
   raw.disconnect();
   await app.close();
@@ -41,7 +43,7 @@ export async function delivery(url, rounds) {
 export async function receiving(url, rounds) {
   const raw = await startRaw(url);
   const receive = (kind) => () =>
-    timed(url, kind, FLOOD, () => publishPipelined(raw, FLOOD));
+    timed(url, kind, FLOOD, (total) => publishPipelined(raw, total));
   const result = await interleaved(rounds, {
     'raw, text unread': receive('raw'),
     'raw and JSON.parse': receive('parse'),
@@ -68,14 +70,21 @@ export async function receiving(url, rounds) {
 
 async function timed(url, kind, total, publish) {
   const receiver = await startReceiver(kind, url);
-  await ask(receiver, { expect: total });
+  await flood(receiver, WARM_UP, publish);
   const start = performance.now();
-  const done = once(receiver, 'message');
-  await publish();
-  const [{ cpu }] = await done;
+  const cpu = await flood(receiver, total, publish);
   const rate = (total / (performance.now() - start)) * 1_000;
   receiver.disconnect();
+  await once(receiver, 'exit');
   return { rate, cpu };
+}
+
+async function flood(receiver, total, publish) {
+  await ask(receiver, { expect: total });
+  const done = once(receiver, 'message');
+  await publish(total);
+  const [{ cpu }] = await done;
+  return cpu;
 }
 
 export async function startReceiver(kind, url) {

@@ -23,7 +23,10 @@ export async function latency(url, rounds) {
     module: () =>
       paced(receivers.module, () => app.publisher.invalidate('User', now())),
   });
-  for (const receiver of Object.values(receivers)) receiver.disconnect();
+  for (const receiver of Object.values(receivers)) {
+    receiver.disconnect();
+    await once(receiver, 'exit');
+  }
   raw.disconnect();
   await app.close();
   return {

@@ -198,9 +198,7 @@ describe('keys that reach for a prototype', () => {
     const reaching = '{"prototype":{"polluted":true}}';
     expect(decodeMessage(wireRaw('constructor', reaching), MAX)).toEqual(said);
     const type = '{"Custom":"s","__proto__":{"polluted":true}}';
-    expect(decodeMessage(wireRaw('entity_type', type), MAX)).toMatchObject({
-      entityType: 's',
-    });
+    expect(refused(wireRaw('entity_type', type))).toBe('entity_type');
   });
 });
 

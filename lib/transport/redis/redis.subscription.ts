@@ -68,7 +68,7 @@ export class RedisSubscription {
   #received(connection: Redis, payload: string): void {
     // In one packet with the acknowledgement, of which ioredis tells later.
     if (!this.#subscribed) this.#acknowledged(connection);
-    this.#whileOpen(() => this.listener.onMessage(payload));
+    if (!this.#closed) this.listener.onMessage(payload);
   }
 
   #ended(cause: Error | null): void {

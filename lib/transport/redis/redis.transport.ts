@@ -1,4 +1,4 @@
-import type { ChainableCommander, Cluster, Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { InvalidationTimeoutError } from '../../errors/index.js';
 import {
   InvalidationTransport,
@@ -15,7 +15,8 @@ import {
 import { RedisSubscription } from './redis.subscription.js';
 
 /**
- * The longest that a publish may stay unanswered before it counts as failed. Far
+ * How long a publish may stay unanswered (at most twice that) before it counts
+ * as failed. Far
  * beyond what a caller waits: a slow Redis must be allowed to be slow. ioredis
  * can leave a promise unsettled for ever.
  */
@@ -30,7 +31,9 @@ export class RedisTransport extends InvalidationTransport {
   readonly #client: Redis | Cluster;
   readonly #owned: boolean;
   readonly #channel: string;
-  readonly #unanswered = new Set<(error: Error) => void>();
+  /** What fails each, and since when it waits. */
+  readonly #unanswered = new Map<(error: Error) => void, number>();
+  #sweeper: NodeJS.Timeout | null = null;
   #subscription: RedisSubscription | null = null;
   #closed = false;
   #stopListening = (): void => undefined;
@@ -72,9 +75,7 @@ export class RedisTransport extends InvalidationTransport {
     if (node === null) {
       return Promise.resolve(payloads.map(() => new Error('No master node.')));
     }
-    const pipeline = node.pipeline();
-    for (const payload of payloads) pipeline.publish(this.#channel, payload);
-    return this.#answered(pipeline, payloads.length);
+    return this.#answered(this.#send(node, payloads), payloads.length);
   }
 
   async close(): Promise<void> {
@@ -82,6 +83,7 @@ export class RedisTransport extends InvalidationTransport {
     this.#subscription?.close();
     this.#stopListening();
     this.#failUnanswered(closedError());
+    if (this.#sweeper !== null) clearTimeout(this.#sweeper);
     if (this.#owned) this.#client.disconnect();
   }
 
@@ -108,49 +110,66 @@ export class RedisTransport extends InvalidationTransport {
     };
   }
 
-  #failUnanswered(error: Error): void {
-    for (const fail of this.#unanswered) fail(error);
+  async #send(
+    node: Redis,
+    payloads: readonly string[],
+  ): Promise<PublishReply[]> {
+    const [first] = payloads;
+    if (payloads.length === 1 && first !== undefined) {
+      // A client of the application's may answer numbers as text.
+      const receivers: unknown = await node.publish(this.#channel, first);
+      return [Number(receivers)];
+    }
+    const pipeline = node.pipeline();
+    for (const payload of payloads) pipeline.publish(this.#channel, payload);
+    const results = (await pipeline.exec()) ?? [];
+    return results.map(([error, receivers]) =>
+      error === null ? Number(receivers) : withoutCommand(error),
+    );
   }
 
   #answered(
-    pipeline: ChainableCommander,
+    sent: Promise<PublishReply[]>,
     count: number,
   ): Promise<PublishReply[]> {
     return new Promise((resolve) => {
       const settle = (replies: PublishReply[]): void => {
-        clearTimeout(timer);
         this.#unanswered.delete(fail);
         resolve(replies);
       };
       const fail = (error: Error): void =>
-        settle(Array.from({ length: count }, () => error));
-      const timer = setTimeout(
-        () =>
-          fail(
-            new InvalidationTimeoutError(
-              `Redis left a publish unanswered for ${UNANSWERED_MS} ms.`,
-              'It will be sent again.',
-              UNANSWERED_MS,
-            ),
-          ),
-        UNANSWERED_MS,
-      );
-      this.#unanswered.add(fail);
-      pipeline
-        .exec()
-        .then(
-          (results) =>
-            settle(
-              (results ?? []).map(([error, n]) =>
-                error === null ? Number(n) : withoutCommand(error),
-              ),
-            ),
-          fail,
-        );
+        settle(Array.from({ length: count }, () => withoutCommand(error)));
+      this.#unanswered.set(fail, performance.now());
+      this.#sweeper ??= setTimeout(() => this.#sweep(), UNANSWERED_MS);
+      sent.then(settle, fail);
     });
+  }
+
+  #failUnanswered(error: Error): void {
+    for (const fail of this.#unanswered.keys()) fail(error);
+  }
+
+  /** One timer for all, and not one for each: they are rarely needed. */
+  #sweep(): void {
+    this.#sweeper = null;
+    const overdue = performance.now() - UNANSWERED_MS;
+    for (const [fail, since] of this.#unanswered) {
+      if (since <= overdue) fail(unansweredError());
+    }
+    if (this.#unanswered.size > 0) {
+      this.#sweeper = setTimeout(() => this.#sweep(), UNANSWERED_MS);
+    }
   }
 }
 
 function closedError(): Error {
   return new Error('The transport was closed.');
+}
+
+function unansweredError(): Error {
+  return new InvalidationTimeoutError(
+    `Redis left a publish unanswered for ${UNANSWERED_MS} ms.`,
+    'It will be sent again.',
+    UNANSWERED_MS,
+  );
 }
