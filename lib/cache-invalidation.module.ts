@@ -171,16 +171,21 @@ export class CacheInvalidationModule
   }
 
   /**
-   * Options from a factory, a class or an existing provider; without arguments
+   * Options from a factory, a class or an existing provider; without one of them
    * from the environment, through `@nestjs/config`.
    */
   static override forRootAsync(
-    options: typeof ASYNC_OPTIONS_TYPE = {
-      imports: [ConfigModule],
-      useClass: EnvironmentOptions,
-    },
+    options: typeof ASYNC_OPTIONS_TYPE = {},
   ): DynamicModule {
-    return super.forRootAsync(options);
+    const { useFactory, useClass, useExisting, imports = [] } = options;
+    if (useFactory ?? useClass ?? useExisting) {
+      return super.forRootAsync(options);
+    }
+    return super.forRootAsync({
+      ...options,
+      imports: [...imports, ConfigModule],
+      useClass: EnvironmentOptions,
+    });
   }
 
   /** @internal */

@@ -53,12 +53,13 @@ export class CacheInvalidationOptions {
   channel: string = 'cache:invalidate';
 
   /** Which service this is; every message it publishes says so. Required. */
-  @IsString({
-    message: 'Give the name of this service, such as "user-service".',
-  })
-  @Matches(/./, {
-    message: 'Give the name of this service, such as "user-service".',
-  })
+  @ValidateBy(
+    { name: 'serviceName', validator: { validate: isServiceName } },
+    {
+      message:
+        'Give the name of this service, such as "user-service", in at most 256 characters.',
+    },
+  )
   serviceName!: string;
 
   /**
@@ -97,8 +98,8 @@ export class CacheInvalidationOptions {
   shutdownTimeout: number = 2_000;
 
   /**
-   * How many messages may wait for Redis; beyond it they collapse to entity
-   * types, then to everything.
+   * How many messages may wait for Redis, a batch counting its keys; beyond it
+   * they collapse to entity types, then to everything.
    *
    * @default 10000
    */
@@ -162,6 +163,7 @@ export function resolveOptions(given: unknown): CacheInvalidationOptions {
     throw new InvalidationConfigurationError(
       'CacheInvalidationModule cannot start with these options:',
       problems,
+      '\nCorrect them where forRoot() or forRootAsync() gets them.',
     );
   }
   return options;
@@ -197,6 +199,15 @@ function problemWith({ property, value }: ValidationError): string {
   // A URL holds a password.
   if (property === 'connection') return 'it is no way to reach Redis.';
   return `${show(value)} will not do.`;
+}
+
+function isServiceName(value: unknown): boolean {
+  return (
+    typeof value === 'string' &&
+    value.trim() !== '' &&
+    value.length <= 256 &&
+    value.isWellFormed()
+  );
 }
 
 function isConnection(value: unknown): boolean {

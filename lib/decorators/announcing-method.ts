@@ -9,10 +9,8 @@ import {
   type Observable,
 } from 'rxjs';
 import { isPromiseLike } from '../stream/index.js';
-import {
-  InvalidationAnnouncer,
-  type Announcement,
-} from './invalidation.announcer.js';
+import type { Announcement } from './announcement.js';
+import { InvalidationAnnouncer } from './invalidation.announcer.js';
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -49,6 +47,11 @@ export function announceAfter(
     // Decorators apply from the bottom up; announce in the order they are read.
     stacked.unshift(announcement);
     return;
+  }
+  if (original.constructor.name.endsWith('GeneratorFunction')) {
+    throw new TypeError(
+      `${name} is a generator: it returns before its body has run. Decorate the method that consumes it.`,
+    );
   }
   const announcements = [announcement];
   const wrapped = wrap(
@@ -97,7 +100,8 @@ function wrap(
     const announcer = find(this);
     if (announcer === undefined) return result;
     if (isPromiseLike(result)) {
-      return result.then((value) => {
+      // Not result.then(): a thenable's may return nothing.
+      return Promise.resolve(result).then((value) => {
         const told = announcer.announce(name, announcements, args, value);
         return told === null ? value : told.then(() => value);
       });

@@ -1,3 +1,4 @@
+export type { AnnounceOptions } from './announcement.js';
 export * from './inject-invalidation-stream.decorator.js';
 export * from './invalidates-cache-pattern.decorator.js';
 export * from './invalidates-cache.decorator.js';

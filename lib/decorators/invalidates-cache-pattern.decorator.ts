@@ -1,12 +1,11 @@
-import { pattern } from '../message/index.js';
-import { announceAfter } from './announcing-method.js';
+import { everything, pattern, type Invalidation } from '../message/index.js';
 import {
-  applies,
-  metadataOf,
+  announcementOf,
+  makeEach,
   type AnnounceOptions,
-} from './invalidates-cache.decorator.js';
-import type { Announcement } from './invalidation.announcer.js';
-import { select, type Selector, type SelectingDecorator } from './selector.js';
+} from './announcement.js';
+import { announceAfter } from './announcing-method.js';
+import type { Selector, SelectingDecorator } from './selector.js';
 
 /** One Redis glob, several, or none. @publicApi */
 export type SelectedPatterns =
@@ -15,7 +14,8 @@ export type SelectedPatterns =
 /**
  * As `@InvalidatesCache()`, for all keys that a Redis glob matches.
  *
- * @param glob a pattern, or a selector of one or several
+ * @param glob a pattern, or a selector of one or several; if it throws, or
+ * selects what cannot be published (`*` among it), everything is invalidated
  * @example
  * ```ts
  * @InvalidatesCachePattern((id: string) => `feed:${id}:*`)
@@ -27,18 +27,23 @@ export function InvalidatesCachePattern<
   S extends string | Selector<SelectedPatterns>,
   W extends Selector<boolean> = Selector<boolean>,
 >(glob: S, options: AnnounceOptions<W> = {}): SelectingDecorator<S, W> {
-  const announcement: Announcement = (args, result) => {
-    if (!applies(options, args, result)) return [];
-    const selected =
-      typeof glob === 'string'
-        ? glob
-        : select<SelectedPatterns>(glob, args, result);
-    const metadata = metadataOf(options, args);
-    return [selected]
-      .flat()
-      .filter((one) => one !== null && one !== undefined)
-      .map((one) => pattern(one, metadata));
-  };
   return (target, key, descriptor) =>
-    announceAfter(target, key, descriptor, announcement);
+    announceAfter(
+      target,
+      key,
+      descriptor,
+      announcementOf<SelectedPatterns>(
+        typeof glob === 'string' ? () => glob : glob,
+        options,
+        (globs, metadata, failed) => {
+          const { made, complete } = makeEach<string, Invalidation>(
+            Array.isArray(globs) ? globs : [globs],
+            (one) => pattern(one, metadata),
+            failed,
+          );
+          return complete ? made : [everything()];
+        },
+        () => everything(),
+      ),
+    );
 }

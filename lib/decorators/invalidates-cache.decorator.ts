@@ -1,28 +1,26 @@
 import {
   batch,
   buildCacheKey,
+  buildPattern,
   entity,
+  patternOf,
   type EntityId,
   type EntityType,
   type Invalidation,
 } from '../message/index.js';
+import {
+  announcementOf,
+  makeEach,
+  type AnnounceOptions,
+} from './announcement.js';
 import { announceAfter } from './announcing-method.js';
-import type { Announcement } from './invalidation.announcer.js';
-import { select, type Selector, type SelectingDecorator } from './selector.js';
+import type { Selector, SelectingDecorator } from './selector.js';
 
 /** One id, several (which leave as one batch), or none. @publicApi */
 export type SelectedIds =
   EntityId | null | undefined | readonly (EntityId | null | undefined)[];
 
-/** @publicApi */
-export interface AnnounceOptions<W extends Selector<boolean>> {
-  /** Invalidate only if this says so. @default always */
-  readonly when?: W;
-  /** Any JSON value, or a function of the method's arguments that gives one. @default null */
-  readonly metadata?: unknown;
-}
-
-/** @publicApi */
+/** What `@InvalidatesCache()` can be told. @publicApi */
 export interface InvalidatesCacheOptions<
   W extends Selector<boolean>,
 > extends AnnounceOptions<W> {
@@ -36,7 +34,8 @@ export interface InvalidatesCacheOptions<
  * result or error passes through unchanged, whatever happens here.
  *
  * @param selector the id or ids, from the method's arguments or, with
- * `fromResult()`, from its result; `null` and `undefined` invalidate nothing
+ * `fromResult()`, from its result; `null` and `undefined` invalidate nothing. If
+ * it throws, or selects what is no id, the whole entity type is invalidated.
  * @example
  * ```ts
  * @InvalidatesCache('User', (dto: UpdateUserDto) => dto.id)
@@ -52,49 +51,30 @@ export function InvalidatesCache<
   selector: S,
   options: InvalidatesCacheOptions<W> = {},
 ): SelectingDecorator<S, W> {
-  const announcement: Announcement = (args, result) => {
-    if (!applies(options, args, result)) return [];
-    const ids = select<SelectedIds>(selector, args, result);
-    return invalidationsOf(
-      type,
-      ids,
-      options.action,
-      metadataOf(options, args),
-    );
-  };
+  const whole = (): Invalidation => patternOf(buildPattern(type));
   return (target, key, descriptor) =>
-    announceAfter(target, key, descriptor, announcement);
-}
-
-/** @internal */
-export function applies(
-  { when }: AnnounceOptions<Selector<boolean>>,
-  args: readonly unknown[],
-  result: unknown,
-): boolean {
-  return when === undefined || select(when, args, result);
-}
-
-/** @internal */
-export function metadataOf(
-  { metadata = null }: AnnounceOptions<Selector<boolean>>,
-  args: readonly unknown[],
-): unknown {
-  return typeof metadata === 'function' ? metadata(...args) : metadata;
-}
-
-function invalidationsOf(
-  type: EntityType,
-  ids: SelectedIds,
-  action: 'Delete' | 'Update' | undefined,
-  metadata: unknown,
-): Invalidation[] {
-  if (ids === null || ids === undefined) return [];
-  if (typeof ids !== 'object') {
-    return [entity(type, ids, { action, metadata })];
-  }
-  const keys = ids
-    .filter((id) => id !== null && id !== undefined)
-    .map((id) => buildCacheKey(type, id));
-  return keys.length === 0 ? [] : [batch(keys, metadata)];
+    announceAfter(
+      target,
+      key,
+      descriptor,
+      announcementOf<SelectedIds>(
+        selector,
+        options,
+        (ids, metadata, failed) => {
+          if (ids === null || ids === undefined) return [];
+          if (!Array.isArray(ids)) {
+            const { action } = options;
+            return [entity(type, ids as EntityId, { action, metadata })];
+          }
+          const { made, complete } = makeEach<EntityId, string>(
+            ids,
+            (id) => buildCacheKey(type, id),
+            failed,
+          );
+          const keys = made.length === 0 ? [] : [batch(made, metadata)];
+          return complete ? keys : [...keys, whole()];
+        },
+        whole,
+      ),
+    );
 }

@@ -1,14 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { HandlerFailedError } from '../errors/index.js';
+import { HandlerFailedError, InvalidationRedisError } from '../errors/index.js';
 import type { Invalidation } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
-
-/** What one decorator makes of a call that succeeded. @internal */
-export type Announcement = (
-  args: readonly unknown[],
-  result: unknown,
-) => readonly Invalidation[];
+import type { Announcement } from './announcement.js';
 
 /**
  * What decorated methods call after they succeeded. Whatever goes wrong here is
@@ -44,6 +39,11 @@ export class InvalidationAnnouncer {
     )) {
       const published = this.publisher
         .publish(invalidation)
+        .catch((error: unknown) => {
+          this.#failed(method, error);
+          if (invalidation.metadata === null) return null;
+          return this.publisher.publish(withoutMetadata(invalidation));
+        })
         .catch((error: unknown) => this.#failed(method, error));
       // One pipeline answers them in order, but a failure must not be skipped.
       last = last === null ? published : Promise.all([last, published]);
@@ -65,10 +65,20 @@ export class InvalidationAnnouncer {
       result,
     )) {
       try {
-        this.publisher.publishAtOnce(invalidation);
+        this.#publishAtOnce(method, invalidation);
       } catch (error) {
         this.#failed(method, error);
       }
+    }
+  }
+
+  #publishAtOnce(method: string, invalidation: Invalidation): void {
+    try {
+      this.publisher.publishAtOnce(invalidation);
+    } catch (error) {
+      this.#failed(method, error);
+      if (invalidation.metadata === null) return;
+      this.publisher.publishAtOnce(withoutMetadata(invalidation));
     }
   }
 
@@ -79,27 +89,28 @@ export class InvalidationAnnouncer {
     result: unknown,
   ): readonly Invalidation[] {
     if (!this.enabled) return [];
-    const selected: Invalidation[] = [];
-    for (const announcement of announcements) {
-      try {
-        selected.push(...announcement(args, result));
-      } catch (error) {
-        this.#failed(method, error);
-      }
-    }
-    return selected;
+    const failed = (cause: unknown): void => this.#failed(method, cause);
+    return announcements.flatMap((say) => say(args, result, failed));
   }
 
   #failed(method: string, cause: unknown): void {
     this.meter.handlerFailed();
     this.errors.report(
-      new HandlerFailedError(
-        method,
-        'succeeded, but what to invalidate could not be told',
-        'Caches keep the old value until TTL; mend the selector of its decorator.',
-        cause,
-      ),
+      // After shutdown nothing is wrong with the decorator.
+      cause instanceof InvalidationRedisError
+        ? cause
+        : new HandlerFailedError(
+            method,
+            'succeeded, but what its decorator was given failed',
+            'Something coarser was invalidated instead; mend the selector, condition or metadata.',
+            cause,
+          ),
       method,
     );
   }
+}
+
+/** It decorates a message, and must not cost it. */
+function withoutMetadata(invalidation: Invalidation): Invalidation {
+  return { ...invalidation, metadata: null };
 }

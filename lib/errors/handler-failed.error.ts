@@ -15,7 +15,11 @@ export class HandlerFailedError extends CacheInvalidationError {
     advice: string,
     cause: unknown,
   ) {
-    super(`${source} ${what}: ${describe(cause)}.`, advice, cause);
+    super(
+      `${source} ${what}: ${describe(cause).replace(/\.$/, '')}.`,
+      advice,
+      cause,
+    );
   }
 }
 

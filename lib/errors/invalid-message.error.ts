@@ -2,8 +2,8 @@ import { CacheInvalidationError } from './cache-invalidation.error.js';
 
 /**
  * Bytes on the channel that are no invalidation message, or wrong input to a
- * publisher. `field` names what is wrong, in the wire's spelling; it is `null` or `the payload`
- * where that is all of it.
+ * publisher. `field` names what is wrong, in the wire's spelling; it is `null` where it
+ * was refused for its size and `the payload` where nothing in it could be read.
  *
  * @publicApi
  */

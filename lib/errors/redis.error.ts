@@ -1,8 +1,9 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
 
 /**
- * Redis is away, or refused a command. Never thrown at a caller who publishes:
- * the message waits in the outbox and this is logged and emitted on `errors$`.
+ * Redis is away, or refused a command. A caller who publishes is not told: the
+ * message waits in the outbox and this is logged and emitted on `errors$`. Only
+ * after the application has shut down does a publish reject with it.
  *
  * @publicApi
  */
@@ -21,6 +22,12 @@ export class InvalidationRedisError extends CacheInvalidationError {
  * @internal
  */
 export function describeCause(cause: Error): string {
-  const { code } = cause as NodeJS.ErrnoException;
-  return cause.message.replace(/\.$/, '') || code || cause.name;
+  const { code, lastNodeError } = cause as NodeJS.ErrnoException & {
+    // A cluster's error says only that it failed; this says why.
+    lastNodeError?: Error;
+  };
+  const what = cause.message.replace(/\.$/, '') || code || cause.name;
+  return lastNodeError === undefined
+    ? what
+    : `${what} (${describeCause(lastNodeError)})`;
 }

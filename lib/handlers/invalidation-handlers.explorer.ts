@@ -117,7 +117,7 @@ export class InvalidationHandlersExplorer {
         `${className}.${method}`,
         (message) =>
           (instance[method] as InvalidationHandler).call(instance, message),
-        types.length === 0 ? null : concerns(types),
+        concerns(types),
       );
     }
   }

@@ -10,16 +10,11 @@ import { literalPrefix, matchesPattern } from './pattern.js';
  * - `reconnected`: the subscription was lost, and what was missed is unknown
  * - `started-late`: the application served before it heard its first message
  * - `handler-overflow`: a handler fell behind by more than `handlerQueueLimit`
- * - `outbox-overflow`: more than `outboxLimit` messages waited for Redis
  *
  * @publicApi
  */
 export type WidenedCause =
-  | 'not-understood'
-  | 'reconnected'
-  | 'started-late'
-  | 'handler-overflow'
-  | 'outbox-overflow';
+  'not-understood' | 'reconnected' | 'started-late' | 'handler-overflow';
 
 /** Who said it, when, and how it came here. @publicApi */
 export interface MessageEnvelope {
@@ -61,14 +56,16 @@ export function affects(message: Invalidation, key: string): boolean {
 }
 
 /**
- * A test for "may this touch an entity of these types?". Batches and patterns
- * are looked into; a pattern that cannot be ruled out passes.
+ * A test for "may this touch an entity of these types?", or of any if none is
+ * given. Batches and patterns are looked into; a pattern that cannot be ruled
+ * out passes.
  *
  * @internal
  */
 export function concerns(
   types: readonly EntityType[],
 ): (message: Invalidation) => boolean {
+  if (types.length === 0) return () => true;
   const starts = types.map((type) => `${keyPrefixOf(type)}:`);
   return (message) => {
     switch (message.action) {

@@ -13,7 +13,7 @@ import {
   type EntityType,
 } from './entity-type.js';
 import { isMatchAll, MAX_PATTERN_LENGTH } from './pattern.js';
-import { isKeyList, isText } from './wire-rules.js';
+import { isText, isTextList } from './wire-rules.js';
 
 /** One entity was deleted, or updated ("changed, you may refresh"). @publicApi */
 export interface EntityInvalidation {
@@ -152,29 +152,40 @@ export function everything(metadata: unknown = null): PatternInvalidation {
 }
 
 /**
- * What the factories made passes; what plain JavaScript made up does not.
+ * What the factories made passes as it is said; what plain JavaScript made up
+ * passes only if it says something, without what does not belong to it.
  *
  * @throws InvalidMessageError if it says nothing that can be invalidated.
  * @internal
  */
 export function checkInvalidation(given: Invalidation): Invalidation {
-  // Plain JavaScript may give anything at all.
-  const {
-    action,
-    entityType,
-    entityId,
-    pattern: glob,
-    entityIds,
-  } = (given as Invalidation | undefined) ?? {};
-  const holds =
-    action === 'Batch'
-      ? isKeyList(entityIds)
-      : action === 'Pattern'
-        ? isName(glob) && glob.length <= MAX_PATTERN_LENGTH
-        : (action === 'Delete' || action === 'Update') &&
-          isName(entityType) &&
-          isName(entityId);
-  if (holds) return given;
+  const { action, entityType, entityId, entityIds, metadata, ...rest } =
+    (given as Partial<Invalidation> | undefined) ?? {};
+  const glob = rest.pattern;
+  if (action === 'Batch' && isTextList(entityIds)) {
+    return { ...batch([]), entityIds, metadata: metadata ?? null };
+  }
+  if (
+    action === 'Pattern' &&
+    isName(glob) &&
+    glob.length <= MAX_PATTERN_LENGTH
+  ) {
+    return patternOf(glob, metadata ?? null);
+  }
+  if (
+    (action === 'Delete' || action === 'Update') &&
+    isName(entityType) &&
+    isName(entityId)
+  ) {
+    return {
+      action,
+      entityType,
+      entityId,
+      pattern: null,
+      entityIds: null,
+      metadata: metadata ?? null,
+    };
+  }
   throw new InvalidMessageError(
     'This is no invalidation.',
     'Publish what entity(), batch(), pattern() or everything() made, or a message that was received.',

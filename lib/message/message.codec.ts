@@ -1,6 +1,6 @@
 import {
   InvalidationSerializationError,
-  InvalidMessageError,
+  OversizedMessageError,
 } from '../errors/index.js';
 import {
   isBuiltInEntityType,
@@ -12,7 +12,7 @@ import { patternOf, type Invalidation } from './invalidation.js';
 import { escapePattern, MAX_PATTERN_LENGTH } from './pattern.js';
 import { isTimestamp } from './timestamp.js';
 import {
-  isKeyList,
+  isTextList,
   isObject,
   isSafeJson,
   isUuid,
@@ -27,7 +27,7 @@ import {
  * widened: to its entity type where that is known, else to everything.
  *
  * @param maxBytes larger payloads are refused unread
- * @throws InvalidMessageError if it is no invalidation message.
+ * @throws InvalidMessageError if it is no invalidation message, or too large.
  * @publicApi
  */
 export function decodeMessage(
@@ -35,7 +35,7 @@ export function decodeMessage(
   maxBytes: number,
 ): InvalidationMessage {
   if (isLongerThan(payload, maxBytes)) {
-    throw new InvalidMessageError(
+    throw new OversizedMessageError(
       `A message of ${Buffer.byteLength(payload)} bytes was refused unread.`,
       `At most ${maxBytes} are read (option maxMessageBytes).`,
     );
@@ -89,7 +89,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
   if (!isTextOrNull(pattern)) {
     return refuse('pattern', 'a string or null');
   }
-  if (entityIds !== null && !isKeyList(entityIds)) {
+  if (entityIds !== null && !isTextList(entityIds)) {
     return refuse('entity_ids', 'an array of cache keys or null');
   }
   if (typeof action !== 'string') return refuse('action', 'a string');
@@ -196,7 +196,10 @@ function isExact(
     case 'Pattern':
       return isGiven(pattern) && pattern.length <= MAX_PATTERN_LENGTH;
     case 'Batch':
-      return entityIds !== null;
+      // Bare ids are nobody's keys.
+      return (
+        entityIds !== null && entityIds.every((key) => key.indexOf(':') > 0)
+      );
     default:
       return false;
   }

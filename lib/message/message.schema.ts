@@ -1,7 +1,7 @@
 import { IsOptional, ValidateBy } from 'class-validator';
 import { isTimestamp } from './timestamp.js';
 import {
-  isKeyList,
+  isTextList,
   isSafeJson,
   isText,
   isUuid,
@@ -33,7 +33,7 @@ export class InvalidationMessageDto {
   pattern?: string | null;
 
   @IsOptional()
-  @Rule(isKeyList, 'an array of cache keys or null')
+  @Rule(isTextList, 'an array of cache keys or null')
   entity_ids?: string[] | null;
 
   @Rule(isText, 'a string')

@@ -31,7 +31,7 @@ export function isText(value: unknown): value is string {
 }
 
 /** @internal */
-export function isKeyList(value: unknown): value is string[] {
+export function isTextList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText);
 }
 

@@ -192,7 +192,6 @@ export class InvalidationPublisher {
 
   /** Sends what waits, within `shutdownTimeout`; takes nothing more. @internal */
   async stop(): Promise<void> {
-    this.#stopped = true;
     const { shutdownTimeout } = this.options;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
@@ -200,6 +199,7 @@ export class InvalidationPublisher {
     });
     await Promise.race([this.#queue.whenIdle(), timeout]);
     clearTimeout(timer);
+    this.#stopped = true;
     this.#queue.close();
     if (this.pending > 0) {
       this.context.errors.report(

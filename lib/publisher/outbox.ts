@@ -11,6 +11,14 @@ import {
 /** More entity types than this collapse to everything. */
 const MAX_TYPES = 16;
 
+/** A batch counts its keys: they are what fills memory. */
+function weightOf(messages: readonly Invalidation[]): number {
+  return messages.reduce(
+    (sum, { entityIds }) => sum + Math.max(1, entityIds?.length ?? 1),
+    0,
+  );
+}
+
 /**
  * What this instance has not managed to publish yet, oldest first. When full it
  * collapses: to one pattern for each entity type, and when that would not do,
@@ -20,6 +28,7 @@ const MAX_TYPES = 16;
  */
 export class Outbox {
   #messages: InvalidationMessage[] = [];
+  #weight = 0;
 
   constructor(
     private readonly limit: number,
@@ -34,24 +43,29 @@ export class Outbox {
   /** @returns whether it had to collapse */
   add(messages: readonly InvalidationMessage[]): boolean {
     this.#messages = this.#messages.concat(messages);
+    this.#weight += weightOf(messages);
     return this.#collapseIfFull();
   }
 
   /** Puts back what was taken, before everything that came since. */
   putBack(messages: readonly InvalidationMessage[]): boolean {
     this.#messages = messages.concat(this.#messages);
+    this.#weight += weightOf(messages);
     return this.#collapseIfFull();
   }
 
   take(count: number): InvalidationMessage[] {
-    return this.#messages.splice(0, count);
+    const taken = this.#messages.splice(0, count);
+    this.#weight -= weightOf(taken);
+    return taken;
   }
 
   #collapseIfFull(): boolean {
-    if (this.#messages.length <= this.limit) return false;
+    if (this.#weight <= this.limit) return false;
     const coarse = collapse(this.#messages).map(this.stamp);
     this.#messages =
       coarse.length <= this.limit ? coarse : [this.stamp(everything())];
+    this.#weight = this.#messages.length;
     return true;
   }
 }

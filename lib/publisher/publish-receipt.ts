@@ -31,5 +31,5 @@ export function mergeReceipts(
 ): PublishReceipt {
   const last = parts.at(-1) ?? NOTHING_PUBLISHED;
   const worst = parts.find(({ status }) => status !== 'delivered');
-  return worst === undefined ? last : { ...last, ...worst };
+  return worst === undefined ? last : { ...worst, messageId: last.messageId };
 }

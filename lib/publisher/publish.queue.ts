@@ -78,10 +78,9 @@ export class PublishQueue {
     private readonly options: PublishQueueOptions,
     private readonly context: PublishQueueContext,
   ) {
-    this.#outbox = new Outbox(options.outboxLimit, (invalidation) => ({
-      ...context.instance.stamp(invalidation),
-      widened: 'outbox-overflow',
-    }));
+    this.#outbox = new Outbox(options.outboxLimit, (invalidation) =>
+      context.instance.stamp(invalidation),
+    );
   }
 
   /** Messages that Redis has not taken, or not answered for. */
@@ -272,6 +271,7 @@ export class PublishQueue {
   }
 
   #reportFailure(cause: Error): void {
+    if (this.#closed) return;
     this.context.meter.publishFailed();
     this.context.errors.report(
       new InvalidationRedisError(

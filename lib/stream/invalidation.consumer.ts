@@ -36,7 +36,7 @@ export class InvalidationConsumer {
     /** Class and method, for logs. */
     private readonly name: string,
     private readonly handler: InvalidationHandler,
-    private readonly wants: ((message: Invalidation) => boolean) | null,
+    private readonly wants: (message: Invalidation) => boolean,
     private readonly context: ConsumerContext,
   ) {}
 
@@ -45,11 +45,15 @@ export class InvalidationConsumer {
    * @returns what it says when the handler has returned
    */
   push(message: InvalidationMessage, now: number): number {
-    if (this.#closed) return now;
-    if (this.wants !== null && !this.wants(message)) return now;
-    if (!this.#busy) return this.#handle(message, now);
-    this.#enqueue(message);
-    return now;
+    if (this.#closed || !this.wants(message)) return now;
+    if (this.#busy) {
+      this.#enqueue(message);
+      return now;
+    }
+    const ended = this.#handle(message, now);
+    // A handler that published something has work waiting for it by now.
+    if (!this.#busy && this.#waiting.length > 0) this.#next();
+    return ended;
   }
 
   get busy(): boolean {
@@ -83,13 +87,14 @@ export class InvalidationConsumer {
   }
 
   #handle(message: InvalidationMessage, started: number): number {
+    this.#busy = true;
     const result = this.#call(message);
     const now = performance.now();
     if (isPromiseLike(result)) {
-      this.#busy = true;
       void this.#settled(result, started).then(() => this.#next());
     } else {
       this.context.meter.handled(now - started);
+      this.#busy = false;
     }
     return now;
   }

@@ -30,13 +30,13 @@ export class InvalidationStream {
 
   /**
    * @param name class and method, for logs
-   * @param wants which messages; all if `null`
+   * @param wants which messages
    * @returns a function that removes the handler
    */
   handle(
     name: string,
     handler: InvalidationHandler,
-    wants: ((message: Invalidation) => boolean) | null = null,
+    wants: (message: Invalidation) => boolean,
   ): () => void {
     const consumer = new InvalidationConsumer(name, handler, wants, {
       meter: this.meter,

@@ -1,9 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { BehaviorSubject, distinctUntilChanged, type Observable } from 'rxjs';
+import { BehaviorSubject, type Observable } from 'rxjs';
 import {
   describeCause,
   InvalidationRedisError,
   InvalidMessageError,
+  OversizedMessageError,
   type CacheInvalidationError,
 } from '../errors/index.js';
 import {
@@ -15,6 +16,7 @@ import {
   type EntityType,
   type Instance,
   type InvalidationMessage,
+  type WidenedCause,
 } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type {
@@ -77,9 +79,8 @@ export class InvalidationSubscriber {
   readonly messages$: Observable<InvalidationMessage>;
 
   /** The current state, then every change. Completes at shutdown. */
-  readonly status$: Observable<SubscriptionStatus> = this.#status.pipe(
-    distinctUntilChanged(),
-  );
+  readonly status$: Observable<SubscriptionStatus> =
+    this.#status.asObservable();
 
   /**
    * What went wrong and had no caller to be thrown at: bytes that are no
@@ -114,7 +115,7 @@ export class InvalidationSubscriber {
     return this.context.stream.handle(
       handler.name === '' ? 'A subscribed handler' : handler.name,
       handler,
-      types.length === 0 ? null : concerns(types),
+      concerns(types),
     );
   }
 
@@ -180,6 +181,8 @@ export class InvalidationSubscriber {
       message = decodeMessage(payload, this.options.maxMessageBytes);
     } catch (error) {
       this.#malformed(error);
+      // It may have been a batch of a publisher with a larger limit.
+      if (error instanceof OversizedMessageError) this.#widen('not-understood');
       return;
     }
     const { meter, stream } = this.context;
@@ -196,6 +199,10 @@ export class InvalidationSubscriber {
         this.#echo.charCodeAt(this.#echo.length - LAST_OF_ORIGIN) &&
       payload.endsWith(this.#echo)
     );
+  }
+
+  #widen(cause: WidenedCause): void {
+    this.context.stream.deliver(this.context.instance.widened(cause));
   }
 
   #malformed(error: unknown): void {
@@ -215,7 +222,7 @@ export class InvalidationSubscriber {
   #live(): void {
     this.#become('live', null);
     if (this.#owed !== null) {
-      this.context.stream.deliver(this.context.instance.widened(this.#owed));
+      this.#widen(this.#owed);
       this.#owed = null;
     }
     this.#started();

@@ -1,4 +1,4 @@
-/** What a transport tells the instance that uses it. @publicApi */
+/** What a transport tells the instance that uses it. @internal */
 export interface TransportListener {
   /** A payload arrived on the channel. */
   onMessage(payload: string): void;
@@ -16,7 +16,7 @@ export interface TransportListener {
  * How many subscribers one payload reached, or why it is not known to have
  * reached the broker.
  *
- * @publicApi
+ * @internal
  */
 export type PublishReply = number | Error;
 
@@ -25,7 +25,7 @@ export type PublishReply = number | Error;
  * in memory. It moves text, in order, and reports; what the text means, what to
  * do about a loss and what to send again is decided by those who use it.
  *
- * @publicApi
+ * @internal
  */
 export abstract class InvalidationTransport {
   /** Whether a publish would be answered now, as far as is known. */

@@ -78,7 +78,7 @@ export class Demo {
     const { checks, oldReads, stale } = this.#story.judge;
     this.print.heading(
       stale === 0
-        ? `Fresh: the last read after each of ${checks} checked changes was fresh (${oldReads} old reads before).`
+        ? `Fresh: the last read after each of ${checks} checks was fresh (${oldReads} old reads before).`
         : `STALE: after ${stale} of ${checks} checked changes the last read was still old.`,
     );
     return stale === 0;

@@ -4,7 +4,7 @@
  * are what to look at.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { codec } from './codec.mjs';
@@ -79,6 +79,7 @@ for (const [name, section] of Object.entries(SECTIONS)) {
 }
 server.stop();
 if (write) {
+  mkdirSync(new URL('../../docs/', import.meta.url), { recursive: true });
   writeFileSync(
     new URL('../../docs/benchmarks.md', import.meta.url),
     page(tables),

@@ -70,6 +70,27 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(['1', 'a:1,b:2', '*']);
   });
 
+  it('of a handler that publishes at once, one after the other', async () => {
+    const { app, subscriber, broker } = await start();
+    const publisher = app.get(InvalidationPublisher);
+    const heard: string[] = [];
+    subscriber.subscribe(async (message) => {
+      const id = idOf(message);
+      heard.push(`begin ${id}`);
+      if (id === 'outer') publisher.publishAtOnce(entity('User', 'inner'));
+      await Promise.resolve();
+      heard.push(`end ${id}`);
+    });
+
+    broker.emit(entity('User', 'outer'));
+    broker.emit(entity('User', 'next'));
+    await settled(app);
+
+    expect(heard).toEqual(
+      ['outer', 'inner', 'next'].flatMap((id) => [`begin ${id}`, `end ${id}`]),
+    );
+  });
+
   it('waits for a promise before the next message', async () => {
     const { app, subscriber, broker } = await start();
     const heard: unknown[] = [];

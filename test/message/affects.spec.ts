@@ -124,9 +124,13 @@ describe('concerns', () => {
     [['Post'], pattern('user:*')],
     [['Post'], pattern('posts:*')],
     [['Post', 'pos'], pattern('posts?:*')],
-    [[], everything()],
   ])('rules out what cannot touch the type: %j', (types, said) => {
     expect(concerns(types)(said)).toBe(false);
+  });
+
+  it('without types rules out nothing', () => {
+    expect(concerns([])(entity('User', 1))).toBe(true);
+    expect(concerns([])(everything())).toBe(true);
   });
 
   it.each<[type: string, glob: string]>([

@@ -237,6 +237,17 @@ describe('who sees the module', () => {
 });
 
 describe('without arguments', () => {
+  it('may be kept from being global all the same', async () => {
+    vi.stubEnv('CACHE_INVALIDATION_SERVICE_NAME', 'near');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const dynamic = CacheInvalidationModule.forRootAsync({ isGlobal: false });
+
+    const { options } = await start(dynamic);
+
+    expect(dynamic.global).toBe(false);
+    expect(options).toMatchObject({ serviceName: 'near' });
+  });
+
   const VARIABLES: [
     variable: string,
     option: string,

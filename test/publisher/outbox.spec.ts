@@ -186,7 +186,7 @@ describe('whatever happens to an outbox', () => {
         fc.array(fc.array(anyInvalidation, { maxLength: 4 }), { maxLength: 6 }),
         fc.nat(5),
         (additions, count) => {
-          const outbox = new Outbox(24, stamp);
+          const outbox = new Outbox(1_000, stamp);
           const added = additions.map((some) => some.map(stamp));
           for (const some of added) outbox.add(some);
           outbox.putBack(outbox.take(count));

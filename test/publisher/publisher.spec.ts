@@ -586,3 +586,29 @@ describe('the shutdown', () => {
     expect(errors).toEqual([]);
   });
 });
+
+describe('what plain JavaScript made up', () => {
+  it.each([
+    { action: 'Delete', entityType: 'User', entityId: '1' },
+    { action: 'Pattern', pattern: 'user:*', entityId: undefined },
+    { action: 'Batch', entityIds: ['user:1'], pattern: 7 },
+  ])('is sent as a message that others can read: %j', async (given) => {
+    const { publisher, sent } = makePublisher();
+
+    await publisher.publish(given as never);
+
+    expect(sent()).toHaveLength(1);
+    expect(affects(sent()[0]!, 'user:1')).toBe(true);
+  });
+
+  it.each([undefined, null, {}, { action: 'Delete' }, { action: 'Batch' }])(
+    'is refused if it says nothing: %j',
+    async (given) => {
+      const { publisher } = makePublisher();
+
+      await expect(publisher.publish(given as never)).rejects.toThrow(
+        InvalidMessageError,
+      );
+    },
+  );
+});

@@ -19,7 +19,8 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer, startCluster, startRedis } from '../support/redis.js';
+import { hasRedisServer, startRedis } from '../support/redis.js';
+import { startCluster } from '../support/redis.topologies.js';
 import { RecordingListener } from '../transport/transport.contract.js';
 
 /** Nobody answers there. */

@@ -13,12 +13,11 @@ import { EmbeddedValkey } from '../../sample-app/demo/embedded-valkey.js';
 import { eventually } from './eventually.js';
 import {
   hasRedisServer,
-  startCluster,
   startRedis,
-  startSentinel,
   type RedisServer,
   type StartRedisOptions,
 } from './redis.js';
+import { startCluster, startSentinel } from './redis.topologies.js';
 
 async function startServer(options?: StartRedisOptions): Promise<RedisServer> {
   const server = await startRedis(options);

@@ -27,13 +27,15 @@ import {
 import { eventually } from '../support/eventually.js';
 import {
   hasRedisServer,
-  startCluster,
   startRedis,
-  startSentinel,
-  type RedisCluster,
   type RedisServer,
   type StartRedisOptions,
 } from '../support/redis.js';
+import {
+  startCluster,
+  startSentinel,
+  type RedisCluster,
+} from '../support/redis.topologies.js';
 
 const SECRET = 's3cret/&?pass';
 /** As it goes where nothing is in the way. */

@@ -26,13 +26,16 @@ export interface ClusterDescription {
 export type RedisConnection =
   string | RedisOptions | ClusterDescription | Redis | Cluster;
 
+/** What a closed socket may linger: ioredis' own 2 s would hold up an exit. */
+const DISCONNECT_MS = 100;
+
 /**
  * Ours to judge, so ioredis must not: its offline queue turns an outage into
  * seconds of latency, and its resending announces twice.
  */
 const COMMAND_OPTIONS = {
   lazyConnect: true,
-  disconnectTimeout: 100,
+  disconnectTimeout: DISCONNECT_MS,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: null,
@@ -69,6 +72,11 @@ export function openClient(
       lazyConnect: true,
       enableOfflineQueue: false,
       clusterRetryStrategy: retryDelay,
+      redisOptions: {
+        ...options?.redisOptions,
+        autoResendUnfulfilledCommands: false,
+        disconnectTimeout: DISCONNECT_MS,
+      },
     });
   }
   return new Redis({ ...connection, ...COMMAND_OPTIONS });
@@ -87,7 +95,7 @@ export function openSubscription(client: Redis | Cluster): Redis | null {
   return (
     source?.duplicate({
       lazyConnect: true,
-      disconnectTimeout: 100,
+      disconnectTimeout: DISCONNECT_MS,
       enableOfflineQueue: true,
       autoResubscribe: false,
       autoResendUnfulfilledCommands: false,
@@ -124,13 +132,23 @@ function anyNode(cluster: Cluster): Redis | null {
   return nodes[Math.floor(Math.random() * nodes.length)] ?? null;
 }
 
+/** Whether what was unanswered when a connection broke is sent again. @internal */
+export function resends(client: Redis | Cluster): boolean {
+  const options = isCluster(client)
+    ? client.options.redisOptions
+    : client.options;
+  return options?.autoResendUnfulfilledCommands !== false;
+}
+
 /**
  * ioredis hangs the failed command on its errors: the password of AUTH, the
  * payload of PUBLISH. Neither belongs in a log.
  *
  * @internal
  */
-export function withoutCommand(error: Error): Error {
+export function withoutCommand<E extends Error>(error: E): E {
+  const { lastNodeError } = error as { lastNodeError?: Error };
   delete (error as { command?: unknown }).command;
+  if (lastNodeError !== undefined) withoutCommand(lastNodeError);
   return error;
 }

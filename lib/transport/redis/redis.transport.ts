@@ -9,6 +9,7 @@ import {
   isClient,
   openClient,
   publishingNode,
+  resends,
   withoutCommand,
   type RedisConnection,
 } from './redis.connection.js';
@@ -92,10 +93,11 @@ export class RedisTransport extends InvalidationTransport {
     const ready = (): void => listener.onWritable();
     const error = (cause: Error): void =>
       listener.onError(withoutCommand(cause));
-    // ioredis neither resends what was unanswered (it was told not to) nor
-    // fails it. A client of the application's may resend: that is its own.
+    // What ioredis was told not to resend it does not fail either.
     const close = (): void => {
-      if (this.#owned) this.#failUnanswered(new Error('The connection broke.'));
+      if (!resends(client)) {
+        this.#failUnanswered(new Error('The connection broke.'));
+      }
     };
     client.on('close', close);
     client.on('ready', ready);

@@ -1,0 +1,96 @@
+import type { Invalidation } from '../message/index.js';
+import { isPromiseLike } from '../stream/index.js';
+import { select, type Selector } from './selector.js';
+
+/**
+ * What one decorator makes of a call that succeeded. Never throws: what goes
+ * wrong is told to `failed`, and something coarser is said instead, since the
+ * data has changed all the same.
+ *
+ * @internal
+ */
+export type Announcement = (
+  args: readonly unknown[],
+  result: unknown,
+  failed: (cause: unknown) => void,
+) => readonly Invalidation[];
+
+/** What every invalidating decorator can be told. @publicApi */
+export interface AnnounceOptions<W extends Selector<boolean>> {
+  /** Invalidate only if this says so. @default always */
+  readonly when?: W;
+  /** Any JSON value, or a function of the method's arguments that gives one. @default null */
+  readonly metadata?: unknown;
+}
+
+/**
+ * @param make turns what was selected into invalidations; may throw
+ * @param instead what covers everything that could have been selected
+ * @internal
+ */
+export function announcementOf<T>(
+  selector: Selector<T>,
+  { when, metadata = null }: AnnounceOptions<Selector<boolean>>,
+  make: (
+    selected: T,
+    metadata: unknown,
+    failed: (cause: unknown) => void,
+  ) => readonly Invalidation[],
+  instead: () => Invalidation,
+): Announcement {
+  return (args, result, failed) => {
+    const attempt = <V>(work: () => V, otherwise: () => V): V => {
+      try {
+        return work();
+      } catch (cause) {
+        failed(cause);
+        return otherwise();
+      }
+    };
+    const applies = attempt(
+      () => when === undefined || atOnce(select(when, args, result)),
+      () => true,
+    );
+    if (!applies) return [];
+    const content = attempt(
+      () =>
+        typeof metadata === 'function' ? atOnce(metadata(...args)) : metadata,
+      () => null,
+    );
+    return attempt(
+      () => make(atOnce(select(selector, args, result)), content, failed),
+      () => [instead()],
+    );
+  };
+}
+
+/**
+ * Makes each of a list, and if one cannot be made, `instead` besides the others.
+ *
+ * @internal
+ */
+export function makeEach<T, M>(
+  items: readonly (T | null | undefined)[],
+  make: (item: T) => M,
+  failed: (cause: unknown) => void,
+): { made: M[]; complete: boolean } {
+  const made: M[] = [];
+  let complete = true;
+  for (const item of items) {
+    if (item === null || item === undefined) continue;
+    try {
+      made.push(make(item));
+    } catch (cause) {
+      complete = false;
+      failed(cause);
+    }
+  }
+  return { made, complete };
+}
+
+function atOnce<V>(value: V): V {
+  if (!isPromiseLike(value)) return value;
+  // Nobody else will hear of its rejection.
+  Promise.resolve(value).catch(() => undefined);
+  throw new TypeError('it returned a promise, and must answer at once');
+}
