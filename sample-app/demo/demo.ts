@@ -79,7 +79,7 @@ export class Demo {
     this.print.heading(
       stale === 0
         ? `Fresh: the last read after each of ${checks} checks was fresh (${oldReads} old reads before).`
-        : `STALE: after ${stale} of ${checks} checked changes the last read was still old.`,
+        : `STALE: after ${stale} of ${checks} checks the last read was still old.`,
     );
     return stale === 0;
   }
