@@ -38,29 +38,26 @@ export function announcementOf<T>(
   ) => readonly Invalidation[],
   instead: () => Invalidation,
 ): Announcement {
+  // On the path of every decorated call: no closures.
   return (args, result, failed) => {
-    const attempt = <V>(work: () => V, otherwise: () => V): V => {
-      try {
-        return work();
-      } catch (cause) {
-        failed(cause);
-        return otherwise();
-      }
-    };
-    const applies = attempt(
-      () => when === undefined || atOnce(select(when, args, result)),
-      () => true,
-    );
-    if (!applies) return [];
-    const content = attempt(
-      () =>
-        typeof metadata === 'function' ? atOnce(metadata(...args)) : metadata,
-      () => null,
-    );
-    return attempt(
-      () => make(atOnce(select(selector, args, result)), content, failed),
-      () => [instead()],
-    );
+    try {
+      if (when !== undefined && !atOnce(select(when, args, result))) return [];
+    } catch (cause) {
+      failed(cause);
+    }
+    let content: unknown = metadata;
+    try {
+      if (typeof metadata === 'function') content = atOnce(metadata(...args));
+    } catch (cause) {
+      content = null;
+      failed(cause);
+    }
+    try {
+      return make(atOnce(select(selector, args, result)), content, failed);
+    } catch (cause) {
+      failed(cause);
+      return [instead()];
+    }
   };
 }
 

@@ -100,11 +100,9 @@ function wrap(
     const announcer = find(this);
     if (announcer === undefined) return result;
     if (isPromiseLike(result)) {
-      // Not result.then(): a thenable's may return nothing.
-      return Promise.resolve(result).then((value) => {
-        const told = announcer.announce(name, announcements, args, value);
-        return told === null ? value : told.then(() => value);
-      });
+      return announceOnResolution(result, (value) =>
+        announcer.announce(name, announcements, args, value),
+      );
     }
     if (isObservable(result)) {
       return announceOnCompletion(result, (last) =>
@@ -114,6 +112,17 @@ function wrap(
     announcer.announceAtOnce(name, announcements, args, result);
     return result;
   };
+}
+
+/** Awaits, and does not chain: a thenable's `then` may return nothing. */
+async function announceOnResolution(
+  result: PromiseLike<unknown>,
+  announce: (value: unknown) => Promise<unknown> | null,
+): Promise<unknown> {
+  const value = await result;
+  const told = announce(value);
+  if (told !== null) await told;
+  return value;
 }
 
 function announceOnCompletion(

@@ -30,25 +30,13 @@ export class InvalidationAnnouncer {
     args: readonly unknown[],
     result: unknown,
   ): Promise<unknown> | null {
-    let last: Promise<unknown> | null = null;
-    for (const invalidation of this.#select(
-      method,
-      announcements,
-      args,
-      result,
-    )) {
-      const published = this.publisher
-        .publish(invalidation)
-        .catch((error: unknown) => {
-          this.#failed(method, error);
-          if (invalidation.metadata === null) return null;
-          return this.publisher.publish(withoutMetadata(invalidation));
-        })
-        .catch((error: unknown) => this.#failed(method, error));
-      // One pipeline answers them in order, but a failure must not be skipped.
-      last = last === null ? published : Promise.all([last, published]);
-    }
-    return last;
+    const selected = this.#select(method, announcements, args, result);
+    const [only] = selected;
+    if (only === undefined) return null;
+    // What is published here in one go leaves in one pipeline.
+    return selected.length === 1
+      ? this.#publish(method, only)
+      : Promise.all(selected.map((one) => this.#publish(method, one)));
   }
 
   /** The same for a method that cannot wait. */
@@ -72,6 +60,18 @@ export class InvalidationAnnouncer {
     }
   }
 
+  #publish(method: string, invalidation: Invalidation): Promise<unknown> {
+    return this.publisher
+      .publishChecked(invalidation)
+      .catch(async (error: unknown) => {
+        this.#failed(method, error);
+        if (invalidation.metadata === null) return;
+        await this.publisher
+          .publishChecked(withoutMetadata(invalidation))
+          .catch((again: unknown) => this.#failed(method, again));
+      });
+  }
+
   #publishAtOnce(method: string, invalidation: Invalidation): void {
     try {
       this.publisher.publishAtOnce(invalidation);
@@ -90,7 +90,10 @@ export class InvalidationAnnouncer {
   ): readonly Invalidation[] {
     if (!this.enabled) return [];
     const failed = (cause: unknown): void => this.#failed(method, cause);
-    return announcements.flatMap((say) => say(args, result, failed));
+    const [only] = announcements;
+    return announcements.length === 1 && only !== undefined
+      ? only(args, result, failed)
+      : announcements.flatMap((say) => say(args, result, failed));
   }
 
   #failed(method: string, cause: unknown): void {

@@ -165,6 +165,11 @@ export class InvalidationPublisher {
     return this.#publish(() => checkInvalidation(invalidation));
   }
 
+  /** The same for what needs no check. @internal */
+  publishChecked(invalidation: Invalidation): Promise<PublishReceipt> {
+    return this.#publish(() => invalidation);
+  }
+
   /**
    * For callers that cannot wait: this instance's consumers have been told when
    * it returns, Redis is told afterwards.
