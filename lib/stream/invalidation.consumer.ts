@@ -51,8 +51,9 @@ export class InvalidationConsumer {
       return now;
     }
     const ended = this.#handle(message, now);
-    // A handler that published something has work waiting for it by now.
-    if (!this.#busy && this.#waiting.length > 0) this.#next();
+    // By now something may wait for it, or for its being idle, from inside it.
+    const awaited = this.#waiting.length > 0 || this.#idle.length > 0;
+    if (awaited && !this.#busy) this.#next();
     return ended;
   }
 

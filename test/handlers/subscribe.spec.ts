@@ -17,6 +17,7 @@ import {
 import { settled } from 'nestjs-cache-invalidation/testing';
 import type { MonoTypeOperatorFunction, Observable } from 'rxjs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { InvalidationStream } from '../../lib/stream/index.js';
 import { MemoryTransport } from '../../lib/transport/index.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
 
@@ -89,6 +90,18 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(
       ['outer', 'inner', 'next'].flatMap((id) => [`begin ${id}`, `end ${id}`]),
     );
+  });
+
+  it('of a handler that itself waits until all are idle, ends', async () => {
+    const { app, subscriber, broker } = await start();
+    let waiting: Promise<void> | undefined;
+    subscriber.subscribe(() => {
+      waiting = app.get(InvalidationStream, { strict: false }).whenIdle();
+    });
+
+    broker.emit(entity('User', 1));
+
+    await expect(waiting).resolves.toBeUndefined();
   });
 
   it('waits for a promise before the next message', async () => {
