@@ -24,7 +24,7 @@ export async function idle(url, rounds) {
   const mib = (value) => `${value.toFixed(1)} MiB`;
   return {
     title: 'An idle application',
-    note: 'Resident memory and live heap, one second after the start.',
+    note: 'Resident memory and live heap, some seconds after the start and two forced garbage collections.',
     columns: ['resident', 'on top', 'heap', 'on top'],
     rows: Object.entries(result).map(([name, { rss, heap }]) => [
       name,
