@@ -5,14 +5,15 @@ import {
   type CacheInvalidationModuleOptions,
   type CacheInvalidationOptions,
   type CacheInvalidationOptionsFactory,
+  type ScalarOption,
 } from './cache-invalidation.options.js';
 
 type Scalar = string | number | boolean | undefined;
 
 /** How each option is read. */
 const READERS: Record<
-  keyof CacheInvalidationOptions,
-  (value: Scalar) => Scalar
+  ScalarOption,
+  (value: Scalar) => Scalar | CacheInvalidationOptions['journal']
 > = {
   connection: text,
   channel: text,
@@ -21,6 +22,12 @@ const READERS: Record<
   startupTimeout: whole,
   publishTimeout: whole,
   shutdownTimeout: whole,
+  journal,
+  sharded: flag,
+  heartbeatInterval: whole,
+  heartbeatTimeout: whole,
+  maxStaleness: whole,
+  whenStale: text,
   outboxLimit: whole,
   handlerQueueLimit: whole,
   maxBatchSize: whole,
@@ -79,4 +86,13 @@ function flag(value: Scalar): Scalar {
   return trimmed === ''
     ? undefined
     : (FLAGS.get(trimmed.toLowerCase()) ?? value);
+}
+
+/** A number of messages, or one of the words for "no". */
+function journal(value: Scalar): Scalar | CacheInvalidationOptions['journal'] {
+  const maxLength = whole(value);
+  if (typeof maxLength === 'number') return { maxLength };
+  const wanted = flag(value);
+  // "on" is the default.
+  return wanted === true ? undefined : wanted;
 }

@@ -1,11 +1,13 @@
 import {
   IsBoolean,
+  IsIn,
   IsInt,
   IsString,
   Matches,
   Max,
   Min,
   ValidateBy,
+  ValidateIf,
   validateSync,
   type ValidationError,
 } from 'class-validator';
@@ -14,6 +16,8 @@ import {
   type ConfigurationProblem,
 } from './errors/index.js';
 import { show } from './message/index.js';
+import type { DurableOutbox } from './publisher/index.js';
+import type { StalePolicy } from './subscriber/index.js';
 import { isClient, type RedisConnection } from './transport/index.js';
 
 const MEBIBYTE = 1_048_576;
@@ -107,6 +111,95 @@ export class CacheInvalidationOptions {
   outboxLimit: number = 10_000;
 
   /**
+   * The journal beside the channel, a Redis Stream of about `maxLength` messages
+   * (400 bytes each or so), from which instances read what they missed. `false`
+   * keeps none: then every reconnect evicts everything.
+   *
+   * @default { maxLength: 50000 }
+   */
+  @ValidateBy(
+    { name: 'journal', validator: { validate: isJournal } },
+    {
+      message: 'Give { maxLength } with a whole number of 1 or more, or false.',
+    },
+  )
+  journal: { readonly maxLength: number } | false = { maxLength: 50_000 };
+
+  /**
+   * Sharded Pub/Sub, for a Redis Cluster of version 7 or newer: a message goes
+   * to the nodes of one shard, and not to all. Everybody on the channel must
+   * agree.
+   *
+   * @default false
+   */
+  @IsBoolean({ message: 'Give true or false.' })
+  @ValidateBy(
+    { name: 'shardedChannel', validator: { validate: canBeSharded } },
+    {
+      message:
+        'Give false, or a channel without braces, or with one hash tag such as "{app}:invalidate".',
+    },
+  )
+  sharded: boolean = false;
+
+  /**
+   * How often both connections and the journal are asked whether anything was
+   * missed, in milliseconds.
+   *
+   * @default 5000
+   */
+  @Milliseconds()
+  heartbeatInterval: number = 5_000;
+
+  /**
+   * How long Redis may take to answer that, and a reading of the journal, in
+   * milliseconds; then the connection is opened anew.
+   *
+   * @default 3000
+   */
+  @Milliseconds()
+  heartbeatTimeout: number = 3_000;
+
+  /**
+   * For how long an instance may go without proof that it has heard everything,
+   * in milliseconds, longer than a heartbeat and its timeout; 0 for no bound.
+   *
+   * @default 0
+   */
+  @ValidateBy(
+    { name: 'maxStaleness', validator: { validate: exceedsHeartbeat } },
+    {
+      message:
+        'Give 0, or a whole number of milliseconds above heartbeatInterval + heartbeatTimeout.',
+    },
+  )
+  maxStaleness: number = 0;
+
+  /**
+   * What happens beyond `maxStaleness`: `serve` goes on and says so in the log;
+   * `widen` evicts everything and tells caches to bypass until there is proof.
+   *
+   * @default 'serve'
+   */
+  @IsIn(['serve', 'widen'], { message: 'Give "serve" or "widen".' })
+  whenStale: StalePolicy = 'serve';
+
+  /**
+   * A table of your database behind the outbox, which survives the process; see
+   * `DurableOutbox`.
+   *
+   * @default none
+   */
+  @ValidateIf(
+    (options: CacheInvalidationOptions) => options.durableOutbox !== undefined,
+  )
+  @ValidateBy(
+    { name: 'durableOutbox', validator: { validate: isDurableOutbox } },
+    { message: 'Give an object with pending() and remove().' },
+  )
+  durableOutbox?: DurableOutbox = undefined;
+
+  /**
    * How many messages may wait for one handler that is busy; beyond it they
    * collapse to one message that covers everything.
    *
@@ -131,6 +224,12 @@ export class CacheInvalidationOptions {
   @Count(1_024)
   maxMessageBytes: number = 4 * MEBIBYTE;
 }
+
+/** Options that text can give. @internal */
+export type ScalarOption = Exclude<
+  keyof CacheInvalidationOptions,
+  'durableOutbox'
+>;
 
 /** What `forRoot()` takes: every option but `serviceName` has a default. @publicApi */
 export type CacheInvalidationModuleOptions = Partial<CacheInvalidationOptions> &
@@ -220,6 +319,47 @@ function isConnection(value: unknown): boolean {
   if (isClient(value) || !('cluster' in value)) return true;
   const nodes = (value.cluster as { nodes?: unknown } | null)?.nodes;
   return Array.isArray(nodes) && nodes.length > 0;
+}
+
+function isJournal(value: unknown): boolean {
+  if (value === false) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { maxLength, ...others } = value as { maxLength?: unknown };
+  return (
+    Number.isSafeInteger(maxLength) &&
+    (maxLength as number) >= 1 &&
+    Object.keys(others).length === 0
+  );
+}
+
+/** The channel and the key of its journal must share a hash slot. */
+function canBeSharded(
+  sharded: unknown,
+  { object }: { object: object } = { object: {} },
+): boolean {
+  const { channel } = object as Partial<CacheInvalidationOptions>;
+  return (
+    sharded !== true || !/[{}]/.test(String(channel).replace(/\{[^{}]+\}/, ''))
+  );
+}
+
+function exceedsHeartbeat(
+  value: unknown,
+  { object }: { object: object } = { object: {} },
+): boolean {
+  const { heartbeatInterval = 0, heartbeatTimeout = 0 } =
+    object as Partial<CacheInvalidationOptions>;
+  return (
+    value === 0 ||
+    (Number.isInteger(value) &&
+      (value as number) > heartbeatInterval + heartbeatTimeout &&
+      (value as number) <= LONGEST_TIMER_MS)
+  );
+}
+
+function isDurableOutbox(value: unknown): boolean {
+  const { pending, remove } = (value ?? {}) as Partial<DurableOutbox>;
+  return typeof pending === 'function' && typeof remove === 'function';
 }
 
 function Milliseconds(): PropertyDecorator {

@@ -69,8 +69,10 @@ export {
 } from './observability/index.js';
 export {
   InvalidationPublisher,
+  type DurableOutbox,
   type PublishContent,
   type PublishReceipt,
+  type StoredInvalidation,
 } from './publisher/index.js';
 export {
   affecting,
@@ -80,6 +82,7 @@ export {
 } from './stream/index.js';
 export {
   InvalidationSubscriber,
+  type StalePolicy,
   type SubscriptionState,
   type SubscriptionStatus,
 } from './subscriber/index.js';

@@ -7,14 +7,22 @@ import { literalPrefix, matchesPattern } from './pattern.js';
  * was out of reach, and a few cache misses are better than one stale entry.
  *
  * - `not-understood`: a readable message of an unknown action, type or version
- * - `reconnected`: the subscription was lost, and what was missed is unknown
+ * - `reconnected`: the subscription was lost, and somebody publishes without a
+ *   journal, so that what was missed is unknown
+ * - `missed`: messages were missed, and the journal does not make up for them
  * - `started-late`: the application served before it heard its first message
+ * - `stale`: for longer than `maxStaleness` nothing proved that all was heard
  * - `handler-overflow`: a handler fell behind by more than `handlerQueueLimit`
  *
  * @publicApi
  */
 export type WidenedCause =
-  'not-understood' | 'reconnected' | 'started-late' | 'handler-overflow';
+  | 'not-understood'
+  | 'reconnected'
+  | 'missed'
+  | 'started-late'
+  | 'stale'
+  | 'handler-overflow';
 
 /** Who said it, when, and how it came here. @publicApi */
 export interface MessageEnvelope {

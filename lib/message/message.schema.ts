@@ -1,4 +1,4 @@
-import { IsOptional, ValidateBy } from 'class-validator';
+import { Allow, IsOptional, ValidateBy } from 'class-validator';
 import { isTimestamp } from './timestamp.js';
 import {
   isTextList,
@@ -49,17 +49,14 @@ export class InvalidationMessageDto {
   @Rule((value) => isSafeJson(value), 'JSON that can safely be passed on')
   metadata?: unknown;
 
-  @IsOptional()
-  @Rule(isText, 'a string')
-  origin?: string | null;
+  @Allow()
+  origin?: unknown;
 
-  @IsOptional()
-  @Rule(isText, 'a string')
-  offset?: string | null;
+  @Allow()
+  offset?: unknown;
 
-  @IsOptional()
-  @Rule(isText, 'a string')
-  previous?: string | null;
+  @Allow()
+  previous?: unknown;
 }
 
 function Rule(

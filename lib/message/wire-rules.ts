@@ -79,3 +79,12 @@ export function refuse(field: string, expected: string): never {
     field,
   );
 }
+
+/** @internal */
+export function isLongerThan(payload: string, maxBytes: number): boolean {
+  // One UTF-16 unit is at most three bytes, so counting is mostly spared.
+  return (
+    payload.length > maxBytes ||
+    (payload.length * 3 > maxBytes && Buffer.byteLength(payload) > maxBytes)
+  );
+}

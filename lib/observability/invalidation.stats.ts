@@ -20,6 +20,8 @@ export interface InvalidationStatsSnapshot {
   readonly queued: number;
   /** Messages of other instances that arrived. */
   readonly received: number;
+  /** Messages of other instances that were missed, and read from the journal. */
+  readonly replayed: number;
   /** Messages handed to this instance's consumers, own and widened ones included. */
   readonly delivered: number;
   /** Messages made coarser on purpose. */
@@ -44,6 +46,7 @@ const COUNTERS = {
   published: 0,
   queued: 0,
   received: 0,
+  replayed: 0,
   delivered: 0,
   widened: 0,
   malformed: 0,
@@ -106,6 +109,11 @@ export class InvalidationStats extends InvalidationMeter {
   /** @internal */
   override received(): void {
     this.#counts.received++;
+  }
+
+  /** @internal */
+  override replayed(): void {
+    this.#counts.replayed++;
   }
 
   /** @internal */

@@ -7,6 +7,7 @@ import {
   batch,
   checkCustomType,
   checkInvalidation,
+  decodeMessage,
   encodeMessage,
   entity,
   everything,
@@ -28,7 +29,16 @@ import {
   NOTHING_PUBLISHED,
   type PublishReceipt,
 } from './publish-receipt.js';
+import { OffsetScope } from './offset.scope.js';
+import {
+  OutboxRelay,
+  type DurableOutbox,
+  type StoredInvalidation,
+} from './durable.outbox.js';
 import { encodeInParts, type EncodedMessage } from './split-batch.js';
+
+/** What the journal adds to a message, with room to spare. */
+const PLACE_BYTES = 256;
 
 /** @internal */
 export interface PublisherOptions extends PublishQueueOptions {
@@ -37,6 +47,7 @@ export interface PublisherOptions extends PublishQueueOptions {
   readonly shutdownTimeout: number;
   /** Keys in one message. */
   readonly maxBatchSize: number;
+  readonly durableOutbox?: DurableOutbox | undefined;
 }
 
 /** What may accompany an invalidation. @publicApi */
@@ -54,14 +65,32 @@ export type PublishContent = Omit<InvalidationContent, 'action'>;
 @Injectable()
 export class InvalidationPublisher {
   readonly #queue: PublishQueue;
+  readonly #relay: OutboxRelay | null;
   #stopped = false;
+
+  /** How far the journal has come by what one request published. @internal */
+  readonly offsets = new OffsetScope();
 
   /** @internal */
   constructor(
     private readonly options: PublisherOptions,
     private readonly context: PublishQueueContext,
   ) {
-    this.#queue = new PublishQueue(options, context);
+    const { durableOutbox } = options;
+    this.#relay =
+      durableOutbox === undefined
+        ? null
+        : new OutboxRelay(
+            durableOutbox,
+            (messages) => this.#resend(messages),
+            context.errors,
+          );
+    const relay = this.#relay;
+    this.#queue = new PublishQueue(
+      options,
+      context,
+      relay === null ? null : (ids) => relay.sent(ids),
+    );
   }
 
   /** How many messages Redis has not taken yet. */
@@ -165,6 +194,39 @@ export class InvalidationPublisher {
     return this.#publish(() => checkInvalidation(invalidation));
   }
 
+  /**
+   * Makes what is to be written into the durable outbox, in the transaction that
+   * changes the data; nothing is sent yet.
+   *
+   * @throws InvalidationSerializationError if it does not fit in one message.
+   */
+  prepare(invalidation: Invalidation): StoredInvalidation {
+    const message = this.context.instance.stamp(
+      checkInvalidation(invalidation),
+    );
+    const text = encodeMessage(message, this.#maxBytes);
+    return { messageId: message.messageId, text };
+  }
+
+  /**
+   * Publishes, after the commit, what the transaction has written into the
+   * durable outbox; once Redis has it, it is removed there.
+   */
+  publishStored(stored: StoredInvalidation): Promise<PublishReceipt> {
+    if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
+    try {
+      this.#checkRunning();
+      const message = this.#revive(
+        decodeMessage(stored.text, this.options.maxMessageBytes),
+      );
+      this.#relay?.expect(message.messageId);
+      const payload = encodeMessage(message, Infinity);
+      return this.#push({ message, payload }, wallClock());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
   /** The same for what needs no check. @internal */
   publishChecked(invalidation: Invalidation): Promise<PublishReceipt> {
     return this.#publish(() => invalidation);
@@ -188,6 +250,22 @@ export class InvalidationPublisher {
   /** Redis is there: send what waits. @internal */
   resume(): void {
     this.#queue.resume();
+    this.relay();
+  }
+
+  /** Sends what others left in the durable outbox. @internal */
+  relay(): void {
+    if (this.context.transport.writable) void this.#relay?.sweep();
+  }
+
+  /** An own message came back over the channel. @internal */
+  heard(messageId: string): void {
+    this.#queue.heard(messageId);
+  }
+
+  /** Where in the journal the last message is that Redis took. @internal */
+  get lastOffset(): string | null {
+    return this.#queue.lastOffset;
   }
 
   /** Resolves once nothing is pending. @internal */
@@ -235,20 +313,40 @@ export class InvalidationPublisher {
   }
 
   #push(part: EncodedMessage, now: number): Promise<PublishReceipt> {
-    return new Promise((resolve) => this.#queue.push(part, now, resolve));
+    return new Promise((resolve) =>
+      this.#queue.push(part, now, this.offsets.noting(resolve)),
+    );
+  }
+
+  #resend(messages: readonly InvalidationMessage[]): void {
+    const own = messages.map((message) => this.#revive(message));
+    for (const message of own) this.context.stream.deliver(message);
+    this.#queue.resend(own);
+  }
+
+  /** An own message of what was stored, by whichever instance. */
+  #revive(message: InvalidationMessage): InvalidationMessage {
+    return { ...message, origin: this.context.instance.origin, own: true };
+  }
+
+  get #maxBytes(): number {
+    return this.options.maxMessageBytes - PLACE_BYTES;
+  }
+
+  #checkRunning(): void {
+    if (!this.#stopped) return;
+    throw new InvalidationRedisError(
+      'The application has shut down; this invalidation cannot be sent.',
+      'Publish before onApplicationShutdown, for example in onModuleDestroy.',
+    );
   }
 
   #encode(invalidation: Invalidation, now: number): EncodedMessage[] {
-    if (this.#stopped) {
-      throw new InvalidationRedisError(
-        'The application has shut down; this invalidation cannot be sent.',
-        'Publish before onApplicationShutdown, for example in onModuleDestroy.',
-      );
-    }
+    this.#checkRunning();
     if (invalidation.entityIds?.length === 0) return [];
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) => {
       const message = this.context.instance.stamp(part, now);
-      const payload = encodeMessage(message, this.options.maxMessageBytes);
+      const payload = encodeMessage(message, this.#maxBytes);
       return { message: detached(message), payload };
     });
   }

@@ -11,24 +11,36 @@ import {
 /** More entity types than this collapse to everything. */
 const MAX_TYPES = 16;
 
+/** A message that Redis is not known to have. @internal */
+export interface Unsent {
+  readonly message: InvalidationMessage;
+  /**
+   * Where in the journal an earlier try may have left it, `-` for anywhere;
+   * `null` if it was never tried.
+   */
+  readonly triedSince: string | null;
+}
+
 /** A batch counts its keys: they are what fills memory. */
-function weightOf(messages: readonly Invalidation[]): number {
-  return messages.reduce(
-    (sum, { entityIds }) => sum + Math.max(1, entityIds?.length ?? 1),
-    0,
-  );
+function weightOf({ message }: Unsent): number {
+  return Math.max(1, message.entityIds?.length ?? 1);
 }
 
 /**
- * What this instance has not managed to publish yet, oldest first. When full it
- * collapses: to one pattern for each entity type, and when that would not do,
- * to everything.
+ * What this instance has not managed to publish yet, oldest first. What is said
+ * already is not said again. When full it collapses: to one pattern for each
+ * entity type, and when that would not do, to everything.
  *
  * @internal
  */
 export class Outbox {
-  #messages: InvalidationMessage[] = [];
+  #unsent: Unsent[] = [];
   #weight = 0;
+  /**
+   * What the messages say that were never tried. One that was may be out
+   * already, and then does not cover what is added now.
+   */
+  readonly #said = new Set<string>();
 
   constructor(
     private readonly limit: number,
@@ -37,37 +49,65 @@ export class Outbox {
   ) {}
 
   get size(): number {
-    return this.#messages.length;
+    return this.#unsent.length;
   }
 
   /** @returns whether it had to collapse */
-  add(messages: readonly InvalidationMessage[]): boolean {
-    this.#messages = this.#messages.concat(messages);
-    this.#weight += weightOf(messages);
+  add(unsent: readonly Unsent[]): boolean {
+    for (const each of unsent) {
+      if (each.triedSince === null) {
+        const said = contentOf(each.message);
+        if (this.#said.has(said)) continue;
+        this.#said.add(said);
+      }
+      this.#unsent.push(each);
+      this.#weight += weightOf(each);
+    }
     return this.#collapseIfFull();
   }
 
   /** Puts back what was taken, before everything that came since. */
-  putBack(messages: readonly InvalidationMessage[]): boolean {
-    this.#messages = messages.concat(this.#messages);
-    this.#weight += weightOf(messages);
+  putBack(unsent: readonly Unsent[]): boolean {
+    this.#unsent = unsent.concat(this.#unsent);
+    for (const each of unsent) this.#weight += weightOf(each);
     return this.#collapseIfFull();
   }
 
-  take(count: number): InvalidationMessage[] {
-    const taken = this.#messages.splice(0, count);
-    this.#weight -= weightOf(taken);
+  take(count: number): Unsent[] {
+    const taken = this.#unsent.splice(0, count);
+    for (const each of taken) {
+      this.#weight -= weightOf(each);
+      if (each.triedSince === null) this.#said.delete(contentOf(each.message));
+    }
     return taken;
   }
 
   #collapseIfFull(): boolean {
     if (this.#weight <= this.limit) return false;
-    const coarse = collapse(this.#messages).map(this.stamp);
-    this.#messages =
-      coarse.length <= this.limit ? coarse : [this.stamp(everything())];
-    this.#weight = this.#messages.length;
+    const coarse = collapse(this.#unsent.map(({ message }) => message));
+    const fits = coarse.length <= this.limit ? coarse : [everything()];
+    this.#unsent = fits.map((invalidation) => ({
+      message: this.stamp(invalidation),
+      triedSince: null,
+    }));
+    this.#weight = this.#unsent.length;
+    this.#said.clear();
+    for (const { message } of this.#unsent) this.#said.add(contentOf(message));
     return true;
   }
+}
+
+function contentOf(message: Invalidation): string {
+  const { action, entityType, entityId, pattern, entityIds, metadata } =
+    message;
+  return JSON.stringify([
+    action,
+    entityType,
+    entityId,
+    pattern,
+    entityIds,
+    metadata,
+  ]);
 }
 
 function collapse(messages: readonly Invalidation[]): Invalidation[] {

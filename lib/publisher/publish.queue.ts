@@ -18,14 +18,15 @@ import type {
 import {
   retryDelay,
   type InvalidationTransport,
+  type Published,
   type PublishReply,
 } from '../transport/index.js';
-import { Outbox } from './outbox.js';
+import { Outbox, type Unsent } from './outbox.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
 
-/** Messages in one pipeline, so that one tick's flood is sent in steps. */
-const PIPELINE_LIMIT = 1_000;
+/** Messages in one call, so that one tick's flood is sent in steps. */
+const CALL_LIMIT = 1_000;
 
 /** @internal */
 export interface PublishQueueOptions {
@@ -54,7 +55,7 @@ interface Entry extends EncodedMessage {
 
 /**
  * From the callers to the transport, in order. What is published in one tick
- * leaves in one pipeline; what Redis does not take goes to the outbox and is
+ * leaves in one call; what Redis does not take goes to the outbox and is
  * sent, ahead of anything newer, when Redis is back. Callers never wait for
  * longer than `publishTimeout`, and not at all while Redis is known to be away.
  *
@@ -64,19 +65,26 @@ export class PublishQueue {
   readonly #outbox: Outbox;
   #tick: Entry[] = [];
   #inFlight = 0;
+  /** What this instance has not been told of, until Redis has answered. */
+  readonly #untold = new Map<string, Entry>();
+  /** What the outbox held is in flight: anything newer waits for it. */
+  #draining = false;
   /** Redis is connected and does not answer. */
   #hanging = false;
   /** Failed while later ones were in flight; put back together, in order. */
-  #failed: { order: number; messages: InvalidationMessage[] }[] = [];
+  #failed: { order: number; unsent: Unsent[] }[] = [];
   #sends = 0;
   #closed = false;
   #attempt = 0;
   #retry: NodeJS.Timeout | null = null;
   #idle: (() => void)[] = [];
+  #lastOffset: string | null = null;
 
   constructor(
     private readonly options: PublishQueueOptions,
     private readonly context: PublishQueueContext,
+    /** Told of what Redis has, where somebody wants to know. */
+    private readonly sent: ((messageIds: readonly string[]) => void) | null,
   ) {
     this.#outbox = new Outbox(options.outboxLimit, (invalidation) =>
       context.instance.stamp(invalidation),
@@ -88,9 +96,14 @@ export class PublishQueue {
     return (
       this.#tick.length +
       this.#inFlight +
-      this.#failed.reduce((sum, { messages }) => sum + messages.length, 0) +
+      this.#failed.reduce((sum, { unsent }) => sum + unsent.length, 0) +
       this.#outbox.size
     );
+  }
+
+  /** Where in the journal the last message is that Redis took. */
+  get lastOffset(): string | null {
+    return this.#lastOffset;
   }
 
   /** @param tell `null` if the message has been delivered here already */
@@ -100,9 +113,23 @@ export class PublishQueue {
     tell: ((receipt: PublishReceipt) => void) | null,
   ): void {
     // nextTick and not a microtask: what answers one reply publishes the next,
-    // and those continuations are microtasks that belong in the same pipeline.
+    // and those continuations are microtasks that belong in the same call.
     if (this.#tick.length === 0) process.nextTick(() => this.#flush());
-    this.#tick.push({ message, payload, at, tell });
+    const entry = { message, payload, at, tell };
+    if (tell !== null) this.#untold.set(message.messageId, entry);
+    this.#tick.push(entry);
+  }
+
+  /** Sends what an earlier run may have sent, unless the journal has it. */
+  resend(messages: readonly InvalidationMessage[]): void {
+    this.#postpone(messages.map((message) => ({ message, triedSince: '-' })));
+    this.#drain();
+  }
+
+  /** Its echo may come before the answer: then it is this one's turn now. */
+  heard(messageId: string): void {
+    const entry = this.#untold.get(messageId);
+    if (entry !== undefined) this.#deliver(entry);
   }
 
   /** Redis is there: send what waits. */
@@ -125,17 +152,21 @@ export class PublishQueue {
   #flush(): void {
     const entries = this.#tick;
     this.#tick = [];
-    if (!this.#canSend() || this.#outbox.size > 0) {
-      this.#postpone(entries);
+    if (!this.#canSend() || this.#draining || this.#outbox.size > 0) {
+      for (const entry of entries) this.#queued(entry);
+      this.#postpone(
+        entries.map(({ message }) => ({ message, triedSince: null })),
+      );
       // A retry that is due means that Redis refuses: more calls do not hasten it.
       if (this.#retry === null) this.#drain();
       return;
     }
-    for (let from = 0; from < entries.length; from += PIPELINE_LIMIT) {
+    for (let from = 0; from < entries.length; from += CALL_LIMIT) {
       this.#send(
-        entries.length <= PIPELINE_LIMIT
+        entries.length <= CALL_LIMIT
           ? entries
-          : entries.slice(from, from + PIPELINE_LIMIT),
+          : entries.slice(from, from + CALL_LIMIT),
+        null,
       );
     }
   }
@@ -148,43 +179,53 @@ export class PublishQueue {
     );
   }
 
-  #send(entries: Entry[]): void {
+  #send(entries: Entry[], triedSince: string | null): void {
     this.#inFlight += entries.length;
     const order = this.#sends++;
+    // A first try that fails may be anywhere after what is known now.
+    const since = triedSince ?? this.#lastOffset ?? '-';
     const deadline = setTimeout(
       () => this.#unanswered(entries),
       this.options.publishTimeout,
     );
     void this.context.transport
-      .publish(entries.map(({ payload }) => payload))
+      .publish(
+        entries.map(({ payload }) => payload),
+        triedSince,
+      )
       .then((replies) => {
         clearTimeout(deadline);
-        this.#answered(order, entries, replies);
+        this.#answered(order, since, entries, replies);
       });
   }
 
   #answered(
     order: number,
+    since: string,
     entries: Entry[],
     replies: readonly PublishReply[],
   ): void {
     const now = wallClock();
     let cause: Error | null = null;
-    const messages: InvalidationMessage[] = [];
+    const sent: string[] | null = this.sent === null ? null : [];
+    const unsent: Unsent[] = [];
     for (const [index, entry] of entries.entries()) {
       const reply = replies[index] ?? new Error('Redis gave no answer.');
-      if (typeof reply === 'number') {
-        this.context.meter.published(Math.max(0, now - entry.at));
-        this.#tell(entry, 'delivered', reply);
-      } else {
+      if (reply instanceof Error) {
         cause = reply;
-        messages.push(entry.message);
+        unsent.push({ message: entry.message, triedSince: since });
         this.#queued(entry);
+      } else {
+        this.context.meter.published(Math.max(0, now - entry.at));
+        this.#lastOffset = reply.offset ?? this.#lastOffset;
+        sent?.push(entry.message.messageId);
+        this.#tell(entry, 'delivered', reply);
       }
     }
     this.#inFlight -= entries.length;
+    if (sent !== null) this.sent?.(sent);
     if (cause !== null) {
-      this.#failed.push({ order, messages });
+      this.#failed.push({ order, unsent });
       this.#reportFailure(cause);
     }
     if (this.#inFlight === 0) this.#settled();
@@ -193,11 +234,12 @@ export class PublishQueue {
   /** Nothing is in flight: what failed can be put back in its order. */
   #settled(): void {
     this.#hanging = false;
+    this.#draining = false;
     if (this.#failed.length > 0) {
       // Answers may come in another order than the calls went out.
       const failed = this.#failed
         .toSorted((a, b) => a.order - b.order)
-        .flatMap(({ messages }) => messages);
+        .flatMap(({ unsent }) => unsent);
       this.#failed = [];
       this.#noteCollapse(this.#outbox.putBack(failed));
       this.#drainLater();
@@ -221,9 +263,8 @@ export class PublishQueue {
     );
   }
 
-  #postpone(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#queued(entry);
-    this.#noteCollapse(this.#outbox.add(entries.map(({ message }) => message)));
+  #postpone(unsent: readonly Unsent[]): void {
+    this.#noteCollapse(this.#outbox.add(unsent));
   }
 
   #drain(): void {
@@ -232,14 +273,17 @@ export class PublishQueue {
     }
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
+    this.#draining = true;
+    const unsent = this.#outbox.take(CALL_LIMIT);
     this.#send(
-      this.#outbox.take(PIPELINE_LIMIT).map((message) => ({
+      unsent.map(({ message }) => ({
         message,
         // It was short enough, or is a collapse that must not be refused.
         payload: encodeMessage(message, Infinity),
         at: parseTimestamp(message.timestamp),
         tell: null,
       })),
+      firstTry(unsent),
     );
   }
 
@@ -261,13 +305,23 @@ export class PublishQueue {
   #tell(
     entry: Entry,
     status: PublishReceipt['status'],
-    receivers: number | null,
+    published: Published | null,
   ): void {
     const { tell, message } = entry;
     if (tell === null) return;
     entry.tell = null;
+    this.#deliver(entry);
+    tell({
+      status,
+      messageId: message.messageId,
+      receivers: published?.receivers ?? null,
+      offset: published?.offset ?? null,
+    });
+  }
+
+  #deliver({ message }: Entry): void {
+    if (!this.#untold.delete(message.messageId)) return;
     this.context.stream.deliver(message);
-    tell({ status, messageId: message.messageId, receivers, offset: null });
   }
 
   #reportFailure(cause: Error): void {
@@ -299,4 +353,12 @@ export class PublishQueue {
     this.#idle = [];
     for (const resolve of idle) resolve();
   }
+}
+
+/** Where in the journal to look for all of them. */
+function firstTry(unsent: readonly Unsent[]): string | null {
+  const tries = unsent.map(({ triedSince }) => triedSince);
+  return tries.includes('-')
+    ? '-'
+    : (tries.find((since) => since !== null) ?? null);
 }

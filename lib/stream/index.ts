@@ -1,3 +1,4 @@
+export * from './delivery.cursor.js';
 export * from './error.reporter.js';
 export * from './invalidation.consumer.js';
 export * from './invalidation.meter.js';

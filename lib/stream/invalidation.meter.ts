@@ -13,6 +13,8 @@ export abstract class InvalidationMeter {
   abstract publishFailed(): void;
   /** One message of another instance arrived. */
   abstract received(): void;
+  /** One message of another instance was read from the journal. */
+  abstract replayed(): void;
   /** A payload was no message. */
   abstract malformed(): void;
   /** One message was handed to this instance's consumers. */

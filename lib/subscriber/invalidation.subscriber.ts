@@ -2,64 +2,70 @@ import { Injectable, Logger } from '@nestjs/common';
 import { BehaviorSubject, type Observable } from 'rxjs';
 import {
   describeCause,
+  InvalidationConfigurationError,
   InvalidationRedisError,
+  InvalidationSerializationError,
   InvalidMessageError,
   OversizedMessageError,
   type CacheInvalidationError,
 } from '../errors/index.js';
 import {
+  compareOffsets,
   concerns,
   decodeMessage,
   encodeOrigin,
+  isOffset,
   parseTimestamp,
+  readOwnId,
+  readOwnPlace,
   wallClock,
   type EntityType,
-  type Instance,
   type InvalidationMessage,
   type WidenedCause,
 } from '../message/index.js';
-import type { InvalidationPublisher } from '../publisher/index.js';
-import type {
-  ErrorReporter,
-  InvalidationHandler,
-  InvalidationMeter,
-  InvalidationStream,
-} from '../stream/index.js';
-import type {
-  InvalidationTransport,
-  TransportListener,
-} from '../transport/index.js';
+import type { InvalidationHandler } from '../stream/index.js';
+import type { TransportListener } from '../transport/index.js';
+import {
+  CatchUp,
+  type CatchUpContext,
+  type JournaledMessage,
+} from './catch-up.js';
+import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
+import { OffsetWaiters } from './offset.waiters.js';
+import { Staleness, type StalePolicy } from './staleness.js';
 import type {
   SubscriptionState,
   SubscriptionStatus,
 } from './subscription-status.js';
+import { within } from './within.js';
 
 /** Before the quote and the brace that end a message. */
 const LAST_OF_ORIGIN = 3;
 
+/** How long `caughtUp` waits unless it is told, in milliseconds. */
+const CAUGHT_UP_MS = 1_000;
+
+/** Too frequent for the log: a message overtaken by a heartbeat is enough. */
+const GAP = 'something may have been missed';
+
 /** @internal */
-export interface SubscriberOptions {
+export interface SubscriberOptions extends HeartbeatOptions {
   readonly enabled: boolean;
   readonly channel: string;
   /** How long the start of the application waits for Redis, in milliseconds. */
   readonly startupTimeout: number;
   readonly maxMessageBytes: number;
+  readonly maxStaleness: number;
+  readonly whenStale: StalePolicy;
 }
 
 /** @internal */
-export interface SubscriberContext {
-  readonly instance: Instance;
-  readonly transport: InvalidationTransport;
-  readonly publisher: InvalidationPublisher;
-  readonly stream: InvalidationStream;
-  readonly meter: InvalidationMeter;
-  readonly errors: ErrorReporter;
-}
+export type SubscriberContext = CatchUpContext;
 
 /**
  * Where invalidations arrive: those of other instances from Redis, and this
- * instance's own. Whenever it cannot know what it missed, one message that
- * covers everything is delivered in its place.
+ * instance's own. What was missed is read from the journal; where that cannot
+ * be done, one message that covers everything is delivered in its place.
  *
  * @publicApi
  */
@@ -71,8 +77,16 @@ export class InvalidationSubscriber {
   );
   /** How the payload of every message of this instance's own ends. */
   readonly #echo: string;
+  readonly #catchUp: CatchUp;
+  readonly #heartbeat: Heartbeat;
+  readonly #staleness: Staleness;
+  readonly #waiters = new OffsetWaiters();
   /** Set while a widened message is owed for what may have been missed. */
   #owed: 'reconnected' | 'started-late' | null = null;
+  /** Somebody publishes without a journal, so that it does not tell all. */
+  #foreign = false;
+  #subscribed = false;
+  #arrived = 0;
   #firstLive: (() => void) | null = null;
 
   /** Every message, in order. Completes at shutdown. */
@@ -96,11 +110,81 @@ export class InvalidationSubscriber {
     this.messages$ = context.stream.messages$;
     this.errors$ = context.errors.errors$;
     this.#echo = encodeOrigin(context.instance.origin);
+    this.#staleness = new Staleness(options.maxStaleness, () => this.#stale());
+    this.#catchUp = new CatchUp(options.heartbeatTimeout, context, {
+      onBegin: () => {
+        if (this.status.state === 'live') {
+          this.#become('catching-up', GAP);
+        }
+      },
+      onEnd: (asOf, reason) => this.#caughtUp(asOf, reason),
+      onPosition: () => this.#moved(),
+      onWidened: () => this.#waiters.releaseAll(),
+    });
+    this.#heartbeat = new Heartbeat(options, context, this.#catchUp, {
+      subscribed: () => this.#subscribed,
+      arrived: () => this.#arrived,
+      onProof: (asOf) => this.#staleness.proven(asOf),
+    });
   }
 
   /** The state right now. */
   get status(): SubscriptionStatus {
     return this.#status.value;
+  }
+
+  /**
+   * How long ago this instance last knew that it had heard everything, in
+   * milliseconds; `Infinity` before it first did. A cached copy is never older
+   * than this and the time a message travels.
+   */
+  staleness(): number {
+    return this.#staleness.age;
+  }
+
+  /**
+   * Whether caches should be bypassed: `whenStale` is `widen`, and for longer
+   * than `maxStaleness` nothing proved that this instance has heard everything.
+   */
+  get bypass(): boolean {
+    return this.options.whenStale === 'widen' && this.#staleness.exceeded;
+  }
+
+  /**
+   * Resolves once this instance has applied everything up to an offset, such as
+   * that of a receipt of another instance.
+   *
+   * @param options.timeout how long to wait at most, in milliseconds; 1000 if
+   * absent
+   * @throws InvalidationTimeoutError if it has not come so far by then
+   */
+  async caughtUp(
+    offset: string,
+    { timeout = CAUGHT_UP_MS }: { readonly timeout?: number } = {},
+  ): Promise<void> {
+    if (!isOffset(offset)) {
+      throw new InvalidationSerializationError(
+        'That is no offset.',
+        'Give the offset of a receipt, such as "1763846400000-5".',
+      );
+    }
+    if (!this.options.enabled) return;
+    if (!this.context.transport.journaled) {
+      throw new InvalidationConfigurationError(
+        'Nobody can wait for an offset here:',
+        [
+          {
+            field: 'journal',
+            problem: 'it is switched off, so no message has an offset.',
+            fix: 'Give { maxLength }.',
+          },
+        ],
+        '',
+      );
+    }
+    const { position } = this.#catchUp.cursor;
+    if (position !== null && compareOffsets(offset, position) <= 0) return;
+    await this.#waiters.wait(offset, timeout);
   }
 
   /**
@@ -123,6 +207,7 @@ export class InvalidationSubscriber {
    * Connects; waits for the subscription, but never longer than
    * `startupTimeout`: an application must start without Redis.
    *
+   * @throws InvalidationConfigurationError if Redis withholds a right
    * @internal
    */
   async start(): Promise<void> {
@@ -130,17 +215,24 @@ export class InvalidationSubscriber {
     this.#become('connecting', null);
     const live = new Promise<void>((resolve) => (this.#firstLive = resolve));
     this.context.transport.start(this.#listener());
+    this.#heartbeat.start();
+    this.#staleness.start();
     const late = setTimeout(
       () => this.#startLate(),
       this.options.startupTimeout,
     );
     await live;
     clearTimeout(late);
+    await this.#checkRights();
   }
 
   /** @internal */
   async stop(): Promise<void> {
     this.#firstLive?.();
+    this.#heartbeat.stop();
+    this.#staleness.stop();
+    this.#catchUp.lost();
+    this.#waiters.releaseAll();
     await this.context.transport.close();
     this.context.stream.complete();
     this.context.errors.complete();
@@ -151,16 +243,11 @@ export class InvalidationSubscriber {
   #listener(): TransportListener {
     return {
       onMessage: (payload) => this.#receive(payload),
-      onSubscribed: () => this.#live(),
-      onLost: (cause) => {
-        this.#owed = 'reconnected';
-        this.#become(
-          'disconnected',
-          cause === null ? 'the connection closed' : describeCause(cause),
-        );
-      },
+      onSubscribed: () => this.#resubscribed(),
+      onLost: (cause) => this.#lost(cause),
       onWritable: () => {
         this.context.publisher.resume();
+        this.#catchUp.writable();
         this.#started();
       },
       onError: (cause) =>
@@ -175,7 +262,8 @@ export class InvalidationSubscriber {
   }
 
   #receive(payload: string): void {
-    if (this.#isEcho(payload)) return;
+    this.#arrived++;
+    if (this.#isEcho(payload)) return this.#heardOwn(payload);
     let message: InvalidationMessage;
     try {
       message = decodeMessage(payload, this.options.maxMessageBytes);
@@ -189,7 +277,34 @@ export class InvalidationSubscriber {
     const now = performance.now();
     meter.received();
     meter.propagated(wallClock(now) - parseTimestamp(message.timestamp));
-    stream.deliver(message, now);
+    if (this.#isNext(message)) stream.deliver(message, now);
+    else this.#catchUp.hear(message as JournaledMessage);
+    if (this.#waiters.any) this.#moved();
+  }
+
+  /** Whether it is to be delivered now: next in the journal, or in none. */
+  #isNext({ offset, previous }: InvalidationMessage): boolean {
+    if (offset === null) {
+      this.#foreign = true;
+      return true;
+    }
+    if (!this.context.transport.journaled) return true;
+    if (this.#catchUp.cursor.advance(previous, offset)) return true;
+    return !isOffset(offset);
+  }
+
+  /** This instance was told by its publisher; the position moves on. */
+  #heardOwn(payload: string): void {
+    const place = readOwnPlace(payload);
+    if (place === null) return;
+    const { offset, previous } = place;
+    if (!this.#catchUp.cursor.advance(previous, offset)) {
+      const message = decodeMessage(payload, Infinity) as JournaledMessage;
+      return this.#catchUp.hear(message);
+    }
+    this.#catchUp.echoed(offset);
+    this.context.publisher.heard(readOwnId(payload));
+    if (this.#waiters.any) this.#moved();
   }
 
   /** One character first: comparing the end costs as much as half the checks. */
@@ -201,8 +316,14 @@ export class InvalidationSubscriber {
     );
   }
 
+  #moved(): void {
+    const { position } = this.#catchUp.cursor;
+    if (position !== null) this.#waiters.reached(position);
+  }
+
   #widen(cause: WidenedCause): void {
     this.context.stream.deliver(this.context.instance.widened(cause));
+    this.#waiters.releaseAll();
   }
 
   #malformed(error: unknown): void {
@@ -219,13 +340,48 @@ export class InvalidationSubscriber {
     );
   }
 
-  #live(): void {
-    this.#become('live', null);
-    if (this.#owed !== null) {
-      this.#widen(this.#owed);
-      this.#owed = null;
+  #resubscribed(): void {
+    this.#subscribed = true;
+    if (this.#owed !== null) this.#widen(this.#owed);
+    this.#owed = null;
+    if (!this.context.transport.journaled) {
+      return this.#caughtUp(performance.now(), null);
     }
+    if (this.status.state === 'disconnected') {
+      this.#become('catching-up', 'the subscription was lost');
+    }
+    this.#catchUp.subscribed();
+  }
+
+  #lost(cause: Error | null): void {
+    this.#subscribed = false;
+    // Without a journal that tells all, what was missed is unknown.
+    if (this.#foreign || !this.context.transport.journaled) {
+      this.#owed = 'reconnected';
+    }
+    this.#catchUp.lost();
+    this.#become(
+      'disconnected',
+      cause === null ? 'the connection closed' : describeCause(cause),
+    );
+  }
+
+  #caughtUp(asOf: number | null, reason: string | null): void {
+    if (asOf !== null) this.#staleness.proven(asOf);
+    this.#become('live', reason);
     this.#started();
+  }
+
+  #stale(): void {
+    const { maxStaleness, whenStale } = this.options;
+    this.#logger.warn(
+      `For ${maxStaleness} ms nothing proved that this instance has heard everything (option maxStaleness): ${
+        whenStale === 'widen'
+          ? 'everything is evicted, and caches are to be bypassed'
+          : 'what is cached is served all the same'
+      }.`,
+    );
+    if (whenStale === 'widen') this.#widen('stale');
   }
 
   /** Live, and able to publish: what the application waits for at its start. */
@@ -237,7 +393,7 @@ export class InvalidationSubscriber {
   }
 
   #startLate(): void {
-    if (this.status.state !== 'live') this.#owed = 'started-late';
+    if (!this.#subscribed) this.#owed = 'started-late';
     this.#logger.warn(
       `Redis has not answered within ${this.options.startupTimeout} ms: the application starts without it and goes live when it comes back.`,
     );
@@ -245,14 +401,55 @@ export class InvalidationSubscriber {
     this.#firstLive = null;
   }
 
+  /** A user who may not do what is needed will never be able to. */
+  async #checkRights(): Promise<void> {
+    const { transport } = this.context;
+    if (!transport.writable) return;
+    const { heartbeatTimeout, channel } = this.options;
+    let missing: string[];
+    try {
+      missing = await within(
+        heartbeatTimeout,
+        'a question for rights',
+        transport.missingRights(),
+      );
+    } catch {
+      // Away again, or slow: publishes will tell.
+      return;
+    }
+    if (missing.length === 0) return;
+    await this.stop();
+    throw new InvalidationConfigurationError(
+      'The user of the Redis connection lacks rights:',
+      missing.map((right) => ({
+        field: right,
+        problem: 'not allowed.',
+        fix: 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
+      })),
+      `\nNeeded on channel "${channel}" and its journal: +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping.`,
+    );
+  }
+
   #become(state: SubscriptionState, reason: string | null): void {
-    const before = this.#status.value.state;
+    const before = this.#status.value;
+    if (before.state === state && before.reason === reason) return;
     this.#status.next(status(state, reason));
-    if (state === 'live') {
-      this.#logger.log(`Live on channel "${this.options.channel}".`);
-    } else if (state === 'disconnected' && before === 'live') {
+    this.#log(before, state, reason);
+  }
+
+  #log(
+    before: SubscriptionStatus,
+    state: SubscriptionState,
+    reason: string | null,
+  ): void {
+    const channel = `channel "${this.options.channel}"`;
+    if (state === 'live' && reason !== null) {
+      this.#logger.warn(`Live on ${channel}, but ${reason}.`);
+    } else if (state === 'live' && before.reason !== GAP) {
+      this.#logger.log(`Live on ${channel}.`);
+    } else if (state === 'disconnected' && before.state !== 'disconnected') {
       this.#logger.warn(
-        `Disconnected from channel "${this.options.channel}": ${reason}. Everything will be evicted once the subscription is back.`,
+        `Disconnected from ${channel}: ${reason}. What is missed is made up for once the subscription is back.`,
       );
     }
   }

@@ -1,13 +1,14 @@
 /**
  * - `connecting`: not live yet, since the start
  * - `live`: subscribed; messages are delivered as they come
+ * - `catching-up`: what may have been missed is read from the journal
  * - `disconnected`: the subscription was lost; it is being restored
  * - `stopped`: switched off, or shut down
  *
  * @publicApi
  */
 export type SubscriptionState =
-  'connecting' | 'live' | 'disconnected' | 'stopped';
+  'connecting' | 'live' | 'catching-up' | 'disconnected' | 'stopped';
 
 /** @publicApi */
 export interface SubscriptionStatus {

@@ -12,13 +12,22 @@ export interface TransportListener {
   onError(cause: Error): void;
 }
 
-/**
- * How many subscribers one payload reached, or why it is not known to have
- * reached the broker.
- *
- * @internal
- */
-export type PublishReply = number | Error;
+/** The broker has a payload. @internal */
+export interface Published {
+  /** Connections that it was handed to; `null` if it was announced earlier. */
+  readonly receivers: number | null;
+  /** Its place in the journal; `null` where none is kept. */
+  readonly offset: string | null;
+}
+
+/** Or why it is not known to have reached the broker. @internal */
+export type PublishReply = Published | Error;
+
+/** One entry of the journal. @internal */
+export interface JournalEntry {
+  readonly offset: string;
+  readonly payload: string;
+}
 
 /**
  * How messages travel: a small port with one implementation over Redis and one
@@ -31,6 +40,9 @@ export abstract class InvalidationTransport {
   /** Whether a publish would be answered now, as far as is known. */
   abstract readonly writable: boolean;
 
+  /** Whether a journal is kept beside the channel. */
+  abstract readonly journaled: boolean;
+
   /**
    * Connects, subscribes, and keeps doing both until `close()`. Never throws
    * for a broker that is away: the listener hears when it is back.
@@ -40,8 +52,39 @@ export abstract class InvalidationTransport {
   /**
    * Sends payloads in one go, in order. Always settles and never rejects; the
    * reply at an index belongs to the payload there.
+   *
+   * @param triedSince where in the journal to look first whether a payload is
+   * there already, from an earlier try; `null` for what was never tried
    */
-  abstract publish(payloads: readonly string[]): Promise<PublishReply[]>;
+  abstract publish(
+    payloads: readonly string[],
+    triedSince?: string | null,
+  ): Promise<PublishReply[]>;
+
+  /**
+   * Entries of the journal, in order, the one at `from` included.
+   *
+   * @param from an offset, or `-` for the first entry there is
+   */
+  abstract readJournal(from: string, count: number): Promise<JournalEntry[]>;
+
+  /** The offset of the last entry; `0-0` if there is none. */
+  abstract journalTail(): Promise<string>;
+
+  /**
+   * Resolves when the subscription has answered, and so has handed over all
+   * that was said before.
+   */
+  abstract ping(): Promise<void>;
+
+  /** The connection does not answer: opens it anew. */
+  abstract reconnect(connection: 'commands' | 'subscription'): void;
+
+  /**
+   * Rights that the broker's access control withholds, as it names them; empty
+   * if none are missing, or if that cannot be told.
+   */
+  abstract missingRights(): Promise<string[]>;
 
   /** Lets go of every socket and timer. The listener hears nothing after it. */
   abstract close(): Promise<void>;

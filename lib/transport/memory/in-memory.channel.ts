@@ -1,13 +1,23 @@
-import type { TransportListener } from '../invalidation.transport.js';
+import { ENCODED_ORIGIN_LENGTH, JOURNAL_START } from '../../message/index.js';
+import type {
+  JournalEntry,
+  Published,
+  TransportListener,
+} from '../invalidation.transport.js';
+
+const JOURNAL_LENGTH = 1_000;
 
 /**
- * A Pub/Sub channel inside this process, shared by its transports.
+ * A Pub/Sub channel inside this process with its journal, shared by its
+ * transports.
  *
  * @internal
  */
 export class InMemoryChannel {
   readonly #listeners = new Set<TransportListener>();
   readonly #taps = new Set<(payload: string) => void>();
+  readonly journal: JournalEntry[] = [];
+  #sequence = 0;
 
   /** Delivers to every subscriber, and tells how many there were. */
   publish(payload: string): number {
@@ -15,6 +25,23 @@ export class InMemoryChannel {
     const listeners = [...this.#listeners];
     for (const listener of listeners) listener.onMessage(payload);
     return listeners.length;
+  }
+
+  /** The same for a message that ends with its origin, by way of the journal. */
+  append(message: string): Published {
+    const previous = this.tail;
+    const offset = `${++this.#sequence}-0`;
+    const payload =
+      message.slice(0, -ENCODED_ORIGIN_LENGTH) +
+      `,"offset":"${offset}","previous":"${previous}"` +
+      message.slice(-ENCODED_ORIGIN_LENGTH);
+    this.journal.push({ offset, payload });
+    if (this.journal.length > JOURNAL_LENGTH) this.journal.shift();
+    return { offset, receivers: this.publish(payload) };
+  }
+
+  get tail(): string {
+    return this.journal.at(-1)?.offset ?? JOURNAL_START;
   }
 
   /** Sees every payload before any subscriber. */

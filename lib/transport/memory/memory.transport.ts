@@ -1,5 +1,7 @@
+import { compareOffsets } from '../../message/index.js';
 import {
   InvalidationTransport,
+  type JournalEntry,
   type PublishReply,
   type TransportListener,
 } from '../invalidation.transport.js';
@@ -12,6 +14,7 @@ import type { InMemoryChannel } from './in-memory.channel.js';
  * @internal
  */
 export class MemoryTransport extends InvalidationTransport {
+  readonly journaled = true;
   #listener: TransportListener | null = null;
   #closed = false;
 
@@ -38,8 +41,27 @@ export class MemoryTransport extends InvalidationTransport {
     if (this.#closed) {
       return payloads.map(() => new Error('The transport was closed.'));
     }
-    return payloads.map((payload) => this.channel.publish(payload));
+    return payloads.map((payload) => this.channel.append(payload));
   }
+
+  async readJournal(from: string, count: number): Promise<JournalEntry[]> {
+    const { journal } = this.channel;
+    return journal
+      .filter(({ offset }) => from === '-' || compareOffsets(offset, from) >= 0)
+      .slice(0, count);
+  }
+
+  async journalTail(): Promise<string> {
+    return this.channel.tail;
+  }
+
+  async missingRights(): Promise<string[]> {
+    return [];
+  }
+
+  async ping(): Promise<void> {}
+
+  reconnect(): void {}
 
   async close(): Promise<void> {
     if (this.#listener !== null) this.channel.unsubscribe(this.#listener);

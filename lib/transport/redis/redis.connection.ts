@@ -42,6 +42,9 @@ const COMMAND_OPTIONS = {
   retryStrategy: retryDelay,
 } satisfies RedisOptions;
 
+/** Where the journal is, for everybody on the channel. */
+const COMMON_KEYS = { db: 0, keyPrefix: '' } satisfies RedisOptions;
+
 /** @internal */
 export function isClient(connection: unknown): connection is Redis | Cluster {
   // Not instanceof: the application may hold another copy of ioredis.
@@ -58,28 +61,57 @@ export function isCluster(client: Redis | Cluster): client is Cluster {
   return client.isCluster;
 }
 
+/**
+ * Whether a client of the application's writes the same journal as everybody:
+ * Pub/Sub knows neither databases nor key prefixes, keys do.
+ *
+ * @internal
+ */
+export function sharesJournal(client: Redis | Cluster): boolean {
+  if (isCluster(client)) return !client.options.keyPrefix;
+  return !client.options.keyPrefix && !client.options.db;
+}
+
 /** A client for commands, not connected yet. @internal */
 export function openClient(
   connection: Exclude<RedisConnection, Redis | Cluster>,
 ): Redis | Cluster {
-  if (typeof connection === 'string') {
-    return new Redis(connection, COMMAND_OPTIONS);
-  }
-  if ('cluster' in connection) {
+  if (typeof connection === 'object' && 'cluster' in connection) {
     const { nodes, options } = connection.cluster;
-    return new Cluster(nodes, {
-      ...options,
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      clusterRetryStrategy: retryDelay,
-      redisOptions: {
-        ...options?.redisOptions,
-        autoResendUnfulfilledCommands: false,
-        disconnectTimeout: DISCONNECT_MS,
-      },
-    });
+    return new Cluster(nodes, clusterOptions(options));
   }
-  return new Redis({ ...connection, ...COMMAND_OPTIONS });
+  const client =
+    typeof connection === 'string'
+      ? new Redis(connection, COMMAND_OPTIONS)
+      : new Redis({ ...connection, ...COMMAND_OPTIONS });
+  // Here and not in the options, over which a URL wins.
+  Object.assign(client.options, COMMON_KEYS);
+  return client;
+}
+
+/** A client like one of the application's, but ours. @internal */
+export function ownClient(client: Redis | Cluster): Redis | Cluster {
+  return isCluster(client)
+    ? client.duplicate([], clusterOptions(client.options))
+    : client.duplicate({ ...COMMAND_OPTIONS, ...COMMON_KEYS });
+}
+
+function clusterOptions(options: ClusterOptions = {}): ClusterOptions {
+  return {
+    ...options,
+    keyPrefix: '',
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    // Sending again is for who knows whether the first try arrived.
+    retryDelayOnFailover: 0,
+    scaleReads: 'master',
+    clusterRetryStrategy: retryDelay,
+    redisOptions: {
+      ...options.redisOptions,
+      autoResendUnfulfilledCommands: false,
+      disconnectTimeout: DISCONNECT_MS,
+    },
+  };
 }
 
 /**
@@ -87,13 +119,18 @@ export function openClient(
  * reconnects nor resubscribes by itself: its owner must know the moment at
  * which SUBSCRIBE is acknowledged, and ioredis does not tell.
  *
+ * @param owner the node of a cluster to connect to, `host:port`; any if `null`
  * @returns `null` while a cluster does not know its nodes
  * @internal
  */
-export function openSubscription(client: Redis | Cluster): Redis | null {
+export function openSubscription(
+  client: Redis | Cluster,
+  owner: string | null,
+): Redis | null {
   const source = isCluster(client) ? anyNode(client) : client;
   return (
     source?.duplicate({
+      ...(owner === null ? {} : addressFrom(owner)),
       lazyConnect: true,
       disconnectTimeout: DISCONNECT_MS,
       enableOfflineQueue: true,
@@ -103,6 +140,16 @@ export function openSubscription(client: Redis | Cluster): Redis | null {
       retryStrategy: () => null,
     }) ?? null
   );
+}
+
+function addressFrom(owner: string): { host: string; port: number } {
+  const colon = owner.lastIndexOf(':');
+  return { host: owner.slice(0, colon), port: Number(owner.slice(colon + 1)) };
+}
+
+/** Slots may have moved. @internal */
+export function refreshNodes(client: Redis | Cluster): void {
+  if (isCluster(client)) client.refreshSlotsCache();
 }
 
 /**

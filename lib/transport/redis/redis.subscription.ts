@@ -4,6 +4,18 @@ import { retryDelay } from '../retry-delay.js';
 import { openSubscription, withoutCommand } from './redis.connection.js';
 
 /**
+ * How long a connection may take until SUBSCRIBE is acknowledged. A link that
+ * swallows every byte never says that it is dead.
+ */
+const OPENING_MS = 5_000;
+
+/** @internal */
+export interface SubscriptionOptions {
+  readonly channel: string;
+  readonly sharded: boolean;
+}
+
+/**
  * The subscriber connection: opened, subscribed, and opened anew whenever it
  * ends, until it is closed.
  *
@@ -15,10 +27,12 @@ export class RedisSubscription {
   #attempt = 0;
   #subscribed = false;
   #closed = false;
+  /** Where a cluster says that the shard channel is, `host:port`. */
+  #owner: string | null = null;
 
   constructor(
     private readonly client: Redis | Cluster,
-    private readonly channel: string,
+    private readonly options: SubscriptionOptions,
     private readonly listener: Pick<
       TransportListener,
       'onMessage' | 'onSubscribed' | 'onLost' | 'onError'
@@ -27,35 +41,90 @@ export class RedisSubscription {
 
   open(): void {
     if (this.#closed) return;
-    const connection = openSubscription(this.client);
+    this.#retry = null;
+    const connection = openSubscription(this.client, this.#owner);
     if (connection === null) return this.#openLater();
     this.#connection = connection;
     let cause: Error | null = null;
+    const opening = setTimeout(() => {
+      cause = new Error(`No answer to SUBSCRIBE within ${OPENING_MS} ms`);
+      connection.disconnect();
+    }, OPENING_MS);
     connection.on('error', (error: Error) => {
       cause = error;
       this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
     });
-    connection.once('end', () => this.#ended(cause));
-    connection.on('message', (_channel: string, payload: string) =>
-      this.#received(connection, payload),
+    connection.once('end', () => {
+      clearTimeout(opening);
+      this.#ended(connection, cause);
+    });
+    // The shard channel went to another node.
+    connection.on('moved', () => this.reconnect());
+    connection.on(
+      this.options.sharded ? 'smessage' : 'message',
+      (_channel: string, payload: string) =>
+        this.#received(connection, payload),
     );
     connection
       .connect()
-      .then(() => connection.subscribe(this.channel))
+      .then(() => this.#subscribe(connection))
       .then(
-        () => this.#acknowledged(connection),
+        () => {
+          clearTimeout(opening);
+          this.#acknowledged(connection);
+        },
         (error: Error) => {
           cause ??= error;
-          this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
+          if (this.#follow(error)) {
+            this.#attempt = 0;
+          } else {
+            this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
+          }
           connection.disconnect();
         },
       );
+  }
+
+  /** Opens now what waits for its next try. */
+  hasten(): void {
+    if (this.#retry === null) return;
+    clearTimeout(this.#retry);
+    this.open();
+  }
+
+  /** Rejects if there is no subscription to ask. */
+  async ping(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === null || !this.#subscribed) {
+      throw new Error('Not subscribed.');
+    }
+    await connection.ping();
+    // A shard channel that went elsewhere is unsubscribed without a word.
+    if (connection.mode !== 'subscriber') this.reconnect();
+  }
+
+  reconnect(): void {
+    this.#connection?.disconnect();
   }
 
   close(): void {
     this.#closed = true;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#connection?.disconnect();
+  }
+
+  #subscribe(connection: Redis): Promise<unknown> {
+    const { sharded, channel } = this.options;
+    return sharded
+      ? connection.ssubscribe(channel)
+      : connection.subscribe(channel);
+  }
+
+  /** @returns whether the error says where else to subscribe */
+  #follow({ message }: Error): boolean {
+    const [, owner] = /^MOVED \d+ (\S+:\d+)$/.exec(message) ?? [];
+    this.#owner = owner ?? null;
+    return owner !== undefined;
   }
 
   #acknowledged(connection: Redis): void {
@@ -71,7 +140,8 @@ export class RedisSubscription {
     if (!this.#closed) this.listener.onMessage(payload);
   }
 
-  #ended(cause: Error | null): void {
+  #ended(connection: Redis, cause: Error | null): void {
+    if (connection !== this.#connection) return;
     const wasSubscribed = this.#subscribed;
     this.#subscribed = false;
     this.#connection = null;

@@ -2,17 +2,22 @@ import type { Cluster, Redis } from 'ioredis';
 import { InvalidationTimeoutError } from '../../errors/index.js';
 import {
   InvalidationTransport,
+  type JournalEntry,
   type PublishReply,
   type TransportListener,
 } from '../invalidation.transport.js';
 import {
   isClient,
   openClient,
+  ownClient,
   publishingNode,
+  refreshNodes,
   resends,
+  sharesJournal,
   withoutCommand,
   type RedisConnection,
 } from './redis.connection.js';
+import { RedisJournal } from './redis.journal.js';
 import { RedisSubscription } from './redis.subscription.js';
 
 /**
@@ -23,60 +28,98 @@ import { RedisSubscription } from './redis.subscription.js';
  */
 const UNANSWERED_MS = 10_000;
 
+/** @internal */
+export interface RedisTransportOptions {
+  readonly connection: RedisConnection;
+  readonly channel: string;
+  readonly journal: { readonly maxLength: number } | false;
+  readonly sharded: boolean;
+}
+
 /**
  * Redis Pub/Sub: one connection for commands, one for the subscription.
  *
  * @internal
  */
 export class RedisTransport extends InvalidationTransport {
-  readonly #client: Redis | Cluster;
-  readonly #owned: boolean;
-  readonly #channel: string;
+  #client: Redis | Cluster;
+  #owned: boolean;
+  #journal: RedisJournal | null = null;
   /** What fails each, and since when it waits. */
   readonly #unanswered = new Map<(error: Error) => void, number>();
   #sweeper: NodeJS.Timeout | null = null;
   #subscription: RedisSubscription | null = null;
+  #listener: TransportListener | null = null;
   #closed = false;
   #stopListening = (): void => undefined;
 
-  constructor(options: { connection: RedisConnection; channel: string }) {
+  constructor(private readonly options: RedisTransportOptions) {
     super();
-    this.#owned = !isClient(options.connection);
-    this.#client = isClient(options.connection)
-      ? options.connection
-      : openClient(options.connection);
-    this.#channel = options.channel;
+    const { connection, journal } = options;
+    this.#owned = !isClient(connection) || !sharesJournal(connection);
+    this.#client = !isClient(connection)
+      ? openClient(connection)
+      : this.#owned
+        ? ownClient(connection)
+        : connection;
+    this.#useJournal();
+    this.journaled = journal !== false;
   }
+
+  readonly journaled: boolean;
 
   get writable(): boolean {
     return !this.#closed && this.#client.status === 'ready';
   }
 
   start(listener: TransportListener): void {
+    this.#listener = listener;
     this.#listen(listener);
-    // A lazy client of the application's is ours to wake; its errors are told
-    // by its 'error' event.
-    if (this.#client.status === 'wait') {
-      this.#client.connect().catch(() => undefined);
-    }
-    this.#subscription = new RedisSubscription(
-      this.#client,
-      this.#channel,
-      listener,
-    );
+    this.#wake();
+    this.#subscription = new RedisSubscription(this.#client, this.options, {
+      ...listener,
+      onSubscribed: () => {
+        // Redis is there: no need to wait for the next try.
+        this.#wake();
+        listener.onSubscribed();
+      },
+    });
     this.#subscription.open();
     if (this.writable) listener.onWritable();
   }
 
-  publish(payloads: readonly string[]): Promise<PublishReply[]> {
-    if (this.#closed) {
-      return Promise.resolve(payloads.map(closedError));
-    }
-    const node = publishingNode(this.#client);
-    if (node === null) {
-      return Promise.resolve(payloads.map(() => new Error('No master node.')));
-    }
-    return this.#answered(this.#send(node, payloads), payloads.length);
+  publish(
+    payloads: readonly string[],
+    triedSince: string | null = null,
+  ): Promise<PublishReply[]> {
+    if (this.#closed) return Promise.resolve(payloads.map(closedError));
+    return this.#answered(this.#send(payloads, triedSince), payloads.length);
+  }
+
+  async readJournal(from: string, count: number): Promise<JournalEntry[]> {
+    return (await this.#journal?.read(from, count)) ?? [];
+  }
+
+  async journalTail(): Promise<string> {
+    if (this.#journal === null) throw new Error('No journal is kept.');
+    return this.#journal.tail();
+  }
+
+  async missingRights(): Promise<string[]> {
+    return (await this.#journal?.missingRights()) ?? [];
+  }
+
+  async ping(): Promise<void> {
+    await this.#subscription?.ping();
+  }
+
+  reconnect(connection: 'commands' | 'subscription'): void {
+    if (this.#closed) return;
+    if (connection === 'subscription') return this.#subscription?.reconnect();
+    if (!this.#owned) return this.#replaceClient();
+    if (this.#client.status === 'reconnecting') return this.#wake();
+    // A cluster opens its nodes' connections anew by itself.
+    this.#client.disconnect(true);
   }
 
   async close(): Promise<void> {
@@ -88,9 +131,48 @@ export class RedisTransport extends InvalidationTransport {
     if (this.#owned) this.#client.disconnect();
   }
 
+  #useJournal(): void {
+    const { channel, journal, sharded } = this.options;
+    if (journal === false) return;
+    const { maxLength } = journal;
+    this.#journal = new RedisJournal(this.#client, channel, {
+      maxLength,
+      sharded,
+    });
+  }
+
+  /** Connects now: a lazy client, or one that waits for its next try. */
+  #wake(): void {
+    const { status } = this.#client;
+    if (status !== 'wait' && (status !== 'reconnecting' || !this.#owned)) {
+      return;
+    }
+    // Its errors are told by its 'error' event.
+    this.#client.connect().catch(() => undefined);
+  }
+
+  /**
+   * A client of the application's is not ours to disconnect: other commands of
+   * its may be under way, and a blocking one looks like a dead link.
+   */
+  #replaceClient(): void {
+    if (this.#listener === null) return;
+    this.#stopListening();
+    this.#failUnanswered(new Error('The connection did not answer.'));
+    this.#client = ownClient(this.#client);
+    this.#owned = true;
+    this.#useJournal();
+    this.#listen(this.#listener);
+    this.#wake();
+  }
+
   #listen(listener: TransportListener): void {
     const client = this.#client;
-    const ready = (): void => listener.onWritable();
+    const owned = this.#owned;
+    const ready = (): void => {
+      this.#subscription?.hasten();
+      listener.onWritable();
+    };
     const error = (cause: Error): void =>
       listener.onError(withoutCommand(cause));
     // What ioredis was told not to resend it does not fail either.
@@ -108,25 +190,46 @@ export class RedisTransport extends InvalidationTransport {
       client.off('error', error);
       // A client that is closing may still emit, and 'error' without a listener
       // is printed by ioredis.
-      if (this.#owned) client.on('error', () => undefined);
+      if (owned) client.on('error', () => undefined);
     };
   }
 
   async #send(
-    node: Redis,
     payloads: readonly string[],
+    triedSince: string | null,
   ): Promise<PublishReply[]> {
+    try {
+      return this.#journal === null
+        ? await this.#announce(payloads)
+        : await this.#journal.publish(payloads, triedSince);
+    } catch (error) {
+      this.#learn(error as Error);
+      throw error;
+    }
+  }
+
+  /** Some refusals say that the connection leads to the wrong server by now. */
+  #learn({ message }: Error): void {
+    if (!this.#owned) return;
+    refreshNodes(this.#client);
+    if (message.includes('READONLY')) this.reconnect('commands');
+  }
+
+  /** Without a journal. */
+  async #announce(payloads: readonly string[]): Promise<PublishReply[]> {
+    const { channel, sharded } = this.options;
+    const node = sharded ? this.#client : publishingNode(this.#client);
+    if (node === null) throw new Error('No master node.');
+    const publish = sharded ? 'spublish' : 'publish';
     const [first] = payloads;
     if (payloads.length === 1 && first !== undefined) {
-      // A client of the application's may answer numbers as text.
-      const receivers: unknown = await node.publish(this.#channel, first);
-      return [Number(receivers)];
+      return [published(await node[publish](channel, first))];
     }
     const pipeline = node.pipeline();
-    for (const payload of payloads) pipeline.publish(this.#channel, payload);
+    for (const payload of payloads) pipeline[publish](channel, payload);
     const results = (await pipeline.exec()) ?? [];
     return results.map(([error, receivers]) =>
-      error === null ? Number(receivers) : withoutCommand(error),
+      error === null ? published(receivers) : withoutCommand(error),
     );
   }
 
@@ -162,6 +265,11 @@ export class RedisTransport extends InvalidationTransport {
       this.#sweeper = setTimeout(() => this.#sweep(), UNANSWERED_MS);
     }
   }
+}
+
+// A client of the application's may answer numbers as text.
+function published(receivers: unknown): PublishReply {
+  return { receivers: Number(receivers), offset: null };
 }
 
 function closedError(): Error {

@@ -1,7 +1,4 @@
-import {
-  InvalidationSerializationError,
-  OversizedMessageError,
-} from '../errors/index.js';
+import { OversizedMessageError } from '../errors/index.js';
 import {
   isBuiltInEntityType,
   keyPrefixOf,
@@ -12,6 +9,7 @@ import { patternOf, type Invalidation } from './invalidation.js';
 import { escapePattern, MAX_PATTERN_LENGTH } from './pattern.js';
 import { isTimestamp } from './timestamp.js';
 import {
+  isLongerThan,
   isTextList,
   isObject,
   isSafeJson,
@@ -74,9 +72,9 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     timestamp,
     source_service: sourceService,
     metadata = null,
-    origin = null,
-    offset = null,
-    previous = null,
+    origin,
+    offset,
+    previous,
   } = value;
 
   if (!isUuid(messageId)) return refuse('message_id', 'a UUID');
@@ -99,11 +97,6 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
   if (metadata !== null && !isSafeJson(metadata)) {
     return refuse('metadata', 'JSON that can safely be passed on');
   }
-  if (!isTextOrNull(origin)) return refuse('origin', 'a string');
-  if (!isTextOrNull(offset)) return refuse('offset', 'a string');
-  if (!isTextOrNull(previous)) {
-    return refuse('previous', 'a string');
-  }
   if (hasOwnProto(value)) {
     return refuse('the payload', 'free of __proto__');
   }
@@ -125,9 +118,9 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     timestamp,
     sourceService,
     metadata,
-    origin,
-    offset,
-    previous,
+    origin: asText(origin, wellFormed),
+    offset: asText(offset, wellFormed),
+    previous: asText(previous, wellFormed),
     own: false,
     widened: exact ? null : 'not-understood',
   } as InvalidationMessage;
@@ -144,6 +137,16 @@ function isTextOrNull(value: unknown): value is string | null {
   return typeof value === 'string' || value === null;
 }
 
+/**
+ * How a message came here is not what it says: whoever writes something else in
+ * these fields is still understood.
+ */
+function asText(value: unknown, wellFormed: boolean): string | null {
+  return typeof value === 'string' && (wellFormed || value.isWellFormed())
+    ? value
+    : null;
+}
+
 const TEXT_FIELDS = [
   'message_id',
   'entity_type',
@@ -152,9 +155,6 @@ const TEXT_FIELDS = [
   'entity_ids',
   'action',
   'source_service',
-  'origin',
-  'offset',
-  'previous',
 ];
 
 function checkWellFormed(value: Record<string, unknown>): void {
@@ -216,92 +216,5 @@ function coarser(entityType: AnyEntityType | null): Invalidation {
     entityType === null || /^(pattern|batch|)$|:/.test(entityType);
   return patternOf(
     unusable ? '*' : `${escapePattern(keyPrefixOf(entityType))}:*`,
-  );
-}
-
-/**
- * Writes one message for the channel.
- *
- * @throws InvalidationSerializationError if its metadata is not JSON, or it is
- * larger than `maxBytes`.
- * @publicApi
- */
-export function encodeMessage(
-  message: InvalidationMessage,
-  maxBytes: number,
-): string {
-  const payload =
-    `{"message_id":${encodeText(message.messageId)}` +
-    `,"entity_type":${encodeEntityType(message.entityType)}` +
-    `,"entity_id":${encodeText(message.entityId)}` +
-    `,"pattern":${encodeText(message.pattern)}` +
-    `,"entity_ids":${message.entityIds === null ? 'null' : JSON.stringify(message.entityIds)}` +
-    `,"action":"${message.action}"` +
-    `,"timestamp":"${message.timestamp}"` +
-    `,"source_service":${encodeText(message.sourceService)}` +
-    `,"metadata":${encodeMetadata(message.metadata)}` +
-    (message.offset === null ? '' : `,"offset":${encodeText(message.offset)}`) +
-    (message.previous === null
-      ? ''
-      : `,"previous":${encodeText(message.previous)}`) +
-    (message.origin === null ? '}' : encodeOrigin(message.origin));
-  if (isLongerThan(payload, maxBytes)) {
-    throw new InvalidationSerializationError(
-      `The message has ${Buffer.byteLength(payload)} bytes.`,
-      `At most ${maxBytes} are sent (option maxMessageBytes); shorten its ids or its metadata.`,
-    );
-  }
-  return payload;
-}
-
-/**
- * How a message of this origin ends. The origin comes last so that an instance
- * knows its own echo without parsing it.
- *
- * @internal
- */
-export function encodeOrigin(origin: string): string {
-  return `,"origin":${encodeText(origin)}}`;
-}
-
-function encodeEntityType(type: string): string {
-  return isBuiltInEntityType(type)
-    ? `"${type}"`
-    : `{"Custom":${encodeText(type)}}`;
-}
-
-const PLAIN = /^[ !#-[\]-~]*$/;
-
-function encodeText(text: string | null): string {
-  if (text === null) return 'null';
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
-}
-
-function encodeMetadata(metadata: unknown): string {
-  if (metadata === null) return 'null';
-  let json: string | undefined;
-  try {
-    json = JSON.stringify(metadata);
-  } catch (cause) {
-    throw notJson(cause);
-  }
-  // Whoever reads it would refuse the whole message, and it would be lost.
-  if (json === undefined || !isSafeJson(JSON.parse(json))) throw notJson();
-  return json;
-}
-
-function notJson(cause?: unknown): InvalidationSerializationError {
-  return new InvalidationSerializationError(
-    'The metadata cannot be sent.',
-    'Give plain JSON: no cycles, bigints or functions, no __proto__ key, no deep nesting.',
-    cause,
-  );
-}
-
-function isLongerThan(payload: string, maxBytes: number): boolean {
-  // One UTF-16 unit is at most three bytes, so counting is mostly spared.
-  return (
-    payload.length > maxBytes ||
-    (payload.length * 3 > maxBytes && Buffer.byteLength(payload) > maxBytes)
   );
 }

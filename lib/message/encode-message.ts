@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { InvalidationSerializationError } from '../errors/index.js';
+import { isBuiltInEntityType } from './entity-type.js';
+import type { InvalidationMessage } from './invalidation-message.js';
+import { isLongerThan, isSafeJson } from './wire-rules.js';
+
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+const PREVIOUS = ',"previous":"';
+const OFFSET = ',"offset":"';
+
+const MESSAGE_ID_AT = '{"message_id":"'.length;
+const UUID_LENGTH = 36;
+
+/** How long that is for an origin of ours. @internal */
+export const ENCODED_ORIGIN_LENGTH = encodeOrigin(randomUUID()).length;
+
+/**
+ * Writes one message for the channel.
+ *
+ * @throws InvalidationSerializationError if its metadata is not JSON, or it is
+ * larger than `maxBytes`.
+ * @publicApi
+ */
+export function encodeMessage(
+  message: InvalidationMessage,
+  maxBytes: number,
+): string {
+  const payload =
+    `{"message_id":${encodeText(message.messageId)}` +
+    `,"entity_type":${encodeEntityType(message.entityType)}` +
+    `,"entity_id":${encodeText(message.entityId)}` +
+    `,"pattern":${encodeText(message.pattern)}` +
+    `,"entity_ids":${message.entityIds === null ? 'null' : JSON.stringify(message.entityIds)}` +
+    `,"action":"${message.action}"` +
+    `,"timestamp":"${message.timestamp}"` +
+    `,"source_service":${encodeText(message.sourceService)}` +
+    `,"metadata":${encodeMetadata(message.metadata)}` +
+    (message.offset === null ? '' : `,"offset":${encodeText(message.offset)}`) +
+    (message.previous === null
+      ? ''
+      : `,"previous":${encodeText(message.previous)}`) +
+    (message.origin === null ? '}' : encodeOrigin(message.origin));
+  if (isLongerThan(payload, maxBytes)) {
+    throw new InvalidationSerializationError(
+      `The message has ${Buffer.byteLength(payload)} bytes.`,
+      `At most ${maxBytes} are sent (option maxMessageBytes); shorten its ids or its metadata.`,
+    );
+  }
+  return payload;
+}
+
+/**
+ * How a message of this origin ends. The origin comes last so that an instance
+ * knows its own echo without parsing it.
+ *
+ * @internal
+ */
+export function encodeOrigin(origin: string): string {
+  return `,"origin":${encodeText(origin)}}`;
+}
+
+/**
+ * Where in the journal an own message is, without parsing it: the journal writes
+ * these two before the origin.
+ *
+ * @returns `null` for one that is not in a journal
+ * @internal
+ */
+export function readOwnPlace(
+  payload: string,
+): { offset: string; previous: string } | null {
+  const end = payload.length - ENCODED_ORIGIN_LENGTH - 1;
+  const previousAt = payload.lastIndexOf('"', end - 1) + 1;
+  const offsetEnd = previousAt - PREVIOUS.length - 1;
+  const offsetAt = payload.lastIndexOf('"', offsetEnd - 1) + 1;
+  return payload.startsWith(PREVIOUS, previousAt - PREVIOUS.length) &&
+    payload.startsWith(OFFSET, offsetAt - OFFSET.length)
+    ? {
+        offset: payload.slice(offsetAt, offsetEnd),
+        previous: payload.slice(previousAt, end),
+      }
+    : null;
+}
+
+/** Of an own message, without parsing it: it comes first. @internal */
+export function readOwnId(payload: string): string {
+  return payload.slice(MESSAGE_ID_AT, MESSAGE_ID_AT + UUID_LENGTH);
+}
+
+function encodeEntityType(type: string): string {
+  return isBuiltInEntityType(type)
+    ? `"${type}"`
+    : `{"Custom":${encodeText(type)}}`;
+}
+
+function encodeText(text: string | null): string {
+  if (text === null) return 'null';
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+function encodeMetadata(metadata: unknown): string {
+  if (metadata === null) return 'null';
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(metadata);
+  } catch (cause) {
+    throw notJson(cause);
+  }
+  // Whoever reads it would refuse the whole message, and it would be lost.
+  if (json === undefined || !isSafeJson(JSON.parse(json))) throw notJson();
+  return json;
+}
+
+function notJson(cause?: unknown): InvalidationSerializationError {
+  return new InvalidationSerializationError(
+    'The metadata cannot be sent.',
+    'Give plain JSON: no cycles, bigints or functions, no __proto__ key, no deep nesting.',
+    cause,
+  );
+}

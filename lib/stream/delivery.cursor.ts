@@ -1,0 +1,181 @@
+import { JOURNAL_START } from '../message/index.js';
+
+/** Something with a place in the journal. @internal */
+export interface Journaled {
+  readonly offset: string;
+  /** The offset before it; `null` if its writer did not say. */
+  readonly previous: string | null;
+}
+
+/** What the cursor decides. @internal */
+export interface CursorSink<M extends Journaled> {
+  /** @param replayed whether it comes from the journal */
+  deliver(message: M, replayed: boolean): void;
+  /** What was missed cannot be told: deliver "everything" in its place. */
+  widen(): void;
+}
+
+/** @internal */
+export interface CursorLimits {
+  /** Messages held back while the journal is read. */
+  readonly held: number;
+  /** Replayed offsets kept to recognise what comes over the channel as well. */
+  readonly replayed: number;
+}
+
+/**
+ * Decides, from what is heard and what the journal says, what is delivered:
+ * every message in order, or one widened message where that cannot be proved.
+ * A pure state machine: no I/O, no clock. Whoever drives it reads the journal
+ * for as long as `catchingUp` says so.
+ *
+ * The position is the offset up to which everything has been delivered. A
+ * message that names it as its `previous` follows without a doubt. Any other is
+ * held, and the journal is read from the position on: if the chain of
+ * `previous` links holds, nothing was missed that is not delivered then; if it
+ * does not, the journal was trimmed, lost or rewound. An offset at or before
+ * the position proves nothing by itself, since a journal that lost its end may
+ * count over again: it is a duplicate only if it was replayed.
+ *
+ * @internal
+ */
+export class DeliveryCursor<M extends Journaled> {
+  #position: string | null = null;
+  #catchingUp = false;
+  #held: M[] = [];
+  /** How many of the held were heard before the reading under way began. */
+  #heardBefore = 0;
+  #replayed: Set<string> | null = null;
+
+  constructor(
+    private readonly sink: CursorSink<M>,
+    private readonly limits: CursorLimits,
+  ) {}
+
+  /** Up to where everything has been delivered; `null` if that is not known. */
+  get position(): string | null {
+    return this.#position;
+  }
+
+  /** Whether messages are held back until the journal has been read. */
+  get catchingUp(): boolean {
+    return this.#catchingUp;
+  }
+
+  /**
+   * The ordinary case, without an allocation: the next message of the chain.
+   *
+   * @returns whether it is to be delivered at once; hand it to `hear` otherwise
+   */
+  advance(previous: string | null, offset: string): boolean {
+    if (this.#catchingUp) return false;
+    if (this.#position === null) return true;
+    if (previous !== this.#position) return false;
+    this.#position = offset;
+    // On one connection nothing older comes after what is newer.
+    this.#replayed = null;
+    return true;
+  }
+
+  /** Any other message. Afterwards `catchingUp` says whether to read. */
+  hear(message: M): void {
+    if (!this.#catchingUp && this.#isDuplicate(message)) return;
+    this.#catchingUp = true;
+    this.#held.push(message);
+    // "Everything" covers what is held, and what the journal has until now.
+    if (this.#held.length > this.limits.held) this.restart(null);
+  }
+
+  /** Something may have been missed: what comes is held until `replay`. */
+  doubt(): void {
+    if (this.#position === null) return;
+    this.#catchingUp = true;
+  }
+
+  /** A reading of the journal begins now. */
+  read(): void {
+    this.#heardBefore = this.#held.length;
+  }
+
+  /**
+   * What the journal holds from the position on, the entry there included.
+   *
+   * @param complete whether these are all
+   * @returns `false` if the chain is broken: then `restart` from the tail
+   */
+  replay(entries: readonly M[], complete: boolean): boolean {
+    const [first] = entries;
+    if (first === undefined) return false;
+    for (const entry of entries) {
+      if (entry === first && entry.offset === this.#position) continue;
+      if (entry.previous !== this.#position) return false;
+      this.#replay(entry);
+    }
+    if (complete) this.#release();
+    return true;
+  }
+
+  /**
+   * Gives up what may have been missed: delivers "everything" in its place.
+   *
+   * @param tail the end of the journal, read a moment ago; `null` if unknown
+   */
+  restart(tail: string | null): void {
+    this.#catchingUp = false;
+    this.#held = [];
+    this.#replayed = null;
+    this.#position = tail;
+    this.sink.widen();
+  }
+
+  /** Begins at the end of the journal: what was said before is of no concern. */
+  begin(tail: string): void {
+    this.#position = tail;
+  }
+
+  /** The subscription is gone; what comes next is from another one. */
+  lost(): void {
+    this.#held = [];
+    this.#replayed = null;
+    this.#catchingUp = false;
+    // Of an empty journal it cannot be told whether it still is the same.
+    if (this.#position === JOURNAL_START) this.#position = null;
+  }
+
+  #isDuplicate({ offset }: M): boolean {
+    return offset === this.#position || this.#replayed?.has(offset) === true;
+  }
+
+  #replay(entry: M): void {
+    this.#position = entry.offset;
+    this.#replayed ??= new Set();
+    this.#replayed.add(entry.offset);
+    if (this.#replayed.size > this.limits.replayed) {
+      const [oldest = ''] = this.#replayed;
+      this.#replayed.delete(oldest);
+    }
+    this.sink.deliver(entry, true);
+  }
+
+  /** The journal has been read to its end: what is held can be judged. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const [index, message] of held.entries()) {
+      if (message.previous === this.#position) {
+        this.#position = message.offset;
+        this.sink.deliver(message, false);
+      } else if (this.#isDuplicate(message)) {
+        continue;
+      } else if (index < this.#heardBefore) {
+        // Not of this chain, though the journal was read after it was heard: an
+        // old duplicate or of another journal, which cannot be told apart.
+        this.sink.deliver(message, false);
+      } else {
+        this.#held = held.slice(index);
+        return;
+      }
+    }
+    this.#catchingUp = false;
+  }
+}

@@ -1,0 +1,140 @@
+import { InvalidationTimeoutError } from '../errors/index.js';
+import { compareOffsets } from '../message/index.js';
+import type { CatchUp, CatchUpContext } from './catch-up.js';
+import { within } from './within.js';
+
+/** @internal */
+export interface HeartbeatOptions {
+  /** From one to the next, in milliseconds. */
+  readonly heartbeatInterval: number;
+  /** How long Redis may take to answer, in milliseconds. */
+  readonly heartbeatTimeout: number;
+}
+
+/** @internal */
+export interface HeartbeatListener {
+  readonly subscribed: () => boolean;
+  /** Messages of any kind that arrived so far. */
+  readonly arrived: () => number;
+  /** As of then, this instance had heard everything. */
+  readonly onProof: (asOf: number) => void;
+}
+
+/**
+ * Asks both connections, at intervals, whether they are alive, and the journal
+ * whether anything was missed: a lost last message, a silent loss inside a
+ * cluster, a socket that will never report its death.
+ *
+ * @internal
+ */
+export class Heartbeat {
+  #timer: NodeJS.Timeout | null = null;
+  #beating = false;
+  /** Redis was not writable at the last one either. */
+  #wasAway = false;
+
+  constructor(
+    private readonly options: HeartbeatOptions,
+    private readonly context: CatchUpContext,
+    private readonly catchUp: CatchUp,
+    private readonly listener: HeartbeatListener,
+  ) {}
+
+  start(): void {
+    this.#timer = setInterval(
+      () => void this.#beat(),
+      this.options.heartbeatInterval,
+    );
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#beating) return;
+    this.#beating = true;
+    try {
+      await this.#ask();
+    } finally {
+      this.#beating = false;
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const { transport, publisher } = this.context;
+    const asOf = performance.now();
+    const acked = publisher.lastOffset;
+    const before = this.catchUp.cursor.position;
+    const tail = await this.#tail();
+    const answered = this.listener.subscribed() && (await this.#ping());
+    if (this.#timer === null) return;
+    if (answered && !transport.journaled) this.listener.onProof(asOf);
+    if (answered && tail !== null) {
+      if (this.#isCurrent(tail, before)) this.listener.onProof(asOf);
+      else this.catchUp.run();
+      await this.catchUp.confirmOwn(acked);
+    }
+    publisher.relay();
+  }
+
+  /** `null` if there is none, or no answer. */
+  async #tail(): Promise<string | null> {
+    const { transport } = this.context;
+    if (!transport.writable) {
+      // One that is being opened may hang as well.
+      if (this.#wasAway) transport.reconnect('commands');
+      this.#wasAway = true;
+      return null;
+    }
+    this.#wasAway = false;
+    if (!transport.journaled) return null;
+    try {
+      return await this.#within('a heartbeat', transport.journalTail());
+    } catch (error) {
+      if (isTimeout(error)) {
+        this.context.errors.report(error);
+        transport.reconnect('commands');
+      }
+      return null;
+    }
+  }
+
+  async #ping(): Promise<boolean> {
+    const { transport } = this.context;
+    const arrived = this.listener.arrived();
+    try {
+      await this.#within('a PING', transport.ping());
+      return true;
+    } catch (error) {
+      // Whoever delivers is alive, and only slow.
+      if (isTimeout(error) && this.listener.arrived() === arrived) {
+        this.context.errors.report(error);
+        transport.reconnect('subscription');
+      }
+      return false;
+    }
+  }
+
+  /**
+   * Whether everything up to the journal's end has been delivered. The PING was
+   * sent after that end was read: what came before it has been handed over.
+   */
+  #isCurrent(tail: string, before: string | null): boolean {
+    const { cursor } = this.catchUp;
+    const { position } = cursor;
+    if (position === null || cursor.catchingUp) return false;
+    if (tail === position) return true;
+    // Behind an end that did not move: the journal was lost, or rewound.
+    return compareOffsets(tail, position) < 0 && position !== before;
+  }
+
+  #within<T>(what: string, promise: Promise<T>): Promise<T> {
+    return within(this.options.heartbeatTimeout, what, promise);
+  }
+}
+
+function isTimeout(error: unknown): error is InvalidationTimeoutError {
+  return error instanceof InvalidationTimeoutError;
+}

@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto';
+import type { Cluster, Redis } from 'ioredis';
+import { ENCODED_ORIGIN_LENGTH, JOURNAL_START } from '../../message/index.js';
+import type { JournalEntry, Published } from '../invalidation.transport.js';
+
+/**
+ * Journals and publishes, in one round trip, any number of messages.
+ *
+ * - KEYS: the journal.
+ * - ARGV: PUBLISH or SPUBLISH; the channel; how many entries to keep; where to
+ *   look for earlier tries, or ''; the payloads.
+ * - Returns, for each payload, its offset and the number of its receivers, -1
+ *   if an earlier try had announced it.
+ *
+ * The sequence part of an ID is made of digits of the message's UUID: a journal
+ * that lost its end, on a server whose clock is behind, must not give the IDs
+ * that were lost to other messages. Numbers are doubles here, exact up to 2^53.
+ */
+const PUBLISH = `
+local journal, payloads = KEYS[1], {}
+local verb, channel, keep, since = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local function parse(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+
+local last = redis.call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
+local previous = last and last[1] or '${JOURNAL_START}'
+local ms, seq = parse(previous)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local announced = {}
+if since ~= '' and last then
+  local wanted = {}
+  for i = 5, #ARGV do wanted[string.sub(ARGV[i], 16, 51)] = true end
+  local sinceMs, sinceSeq = 0, 0
+  if since ~= '-' then sinceMs, sinceSeq = parse(since) end
+  -- Beyond the end: the journal is not the one of the first try any more.
+  local from = (sinceMs > ms or sinceMs == ms and sinceSeq > seq) and '-' or since
+  repeat
+    local page = redis.call('XRANGE', journal, from, '+', 'COUNT', 250)
+    for _, entry in ipairs(page) do
+      local id = string.sub(entry[2][2], 16, 51)
+      if wanted[id] then announced[id] = entry[1] end
+    end
+    local more = #page == 250 and page[250][1] ~= from
+    if more then from = page[250][1] end
+  until not more
+end
+
+local function append(payload)
+  local nonce = tonumber(string.sub(payload, 16, 20), 16) or 0
+  if now > ms then
+    ms, seq = now, nonce
+  else
+    seq = seq + 1 + nonce
+    if seq > 4503599627370496 then ms, seq = ms + 1, nonce end
+  end
+  local id = string.format('%.0f-%.0f', ms, seq)
+  local complete = string.sub(payload, 1, -${ENCODED_ORIGIN_LENGTH + 1})
+    .. ',"offset":"' .. id .. '","previous":"' .. previous .. '"'
+    .. string.sub(payload, -${ENCODED_ORIGIN_LENGTH})
+  local added = redis.pcall('XADD', journal, 'MAXLEN', '~', keep, id, 'm', complete)
+  return added, id, complete
+end
+
+local replies = {}
+for i = 5, #ARGV do
+  local known = announced[string.sub(ARGV[i], 16, 51)]
+  if known then
+    replies[#replies + 1] = known
+    replies[#replies + 1] = -1
+  else
+    local added, id, complete = append(ARGV[i])
+    if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
+      -- Entries at the end were deleted; their IDs must not come again.
+      local info = redis.call('XINFO', 'STREAM', journal)
+      for at = 1, #info, 2 do
+        if info[at] == 'last-generated-id' then ms, seq = parse(info[at + 1]) end
+      end
+      added, id, complete = append(ARGV[i])
+    end
+    if type(added) == 'table' then return added end
+    replies[#replies + 1] = id
+    replies[#replies + 1] = redis.call(verb, channel, complete)
+    previous = id
+  end
+end
+return replies
+`;
+
+/**
+ * What the user may not do of all that is needed here. Before version 7 Redis
+ * cannot be asked; then the commands are tried in forms that do nothing.
+ *
+ * - KEYS: the journal. ARGV: PUBLISH or SPUBLISH; the channel; SUBSCRIBE or
+ *   SSUBSCRIBE.
+ * - Returns the names of the commands.
+ */
+const MISSING_RIGHTS = `
+local journal, publish, channel, subscribe = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local missing = {}
+local function allowed(...)
+  if redis.acl_check_cmd then return redis.acl_check_cmd(...) end
+  local reply = redis.pcall(...)
+  return not (type(reply) == 'table' and reply.err and string.find(reply.err, 'permission'))
+end
+local function need(name, ...)
+  if not allowed(name, ...) then missing[#missing + 1] = name end
+end
+need('XADD', journal, '0-0', 'm', '')
+need('XRANGE', journal, '-', '+', 'COUNT', 1)
+need('XREVRANGE', journal, '+', '-', 'COUNT', 1)
+need('TIME')
+if redis.acl_check_cmd then
+  need(publish, channel, '')
+  need(subscribe, channel)
+end
+return missing
+`;
+
+const SHA = createHash('sha1').update(PUBLISH).digest('hex');
+
+/**
+ * The journal of a channel: a Redis Stream in the channel's hash slot, so that
+ * one script can write both in a cluster.
+ *
+ * @internal
+ */
+export class RedisJournal {
+  readonly key: string;
+
+  constructor(
+    private readonly client: Redis | Cluster,
+    private readonly channel: string,
+    private readonly options: {
+      readonly maxLength: number;
+      readonly sharded: boolean;
+    },
+  ) {
+    this.key = journalKey(channel);
+  }
+
+  /** @param payloads messages, which end with their origin */
+  async publish(
+    payloads: readonly string[],
+    triedSince: string | null,
+  ): Promise<Published[]> {
+    const { sharded, maxLength } = this.options;
+    const rest = [
+      1,
+      this.key,
+      sharded ? 'SPUBLISH' : 'PUBLISH',
+      this.channel,
+      maxLength,
+      triedSince ?? '',
+      ...payloads,
+    ] as const;
+    let replies: unknown;
+    try {
+      replies = await this.client.evalsha(SHA, ...rest);
+    } catch (error) {
+      if (!isUnknownScript(error)) throw error;
+      replies = await this.client.eval(PUBLISH, ...rest);
+    }
+    return publishedFrom(replies as (string | number)[]);
+  }
+
+  async read(from: string, count: number): Promise<JournalEntry[]> {
+    const entries = await this.client.xrange(
+      this.key,
+      from,
+      '+',
+      'COUNT',
+      count,
+    );
+    return entries.map(([offset, [, payload = '']]) => ({ offset, payload }));
+  }
+
+  async missingRights(): Promise<string[]> {
+    const { sharded } = this.options;
+    try {
+      return (await this.client.eval(
+        MISSING_RIGHTS,
+        1,
+        this.key,
+        sharded ? 'SPUBLISH' : 'PUBLISH',
+        this.channel,
+        sharded ? 'SSUBSCRIBE' : 'SUBSCRIBE',
+      )) as string[];
+    } catch (error) {
+      return isRefusal(error) ? ['EVAL', 'EVALSHA', this.key] : [];
+    }
+  }
+
+  async tail(): Promise<string> {
+    const [last] = await this.client.xrevrange(this.key, '+', '-', 'COUNT', 1);
+    return last?.[0] ?? JOURNAL_START;
+  }
+}
+
+/** A hash tag that the channel has already must stay the one that counts. */
+function journalKey(channel: string): string {
+  return /\{[^}]+\}/.test(channel)
+    ? `${channel}:journal`
+    : `{${channel}}:journal`;
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('NOPERM');
+}
+
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
+function publishedFrom(replies: readonly (string | number)[]): Published[] {
+  const published: Published[] = [];
+  for (let at = 0; at < replies.length; at += 2) {
+    const receivers = Number(replies[at + 1]);
+    published.push({
+      offset: String(replies[at]),
+      receivers: receivers < 0 ? null : receivers,
+    });
+  }
+  return published;
+}
