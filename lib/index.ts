@@ -29,6 +29,7 @@ export {
   InvalidMessageError,
   type ConfigurationProblem,
 } from './errors/index.js';
+export { OFFSET_HEADER, ReadYourWritesInterceptor } from './http/index.js';
 export {
   affects,
   batch,
