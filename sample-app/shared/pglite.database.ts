@@ -1,6 +1,6 @@
 import type { PGlite } from '@electric-sql/pglite';
 import { setFlagsFromString } from 'node:v8';
-import { Database } from './database.js';
+import { Database, type Queries } from './database.js';
 
 /** PostgreSQL as WebAssembly, in memory: nothing to install, gone at exit. */
 export class PgliteDatabase extends Database {
@@ -17,12 +17,14 @@ export class PgliteDatabase extends Database {
     return new PgliteDatabase(await PGlite.create());
   }
 
-  override async query<Row>(
-    sql: string,
-    parameters: unknown[] = [],
-  ): Promise<Row[]> {
-    const { rows } = await this.db.query<Row>(sql, parameters);
-    return rows;
+  override query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]> {
+    return queries(this.db).query<Row>(sql, parameters);
+  }
+
+  override transaction<T>(
+    work: (transaction: Queries) => Promise<T>,
+  ): Promise<T> {
+    return this.db.transaction((transaction) => work(queries(transaction)));
   }
 
   override async run(sql: string): Promise<void> {
@@ -32,4 +34,13 @@ export class PgliteDatabase extends Database {
   override close(): Promise<void> {
     return this.db.close();
   }
+}
+
+function queries(on: Pick<PGlite, 'query'>): Queries {
+  return {
+    async query<Row>(sql: string, parameters: unknown[] = []) {
+      const { rows } = await on.query<Row>(sql, parameters);
+      return rows;
+    },
+  };
 }

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
-import { Pool, type QueryResultRow } from 'pg';
-import { Database } from './database.js';
+import { Pool, type ClientBase, type QueryResultRow } from 'pg';
+import { Database, type Queries } from './database.js';
 
 /** Any number; the same for all who create these tables. */
 const LOCK = 710_321;
@@ -23,15 +23,25 @@ export class PostgresDatabase extends Database {
     );
   }
 
-  override async query<Row>(
-    sql: string,
-    parameters: unknown[] = [],
-  ): Promise<Row[]> {
-    const { rows } = await this.#pool.query<Row & QueryResultRow>(
-      sql,
-      parameters,
-    );
-    return rows;
+  override query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]> {
+    return queries(this.#pool).query<Row>(sql, parameters);
+  }
+
+  override async transaction<T>(
+    work: (transaction: Queries) => Promise<T>,
+  ): Promise<T> {
+    const client = await this.#pool.connect();
+    try {
+      await client.query('BEGIN');
+      const result = await work(queries(client));
+      await client.query('COMMIT');
+      client.release();
+      return result;
+    } catch (error) {
+      // Ends the transaction too, whatever state the connection is in.
+      client.release(true);
+      throw error;
+    }
   }
 
   override async run(sql: string): Promise<void> {
@@ -42,4 +52,13 @@ export class PostgresDatabase extends Database {
   override close(): Promise<void> {
     return this.#pool.end();
   }
+}
+
+function queries(on: Pick<ClientBase, 'query'>): Queries {
+  return {
+    async query<Row>(sql: string, parameters: unknown[] = []) {
+      const { rows } = await on.query<Row & QueryResultRow>(sql, parameters);
+      return rows;
+    },
+  };
 }

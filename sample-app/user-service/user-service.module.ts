@@ -1,19 +1,27 @@
 import { Module } from '@nestjs/common';
-import { ConfigModule } from '@nestjs/config';
+import { ConfigModule, ConfigService } from '@nestjs/config';
 import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
-import { DatabaseModule } from '../shared/database.module.js';
 import { StatusController } from '../shared/status.controller.js';
-import { USERS_SCHEMA } from './users.schema.js';
 import { UsersController } from './users.controller.js';
+import { UsersOutbox } from './users.outbox.js';
 import { UsersService } from './users.service.js';
+import { UsersStorageModule } from './users.storage.module.js';
 
 /** Owns the users. Publishes, and keeps no copies. */
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),
-    // REDIS_URL and CACHE_INVALIDATION_* of the environment.
-    CacheInvalidationModule.forRootAsync(),
-    DatabaseModule.forRoot(USERS_SCHEMA),
+    CacheInvalidationModule.forRootAsync({
+      imports: [UsersStorageModule],
+      inject: [ConfigService, UsersOutbox],
+      useFactory: (config: ConfigService, durableOutbox: UsersOutbox) => ({
+        connection: config.get<string>('REDIS_URL'),
+        channel: config.get<string>('CACHE_INVALIDATION_CHANNEL'),
+        serviceName: 'user-service',
+        durableOutbox,
+      }),
+    }),
+    UsersStorageModule,
   ],
   controllers: [UsersController, StatusController],
   providers: [UsersService],

@@ -1,20 +1,32 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import {
-  fromResult,
-  InvalidatesCache,
-  InvalidatesCachePattern,
+  entity,
+  InvalidationPublisher,
+  pattern,
+  type Invalidation,
+  type StoredInvalidation,
 } from 'nestjs-cache-invalidation';
-import { Database } from '../shared/database.js';
+import { Database, type Queries } from '../shared/database.js';
 import type { UserDto } from './user.dto.js';
 import type { User } from './user.js';
+import { UsersOutbox } from './users.outbox.js';
 
-/** Each change is told to everybody once its row is committed. */
+/**
+ * Each change is written together with what is to be said about it, and is told
+ * to everybody once both are committed: not even a killed process loses one.
+ * (The other services decorate their methods, which is shorter.)
+ */
 @Injectable()
 export class UsersService {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly outbox: UsersOutbox,
+    private readonly publisher: InvalidationPublisher,
+  ) {}
 
-  async find(id: number): Promise<User> {
-    return this.#one(
+  find(id: number): Promise<User> {
+    return one(
+      this.database,
       id,
       'SELECT id, name, version FROM sample_users WHERE id = $1',
       [id],
@@ -28,38 +40,77 @@ export class UsersService {
     );
   }
 
-  /** The id is known afterwards only. */
-  @InvalidatesCache('User', fromResult((user: User) => user.id))
-  async create({ name }: UserDto): Promise<User> {
-    const [user] = await this.database.query<User>(
-      'INSERT INTO sample_users (name) VALUES ($1) RETURNING id, name, version',
-      [name],
+  create({ name }: UserDto): Promise<User> {
+    return this.#change(
+      async (transaction) => {
+        const [user] = await transaction.query<User>(
+          'INSERT INTO sample_users (name) VALUES ($1) RETURNING id, name, version',
+          [name],
+        );
+        return user!;
+      },
+      ({ id }) => [entity('User', id)],
     );
-    return user!;
   }
 
-  @InvalidatesCache('User', (id: number) => id, { action: 'Update' })
-  async update(id: number, { name }: UserDto): Promise<User> {
-    return this.#one(
-      id,
-      `UPDATE sample_users SET name = $2, version = version + 1
-       WHERE id = $1 RETURNING id, name, version`,
-      [id, name],
+  update(id: number, { name }: UserDto): Promise<User> {
+    return this.#change(
+      (transaction) =>
+        one(
+          transaction,
+          id,
+          `UPDATE sample_users SET name = $2, version = version + 1
+           WHERE id = $1 RETURNING id, name, version`,
+          [id, name],
+        ),
+      () => [entity('User', id, { action: 'Update' })],
     );
   }
 
   /** With the user goes every page of the user's feed, however many there are. */
-  @InvalidatesCache('User', (id: number) => id)
-  @InvalidatesCachePattern((id: number) => `feed:${id}:*`)
   async remove(id: number): Promise<void> {
-    await this.#one(id, 'DELETE FROM sample_users WHERE id = $1 RETURNING id', [
-      id,
-    ]);
+    await this.#change(
+      (transaction) =>
+        one(
+          transaction,
+          id,
+          'DELETE FROM sample_users WHERE id = $1 RETURNING id',
+          [id],
+        ),
+      () => [entity('User', id), pattern(`feed:${id}:*`)],
+    );
   }
 
-  async #one(id: number, sql: string, parameters: unknown[]): Promise<User> {
-    const [user] = await this.database.query<User>(sql, parameters);
-    if (user === undefined) throw new NotFoundException(`No user ${id}.`);
+  async #change(
+    change: (transaction: Queries) => Promise<User>,
+    says: (user: User) => Invalidation[],
+  ): Promise<User> {
+    const { user, stored } = await this.database.transaction((transaction) =>
+      this.#store(transaction, change, says),
+    );
+    await Promise.all(stored.map((each) => this.publisher.publishStored(each)));
     return user;
   }
+
+  async #store(
+    transaction: Queries,
+    change: (transaction: Queries) => Promise<User>,
+    says: (user: User) => Invalidation[],
+  ): Promise<{ user: User; stored: StoredInvalidation[] }> {
+    const user = await change(transaction);
+    const stored = says(user).map((each) => this.publisher.prepare(each));
+    await this.outbox.add(transaction, stored);
+    return { user, stored };
+  }
+}
+
+async function one(
+  on: Queries,
+  id: number,
+  sql: string,
+  parameters: unknown[],
+): Promise<User> {
+  const [user] = await on.query<User>(sql, parameters);
+  if (user === undefined) throw new NotFoundException(`No user ${id}.`);
+  return user;
 }
