@@ -12,7 +12,17 @@ import {
   InvalidationSubscriber,
 } from 'nestjs-cache-invalidation';
 
-export const CHANNEL = 'bench:invalidate';
+/** One for each contestant, so that none pays for hearing another. */
+export const RAW_CHANNEL = 'bench:raw';
+
+/** What the module is told, by contestant. */
+const MODULES = {
+  module: { channel: 'bench:journaled', journal: { maxLength: 60_000 } },
+  bare: { channel: 'bench:bare', journal: false },
+  elsewhere: { channel: 'bench:elsewhere', journal: { maxLength: 60_000 } },
+  // Hears what raw ioredis publishes, as from a service in another language.
+  foreign: { channel: RAW_CHANNEL },
+};
 
 /** A message as raw ioredis users would write it: the same fields, as long. */
 export function rawMessage(id) {
@@ -29,14 +39,14 @@ export function rawMessage(id) {
   };
 }
 
-export async function startApp(url, providers = []) {
+export async function startApp(url, kind = 'module', providers = []) {
   class AppModule {}
   Module({
     imports: [
       CacheInvalidationModule.forRoot({
         connection: url,
-        channel: CHANNEL,
         serviceName: 'bench',
+        ...MODULES[kind],
       }),
     ],
     providers,
@@ -49,6 +59,20 @@ export async function startApp(url, providers = []) {
     publisher: app.get(InvalidationPublisher),
     subscriber: app.get(InvalidationSubscriber),
     close: () => app.close(),
+  };
+}
+
+/** Publishing to a channel that it also hears, as every application does. */
+export async function startRawPublisher(url) {
+  const [publisher, subscriber] = [await startRaw(url), await startRaw(url)];
+  await subscriber.subscribe(RAW_CHANNEL);
+  subscriber.on('message', () => undefined);
+  return {
+    publisher,
+    close() {
+      publisher.disconnect();
+      subscriber.disconnect();
+    },
   };
 }
 

@@ -15,7 +15,7 @@ export async function decorator(url, rounds) {
     }
   }
   decorate(Users);
-  const app = await startApp(url, [Users]);
+  const app = await startApp(url, 'module', [Users]);
   const users = app.app.get(Users);
   const byHand = async (dto) => {
     const result = await users.plain(dto);

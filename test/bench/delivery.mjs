@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { startApp, startRaw } from './apps.mjs';
+import { startApp, startRaw, startRawPublisher } from './apps.mjs';
 import { interleaved, perSecond, ratio, us } from './measure.mjs';
 import {
   publishPipelined,
@@ -15,16 +15,25 @@ const WARM_UP = 40_000;
 
 /** From one process to another. */
 export async function delivery(url, rounds) {
-  const [app, raw] = [await startApp(url), await startRaw(url)];
+  const [app, bare, raw] = [
+    await startApp(url),
+    await startApp(url, 'bare'),
+    await startRawPublisher(url),
+  ];
   const result = await interleaved(rounds, {
     'raw, one call per message': () =>
-      timed(url, 'raw', TOTAL, (total) => publishSingly(raw, total)),
+      timed(url, 'raw', TOTAL, (total) => publishSingly(raw.publisher, total)),
     'raw, pipelines of 100': () =>
-      timed(url, 'raw', TOTAL, (total) => publishPipelined(raw, total)),
+      timed(url, 'raw', TOTAL, (total) =>
+        publishPipelined(raw.publisher, total),
+      ),
+    'module, journal: false': () =>
+      timed(url, 'bare', TOTAL, (total) => publishThroughModule(bare, total)),
     module: () =>
       timed(url, 'module', TOTAL, (total) => publishThroughModule(app, total)),
   });
-  raw.disconnect();
+  raw.close();
+  await bare.close();
   await app.close();
   return {
     title: 'Publish to delivery, throughput',
@@ -41,15 +50,18 @@ export async function delivery(url, rounds) {
 
 /** What a message costs its receiver. */
 export async function receiving(url, rounds) {
-  const raw = await startRaw(url);
+  const [app, raw] = [await startApp(url), await startRaw(url)];
   const receive = (kind) => () =>
     timed(url, kind, FLOOD, (total) => publishPipelined(raw, total));
   const result = await interleaved(rounds, {
     'raw, text unread': receive('raw'),
     'raw and JSON.parse': receive('parse'),
-    module: receive('module'),
+    'module, foreign messages': receive('foreign'),
+    module: () =>
+      timed(url, 'module', FLOOD, (total) => publishThroughModule(app, total)),
   });
   raw.disconnect();
+  await app.close();
   const base = result['raw and JSON.parse'].cpu;
   return {
     title: 'Receiving',

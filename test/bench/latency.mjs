@@ -1,6 +1,11 @@
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
-import { CHANNEL, rawMessage, startApp, startRaw } from './apps.mjs';
+import {
+  RAW_CHANNEL,
+  rawMessage,
+  startApp,
+  startRawPublisher,
+} from './apps.mjs';
 import { ask, startReceiver } from './delivery.mjs';
 import { interleaved, ms, ratio } from './measure.mjs';
 
@@ -9,17 +14,24 @@ const TOTAL = 4_000;
 
 /** From the call in one process to the handler in the other, at a steady rate. */
 export async function latency(url, rounds) {
-  const [app, raw] = [await startApp(url), await startRaw(url)];
+  const [app, bare, raw] = [
+    await startApp(url),
+    await startApp(url, 'bare'),
+    await startRawPublisher(url),
+  ];
   const receivers = {
     raw: await startReceiver('parse', url),
     module: await startReceiver('module', url),
+    bare: await startReceiver('bare', url),
   };
   const now = () => String(process.hrtime.bigint());
   const result = await interleaved(rounds, {
     'raw and JSON.parse': () =>
       paced(receivers.raw, () =>
-        raw.publish(CHANNEL, JSON.stringify(rawMessage(now()))),
+        raw.publisher.publish(RAW_CHANNEL, JSON.stringify(rawMessage(now()))),
       ),
+    'module, journal: false': () =>
+      paced(receivers.bare, () => bare.publisher.invalidate('User', now())),
     module: () =>
       paced(receivers.module, () => app.publisher.invalidate('User', now())),
   });
@@ -27,7 +39,8 @@ export async function latency(url, rounds) {
     receiver.disconnect();
     await once(receiver, 'exit');
   }
-  raw.disconnect();
+  raw.close();
+  await bare.close();
   await app.close();
   return {
     title: 'Publish to delivery, latency',

@@ -13,12 +13,13 @@ import { delivery, receiving } from './delivery.mjs';
 import { idle } from './idle.mjs';
 import { latency } from './latency.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
+import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
 
 const USAGE = `Usage: npm run bench [-- options]
   --rounds N   rounds of each comparison (default 7)
   --only NAME  one section: publish, throughput, delivery, receiving, latency,
-               decorator, codec, idle
+               replay, decorator, codec, idle
   --write      renew docs/benchmarks.md
   --help       this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
@@ -29,6 +30,7 @@ const SECTIONS = {
   delivery,
   receiving,
   latency,
+  replay,
   decorator,
   codec,
   idle,

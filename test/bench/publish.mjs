@@ -1,4 +1,9 @@
-import { CHANNEL, rawMessage, startApp, startRaw } from './apps.mjs';
+import {
+  RAW_CHANNEL,
+  rawMessage,
+  startApp,
+  startRawPublisher,
+} from './apps.mjs';
 import {
   inFlight,
   interleaved,
@@ -12,9 +17,17 @@ import {
 const AWAITED = 2_000;
 const TOTAL = 40_000;
 
+async function start(url) {
+  return [
+    await startApp(url),
+    await startApp(url, 'bare'),
+    await startRawPublisher(url),
+  ];
+}
+
 /** One caller that awaits each publish before the next. */
 export async function awaitedPublish(url, rounds) {
-  const [app, raw] = [await startApp(url), await startRaw(url)];
+  const [app, bare, raw] = await start(url);
   const timed = (publish) => async () => {
     const times = [];
     for (let i = 0; i < AWAITED; i++) {
@@ -25,14 +38,20 @@ export async function awaitedPublish(url, rounds) {
     return { p50: percentile(times, 50), p99: percentile(times, 99) };
   };
   const result = await interleaved(rounds, {
-    raw: timed((id) => raw.publish(CHANNEL, JSON.stringify(rawMessage(id)))),
+    raw: timed((id) =>
+      raw.publisher.publish(RAW_CHANNEL, JSON.stringify(rawMessage(id))),
+    ),
+    'module, journal: false': timed((id) =>
+      bare.publisher.invalidate('User', id),
+    ),
     module: timed((id) => app.publisher.invalidate('User', id)),
   });
-  raw.disconnect();
+  raw.close();
+  await bare.close();
   await app.close();
   return {
     title: 'Awaited publish',
-    note: `One caller, ${AWAITED} publishes a round, each awaited.`,
+    note: `One caller, ${AWAITED} publishes a round, each awaited; the process hears its own echo.`,
     columns: ['p50', 'p99', 'p50 to raw'],
     rows: Object.entries(result).map(([name, { p50, p99 }]) => [
       name,
@@ -45,7 +64,7 @@ export async function awaitedPublish(url, rounds) {
 
 /** Publishing alone: 256 in flight, or pipelines of 100 made by hand. */
 export async function publishThroughput(url, rounds) {
-  const [app, raw] = [await startApp(url), await startRaw(url)];
+  const [app, bare, raw] = await start(url);
   const timed = (publish) => async () => {
     const cpu = process.cpuUsage();
     const start = performance.now();
@@ -57,15 +76,21 @@ export async function publishThroughput(url, rounds) {
     };
   };
   const result = await interleaved(rounds, {
-    'raw, one call per message': timed(() => publishSingly(raw, TOTAL)),
-    'raw, pipelines of 100': timed(() => publishPipelined(raw, TOTAL)),
+    'raw, one call per message': timed(() =>
+      publishSingly(raw.publisher, TOTAL),
+    ),
+    'raw, pipelines of 100': timed(() =>
+      publishPipelined(raw.publisher, TOTAL),
+    ),
+    'module, journal: false': timed(() => publishThroughModule(bare, TOTAL)),
     module: timed(() => publishThroughModule(app, TOTAL)),
   });
-  raw.disconnect();
+  raw.close();
+  await bare.close();
   await app.close();
   return {
     title: 'Publish throughput',
-    note: `${TOTAL} messages of about 250 bytes, 256 in flight; nobody listens but the publishing application itself, which also hears its own echo.`,
+    note: `${TOTAL} messages of about 250 bytes, 256 in flight; nobody listens but the publishing process, which hears its own echo.`,
     columns: ['messages/s', 'CPU of the publisher', 'to one call per message'],
     rows: Object.entries(result).map(([name, { rate, cpu }]) => [
       name,
@@ -78,7 +103,7 @@ export async function publishThroughput(url, rounds) {
 
 export function publishSingly(raw, total) {
   return inFlight(total, 256, (i) =>
-    raw.publish(CHANNEL, JSON.stringify(rawMessage(String(i)))),
+    raw.publish(RAW_CHANNEL, JSON.stringify(rawMessage(String(i)))),
   );
 }
 
@@ -86,7 +111,7 @@ export async function publishPipelined(raw, total) {
   for (let i = 0; i < total; i += 100) {
     const pipeline = raw.pipeline();
     for (let j = i; j < i + 100; j++) {
-      pipeline.publish(CHANNEL, JSON.stringify(rawMessage(String(j))));
+      pipeline.publish(RAW_CHANNEL, JSON.stringify(rawMessage(String(j))));
     }
     await pipeline.exec();
   }

@@ -1,8 +1,8 @@
 /**
- * A process that receives: `node receiver.mjs raw|parse|module URL`. Told by its
+ * A process that receives: `node receiver.mjs raw|parse|module|bare|foreign URL`. Told by its
  * parent how many messages to expect, it answers with what they cost.
  */
-import { CHANNEL, startApp, startRaw } from './apps.mjs';
+import { RAW_CHANNEL, startApp, startRaw } from './apps.mjs';
 import { percentile } from './measure.mjs';
 
 const [kind, url] = process.argv.slice(2);
@@ -28,10 +28,7 @@ function report() {
   });
 }
 
-if (kind === 'module') {
-  const { subscriber } = await startApp(url);
-  subscriber.subscribe((message) => onId(message.entityId));
-} else {
+if (kind === 'raw' || kind === 'parse') {
   const redis = await startRaw(url);
   redis.on(
     'message',
@@ -39,7 +36,10 @@ if (kind === 'module') {
       ? (_, payload) => onId(JSON.parse(payload).entity_id)
       : () => onId(null),
   );
-  await redis.subscribe(CHANNEL);
+  await redis.subscribe(RAW_CHANNEL);
+} else {
+  const { subscriber } = await startApp(url, kind);
+  subscriber.subscribe((message) => onId(message.entityId));
 }
 
 process.on('message', (message) => {
