@@ -46,6 +46,8 @@ export async function startApp(url, kind = 'module', providers = []) {
       CacheInvalidationModule.forRoot({
         connection: url,
         serviceName: 'bench',
+        // A machine that is busy otherwise must not send us to the outbox.
+        publishTimeout: 10_000,
         ...MODULES[kind],
       }),
     ],
@@ -62,16 +64,25 @@ export async function startApp(url, kind = 'module', providers = []) {
   };
 }
 
-/** Publishing to a channel that it also hears, as every application does. */
-export async function startRawPublisher(url) {
-  const [publisher, subscriber] = [await startRaw(url), await startRaw(url)];
+/**
+ * Who publishes: the module with and without its journal, and raw ioredis, which
+ * hears its own echo as every application does.
+ */
+export async function startPublishers(url) {
+  const app = await startApp(url);
+  const bare = await startApp(url, 'bare');
+  const [raw, subscriber] = [await startRaw(url), await startRaw(url)];
   await subscriber.subscribe(RAW_CHANNEL);
   subscriber.on('message', () => undefined);
   return {
-    publisher,
-    close() {
-      publisher.disconnect();
+    app,
+    bare,
+    raw,
+    async close() {
+      raw.disconnect();
       subscriber.disconnect();
+      await bare.close();
+      await app.close();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { startApp, startRaw, startRawPublisher } from './apps.mjs';
+import { startApp, startPublishers, startRaw } from './apps.mjs';
 import { interleaved, perSecond, ratio, us } from './measure.mjs';
 import {
   publishPipelined,
@@ -15,26 +15,18 @@ const WARM_UP = 40_000;
 
 /** From one process to another. */
 export async function delivery(url, rounds) {
-  const [app, bare, raw] = [
-    await startApp(url),
-    await startApp(url, 'bare'),
-    await startRawPublisher(url),
-  ];
+  const { app, bare, raw, close } = await startPublishers(url);
   const result = await interleaved(rounds, {
     'raw, one call per message': () =>
-      timed(url, 'raw', TOTAL, (total) => publishSingly(raw.publisher, total)),
+      timed(url, 'raw', TOTAL, (total) => publishSingly(raw, total)),
     'raw, pipelines of 100': () =>
-      timed(url, 'raw', TOTAL, (total) =>
-        publishPipelined(raw.publisher, total),
-      ),
+      timed(url, 'raw', TOTAL, (total) => publishPipelined(raw, total)),
     'module, journal: false': () =>
       timed(url, 'bare', TOTAL, (total) => publishThroughModule(bare, total)),
     module: () =>
       timed(url, 'module', TOTAL, (total) => publishThroughModule(app, total)),
   });
-  raw.close();
-  await bare.close();
-  await app.close();
+  await close();
   return {
     title: 'Publish to delivery, throughput',
     note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Raw ioredis hands over the text unread; the module decodes, checks and calls a handler.`,

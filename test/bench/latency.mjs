@@ -1,11 +1,6 @@
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
-import {
-  RAW_CHANNEL,
-  rawMessage,
-  startApp,
-  startRawPublisher,
-} from './apps.mjs';
+import { RAW_CHANNEL, rawMessage, startPublishers } from './apps.mjs';
 import { ask, startReceiver } from './delivery.mjs';
 import { interleaved, ms, ratio } from './measure.mjs';
 
@@ -14,11 +9,7 @@ const TOTAL = 4_000;
 
 /** From the call in one process to the handler in the other, at a steady rate. */
 export async function latency(url, rounds) {
-  const [app, bare, raw] = [
-    await startApp(url),
-    await startApp(url, 'bare'),
-    await startRawPublisher(url),
-  ];
+  const { app, bare, raw, close } = await startPublishers(url);
   const receivers = {
     raw: await startReceiver('parse', url),
     module: await startReceiver('module', url),
@@ -28,7 +19,7 @@ export async function latency(url, rounds) {
   const result = await interleaved(rounds, {
     'raw and JSON.parse': () =>
       paced(receivers.raw, () =>
-        raw.publisher.publish(RAW_CHANNEL, JSON.stringify(rawMessage(now()))),
+        raw.publish(RAW_CHANNEL, JSON.stringify(rawMessage(now()))),
       ),
     'module, journal: false': () =>
       paced(receivers.bare, () => bare.publisher.invalidate('User', now())),
@@ -39,9 +30,7 @@ export async function latency(url, rounds) {
     receiver.disconnect();
     await once(receiver, 'exit');
   }
-  raw.close();
-  await bare.close();
-  await app.close();
+  await close();
   return {
     title: 'Publish to delivery, latency',
     note: `${TOTAL} messages a round at ${RATE} a second, by the monotonic clock that processes of one machine share.`,

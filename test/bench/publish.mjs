@@ -1,9 +1,4 @@
-import {
-  RAW_CHANNEL,
-  rawMessage,
-  startApp,
-  startRawPublisher,
-} from './apps.mjs';
+import { RAW_CHANNEL, rawMessage, startPublishers } from './apps.mjs';
 import {
   inFlight,
   interleaved,
@@ -17,17 +12,9 @@ import {
 const AWAITED = 2_000;
 const TOTAL = 40_000;
 
-async function start(url) {
-  return [
-    await startApp(url),
-    await startApp(url, 'bare'),
-    await startRawPublisher(url),
-  ];
-}
-
 /** One caller that awaits each publish before the next. */
 export async function awaitedPublish(url, rounds) {
-  const [app, bare, raw] = await start(url);
+  const { app, bare, raw, close } = await startPublishers(url);
   const timed = (publish) => async () => {
     const times = [];
     for (let i = 0; i < AWAITED; i++) {
@@ -39,16 +26,14 @@ export async function awaitedPublish(url, rounds) {
   };
   const result = await interleaved(rounds, {
     raw: timed((id) =>
-      raw.publisher.publish(RAW_CHANNEL, JSON.stringify(rawMessage(id))),
+      raw.publish(RAW_CHANNEL, JSON.stringify(rawMessage(id))),
     ),
     'module, journal: false': timed((id) =>
       bare.publisher.invalidate('User', id),
     ),
     module: timed((id) => app.publisher.invalidate('User', id)),
   });
-  raw.close();
-  await bare.close();
-  await app.close();
+  await close();
   return {
     title: 'Awaited publish',
     note: `One caller, ${AWAITED} publishes a round, each awaited; the process hears its own echo.`,
@@ -64,7 +49,7 @@ export async function awaitedPublish(url, rounds) {
 
 /** Publishing alone: 256 in flight, or pipelines of 100 made by hand. */
 export async function publishThroughput(url, rounds) {
-  const [app, bare, raw] = await start(url);
+  const { app, bare, raw, close } = await startPublishers(url);
   const timed = (publish) => async () => {
     const cpu = process.cpuUsage();
     const start = performance.now();
@@ -76,18 +61,12 @@ export async function publishThroughput(url, rounds) {
     };
   };
   const result = await interleaved(rounds, {
-    'raw, one call per message': timed(() =>
-      publishSingly(raw.publisher, TOTAL),
-    ),
-    'raw, pipelines of 100': timed(() =>
-      publishPipelined(raw.publisher, TOTAL),
-    ),
+    'raw, one call per message': timed(() => publishSingly(raw, TOTAL)),
+    'raw, pipelines of 100': timed(() => publishPipelined(raw, TOTAL)),
     'module, journal: false': timed(() => publishThroughModule(bare, TOTAL)),
     module: timed(() => publishThroughModule(app, TOTAL)),
   });
-  raw.close();
-  await bare.close();
-  await app.close();
+  await close();
   return {
     title: 'Publish throughput',
     note: `${TOTAL} messages of about 250 bytes, 256 in flight; nobody listens but the publishing process, which hears its own echo.`,

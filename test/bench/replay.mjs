@@ -1,3 +1,4 @@
+import { InvalidationStats } from 'nestjs-cache-invalidation';
 import { filter, firstValueFrom } from 'rxjs';
 import { startApp, startRaw } from './apps.mjs';
 import { interleaved } from './measure.mjs';
@@ -10,8 +11,10 @@ export async function replay(url, rounds) {
   const raw = await startRaw(url);
   const result = await interleaved(rounds, { module: () => missed(url, raw) });
   raw.disconnect();
-  const { time, widened } = result.module;
-  if (widened > 0) throw new Error('It was widened: nothing was measured.');
+  const { time, widened, replayed } = result.module;
+  if (widened > 0 || replayed !== MISSED) {
+    throw new Error(`Replayed ${replayed}, widened ${widened}.`);
+  }
   return {
     title: 'Replay',
     note: `${MISSED} messages were published while the subscription was away: from its loss until the last of them is delivered, reconnection included.`,
@@ -56,6 +59,7 @@ async function missed(url, raw) {
   await raw.client('KILL', 'TYPE', 'pubsub');
   await last;
   const time = performance.now() - start;
+  const { replayed } = app.app.get(InvalidationStats).snapshot();
   await app.close();
-  return { time, widened };
+  return { time, widened, replayed };
 }
