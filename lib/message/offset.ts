@@ -20,5 +20,6 @@ export function compareOffsets(a: string, b: string): number {
   const [aTime = 0n, aSequence = 0n] = a.split('-').map(BigInt);
   const [bTime = 0n, bSequence = 0n] = b.split('-').map(BigInt);
   if (aTime !== bTime) return aTime < bTime ? -1 : 1;
+  if (aSequence === bSequence) return 0;
   return aSequence < bSequence ? -1 : 1;
 }

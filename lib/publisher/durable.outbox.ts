@@ -41,6 +41,9 @@ const PAGE = 1_000;
 /** Whoever stored it is given this long to send it by itself. */
 const GRACE_MS = 5_000;
 
+const TRIED_AGAIN =
+  'It is tried again with the next heartbeat; nothing is lost.';
+
 /**
  * Sends what a publisher left behind in the durable outbox, and empties it of
  * what Redis has.
@@ -54,8 +57,14 @@ export class OutboxRelay {
 
   constructor(
     private readonly outbox: DurableOutbox,
-    /** Tells this instance and sends, unless the journal has it already. */
-    private readonly resend: (messages: readonly InvalidationMessage[]) => void,
+    /**
+     * Sends, unless the journal has it already, and tells this instance.
+     *
+     * @returns whether it could be done now
+     */
+    private readonly resend: (
+      messages: readonly InvalidationMessage[],
+    ) => boolean,
     private readonly errors: ErrorReporter,
   ) {}
 
@@ -68,18 +77,22 @@ export class OutboxRelay {
   async sweep(): Promise<void> {
     if (this.#sweeping) return;
     this.#sweeping = true;
+    // What is sent while the table is read may be among what was read.
+    const underWay = new Set(this.#underWay);
     try {
       const texts = await this.outbox.pending({
         limit: PAGE,
         olderThan: GRACE_MS,
       });
       const left = texts
-        .map((text) => decodeMessage(text, Infinity))
-        .filter(({ messageId }) => !this.#underWay.has(messageId));
+        .flatMap((text) => this.#read(text) ?? [])
+        .filter(
+          ({ messageId: id }) => !underWay.has(id) && !this.#underWay.has(id),
+        );
+      if (left.length === 0 || !this.resend(left)) return;
       for (const { messageId } of left) this.#underWay.add(messageId);
-      if (left.length > 0) this.resend(left);
     } catch (cause) {
-      this.#report('could not be read', cause);
+      this.#report('could not be read', cause, TRIED_AGAIN);
     } finally {
       this.#sweeping = false;
     }
@@ -91,22 +104,36 @@ export class OutboxRelay {
     if (stored.length > 0) void this.#remove(stored);
   }
 
+  /** It will not be sent, for another says it too: its row is swept later. */
+  replaced(messageId: string): void {
+    this.#underWay.delete(messageId);
+  }
+
+  /** `null` for what the application has not stored as it was given. */
+  #read(text: string): InvalidationMessage | null {
+    try {
+      return decodeMessage(text, Infinity);
+    } catch (cause) {
+      this.#report(
+        'holds a text that is no message',
+        cause,
+        'Look for a column that is too short; delete the row and call invalidateAll().',
+      );
+      return null;
+    }
+  }
+
   async #remove(messageIds: readonly string[]): Promise<void> {
     try {
       await this.outbox.remove(messageIds);
     } catch (cause) {
-      this.#report('could not be emptied of what was sent', cause);
+      this.#report('could not be emptied of what was sent', cause, TRIED_AGAIN);
     }
   }
 
-  #report(what: string, cause: unknown): void {
+  #report(what: string, cause: unknown, advice: string): void {
     this.errors.report(
-      new HandlerFailedError(
-        'The durable outbox',
-        what,
-        'It is tried again with the next heartbeat; nothing is lost.',
-        cause,
-      ),
+      new HandlerFailedError('The durable outbox', what, advice, cause),
       'durable-outbox',
     );
   }

@@ -85,12 +85,7 @@ export class InvalidationPublisher {
             (messages) => this.#resend(messages),
             context.errors,
           );
-    const relay = this.#relay;
-    this.#queue = new PublishQueue(
-      options,
-      context,
-      relay === null ? null : (ids) => relay.sent(ids),
-    );
+    this.#queue = new PublishQueue(options, context, this.#relay);
   }
 
   /** How many messages Redis has not taken yet. */
@@ -318,10 +313,11 @@ export class InvalidationPublisher {
     );
   }
 
-  #resend(messages: readonly InvalidationMessage[]): void {
+  #resend(messages: readonly InvalidationMessage[]): boolean {
     const own = messages.map((message) => this.#revive(message));
+    if (!this.#queue.resend(own)) return false;
     for (const message of own) this.context.stream.deliver(message);
-    this.#queue.resend(own);
+    return true;
   }
 
   /** An own message of what was stored, by whichever instance. */

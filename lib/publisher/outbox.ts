@@ -46,6 +46,8 @@ export class Outbox {
     private readonly limit: number,
     /** Makes a message of what a collapse amounts to. */
     private readonly stamp: (invalidation: Invalidation) => InvalidationMessage,
+    /** Told of each message that will not be sent, for another says it too. */
+    private readonly replaced: ((messageId: string) => void) | null = null,
   ) {}
 
   get size(): number {
@@ -57,7 +59,10 @@ export class Outbox {
     for (const each of unsent) {
       if (each.triedSince === null) {
         const said = contentOf(each.message);
-        if (this.#said.has(said)) continue;
+        if (this.#said.has(said)) {
+          this.replaced?.(each.message.messageId);
+          continue;
+        }
         this.#said.add(said);
       }
       this.#unsent.push(each);
@@ -84,13 +89,15 @@ export class Outbox {
 
   #collapseIfFull(): boolean {
     if (this.#weight <= this.limit) return false;
-    const coarse = collapse(this.#unsent.map(({ message }) => message));
+    const messages = this.#unsent.map(({ message }) => message);
+    const coarse = collapse(messages);
     const fits = coarse.length <= this.limit ? coarse : [everything()];
     this.#unsent = fits.map((invalidation) => ({
       message: this.stamp(invalidation),
       triedSince: null,
     }));
     this.#weight = this.#unsent.length;
+    for (const { messageId } of messages) this.replaced?.(messageId);
     this.#said.clear();
     for (const { message } of this.#unsent) this.#said.add(contentOf(message));
     return true;

@@ -21,6 +21,7 @@ import {
   type Published,
   type PublishReply,
 } from '../transport/index.js';
+import type { OutboxRelay } from './durable.outbox.js';
 import { Outbox, type Unsent } from './outbox.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
@@ -83,11 +84,13 @@ export class PublishQueue {
   constructor(
     private readonly options: PublishQueueOptions,
     private readonly context: PublishQueueContext,
-    /** Told of what Redis has, where somebody wants to know. */
-    private readonly sent: ((messageIds: readonly string[]) => void) | null,
+    /** Told what becomes of each message, where somebody wants to know. */
+    private readonly relay: Pick<OutboxRelay, 'sent' | 'replaced'> | null,
   ) {
-    this.#outbox = new Outbox(options.outboxLimit, (invalidation) =>
-      context.instance.stamp(invalidation),
+    this.#outbox = new Outbox(
+      options.outboxLimit,
+      (invalidation) => context.instance.stamp(invalidation),
+      relay === null ? null : (messageId) => relay.replaced(messageId),
     );
   }
 
@@ -120,10 +123,16 @@ export class PublishQueue {
     this.#tick.push(entry);
   }
 
-  /** Sends what an earlier run may have sent, unless the journal has it. */
-  resend(messages: readonly InvalidationMessage[]): void {
-    this.#postpone(messages.map((message) => ({ message, triedSince: '-' })));
-    this.#drain();
+  /**
+   * Sends what an earlier run may have sent, unless the journal has it. Not by
+   * way of the outbox: what is collapsed there would not be known to be sent.
+   *
+   * @returns whether it could be done now
+   */
+  resend(messages: readonly InvalidationMessage[]): boolean {
+    if (!this.#canSend()) return false;
+    this.#send(messages.map(entryOf), '-');
+    return true;
   }
 
   /** Its echo may come before the answer: then it is this one's turn now. */
@@ -207,7 +216,7 @@ export class PublishQueue {
   ): void {
     const now = wallClock();
     let cause: Error | null = null;
-    const sent: string[] | null = this.sent === null ? null : [];
+    const sent: string[] | null = this.relay === null ? null : [];
     const unsent: Unsent[] = [];
     for (const [index, entry] of entries.entries()) {
       const reply = replies[index] ?? new Error('Redis gave no answer.');
@@ -223,7 +232,7 @@ export class PublishQueue {
       }
     }
     this.#inFlight -= entries.length;
-    if (sent !== null) this.sent?.(sent);
+    if (sent !== null) this.relay?.sent(sent);
     if (cause !== null) {
       this.#failed.push({ order, unsent });
       this.#reportFailure(cause);
@@ -276,13 +285,7 @@ export class PublishQueue {
     this.#draining = true;
     const unsent = this.#outbox.take(CALL_LIMIT);
     this.#send(
-      unsent.map(({ message }) => ({
-        message,
-        // It was short enough, or is a collapse that must not be refused.
-        payload: encodeMessage(message, Infinity),
-        at: parseTimestamp(message.timestamp),
-        tell: null,
-      })),
+      unsent.map(({ message }) => entryOf(message)),
       firstTry(unsent),
     );
   }
@@ -353,6 +356,17 @@ export class PublishQueue {
     this.#idle = [];
     for (const resolve of idle) resolve();
   }
+}
+
+/** Of a message that nobody waits for. */
+function entryOf(message: InvalidationMessage): Entry {
+  return {
+    message,
+    // It was short enough, or is a collapse that must not be refused.
+    payload: encodeMessage(message, Infinity),
+    at: parseTimestamp(message.timestamp),
+    tell: null,
+  };
 }
 
 /** Where in the journal to look for all of them. */

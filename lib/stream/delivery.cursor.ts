@@ -1,4 +1,4 @@
-import { JOURNAL_START } from '../message/index.js';
+import { compareOffsets, JOURNAL_START } from '../message/index.js';
 
 /** Something with a place in the journal. @internal */
 export interface Journaled {
@@ -41,6 +41,8 @@ export interface CursorLimits {
  */
 export class DeliveryCursor<M extends Journaled> {
   #position: string | null = null;
+  /** What was delivered last on this subscription while no position was known. */
+  #early: string | null = null;
   #catchingUp = false;
   #held: M[] = [];
   /** How many of the held were heard before the reading under way began. */
@@ -69,7 +71,10 @@ export class DeliveryCursor<M extends Journaled> {
    */
   advance(previous: string | null, offset: string): boolean {
     if (this.#catchingUp) return false;
-    if (this.#position === null) return true;
+    if (this.#position === null) {
+      this.#early = offset;
+      return true;
+    }
     if (previous !== this.#position) return false;
     this.#position = offset;
     // On one connection nothing older comes after what is newer.
@@ -128,14 +133,21 @@ export class DeliveryCursor<M extends Journaled> {
     this.sink.widen();
   }
 
-  /** Begins at the end of the journal: what was said before is of no concern. */
+  /**
+   * Begins at the end of the journal: what was said before is of no concern, or
+   * has been handed over by now.
+   */
   begin(tail: string): void {
-    this.#position = tail;
+    const early = this.#early;
+    // More may have been said, and delivered, since that end was read.
+    const isLater = early !== null && compareOffsets(early, tail) > 0;
+    this.#position = isLater ? early : tail;
   }
 
   /** The subscription is gone; what comes next is from another one. */
   lost(): void {
     this.#held = [];
+    this.#early = null;
     this.#replayed = null;
     this.#catchingUp = false;
     // Of an empty journal it cannot be told whether it still is the same.

@@ -22,7 +22,7 @@ import type {
   InvalidationTransport,
   JournalEntry,
 } from '../transport/index.js';
-import { within } from './within.js';
+import { Deadlines } from './deadlines.js';
 
 /** Entries in one reading: at most, and at first, while their size is unknown. */
 const PAGE = 1_000;
@@ -77,15 +77,18 @@ export class CatchUp {
   #running = false;
   /** Nothing has been delivered yet that something could be missing from. */
   #first = true;
-  #writable: (() => void)[] = [];
+  /** The journal has lost something, or may have. */
+  #broken = false;
   /** The last own message that came back over the channel, or was replayed. */
   #echo: string | null = null;
+  readonly #deadlines: Deadlines;
 
   constructor(
-    private readonly timeout: number,
+    timeout: number,
     private readonly context: CatchUpContext,
     private readonly listener: CatchUpListener,
   ) {
+    this.#deadlines = new Deadlines(timeout);
     this.cursor = new DeliveryCursor(
       {
         deliver: (message, replayed) => this.#deliver(message, replayed),
@@ -111,23 +114,21 @@ export class CatchUp {
 
   /** The subscription stands, at first or again. */
   subscribed(): void {
-    this.#session++;
-    this.#running = false;
+    this.#abandon();
     this.run();
   }
 
   lost(): void {
-    this.#session++;
-    this.#running = false;
+    this.#abandon();
     this.#first = false;
     this.cursor.lost();
   }
 
-  /** Redis takes commands. */
+  /** Redis takes commands; what was asked before may never be answered. */
   writable(): void {
-    const waiting = this.#writable;
-    this.#writable = [];
-    for (const go of waiting) go();
+    if (!this.#running) return;
+    this.#abandon();
+    this.run();
   }
 
   /** Reads what may have been missed, unless that is being done already. */
@@ -141,35 +142,13 @@ export class CatchUp {
 
   async #run(session: number): Promise<void> {
     const isCurrent = (): boolean => session === this.#session;
-    const acked = this.context.publisher.lastOffset;
     let asOf: number | null = null;
     let reason: string | null = null;
-    let broken = false;
     try {
       await this.#whenWritable();
-      let count = FIRST_PAGE;
-      do {
-        asOf = performance.now();
-        const from = this.cursor.position;
-        if (from === null) {
-          const tail = await this.#tail();
-          if (!isCurrent()) return;
-          this.#startAt(tail);
-          continue;
-        }
-        this.cursor.read();
-        const entries = await this.#read(from, count);
-        if (!isCurrent()) return;
-        if (this.cursor.position !== from) continue;
-        const complete = entries.length < count;
-        count = nextCount(entries);
-        if (this.#replay(entries, complete)) continue;
-        broken = true;
-        const tail = await this.#tail();
-        if (!isCurrent()) return;
-        this.cursor.restart(tail);
-      } while (this.cursor.catchingUp || this.cursor.position === null);
-      await this.#confirm(acked, broken);
+      // Meanwhile something else may have been missed.
+      do asOf = await this.#readAll(isCurrent);
+      while (isCurrent() && this.cursor.catchingUp);
     } catch (error) {
       if (!isCurrent()) return;
       asOf = null;
@@ -181,9 +160,48 @@ export class CatchUp {
     this.listener.onPosition();
   }
 
-  #startAt(tail: string): void {
-    if (this.#first) this.cursor.begin(tail);
-    else this.cursor.restart(tail);
+  /** @returns as of when this instance has heard everything */
+  async #readAll(isCurrent: () => boolean): Promise<number | null> {
+    const acked = this.context.publisher.lastOffset;
+    let asOf: number | null = null;
+    let count = FIRST_PAGE;
+    do {
+      asOf = performance.now();
+      const from = this.cursor.position;
+      if (from === null) {
+        await this.#start(isCurrent);
+        if (!isCurrent()) return null;
+        continue;
+      }
+      this.cursor.read();
+      const entries = await this.#read(from, count);
+      if (!isCurrent()) return null;
+      if (this.cursor.position !== from) continue;
+      const complete = entries.length < count;
+      count = nextCount(entries);
+      if (this.#replay(entries, complete)) continue;
+      this.#broken = true;
+      const tail = await this.#tail();
+      if (!isCurrent()) return null;
+      this.cursor.restart(tail);
+    } while (this.cursor.catchingUp || this.cursor.position === null);
+    await this.#confirm(acked);
+    return asOf;
+  }
+
+  /** From where the journal ends. */
+  async #start(isCurrent: () => boolean): Promise<void> {
+    const tail = await this.#tail();
+    if (!isCurrent()) return;
+    if (this.#first) {
+      // Then all up to that end has been handed over, and delivered as it came.
+      await this.#deadlines.within('a PING', this.context.transport.ping());
+      if (!isCurrent()) return;
+      this.cursor.begin(tail);
+    } else {
+      this.#broken = true;
+      this.cursor.restart(tail);
+    }
     this.#first = false;
   }
 
@@ -224,7 +242,10 @@ export class CatchUp {
 
   /** What came meanwhile is delivered, and "everything" for what is unknown. */
   #failed(error: Error): string {
-    if (!this.#first) this.cursor.restart(null);
+    if (!this.#first) {
+      this.#broken = true;
+      this.cursor.restart(null);
+    }
     if (error instanceof InvalidationTimeoutError) {
       this.context.transport.reconnect('commands');
     }
@@ -247,18 +268,15 @@ export class CatchUp {
    * can replay to them.
    *
    * @param acked its offset, as of before the journal was read
-   * @param broken whether the journal is known to have lost something
    */
-  async #confirm(acked: string | null, broken: boolean): Promise<void> {
+  async #confirm(acked: string | null): Promise<void> {
     if (acked === null) return;
     const heard = this.#echo !== null && compareOffsets(acked, this.#echo) <= 0;
-    if (heard && !broken) return;
-    const [there] = await this.#read(acked, 1);
+    if (heard && !this.#broken) return;
+    const has = await this.#has(acked);
+    this.#broken = false;
     this.#echo = acked;
-    if (there?.offset === acked) return;
-    const [first] = await this.#read('-', 1);
-    // Only trimmed away, or all of it is gone, which everybody notices.
-    if (first === undefined || compareOffsets(first.offset, acked) > 0) return;
+    if (has) return;
     this.context.errors.report(
       new InvalidationRedisError(
         'Redis has lost invalidations that it had taken, in a failover or a restart.',
@@ -271,34 +289,46 @@ export class CatchUp {
       .catch(() => undefined);
   }
 
+  /** Also if it was only trimmed away, or all is gone, which everybody notices. */
+  async #has(offset: string): Promise<boolean> {
+    const [there] = await this.#read(offset, 1);
+    if (there?.offset === offset) return true;
+    const [first] = await this.#read('-', 1);
+    return first === undefined || compareOffsets(first.offset, offset) > 0;
+  }
+
   /** At a heartbeat: the same for what was published since. */
   async confirmOwn(acked: string | null): Promise<void> {
-    await this.#confirm(acked, false);
+    if (this.#running) return;
+    // It is asked again at the next one.
+    await this.#confirm(acked).catch(() => undefined);
+  }
+
+  /** What is being read is of no use any more. */
+  #abandon(): void {
+    this.#session++;
+    this.#running = false;
+    this.#deadlines.cancel();
   }
 
   #read(from: string, count: number): Promise<JournalEntry[]> {
-    return within(
-      this.timeout,
+    return this.#deadlines.within(
       'a reading of the journal',
       this.context.transport.readJournal(from, count),
     );
   }
 
   #tail(): Promise<string> {
-    return within(
-      this.timeout,
+    return this.#deadlines.within(
       'a reading of the journal',
       this.context.transport.journalTail(),
     );
   }
 
+  /** Rejects if it takes too long; `writable()` begins anew. */
   async #whenWritable(): Promise<void> {
     if (this.context.transport.writable) return;
-    await within(
-      this.timeout,
-      'a connection',
-      new Promise<void>((resolve) => this.#writable.push(resolve)),
-    );
+    await this.#deadlines.within('a connection', new Promise(() => undefined));
   }
 }
 

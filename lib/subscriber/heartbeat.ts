@@ -1,7 +1,7 @@
 import { InvalidationTimeoutError } from '../errors/index.js';
 import { compareOffsets } from '../message/index.js';
 import type { CatchUp, CatchUpContext } from './catch-up.js';
-import { within } from './within.js';
+import { Deadlines } from './deadlines.js';
 
 /** @internal */
 export interface HeartbeatOptions {
@@ -30,15 +30,18 @@ export interface HeartbeatListener {
 export class Heartbeat {
   #timer: NodeJS.Timeout | null = null;
   #beating = false;
-  /** Redis was not writable at the last one either. */
-  #wasAway = false;
+  /** Since when Redis is not writable, or was last reconnected to. */
+  #awaySince: number | null = null;
+  readonly #deadlines: Deadlines;
 
   constructor(
     private readonly options: HeartbeatOptions,
     private readonly context: CatchUpContext,
     private readonly catchUp: CatchUp,
     private readonly listener: HeartbeatListener,
-  ) {}
+  ) {
+    this.#deadlines = new Deadlines(options.heartbeatTimeout);
+  }
 
   start(): void {
     this.#timer = setInterval(
@@ -50,6 +53,12 @@ export class Heartbeat {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.#deadlines.cancel();
+  }
+
+  /** Redis takes commands; what was asked before may never be answered. */
+  writable(): void {
+    this.#deadlines.cancel();
   }
 
   async #beat(): Promise<void> {
@@ -72,9 +81,12 @@ export class Heartbeat {
     if (this.#timer === null) return;
     if (answered && !transport.journaled) this.listener.onProof(asOf);
     if (answered && tail !== null) {
-      if (this.#isCurrent(tail, before)) this.listener.onProof(asOf);
-      else this.catchUp.run();
-      await this.catchUp.confirmOwn(acked);
+      if (this.#isCurrent(tail, before)) {
+        this.listener.onProof(asOf);
+        await this.catchUp.confirmOwn(acked);
+      } else {
+        this.catchUp.run();
+      }
     }
     publisher.relay();
   }
@@ -83,15 +95,16 @@ export class Heartbeat {
   async #tail(): Promise<string | null> {
     const { transport } = this.context;
     if (!transport.writable) {
-      // One that is being opened may hang as well.
-      if (this.#wasAway) transport.reconnect('commands');
-      this.#wasAway = true;
+      this.#hasten();
       return null;
     }
-    this.#wasAway = false;
+    this.#awaySince = null;
     if (!transport.journaled) return null;
     try {
-      return await this.#within('a heartbeat', transport.journalTail());
+      return await this.#deadlines.within(
+        'a heartbeat',
+        transport.journalTail(),
+      );
     } catch (error) {
       if (isTimeout(error)) {
         this.context.errors.report(error);
@@ -101,11 +114,20 @@ export class Heartbeat {
     }
   }
 
+  /** A connection that is being opened may hang as well. */
+  #hasten(): void {
+    const now = performance.now();
+    this.#awaySince ??= now;
+    if (now - this.#awaySince < this.options.heartbeatTimeout) return;
+    this.#awaySince = now;
+    this.context.transport.reconnect('commands');
+  }
+
   async #ping(): Promise<boolean> {
     const { transport } = this.context;
     const arrived = this.listener.arrived();
     try {
-      await this.#within('a PING', transport.ping());
+      await this.#deadlines.within('a PING', transport.ping());
       return true;
     } catch (error) {
       // Whoever delivers is alive, and only slow.
@@ -128,10 +150,6 @@ export class Heartbeat {
     if (tail === position) return true;
     // Behind an end that did not move: the journal was lost, or rewound.
     return compareOffsets(tail, position) < 0 && position !== before;
-  }
-
-  #within<T>(what: string, promise: Promise<T>): Promise<T> {
-    return within(this.options.heartbeatTimeout, what, promise);
   }
 }
 

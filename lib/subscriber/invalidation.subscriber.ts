@@ -30,6 +30,7 @@ import {
   type CatchUpContext,
   type JournaledMessage,
 } from './catch-up.js';
+import { Deadlines } from './deadlines.js';
 import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
 import { OffsetWaiters } from './offset.waiters.js';
 import { Staleness, type StalePolicy } from './staleness.js';
@@ -37,7 +38,6 @@ import type {
   SubscriptionState,
   SubscriptionStatus,
 } from './subscription-status.js';
-import { within } from './within.js';
 
 /** Before the quote and the brace that end a message. */
 const LAST_OF_ORIGIN = 3;
@@ -229,6 +229,7 @@ export class InvalidationSubscriber {
   /** @internal */
   async stop(): Promise<void> {
     this.#firstLive?.();
+    this.#subscribed = false;
     this.#heartbeat.stop();
     this.#staleness.stop();
     this.#catchUp.lost();
@@ -248,6 +249,7 @@ export class InvalidationSubscriber {
       onWritable: () => {
         this.context.publisher.resume();
         this.#catchUp.writable();
+        this.#heartbeat.writable();
         this.#started();
       },
       onError: (cause) =>
@@ -264,15 +266,8 @@ export class InvalidationSubscriber {
   #receive(payload: string): void {
     this.#arrived++;
     if (this.#isEcho(payload)) return this.#heardOwn(payload);
-    let message: InvalidationMessage;
-    try {
-      message = decodeMessage(payload, this.options.maxMessageBytes);
-    } catch (error) {
-      this.#malformed(error);
-      // It may have been a batch of a publisher with a larger limit.
-      if (error instanceof OversizedMessageError) this.#widen('not-understood');
-      return;
-    }
+    const message = this.#decode(payload, this.options.maxMessageBytes);
+    if (message === null) return;
     const { meter, stream } = this.context;
     const now = performance.now();
     meter.received();
@@ -282,25 +277,37 @@ export class InvalidationSubscriber {
     if (this.#waiters.any) this.#moved();
   }
 
+  #decode(payload: string, maxBytes: number): InvalidationMessage | null {
+    try {
+      return decodeMessage(payload, maxBytes);
+    } catch (error) {
+      this.#malformed(error);
+      // It may have been a batch of a publisher with a larger limit.
+      if (error instanceof OversizedMessageError) this.#widen('not-understood');
+      return null;
+    }
+  }
+
   /** Whether it is to be delivered now: next in the journal, or in none. */
   #isNext({ offset, previous }: InvalidationMessage): boolean {
-    if (offset === null) {
+    // Others may mean something else by the word.
+    if (!isOffset(offset)) {
       this.#foreign = true;
       return true;
     }
     if (!this.context.transport.journaled) return true;
-    if (this.#catchUp.cursor.advance(previous, offset)) return true;
-    return !isOffset(offset);
+    return this.#catchUp.cursor.advance(previous, offset);
   }
 
   /** This instance was told by its publisher; the position moves on. */
   #heardOwn(payload: string): void {
     const place = readOwnPlace(payload);
-    if (place === null) return;
+    if (place === null || !isOffset(place.offset)) return;
     const { offset, previous } = place;
     if (!this.#catchUp.cursor.advance(previous, offset)) {
-      const message = decodeMessage(payload, Infinity) as JournaledMessage;
-      return this.#catchUp.hear(message);
+      const message = this.#decode(payload, Infinity);
+      if (message === null) return;
+      return this.#catchUp.hear(message as JournaledMessage);
     }
     this.#catchUp.echoed(offset);
     this.context.publisher.heard(readOwnId(payload));
@@ -408,8 +415,7 @@ export class InvalidationSubscriber {
     const { heartbeatTimeout, channel } = this.options;
     let missing: string[];
     try {
-      missing = await within(
-        heartbeatTimeout,
+      missing = await new Deadlines(heartbeatTimeout).within(
         'a question for rights',
         transport.missingRights(),
       );

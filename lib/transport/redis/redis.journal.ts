@@ -105,7 +105,7 @@ local missing = {}
 local function allowed(...)
   if redis.acl_check_cmd then return redis.acl_check_cmd(...) end
   local reply = redis.pcall(...)
-  return not (type(reply) == 'table' and reply.err and string.find(reply.err, 'permission'))
+  return not (type(reply) == 'table' and reply.err and string.find(reply.err, 'executing the script'))
 end
 local function need(name, ...)
   if not allowed(name, ...) then missing[#missing + 1] = name end
@@ -113,8 +113,11 @@ end
 need('XADD', journal, '0-0', 'm', '')
 need('XRANGE', journal, '-', '+', 'COUNT', 1)
 need('XREVRANGE', journal, '+', '-', 'COUNT', 1)
+need('XINFO', 'STREAM', journal)
 need('TIME')
 if redis.acl_check_cmd then
+  need('EVALSHA', '', 1, journal)
+  need('PING')
   need(publish, channel, '')
   need(subscribe, channel)
 end
@@ -191,7 +194,8 @@ export class RedisJournal {
         sharded ? 'SSUBSCRIBE' : 'SUBSCRIBE',
       )) as string[];
     } catch (error) {
-      return isRefusal(error) ? ['EVAL', 'EVALSHA', this.key] : [];
+      if (!isRefusal(error)) return [];
+      return [error.message.includes('key') ? this.key : 'EVAL'];
     }
   }
 
@@ -208,7 +212,7 @@ function journalKey(channel: string): string {
     : `{${channel}}:journal`;
 }
 
-function isRefusal(error: unknown): boolean {
+function isRefusal(error: unknown): error is Error {
   return error instanceof Error && error.message.includes('NOPERM');
 }
 

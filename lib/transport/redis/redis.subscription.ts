@@ -26,6 +26,8 @@ export class RedisSubscription {
   #retry: NodeJS.Timeout | null = null;
   #attempt = 0;
   #subscribed = false;
+  /** Of the connection while it is subscribed: 'normal' in RESP3. */
+  #mode: Redis['mode'] | null = null;
   #closed = false;
   /** Where a cluster says that the shard channel is, `host:port`. */
   #owner: string | null = null;
@@ -100,7 +102,9 @@ export class RedisSubscription {
     }
     await connection.ping();
     // A shard channel that went elsewhere is unsubscribed without a word.
-    if (connection.mode !== 'subscriber') this.reconnect();
+    if (connection.mode === this.#mode) return;
+    this.reconnect();
+    throw new Error('The channel went to another node.');
   }
 
   reconnect(): void {
@@ -131,6 +135,7 @@ export class RedisSubscription {
     if (connection !== this.#connection || this.#subscribed) return;
     this.#attempt = 0;
     this.#subscribed = true;
+    this.#mode = connection.mode;
     this.#whileOpen(() => this.listener.onSubscribed());
   }
 

@@ -77,12 +77,14 @@ export class RedisTransport extends InvalidationTransport {
     this.#listen(listener);
     this.#wake();
     this.#subscription = new RedisSubscription(this.#client, this.options, {
-      ...listener,
+      onMessage: (payload) => listener.onMessage(payload),
       onSubscribed: () => {
         // Redis is there: no need to wait for the next try.
         this.#wake();
         listener.onSubscribed();
       },
+      onLost: (cause) => listener.onLost(cause),
+      onError: (cause) => listener.onError(cause),
     });
     this.#subscription.open();
     if (this.writable) listener.onWritable();
@@ -97,12 +99,13 @@ export class RedisTransport extends InvalidationTransport {
   }
 
   async readJournal(from: string, count: number): Promise<JournalEntry[]> {
-    return (await this.#journal?.read(from, count)) ?? [];
+    if (this.#journal === null) return [];
+    return this.#learning(this.#journal.read(from, count));
   }
 
   async journalTail(): Promise<string> {
     if (this.#journal === null) throw new Error('No journal is kept.');
-    return this.#journal.tail();
+    return this.#learning(this.#journal.tail());
   }
 
   async missingRights(): Promise<string[]> {
@@ -194,14 +197,18 @@ export class RedisTransport extends InvalidationTransport {
     };
   }
 
-  async #send(
+  #send(
     payloads: readonly string[],
     triedSince: string | null,
   ): Promise<PublishReply[]> {
+    return this.#learning(
+      this.#journal?.publish(payloads, triedSince) ?? this.#announce(payloads),
+    );
+  }
+
+  async #learning<T>(answer: Promise<T>): Promise<T> {
     try {
-      return this.#journal === null
-        ? await this.#announce(payloads)
-        : await this.#journal.publish(payloads, triedSince);
+      return await answer;
     } catch (error) {
       this.#learn(error as Error);
       throw error;
