@@ -34,6 +34,9 @@ const PAGE_SIZE = 1_048_576;
 const HELD_LIMIT = 10_000;
 const REPLAYED_LIMIT = 10_000;
 
+/** Own messages to look for in the journal; beyond it, "everything". */
+const DOUBTFUL_LIMIT = 100;
+
 /** @internal */
 export type JournaledMessage = InvalidationMessage & Journaled;
 
@@ -81,6 +84,8 @@ export class CatchUp {
   #broken = false;
   /** The last own message that came back over the channel, or was replayed. */
   #echo: string | null = null;
+  /** Acknowledged before a connection was lost: by another server, perhaps. */
+  readonly #acked = new Set<string>();
   readonly #deadlines: Deadlines;
 
   constructor(
@@ -119,6 +124,7 @@ export class CatchUp {
   }
 
   lost(): void {
+    this.#doubtAcked();
     this.#abandon();
     this.#first = false;
     this.cursor.lost();
@@ -126,9 +132,10 @@ export class CatchUp {
 
   /** Redis takes commands; what was asked before may never be answered. */
   writable(): void {
-    if (!this.#running) return;
+    this.#doubtAcked();
+    const interrupted = this.#running;
     this.#abandon();
-    this.run();
+    if (interrupted) this.run();
   }
 
   /** Reads what may have been missed, unless that is being done already. */
@@ -242,10 +249,7 @@ export class CatchUp {
 
   /** What came meanwhile is delivered, and "everything" for what is unknown. */
   #failed(error: Error): string {
-    if (!this.#first) {
-      this.#broken = true;
-      this.cursor.restart(null);
-    }
+    if (!this.#first) this.cursor.restart(null);
     if (error instanceof InvalidationTimeoutError) {
       this.context.transport.reconnect('commands');
     }
@@ -271,12 +275,14 @@ export class CatchUp {
    */
   async #confirm(acked: string | null): Promise<void> {
     if (acked === null) return;
-    const heard = this.#echo !== null && compareOffsets(acked, this.#echo) <= 0;
-    if (heard && !this.#broken) return;
-    const has = await this.#has(acked);
+    const doubtful = this.#doubtful(acked);
+    if (doubtful.size === 0) return;
+    let lost = doubtful.size > DOUBTFUL_LIMIT;
+    for (const offset of doubtful) lost ||= !(await this.#has(offset));
     this.#broken = false;
+    this.#acked.clear();
     this.#echo = acked;
-    if (has) return;
+    if (!lost) return;
     this.context.errors.report(
       new InvalidationRedisError(
         'Redis has lost invalidations that it had taken, in a failover or a restart.',
@@ -287,6 +293,15 @@ export class CatchUp {
       .publishChecked(everything())
       // Only when it shuts down: then its siblings are left to say so.
       .catch(() => undefined);
+  }
+
+  /** A later one says nothing of an earlier one, if the server is another. */
+  #doubtful(acked: string): Set<string> {
+    const doubtful = new Set(this.#acked);
+    if (this.#broken && this.#echo !== null) doubtful.add(this.#echo);
+    const heard = this.#echo !== null && compareOffsets(acked, this.#echo) <= 0;
+    if (!heard || this.#broken) doubtful.add(acked);
+    return doubtful;
   }
 
   /** Also if it was only trimmed away, or all is gone, which everybody notices. */
@@ -302,6 +317,13 @@ export class CatchUp {
     if (this.#running) return;
     // It is asked again at the next one.
     await this.#confirm(acked).catch(() => undefined);
+  }
+
+  /** The next answer may come from a server that never had the last one. */
+  #doubtAcked(): void {
+    const { lastOffset } = this.context.publisher;
+    if (lastOffset === null || this.#acked.size > DOUBTFUL_LIMIT) return;
+    this.#acked.add(lastOffset);
   }
 
   /** What is being read is of no use any more. */

@@ -19,6 +19,7 @@ import type { MonoTypeOperatorFunction, Observable } from 'rxjs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { InvalidationStream } from '../../lib/stream/index.js';
 import { MemoryTransport } from '../../lib/transport/index.js';
+import { eventually } from '../support/eventually.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
 
 const idOf = ({ entityId, pattern: glob, entityIds }: Invalidation) =>
@@ -344,9 +345,11 @@ describe('messages$ and its operators', () => {
 
     lose();
 
-    expect(heard).toMatchObject([
-      { pattern: '*', own: true, widened: 'reconnected' },
-    ]);
+    await eventually(() =>
+      expect(heard).toMatchObject([
+        { pattern: '*', own: true, widened: 'missed' },
+      ]),
+    );
   });
 
   it('are injected with @InjectInvalidationStream()', async () => {

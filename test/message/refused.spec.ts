@@ -130,13 +130,26 @@ describe('a field of a wrong kind', () => {
       ],
     ],
     ['source_service', [...NO_TEXT, 'null']],
-    ['origin', NO_TEXT],
-    ['offset', NO_TEXT],
-    ['previous', NO_TEXT],
   ])('is refused: %s', (field, values) => {
     for (const value of values)
       expect(refused(wireRaw(field, value))).toBe(field);
   });
+
+  // How a message came here is not what it says.
+  it.each(['origin', 'offset', 'previous'])(
+    'counts as absent, and what the message says is understood: %s',
+    (field) => {
+      const said = decodeMessage(wire(), MAX);
+      expect(decodeMessage(wireRaw(field, '"17-0"'), MAX)).toEqual({
+        ...said,
+        [field]: '17-0',
+      });
+      for (const value of [...NO_TEXT, 'null', nested(100_000), '1e400']) {
+        expect(decodeMessage(wireRaw(field, value), MAX)).toEqual(said);
+        expect(parseMessage(JSON.parse(wireRaw(field, value)))).toEqual(said);
+      }
+    },
+  );
 
   it.each([
     'message_id',

@@ -110,6 +110,18 @@ it('what the pipe lets through is parsed to the same message', async () => {
   );
 });
 
+it.each(['origin', 'offset', 'previous'])(
+  'neither refuses a message for what is in its %s',
+  async (field) => {
+    const said = parseMessage(parsed(wire()));
+    for (const value of ['1', '[]', '{"a":{}}', '"\\ud800"', 'null', 'true']) {
+      const text = wireRaw(field, value);
+      expect(parseMessage(parsed(text))).toEqual(said);
+      expect(parseMessage(await validate(parsed(text)))).toEqual(said);
+    }
+  },
+);
+
 it('the pipe names the fields that are wrong', async () => {
   const body = parsed(wire({ message_id: 'x', entity_ids: [1] }));
   await expect(validate(body)).rejects.toMatchObject({

@@ -267,6 +267,12 @@ describe('without arguments', () => {
     ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', 'publishTimeout', ' 12 ', 12],
     ['CACHE_INVALIDATION_SHUTDOWN_TIMEOUT', 'shutdownTimeout', '13', 13],
     ['CACHE_INVALIDATION_OUTBOX_LIMIT', 'outboxLimit', '14', 14],
+    ['CACHE_INVALIDATION_JOURNAL', 'journal', '20000', { maxLength: 20_000 }],
+    ['CACHE_INVALIDATION_SHARDED', 'sharded', 'yes', true],
+    ['CACHE_INVALIDATION_HEARTBEAT_INTERVAL', 'heartbeatInterval', '17', 17],
+    ['CACHE_INVALIDATION_HEARTBEAT_TIMEOUT', 'heartbeatTimeout', '18', 18],
+    ['CACHE_INVALIDATION_MAX_STALENESS', 'maxStaleness', '8001', 8_001],
+    ['CACHE_INVALIDATION_WHEN_STALE', 'whenStale', 'widen', 'widen'],
     ['CACHE_INVALIDATION_HANDLER_QUEUE_LIMIT', 'handlerQueueLimit', '15', 15],
     ['CACHE_INVALIDATION_MAX_BATCH_SIZE', 'maxBatchSize', '0016', 16],
     ['CACHE_INVALIDATION_MAX_MESSAGE_BYTES', 'maxMessageBytes', '2048', 2_048],
@@ -285,7 +291,10 @@ describe('without arguments', () => {
   it('every option has its variable', async () => {
     const { options } = await start(fromEnvironment());
     expect(VARIABLES.map(([, option]) => option).toSorted()).toEqual(
-      Object.keys(options).toSorted(),
+      Object.keys(options)
+        // No text is a table.
+        .filter((option) => option !== 'durableOutbox')
+        .toSorted(),
     );
   });
 
@@ -331,7 +340,47 @@ describe('without arguments', () => {
     });
   });
 
+  it.each<[text: string, journal: unknown]>([
+    ['off', false],
+    ['OFF', false],
+    [' no ', false],
+    ['false', false],
+    ['20000', { maxLength: 20_000 }],
+    [' 7 ', { maxLength: 7 }],
+    ['1', { maxLength: 1 }],
+    ['on', { maxLength: 50_000 }],
+    ['true', { maxLength: 50_000 }],
+    ['Yes', { maxLength: 50_000 }],
+    ['  ', { maxLength: 50_000 }],
+  ])('the journal %j is %j', async (text, journal) => {
+    vi.stubEnv('CACHE_INVALIDATION_JOURNAL', text);
+    expect((await start(fromEnvironment())).options).toMatchObject({ journal });
+  });
+
+  it('the bound on staleness goes by the heartbeat beside it', async () => {
+    vi.stubEnv('CACHE_INVALIDATION_MAX_STALENESS', '300');
+    const { problems } = await refusalOf(fromEnvironment());
+    expect(problems).toMatchObject([{ field: 'maxStaleness' }]);
+
+    vi.stubEnv('CACHE_INVALIDATION_HEARTBEAT_INTERVAL', '100');
+    vi.stubEnv('CACHE_INVALIDATION_HEARTBEAT_TIMEOUT', '199');
+    const { options } = await start(fromEnvironment());
+    expect(options).toMatchObject({ maxStaleness: 300 });
+  });
+
   it.each([
+    ['CACHE_INVALIDATION_JOURNAL', '0', 'journal'],
+    ['CACHE_INVALIDATION_JOURNAL', '-1', 'journal'],
+    ['CACHE_INVALIDATION_JOURNAL', '1.5', 'journal'],
+    ['CACHE_INVALIDATION_JOURNAL', 'maybe', 'journal'],
+    ['CACHE_INVALIDATION_JOURNAL', '{"maxLength":5}', 'journal'],
+    ['CACHE_INVALIDATION_SHARDED', 'maybe', 'sharded'],
+    ['CACHE_INVALIDATION_HEARTBEAT_INTERVAL', '5s', 'heartbeatInterval'],
+    ['CACHE_INVALIDATION_HEARTBEAT_INTERVAL', '0', 'heartbeatInterval'],
+    ['CACHE_INVALIDATION_HEARTBEAT_TIMEOUT', '-3', 'heartbeatTimeout'],
+    ['CACHE_INVALIDATION_MAX_STALENESS', '8000', 'maxStaleness'],
+    ['CACHE_INVALIDATION_MAX_STALENESS', '1m', 'maxStaleness'],
+    ['CACHE_INVALIDATION_WHEN_STALE', 'Widen', 'whenStale'],
     ['CACHE_INVALIDATION_ENABLED', 'maybe', 'enabled'],
     ['CACHE_INVALIDATION_ENABLED', '2', 'enabled'],
     ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', '200ms', 'publishTimeout'],
@@ -371,6 +420,8 @@ describe('without arguments', () => {
         CACHE_INVALIDATION_ENABLED: false,
         CACHE_INVALIDATION_OUTBOX_LIMIT: 7,
         CACHE_INVALIDATION_MAX_BATCH_SIZE: '8',
+        CACHE_INVALIDATION_JOURNAL: false,
+        CACHE_INVALIDATION_HEARTBEAT_INTERVAL: 9,
       }),
     ];
     const config = { ignoreEnvFile: true, load };
@@ -384,10 +435,25 @@ describe('without arguments', () => {
       enabled: false,
       outboxLimit: 7,
       maxBatchSize: 8,
+      journal: false,
+      heartbeatInterval: 9,
     });
     vi.stubEnv(NAME, undefined);
     const local = await start(ConfigModule.forRoot(config), fromEnvironment());
     expect(local.options).toMatchObject({ serviceName: 'loaded' });
+  });
+
+  it.each<[given: unknown, journal: unknown]>([
+    [true, { maxLength: 50_000 }],
+    [12, { maxLength: 12 }],
+    [{ maxLength: 13 }, { maxLength: 13 }],
+  ])('a journal that ConfigModule loads may be %j', async (given, journal) => {
+    const load = [() => ({ CACHE_INVALIDATION_JOURNAL: given })];
+    const { options } = await start(
+      ConfigModule.forRoot({ ignoreEnvFile: true, load, isGlobal: true }),
+      fromEnvironment(),
+    );
+    expect(options).toMatchObject({ journal });
   });
 
   it('is enough to go live on the Redis of the environment', async () => {

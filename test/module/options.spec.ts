@@ -19,6 +19,7 @@ import {
 } from 'nestjs-cache-invalidation';
 import { lastValueFrom, of, type Observable } from 'rxjs';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { resolveOptions } from '../../lib/cache-invalidation.options.js';
 import { said, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
@@ -50,6 +51,10 @@ async function refusalOf(
   return error as InvalidationConfigurationError;
 }
 
+function resolved(options: object): CacheInvalidationOptions {
+  return resolveOptions({ serviceName: 'user-service', ...options });
+}
+
 /** The receipt of a message that Redis handed to one application. */
 async function delivery(
   publisher: InvalidationPublisher,
@@ -63,6 +68,9 @@ async function delivery(
 }
 
 const MILLISECONDS = 'Give a whole number of milliseconds, from 1 to';
+const JOURNAL = /Give \{ maxLength \} with a whole number.*or false/;
+const STALENESS = /Give 0, or .* above heartbeatInterval \+ heartbeatTimeout/;
+const TABLE = /an object with pending\(\) and remove\(\)/;
 const CONNECTION = /redis: or rediss: URL.*cluster/;
 
 describe('an option that will not do', () => {
@@ -90,6 +98,49 @@ describe('an option that will not do', () => {
     ['handlerQueueLimit', {}, 'an object will not do.', /whole number, 1 or/],
     ['maxBatchSize', 10n, '10 will not do.', /whole number, 1 or more/],
     ['maxMessageBytes', 1_023, '1023 will not do.', /whole number, 1024 or/],
+    ['journal', true, 'true will not do.', JOURNAL],
+    ['journal', null, 'null will not do.', JOURNAL],
+    ['journal', 50_000, '50000 will not do.', JOURNAL],
+    ['journal', 'off', '"off" will not do.', JOURNAL],
+    ['journal', {}, 'an object will not do.', JOURNAL],
+    ['journal', [], 'an array will not do.', JOURNAL],
+    ['journal', { maxLength: 0 }, 'an object will not do.', JOURNAL],
+    ['journal', { maxLength: 1.5 }, 'an object will not do.', JOURNAL],
+    ['journal', { maxLength: '9' }, 'an object will not do.', JOURNAL],
+    ['journal', { maxLength: 2 ** 53 }, 'an object will not do.', JOURNAL],
+    ['journal', { maxlength: 9 }, 'an object will not do.', JOURNAL],
+    ['journal', { maxLength: 9, ttl: 1 }, 'an object will not do.', JOURNAL],
+    ['sharded', 'yes', '"yes" will not do.', /true or false/],
+    ['sharded', null, 'null will not do.', /true or false/],
+    ['heartbeatInterval', 0, '0 will not do.', RegExp(MILLISECONDS)],
+    ['heartbeatInterval', '5s', '"5s" will not do.', RegExp(MILLISECONDS)],
+    ['heartbeatTimeout', -1, '-1 will not do.', RegExp(MILLISECONDS)],
+    ['heartbeatTimeout', 2 ** 31, '2147483648 will not', RegExp(MILLISECONDS)],
+    ['maxStaleness', 1, '1 will not do.', STALENESS],
+    ['maxStaleness', 8_000, '8000 will not do.', STALENESS],
+    ['maxStaleness', 8_000.5, '8000.5 will not do.', STALENESS],
+    ['maxStaleness', -1, '-1 will not do.', STALENESS],
+    ['maxStaleness', Infinity, 'Infinity will not do.', STALENESS],
+    ['maxStaleness', 2 ** 31, '2147483648 will not do.', STALENESS],
+    ['maxStaleness', '9000', '"9000" will not do.', STALENESS],
+    ['maxStaleness', null, 'null will not do.', STALENESS],
+    ['whenStale', 'Widen', '"Widen" will not do.', /"serve" or "widen"/],
+    ['whenStale', true, 'true will not do.', /"serve" or "widen"/],
+    ['durableOutbox', null, 'null will not do.', TABLE],
+    ['durableOutbox', 'table', '"table" will not do.', TABLE],
+    ['durableOutbox', {}, 'an object will not do.', TABLE],
+    [
+      'durableOutbox',
+      { pending: () => Promise.resolve([]) },
+      'an object will not do.',
+      TABLE,
+    ],
+    [
+      'durableOutbox',
+      { pending: 1, remove: () => Promise.resolve() },
+      'an object will not do.',
+      TABLE,
+    ],
     ['connection', '', 'it is no way to reach Redis.', CONNECTION],
     ['connection', 'localhost', 'it is no way to reach Redis.', CONNECTION],
     ['connection', 'http://a', 'it is no way to reach Redis.', CONNECTION],
@@ -113,19 +164,28 @@ describe('an option that will not do', () => {
   ])('is named: %s = %s', async (field, value, problem, fix) => {
     const { problems, message } = await refusalOf({ [field]: value });
     expect(problems).toEqual([
-      { field, problem, fix: expect.stringMatching(fix) },
+      {
+        field,
+        problem: expect.stringContaining(problem),
+        fix: expect.stringMatching(fix),
+      },
     ]);
-    expect(message).toContain(`${field}: ${problem} ${problems[0]!.fix}`);
+    expect(message).toContain(
+      `${field}: ${problems[0]!.problem} ${problems[0]!.fix}`,
+    );
   });
 
   // Node's timers fire at once where the delay does not fit 32 bits.
-  it.each(['startupTimeout', 'publishTimeout', 'shutdownTimeout'])(
-    'is named where no timer can wait so long: %s',
-    async (field) => {
-      const { problems } = await refusalOf({ [field]: 2 ** 31 });
-      expect(problems).toMatchObject([{ field }]);
-    },
-  );
+  it.each([
+    'startupTimeout',
+    'publishTimeout',
+    'shutdownTimeout',
+    'heartbeatInterval',
+    'heartbeatTimeout',
+  ])('is named where no timer can wait so long: %s', async (field) => {
+    const { problems } = await refusalOf({ [field]: 2 ** 31 });
+    expect(problems).toMatchObject([{ field }]);
+  });
 
   it('is named beside all others, each on a line of its own', async () => {
     const error = await refusalOf({
@@ -182,6 +242,93 @@ describe('an option that will not do', () => {
     expect(error.problems).toHaveLength(2);
     expect(told.join()).not.toContain('hunter2');
   });
+});
+
+describe('the bound on staleness', () => {
+  const HEARTBEAT = { heartbeatInterval: 100, heartbeatTimeout: 2_000 };
+
+  it.each([0, 2_101, 2 ** 31 - 1])('may be %i', async (maxStaleness) => {
+    const { subscriber } = await startApp({ ...HEARTBEAT, maxStaleness });
+    expect(subscriber.status.state).toBe('live');
+  });
+
+  it.each([1, 2_000, 2_100])(
+    'is refused where no heartbeat can keep it: %i',
+    async (maxStaleness) => {
+      const { problems } = await refusalOf({ ...HEARTBEAT, maxStaleness });
+      expect(problems).toMatchObject([{ field: 'maxStaleness' }]);
+      expect(problems[0]!.fix).toContain('CACHE_INVALIDATION_MAX_STALENESS');
+    },
+  );
+});
+
+describe('the channel of sharded Pub/Sub', () => {
+  const FIX = /without braces, or with one hash tag such as "\{app\}:invalid/;
+
+  it.each(['cache:invalidate', '{app}:invalidate', 'app:{x}', 'a{b}c', '日本'])(
+    'may be %s',
+    (channel) => {
+      expect(resolved({ sharded: true, channel })).toMatchObject({
+        sharded: true,
+        channel,
+      });
+    },
+  );
+
+  const WRONG = [
+    '{',
+    '}',
+    '{}',
+    'a{b',
+    'a}b',
+    '{}{a}',
+    '{a}{b}',
+    '{a}}',
+    '{{a}',
+  ];
+
+  it.each(WRONG)(
+    'is refused where its journal would be in another slot, or might be: %s',
+    async (channel) => {
+      const { problems } = await refusalOf({ sharded: true, channel });
+      expect(problems).toEqual([
+        {
+          field: 'sharded',
+          problem: 'true will not do.',
+          fix: expect.stringMatching(FIX),
+        },
+      ]);
+    },
+  );
+
+  it.each(WRONG)('may be anything where it is not sharded: %s', (channel) => {
+    expect(resolved({ channel })).toMatchObject({ channel, sharded: false });
+  });
+});
+
+it('a durable outbox may be anything with the two methods, inherited ones too', () => {
+  class Table {
+    pending(): Promise<string[]> {
+      return Promise.resolve([]);
+    }
+    remove(): Promise<void> {
+      return Promise.resolve();
+    }
+  }
+  const durableOutbox = new (class extends Table {})();
+  expect(resolved({ durableOutbox }).durableOutbox).toBe(durableOutbox);
+  expect(resolved({}).durableOutbox).toBeUndefined();
+  expect(resolved({ durableOutbox: undefined }).durableOutbox).toBeUndefined();
+});
+
+it.each<[object, object]>([
+  [{}, { journal: { maxLength: 50_000 } }],
+  [{ journal: false }, { journal: false }],
+  [{ journal: { maxLength: 1 } }, { journal: { maxLength: 1 } }],
+  [{}, { maxStaleness: 0, whenStale: 'serve', sharded: false }],
+  [{}, { heartbeatInterval: 5_000, heartbeatTimeout: 3_000 }],
+])('of %j becomes %j', (given, options) => {
+  expect(resolved(given)).toMatchObject(options);
 });
 
 it('an option that is undefined has its default', async () => {

@@ -21,6 +21,7 @@ const ZEROS = {
   queued: 0,
   received: 0,
   delivered: 0,
+  replayed: 0,
   widened: 0,
   malformed: 0,
   handlerErrors: 0,

@@ -12,17 +12,29 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { Outbox } from '../../lib/publisher/outbox.js';
+import { Outbox, type Unsent } from '../../lib/publisher/outbox.js';
 import { said } from '../support/app.js';
 
 const instance = new Instance('test-service');
 const stamp = (invalidation: Invalidation): InvalidationMessage =>
   instance.stamp(invalidation);
 
-const users = (...ids: string[]): InvalidationMessage[] =>
-  ids.map((id) => stamp(entity('User', id)));
+/** Never tried, unless told otherwise. */
+const unsent = (
+  invalidation: Invalidation,
+  triedSince: string | null = null,
+): Unsent => ({ message: stamp(invalidation), triedSince });
 
-const all = (outbox: Outbox): string[] => outbox.take(Infinity).map(said);
+const users = (...ids: string[]): Unsent[] =>
+  ids.map((id) => unsent(entity('User', id)));
+
+const tried = (since: string, ...ids: string[]): Unsent[] =>
+  ids.map((id) => unsent(entity('User', id), since));
+
+const saidBy = (some: readonly Unsent[]): string[] =>
+  some.map(({ message }) => said(message));
+
+const all = (outbox: Outbox): string[] => saidBy(outbox.take(Infinity));
 
 describe('the outbox', () => {
   it('gives out what was put in, oldest first', () => {
@@ -31,7 +43,7 @@ describe('the outbox', () => {
     expect(outbox.add(users('3'))).toBe(false);
 
     expect(outbox.size).toBe(3);
-    expect(outbox.take(2).map(said)).toEqual(['User:1', 'User:2']);
+    expect(saidBy(outbox.take(2))).toEqual(['User:1', 'User:2']);
     expect(outbox.size).toBe(1);
     expect(all(outbox)).toEqual(['User:3']);
     expect(outbox.take(1)).toEqual([]);
@@ -54,15 +66,27 @@ describe('the outbox', () => {
     expect(all(outbox)).toEqual(['User:1', 'User:2', 'User:3']);
   });
 
+  it('has room again for as much as was taken', () => {
+    const outbox = new Outbox(3, stamp);
+    for (let round = 0; round < 5; round++) {
+      expect(outbox.add([unsent(batch(['user:1', 'user:2']))])).toBe(false);
+      expect(outbox.add(users('3'))).toBe(false);
+      const taken = outbox.take(1);
+      expect(outbox.add(users('4', '5'))).toBe(false);
+      expect(all(outbox)).toEqual(['User:3', 'User:4', 'User:5']);
+      expect(saidBy(taken)).toEqual(['user:1,user:2']);
+    }
+  });
+
   it('collapses to entity types beyond it', () => {
     const outbox = new Outbox(3, stamp);
     outbox.add([
-      stamp(entity('User', '1')),
-      stamp(entity('session', 'a:b')),
-      stamp(entity('User', '2')),
+      unsent(entity('User', '1')),
+      unsent(entity('session', 'a:b')),
+      unsent(entity('User', '2')),
     ]);
 
-    expect(outbox.add([stamp(batch(['post:1', 'user:3']))])).toBe(true);
+    expect(outbox.add([unsent(batch(['post:1', 'user:3']))])).toBe(true);
 
     expect(all(outbox).toSorted()).toEqual(['post:*', 'session:*', 'user:*']);
   });
@@ -71,7 +95,7 @@ describe('the outbox', () => {
     const outbox = new Outbox(2, stamp);
     outbox.add(
       ['feed:42:*', 'feed:*:new', 'user:[ab]'].map((glob) =>
-        stamp(pattern(glob)),
+        unsent(pattern(glob)),
       ),
     );
     expect(all(outbox).toSorted()).toEqual(['feed:*', 'user:*']);
@@ -79,12 +103,12 @@ describe('the outbox', () => {
 
   it('takes the type literally, whatever signs are in it', () => {
     const outbox = new Outbox(1, stamp);
-    outbox.add(['1', '2'].map((id) => stamp(entity('a*[b]?\\', id))));
+    outbox.add(['1', '2'].map((id) => unsent(entity('a*[b]?\\', id))));
 
     const [only] = outbox.take(Infinity);
 
-    expect(affects(only!, buildCacheKey('a*[b]?\\', 'x'))).toBe(true);
-    expect(affects(only!, 'aXb:x')).toBe(false);
+    expect(affects(only!.message, buildCacheKey('a*[b]?\\', 'x'))).toBe(true);
+    expect(affects(only!.message, 'aXb:x')).toBe(false);
   });
 
   it.each([
@@ -97,14 +121,14 @@ describe('the outbox', () => {
     ],
   ])('collapses to everything for %s', (_, invalidations) => {
     const outbox = new Outbox(1, stamp);
-    expect(outbox.add(invalidations.map(stamp))).toBe(true);
+    expect(outbox.add(invalidations.map((one) => unsent(one)))).toBe(true);
     expect(all(outbox)).toEqual(['*']);
   });
 
   it('collapses to everything for too many types to list', () => {
     const outbox = new Outbox(100, stamp);
     const types = Array.from({ length: 101 }, (_, i) => `type-${i}`);
-    expect(outbox.add(types.map((type) => stamp(entity(type, '1'))))).toBe(
+    expect(outbox.add(types.map((type) => unsent(entity(type, '1'))))).toBe(
       true,
     );
     expect(all(outbox)).toEqual(['*']);
@@ -122,6 +146,110 @@ describe('the outbox', () => {
   });
 });
 
+describe('what is said already', () => {
+  it('is not said again', () => {
+    const outbox = new Outbox(3, stamp);
+    outbox.add(users('1', '2', '1'));
+    expect(outbox.add(users('2', '1', '3', '3'))).toBe(false);
+
+    expect(all(outbox)).toEqual(['User:1', 'User:2', 'User:3']);
+  });
+
+  it('weighs nothing', () => {
+    const outbox = new Outbox(4, stamp);
+    const keys = ['user:1', 'user:2', 'post:1'];
+    outbox.add([unsent(batch(keys)), unsent(entity('User', '9'))]);
+    expect(outbox.add([unsent(batch(keys)), ...users('9')])).toBe(false);
+
+    expect(all(outbox)).toEqual([keys.join(), 'User:9']);
+  });
+
+  it.each<[string, Invalidation, Invalidation]>([
+    [
+      'another action',
+      entity('User', '1'),
+      entity('User', '1', { action: 'Update' }),
+    ],
+    ['another type', entity('User', '1'), entity('Post', '1')],
+    [
+      'other metadata',
+      entity('User', '1', { metadata: { by: 'a' } }),
+      entity('User', '1', { metadata: { by: 'b' } }),
+    ],
+    [
+      'no metadata',
+      entity('User', '1', { metadata: { by: 'a' } }),
+      entity('User', '1'),
+    ],
+    ['another pattern', pattern('user:1*'), pattern('user:2*')],
+    ['fewer keys', batch(['user:1', 'user:2']), batch(['user:1'])],
+    ['keys in another order', batch(['a:1', 'a:2']), batch(['a:2', 'a:1'])],
+    ['keys that run together', batch(['a:1,b:2']), batch(['a:1', 'b:2'])],
+    ['a batch of one key', batch(['user:1']), entity('User', '1')],
+  ])('is not what differs in something: %s', (_, one, other) => {
+    const outbox = new Outbox(10, stamp);
+    const both = [unsent(one), unsent(other)];
+    outbox.add(both);
+    expect(outbox.take(Infinity)).toEqual(both);
+  });
+
+  it('is not what was tried: that may be out already, and then covers nothing newer', () => {
+    const outbox = new Outbox(10, stamp);
+    const [first] = tried('5-0', '1');
+    const [newer] = users('1');
+    outbox.putBack([first!]);
+    outbox.add([newer!]);
+    outbox.add(users('1'));
+
+    expect(outbox.take(Infinity)).toEqual([first, newer]);
+  });
+
+  it('does not swallow what was tried', () => {
+    const outbox = new Outbox(10, stamp);
+    const [newer] = users('1');
+    const [left] = tried('-', '1');
+    outbox.add([newer!]);
+    outbox.add([left!]);
+
+    expect(outbox.take(Infinity)).toEqual([newer, left]);
+  });
+
+  it('is said again once it was taken', () => {
+    const outbox = new Outbox(10, stamp);
+    outbox.add(users('1', '2'));
+    outbox.take(1);
+    outbox.add(users('1', '2'));
+
+    expect(all(outbox)).toEqual(['User:2', 'User:1']);
+  });
+
+  it('counts as said after a collapse too, and only what that left', () => {
+    const outbox = new Outbox(2, stamp);
+    outbox.add(users('1', '2', '3'));
+    outbox.add([unsent(pattern('user:*'))]);
+    expect(outbox.size).toBe(1);
+    outbox.add(users('1'));
+
+    expect(all(outbox)).toEqual(['user:*', 'User:1']);
+  });
+});
+
+describe('whoever wants to know', () => {
+  it('is told of each message that another one stands for', () => {
+    const replaced: string[] = [];
+    const outbox = new Outbox(2, stamp, (id) => replaced.push(id));
+    const ids = (some: Unsent[]) =>
+      some.map(({ message }) => message.messageId);
+    const [first, second, again, third] = users('1', '2', '1', '3');
+
+    outbox.add([first!, second!, again!]);
+    expect(replaced).toEqual(ids([again!]));
+
+    outbox.add([third!]);
+    expect(replaced).toEqual(ids([again!, first!, second!, third!]));
+  });
+});
+
 describe('whatever happens to an outbox', () => {
   const types = ['User', 'Post', 'session', 'a*b', '[x', 'q?\\'];
   const ids = ['1', '42:a', '*', 'é'];
@@ -132,6 +260,9 @@ describe('whatever happens to an outbox', () => {
   const id = fc.constantFrom(...ids);
   const anyInvalidation: fc.Arbitrary<Invalidation> = fc.oneof(
     fc.tuple(type, id).map(([t, i]) => entity(t, i)),
+    fc
+      .tuple(type, id)
+      .map(([t, i]) => entity(t, i, { action: 'Update', metadata: i })),
     fc.subarray(keys, { minLength: 1 }).map((some) => batch(some)),
     fc.tuple(type, id).map(([t, i]) => pattern(buildPattern(t, `${i}*`))),
     fc.constantFrom('us*', '*:1', '[pu]*', 'u\\ser:*', 'a\\*b:?', '?*').map(
@@ -139,60 +270,111 @@ describe('whatever happens to an outbox', () => {
       (glob) => (glob === '?*' ? everything() : pattern(glob)),
     ),
   );
+  const triedSince = fc.constantFrom(null, null, '-', '5-0');
+  const some = fc
+    .array(fc.tuple(anyInvalidation, triedSince), { maxLength: 4 })
+    .map((each) => each.map(([one, since]) => unsent(one, since)));
   const anyStep = fc.oneof(
-    fc.record({
-      kind: fc.constant('add' as const),
-      invalidations: fc.array(anyInvalidation, { maxLength: 4 }),
-    }),
+    fc.record({ kind: fc.constant('add' as const), some }),
     fc.record({ kind: fc.constant('send' as const), count: fc.nat(4) }),
-    fc.record({ kind: fc.constant('fail' as const), count: fc.nat(4) }),
+    fc.record({
+      kind: fc.constant('fail' as const),
+      count: fc.nat(4),
+      /** What came while it was under way. */
+      some,
+    }),
   );
 
-  it('every key that was affected is affected by what was sent or remains, and it never holds more than its limit', () => {
+  const weightOf = (taken: readonly Unsent[]): number =>
+    taken.reduce(
+      (sum, { message }) => sum + Math.max(1, message.entityIds?.length ?? 1),
+      0,
+    );
+  const affectedBy = (messages: readonly Unsent[]): string[] =>
+    keys.filter((key) => messages.some(({ message }) => affects(message, key)));
+
+  const withoutRepeats = (added: readonly Unsent[]): Unsent[] => {
+    const contents = new Set<string>();
+    return added.filter(({ message, triedSince: since }) => {
+      const { action, metadata } = message;
+      const content = JSON.stringify([action, said(message), metadata]);
+      return since !== null || contents.size < contents.add(content).size;
+    });
+  };
+
+  it('what was added is covered by what is sent after it, and it never holds more than its limit', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 6 }),
         fc.array(anyStep, { maxLength: 12 }),
         (limit, steps) => {
           const outbox = new Outbox(limit, stamp);
-          const added: Invalidation[] = [];
-          const sent: Invalidation[] = [];
+          /** With how much had been sent when it was added. */
+          const added: { one: Unsent; sentBefore: number }[] = [];
+          const sent: Unsent[] = [];
+          const add = (more: readonly Unsent[]): void => {
+            for (const one of more)
+              added.push({ one, sentBefore: sent.length });
+            outbox.add(more);
+          };
           for (const step of steps) {
             if (step.kind === 'add') {
-              added.push(...step.invalidations);
-              outbox.add(step.invalidations.map(stamp));
+              add(step.some);
             } else if (step.kind === 'send') {
               sent.push(...outbox.take(step.count));
             } else {
-              outbox.putBack(outbox.take(step.count));
+              const taken = outbox.take(step.count);
+              add(step.some);
+              outbox.putBack(
+                taken.map(({ message }) => ({ message, triedSince: '7-0' })),
+              );
             }
             expect(outbox.size).toBeLessThanOrEqual(limit);
           }
-          sent.push(...outbox.take(Infinity));
-          const affectedBy = (some: Invalidation[]) =>
-            keys.filter((key) => some.some((one) => affects(one, key)));
-          expect(affectedBy(sent)).toEqual(
-            expect.arrayContaining(affectedBy(added)),
-          );
+          const rest = outbox.take(Infinity);
+          expect(weightOf(rest)).toBeLessThanOrEqual(limit);
+          expect(outbox.size).toBe(0);
+          sent.push(...rest);
+          for (const { one, sentBefore } of added) {
+            expect(affectedBy(sent.slice(sentBefore))).toEqual(
+              expect.arrayContaining(affectedBy([one])),
+            );
+          }
         },
       ),
       { numRuns: 2_000 },
     );
   });
 
-  it('what did not have to collapse comes out as it went in', () => {
+  it('what did not have to collapse comes out as it went in, the repeated left out', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.array(anyInvalidation, { maxLength: 4 }), { maxLength: 6 }),
+        fc.array(some, { maxLength: 6 }),
         fc.nat(5),
         (additions, count) => {
           const outbox = new Outbox(1_000, stamp);
-          const added = additions.map((some) => some.map(stamp));
-          for (const some of added) outbox.add(some);
+          for (const more of additions) outbox.add(more);
           outbox.putBack(outbox.take(count));
-          expect(outbox.take(Infinity)).toEqual(added.flat());
+          const expected = withoutRepeats(additions.flat());
+          expect(outbox.take(Infinity)).toEqual(expected);
         },
       ),
+    );
+  });
+
+  it('nothing of it is left where everything was taken: what comes then is kept', () => {
+    fc.assert(
+      fc.property(fc.array(anyStep, { maxLength: 12 }), some, (steps, last) => {
+        const outbox = new Outbox(1_000, stamp);
+        for (const step of steps) {
+          if (step.kind === 'add') outbox.add(step.some);
+          else if (step.kind === 'send') outbox.take(step.count);
+          else outbox.putBack(outbox.take(step.count));
+        }
+        outbox.take(Infinity);
+        outbox.add(last);
+        expect(outbox.take(Infinity)).toEqual(withoutRepeats(last));
+      }),
     );
   });
 });

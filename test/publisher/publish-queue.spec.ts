@@ -45,6 +45,9 @@ class Desk {
   readonly delivered: InvalidationMessage[] = [];
   /** Each message's status, in the order in which the callers were told. */
   readonly told: string[] = [];
+  /** What the relay of a durable outbox hears. */
+  readonly sentIds: string[] = [];
+  readonly replacedIds: string[] = [];
   readonly queue: PublishQueue;
   readonly #instance = new Instance('test-service');
 
@@ -67,6 +70,10 @@ class Desk {
         meter: this.meter,
         errors: reporter,
       },
+      {
+        sent: (ids) => this.sentIds.push(...ids),
+        replaced: (id) => this.replacedIds.push(id),
+      },
     );
     onTestFinished(() => this.queue.close());
   }
@@ -86,12 +93,34 @@ class Desk {
     );
   }
 
-  async #publishOne(id: string): Promise<PublishReceipt['status']> {
-    const message = this.#instance.stamp(entity('User', id));
+  /** Where the journal was to be searched, call by call. */
+  get triedSince(): (string | null)[] {
+    return this.transport.calls.map((call) => call.triedSince);
+  }
+
+  /** One, to be pushed by hand. */
+  message(id: string): InvalidationMessage {
+    return this.#instance.stamp(entity('User', id));
+  }
+
+  push(message: InvalidationMessage): Promise<PublishReceipt> {
     const payload = encodeMessage(message, Infinity);
-    const receipt = await new Promise<PublishReceipt>((resolve) =>
+    return new Promise((resolve) =>
       this.queue.push({ message, payload }, wallClock(), resolve),
     );
+  }
+
+  /** Time goes on until what waits for a retry has been sent. */
+  async retry(): Promise<void> {
+    const before = this.transport.calls.length;
+    await vi.advanceTimersByTimeAsync(5_000);
+    const calls = this.transport.calls.length - before;
+    if (calls !== 1) throw new Error(`There were ${calls} calls.`);
+  }
+
+  async #publishOne(id: string): Promise<PublishReceipt['status']> {
+    const message = this.message(id);
+    const receipt = await this.push(message);
     const whose = receipt.messageId === message.messageId ? id : 'another';
     this.told.push(`${whose} ${receipt.status}`);
     return receipt.status;
@@ -477,5 +506,397 @@ describe('whenIdle', () => {
     desk.transport.call(0).fail('The transport was closed.');
     await breathe();
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('where the journal is searched for an earlier try', () => {
+  it('nowhere, for what was never tried', async () => {
+    const desk = new Desk();
+    desk.transport.obliging = true;
+    await desk.publish('1');
+    desk.transport.writable = false;
+    await desk.publish('2');
+    desk.transport.writable = true;
+    desk.queue.resume();
+    await breathe();
+
+    expect(desk.sent).toEqual([['1'], ['2']]);
+    expect(desk.triedSince).toEqual([null, null]);
+  });
+
+  it('from its beginning, where nothing of it was known before the try', async () => {
+    const desk = new Desk();
+    void desk.publish('1');
+    await breathe();
+    desk.transport.call(0).fail();
+    await breathe();
+    await desk.retry();
+
+    expect(desk.triedSince).toEqual([null, '-']);
+  });
+
+  it('from what was known when it was tried, and not from what is known now', async () => {
+    const desk = new Desk();
+    const first = desk.push(desk.message('1'));
+    await breathe();
+    desk.transport.call(0).succeed();
+    const { offset } = await first;
+
+    void desk.publish('2');
+    await breathe();
+    const third = desk.push(desk.message('3'));
+    await breathe();
+    desk.transport.call(2).succeed();
+    expect((await third).offset).not.toBe(offset);
+    desk.transport.call(1).fail();
+    await breathe();
+    await desk.retry();
+
+    expect(offset).not.toBeNull();
+    expect(desk.triedSince).toEqual([null, null, null, offset]);
+  });
+
+  it('from the same place, however often it fails', async () => {
+    const desk = new Desk();
+    const first = desk.push(desk.message('1'));
+    await breathe();
+    desk.transport.call(0).succeed();
+    const { offset } = await first;
+    void desk.publish('2');
+    await breathe();
+    for (let tries = 0; tries < 3; tries++) {
+      desk.transport.call(-1).fail();
+      await breathe();
+      await desk.retry();
+    }
+
+    expect(desk.triedSince).toEqual([null, null, offset, offset, offset]);
+  });
+
+  it('from the earliest place of all that leave together', async () => {
+    const desk = new Desk();
+    const offsets: (string | null)[] = [];
+    for (const id of ['1', '2']) {
+      const known = desk.push(desk.message(id));
+      await breathe();
+      desk.transport.call(-1).succeed();
+      offsets.push((await known).offset);
+      // Two that fail, each with another place known before it.
+      void desk.publish(`${id}x`);
+      await breathe();
+    }
+    const [before] = offsets;
+    desk.transport.call(1).fail();
+    desk.transport.call(3).fail();
+    await breathe();
+    await desk.publish('never tried');
+    await desk.retry();
+
+    expect(new Set(offsets).size).toBe(2);
+    expect(desk.sent.at(-1)).toEqual(['1x', '2x', 'never tried']);
+    expect(desk.triedSince.at(-1)).toBe(before);
+  });
+
+  it('from its beginning, where one of them may be anywhere', async () => {
+    const desk = new Desk();
+    const known = desk.push(desk.message('1'));
+    await breathe();
+    desk.transport.call(0).succeed();
+    await known;
+    void desk.publish('2');
+    await breathe();
+    expect(desk.queue.resend([desk.message('left behind')])).toBe(true);
+    desk.transport.call(1).fail();
+    desk.transport.call(2).fail();
+    await breathe();
+    await desk.retry();
+
+    expect(desk.sent.at(-1)).toEqual(['2', 'left behind']);
+    expect(desk.triedSince.slice(2)).toEqual(['-', '-']);
+  });
+
+  it('from its beginning, after a flood of which a part failed', async () => {
+    const desk = new Desk();
+    void desk.publish(...numbers(0, 1_500));
+    await breathe();
+    desk.transport.call(0).succeed();
+    desk.transport.call(1).fail();
+    await breathe();
+    await desk.retry();
+
+    expect(desk.sent.at(-1)).toEqual(numbers(1_000, 1_500));
+    expect(desk.triedSince).toEqual([null, null, '-']);
+  });
+
+  it('and what turns out to be there already counts as sent', async () => {
+    const desk = new Desk();
+    const publishing = desk.publish('1');
+    await breathe();
+    desk.transport.call(0).fail('The connection broke.');
+    expect(await publishing).toEqual(['queued']);
+    await desk.retry();
+
+    desk.transport.call(1).answer({ receivers: null, offset: '7-0' });
+    await breathe();
+
+    expect(desk.queue.pending).toBe(0);
+    expect(desk.queue.lastOffset).toBe('7-0');
+    expect(desk.sentIds).toEqual([desk.delivered[0]!.messageId]);
+    expect(desk.delivered).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('while what waited is in flight', () => {
+  it('what is newer waits for it, and its callers do not wait', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    await desk.publish('1', '2');
+    desk.transport.writable = true;
+    desk.queue.resume();
+    expect(desk.sent).toEqual([['1', '2']]);
+
+    expect(await desk.publish('3')).toEqual(['queued']);
+    expect(await desk.publish('4')).toEqual(['queued']);
+    expect(desk.sent).toEqual([['1', '2']]);
+
+    desk.transport.call(0).succeed();
+    await breathe();
+    expect(desk.sent).toEqual([
+      ['1', '2'],
+      ['3', '4'],
+    ]);
+    desk.transport.call(1).succeed();
+    await breathe();
+    const next = desk.publish('5');
+    await breathe();
+    desk.transport.call(2).succeed();
+    expect(await next).toEqual(['delivered']);
+  });
+
+  it('and fails, it stays ahead of what came since', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    await desk.publish('1', '2');
+    desk.transport.writable = true;
+    desk.queue.resume();
+    await desk.publish('3');
+    desk.transport.call(0).answer(1, new Error('refused'));
+    await breathe();
+    await desk.retry();
+
+    expect(desk.sent).toEqual([
+      ['1', '2'],
+      ['2', '3'],
+    ]);
+    expect(desk.triedSince).toEqual([null, '-']);
+  });
+
+  it('the same said anew is sent anew: it may be out before', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    await desk.publish('1');
+    desk.transport.writable = true;
+    desk.queue.resume();
+    await desk.publish('1', '1');
+
+    desk.transport.call(0).fail();
+    await breathe();
+    await desk.retry();
+
+    // The one that was tried, and of the two that were not, one.
+    expect(desk.sent).toEqual([['1'], ['1', '1']]);
+    expect(desk.replacedIds).toHaveLength(1);
+  });
+});
+
+describe('while Redis is silent for long', () => {
+  it('only what was under way before it was noticed waits at all', async () => {
+    const desk = new Desk();
+    void desk.publish('1');
+    await breathe();
+    await vi.advanceTimersByTimeAsync(PUBLISH_TIMEOUT / 2);
+    void desk.publish('2');
+    await breathe();
+    await vi.advanceTimersByTimeAsync(PUBLISH_TIMEOUT / 2);
+    expect(desk.told).toEqual(['1 queued']);
+    // It has its own time.
+    await vi.advanceTimersByTimeAsync(PUBLISH_TIMEOUT / 2);
+    expect(desk.told).toEqual(['1 queued', '2 queued']);
+
+    for (const id of numbers(3, 20)) {
+      expect(await desk.publish(id)).toEqual(['queued']);
+    }
+    // The transport gives up, and the next try hangs as well.
+    desk.transport.call(0).fail();
+    desk.transport.call(1).fail();
+    await breathe();
+    await desk.retry();
+    await vi.advanceTimersByTimeAsync(60_000);
+    for (const id of numbers(20, 40)) {
+      expect(await desk.publish(id)).toEqual(['queued']);
+    }
+    expect(desk.sent).toEqual([['1'], ['2'], numbers(1, 20)]);
+    expect(desk.delivered).toHaveLength(39);
+
+    desk.transport.call(2).succeed();
+    await breathe();
+    expect(desk.sent.at(-1)).toEqual(numbers(20, 40));
+    desk.transport.call(3).succeed();
+    await breathe();
+    expect(desk.queue.pending).toBe(0);
+    const next = desk.publish('after');
+    await breathe();
+    desk.transport.call(4).succeed();
+    expect(await next).toEqual(['delivered']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('callers are told even if their connection breaks as well', async () => {
+    const desk = new Desk();
+    const publishing = desk.publish('1');
+    await breathe();
+    desk.transport.writable = false;
+    expect(await desk.publish('2')).toEqual(['queued']);
+    desk.transport.call(0).fail('The connection broke.');
+    expect(await publishing).toEqual(['queued']);
+
+    // It comes back while a retry is due, and after one found it away.
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(desk.transport.calls).toHaveLength(1);
+    desk.transport.writable = true;
+    desk.queue.resume();
+    expect(desk.sent).toEqual([['1'], ['1', '2']]);
+  });
+});
+
+describe('an echo that comes before the answer', () => {
+  it('is when this instance is told, once, and its caller is told all the same', async () => {
+    const desk = new Desk();
+    const message = desk.message('1');
+    const publishing = desk.push(message);
+    await breathe();
+    expect(desk.delivered).toEqual([]);
+
+    desk.queue.heard(message.messageId);
+    expect(desk.delivered).toEqual([message]);
+    desk.queue.heard(message.messageId);
+    desk.transport.call(0).succeed(3);
+
+    expect(await publishing).toEqual({
+      status: 'delivered',
+      messageId: message.messageId,
+      receivers: 3,
+      offset: '1-0',
+    });
+    desk.queue.heard(message.messageId);
+    await breathe();
+    expect(desk.delivered).toHaveLength(1);
+  });
+
+  it('is in the order of the channel, whatever is answered first', async () => {
+    const desk = new Desk();
+    const [first, second] = [desk.message('1'), desk.message('2')];
+    void desk.push(first);
+    void desk.push(second);
+    await breathe();
+    desk.queue.heard(first.messageId);
+    desk.queue.heard(second.messageId);
+    expect(desk.delivered).toEqual([first, second]);
+    desk.transport.call(0).succeed();
+    await breathe();
+    expect(desk.delivered).toHaveLength(2);
+  });
+
+  it('and a refusal that follows is told as queued, and not delivered again', async () => {
+    const desk = new Desk();
+    const message = desk.message('1');
+    const publishing = desk.push(message);
+    await breathe();
+    desk.queue.heard(message.messageId);
+    desk.transport.call(0).fail('The connection broke.');
+
+    expect(await publishing).toMatchObject({ status: 'queued', offset: null });
+    expect(desk.delivered).toHaveLength(1);
+  });
+
+  it('of what was told as queued changes nothing, nor does one of nobody', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    const message = desk.message('1');
+    await desk.push(message);
+    desk.queue.heard(message.messageId);
+    desk.queue.heard('of nobody');
+    expect(desk.delivered).toHaveLength(1);
+  });
+});
+
+describe('receipts', () => {
+  it('carry the place in the journal and the receivers of their own message', async () => {
+    const desk = new Desk();
+    const publishing = ['1', '2', '3'].map((id) => desk.push(desk.message(id)));
+    await breathe();
+    desk.transport
+      .call(0)
+      .answer({ receivers: 4, offset: '8-1' }, new Error('refused'), {
+        receivers: 6,
+        offset: '8-3',
+      });
+
+    expect(await Promise.all(publishing)).toMatchObject([
+      { status: 'delivered', receivers: 4, offset: '8-1' },
+      { status: 'queued', receivers: null, offset: null },
+      { status: 'delivered', receivers: 6, offset: '8-3' },
+    ]);
+    expect(desk.queue.lastOffset).toBe('8-3');
+  });
+
+  it('have no offset where no journal is kept', async () => {
+    const desk = new Desk();
+    desk.transport.journaled = false;
+    const publishing = desk.push(desk.message('1'));
+    await breathe();
+    desk.transport.call(0).succeed();
+
+    expect(await publishing).toMatchObject({ receivers: 1, offset: null });
+    expect(desk.queue.lastOffset).toBeNull();
+  });
+});
+
+describe('whoever wants to know what becomes of each message', () => {
+  it('is told what Redis has, and what another message stands for', async () => {
+    const desk = new Desk(2);
+    const published = desk.message('1');
+    void desk.push(published);
+    await breathe();
+    desk.transport.call(0).succeed();
+    await breathe();
+    expect(desk.sentIds).toEqual([published.messageId]);
+
+    desk.transport.writable = false;
+    const [first, same, second, third] = ['1', '1', '2', '3'].map((id) =>
+      desk.message(id),
+    );
+    await Promise.all([first, same, second].map((one) => desk.push(one!)));
+    expect(desk.replacedIds).toEqual([same!.messageId]);
+    await desk.push(third!);
+    expect(desk.replacedIds).toEqual(
+      [same, first, second, third].map((one) => one!.messageId),
+    );
+    expect(desk.sentIds).toHaveLength(1);
+  });
+
+  it('is told of what was tried only once Redis has it', async () => {
+    const desk = new Desk();
+    const message = desk.message('1');
+    void desk.push(message);
+    await breathe();
+    desk.transport.call(0).fail();
+    await breathe();
+    expect(desk.sentIds).toEqual([]);
+    await desk.retry();
+    desk.transport.call(1).succeed();
+    await breathe();
+    expect(desk.sentIds).toEqual([message.messageId]);
   });
 });

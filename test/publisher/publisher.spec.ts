@@ -155,7 +155,7 @@ describe('every method says what its name says', () => {
       status: 'delivered',
       messageId: expect.any(String),
       receivers: 1,
-      offset: null,
+      offset: '1-0',
     });
     expect(sent()).toMatchObject([
       {
@@ -423,6 +423,168 @@ describe('a batch', () => {
   });
 });
 
+describe('the receipt of a batch that was split', () => {
+  const keys = Array.from({ length: 25 }, (_, i) => `user:${i}`);
+
+  it('has the place of its last part, up to which all of it was said', async () => {
+    const { publisher, transport } = makePublisher();
+    transport.obliging = false;
+    const publishing = publisher.invalidateBatch(keys);
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport
+      .call(0)
+      .answer(
+        { receivers: 3, offset: '9-1' },
+        { receivers: 4, offset: '9-2' },
+        { receivers: 5, offset: '10-0' },
+      );
+
+    expect(await publishing).toMatchObject({
+      status: 'delivered',
+      receivers: 5,
+      offset: '10-0',
+    });
+  });
+
+  it.each([0, 1, 2])(
+    'has no place while part %i of it waits',
+    async (refused) => {
+      const { publisher, transport, sent } = makePublisher();
+      transport.obliging = false;
+      const publishing = publisher.invalidateBatch(keys);
+      await eventually(() => expect(transport.calls).toHaveLength(1));
+      transport
+        .call(0)
+        .answer(
+          ...[0, 1, 2].map((part) =>
+            part === refused ? new Error('refused') : 1,
+          ),
+        );
+
+      expect(await publishing).toEqual({
+        status: 'queued',
+        messageId: sent()[2]!.messageId,
+        receivers: null,
+        offset: null,
+      });
+    },
+  );
+});
+
+describe('what one request has published', () => {
+  it('is known by its last place, whatever others publish meanwhile', async () => {
+    const { publisher, transport } = makePublisher();
+    transport.obliging = false;
+    const places = new Map<string, string | null>();
+    const requests = ['a', 'b', 'c'].map((name) =>
+      publisher.offsets.run(async (offset) => {
+        expect(offset()).toBeNull();
+        await publisher.invalidateUser(`${name}1`);
+        const first = offset();
+        await publisher.invalidateUser(`${name}2`);
+        expect(offset()).not.toBe(first);
+        places.set(name, offset());
+      }),
+    );
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    await answer(transport, 0, ['5-1', '5-2', '5-3']);
+    await answer(transport, 1, ['6-1', '6-2', '6-3']);
+    await Promise.all(requests);
+
+    expect([...places]).toEqual([
+      ['a', '6-1'],
+      ['b', '6-2'],
+      ['c', '6-3'],
+    ]);
+  });
+
+  it('is the greatest place, in whatever order the answers come', async () => {
+    const { publisher, transport } = makePublisher();
+    transport.obliging = false;
+    await publisher.offsets.run(async (offset) => {
+      const publishing = [publisher.invalidateUser(1)];
+      await eventually(() => expect(transport.calls).toHaveLength(1));
+      publishing.push(publisher.invalidateUser(2));
+      await answer(transport, 1, ['10-0']);
+      await publishing[1];
+      expect(offset()).toBe('10-0');
+      await answer(transport, 0, ['9-7']);
+      await publishing[0];
+      expect(offset()).toBe('10-0');
+    });
+  });
+
+  it('is nothing where it waits, and what is published outside belongs to nobody', async () => {
+    const { publisher, transport } = makePublisher();
+    const seen = await publisher.offsets.run(async (offset) => {
+      transport.writable = false;
+      await publisher.invalidateUser(1);
+      return offset;
+    });
+    transport.writable = true;
+    publisher.resume();
+    await publisher.whenIdle();
+    const { offset } = await publisher.invalidateUser(2);
+
+    expect(offset).not.toBeNull();
+    expect(seen()).toBeNull();
+  });
+
+  it('includes every part of a split batch, and what nested calls publish', async () => {
+    const { publisher } = makePublisher();
+    await publisher.offsets.run(async (outer) => {
+      await publisher.invalidateBatch(
+        Array.from({ length: 25 }, (_, i) => `user:${i}`),
+      );
+      expect(outer()).toBe('3-0');
+      await publisher.offsets.run(async (inner) => {
+        await publisher.invalidateUser(1);
+        expect(inner()).toBe('4-0');
+      });
+      expect(outer()).toBe('3-0');
+    });
+  });
+});
+
+async function answer(
+  transport: ScriptedTransport,
+  index: number,
+  offsets: string[],
+): Promise<void> {
+  await eventually(() => expect(transport.calls.length).toBeGreaterThan(index));
+  transport
+    .call(index)
+    .answer(...offsets.map((offset) => ({ receivers: 1, offset })));
+}
+
+describe('an own message that comes back before the answer', () => {
+  it('is delivered then, once', async () => {
+    const { publisher, transport, delivered, sent } = makePublisher();
+    transport.obliging = false;
+    const publishing = publisher.invalidateUser(1);
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    publisher.heard(sent()[0]!.messageId);
+    expect(delivered).toMatchObject([{ entityId: '1', own: true }]);
+
+    transport.call(0).succeed(2);
+    expect(await publishing).toMatchObject({
+      status: 'delivered',
+      receivers: 2,
+      offset: '1-0',
+    });
+    expect(publisher.lastOffset).toBe('1-0');
+    expect(delivered).toHaveLength(1);
+  });
+
+  it('is not delivered again where it was told at once', async () => {
+    const { publisher, delivered } = makePublisher();
+    publisher.publishAtOnce(entity('User', '1'));
+    publisher.heard(delivered[0]!.messageId);
+    await publisher.whenIdle();
+    expect(delivered).toHaveLength(1);
+  });
+});
+
 describe('receipts', () => {
   it('of one pipeline belong to their messages', async () => {
     const { publisher, transport, sent } = makePublisher();
@@ -496,7 +658,7 @@ describe('what waits in the outbox', () => {
     const { publisher, transport, sent } = makePublisher({ outboxLimit: 1 });
     transport.writable = false;
     // Each sign is one byte in an id, and three in a pattern written as JSON.
-    const type = '*'.repeat(500);
+    const type = '*'.repeat(480);
     await publisher.invalidate(type, '1');
     await publisher.invalidate(type, '2');
 

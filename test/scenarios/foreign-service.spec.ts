@@ -143,6 +143,8 @@ describe('a service in another language', () => {
         ),
         source_service: 'node-service',
         origin: expect.any(String),
+        offset: expect.stringMatching(/^\d+-\d+$/),
+        previous: index === 0 ? '0-0' : heard[index - 1]!['offset'],
       });
     }
   });

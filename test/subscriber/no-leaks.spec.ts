@@ -22,6 +22,13 @@ import { eventually } from '../support/eventually.js';
 import { hasRedisServer, startRedis } from '../support/redis.js';
 import { startCluster } from '../support/redis.topologies.js';
 import { RecordingListener } from '../transport/transport.contract.js';
+import {
+  connectionTo,
+  FOREVER,
+  Hand,
+  startLinks,
+  type Links,
+} from './setup.js';
 
 /** Nobody answers there. */
 const NOWHERE = 'redis://127.0.0.1:1';
@@ -133,33 +140,144 @@ describe('an application that was closed leaves nothing behind', () => {
   });
 
   it.runIf(hasRedisServer())('while Redis refuses', async () => {
-    const server = await startRedis({ args: ['--maxmemory', '1'] });
+    const server = await startRedis({ real: true });
     onTestFinished(() => server.stop());
     const admin = new Redis(server.url);
     onTestFinished(() => admin.disconnect());
     await admin.acl(
-      'SETUSER',
-      'mute',
-      'on',
-      'nopass',
-      '+@all',
-      '-publish',
-      '&*',
-      '~*',
+      ...(['SETUSER', 'mute', 'on', 'nopass', '+@all', '&*', '~*'] as const),
     );
     const traces = await tracesOf(async () => {
       const app = await startApp({
         connection: `redis://mute:any@127.0.0.1:${server.port}`,
         shutdownTimeout: 50,
       });
+      await admin.acl('SETUSER', 'mute', '-publish');
       expect(await app.publisher.invalidateUser('1')).toMatchObject({
         status: 'queued',
       });
-      expect(app.errors[0]!.message).toContain('NOPERM');
+      expect(app.errors[0]!.message).toContain("can't run");
       await app.close();
     });
     expect(traces).toEqual(NOTHING_LEFT);
   });
+
+  it.runIf(hasRedisServer())('whose start Redis refused', async () => {
+    const server = await startRedis({ real: true });
+    onTestFinished(() => server.stop());
+    const admin = new Redis(server.url);
+    onTestFinished(() => admin.disconnect());
+    await admin.acl(
+      ...(['SETUSER', 'mute', 'on', 'nopass', '+@all', '-xadd'] as const),
+      ...(['&*', '~*'] as const),
+    );
+    const traces = await tracesOf(async () => {
+      const starting = startApp({
+        connection: `redis://mute:any@127.0.0.1:${server.port}`,
+      });
+      await expect(starting).rejects.toThrow('lacks rights');
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+
+  it.each([
+    ['its own', (links: Links) => links.connection],
+    [
+      "the application's",
+      (links: Links) => {
+        const client = new Redis(links.connection);
+        onTestFinished(() => client.disconnect());
+        return client;
+      },
+    ],
+  ])(
+    'while it reads a journal that does not answer, by %s client',
+    async (_, connection) => {
+      const server = await startRedis();
+      onTestFinished(() => server.stop());
+      const links = await startLinks(server);
+      const channel = uniqueChannel();
+      const hand = new Hand(server, channel);
+      const given = connection(links);
+      await hand.redis.ping();
+      const traces = await tracesOf(async () => {
+        const app = await startApp({
+          connection: given,
+          channel,
+          heartbeatTimeout: FOREVER,
+          maxStaleness: 3 * FOREVER,
+          shutdownTimeout: 50,
+        });
+        await hand.say('before');
+        await eventually(() => expect(app.messages).toHaveLength(1));
+        links.commands.swallow('down');
+        await hand.mumble('lost');
+        await hand.say('held');
+        await eventually(() =>
+          expect(app.subscriber.status.state).toBe('catching-up'),
+        );
+        // Nobody waits for it; it must not keep the process.
+        app.subscriber
+          .caughtUp('99999999999999-0', { timeout: FOREVER })
+          .catch(() => undefined);
+        await app.close();
+      });
+      expect(traces).toEqual(NOTHING_LEFT);
+    },
+  );
+
+  it('while it waits for a connection to read the journal with', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    let port = server.port;
+    const channel = uniqueChannel();
+    const hand = new Hand(server, channel);
+    await hand.redis.ping();
+    const traces = await tracesOf(async () => {
+      const app = await startApp({
+        connection: connectionTo((isSubscription) =>
+          isSubscription ? server.port : port,
+        ),
+        channel,
+        heartbeatTimeout: FOREVER,
+        shutdownTimeout: 50,
+      });
+      await hand.say('before');
+      await eventually(() => expect(app.messages).toHaveLength(1));
+      port = 1;
+      await hand.redis.call('CLIENT', 'KILL', 'TYPE', 'normal');
+      await hand.killSubscriptions();
+      await eventually(() =>
+        expect(app.subscriber.status.state).toBe('catching-up'),
+      );
+      await app.close();
+    });
+    expect(traces).toEqual(NOTHING_LEFT);
+  });
+
+  it.each(['commands', 'subscription'] as const)(
+    'while a heartbeat waits for an answer of the %s',
+    async (link) => {
+      const server = await startRedis();
+      onTestFinished(() => server.stop());
+      const links = await startLinks(server);
+      const traces = await tracesOf(async () => {
+        const app = await startApp({
+          connection: links.connection,
+          heartbeatInterval: 20,
+          heartbeatTimeout: FOREVER,
+          maxStaleness: 3 * FOREVER,
+          shutdownTimeout: 50,
+        });
+        links[link].swallow();
+        await eventually(() =>
+          expect(links[link].swallowed).toBeGreaterThan(0),
+        );
+        await app.close();
+      });
+      expect(traces).toEqual(NOTHING_LEFT);
+    },
+  );
 
   it("with a client of the application's, whose listeners are as before", async () => {
     const client = new Redis(inject('redisUrl'));
@@ -227,6 +345,8 @@ describe('a transport that was closed leaves nothing behind', () => {
       const transport = new RedisTransport({
         connection: url(),
         channel: uniqueChannel(),
+        journal: { maxLength: 100 },
+        sharded: false,
       });
       transport.start(new RecordingListener());
       void transport.publish(['payload']);
@@ -240,6 +360,8 @@ describe('a transport that was closed leaves nothing behind', () => {
       const transport = new RedisTransport({
         connection: inject('redisUrl'),
         channel: uniqueChannel(),
+        journal: { maxLength: 100 },
+        sharded: false,
       });
       await transport.publish(['payload']);
       await transport.close();

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { InvalidatesCache } from 'nestjs-cache-invalidation';
@@ -55,11 +56,27 @@ const state = (app: TestApp): string => app.subscriber.status.state;
 const becomes = (app: TestApp, expected: string): Promise<void> =>
   eventually(() => expect(state(app)).toBe(expected), patient);
 
+/** What a service says that does not know of the journal. */
+const foreign = (id: string, fields: object): string =>
+  JSON.stringify({
+    message_id: randomUUID(),
+    entity_type: 'User',
+    entity_id: id,
+    action: 'Delete',
+    timestamp: new Date().toISOString(),
+    source_service: 'foreign-service',
+    ...fields,
+  });
+
 const summary = (app: TestApp): string[] =>
   app.messages.map((message) => message.widened ?? said(message));
 
+/** What the connection of every subscriber on this server comes to. */
+const killSubscriptions = (url: string): Promise<unknown> =>
+  connectRaw(url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+
 describe('a subscription that is lost', () => {
-  it('is restored, widens once, and messages flow again', async () => {
+  it('is restored, widens nothing, and messages flow again', async () => {
     const server = await startServer();
     const connection = server.url;
     const log = new LogRecorder();
@@ -72,46 +89,123 @@ describe('a subscription that is lost', () => {
     await writer.publisher.invalidateUser('before');
     await eventually(() => expect(summary(reader)).toEqual(['User:before']));
 
-    await connectRaw(server.url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await killSubscriptions(server.url);
 
     await eventually(() => {
       for (const app of [writer, reader]) {
-        expect(app.states.slice(-3)).toEqual(['live', 'disconnected', 'live']);
+        expect(app.states.slice(-4)).toEqual([
+          'live',
+          'disconnected',
+          'catching-up',
+          'live',
+        ]);
       }
     });
     await writer.publisher.invalidateUser('after');
     await eventually(() =>
-      expect(summary(reader)).toEqual([
-        'User:before',
-        'reconnected',
-        'User:after',
-      ]),
+      expect(summary(reader)).toEqual(['User:before', 'User:after']),
     );
-    expect(reader.messages[1]).toMatchObject({
-      action: 'Pattern',
-      pattern: '*',
+    expect(reader.stats.snapshot()).toMatchObject({
+      widened: 0,
+      received: 2,
+      replayed: 0,
     });
-    expect(reader.stats.snapshot()).toMatchObject({ widened: 1, received: 2 });
     expect(log.warnings.join()).toContain('Disconnected from channel');
   });
 
-  it('is restored as often as it is lost, with one widened message each time', async () => {
+  it('is restored as often as it is lost, without a widened message', async () => {
     const server = await startServer();
     const app = await startApp({ connection: server.url });
-    const killer = connectRaw(server.url);
+    await app.publisher.invalidateUser('before');
 
     for (let times = 1; times <= 3; times++) {
-      await killer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await killSubscriptions(server.url);
       await eventually(() =>
         expect(app.states.filter((one) => one === 'live')).toHaveLength(
           times + 1,
         ),
       );
-      expect(summary(app)).toEqual(
-        Array.from({ length: times }, () => 'reconnected'),
-      );
     }
+
+    expect(summary(app)).toEqual(['User:before']);
   });
+
+  it('widens once where nothing was ever said: an empty journal proves nothing', async () => {
+    const server = await startServer();
+    const app = await startApp({ connection: server.url });
+
+    await killSubscriptions(server.url);
+
+    await eventually(() =>
+      expect(app.states.filter((one) => one === 'live')).toHaveLength(2),
+    );
+    expect(summary(app)).toEqual(['missed']);
+    expect(app.messages[0]).toMatchObject({ action: 'Pattern', pattern: '*' });
+  });
+
+  it('widens once each time without a journal', async () => {
+    const server = await startServer();
+    const connection = server.url;
+    const writer = await startApp({ connection, journal: false });
+    const reader = await startApp({
+      connection,
+      channel: writer.channel,
+      journal: false,
+    });
+    await writer.publisher.invalidateUser('before');
+    await eventually(() => expect(summary(reader)).toEqual(['User:before']));
+
+    for (let times = 1; times <= 2; times++) {
+      await killSubscriptions(server.url);
+      await eventually(() => {
+        for (const app of [writer, reader]) {
+          expect(app.states.filter((one) => one === 'live')).toHaveLength(
+            times + 1,
+          );
+        }
+      });
+    }
+    await writer.publisher.invalidateUser('after');
+
+    await eventually(() =>
+      expect(summary(reader)).toEqual([
+        'User:before',
+        'reconnected',
+        'reconnected',
+        'User:after',
+      ]),
+    );
+    expect(reader.states).not.toContain('catching-up');
+    expect(reader.stats.snapshot()).toMatchObject({ widened: 2, replayed: 0 });
+  });
+
+  it.each([
+    ['in another language', {}],
+    ['that calls something else an offset', { offset: 'partition 3' }],
+  ])(
+    'widens once each time where a service publishes %s, which keeps no journal',
+    async (_, fields) => {
+      const server = await startServer();
+      const app = await startApp({ connection: server.url });
+      const foreigner = connectRaw(server.url);
+      await app.publisher.invalidateUser('before');
+      await foreigner.publish(app.channel, foreign('heard', fields));
+      await eventually(() =>
+        expect(summary(app)).toEqual(['User:before', 'User:heard']),
+      );
+
+      await foreigner.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+      await eventually(() =>
+        expect(app.states.filter((one) => one === 'live')).toHaveLength(2),
+      );
+
+      expect(summary(app)).toEqual([
+        'User:before',
+        'User:heard',
+        'reconnected',
+      ]);
+    },
+  );
 });
 
 describe('a connection for commands that is lost', () => {
@@ -177,11 +271,13 @@ describe('a connection for commands that is lost', () => {
 });
 
 describe('a server that dies and comes back', () => {
-  it('is reconnected to, and one widened message covers what was missed', async () => {
+  it('empty is reconnected to, and one widened message covers what was missed', async () => {
     const server = await startServer();
     const connection = server.url;
     const app = await startApp({ connection });
     const other = await startApp({ connection, channel: app.channel });
+    await other.publisher.invalidateUser('before');
+    await eventually(() => expect(summary(app)).toEqual(['User:before']));
 
     server.kill();
     await becomes(app, 'disconnected');
@@ -190,12 +286,19 @@ describe('a server that dies and comes back', () => {
     await becomes(app, 'live');
     await becomes(other, 'live');
 
-    expect(summary(app)).toEqual(['reconnected']);
+    expect(summary(app)).toEqual(['User:before', 'missed']);
     await other.publisher.invalidateUser('after');
     await eventually(() =>
-      expect(summary(app)).toEqual(['reconnected', 'User:after']),
+      expect(summary(app)).toEqual(['User:before', 'missed', 'User:after']),
     );
-    expect(app.states.filter((one) => one === 'live')).toHaveLength(2);
+    expect(app.states).toEqual([
+      'stopped',
+      'connecting',
+      'live',
+      'disconnected',
+      'catching-up',
+      'live',
+    ]);
   });
 
   it('decorated methods do not wait for it, and what they said arrives afterwards, in order', async () => {
@@ -208,6 +311,8 @@ describe('a server that dies and comes back', () => {
     });
     const reader = await startApp({ connection, channel: writer.channel });
     const users = writer.context.get(UsersService);
+    await users.rename('before');
+    await eventually(() => expect(summary(reader)).toEqual(['User:before']));
     server.kill();
     await becomes(writer, 'disconnected');
     await becomes(reader, 'disconnected');
@@ -218,21 +323,23 @@ describe('a server that dies and comes back', () => {
       expect(await users.rename(id)).toBe(`renamed ${id}`);
     }
     expect(writer.publisher.pending).toBe(100);
-    expect(summary(writer)).toEqual(ids.map((id) => `User:${id}`));
+    expect(summary(writer).slice(1)).toEqual(ids.map((id) => `User:${id}`));
 
     await server.restart();
     await eventually(() => expect(writer.publisher.pending).toBe(0), patient);
     await becomes(reader, 'live');
 
-    // A reader that is back later than the writer has missed it, and widened.
-    await eventually(() => expect(summary(reader)).toContain('reconnected'));
-    const heard = summary(reader).filter((one) => one !== 'reconnected');
+    // What came before the journal was read is covered by the widened message.
+    await eventually(() => expect(summary(reader)[1]).toBe('missed'));
+    await writer.publisher.invalidateUser('after');
+    await eventually(() => expect(summary(reader).at(-1)).toBe('User:after'));
+    const heard = summary(reader).slice(2, -1);
     expect(heard).toEqual(
-      ids.slice(-heard.length || 100).map((id) => `User:${id}`),
+      ids.slice(100 - heard.length).map((id) => `User:${id}`),
     );
     expect(writer.stats.snapshot()).toMatchObject({
       queued: 100,
-      published: 100,
+      published: 102,
     });
   });
 

@@ -12,6 +12,8 @@ export interface Proxy {
   readonly url: string;
   /** How many links are open. */
   readonly links: number;
+  /** How often bytes, or the end of a link, were swallowed. */
+  readonly swallowed: number;
   /**
    * Half-open from now on: bytes vanish, in one direction or both, and nobody is
    * told that the other end has closed. New links are accepted and are no better.
@@ -47,7 +49,8 @@ class TcpProxy implements Proxy {
     this.#accept(client),
   );
   readonly #links = new Set<Link>();
-  readonly #swallowed = new Set<Direction>();
+  readonly #swallowing = new Set<Direction>();
+  #swallowed = 0;
   #delay = 0;
 
   constructor(private readonly targetPort: number) {}
@@ -68,13 +71,17 @@ class TcpProxy implements Proxy {
     return this.#links.size;
   }
 
+  get swallowed(): number {
+    return this.#swallowed;
+  }
+
   swallow(direction?: Direction): void {
     const directions = direction ? [direction] : (['up', 'down'] as const);
-    for (const each of directions) this.#swallowed.add(each);
+    for (const each of directions) this.#swallowing.add(each);
   }
 
   pass(): void {
-    this.#swallowed.clear();
+    this.#swallowing.clear();
   }
 
   delay(ms: number): void {
@@ -102,7 +109,8 @@ class TcpProxy implements Proxy {
       client,
       server,
       {
-        swallows: (direction) => this.#swallowed.has(direction),
+        swallows: (direction) => this.#swallowing.has(direction),
+        swallowed: () => this.#swallowed++,
         delay: () => this.#delay,
       },
       () => this.#links.delete(link),
@@ -113,6 +121,7 @@ class TcpProxy implements Proxy {
 
 interface Weather {
   swallows(direction: Direction): boolean;
+  swallowed(): void;
   delay(): number;
 }
 
@@ -152,7 +161,7 @@ class Link {
 
   #pass(direction: Direction, act: () => void): void {
     if (this.weather.swallows(direction)) this.#dead.add(direction);
-    if (this.#dead.has(direction)) return;
+    if (this.#dead.has(direction)) return this.weather.swallowed();
     const late = this.#late[direction];
     const delay = this.weather.delay();
     if (delay === 0 && late.length === 0) return act();

@@ -13,21 +13,44 @@ export interface RedisCluster {
   readonly nodes: { host: string; port: number }[];
   /** The masters, in the order of `nodes`, for faults. */
   readonly servers: RedisServer[];
+  /** One for each master, in their order, if they were asked for. */
+  readonly replicas: RedisServer[];
+  /** The master that had the key's slot when the cluster was started. */
+  ownerOf(key: string): Promise<RedisServer>;
+  /** Gives the slot of the key, with all keys in it, to another master. */
+  moveSlot(key: string, from: RedisServer, to: RedisServer): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts three masters that share the slots and resolves once each calls the cluster's state ok. */
-export async function startCluster(): Promise<RedisCluster> {
+/**
+ * Starts three masters that share the slots, each with a replica if asked, and
+ * resolves once each calls the cluster's state ok.
+ */
+export async function startCluster({
+  replicated = false,
+} = {}): Promise<RedisCluster> {
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
-  const servers = await Promise.all(
-    Array.from({ length: 3 }, () => startRedis({ args, real: true })),
+  const all = await Promise.all(
+    Array.from({ length: replicated ? 6 : 3 }, () =>
+      startRedis({ args, real: true }),
+    ),
   );
+  const [servers, replicas] = [all.slice(0, 3), all.slice(3)];
   const cluster = {
     servers,
+    replicas,
     nodes: servers.map(({ port }) => ({ host: HOST, port })),
-    stop: () => stopAll(servers),
+    ownerOf: async (key: string) => {
+      const slot = await slotOf(servers[0]!, key);
+      return servers.findLast((_, index) => firstSlot(index, 3) <= slot)!;
+    },
+    moveSlot: (key: string, from: RedisServer, to: RedisServer) =>
+      moveSlot(servers, key, from, to),
+    stop: () => stopAll(all),
   };
-  return orStop(cluster, () => formCluster(servers));
+  return orStop(cluster, async () => {
+    await formCluster(servers, replicas);
+  });
 }
 
 export interface RedisSentinel {
@@ -97,16 +120,77 @@ function expectLine(info: string, line: string): void {
 
 const SLOTS = 16_384;
 
-async function formCluster(servers: RedisServer[]): Promise<void> {
+async function formCluster(
+  servers: RedisServer[],
+  replicas: RedisServer[],
+): Promise<void> {
+  const all = [...servers, ...replicas];
   await Promise.all(
     servers.map((server, i) => addSlots(server, i, servers.length)),
   );
+  await Promise.all(all.slice(1).map((server) => meet(server, all[0]!)));
+  const ok = (): Promise<unknown> =>
+    Promise.all(all.map((server) => clusterIsOk(server, all.length)));
+  await eventually(ok, { timeout: 20_000 });
   await Promise.all(
-    servers.slice(1).map((server) => meet(server, servers[0]!)),
+    replicas.map(async ({ port }, i) => {
+      const master = await ask(servers[i]!.port, (client) =>
+        client.cluster('MYID'),
+      );
+      await ask(port, (client) => client.cluster('REPLICATE', master));
+    }),
   );
-  await eventually(() => Promise.all(servers.map(clusterIsOk)), {
-    timeout: 20_000,
+  // A replica that a master does not know of gets no vote.
+  const linked = async (): Promise<void> => {
+    await Promise.all(replicas.map(replicaIsLinked));
+    await Promise.all(
+      all.map((server) => knowsReplicas(server, replicas.length)),
+    );
+  };
+  await eventually(linked, { timeout: 20_000 });
+}
+
+async function knowsReplicas(
+  { port }: RedisServer,
+  count: number,
+): Promise<void> {
+  const nodes = String(await ask(port, (client) => client.cluster('NODES')));
+  const known = nodes.split('\n').filter((line) => line.includes('slave'));
+  if (known.length !== count)
+    throw new Error(`${count} replicas in:\n${nodes}`);
+}
+
+function slotOf({ port }: RedisServer, key: string): Promise<number> {
+  return ask(port, (client) => client.cluster('KEYSLOT', key));
+}
+
+async function moveSlot(
+  servers: RedisServer[],
+  key: string,
+  from: RedisServer,
+  to: RedisServer,
+): Promise<void> {
+  const slot = await slotOf(from, key);
+  const [source, target] = await Promise.all(
+    [from, to].map(({ port }) => ask(port, (client) => client.cluster('MYID'))),
+  );
+  await ask(to.port, (client) =>
+    client.cluster('SETSLOT', slot, 'IMPORTING', source!),
+  );
+  await ask(from.port, (client) =>
+    client.cluster('SETSLOT', slot, 'MIGRATING', target!),
+  );
+  await ask(from.port, async (client) => {
+    const keys = await client.cluster('GETKEYSINSLOT', slot, 1_000);
+    for (const each of keys)
+      await client.migrate(HOST, to.port, each, 0, 5_000);
   });
+  // The new owner first, or the slot is nobody's for a moment.
+  for (const { port } of [to, from, ...servers]) {
+    await ask(port, (client) =>
+      client.cluster('SETSLOT', slot, 'NODE', target!),
+    );
+  }
 }
 
 /** One by one rather than by ADDSLOTSRANGE, which Redis 6 does not have. */
@@ -116,20 +200,25 @@ async function addSlots(
   count: number,
 ): Promise<void> {
   const slots = Array.from({ length: SLOTS }, (_, slot) => slot);
-  const own = slots.filter(
-    (slot) => Math.floor((slot * count) / SLOTS) === index,
-  );
+  const own = slots.slice(firstSlot(index, count), firstSlot(index + 1, count));
   await ask(port, (client) => client.cluster('ADDSLOTS', ...own));
+}
+
+function firstSlot(index: number, count: number): number {
+  return Math.ceil((index * SLOTS) / count);
 }
 
 async function meet({ port }: RedisServer, other: RedisServer): Promise<void> {
   await ask(port, (client) => client.cluster('MEET', HOST, other.port));
 }
 
-async function clusterIsOk({ port }: RedisServer): Promise<void> {
+async function clusterIsOk(
+  { port }: RedisServer,
+  nodes: number,
+): Promise<void> {
   const info = await ask(port, (client) => client.cluster('INFO'));
   expectLine(info, 'cluster_state:ok');
-  expectLine(info, 'cluster_known_nodes:3');
+  expectLine(info, `cluster_known_nodes:${nodes}`);
 }
 
 function sentinelConfig(name: string, master: RedisServer): string {

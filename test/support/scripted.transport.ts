@@ -1,5 +1,7 @@
 import {
+  InMemoryChannel,
   InvalidationTransport,
+  type JournalEntry,
   type PublishReply,
   type TransportListener,
 } from '../../lib/transport/index.js';
@@ -9,7 +11,12 @@ export class ScriptedCall {
   readonly reply: Promise<PublishReply[]>;
   #resolve!: (replies: PublishReply[]) => void;
 
-  constructor(readonly payloads: readonly string[]) {
+  constructor(
+    readonly payloads: readonly string[],
+    /** Where the journal was to be searched for earlier tries. */
+    readonly triedSince: string | null,
+    private readonly take: (payload: string) => string | null,
+  ) {
     this.reply = new Promise((resolve) => (this.#resolve = resolve));
   }
 
@@ -23,28 +30,75 @@ export class ScriptedCall {
     this.answer(...this.payloads.map(() => new Error(message)));
   }
 
-  answer(...replies: PublishReply[]): void {
-    this.#resolve(replies);
+  /** One for each payload; a number says how many the broker handed it to. */
+  answer(...replies: (PublishReply | number)[]): void {
+    this.#resolve(
+      replies.map((reply, index) =>
+        typeof reply === 'number'
+          ? { receivers: reply, offset: this.take(this.payloads[index] ?? '') }
+          : reply,
+      ),
+    );
   }
 }
 
 /** A broker whose every answer, and silence, is the test's to decide. */
 export class ScriptedTransport extends InvalidationTransport {
   writable = true;
+  journaled = true;
   readonly calls: ScriptedCall[] = [];
   listener: TransportListener | null = null;
   /** Answers every call at once, for tests about something else. */
   obliging = false;
+  /** What the broker took, with its offset; without a journal nothing. */
+  readonly channel = new InMemoryChannel();
+  /** The journal and the subscription never answer. */
+  silent = false;
+  /** What was to be opened anew, in order. */
+  readonly reconnects: ('commands' | 'subscription')[] = [];
+  /** What the broker's access control withholds. */
+  missing: string[] = [];
 
   start(listener: TransportListener): void {
     this.listener = listener;
   }
 
-  publish(payloads: readonly string[]): Promise<PublishReply[]> {
-    const call = new ScriptedCall(payloads);
+  publish(
+    payloads: readonly string[],
+    triedSince: string | null = null,
+  ): Promise<PublishReply[]> {
+    const call = new ScriptedCall(payloads, triedSince, (payload) =>
+      this.journaled ? this.channel.append(payload).offset : null,
+    );
     this.calls.push(call);
     if (this.obliging) call.succeed();
     return call.reply;
+  }
+
+  readJournal(from: string, count: number): Promise<JournalEntry[]> {
+    const { journal } = this.channel;
+    const at = journal.findIndex(({ offset }) => offset === from);
+    return this.#unlessSilent(
+      from === '-' || at >= 0
+        ? journal.slice(Math.max(0, at)).slice(0, count)
+        : [],
+    );
+  }
+
+  journalTail(): Promise<string> {
+    return this.#unlessSilent(this.channel.tail);
+  }
+
+  ping(): Promise<void> {
+    return this.#unlessSilent(undefined);
+  }
+
+  reconnect(connection: 'commands' | 'subscription'): void {
+    this.reconnects.push(connection);
+  }
+
+  async missingRights(): Promise<string[]> {
+    return this.missing;
   }
 
   async close(): Promise<void> {
@@ -61,5 +115,9 @@ export class ScriptedTransport extends InvalidationTransport {
   /** What was sent, call by call. */
   get sent(): readonly (readonly string[])[] {
     return this.calls.map(({ payloads }) => payloads);
+  }
+
+  #unlessSilent<T>(answer: T): Promise<T> {
+    return this.silent ? new Promise(() => undefined) : Promise.resolve(answer);
   }
 }

@@ -386,45 +386,88 @@ describe.runIf(hasRedisServer())('a cluster', () => {
     expect(client.status).toBe('ready');
   });
 
+  /** A channel whose journal is, or is not, on the node. */
+  async function channelOn(
+    { url }: RedisServer,
+    there: boolean,
+  ): Promise<string> {
+    const raw = connectRaw(url);
+    // A node asked for a key of another one says MOVED.
+    const isThere = async (channel: string): Promise<boolean> =>
+      raw.exists(`{${channel}}:journal`).then(
+        () => true,
+        () => false,
+      );
+    let channel = uniqueChannel();
+    while ((await isThere(channel)) !== there) channel = uniqueChannel();
+    return channel;
+  }
+
   // The last one: the cluster is broken afterwards.
-  it('loses the node of a subscription and of all publishes: both move, and it is widened', async () => {
-    const connection = { cluster: { nodes: cluster.nodes } };
-    const [first] = cluster.servers.toSorted((a, b) =>
-      a.url < b.url ? -1 : 1,
-    );
-    const app = await eventually(async () => {
-      const candidate = await startApp({ connection });
-      expect(await subscribedNodes(candidate.channel)).toEqual([first]);
-      return candidate;
-    });
-    const other = await startApp({ connection, channel: app.channel });
+  it.each([
+    ['without a journal: both move, and it is widened', false, 'reconnected'],
+    ['whose journal is elsewhere: it moves, and is told all', undefined, null],
+  ] as const)(
+    'loses the node of a subscription, %s',
+    async (_, journal, widened) => {
+      const own = await startCluster();
+      onTestFinished(() => own.stop());
+      const connection = { cluster: { nodes: own.nodes } };
+      const [first] = own.servers.toSorted((a, b) => (a.url < b.url ? -1 : 1));
+      const isOn = async (channel: string): Promise<boolean> => {
+        const [, count] = await connectRaw(first!.url).pubsub(
+          'NUMSUB',
+          channel,
+        );
+        return Number(count) > 0;
+      };
+      const app = await eventually(async () => {
+        const channel = await channelOn(first!, false);
+        const candidate = await startApp({ connection, journal, channel });
+        expect(await isOn(channel)).toBe(true);
+        return candidate;
+      }, slow);
+      const other = await startApp({
+        connection,
+        journal,
+        channel: app.channel,
+      });
+      await expectToHearEachOther(app, other);
 
-    first!.kill();
+      first!.kill();
 
-    await eventually(() => expect(app.states).toContain('disconnected'), slow);
-    await eventually(() => expect(app.states.at(-1)).toBe('live'), slow);
-    expect(app.messages).toMatchObject([
-      { pattern: '*', widened: 'reconnected' },
-    ]);
-    await eventually(
-      () => expect(other.subscriber.status.state).toBe('live'),
-      slow,
-    );
-    // Whether a node was there to take it or not: all arrives, in order.
-    const ids = Array.from({ length: 50 }, (_, i) => `after ${i}`);
-    for (const id of ids) await other.publisher.invalidateUser(id);
-    const heard = (): unknown[] =>
-      app.messages
-        .filter(({ widened }) => widened === null)
-        .map(({ entityId }) => entityId);
-    await eventually(() => expect(heard().at(-1)).toBe('after 49'), slow);
-    expect(heard()).toEqual(ids);
-    expect(other.publisher.pending).toBe(0);
-  }, 60_000);
+      await eventually(
+        () => expect(app.states).toContain('disconnected'),
+        slow,
+      );
+      // Whether a node was there to take it or not: all arrives, in order.
+      const ids = Array.from({ length: 50 }, (__, i) => `after ${i}`);
+      for (const id of ids) await other.publisher.invalidateUser(id);
+      await eventually(() => expect(app.states.at(-1)).toBe('live'), slow);
+      for (const id of ids) await other.publisher.invalidateUser(id);
+      const heard = (): unknown[] =>
+        app.messages.filter((m) => m.widened === null).map((m) => m.entityId);
+      await eventually(() => {
+        expect(heard().slice(-50)).toEqual(ids);
+        expect(other.publisher.pending).toBe(0);
+      }, slow);
+
+      const causes = new Set(app.messages.map((message) => message.widened));
+      expect(causes).toEqual(new Set([null, widened]));
+      // What was missed is covered by "everything", or was replayed.
+      const expected = ['1', '1', ...ids, ...ids];
+      const missed = widened === null ? 0 : expected.length - heard().length;
+      expect(heard()).toEqual([
+        ...expected.slice(0, 2),
+        ...expected.slice(2 + missed),
+      ]);
+    },
+    60_000,
+  );
 });
 
 describe.runIf(hasRedisServer())('behind Sentinel', () => {
-  it('a failover is survived: reconnected, widened, and messages flow again', async () => {
+  it('a failover is survived: what is said during it is heard, or widened', async () => {
     const { sentinels, name, replica, stop } = await startSentinel();
     onTestFinished(stop);
     const connection = { sentinels, name };
@@ -438,14 +481,13 @@ describe.runIf(hasRedisServer())('behind Sentinel', () => {
       'FAILOVER',
       name,
     );
-
-    await eventually(() => {
+    const ids: string[] = [];
+    await eventually(async () => {
+      ids.push(`during ${ids.length}`);
+      await writer.publisher.invalidateUser(ids.at(-1)!);
       for (const app of [writer, reader]) {
         expect(app.states).toContain('disconnected');
         expect(app.states.at(-1)).toBe('live');
-        expect(app.messages.map(({ widened }) => widened)).toContain(
-          'reconnected',
-        );
       }
     }, slow);
     // Both are on the new master now.
@@ -458,16 +500,25 @@ describe.runIf(hasRedisServer())('behind Sentinel', () => {
         ]),
       slow,
     );
-    // The connection for commands moves at a moment of its own.
-    for (const [from, to] of [
-      [writer, reader],
-      [reader, writer],
-    ] as const) {
-      await eventually(async () => {
-        await from.publisher.invalidateUser('after');
-        expect(to.messages.map(said)).toContain('User:after');
-      }, slow);
-    }
+
+    await eventually(() => expect(writer.publisher.pending).toBe(0), slow);
+    await reader.publisher.invalidateUser('last');
+    await eventually(
+      () => expect(writer.messages.map(said)).toContain('User:last'),
+      slow,
+    );
+    await writer.publisher.invalidateUser('very last');
+    await eventually(
+      () => expect(reader.messages.map(said)).toContain('User:very last'),
+      slow,
+    );
+    const widenedAt = reader.messages.findLastIndex((m) => m.widened !== null);
+    const heard = reader.messages.slice(widenedAt + 1).map((m) => m.entityId);
+    // In a row, and all of them if nothing was widened.
+    const survivors = ids.filter((id) => heard.includes(id));
+    expect(survivors).toEqual(ids.slice(ids.length - survivors.length));
+    const dropped = widenedAt < 0 ? ids.length - survivors.length : 0;
+    expect(dropped).toBe(0);
   }, 60_000);
 });
 

@@ -7,19 +7,27 @@ import {
   type TransportSetup,
 } from './transport.contract.js';
 
-function over(connection: string | Redis): TransportSetup {
-  const here = uniqueChannel();
-  const elsewhere = uniqueChannel();
-  return {
-    here: () => new RedisTransport({ connection, channel: here }),
-    elsewhere: () => new RedisTransport({ connection, channel: elsewhere }),
-  };
+function over(connection: string | Redis, journaled: boolean): TransportSetup {
+  const journal = journaled && { maxLength: 1_000 };
+  const on = (channel: string) => (): RedisTransport =>
+    new RedisTransport({ connection, channel, journal, sharded: false });
+  return { here: on(uniqueChannel()), elsewhere: on(uniqueChannel()) };
 }
 
-transportContract('The transport over Redis', () => over(inject('redisUrl')));
+for (const journaled of [true, false]) {
+  const what = journaled ? 'with a journal' : 'without a journal';
 
-transportContract("The transport over a client of the application's", () => {
-  const client = new Redis(inject('redisUrl'));
-  onTestFinished(() => client.disconnect());
-  return over(client);
-});
+  transportContract(`The transport over Redis, ${what},`, { journaled }, () =>
+    over(inject('redisUrl'), journaled),
+  );
+
+  transportContract(
+    `The transport over a client of the application's, ${what},`,
+    { journaled },
+    () => {
+      const client = new Redis(inject('redisUrl'));
+      onTestFinished(() => client.disconnect());
+      return over(client, journaled);
+    },
+  );
+}

@@ -2,9 +2,20 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type {
   InvalidationTransport,
+  PublishReply,
   TransportListener,
 } from '../../lib/transport/index.js';
 import { eventually } from '../support/eventually.js';
+import {
+  about,
+  chain,
+  idsOf,
+  linksOf,
+  messageIdsOf,
+  offsetsOf,
+  read,
+  receiversOf,
+} from './messages.js';
 
 /** Where a test's transports are made: two channels that must not mix. */
 export interface TransportSetup {
@@ -56,14 +67,25 @@ export async function startTransport(
 }
 
 /** What every transport must do, whatever it is made of. */
-export function transportContract(name: string, open: () => TransportSetup) {
+export function transportContract(
+  name: string,
+  kind: { journaled: boolean },
+  open: () => TransportSetup,
+) {
   describe(`${name} keeps the contract of transports:`, () => {
-    it('payloads arrive in order, also over many calls', async () => {
+    it('whether a journal is kept is known before the start', () => {
+      const transport = open().here();
+      onTestFinished(() => transport.close());
+      expect(transport.journaled).toBe(kind.journaled);
+    });
+
+    it('messages arrive in order, also over many calls', async () => {
       const { here } = open();
       const sender = here();
       const own = await startTransport(sender);
       const other = await startTransport(here());
-      const payloads = Array.from({ length: 600 }, (_, i) => `payload ${i}`);
+      const ids = Array.from({ length: 600 }, (_, i) => String(i));
+      const payloads = ids.map((id) => about(id));
 
       const calls = [];
       for (let from = 0; from < 600; from += 20) {
@@ -72,25 +94,31 @@ export function transportContract(name: string, open: () => TransportSetup) {
       await Promise.all(calls);
 
       await eventually(() => expect(other.payloads).toHaveLength(600));
-      expect(other.payloads).toEqual(payloads);
-      await eventually(() => expect(own.payloads).toEqual(payloads));
+      expect(idsOf(other.payloads)).toEqual(ids);
+      await eventually(() => expect(own.payloads).toEqual(other.payloads));
     });
 
-    it('any text arrives unchanged', async () => {
+    it('whatever a message says arrives unchanged', async () => {
       const { here } = open();
       const sender = here();
       const own = await startTransport(sender);
       const payloads = [
-        '',
+        '1',
         '{"a":1}',
         'ü 日本 🎉',
-        '\u0000\r\n',
-        'x'.repeat(1e6),
-      ];
+        '\u0000\r\n%s%%',
+        '","origin":"x"}',
+        '","offset":"1-1","previous":"0-0"',
+      ].map((id) => about(id, { text: id.repeat(3) }));
+      payloads.push(about('large', 'x'.repeat(1e6)));
 
       await sender.publish(payloads);
 
-      await eventually(() => expect(own.payloads).toEqual(payloads));
+      await eventually(() => expect(own.payloads).toHaveLength(7));
+      const place = { offset: null, previous: null };
+      expect(own.payloads.map((text) => ({ ...read(text), ...place }))).toEqual(
+        payloads.map(read),
+      );
     });
 
     it('a reply for each payload says how many subscribers it reached', async () => {
@@ -101,13 +129,14 @@ export function transportContract(name: string, open: () => TransportSetup) {
       await startTransport(other);
       await startTransport(elsewhere());
 
-      expect(await sender.publish(['a', 'b', 'c'])).toEqual([2, 2, 2]);
+      const replies = await sender.publish([about(1), about(2), about(3)]);
+      expect(receiversOf(replies)).toEqual([2, 2, 2]);
       expect(await sender.publish([])).toEqual([]);
 
       await other.close();
       // The broker may notice a moment later.
       await eventually(async () =>
-        expect(await sender.publish(['d'])).toEqual([1]),
+        expect(receiversOf(await sender.publish([about(4)]))).toEqual([1]),
       );
     });
 
@@ -118,22 +147,25 @@ export function transportContract(name: string, open: () => TransportSetup) {
       const own = await startTransport(sender);
       const foreign = await startTransport(stranger);
 
-      await sender.publish(['for here']);
-      await stranger.publish(['for there']);
+      await sender.publish([about('here')]);
+      await stranger.publish([about('there')]);
 
       await eventually(() => expect(foreign.payloads).toHaveLength(1));
       await eventually(() => expect(own.payloads).toHaveLength(1));
-      expect(foreign.payloads).toEqual(['for there']);
-      expect(own.payloads).toEqual(['for here']);
+      expect(idsOf(foreign.payloads)).toEqual(['there']);
+      expect(idsOf(own.payloads)).toEqual(['here']);
     });
 
     it('its own messages are heard too: who needs them once drops one', async () => {
       const transport = open().here();
       const listener = await startTransport(transport);
 
-      expect(await transport.publish(['echo'])).toEqual([1]);
+      const replies = await transport.publish([about('echo')]);
 
-      await eventually(() => expect(listener.payloads).toEqual(['echo']));
+      expect(receiversOf(replies)).toEqual([1]);
+      await eventually(() =>
+        expect(idsOf(listener.payloads)).toEqual(['echo']),
+      );
     });
 
     it('the subscription is told before the first message', async () => {
@@ -146,7 +178,7 @@ export function transportContract(name: string, open: () => TransportSetup) {
 
       late.start(listener);
       await eventually(async () => {
-        await sender.publish(['now']);
+        await sender.publish([about('now')]);
         expect(listener.events).toContain('message');
       });
 
@@ -167,7 +199,7 @@ export function transportContract(name: string, open: () => TransportSetup) {
 
       transport.start(listener);
       await eventually(() => expect(listener.events).toHaveLength(2));
-      await transport.publish(['a']);
+      await transport.publish([about(1)]);
       await eventually(() => expect(listener.events).toContain('message'));
 
       expect(writable).toEqual([true]);
@@ -178,29 +210,72 @@ export function transportContract(name: string, open: () => TransportSetup) {
       ]);
     });
 
-    it('a publish before the start settles with errors or numbers', async () => {
+    it('when the subscription has answered, all that was said before has been heard', async () => {
+      const { here } = open();
+      const sender = here();
+      await startTransport(sender);
+      const transport = here();
+      const listener = await startTransport(transport);
+
+      for (let round = 1; round <= 20; round++) {
+        await sender.publish(Array.from({ length: 50 }, (_, i) => about(i)));
+        await transport.ping();
+        expect(listener.payloads).toHaveLength(round * 50);
+      }
+      expect(listener.events).not.toContain('lost');
+    });
+
+    it.each(['commands', 'subscription'] as const)(
+      'once told to open its %s anew, that works again',
+      async (connection) => {
+        const { here } = open();
+        const transport = here();
+        const listener = await startTransport(transport);
+
+        transport.reconnect(connection);
+
+        await eventually(async () => {
+          await transport.publish([about('after')]);
+          await transport.ping();
+          expect(idsOf(listener.payloads)).toContain('after');
+        });
+      },
+    );
+
+    it('no rights are missing', async () => {
+      const transport = open().here();
+      await startTransport(transport);
+      expect(await transport.missingRights()).toEqual([]);
+    });
+
+    it('a publish before the start settles', async () => {
       const transport = open().here();
       onTestFinished(() => transport.close());
 
-      const replies = await transport.publish(['a', 'b']);
+      const replies = await transport.publish([about(1), about(2)]);
 
       expect(replies).toHaveLength(2);
-      for (const reply of replies) {
-        expect(typeof reply === 'number' || reply instanceof Error).toBe(true);
-      }
+      // Over Redis it is refused; in memory there is nothing to wait for.
+      const outcome = (reply: PublishReply): unknown =>
+        reply instanceof Error ? Error : reply.receivers;
+      expect([Error, 0]).toContain(outcome(replies[0]!));
+      expect(replies.map(outcome)).toEqual([
+        outcome(replies[0]!),
+        outcome(replies[0]!),
+      ]);
       // And it did no harm.
       const listener = await startTransport(transport);
-      await transport.publish(['c']);
-      await eventually(() => expect(listener.payloads).toEqual(['c']));
+      await transport.publish([about('c')]);
+      await eventually(() => expect(idsOf(listener.payloads)).toEqual(['c']));
     });
 
     it('a publish during and after the close settles', async () => {
       const transport = open().here();
       await startTransport(transport);
 
-      const during = transport.publish(['a', 'b']);
+      const during = transport.publish([about(1), about(2)]);
       await transport.close();
-      const after = transport.publish(['c', 'd', 'e']);
+      const after = transport.publish([about(3), about(4), about(5)]);
 
       expect(await during).toHaveLength(2);
       const replies = await after;
@@ -218,8 +293,8 @@ export function transportContract(name: string, open: () => TransportSetup) {
       const closing = transport.close();
       const before = [...listener.events];
       await closing;
-      await sender.publish(['unheard']);
-      await eventually(() => expect(other.payloads).toEqual(['unheard']));
+      await sender.publish([about('unheard')]);
+      await eventually(() => expect(other.payloads).toHaveLength(1));
       await setImmediate();
 
       expect(listener.events).toEqual(before);
@@ -235,7 +310,7 @@ export function transportContract(name: string, open: () => TransportSetup) {
       const sender = here();
       await startTransport(sender);
       await eventually(async () =>
-        expect(await sender.publish(['unheard'])).toEqual([1]),
+        expect(receiversOf(await sender.publish([about(1)]))).toEqual([1]),
       );
 
       expect(listener.events).toEqual([]);
@@ -250,6 +325,137 @@ export function transportContract(name: string, open: () => TransportSetup) {
         await expect(transport.close()).resolves.toBeUndefined();
         expect(transport.writable).toBe(false);
       }
+    });
+
+    describe.runIf(!kind.journaled)('without a journal', () => {
+      it('any text arrives unchanged', async () => {
+        const { here } = open();
+        const sender = here();
+        const own = await startTransport(sender);
+        const payloads = [
+          '',
+          '{"a":1}',
+          'ü 日本 🎉',
+          '\u0000\r\n',
+          'x'.repeat(1e6),
+        ];
+
+        expect(await sender.publish(payloads)).toEqual(
+          payloads.map(() => ({ receivers: 1, offset: null })),
+        );
+
+        await eventually(() => expect(own.payloads).toEqual(payloads));
+      });
+
+      it('there is nothing to read', async () => {
+        const transport = open().here();
+        await startTransport(transport);
+        await transport.publish([about(1)]);
+        expect(await transport.readJournal('-', 10)).toEqual([]);
+        await expect(transport.journalTail()).rejects.toThrow('No journal');
+      });
+    });
+
+    describe.runIf(kind.journaled)('with a journal', () => {
+      it('each message has an offset and names the one before it, whoever wrote that', async () => {
+        const { here } = open();
+        const senders = [here(), here(), here()];
+        const [listener] = await Promise.all(senders.map(startTransport));
+
+        const calls = Array.from({ length: 60 }, (_, i) =>
+          senders[i % 3]!.publish([about(i), about(i), about(i)]),
+        );
+        const replies = await Promise.all(calls);
+
+        await eventually(() => expect(listener!.payloads).toHaveLength(180));
+        const offsets = listener!.payloads.map((text) => read(text).offset!);
+        expect(linksOf(listener!.payloads)).toEqual(chain('0-0', offsets));
+        expect(replies.flatMap(offsetsOf).toSorted()).toEqual(
+          offsets.toSorted(),
+        );
+        expect(new Set(offsets).size).toBe(180);
+        // A reply is that of the payload at its index.
+        for (const [at, call] of replies.entries()) {
+          for (const offset of offsetsOf(call)) {
+            const heard = listener!.payloads[offsets.indexOf(offset)]!;
+            expect(read(heard).entityId).toBe(String(at));
+          }
+        }
+      });
+
+      it('the journal holds what was said, and is read in pages', async () => {
+        const { here } = open();
+        const transport = here();
+        const listener = await startTransport(transport);
+        expect(await transport.readJournal('-', 10)).toEqual([]);
+        expect(await transport.journalTail()).toBe('0-0');
+
+        const offsets = offsetsOf(
+          await transport.publish(
+            Array.from({ length: 25 }, (_, i) => about(i)),
+          ),
+        );
+
+        expect(await transport.journalTail()).toBe(offsets.at(-1));
+        await transport.ping();
+        const entries = await transport.readJournal('-', 100);
+        expect(entries.map(({ offset }) => offset)).toEqual(offsets);
+        expect(entries.map(({ payload }) => payload)).toEqual(
+          listener.payloads,
+        );
+        // The one asked for is included.
+        expect(await transport.readJournal(offsets[7]!, 10)).toEqual(
+          entries.slice(7, 17),
+        );
+        expect(await transport.readJournal('-', 3)).toEqual(
+          entries.slice(0, 3),
+        );
+        expect(await transport.readJournal(offsets[24]!, 10)).toEqual(
+          entries.slice(24),
+        );
+      });
+
+      it('what an earlier try has announced is not announced again', async () => {
+        const { here } = open();
+        const transport = here();
+        const listener = await startTransport(transport);
+        const old = [about('a'), about('b'), about('c')];
+        const [a, b, c] = offsetsOf(await transport.publish(old));
+
+        const replies = await transport.publish(
+          [old[1]!, about('new'), old[2]!, about('newer')],
+          a,
+        );
+
+        expect(replies).toEqual([
+          { receivers: null, offset: b },
+          { receivers: 1, offset: expect.any(String) },
+          { receivers: null, offset: c },
+          { receivers: 1, offset: expect.any(String) },
+        ]);
+        await transport.ping();
+        expect(idsOf(listener.payloads)).toEqual([
+          'a',
+          'b',
+          'c',
+          'new',
+          'newer',
+        ]);
+        const [, fresh, , fresher] = offsetsOf(replies);
+        expect(linksOf(listener.payloads).slice(-2)).toEqual([
+          [c, fresh],
+          [fresh, fresher],
+        ]);
+        // From the beginning the very first is found as well.
+        expect(receiversOf(await transport.publish(old, '-'))).toEqual([
+          null,
+          null,
+          null,
+        ]);
+        expect(messageIdsOf(listener.payloads.slice(0, 3))).toEqual(
+          messageIdsOf(old),
+        );
+      });
     });
   });
 }

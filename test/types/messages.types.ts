@@ -7,11 +7,14 @@ import {
   ofEntity,
   type BuiltInEntityType,
   type CacheInvalidationModuleOptions,
+  type CacheInvalidationOptions,
+  type DurableOutbox,
   type EntityId,
   type EntityType,
   type InvalidationMessage,
   type InvalidationPublisher,
   type PublishReceipt,
+  type StoredInvalidation,
 } from 'nestjs-cache-invalidation';
 import type { Observable } from 'rxjs';
 import { expectTypeOf } from 'vitest';
@@ -70,6 +73,7 @@ export async function isPublished(
 ): Promise<void> {
   const receipt = await publisher.invalidate('User', 1n);
   expectTypeOf(receipt).toEqualTypeOf<PublishReceipt>();
+  expectTypeOf(receipt.offset).toEqualTypeOf<string | null>();
   await publisher.publish(everything());
   await publisher.publish(message);
   // @ts-expect-error -- a Delete has an id
@@ -96,7 +100,44 @@ export async function hasAnIdThatCanBeWritten(
 expectTypeOf<string>().toExtend<EntityType>();
 expectTypeOf<BuiltInEntityType>().toExtend<EntityType>();
 
+export async function isStoredFirst(
+  publisher: InvalidationPublisher,
+): Promise<void> {
+  const stored = publisher.prepare(entity('User', 1));
+  expectTypeOf(stored).toEqualTypeOf<StoredInvalidation>();
+  expectTypeOf(
+    await publisher.publishStored(stored),
+  ).toEqualTypeOf<PublishReceipt>();
+  // @ts-expect-error -- an invalidation is prepared first
+  await publisher.publishStored(entity('User', 1));
+  // @ts-expect-error -- a Delete has an id
+  publisher.prepare({ ...entity('User', 1), entityId: null });
+}
+
+class Table {
+  async pending(query: {
+    readonly limit: number;
+    readonly olderThan: number;
+  }): Promise<string[]> {
+    return [`${query.limit} ${query.olderThan}`];
+  }
+
+  async remove(messageIds: readonly string[]): Promise<void> {
+    await Promise.resolve(messageIds);
+  }
+}
+expectTypeOf<Table>().toExtend<DurableOutbox>();
+expectTypeOf<Pick<Table, 'pending'>>().not.toExtend<DurableOutbox>();
+
 type Options = CacheInvalidationModuleOptions;
 expectTypeOf<{ serviceName: string }>().toExtend<Options>();
 expectTypeOf<{ channel: string }>().not.toExtend<Options>();
 expectTypeOf<{ serviceName: string; enabled: 'yes' }>().not.toExtend<Options>();
+type Journal = Pick<CacheInvalidationOptions, 'journal'>;
+expectTypeOf<{ journal: false }>().toExtend<Journal>();
+expectTypeOf<{ journal: { maxLength: number } }>().toExtend<Journal>();
+expectTypeOf<{ journal: true }>().not.toExtend<Journal>();
+expectTypeOf<{
+  serviceName: string;
+  whenStale: 'evict';
+}>().not.toExtend<Options>();

@@ -21,10 +21,9 @@ import { RedisJournal } from './redis.journal.js';
 import { RedisSubscription } from './redis.subscription.js';
 
 /**
- * How long a publish may stay unanswered (at most twice that) before it counts
- * as failed. Far
- * beyond what a caller waits: a slow Redis must be allowed to be slow. ioredis
- * can leave a promise unsettled for ever.
+ * How long a command may stay unanswered (at most twice that) before it counts
+ * as failed. Far beyond what a caller waits: a slow Redis must be allowed to be
+ * slow. ioredis can leave a promise unsettled for ever.
  */
 const UNANSWERED_MS = 10_000;
 
@@ -95,21 +94,24 @@ export class RedisTransport extends InvalidationTransport {
     triedSince: string | null = null,
   ): Promise<PublishReply[]> {
     if (this.#closed) return Promise.resolve(payloads.map(closedError));
-    return this.#answered(this.#send(payloads, triedSince), payloads.length);
+    return this.#answered(this.#send(payloads, triedSince)).catch(
+      (error: Error) => payloads.map(() => error),
+    );
   }
 
   async readJournal(from: string, count: number): Promise<JournalEntry[]> {
     if (this.#journal === null) return [];
-    return this.#learning(this.#journal.read(from, count));
+    return this.#answered(this.#learning(this.#journal.read(from, count)));
   }
 
   async journalTail(): Promise<string> {
     if (this.#journal === null) throw new Error('No journal is kept.');
-    return this.#learning(this.#journal.tail());
+    return this.#answered(this.#learning(this.#journal.tail()));
   }
 
   async missingRights(): Promise<string[]> {
-    return (await this.#journal?.missingRights()) ?? [];
+    if (this.#journal === null) return [];
+    return this.#answered(this.#journal.missingRights());
   }
 
   async ping(): Promise<void> {
@@ -240,20 +242,20 @@ export class RedisTransport extends InvalidationTransport {
     );
   }
 
-  #answered(
-    sent: Promise<PublishReply[]>,
-    count: number,
-  ): Promise<PublishReply[]> {
-    return new Promise((resolve) => {
-      const settle = (replies: PublishReply[]): void => {
+  /** Settles in any case: ioredis may leave what it sent unsettled. */
+  #answered<T>(sent: Promise<T>): Promise<T> {
+    if (this.#closed) return sent;
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
         this.#unanswered.delete(fail);
-        resolve(replies);
+        reject(withoutCommand(error));
       };
-      const fail = (error: Error): void =>
-        settle(Array.from({ length: count }, () => withoutCommand(error)));
       this.#unanswered.set(fail, performance.now());
       this.#sweeper ??= setTimeout(() => this.#sweep(), UNANSWERED_MS);
-      sent.then(settle, fail);
+      sent.then((answer) => {
+        this.#unanswered.delete(fail);
+        resolve(answer);
+      }, fail);
     });
   }
 
@@ -285,8 +287,8 @@ function closedError(): Error {
 
 function unansweredError(): Error {
   return new InvalidationTimeoutError(
-    `Redis left a publish unanswered for ${UNANSWERED_MS} ms.`,
-    'It will be sent again.',
+    `Redis left a command unanswered for ${UNANSWERED_MS} ms.`,
+    'It will be tried again.',
     UNANSWERED_MS,
   );
 }

@@ -1,0 +1,824 @@
+import { Logger } from '@nestjs/common';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  HandlerFailedError,
+  InvalidationRedisError,
+  InvalidationSerializationError,
+  InvalidMessageError,
+  type CacheInvalidationError,
+} from '../../lib/errors/index.js';
+import {
+  affects,
+  batch,
+  decodeMessage,
+  encodeMessage,
+  entity,
+  everything,
+  Instance,
+  type Invalidation,
+  type InvalidationMessage,
+} from '../../lib/message/index.js';
+import { InvalidationStats } from '../../lib/observability/index.js';
+import {
+  InvalidationPublisher,
+  type DurableOutbox,
+  type StoredInvalidation,
+} from '../../lib/publisher/index.js';
+import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
+import { connectRaw, said, startApp, uniqueChannel } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { ScriptedTransport } from '../support/scripted.transport.js';
+
+// Errors are asserted on, and need not be read.
+Logger.overrideLogger(false);
+
+/** A table of the application's, in memory. */
+class Table implements DurableOutbox {
+  /** By message id; oldest first. */
+  readonly rows = new Map<string, { text: string; age: number }>();
+  readonly queries: { limit: number; olderThan: number }[] = [];
+  readonly removals: (readonly string[])[] = [];
+  /** What becomes of the next calls, before they do anything. */
+  readonly beforePending: (() => unknown)[] = [];
+  readonly beforeRemove: (() => unknown)[] = [];
+
+  /** @param age how long ago that was, in milliseconds */
+  add({ messageId, text }: StoredInvalidation, age = Infinity): void {
+    this.rows.set(messageId, { text, age });
+  }
+
+  get ids(): string[] {
+    return [...this.rows.keys()];
+  }
+
+  // Not async: an application's may throw as well as reject.
+  pending(query: { limit: number; olderThan: number }): Promise<string[]> {
+    this.queries.push(query);
+    return this.#after(this.beforePending.shift()?.(), () =>
+      [...this.rows.values()]
+        .filter(({ age }) => age > query.olderThan)
+        .slice(0, query.limit)
+        .map(({ text }) => text),
+    );
+  }
+
+  remove(messageIds: readonly string[]): Promise<void> {
+    this.removals.push(messageIds);
+    return this.#after(this.beforeRemove.shift()?.(), () => {
+      for (const id of messageIds) this.rows.delete(id);
+    });
+  }
+
+  async #after<T>(first: unknown, then: () => T): Promise<T> {
+    await first;
+    return then();
+  }
+}
+
+/** What a process that was killed has left in the table. */
+function leftBehind(
+  table: Table,
+  invalidation: Invalidation,
+): StoredInvalidation {
+  const message = new Instance('killed').stamp(invalidation);
+  const stored = {
+    messageId: message.messageId,
+    text: encodeMessage(message, Infinity),
+  };
+  table.add(stored);
+  return stored;
+}
+
+const fails = (message: string) => (): never => {
+  throw new Error(message);
+};
+const rejects = (message: string) => () => Promise.reject(new Error(message));
+
+/** Lets everything happen that needs no time. */
+const breathe = (): Promise<void> =>
+  new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+function makePublisher({ outboxLimit = 10_000, enabled = true } = {}) {
+  const table = new Table();
+  const transport = new ScriptedTransport();
+  transport.obliging = true;
+  const meter = new InvalidationStats();
+  const reporter = new ErrorReporter();
+  const errors: CacheInvalidationError[] = [];
+  reporter.errors$.subscribe((error) => errors.push(error));
+  const stream = new InvalidationStream(meter, reporter, 1_000);
+  const delivered: InvalidationMessage[] = [];
+  stream.messages$.subscribe((message) => delivered.push(message));
+  const instance = new Instance('test-service');
+  const publisher = new InvalidationPublisher(
+    {
+      enabled,
+      publishTimeout: 10_000,
+      shutdownTimeout: 10_000,
+      outboxLimit,
+      maxBatchSize: 10,
+      maxMessageBytes: 1_024,
+      durableOutbox: table,
+    },
+    { instance, transport, stream, meter, errors: reporter },
+  );
+  onTestFinished(async () => {
+    transport.obliging = true;
+    transport.writable = true;
+    for (const call of transport.calls) call.succeed();
+    publisher.resume();
+    await publisher.stop();
+  });
+  const sent = (): InvalidationMessage[] =>
+    transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
+  /** As a transaction does. */
+  const store = (invalidation: Invalidation, age?: number) => {
+    const stored = publisher.prepare(invalidation);
+    table.add(stored, age);
+    return stored;
+  };
+  return {
+    table,
+    transport,
+    instance,
+    errors,
+    delivered,
+    publisher,
+    sent,
+    store,
+  };
+}
+
+describe('what is prepared', () => {
+  it('is a message of this instance, of which nobody is told yet', async () => {
+    const { publisher, transport, delivered, instance } = makePublisher();
+
+    const { messageId, text } = publisher.prepare(
+      entity('User', 1, { metadata: { by: 'me' } }),
+    );
+
+    expect(decodeMessage(text, Infinity)).toMatchObject({
+      messageId,
+      entityType: 'User',
+      entityId: '1',
+      metadata: { by: 'me' },
+      origin: instance.origin,
+      offset: null,
+    });
+    await breathe();
+    expect(transport.calls).toEqual([]);
+    expect(delivered).toEqual([]);
+    expect(publisher.pending).toBe(0);
+  });
+
+  it('has an id of its own each time', () => {
+    const { publisher } = makePublisher();
+    const one = entity('User', 1);
+    expect(publisher.prepare(one).messageId).not.toBe(
+      publisher.prepare(one).messageId,
+    );
+  });
+
+  it('is refused where it is wrong, before the transaction commits', () => {
+    const { publisher } = makePublisher();
+    expect(() => publisher.prepare({} as never)).toThrow(InvalidMessageError);
+    expect(() =>
+      publisher.prepare(entity('User', 1, { metadata: 'x'.repeat(1_024) })),
+    ).toThrow(InvalidationSerializationError);
+  });
+
+  it('is small enough for readers of the same limit, its place in the journal added', () => {
+    const { publisher } = makePublisher();
+    const prepare = (length: number): StoredInvalidation =>
+      publisher.prepare(entity('User', 'x'.repeat(length)));
+    let length = 1;
+    expect(() => {
+      for (;;) prepare(length++);
+    }).toThrow(InvalidationSerializationError);
+
+    const longest = prepare(length - 2);
+    const place = '18446744073709551615-18446744073709551615';
+    const message = decodeMessage(longest.text, 1_024);
+    const read = { ...message, offset: place, previous: place };
+    expect(() => encodeMessage(read, 1_024)).not.toThrow();
+    expect(length).toBeGreaterThan(400);
+  });
+});
+
+describe('what is stored and then published', () => {
+  it('is sent as it was prepared, and its row is removed', async () => {
+    const { publisher, table, delivered, sent, store, instance } =
+      makePublisher();
+    const stored = store(entity('User', 1, { metadata: ['why'] }));
+
+    const receipt = await publisher.publishStored(stored);
+
+    expect(receipt).toEqual({
+      status: 'delivered',
+      messageId: stored.messageId,
+      receivers: 1,
+      offset: '1-0',
+    });
+    expect(sent()).toMatchObject([
+      {
+        messageId: stored.messageId,
+        metadata: ['why'],
+        origin: instance.origin,
+      },
+    ]);
+    expect(delivered).toMatchObject([
+      { messageId: stored.messageId, own: true, widened: null },
+    ]);
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(table.removals).toEqual([[stored.messageId]]);
+  });
+
+  it('in one tick leaves in one call, and is removed in one', async () => {
+    const { publisher, table, transport, store } = makePublisher();
+    const stored = ['1', '2', '3'].map((id) => store(entity('User', id)));
+    await Promise.all(stored.map((each) => publisher.publishStored(each)));
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(transport.calls).toHaveLength(1);
+    expect(table.removals).toEqual([stored.map(({ messageId }) => messageId)]);
+  });
+
+  it('keeps its row while it waits, and loses it once it was sent', async () => {
+    const { publisher, table, transport, store } = makePublisher();
+    transport.writable = false;
+    const stored = store(entity('User', 1));
+    expect(await publisher.publishStored(stored)).toMatchObject({
+      status: 'queued',
+      messageId: stored.messageId,
+    });
+    expect(table.ids).toEqual([stored.messageId]);
+    expect(table.removals).toEqual([]);
+
+    transport.writable = true;
+    publisher.resume();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(transport.sent.flat()).toHaveLength(1);
+  });
+
+  it('keeps its row where Redis refused it, until it takes it', async () => {
+    const { publisher, table, transport, store } = makePublisher();
+    transport.obliging = false;
+    const stored = store(entity('User', 1));
+    const publishing = publisher.publishStored(stored);
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.call(0).fail();
+    expect(await publishing).toMatchObject({ status: 'queued' });
+    expect(table.removals).toEqual([]);
+
+    await eventually(() => expect(transport.calls).toHaveLength(2));
+    transport.call(1).succeed();
+    await eventually(() => expect(table.ids).toEqual([]));
+  });
+
+  it('leaves the rows of others alone', async () => {
+    const { publisher, table, store } = makePublisher();
+    const mine = store(entity('User', 1));
+    const others = store(entity('User', 2), 0);
+    await publisher.publishStored(mine);
+    await publisher.invalidateUser(3);
+    await eventually(() => expect(table.ids).toEqual([others.messageId]));
+    expect(table.removals).toEqual([[mine.messageId]]);
+  });
+
+  it.each(['', '{', 'null', '{"message_id":1}'])(
+    'is refused where it is no message: %j',
+    async (text) => {
+      const { publisher, transport } = makePublisher();
+      const stored = { messageId: crypto.randomUUID(), text };
+      const publishing = publisher.publishStored(stored);
+      await expect(publishing).rejects.toThrow(InvalidMessageError);
+      expect(transport.calls).toEqual([]);
+    },
+  );
+
+  it('is refused after the shutdown, and its row stays for the next process', async () => {
+    const { publisher, table, store } = makePublisher();
+    const stored = store(entity('User', 1));
+    await publisher.stop();
+    const publishing = publisher.publishStored(stored);
+    await expect(publishing).rejects.toThrow(InvalidationRedisError);
+    expect(table.ids).toEqual([stored.messageId]);
+  });
+
+  it('is disabled where the module is switched off', async () => {
+    const { publisher, transport, store } = makePublisher({ enabled: false });
+    const stored = store(entity('User', 1));
+    expect(await publisher.publishStored(stored)).toMatchObject({
+      status: 'disabled',
+    });
+    expect(transport.calls).toEqual([]);
+  });
+});
+
+describe('what another message stands for in the outbox', () => {
+  it('is sent by the next sweep, and its row is removed', async () => {
+    const { publisher, table, transport, sent, store } = makePublisher();
+    transport.writable = false;
+    const stored = [1, 1, 1].map(() => store(entity('User', 1)));
+    for (const each of stored) await publisher.publishStored(each);
+    expect(publisher.pending).toBe(1);
+
+    transport.writable = true;
+    publisher.resume();
+    await eventually(() => expect(table.ids).toEqual([]));
+
+    expect(sent().map(({ messageId }) => messageId)).toEqual(
+      stored.map(({ messageId }) => messageId),
+    );
+  });
+
+  it('is sent exactly after a collapse, and no row is left to be sent for ever', async () => {
+    const { publisher, table, transport, sent, store } = makePublisher({
+      outboxLimit: 2,
+    });
+    transport.writable = false;
+    const keys = [1, 2, 3];
+    for (const id of keys) {
+      await publisher.publishStored(store(entity('User', id)));
+    }
+    transport.writable = true;
+    publisher.resume();
+    await eventually(() => expect(table.ids).toEqual([]));
+
+    expect(sent().map(said)).toEqual([
+      'user:*',
+      ...keys.map((id) => `User:${id}`),
+    ]);
+    for (const id of keys) {
+      expect(sent().some((message) => affects(message, `user:${id}`))).toBe(
+        true,
+      );
+    }
+    expect(publisher.pending).toBe(0);
+  });
+
+  it('does not keep the sweeps from what was left behind', async () => {
+    const { publisher, table, transport, sent, store } = makePublisher();
+    transport.writable = false;
+    // A page of them.
+    for (let i = 0; i < 1_000; i++) {
+      await publisher.publishStored(store(entity('User', 1)));
+    }
+    const left = leftBehind(table, entity('Post', 1));
+    transport.writable = true;
+    publisher.resume();
+    await eventually(async () => {
+      publisher.relay();
+      await breathe();
+      expect(table.ids).toEqual([]);
+    });
+    expect(sent().map(({ messageId }) => messageId)).toContain(left.messageId);
+  });
+});
+
+describe('a sweep', () => {
+  it('sends what was left behind, in its order, and tells this instance', async () => {
+    const { publisher, table, delivered, sent, transport, instance } =
+      makePublisher();
+    const left = [entity('User', 1), batch(['a:1', 'a:2']), everything()].map(
+      (invalidation) => leftBehind(table, invalidation),
+    );
+    const ids = left.map(({ messageId }) => messageId);
+
+    publisher.relay();
+    await eventually(() => expect(table.ids).toEqual([]));
+
+    expect(sent().map(({ messageId }) => messageId)).toEqual(ids);
+    expect(sent().every(({ origin }) => origin === instance.origin)).toBe(true);
+    expect(delivered.map(({ messageId }) => messageId)).toEqual(ids);
+    expect(delivered.map(said)).toEqual(['User:1', 'a:1,a:2', '*']);
+    expect(delivered[0]).toMatchObject({ own: true, sourceService: 'killed' });
+    // Its first try may have got through: the journal is searched for it.
+    expect(transport.call(0).triedSince).toBe('-');
+    expect(table.removals).toEqual([ids]);
+  });
+
+  it('leaves to its publisher what was stored a moment ago', async () => {
+    const { publisher, table, transport, store } = makePublisher();
+    const fresh = store(entity('User', 1), 4_999);
+
+    publisher.relay();
+    await breathe();
+
+    expect(table.queries).toEqual([{ limit: 1_000, olderThan: 5_000 }]);
+    expect(transport.calls).toEqual([]);
+    expect(table.ids).toEqual([fresh.messageId]);
+  });
+
+  it('leaves alone what this instance is sending', async () => {
+    const { publisher, table, transport, store } = makePublisher();
+    transport.obliging = false;
+    void publisher.publishStored(store(entity('User', 1)));
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+
+    publisher.relay();
+    await breathe();
+
+    expect(table.queries).toHaveLength(1);
+    expect(transport.calls).toHaveLength(1);
+    transport.call(0).succeed();
+    await eventually(() => expect(table.ids).toEqual([]));
+  });
+
+  it('leaves alone what is published while the table is read', async () => {
+    const { publisher, table, transport, store } = makePublisher();
+    transport.obliging = false;
+    const stored = store(entity('User', 1));
+    table.beforePending.push(() => {
+      void publisher.publishStored(stored);
+    });
+    publisher.relay();
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    await breathe();
+    expect(transport.calls).toHaveLength(1);
+    expect(transport.call(0).triedSince).toBeNull();
+  });
+
+  it('does not send again what the last one is still sending', async () => {
+    const { publisher, table, transport } = makePublisher();
+    transport.obliging = false;
+    leftBehind(table, entity('User', 1));
+    publisher.relay();
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    publisher.relay();
+    await breathe();
+    expect(table.queries).toHaveLength(2);
+    expect(transport.sent.flat()).toHaveLength(1);
+    expect(publisher.pending).toBe(1);
+  });
+
+  it('waits for the one before, however slow the database is', async () => {
+    const { publisher, table, transport } = makePublisher();
+    leftBehind(table, entity('User', 1));
+    let answer: () => void = () => {};
+    table.beforePending.push(
+      () => new Promise<void>((resolve) => (answer = resolve)),
+    );
+    for (let i = 0; i < 3; i++) publisher.relay();
+    await breathe();
+    expect(table.queries).toHaveLength(1);
+
+    answer();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(transport.sent.flat()).toHaveLength(1);
+    publisher.relay();
+    await eventually(() => expect(table.queries).toHaveLength(2));
+  });
+
+  it('reads nothing while Redis is away, and begins when it is back', async () => {
+    const { publisher, table, transport } = makePublisher();
+    leftBehind(table, entity('User', 1));
+    transport.writable = false;
+    publisher.relay();
+    await breathe();
+    expect(table.queries).toEqual([]);
+
+    transport.writable = true;
+    publisher.resume();
+    await eventually(() => expect(table.ids).toEqual([]));
+  });
+
+  it('goes ahead of nothing that waits already', async () => {
+    const { publisher, table, transport, sent } = makePublisher();
+    transport.writable = false;
+    await publisher.invalidateUser('waits');
+    leftBehind(table, entity('User', 'left'));
+    transport.writable = true;
+    publisher.resume();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(sent().map(({ entityId }) => entityId)).toEqual(['waits', 'left']);
+  });
+
+  it('keeps no caller from its answer', async () => {
+    const { publisher, table, transport } = makePublisher();
+    transport.obliging = false;
+    leftBehind(table, entity('User', 'left'));
+    publisher.relay();
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    const publishing = publisher.invalidateUser(1);
+    await eventually(() => expect(transport.calls).toHaveLength(2));
+    transport.call(1).succeed();
+    expect(await publishing).toMatchObject({ status: 'delivered' });
+    expect(transport.call(1).triedSince).toBeNull();
+  });
+
+  it('sends each as it is, however small the outbox', async () => {
+    const { publisher, table, sent, errors } = makePublisher({
+      outboxLimit: 1,
+    });
+    leftBehind(table, batch(['user:1', 'user:2']));
+    leftBehind(table, entity('Post', 1));
+    publisher.relay();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(sent().map(said)).toEqual(['user:1,user:2', 'Post:1']);
+    expect(errors).toEqual([]);
+  });
+
+  it('finds Redis away by then, and leaves all of it to the next', async () => {
+    const { publisher, table, transport, delivered } = makePublisher();
+    leftBehind(table, entity('User', 1));
+    table.beforePending.push(() => (transport.writable = false));
+    publisher.relay();
+    await breathe();
+    expect(transport.calls).toEqual([]);
+    expect(delivered).toEqual([]);
+    expect(publisher.pending).toBe(0);
+
+    transport.writable = true;
+    publisher.relay();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(delivered).toHaveLength(1);
+  });
+
+  it('that was refused into a full outbox, is done again', async () => {
+    const { publisher, table, transport, sent } = makePublisher({
+      outboxLimit: 2,
+    });
+    transport.obliging = false;
+    const left = [1, 2, 3].map((id) => leftBehind(table, entity('User', id)));
+    publisher.relay();
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.call(0).fail();
+    transport.obliging = true;
+    await eventually(() => expect(sent().map(said)).toContain('user:*'));
+    expect(table.ids).toHaveLength(3);
+
+    publisher.relay();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(
+      sent()
+        .slice(-3)
+        .map(({ messageId }) => messageId),
+    ).toEqual(left.map(({ messageId }) => messageId));
+  });
+
+  it('takes a page at a time, until nothing is left', async () => {
+    const { publisher, table, sent } = makePublisher();
+    for (let id = 0; id < 2_500; id++) leftBehind(table, entity('User', id));
+    await eventually(async () => {
+      publisher.relay();
+      await breathe();
+      expect(table.ids).toEqual([]);
+    });
+    expect(sent().map(({ entityId }) => Number(entityId))).toEqual(
+      Array.from({ length: 2_500 }, (_, id) => id),
+    );
+    expect(table.queries.every(({ limit }) => limit === 1_000)).toBe(true);
+  });
+
+  it('keeps the row where Redis refuses, until it takes it', async () => {
+    const { publisher, table, transport } = makePublisher();
+    transport.obliging = false;
+    const { messageId } = leftBehind(table, entity('User', 1));
+    publisher.relay();
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.call(0).fail();
+    await breathe();
+    expect(table.ids).toEqual([messageId]);
+    await eventually(() => expect(transport.calls).toHaveLength(2));
+    expect(transport.call(1).triedSince).toBe('-');
+    transport.call(1).succeed();
+    await eventually(() => expect(table.ids).toEqual([]));
+  });
+
+  it('removes what the journal turns out to have, and announces nothing', async () => {
+    const { publisher, table, transport } = makePublisher();
+    transport.obliging = false;
+    leftBehind(table, entity('User', 1));
+    publisher.relay();
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.call(0).answer({ receivers: null, offset: '5-0' });
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(publisher.pending).toBe(0);
+  });
+});
+
+describe('a database that fails', () => {
+  it.each([
+    ['throws', fails],
+    ['rejects', rejects],
+  ])(
+    'while it is read, and %s, is reported, and read again',
+    async (_, how) => {
+      const { publisher, table, errors } = makePublisher();
+      leftBehind(table, entity('User', 1));
+      table.beforePending.push(how('no such table'));
+      publisher.relay();
+      await eventually(() => expect(errors).toHaveLength(1));
+      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]!.message).toContain(
+        'The durable outbox could not be read: no such table.',
+      );
+
+      publisher.relay();
+      await eventually(() => expect(table.ids).toEqual([]));
+      expect(errors).toHaveLength(1);
+    },
+  );
+
+  it.each([undefined, null, 7, [7], [null], [undefined]])(
+    'and answers nonsense, is reported: %j',
+    async (nonsense) => {
+      const { publisher, table, errors, transport } = makePublisher();
+      table.pending = () => Promise.resolve(nonsense as never);
+      publisher.relay();
+      await eventually(() => expect(errors).toHaveLength(1));
+      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(transport.calls).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['throws', fails],
+    ['rejects', rejects],
+  ])(
+    'while it is emptied, and %s, is reported, and emptied again',
+    async (_, how) => {
+      const { publisher, table, errors, store } = makePublisher();
+      table.beforeRemove.push(how('read-only'), how('read-only'));
+      const stored = store(entity('User', 1));
+      expect(await publisher.publishStored(stored)).toMatchObject({
+        status: 'delivered',
+      });
+      await eventually(() => expect(errors).toHaveLength(1));
+      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]!.message).toContain(
+        'could not be emptied of what was sent: read-only.',
+      );
+      expect(table.ids).toEqual([stored.messageId]);
+
+      publisher.relay();
+      await eventually(() => expect(errors).toHaveLength(2));
+      publisher.relay();
+      await eventually(() => expect(table.ids).toEqual([]));
+      expect(errors).toHaveLength(2);
+    },
+  );
+
+  it('does not keep a publish from its answer, however long it takes', async () => {
+    const { publisher, table, store } = makePublisher();
+    table.beforeRemove.push(() => new Promise(() => undefined));
+    const receipt = await publisher.publishStored(store(entity('User', 1)));
+    expect(receipt.status).toBe('delivered');
+    await publisher.invalidateUser(2);
+    expect(publisher.pending).toBe(0);
+  });
+
+  it('answers after the shutdown, and nothing is sent any more', async () => {
+    const { publisher, table, transport, errors } = makePublisher();
+    const { messageId } = leftBehind(table, entity('User', 1));
+    let answer: () => void = () => {};
+    table.beforePending.push(
+      () => new Promise<void>((resolve) => (answer = resolve)),
+    );
+    publisher.relay();
+    await publisher.stop();
+    transport.writable = false;
+    answer();
+    await breathe();
+    expect(table.ids).toEqual([messageId]);
+    expect(transport.calls).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+});
+
+describe('a row that is no message', () => {
+  it.each(['', 'null', '{"message_id":"3497a5ba-f0f9-449b-a722-47'])(
+    'is reported, and stops no other: %j',
+    async (text) => {
+      const { publisher, table, sent, errors } = makePublisher();
+      const before = leftBehind(table, entity('User', 1));
+      table.add({ messageId: 'unreadable', text });
+      const after = leftBehind(table, entity('User', 2));
+
+      publisher.relay();
+      await eventually(() => expect(table.ids).toEqual(['unreadable']));
+
+      expect(sent().map(({ messageId }) => messageId)).toEqual([
+        before.messageId,
+        after.messageId,
+      ]);
+      expect(errors).toHaveLength(1);
+      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]!.message).toContain(
+        'The durable outbox holds a text that is no message',
+      );
+      expect(errors[0]!.advice).toContain('invalidateAll()');
+    },
+  );
+
+  it('but of a version to come, is sent as something coarser', async () => {
+    const { publisher, table, sent } = makePublisher();
+    const { messageId, text } = leftBehind(table, entity('User', 1));
+    table.add({ messageId, text: text.replace('"Delete"', '"Refresh"') });
+    publisher.relay();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(sent()).toMatchObject([{ messageId, pattern: 'user:*' }]);
+  });
+
+  it('but comes back from the database in another form, is sent', async () => {
+    const { publisher, table, sent, errors } = makePublisher();
+    const { messageId, text } = leftBehind(table, entity('User', 1));
+    // As PostgreSQL keeps a jsonb column.
+    const fields = Object.entries(JSON.parse(text) as object).toReversed();
+    const formatted = JSON.stringify(Object.fromEntries(fields), null, 1);
+    table.add({ messageId, text: formatted });
+    publisher.relay();
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(sent()).toMatchObject([{ messageId, entityId: '1' }]);
+    expect(errors).toEqual([]);
+  });
+});
+
+describe('on Redis', () => {
+  const quick = { heartbeatInterval: 50, heartbeatTimeout: 2_000 };
+
+  /** The ids that are announced on a channel, as any service hears them. */
+  async function eavesdrop(channel: string): Promise<string[]> {
+    const announced: string[] = [];
+    const raw = connectRaw();
+    raw.on('message', (_channel, payload) =>
+      announced.push(decodeMessage(payload, Infinity).messageId),
+    );
+    await raw.subscribe(channel);
+    return announced;
+  }
+
+  it('what a killed publisher left is sent once, though two instances find it at once', async () => {
+    const channel = uniqueChannel();
+    const announced = await eavesdrop(channel);
+    const table = new Table();
+    const options = { ...quick, channel, durableOutbox: table };
+    const [one, two] = await Promise.all([
+      startApp({ ...options, serviceName: 'one' }),
+      startApp({ ...options, serviceName: 'two' }),
+    ]);
+    const far = await startApp({ channel, serviceName: 'far' });
+
+    // Both get the same answer, and go on in the same moment.
+    let readers = 0;
+    let both: () => void = () => {};
+    const gate = new Promise<void>((resolve) => (both = resolve));
+    const meet = (): Promise<void> => {
+      if (++readers === 2) both();
+      return gate;
+    };
+    table.beforePending.push(meet, meet);
+    const left = [1, 2, 3].map((id) => leftBehind(table, entity('User', id)));
+    const ids = left.map(({ messageId }) => messageId);
+
+    await eventually(() => expect(table.ids).toEqual([]));
+    // What is said last has been heard last.
+    const last = await far.publisher.invalidateAll();
+    await eventually(() => expect(announced.at(-1)).toBe(last.messageId));
+
+    expect(readers).toBe(2);
+    expect(announced).toEqual([...ids, last.messageId]);
+    for (const { messages, errors } of [one, two, far]) {
+      const heard = messages.map(({ messageId }) => messageId);
+      expect(heard).toEqual(expect.arrayContaining(ids));
+      expect(errors).toEqual([]);
+    }
+    expect(far.messages.map(said)).toEqual(['User:1', 'User:2', 'User:3', '*']);
+  });
+
+  it('what got through before its publisher was killed is not sent again', async () => {
+    const channel = uniqueChannel();
+    const announced = await eavesdrop(channel);
+    const table = new Table();
+    const doomed = await startApp({ channel, durableOutbox: table });
+    table.beforeRemove.push(rejects('killed'));
+    const stored = doomed.publisher.prepare(entity('User', 1));
+    table.add(stored);
+    const receipt = await doomed.publisher.publishStored(stored);
+    expect(receipt).toMatchObject({ status: 'delivered' });
+    await doomed.close();
+    expect(table.ids).toEqual([stored.messageId]);
+
+    const next = await startApp({ ...quick, channel, durableOutbox: table });
+    await eventually(() => expect(table.ids).toEqual([]));
+    const last = await next.publisher.invalidateAll();
+    await eventually(() => expect(announced.at(-1)).toBe(last.messageId));
+
+    expect(announced).toEqual([stored.messageId, last.messageId]);
+    expect(next.publisher.pending).toBe(0);
+  });
+
+  it('what is stored and published by the living is sent once, and its row is removed', async () => {
+    const channel = uniqueChannel();
+    const announced = await eavesdrop(channel);
+    const table = new Table();
+    const app = await startApp({ ...quick, channel, durableOutbox: table });
+    const stored = app.publisher.prepare(entity('User', 1));
+    table.add(stored, 0);
+    const receipt = await app.publisher.publishStored(stored);
+    expect(receipt.offset).toMatch(/^\d+-\d+$/);
+    await eventually(() => expect(table.ids).toEqual([]));
+    expect(announced).toEqual([stored.messageId]);
+    expect(app.messages.map(said)).toEqual(['User:1']);
+  });
+});

@@ -1,0 +1,102 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Logger } from '@nestjs/common';
+import { expect, it } from 'vitest';
+import {
+  buildCacheKey,
+  compilePattern,
+  decodeMessage,
+  Instance,
+  keysOf,
+} from '../../lib/message/index.js';
+import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationPublisher } from '../../lib/publisher/index.js';
+import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
+import { eventually } from '../support/eventually.js';
+import { ScriptedTransport } from '../support/scripted.transport.js';
+
+// Errors are asserted on, and need not be read.
+Logger.overrideLogger(false);
+
+const LIMIT = 1_000;
+const TICK = 1_000;
+const COUNT = 1_000_000;
+const MEBIBYTE = 1_048_576;
+
+const TYPES = ['User', 'Post', 'session'] as const;
+const typeOf = (id: number): string => TYPES[id % TYPES.length]!;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+function heapUsed(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+it(
+  'a million invalidations while Redis is away leave the memory as it was, and all of them are sent',
+  { timeout: 240_000 },
+  async () => {
+    const transport = new ScriptedTransport();
+    transport.writable = false;
+    const meter = new InvalidationStats();
+    const errors = new ErrorReporter();
+    const stream = new InvalidationStream(meter, errors, 1_000);
+    const publisher = new InvalidationPublisher(
+      {
+        enabled: true,
+        publishTimeout: 10_000,
+        shutdownTimeout: 10_000,
+        outboxLimit: LIMIT,
+        maxBatchSize: 1_000,
+        maxMessageBytes: 4 * MEBIBYTE,
+      },
+      { instance: new Instance('s'), transport, stream, meter, errors },
+    );
+    let most = 0;
+    const publish = async (from: number, to: number): Promise<void> => {
+      for (let start = from; start < to; start += TICK) {
+        const receipts = await Promise.all(
+          Array.from({ length: TICK }, (_, i) =>
+            publisher.invalidate(typeOf(start + i), start + i),
+          ),
+        );
+        expect(receipts.every(({ status }) => status === 'queued')).toBe(true);
+        most = Math.max(most, publisher.pending);
+      }
+    };
+
+    // Once around, so that what is made only once is there.
+    await publish(0, 10 * TICK);
+    const before = heapUsed();
+    await publish(10 * TICK, COUNT);
+    const after = heapUsed();
+
+    expect(most).toBeLessThanOrEqual(LIMIT);
+    // To keep them all takes several hundred.
+    expect((after - before) / MEBIBYTE).toBeLessThan(16);
+    expect(meter.snapshot()).toMatchObject({ queued: COUNT, delivered: COUNT });
+
+    transport.obliging = true;
+    transport.writable = true;
+    publisher.resume();
+    await eventually(() => expect(publisher.pending).toBe(0));
+    const sent = transport.sent
+      .flat()
+      .map((payload) => decodeMessage(payload, Infinity));
+    expect(sent.length).toBeLessThanOrEqual(LIMIT);
+    const keys = new Set(sent.flatMap((message) => keysOf(message) ?? []));
+    const coarse = sent.flatMap(({ pattern }) =>
+      pattern === null ? [] : [compilePattern(pattern)],
+    );
+    let forgotten = 0;
+    for (let id = 0; id < COUNT; id++) {
+      const key = buildCacheKey(typeOf(id), id);
+      if (!keys.has(key) && !coarse.some((matches) => matches(key)))
+        forgotten++;
+    }
+    expect(forgotten).toBe(0);
+    await publisher.stop();
+  },
+);

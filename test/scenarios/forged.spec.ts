@@ -1,0 +1,174 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import {
+  Hand,
+  hears,
+  startServer,
+  summary,
+  wire,
+} from '../subscriber/setup.js';
+
+const FUTURE = '99999999999999-7';
+
+/** Only an own message ends with this instance's origin. */
+const ownWire = (
+  origin: string,
+  offset: string,
+  previous: string,
+  id = 'forged',
+): string => {
+  const place = `"offset":"${offset}","previous":"${previous}","origin":"${origin}"}`;
+  return `${wire(id).slice(0, -1)},${place}`;
+};
+
+async function startListening() {
+  const server = await startServer();
+  const app = await startApp({
+    connection: server.url,
+    heartbeatInterval: 50,
+  });
+  const hand = new Hand(server, app.channel);
+  const position = await hand.say('before');
+  await hears(app, ['User:before']);
+  const origin = await learnOrigin(hand, app);
+  return { app, hand, origin, position };
+}
+
+/** Anybody on the channel can read it. */
+async function learnOrigin(
+  hand: Hand,
+  { publisher }: Awaited<ReturnType<typeof startApp>>,
+): Promise<string> {
+  await publisher.invalidateUser('own');
+  const [[, [, payload = '']] = ['', []]] = await hand.redis.xrevrange(
+    hand.journal,
+    '+',
+    '-',
+    'COUNT',
+    1,
+  );
+  return JSON.parse(payload).origin;
+}
+
+async function tailOf(hand: Hand): Promise<string> {
+  const [last] = await hand.redis.xrevrange(hand.journal, '+', '-', 'COUNT', 1);
+  return last?.[0] ?? '0-0';
+}
+
+describe('a message that lies about its place in the journal', () => {
+  it.each<[string, (tail: string) => object, number]>([
+    [
+      'no offset at all, the right predecessor',
+      (previous) => ({ offset: 'x', previous }),
+      0,
+    ],
+    ['an empty offset', (previous) => ({ offset: '', previous }), 0],
+    [
+      'an offset of too many digits',
+      (previous) => ({ offset: `${'9'.repeat(30)}-1`, previous }),
+      0,
+    ],
+    ['an offset that is no text', (previous) => ({ offset: 17, previous }), 0],
+    [
+      'an offset far in the future, the right predecessor',
+      (previous) => ({ offset: FUTURE, previous }),
+      1,
+    ],
+    [
+      'an offset far in the future, a wrong predecessor',
+      () => ({ offset: FUTURE, previous: '1-1' }),
+      0,
+    ],
+    [
+      'an offset far in the future, no predecessor',
+      () => ({ offset: FUTURE }),
+      0,
+    ],
+    [
+      'an offset long ago, the right predecessor',
+      (previous) => ({ offset: '0-1', previous }),
+      1,
+    ],
+    [
+      'an offset long ago, a wrong predecessor',
+      () => ({ offset: '0-1', previous: '0-0' }),
+      0,
+    ],
+    [
+      'itself as its predecessor',
+      () => ({ offset: FUTURE, previous: FUTURE }),
+      0,
+    ],
+    [
+      'a predecessor that is no text',
+      () => ({ offset: FUTURE, previous: {} }),
+      0,
+    ],
+  ])(
+    'is heard all the same, and nothing is lost after it: %s',
+    async (_, lie, widened) => {
+      const { app, hand } = await startListening();
+      const truth = ['User:before', 'User:own'];
+
+      await hand.redis.publish(
+        app.channel,
+        wire('forged', lie(await tailOf(hand))),
+      );
+      await hand.say('after');
+      // What comes at the time of a widened message is covered by it.
+      const last = widened === 0 ? 'User:after' : 'missed';
+      await eventually(() =>
+        expect(new Set(summary(app))).toEqual(
+          new Set([...truth, 'User:forged', last]),
+        ),
+      );
+      await hand.say('on');
+      await eventually(() => expect(summary(app).at(-1)).toBe('User:on'));
+      // And a lost last one is found.
+      await hand.mumble('lost');
+
+      await eventually(() => expect(summary(app).at(-1)).toBe('User:lost'));
+      expect(app.stats.snapshot()).toMatchObject({ widened, malformed: 0 });
+      expect(app.subscriber.status.state).toBe('live');
+    },
+  );
+});
+
+describe('a message in the name of this very instance', () => {
+  it.each<[string, (origin: string, tail: string) => string]>([
+    [
+      'is not JSON',
+      (origin) => `,"offset":"1-1","previous":"1-1","origin":"${origin}"}`,
+    ],
+    [
+      'is half of one',
+      (origin, tail) =>
+        `{"message_id":"${ownWire(origin, FUTURE, tail).slice(60)}`,
+    ],
+    ['has no valid offset', (origin, tail) => ownWire(origin, 'x', tail)],
+    ['has no valid predecessor', (origin) => ownWire(origin, FUTURE, 'x')],
+    ['follows as the next', (origin, tail) => ownWire(origin, FUTURE, tail)],
+    ['has no place', (origin) => `{"origin":"${origin}"}`],
+    ['has nothing else', (origin) => `,"origin":"${origin}"}`],
+    ['is an old one', (origin) => ownWire(origin, '0-1', '0-0')],
+  ])('and %s, loses nothing and ends nothing', async (_, forge) => {
+    const { app, hand, origin } = await startListening();
+
+    await hand.redis.publish(app.channel, forge(origin, await tailOf(hand)));
+    await hand.say('after');
+    await eventually(() =>
+      expect(summary(app).at(-1)).toMatch(/^(User:after|missed)$/),
+    );
+    await hand.say('on');
+    await eventually(() => expect(summary(app).at(-1)).toBe('User:on'));
+    await hand.mumble('lost');
+
+    await eventually(() => expect(summary(app).at(-1)).toBe('User:lost'));
+    expect(app.stats.snapshot().widened).toBeLessThanOrEqual(1);
+    expect(await app.publisher.invalidateUser(randomUUID())).toMatchObject({
+      status: 'delivered',
+    });
+  });
+});

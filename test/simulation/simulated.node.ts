@@ -1,0 +1,303 @@
+import {
+  affects,
+  encodeMessage,
+  encodeOrigin,
+  entity,
+  everything,
+  Instance,
+  type Invalidation,
+  type InvalidationMessage,
+} from '../../lib/message/index.js';
+import {
+  InvalidationPublisher,
+  type DurableOutbox,
+  type PublishReceipt,
+} from '../../lib/publisher/index.js';
+import {
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+} from '../../lib/stream/index.js';
+import {
+  InvalidationSubscriber,
+  type StalePolicy,
+} from '../../lib/subscriber/index.js';
+import type { SimulatedNetwork } from './simulated.network.js';
+import { SimulatedTransport } from './simulated.transport.js';
+
+/** Rows, by cache key, and what is written beside them in one transaction. */
+export class SimulatedDatabase {
+  readonly rows = new Map<string, number>();
+  readonly outbox = new Map<string, { text: string; at: number }>();
+  writes = 0;
+
+  constructor(private readonly now: () => number) {}
+
+  change(keys: readonly string[]): void {
+    this.writes++;
+    for (const key of keys) this.rows.set(key, this.versionOf(key) + 1);
+  }
+
+  versionOf(key: string): number {
+    return this.rows.get(key) ?? 0;
+  }
+
+  store(messageId: string, text: string): void {
+    this.outbox.set(messageId, { text, at: this.now() });
+  }
+
+  /** Of one application, for as long as that lives. */
+  port(isAlive: () => boolean): DurableOutbox {
+    return {
+      pending: async ({ limit, olderThan }) =>
+        [...this.outbox.values()]
+          .filter(({ at }) => isAlive() && at <= this.now() - olderThan)
+          .slice(0, limit)
+          .map(({ text }) => text),
+      remove: async (messageIds) => {
+        if (!isAlive()) return;
+        for (const id of messageIds) this.outbox.delete(id);
+      },
+    };
+  }
+}
+
+export interface NodeOptions {
+  readonly journaled: boolean;
+  readonly heartbeatInterval: number;
+  readonly heartbeatTimeout: number;
+  readonly outboxLimit: number;
+  readonly maxStaleness: number;
+  readonly whenStale: StalePolicy;
+  readonly durable: boolean;
+  /** Mistakes on purpose, which the checker must find. */
+  readonly sabotage: Sabotage | null;
+}
+
+/**
+ * - `deaf`: caches do not obey what was widened
+ * - `heartless`: no heartbeat ever comes
+ */
+export type Sabotage = 'deaf' | 'heartless';
+
+const NEVER_MS = 2_147_483_647;
+
+export const PUBLISH_TIMEOUT = 200;
+
+interface Load {
+  readonly key: string;
+  overtaken: boolean;
+}
+
+/** Only what is worth telling of a run. */
+export class Counts extends InvalidationMeter {
+  replays = 0;
+  widenings = 0;
+  deliveries = 0;
+
+  published(): void {}
+  queued(): void {}
+  publishFailed(): void {}
+  received(): void {}
+  malformed(): void {}
+  propagated(): void {}
+  handled(): void {}
+  handlerFailed(): void {}
+
+  replayed(): void {
+    this.replays++;
+  }
+
+  delivered(): void {
+    this.deliveries++;
+  }
+
+  widened(): void {
+    this.widenings++;
+  }
+}
+
+/** One application: the library as the module wires it, and a cache. */
+export class SimulatedNode {
+  readonly cache = new Map<string, number>();
+  readonly transport: SimulatedTransport;
+  readonly publisher: InvalidationPublisher;
+  readonly subscriber: InvalidationSubscriber;
+  /** How what it says ends. */
+  readonly signature: string;
+  /** So much of what Redis took is known to be covered. */
+  checked = 0;
+  /** When each was delivered here, by message id. */
+  readonly heard = new Set<string>();
+  widenedAt = -1;
+  alive = true;
+  /** Whether the application has started, and answers requests. */
+  servingSince: number | null = null;
+  heardForeign = false;
+  slowestPublish = 0;
+  unsettled = 0;
+  readonly #loads = new Set<Load>();
+
+  constructor(
+    readonly name: string,
+    private readonly network: SimulatedNetwork,
+    private readonly database: SimulatedDatabase,
+    private readonly options: NodeOptions,
+    counts: Counts,
+    private readonly onHeard: (message: InvalidationMessage) => void,
+  ) {
+    const errors = new ErrorReporter();
+    const instance = new Instance(name);
+    const stream = new InvalidationStream(counts, errors, 1_000);
+    const transport = new SimulatedTransport(name, network, options.journaled);
+    const all = {
+      enabled: true,
+      channel: 'cache:invalidate',
+      startupTimeout: 2_000,
+      publishTimeout: PUBLISH_TIMEOUT,
+      shutdownTimeout: 1,
+      maxBatchSize: 1_000,
+      maxMessageBytes: 100_000,
+      ...options,
+      heartbeatInterval:
+        options.sabotage === 'heartless' ? NEVER_MS : options.heartbeatInterval,
+      ...(options.durable
+        ? { durableOutbox: database.port(() => this.alive) }
+        : {}),
+    };
+    const shared = { instance, transport, stream, meter: counts, errors };
+    this.signature = encodeOrigin(instance.origin);
+    this.transport = transport;
+    this.publisher = new InvalidationPublisher(all, shared);
+    this.subscriber = new InvalidationSubscriber(all, {
+      ...shared,
+      publisher: this.publisher,
+    });
+    this.subscriber.subscribe((message) => this.#obey(message));
+  }
+
+  async start(): Promise<void> {
+    await this.subscriber.start();
+    if (this.alive) this.servingSince = this.network.time.now;
+  }
+
+  /** SIGKILL. */
+  kill(): void {
+    this.alive = false;
+    this.servingSince = null;
+    this.transport.die();
+    // Only to be rid of its timers.
+    void this.publisher.stop();
+    void this.subscriber.stop();
+  }
+
+  /** A request that needs this row: from the cache, or from the database. */
+  read(key: string): void {
+    if (this.servingSince === null) return;
+    const { time, random } = this.network;
+    if (!this.subscriber.bypass && this.cache.has(key)) return;
+    const load: Load = { key, overtaken: false };
+    this.#loads.add(load);
+    const version = this.database.versionOf(key);
+    time.after(random.between(0, 30), () => {
+      this.#loads.delete(load);
+      if (load.overtaken || this.subscriber.bypass) return;
+      this.cache.set(key, version);
+    });
+  }
+
+  /** A request that changes rows; what it waits for is the library's word. */
+  write(invalidation: Invalidation, keys: readonly string[]): void {
+    if (this.servingSince === null) return;
+    const { time, random } = this.network;
+    this.database.change(keys);
+    if (!this.options.durable) {
+      const tell = (): void => {
+        this.#watch(this.publisher.publish(invalidation));
+      };
+      if (random.chance(0.5)) tell();
+      else time.after(random.between(0, 5), () => this.alive && tell());
+      return;
+    }
+    const stored = this.publisher.prepare(invalidation);
+    this.database.store(stored.messageId, stored.text);
+    // Or the process dies here.
+    if (random.chance(0.05)) return;
+    time.after(random.between(0, 5), () => {
+      if (this.alive) this.#watch(this.publisher.publishStored(stored));
+    });
+  }
+
+  get stale(): string[] {
+    if (!this.alive || this.subscriber.bypass) return [];
+    return [...this.cache]
+      .filter(([key, version]) => version !== this.database.versionOf(key))
+      .map(([key]) => key);
+  }
+
+  #watch(receipt: Promise<PublishReceipt>): void {
+    const { time } = this.network;
+    const from = time.now;
+    this.unsettled++;
+    void receipt.then(() => {
+      this.unsettled--;
+      this.slowestPublish = Math.max(this.slowestPublish, time.now - from);
+    });
+  }
+
+  #obey(message: InvalidationMessage): void {
+    if (message.widened !== null) {
+      if (this.options.sabotage === 'deaf') return;
+      this.widenedAt = this.network.time.now;
+    } else {
+      if (message.offset === null && !message.own) this.heardForeign = true;
+      this.heard.add(message.messageId);
+    }
+    this.onHeard(message);
+    for (const key of this.cache.keys()) {
+      if (affects(message, key)) this.cache.delete(key);
+    }
+    for (const load of this.#loads) {
+      if (affects(message, load.key)) load.overtaken = true;
+    }
+  }
+}
+
+/** Somebody who publishes in another language, without a journal. */
+export class ForeignService {
+  readonly #instance = new Instance('foreign');
+
+  constructor(
+    private readonly network: SimulatedNetwork,
+    private readonly database: SimulatedDatabase,
+  ) {}
+
+  /** It does so only where it is certain to be heard at all. */
+  write(key: string, nodes: readonly SimulatedNode[]): void {
+    const { master, misled } = this.network;
+    if (!master.up || master.stopped || misled.size > 0) return;
+    if (nodes.some(({ alive, heardForeign }) => alive && !heardForeign)) {
+      return this.#say(entity('session', 'nobody'));
+    }
+    this.database.change([key]);
+    const [type = '', id = ''] = key.split(':');
+    this.#say(entity(type === 'user' ? 'User' : type, id));
+  }
+
+  noise(kind: number): void {
+    const { master, random } = this.network;
+    const old = master.journal[random.whole(0, master.journal.length - 1)];
+    if (kind === 0) master.announce('{"not":"a message"');
+    else if (kind === 1 && old !== undefined) master.announce(old.payload);
+    else master.announce(this.#text(everything()).replace('Pattern', 'Touch'));
+  }
+
+  #say(invalidation: Invalidation): void {
+    this.network.master.announce(this.#text(invalidation));
+  }
+
+  #text(invalidation: Invalidation): string {
+    const message = this.#instance.stamp(invalidation);
+    return encodeMessage({ ...message, origin: null }, Infinity);
+  }
+}

@@ -1,0 +1,220 @@
+import {
+  compareOffsets,
+  ENCODED_ORIGIN_LENGTH,
+  JOURNAL_START,
+} from '../../lib/message/index.js';
+import type { JournalEntry, Published } from '../../lib/transport/index.js';
+import type { Random } from './random.js';
+import type { VirtualTime } from './virtual.time.js';
+
+/** Where in a payload its id stands, as the publish script reads it. */
+const ID_AT = 15;
+const ID_END = 51;
+const NONCE_END = 20;
+
+/** A subscription as the server sees it. */
+export interface Subscriber {
+  /** The payload is on its way. */
+  push(payload: string): void;
+  /** The server has closed the connection. */
+  closed(): void;
+}
+
+/** One Redis process, with what the publish script does to its journal. */
+export class SimulatedServer {
+  readonly subscribers = new Set<Subscriber>();
+  /** Connections for commands, to be told when the server closes them. */
+  readonly clients = new Set<{ closed(): void }>();
+  journal: JournalEntry[] = [];
+  /** When the first entry of a new journal was written. */
+  journalBegan = 0;
+  /** Its clock against the real one. */
+  skew = 0;
+  up = true;
+  /** How often it was started: a connection to an earlier one is none. */
+  life = 1;
+  /** Every publish is refused with it. */
+  refusal: string | null = null;
+  /** Every command is. */
+  loading = false;
+  #lastId = [0, 0];
+  #stopped: (() => void)[] | null = null;
+
+  constructor(
+    readonly name: string,
+    private readonly time: VirtualTime,
+    private readonly random: Random,
+    private readonly maxLength: number,
+    private readonly onAppended: (payload: string, offset: string) => void,
+  ) {}
+
+  /** A copy that lacks the last entries: what a replica is promoted with. */
+  replica(name: string, lost: number): SimulatedServer {
+    const { time, random, maxLength, onAppended } = this;
+    const copy = new SimulatedServer(name, time, random, maxLength, onAppended);
+    copy.restore(this.journal, lost);
+    return copy;
+  }
+
+  restore(journal: readonly JournalEntry[], lost: number): void {
+    this.journal = journal.slice(0, Math.max(0, journal.length - lost));
+    this.#lastId = parse(this.tail);
+  }
+
+  /** Does it now, or once the process is continued. */
+  handle(command: () => void): void {
+    if (this.#stopped === null) command();
+    else this.#stopped.push(command);
+  }
+
+  get stopped(): boolean {
+    return this.#stopped !== null;
+  }
+
+  /** SIGSTOP. */
+  stop(): void {
+    this.#stopped ??= [];
+  }
+
+  /** SIGCONT. */
+  continue(): void {
+    const waiting = this.#stopped ?? [];
+    this.#stopped = null;
+    for (const command of waiting) command();
+  }
+
+  /** The process is gone, and with it every connection. */
+  kill(): void {
+    this.up = false;
+    this.#stopped = null;
+    this.closeAll();
+  }
+
+  start(): void {
+    if (this.up) return;
+    this.up = true;
+    this.life++;
+  }
+
+  closeAll(): void {
+    for (const each of [...this.clients, ...this.subscribers]) each.closed();
+    this.clients.clear();
+    this.subscribers.clear();
+  }
+
+  get tail(): string {
+    return this.journal.at(-1)?.offset ?? JOURNAL_START;
+  }
+
+  read(from: string, count: number): JournalEntry[] {
+    this.#check();
+    const start = from === '-' ? 0 : this.#indexOf(from);
+    return this.journal.slice(start, start + count);
+  }
+
+  readTail(): string {
+    this.#check();
+    return this.tail;
+  }
+
+  /** The publish script. */
+  publish(
+    payloads: readonly string[],
+    triedSince: string | null,
+    journaled: boolean,
+  ): Published[] {
+    this.#check();
+    // An error may come when some of the payloads are out.
+    const failsAt =
+      this.refusal === null
+        ? Infinity
+        : this.random.chance(0.7)
+          ? 0
+          : this.random.whole(0, payloads.length - 1);
+    const announced = this.#announced(triedSince);
+    return payloads.map((payload, index) => {
+      if (index >= failsAt) throw new Error(this.refusal ?? '');
+      const known = announced.get(payload.slice(ID_AT, ID_END));
+      if (known !== undefined) return { offset: known, receivers: null };
+      if (!journaled)
+        return { offset: null, receivers: this.announce(payload) };
+      const { offset, complete } = this.#append(payload);
+      return { offset, receivers: this.announce(complete) };
+    });
+  }
+
+  announce(payload: string): number {
+    for (const subscriber of this.subscribers) subscriber.push(payload);
+    return this.subscribers.size;
+  }
+
+  trim(keep: number): void {
+    this.journal = keep === 0 ? [] : this.journal.slice(-keep);
+  }
+
+  /** DEL, or evicted: a new one begins. */
+  removeJournal(): void {
+    this.journal = [];
+    this.#lastId = [0, 0];
+  }
+
+  #check(): void {
+    if (this.loading) throw new Error('LOADING Redis is loading the dataset');
+  }
+
+  #announced(triedSince: string | null): Map<string, string> {
+    const announced = new Map<string, string>();
+    if (triedSince === null) return announced;
+    // Beyond the end: the journal is not the one of the first try any more.
+    const isBeyond =
+      triedSince !== '-' && compareOffsets(triedSince, this.tail) > 0;
+    const from = triedSince === '-' || isBeyond ? 0 : this.#indexOf(triedSince);
+    for (const { offset, payload } of this.journal.slice(from)) {
+      announced.set(payload.slice(ID_AT, ID_END), offset);
+    }
+    return announced;
+  }
+
+  /** Of the first entry at or after an offset. */
+  #indexOf(offset: string): number {
+    const [ms = 0, seq = 0] = parse(offset);
+    const after = this.journal.findLastIndex((entry) => {
+      const [entryMs = 0, entrySeq = 0] = parse(entry.offset);
+      return entryMs < ms || (entryMs === ms && entrySeq < seq);
+    });
+    return after + 1;
+  }
+
+  #append(payload: string): { offset: string; complete: string } {
+    const previous = this.tail;
+    const nonce = parseInt(payload.slice(ID_AT, NONCE_END), 16);
+    const now = Math.floor(1_763_800_000_000 + this.time.now + this.skew);
+    let [ms = 0, seq = 0] = parse(previous);
+    const [lastMs = 0, lastSeq = 0] = this.#lastId;
+    const next = (): void => {
+      if (now > ms) [ms, seq] = [now, nonce];
+      else seq += 1 + nonce;
+    };
+    next();
+    if (ms < lastMs || (ms === lastMs && seq <= lastSeq)) {
+      [ms, seq] = [lastMs, lastSeq];
+      next();
+    }
+    this.#lastId = [ms, seq];
+    if (previous === JOURNAL_START) this.journalBegan = this.time.now;
+    const offset = `${ms}-${seq}`;
+    const complete =
+      payload.slice(0, -ENCODED_ORIGIN_LENGTH) +
+      `,"offset":"${offset}","previous":"${previous}"` +
+      payload.slice(-ENCODED_ORIGIN_LENGTH);
+    this.journal.push({ offset, payload: complete });
+    // MAXLEN ~ leaves some more.
+    if (this.journal.length > this.maxLength * 1.5) this.trim(this.maxLength);
+    this.onAppended(complete, offset);
+    return { offset, complete };
+  }
+}
+
+function parse(offset: string): number[] {
+  return offset.split('-').map(Number);
+}

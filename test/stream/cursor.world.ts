@@ -1,0 +1,338 @@
+import * as fc from 'fast-check';
+import { compareOffsets, JOURNAL_START } from '../../lib/message/index.js';
+import {
+  DeliveryCursor,
+  type CursorLimits,
+  type Journaled,
+} from '../../lib/stream/index.js';
+
+/** A message; `id` counts what was ever published. */
+export interface Entry extends Journaled {
+  readonly id: number;
+}
+
+/** What the cursor said in place of all that was published until then. */
+export class Fresh {
+  constructor(
+    readonly cause: 'begun' | 'widened',
+    /** So many messages had been published. */
+    readonly covers: number,
+  ) {}
+}
+
+/** One thing that happens. Numbers choose among what there is to choose from. */
+export type Step =
+  | { readonly kind: 'publish' | 'deliver' | 'lose'; readonly count: number }
+  | { readonly kind: 'duplicate' | 'overtake'; readonly at: number }
+  | { readonly kind: 'disconnect' | 'subscribe' | 'heartbeat' }
+  | { readonly kind: 'execute' | 'answer' | 'fail' }
+  | { readonly kind: 'trim'; readonly keep: number }
+  | { readonly kind: 'remove' }
+  | {
+      readonly kind: 'failover';
+      readonly lost: number;
+      /** The clock of the new server, against that of the old. */
+      readonly skew: number;
+    };
+
+export type StepKind = Step['kind'];
+
+/** What a reader asks of the journal, and what the server answers. */
+interface Reading {
+  readonly from: string | null;
+  readonly count: number;
+  answer: readonly Entry[] | string | null;
+}
+
+const PAGE = 4;
+
+/**
+ * A journal, a channel and a cursor between them, of which each step is one that
+ * an adversary may choose. The journal is read page by page, as `CatchUp` does:
+ * between a question, the server's answer and its arrival anything may happen.
+ */
+export class CursorWorld {
+  /** What the cursor said, in order. */
+  readonly said: (Entry | Fresh)[] = [];
+  readonly published: Entry[] = [];
+  replays = 0;
+  readings = 0;
+  /** Messages that nobody can ask for any more, and no chain betrays. */
+  readonly forgotten = new Set<number>();
+  readonly cursor: DeliveryCursor<Entry>;
+
+  #journal: Entry[] = [];
+  #clock = 1_000;
+  /** In flight to the subscription there is; `null` while there is none. */
+  #channel: Entry[] | null = null;
+  #catchUp: Generator<Reading, void, Reading> | null = null;
+  #reading: Reading | null = null;
+  #first = true;
+
+  constructor(limits: CursorLimits) {
+    this.cursor = new DeliveryCursor<Entry>(
+      {
+        deliver: (entry, replayed) => {
+          if (replayed) this.replays++;
+          this.said.push(entry);
+        },
+        widen: () => this.#afresh('widened'),
+      },
+      limits,
+    );
+  }
+
+  get tail(): string {
+    return this.#journal.at(-1)?.offset ?? JOURNAL_START;
+  }
+
+  get quiet(): boolean {
+    return this.#catchUp === null && !this.cursor.catchingUp;
+  }
+
+  take(step: Step): void {
+    const channel = this.#channel;
+    switch (step.kind) {
+      case 'publish':
+        for (let n = 0; n < step.count; n++) this.#publish();
+        break;
+      case 'deliver':
+        for (let n = 0; n < step.count && this.#channel === channel; n++) {
+          this.#hear(channel?.shift());
+        }
+        break;
+      case 'overtake':
+        if (channel === null || channel.length === 0) break;
+        this.#hear(channel.splice(step.at % channel.length, 1)[0]);
+        break;
+      case 'duplicate':
+        if (channel === null || channel.length === 0) break;
+        this.#hear(channel[step.at % channel.length]);
+        break;
+      case 'lose':
+        channel?.splice(0, step.count);
+        break;
+      case 'disconnect':
+        this.#disconnect();
+        break;
+      case 'subscribe':
+        if (channel !== null) break;
+        this.#channel = [];
+        this.#stopReading();
+        this.#startReading();
+        break;
+      case 'execute':
+        this.#execute();
+        break;
+      case 'answer':
+        this.#execute();
+        if (this.#reading !== null) this.#advance(this.#reading);
+        break;
+      case 'fail':
+        this.#fail();
+        break;
+      case 'trim':
+        this.#journal = this.#journal.slice(-step.keep);
+        break;
+      case 'remove':
+        this.#remove();
+        break;
+      case 'failover':
+        this.#failover(step.lost, step.skew);
+        break;
+      case 'heartbeat':
+        if (channel !== null && this.tail !== this.cursor.position) {
+          this.#startReading();
+        }
+        break;
+    }
+  }
+
+  /**
+   * The adversary has gone: what is in flight arrives or is lost, the
+   * subscription stands, a heartbeat asks.
+   *
+   * @returns the readings of the journal that this took
+   */
+  settle(arrives: boolean): number {
+    const before = this.readings;
+    this.take({ kind: 'subscribe' });
+    this.take(
+      arrives
+        ? { kind: 'deliver', count: 1_000 }
+        : { kind: 'lose', count: 1_000 },
+    );
+    this.#readToTheEnd();
+    this.take({ kind: 'heartbeat' });
+    this.#readToTheEnd();
+    return this.readings - before;
+  }
+
+  #afresh(cause: Fresh['cause']): void {
+    this.said.push(new Fresh(cause, this.published.length));
+  }
+
+  #readToTheEnd(): void {
+    for (let n = 0; this.#reading !== null; n++) {
+      if (n > 1_000) throw new Error('It catches up for ever.');
+      this.take({ kind: 'answer' });
+    }
+  }
+
+  #publish(): void {
+    const last = this.#journal.at(-1);
+    const id = this.published.length;
+    // The publish script: never an offset that another message ever had.
+    const time = Math.max(
+      this.#clock++,
+      Number(last?.offset.split('-')[0] ?? 0),
+    );
+    const entry = { id, offset: `${time}-${id}`, previous: this.tail };
+    this.published.push(entry);
+    this.#journal.push(entry);
+    this.#channel?.push(entry);
+  }
+
+  #hear(entry: Entry | undefined): void {
+    if (entry === undefined) return;
+    if (this.cursor.advance(entry.previous, entry.offset)) {
+      this.said.push(entry);
+      return;
+    }
+    this.cursor.hear(entry);
+    if (this.cursor.catchingUp) this.#startReading();
+  }
+
+  #disconnect(): void {
+    if (this.#channel === null) return;
+    this.#channel = null;
+    this.#stopReading();
+    this.#first = false;
+    this.cursor.lost();
+  }
+
+  #remove(): void {
+    // Two empty journals look alike: who stands at the beginning of one cannot
+    // tell the next from it, and is told nothing of what the first one held.
+    if (this.cursor.position === JOURNAL_START) {
+      for (const { id } of this.published) this.forgotten.add(id);
+    }
+    this.#journal = [];
+  }
+
+  #failover(lost: number, skew: number): void {
+    const kept = Math.max(0, this.#journal.length - lost);
+    // Their publisher is who looks after them.
+    for (const { id } of this.#journal.slice(kept)) this.forgotten.add(id);
+    this.#journal = this.#journal.slice(0, kept);
+    this.#clock = Math.max(1, this.#clock + skew);
+    this.#disconnect();
+  }
+
+  #stopReading(): void {
+    this.#catchUp = null;
+    this.#reading = null;
+  }
+
+  #startReading(): void {
+    this.cursor.doubt();
+    if (this.#catchUp !== null) return;
+    this.#catchUp = this.#readJournal();
+    this.#advance(null);
+  }
+
+  #advance(answered: Reading | null): void {
+    const { done, value } = this.#catchUp!.next(answered!);
+    if (done === true) return this.#stopReading();
+    this.readings++;
+    this.#reading = value;
+  }
+
+  #execute(): void {
+    const reading = this.#reading;
+    if (reading === null || reading.answer !== null) return;
+    const { from, count } = reading;
+    reading.answer =
+      from === null
+        ? this.tail
+        : this.#journal
+            .filter(({ offset }) => compareOffsets(offset, from) >= 0)
+            .slice(0, count);
+  }
+
+  /** No answer in time. */
+  #fail(): void {
+    if (this.#reading === null) return;
+    this.#stopReading();
+    if (!this.#first) this.cursor.restart(null);
+  }
+
+  *#readJournal(): Generator<Reading, void, Reading> {
+    const { cursor } = this;
+    do {
+      const from = cursor.position;
+      if (from === null) {
+        const tail = yield ask(null);
+        if (this.#first) {
+          cursor.begin(tail.answer as string);
+          // What was said before it listened is of no concern to it.
+          this.#afresh('begun');
+        } else cursor.restart(tail.answer as string);
+        this.#first = false;
+        continue;
+      }
+      cursor.read();
+      const page = (yield ask(from)).answer as readonly Entry[];
+      if (cursor.position !== from) continue;
+      if (cursor.replay(page, page.length < PAGE)) continue;
+      const tail = yield ask(null);
+      cursor.restart(tail.answer as string);
+    } while (cursor.catchingUp || cursor.position === null);
+  }
+}
+
+function ask(from: string | null): Reading {
+  return { from, count: PAGE, answer: null };
+}
+
+const few = fc.integer({ min: 1, max: 4 });
+const any = fc.nat({ max: 9 });
+
+const STEPS: {
+  readonly [K in StepKind]: [weight: number, fc.Arbitrary<Step>];
+} = {
+  publish: [12, fc.record({ kind: fc.constant('publish'), count: few })],
+  deliver: [10, fc.record({ kind: fc.constant('deliver'), count: few })],
+  lose: [4, fc.record({ kind: fc.constant('lose'), count: few })],
+  overtake: [3, fc.record({ kind: fc.constant('overtake'), at: any })],
+  duplicate: [3, fc.record({ kind: fc.constant('duplicate'), at: any })],
+  disconnect: [2, fc.constant({ kind: 'disconnect' })],
+  subscribe: [5, fc.constant({ kind: 'subscribe' })],
+  heartbeat: [2, fc.constant({ kind: 'heartbeat' })],
+  execute: [6, fc.constant({ kind: 'execute' })],
+  answer: [10, fc.constant({ kind: 'answer' })],
+  fail: [1, fc.constant({ kind: 'fail' })],
+  trim: [2, fc.record({ kind: fc.constant('trim'), keep: few })],
+  remove: [1, fc.constant({ kind: 'remove' })],
+  failover: [
+    1,
+    fc.record({
+      kind: fc.constant('failover'),
+      lost: fc.nat({ max: 5 }),
+      skew: fc.constantFrom(0, 10, -10, 1_000, -1_000),
+    }),
+  ],
+};
+
+/** A schedule of any interleaving, without what is left out. */
+export function schedule(...without: StepKind[]): fc.Arbitrary<Step[]> {
+  const kinds = Object.entries(STEPS).filter(
+    ([kind]) => !without.includes(kind as StepKind),
+  );
+  return fc.array(
+    fc.oneof(
+      ...kinds.map(([, [weight, arbitrary]]) => ({ weight, arbitrary })),
+    ),
+    { minLength: 1, maxLength: 120, size: 'max' },
+  );
+}

@@ -1,0 +1,196 @@
+import {
+  InvalidationConfigurationError,
+  InvalidationSerializationError,
+  InvalidationTimeoutError,
+} from 'nestjs-cache-invalidation';
+import { describe, expect, it } from 'vitest';
+import { startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import {
+  FOREVER,
+  Hand,
+  hears,
+  NO_HEARTBEAT,
+  startOnLinks,
+  startServer,
+  summary,
+} from './setup.js';
+
+const FAR = '99999999999999-0';
+const patiently = { timeout: 20_000 };
+
+async function startPair() {
+  const server = await startServer();
+  const connection = server.url;
+  const writer = await startApp({ connection, ...NO_HEARTBEAT });
+  const { channel } = writer;
+  const reader = await startApp({ connection, channel, ...NO_HEARTBEAT });
+  return { writer, reader, hand: new Hand(server, channel) };
+}
+
+/** Whether it has settled by now. */
+function watch(promise: Promise<unknown>): { settled: boolean } {
+  const watched = { settled: false };
+  const settle = (): void => void (watched.settled = true);
+  promise.then(settle, settle);
+  return watched;
+}
+
+describe('caughtUp()', () => {
+  it('lets one instance read what another has just written, every time', async () => {
+    const { writer, reader } = await startPair();
+    const cache = new Map<string, number>();
+    let row = 0;
+    reader.subscriber.subscribe(({ entityId }) =>
+      cache.delete(`user:${entityId}`),
+    );
+
+    for (let round = 1; round <= 200; round++) {
+      cache.set('user:1', row);
+      row = round;
+      const { offset } = await writer.publisher.invalidateUser('1');
+      await reader.subscriber.caughtUp(offset!, patiently);
+      expect(cache.get('user:1') ?? row).toBe(round);
+    }
+  });
+
+  it('resolves at once for what has been applied, own messages included', async () => {
+    const { writer, reader } = await startPair();
+    const first = await writer.publisher.invalidateUser('1');
+    const second = await writer.publisher.invalidateUser('2');
+    await reader.subscriber.caughtUp(second.offset!, patiently);
+
+    await reader.subscriber.caughtUp(first.offset!, { timeout: 1 });
+    await reader.subscriber.caughtUp('0-0', { timeout: 1 });
+    await writer.subscriber.caughtUp(second.offset!, patiently);
+    expect(reader.stats.snapshot().received).toBe(2);
+  });
+
+  it('resolves once what was missed is replayed', async () => {
+    const { reader, hand } = await startPair();
+    await hand.say('before');
+    await hears(reader, ['User:before']);
+    const offset = await hand.mumble('lost');
+    const waiting = reader.subscriber.caughtUp(offset, patiently);
+    const watched = watch(waiting);
+    expect(watched.settled).toBe(false);
+
+    await hand.say('next');
+
+    await waiting;
+    expect(summary(reader)).toContain('User:lost');
+  });
+
+  it('resolves by a heartbeat', async () => {
+    const { app, hand } = await startOnLinks({ heartbeatInterval: 50 });
+    await app.subscriber.caughtUp(await hand.say('before'), patiently);
+
+    await app.subscriber.caughtUp(await hand.mumble('lost'), patiently);
+
+    expect(summary(app)).toEqual(['User:before', 'User:lost']);
+  });
+
+  it('resolves when everything is evicted, which covers it', async () => {
+    const { reader, hand } = await startPair();
+    await hand.say('before');
+    await hears(reader, ['User:before']);
+    const waiting = reader.subscriber.caughtUp(FAR, patiently);
+
+    await hand.whileAllAreAway((multi) => multi.del(hand.journal));
+
+    await waiting;
+    expect(summary(reader)).toEqual(['User:before', 'missed']);
+  });
+
+  it('rejects with an InvalidationTimeoutError that says for how long it waited', async () => {
+    const { reader } = await startPair();
+
+    const error = await reader.subscriber
+      .caughtUp(FAR, { timeout: 20 })
+      .catch((e: unknown) => e);
+
+    expect(error).toBeInstanceOf(InvalidationTimeoutError);
+    expect(error).toMatchObject({ timeout: 20 });
+    expect(String(error)).toContain(FAR);
+  });
+
+  it('keeps the others waiting when one gives up', async () => {
+    const { reader, hand } = await startPair();
+    await hand.say('before');
+    await hears(reader, ['User:before']);
+    const offset = await hand.mumble('lost');
+    const patient = reader.subscriber.caughtUp(offset, patiently);
+    const watched = watch(patient);
+
+    await expect(
+      reader.subscriber.caughtUp(offset, { timeout: 1 }),
+    ).rejects.toThrow(InvalidationTimeoutError);
+
+    expect(watched.settled).toBe(false);
+    await hand.say('next');
+    await patient;
+  });
+
+  it.each([
+    '',
+    '0',
+    '-',
+    '+',
+    '1-',
+    '1-1 ',
+    '-1-1',
+    '1.5-0',
+    '$',
+    'x'.repeat(10_000),
+    '1-1-1',
+    '123456789012345678901-0',
+    null as unknown as string,
+    undefined as unknown as string,
+    {} as unknown as string,
+  ])('refuses %j', async (offset) => {
+    const app = await startApp();
+    await expect(app.subscriber.caughtUp(offset)).rejects.toThrow(
+      InvalidationSerializationError,
+    );
+  });
+
+  it('compares numbers and not text, beyond what a double holds', async () => {
+    const { reader, hand } = await startPair();
+    const last = await hand.say('before');
+    await hears(reader, ['User:before']);
+    const [ms, seq] = last.split('-').map(BigInt) as [bigint, bigint];
+
+    await reader.subscriber.caughtUp(`${ms}-${seq}`, { timeout: 1 });
+    await reader.subscriber.caughtUp(`9-${2n ** 64n - 1n}`, { timeout: 1 });
+    await expect(
+      reader.subscriber.caughtUp(`${ms}-${seq + 1n}`, { timeout: 1 }),
+    ).rejects.toThrow(InvalidationTimeoutError);
+  });
+
+  it('says that there is nothing to wait for without a journal', async () => {
+    const app = await startApp({ journal: false });
+    await expect(app.subscriber.caughtUp('1-1')).rejects.toThrow(
+      InvalidationConfigurationError,
+    );
+  });
+
+  it('has nothing to wait for where the library is switched off', async () => {
+    const app = await startApp({ enabled: false });
+    await app.subscriber.caughtUp(FAR, { timeout: FOREVER });
+    expect(app.states).not.toContain('live');
+  });
+
+  it('does not keep a shutdown waiting, and ends with it', async () => {
+    const { reader } = await startPair();
+    const waiting = watch(
+      reader.subscriber.caughtUp(FAR, { timeout: FOREVER }),
+    );
+
+    await reader.close();
+
+    await eventually(() => expect(waiting.settled).toBe(true));
+    await expect(
+      reader.subscriber.caughtUp(FAR, { timeout: 1 }),
+    ).rejects.toThrow(InvalidationTimeoutError);
+  });
+});

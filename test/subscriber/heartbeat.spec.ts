@@ -1,0 +1,234 @@
+import { InvalidationTimeoutError } from 'nestjs-cache-invalidation';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { RedisTransport } from '../../lib/transport/index.js';
+import { startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import {
+  becomes,
+  hears,
+  numbers,
+  patient,
+  startLinks,
+  startOnLinks,
+  startServer,
+  summary,
+  timesLive,
+  users,
+} from './setup.js';
+
+/** Quick, and yet slow enough for a machine that is busy. */
+const QUICK = { heartbeatInterval: 100, heartbeatTimeout: 700 };
+
+async function startListening() {
+  const started = await startOnLinks(QUICK);
+  await started.hand.say('before');
+  await hears(started.app, ['User:before']);
+  return started;
+}
+
+/** Until that link is known to be dead. */
+const swallows = (link: { readonly swallowed: number }): Promise<void> =>
+  eventually(() => expect(link.swallowed).toBeGreaterThan(0), patient);
+
+describe('a heartbeat', () => {
+  it('finds a lost last message', async () => {
+    const { app, hand } = await startListening();
+
+    await hand.mumble('lost');
+
+    await hears(app, users('before', 'lost'));
+    expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 1 });
+  });
+
+  it('finds a journal that was deleted, and widens once', async () => {
+    const { app, hand } = await startListening();
+
+    await hand.redis.del(hand.journal);
+
+    await hears(app, ['User:before', 'missed']);
+    await hand.mumble('lost');
+    await hears(app, ['User:before', 'missed', 'User:lost']);
+    expect(app.stats.snapshot().widened).toBe(1);
+  });
+
+  it('finds a journal whose end was lost, and widens once', async () => {
+    const { app, hand } = await startListening();
+    const last = await hand.say('rolled back');
+    await hears(app, users('before', 'rolled back'));
+
+    await hand.redis.xdel(hand.journal, last);
+
+    await hears(app, [...users('before', 'rolled back'), 'missed']);
+    await hand.say('on');
+    await hears(app, [...users('before', 'rolled back'), 'missed', 'User:on']);
+    expect(app.stats.snapshot().widened).toBe(1);
+  });
+
+  it('says nothing, and changes nothing, while all is well', async () => {
+    const { app, hand } = await startListening();
+    const ping = vi.spyOn(RedisTransport.prototype, 'ping');
+    onTestFinished(() => ping.mockRestore());
+
+    await eventually(() => expect(ping.mock.calls.length).toBeGreaterThan(5));
+    await hand.say('after');
+
+    await hears(app, users('before', 'after'));
+    expect(app.errors).toEqual([]);
+    expect(app.states).toEqual(['stopped', 'connecting', 'live']);
+  });
+
+  it('does not fail the process when the journal cannot be asked for own messages', async () => {
+    const { app } = await startListening();
+    await app.publisher.invalidateUser('own');
+    const read = vi
+      .spyOn(RedisTransport.prototype, 'readJournal')
+      .mockRejectedValue(new Error('Stream is not writeable'));
+    onTestFinished(() => read.mockRestore());
+    // As if its echo had been lost inside a cluster.
+    const last = vi
+      .spyOn(app.publisher, 'lastOffset', 'get')
+      .mockReturnValue('99999999999999-0');
+    onTestFinished(() => last.mockRestore());
+
+    await eventually(() => expect(read.mock.calls.length).toBeGreaterThan(2));
+
+    expect(app.subscriber.status.state).toBe('live');
+  });
+});
+
+describe('a half-open link, that nobody reports', () => {
+  it.each(['both ways', 'up', 'down'] as const)(
+    'of the subscription, %s: is found, opened anew, and nothing is lost',
+    async (direction) => {
+      const { app, hand, links } = await startListening();
+
+      links.subscription.swallow(
+        direction === 'both ways' ? undefined : direction,
+      );
+      await hand.say(1, 2, 3);
+      await swallows(links.subscription);
+      // What is dead stays dead: new links work.
+      links.subscription.pass();
+
+      await hears(app, users('before', 1, 2, 3));
+      await eventually(
+        () => expect(timesLive(app)).toBeGreaterThan(1),
+        patient,
+      );
+      expect(app.states).toContain('disconnected');
+      expect(
+        app.errors.some((e) => e instanceof InvalidationTimeoutError),
+      ).toBe(true);
+      expect(app.stats.snapshot().widened).toBe(0);
+    },
+  );
+
+  it('of the commands: is found and opened anew, the subscription goes on', async () => {
+    const { app, hand, links } = await startListening();
+
+    links.commands.swallow();
+    await swallows(links.commands);
+    await hand.say('meanwhile');
+    await hears(app, users('before', 'meanwhile'));
+    links.commands.pass();
+
+    await eventually(async () => {
+      expect(await app.publisher.invalidateUser('own')).toMatchObject({
+        status: 'delivered',
+      });
+    }, patient);
+    expect(app.states).not.toContain('disconnected');
+    expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 0 });
+  });
+
+  it('of both: is found, and nothing is lost', async () => {
+    const { app, hand, links } = await startListening();
+
+    links.commands.swallow();
+    links.subscription.swallow();
+    await swallows(links.commands);
+    await hand.say(1, 2, 3);
+    await swallows(links.subscription);
+    links.commands.pass();
+    links.subscription.pass();
+
+    await hears(app, users('before', 1, 2, 3));
+    expect(app.stats.snapshot().widened).toBe(0);
+  });
+
+  it('for longer than one heartbeat: is tried again until it is healed', async () => {
+    const { app, hand, links } = await startListening();
+
+    links.commands.swallow();
+    // What is opened anew is no better.
+    await eventually(
+      () => expect(links.commands.swallowed).toBeGreaterThan(4),
+      patient,
+    );
+    links.commands.pass();
+    await hand.mumble('lost');
+
+    await hears(app, users('before', 'lost'));
+  });
+});
+
+describe('commands that hang while a message is missing', () => {
+  it('hold up live messages for heartbeatTimeout; then one widened message, and they flow', async () => {
+    const { app, hand, links } = await startListening();
+
+    links.commands.swallow('down');
+    await hand.mumble('lost');
+    await hand.say('held');
+    await hears(app, ['User:before', 'missed']);
+    await hand.say('flows');
+    await hears(app, ['User:before', 'missed', 'User:flows']);
+    expect(app.subscriber.status).toMatchObject({
+      state: 'live',
+      reason: expect.stringContaining('could not be read'),
+    });
+
+    // Healed, it takes a new position; what was said meanwhile may be all.
+    links.commands.pass();
+    await eventually(
+      () => expect(app.subscriber.status.reason).toBeNull(),
+      patient,
+    );
+    await hand.mumble('lost again');
+    await eventually(
+      () => expect(summary(app).at(-1)).toBe('User:lost again'),
+      patient,
+    );
+    expect(app.stats.snapshot().widened).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('a network that is slow', () => {
+  it('to connect: heartbeats do not interrupt it', async () => {
+    const server = await startServer();
+    const links = await startLinks(server);
+    links.commands.delay(150);
+
+    const app = await startApp({
+      connection: links.connection,
+      startupTimeout: 100_000,
+      heartbeatInterval: 40,
+      heartbeatTimeout: 3_000,
+    });
+
+    expect(app.subscriber.status).toMatchObject({ state: 'live' });
+  });
+
+  it('but answers in time: nothing is opened anew, nothing is widened', async () => {
+    const { app, hand, links } = await startListening();
+    links.commands.delay(100);
+    links.subscription.delay(100);
+    const ids = numbers(50);
+
+    for (const id of ids) await hand.say(id);
+
+    await hears(app, users('before', ...ids));
+    await becomes(app, 'live');
+    expect(app.states).not.toContain('disconnected');
+    expect(app.stats.snapshot().widened).toBe(0);
+  });
+});

@@ -1,0 +1,90 @@
+import { InvalidationConfigurationError } from 'nestjs-cache-invalidation';
+import { describe, expect, it } from 'vitest';
+import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { hasRedisServer, type RedisServer } from '../support/redis.js';
+import { FOREVER, journalOf, startServer } from './setup.js';
+
+/** A URL for a user with these rights only. */
+async function urlFor(server: RedisServer, rules: string[]): Promise<string> {
+  await connectRaw(server.url).acl('SETUSER', 'app', 'on', 'nopass', ...rules);
+  return server.url.replace('//', '//app:any@');
+}
+
+async function connections(server: RedisServer): Promise<number> {
+  const list = String(await connectRaw(server.url).client('LIST'));
+  return list.split('\n').filter((line) => line.includes('user=app')).length;
+}
+
+const ALL = ['+@all', '~*', '&*'];
+
+describe.runIf(hasRedisServer())('a user of Redis', () => {
+  it.each([
+    ['XADD', ['-xadd']],
+    ['XRANGE', ['-xrange']],
+    ['XREVRANGE', ['-xrevrange']],
+    ['TIME', ['-time']],
+    ['PUBLISH', ['-publish']],
+    ['EVAL', ['-eval']],
+    ['SUBSCRIBE', ['-subscribe']],
+    ['the journal', ['resetkeys', '~other:*']],
+    ['PUBLISH', ['resetchannels', '&other']],
+  ])(
+    'who may not %s (%j) keeps the application from starting, which says so',
+    async (right, rules) => {
+      const server = await startServer();
+      const connection = await urlFor(server, [...ALL, ...rules]);
+      const channel = uniqueChannel();
+
+      const error = await startApp({
+        connection,
+        channel,
+        startupTimeout: 500,
+        shutdownTimeout: FOREVER,
+      }).catch((e: unknown) => e);
+
+      expect(error).toBeInstanceOf(InvalidationConfigurationError);
+      const { problems, message } = error as InvalidationConfigurationError;
+      expect(problems.map(({ field }) => field)).toContain(
+        right === 'the journal' ? journalOf(channel) : right,
+      );
+      expect(message).toContain('+evalsha +xadd');
+      await eventually(async () => expect(await connections(server)).toBe(0));
+    },
+  );
+
+  it('who may do what the error names needs nothing more', async () => {
+    const server = await startServer();
+    const channel = uniqueChannel();
+    const connection = await urlFor(server, [
+      '-@all',
+      ...'+eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping'.split(
+        ' ',
+      ),
+      `~{${channel}}:journal`,
+      `&${channel}`,
+    ]);
+    const app = await startApp({ connection, channel, heartbeatInterval: 50 });
+
+    expect(await app.publisher.invalidateUser('1')).toMatchObject({
+      status: 'delivered',
+    });
+
+    // Proved by heartbeats: later than the answer.
+    const { offset } = await app.publisher.invalidateUser('2');
+    await app.subscriber.caughtUp(offset!);
+    await connectRaw(server.url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await eventually(() =>
+      expect(app.states.slice(-3)).toEqual([
+        'disconnected',
+        'catching-up',
+        'live',
+      ]),
+    );
+    const before = app.subscriber.staleness();
+    await eventually(() =>
+      expect(app.subscriber.staleness()).toBeLessThan(before + 1),
+    );
+    expect(app.stats.snapshot().widened).toBe(0);
+  });
+});

@@ -1,0 +1,149 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { LogRecorder, startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { hasRedisServer } from '../support/redis.js';
+import {
+  becomes,
+  hears,
+  patient,
+  startOnLinks,
+  startServer,
+  summary,
+  users,
+} from './setup.js';
+
+const QUICK = { heartbeatInterval: 50, heartbeatTimeout: 500 };
+const BOUND = 1_000;
+
+describe('staleness()', () => {
+  it('is infinite before the first proof, and again after the end', async () => {
+    const app = await startApp({
+      connection: 'redis://127.0.0.1:1',
+      startupTimeout: 10,
+    });
+    expect(app.subscriber.staleness()).toBe(Infinity);
+
+    const live = await startApp();
+    expect(live.subscriber.staleness()).toBeLessThan(patient.timeout);
+    await live.close();
+    expect(live.subscriber.staleness()).toBe(Infinity);
+  });
+
+  it.each([
+    ['with a journal', {}],
+    ['without one', { journal: false } as const],
+  ])('is renewed by heartbeats, %s', async (_, options) => {
+    const { app } = await startOnLinks({ ...QUICK, ...options });
+
+    let before = app.subscriber.staleness();
+    for (let times = 0; times < 3; times++) {
+      // It grows by itself; only a proof makes it smaller.
+      await eventually(() => {
+        const now = app.subscriber.staleness();
+        const fell = now < before;
+        before = now;
+        expect(fell).toBe(true);
+      });
+    }
+    expect(app.errors).toEqual([]);
+  });
+
+  it.each(['commands', 'subscription'] as const)(
+    'grows while the link of the %s is cut off, until it is back',
+    async (link) => {
+      const { app, links } = await startOnLinks(QUICK);
+
+      links[link].swallow();
+      await eventually(
+        () => expect(app.subscriber.staleness()).toBeGreaterThan(1_000),
+        patient,
+      );
+      links[link].pass();
+
+      await eventually(
+        () => expect(app.subscriber.staleness()).toBeLessThan(500),
+        patient,
+      );
+    },
+  );
+});
+
+describe.runIf(hasRedisServer())('beyond maxStaleness', () => {
+  it('with widen: everything is evicted once, and caches are bypassed until there is proof', async () => {
+    const log = new LogRecorder();
+    const { app, hand, server } = await startOnLinks({
+      ...QUICK,
+      maxStaleness: BOUND,
+      whenStale: 'widen',
+      logger: log,
+    });
+    await hand.say('before');
+    await hears(app, ['User:before']);
+    expect(app.subscriber.bypass).toBe(false);
+
+    server.pause();
+    await eventually(() => expect(app.subscriber.bypass).toBe(true), patient);
+    expect(app.subscriber.staleness()).toBeGreaterThanOrEqual(BOUND);
+    // Once, however long it takes.
+    await eventually(
+      () => expect(app.subscriber.staleness()).toBeGreaterThan(2.5 * BOUND),
+      patient,
+    );
+    expect(summary(app)).toEqual(['User:before', 'stale']);
+    expect(log.warnings.join()).toContain('caches are to be bypassed');
+    server.resume();
+
+    await eventually(() => expect(app.subscriber.bypass).toBe(false), patient);
+    expect(app.subscriber.staleness()).toBeLessThan(BOUND);
+    await hand.mumble('after');
+    await hears(app, ['User:before', 'stale', 'User:after']);
+
+    // And the next time again.
+    server.pause();
+    await eventually(() => expect(app.subscriber.bypass).toBe(true), patient);
+    expect(summary(app).slice(2)).toEqual(['User:after', 'stale']);
+  });
+
+  it('with serve: nothing is evicted, and the log says so', async () => {
+    const log = new LogRecorder();
+    const { app, hand, server } = await startOnLinks({
+      ...QUICK,
+      maxStaleness: BOUND,
+      logger: log,
+    });
+    await hand.say('before');
+    await hears(app, ['User:before']);
+
+    server.pause();
+    await eventually(
+      () => expect(log.warnings.join()).toContain('served all the same'),
+      patient,
+    );
+    expect(app.subscriber.bypass).toBe(false);
+    server.resume();
+    await hand.say('after');
+
+    await hears(app, users('before', 'after'));
+  });
+
+  it('an instance that never connected bypasses its caches until it does', async () => {
+    const server = await startServer();
+    server.pause();
+    onTestFinished(() => server.resume());
+    const app = await startApp({
+      connection: server.url,
+      startupTimeout: 50,
+      ...QUICK,
+      maxStaleness: BOUND,
+      whenStale: 'widen',
+    });
+
+    await eventually(() => expect(app.subscriber.bypass).toBe(true), patient);
+    expect(summary(app)).toEqual(['stale']);
+    server.resume();
+    await becomes(app, 'live');
+
+    expect(app.subscriber.bypass).toBe(false);
+    expect(summary(app)).toEqual(['stale', 'started-late']);
+  });
+});

@@ -1,0 +1,341 @@
+import { createHook } from 'node:async_hooks';
+import { Redis } from 'ioredis';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  RedisTransport,
+  type RedisConnection,
+} from '../../lib/transport/index.js';
+import { connectRaw, uniqueChannel } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { startProxy, type Proxy } from '../support/proxy.js';
+import { startRedis, type RedisServer } from '../support/redis.js';
+import { about, idsOf, receiversOf } from './messages.js';
+import { RecordingListener, startTransport } from './transport.contract.js';
+
+/** Longer than an opening that hangs is waited for. */
+const slow = { timeout: 20_000 };
+
+interface Link {
+  readonly server: RedisServer;
+  readonly proxy: Proxy;
+  readonly raw: Redis;
+  readonly channel: string;
+  readonly transport: RedisTransport;
+  readonly listener: RecordingListener;
+}
+
+/** A transport whose connections go through a proxy. */
+async function startLink(
+  connect: (url: string) => RedisConnection = (url) => url,
+): Promise<Link> {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const proxy = await startProxy(server.port);
+  onTestFinished(() => proxy.close());
+  const channel = uniqueChannel();
+  const transport = open(connect(proxy.url), channel);
+  const listener = await startTransport(transport);
+  // From now on the server knows the script.
+  await transport.publish([about('first')]);
+  await eventually(() => expect(listener.payloads.splice(0)).toHaveLength(1));
+  const raw = connectRaw(server.url);
+  return { server, proxy, raw, channel, transport, listener };
+}
+
+function open(connection: RedisConnection, channel: string): RedisTransport {
+  const journal = { maxLength: 1_000 };
+  return new RedisTransport({ connection, channel, journal, sharded: false });
+}
+
+/** What became of it so far. */
+function follow(promise: Promise<unknown>): { outcome: string } {
+  const state = { outcome: 'pending' };
+  promise.then(
+    () => (state.outcome = 'resolved'),
+    () => (state.outcome = 'rejected'),
+  );
+  return state;
+}
+
+function count(listener: RecordingListener, event: string): number {
+  return listener.events.filter((each) => each === event).length;
+}
+
+async function expectToWork({ transport, listener }: Link): Promise<void> {
+  await eventually(async () => {
+    expect(transport.writable).toBe(true);
+    // Redis may still count a subscriber that it cannot know is dead.
+    const [receivers] = receiversOf(await transport.publish([about('after')]));
+    expect(receivers).toBeGreaterThan(0);
+    await transport.ping();
+    expect(idsOf(listener.payloads)).toContain('after');
+  }, slow);
+}
+
+describe('a half-open link', () => {
+  it.each([undefined, 'up', 'down'] as const)(
+    'of the subscription (%s): a PING is not answered, and it is opened anew',
+    async (direction) => {
+      const link = await startLink();
+      const { proxy, transport, listener } = link;
+      proxy.swallow(direction);
+
+      const ping = follow(transport.ping());
+      await eventually(() => expect(proxy.swallowed).toBeGreaterThan(0));
+      expect(ping.outcome).toBe('pending');
+      // Nothing has reported it.
+      expect(count(listener, 'lost')).toBe(0);
+      proxy.pass();
+      transport.reconnect('subscription');
+
+      await eventually(() => expect(ping.outcome).toBe('rejected'));
+      await eventually(() => {
+        expect(count(listener, 'lost')).toBe(1);
+        expect(count(listener, 'subscribed')).toBe(2);
+      }, slow);
+      transport.reconnect('commands');
+      await expectToWork(link);
+    },
+  );
+
+  it('of the subscription, that heals only after the first try to open it anew', async () => {
+    const link = await startLink();
+    const { proxy, transport, listener } = link;
+    proxy.swallow();
+    transport.reconnect('subscription');
+    await eventually(() => expect(count(listener, 'lost')).toBe(1));
+    // The new one hangs as well.
+    await eventually(() => expect(proxy.swallowed).toBeGreaterThan(0));
+    await expect(transport.ping()).rejects.toThrow('Not subscribed');
+    proxy.pass();
+
+    await eventually(() => expect(count(listener, 'subscribed')).toBe(2), slow);
+    transport.reconnect('commands');
+    await expectToWork(link);
+  });
+
+  it('of the commands: what waits for an answer fails once it is opened anew', async () => {
+    const link = await startLink();
+    const { proxy, raw, channel, transport, listener } = link;
+    proxy.swallow('down');
+
+    const unanswered = transport.publish([about('unanswered')]);
+    const reading = follow(transport.journalTail());
+    await eventually(async () =>
+      expect(await raw.xlen(`{${channel}}:journal`)).toBe(2),
+    );
+    expect(transport.writable).toBe(true);
+    proxy.pass();
+    transport.reconnect('commands');
+
+    expect(await unanswered).toEqual([expect.any(Error)]);
+    await eventually(() => expect(reading.outcome).toBe('rejected'));
+    await eventually(() => expect(count(listener, 'writable')).toBe(2), slow);
+    transport.reconnect('subscription');
+    await expectToWork(link);
+  });
+
+  it('of the commands, also if opening it anew hangs: then once more', async () => {
+    const link = await startLink();
+    const { proxy, transport, listener } = link;
+    proxy.swallow();
+    transport.reconnect('commands');
+    await eventually(() => expect(transport.writable).toBe(false));
+    await eventually(() => expect(proxy.swallowed).toBeGreaterThan(0));
+    proxy.pass();
+    const [reply] = await transport.publish([about('meanwhile')]);
+    expect(reply).toBeInstanceOf(Error);
+
+    transport.reconnect('commands');
+
+    await eventually(() => expect(count(listener, 'writable')).toBe(2), slow);
+    transport.reconnect('subscription');
+    await expectToWork(link);
+  });
+
+  it("of a client of the application's: ours takes its place, and what waits fails", async () => {
+    let client!: Redis;
+    const link = await startLink((url) => {
+      client = new Redis(url);
+      onTestFinished(() => client.disconnect());
+      return client;
+    });
+    const { proxy, raw, channel, transport, listener } = link;
+    proxy.swallow('down');
+    const unanswered = transport.publish([about('unanswered')]);
+    await eventually(async () =>
+      expect(await raw.xlen(`{${channel}}:journal`)).toBe(2),
+    );
+    proxy.pass();
+
+    transport.reconnect('commands');
+
+    expect(await unanswered).toEqual([expect.any(Error)]);
+    await eventually(() => expect(count(listener, 'writable')).toBe(2), slow);
+    expect(client.status).toBe('ready');
+    transport.reconnect('subscription');
+    await expectToWork(link);
+  });
+});
+
+describe('a slow link', () => {
+  it('loses nothing, and a PING waits for what was said before', async () => {
+    const link = await startLink();
+    const { proxy, transport, listener } = link;
+    const other = open(link.server.url, link.channel);
+    await startTransport(other);
+    proxy.delay(200);
+
+    for (let round = 1; round <= 3; round++) {
+      await other.publish([about(round), about(round)]);
+      expect(listener.payloads.length).toBeLessThan(round * 2);
+      await transport.ping();
+      expect(listener.payloads).toHaveLength(round * 2);
+    }
+  });
+});
+
+describe('a link that is cut', () => {
+  it('while much is under way: each publish settles, and the journal tells which arrived', async () => {
+    const link = await startLink();
+    const { proxy, raw, channel, transport, listener } = link;
+    const payloads = Array.from({ length: 300 }, (_, i) => about(i));
+    proxy.delay(20);
+    const calls = payloads.map((payload) => transport.publish([payload]));
+    await eventually(async () =>
+      expect(await raw.xlen(`{${channel}}:journal`)).toBeGreaterThan(1),
+    );
+    proxy.cut();
+    proxy.delay(0);
+
+    const settled = (await Promise.all(calls)).flat();
+    expect(settled).toHaveLength(300);
+    await eventually(() => {
+      expect(count(listener, 'lost')).toBe(1);
+      expect(count(listener, 'writable')).toBe(2);
+      expect(count(listener, 'subscribed')).toBe(2);
+    });
+
+    // Each again, as the queue would: in the journal it is once.
+    const again = await transport.publish(payloads, '-');
+    expect(again.filter((reply) => reply instanceof Error)).toEqual([]);
+    const journal = await transport.readJournal('-', 1_000);
+    expect(idsOf(journal.map(({ payload }) => payload))).toHaveLength(301);
+    await expectToWork(link);
+  });
+});
+
+const KINDS = new Set(['Timeout', 'TCPWRAP', 'TCPCONNECTWRAP']);
+
+/** Timers and sockets that the library, or ioredis for it, has made since and not let go of. */
+function traces(): { made: () => number; left: () => string[] } {
+  const left = new Map<number, string>();
+  let made = 0;
+  const hook = createHook({
+    init(id, kind) {
+      if (!KINDS.has(kind)) return;
+      const { stackTraceLimit } = Error;
+      Error.stackTraceLimit = 100;
+      const { stack = '' } = new Error(kind);
+      Error.stackTraceLimit = stackTraceLimit;
+      if (!/\/lib\/transport\/|ioredis/.test(stack)) return;
+      left.set(id, stack);
+      made++;
+    },
+    destroy: (id) => void left.delete(id),
+  }).enable();
+  onTestFinished(() => void hook.disable());
+  return { made: () => made, left: () => [...left.values()] };
+}
+
+describe('a transport that is closed leaves no socket, timer or listener', () => {
+  it.each<
+    [
+      string,
+      (
+        link: Pick<Link, 'server' | 'proxy' | 'transport' | 'listener'>,
+      ) => unknown,
+    ]
+  >([
+    ['in peace', () => undefined],
+    [
+      'with a publish under way',
+      ({ transport }) => transport.publish([about(1)]),
+    ],
+    [
+      'on a half-open link',
+      ({ proxy, transport }) => {
+        proxy.swallow();
+        void transport.publish([about(1)]);
+        void transport.ping().catch(() => undefined);
+      },
+    ],
+    [
+      'while it opens the subscription anew',
+      ({ transport }) => transport.reconnect('subscription'),
+    ],
+    [
+      'while it opens the commands anew',
+      ({ transport }) => transport.reconnect('commands'),
+    ],
+    [
+      'while both hang in being opened',
+      async ({ proxy, transport }) => {
+        proxy.swallow();
+        transport.reconnect('commands');
+        transport.reconnect('subscription');
+        await eventually(() => expect(proxy.swallowed).toBeGreaterThan(1));
+      },
+    ],
+    [
+      'while it waits for a server that is gone',
+      async ({ server, listener }) => {
+        server.kill();
+        await eventually(() => expect(listener.events).toContain('lost'));
+      },
+    ],
+  ])('%s', async (_, fault) => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const proxy = await startProxy(server.port);
+    onTestFinished(() => proxy.close());
+    const { made, left } = traces();
+    const transport = open(proxy.url, uniqueChannel());
+    const listener = await startTransport(transport);
+
+    await fault({ server, proxy, transport, listener });
+    await transport.close();
+    const told = listener.events.length;
+    await expect(transport.journalTail()).rejects.toThrow();
+    await expect(transport.ping()).rejects.toThrow();
+
+    // Two sockets at least, or this test is blind.
+    expect(made()).toBeGreaterThanOrEqual(2);
+    await eventually(() => expect(left()).toEqual([]));
+    expect(listener.events).toHaveLength(told);
+  });
+
+  it("over a client of the application's that was replaced", async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const client = new Redis(server.url);
+    onTestFinished(() => client.disconnect());
+    await client.ping();
+    const listeners = (): unknown =>
+      client.eventNames().map((name) => [name, client.listenerCount(name)]);
+    const before = listeners();
+    const { made, left } = traces();
+    const transport = open(client, uniqueChannel());
+    const listener = await startTransport(transport);
+
+    transport.reconnect('commands');
+    await eventually(() => expect(count(listener, 'writable')).toBe(2));
+    expect(listeners()).toEqual(before);
+    transport.reconnect('commands');
+    await transport.close();
+
+    expect(made()).toBeGreaterThanOrEqual(2);
+    await eventually(() => expect(left()).toEqual([]));
+    expect(await client.ping()).toBe('PONG');
+  });
+});

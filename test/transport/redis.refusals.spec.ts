@@ -1,0 +1,364 @@
+import { rm } from 'node:fs/promises';
+import { Redis } from 'ioredis';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  RedisTransport,
+  type RedisConnection,
+} from '../../lib/transport/index.js';
+import { connectRaw, uniqueChannel } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import {
+  hasRedisServer,
+  startRedis,
+  type RedisServer,
+} from '../support/redis.js';
+import { about, idsOf, receiversOf } from './messages.js';
+import {
+  startTransport,
+  type RecordingListener,
+} from './transport.contract.js';
+
+async function startServer(...args: string[]): Promise<RedisServer> {
+  const server = await startRedis({ args, real: true });
+  onTestFinished(() => server.stop());
+  return server;
+}
+
+function open(
+  connection: RedisConnection,
+  { channel = uniqueChannel(), journaled = true } = {},
+): RedisTransport {
+  const journal = journaled && { maxLength: 1_000 };
+  return new RedisTransport({ connection, channel, journal, sharded: false });
+}
+
+/** As Redis says it, and as it says it inside a script. */
+const DENIED = /NOPERM|The user executing the script can't/;
+
+/** Each of several payloads is refused, saying this; nothing is thrown. */
+async function expectRefused(
+  transport: RedisTransport,
+  why: string | RegExp,
+): Promise<void> {
+  for (const since of [null, '-']) {
+    const replies = await transport.publish([about(1), about(2)], since);
+    expect(replies).toHaveLength(2);
+    for (const reply of replies) {
+      expect(reply).toBeInstanceOf(Error);
+      expect((reply as Error).message).toMatch(why);
+      // ioredis hangs the payload on it, which belongs in no log.
+      expect(reply).not.toHaveProperty('command');
+    }
+  }
+}
+
+/** Refused before, taken now, and heard. */
+async function expectTaken(
+  transport: RedisTransport,
+  listener: RecordingListener,
+): Promise<void> {
+  const id = `taken ${listener.payloads.length}`;
+  await eventually(async () =>
+    expect(receiversOf(await transport.publish([about(id)], '-'))).toEqual([1]),
+  );
+  await transport.ping();
+  expect(idsOf(listener.payloads).filter((heard) => heard === id)).toEqual([
+    id,
+  ]);
+}
+
+describe.runIf(hasRedisServer())(
+  'a publish that Redis refuses settles:',
+  () => {
+    it('OOM, when memory is used up and nothing may be evicted', async () => {
+      const server = await startServer();
+      const raw = connectRaw(server.url);
+      const transport = open(server.url);
+      const listener = await startTransport(transport);
+
+      await raw.config('SET', 'maxmemory', '1');
+      await expectRefused(transport, 'OOM');
+      await raw.config('SET', 'maxmemory', '0');
+
+      await expectTaken(transport, listener);
+      expect(idsOf(listener.payloads)).toEqual(['taken 0']);
+    });
+
+    it('READONLY, from what has become a replica: our connection is opened anew', async () => {
+      const server = await startServer();
+      const raw = connectRaw(server.url);
+      const transport = open(server.url);
+      const listener = await startTransport(transport);
+      const times = (event: string): number =>
+        listener.events.filter((each) => each === event).length;
+
+      await raw.call('REPLICAOF', '127.0.0.1', '1');
+      const [reply] = await transport.publish([about(1)]);
+      expect(reply).toMatchObject({
+        message: expect.stringContaining('READONLY'),
+      });
+      // Behind one address there may be another server by now.
+      await eventually(() => expect(times('writable')).toBe(2));
+      await raw.call('REPLICAOF', 'NO', 'ONE');
+
+      await expectTaken(transport, listener);
+    });
+
+    it("READONLY, over a client of the application's, which stays open", async () => {
+      const server = await startServer();
+      const raw = connectRaw(server.url);
+      const client = new Redis(server.url);
+      onTestFinished(() => client.disconnect());
+      const connection = await client.client('ID');
+      const transport = open(client);
+      const listener = await startTransport(transport);
+
+      await raw.call('REPLICAOF', '127.0.0.1', '1');
+      await expectRefused(transport, 'READONLY');
+      await raw.call('REPLICAOF', 'NO', 'ONE');
+
+      await expectTaken(transport, listener);
+      expect(await client.client('ID')).toBe(connection);
+    });
+
+    it('MISCONF, when snapshots fail', async () => {
+      const server = await startServer('--save', '3600 1000000');
+      const raw = connectRaw(server.url);
+      const transport = open(server.url);
+      const listener = await startTransport(transport);
+
+      const [, folder] = await raw.config('GET', 'dir');
+      await rm(folder!, { recursive: true });
+      await raw.bgsave();
+      await eventually(async () =>
+        expect(await raw.info('persistence')).toContain(
+          'rdb_last_bgsave_status:err',
+        ),
+      );
+      await expectRefused(transport, 'MISCONF');
+      await raw.config('SET', 'stop-writes-on-bgsave-error', 'no');
+
+      await expectTaken(transport, listener);
+    });
+
+    it.each(['xadd', 'xrevrange', 'publish', 'evalsha', 'time'])(
+      'NOPERM, without the right to %s',
+      async (command) => {
+        const server = await startServer();
+        const raw = connectRaw(server.url);
+        await raw.acl(
+          'SETUSER',
+          'app',
+          'on',
+          '>pw',
+          '+@all',
+          '~*',
+          '&*',
+          `-${command}`,
+        );
+        const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
+        const listener = await startTransport(transport);
+
+        await expectRefused(transport, DENIED);
+        await raw.acl('SETUSER', 'app', `+${command}`);
+
+        await expectTaken(transport, listener);
+        expect(transport.writable).toBe(true);
+      },
+    );
+
+    it.each([
+      ['journal', ['resetkeys', '~other']],
+      ['channel', ['resetchannels']],
+    ])('NOPERM, without a right to the %s', async (_, rule) => {
+      const server = await startServer();
+      const raw = connectRaw(server.url);
+      await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
+      const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
+      const listener = await startTransport(transport);
+
+      await raw.acl('SETUSER', 'app', ...rule);
+      await expectRefused(transport, DENIED);
+      await raw.acl('SETUSER', 'app', '~*', '&*');
+
+      await expectTaken(transport, listener);
+      expect(transport.writable).toBe(true);
+    });
+
+    it('WRONGTYPE, where something else has the name of the journal', async () => {
+      const server = await startServer();
+      const raw = connectRaw(server.url);
+      const channel = uniqueChannel();
+      const transport = open(server.url, { channel });
+      const listener = await startTransport(transport);
+
+      await raw.set(`{${channel}}:journal`, 'a string');
+      await expectRefused(transport, 'WRONGTYPE');
+      await expect(transport.readJournal('-', 1)).rejects.toThrow('WRONGTYPE');
+      await expect(transport.journalTail()).rejects.toThrow('WRONGTYPE');
+      await raw.del(`{${channel}}:journal`);
+
+      await expectTaken(transport, listener);
+    });
+
+    it.each([true, false])(
+      'LOADING, while a restarted server reads its data (ready check: %s)',
+      async (enableReadyCheck) => {
+        const server = await startServer(
+          '--save',
+          '3600 1000000',
+          '--rdbcompression',
+          'no',
+          '--key-load-delay',
+          '40000',
+          '--loading-process-events-interval-bytes',
+          '1024',
+        );
+        const raw = connectRaw(server.url);
+        for (let key = 0; key < 50; key++)
+          await raw.set(`${key}`, 'x'.repeat(2_000));
+        await raw.save();
+        const client = new Redis(server.url, {
+          enableReadyCheck,
+          retryStrategy: () => 20,
+        });
+        client.on('error', () => undefined);
+        onTestFinished(() => client.disconnect());
+        const transport = open(client);
+        const listener = await startTransport(transport);
+
+        await server.restart();
+
+        const refusals: string[] = [];
+        await eventually(
+          async () => {
+            const replies = await transport.publish([about('during')], '-');
+            expect(replies).toHaveLength(1);
+            const [reply] = replies;
+            if (reply instanceof Error) refusals.push(reply.message);
+            expect(reply).not.toBeInstanceOf(Error);
+          },
+          { timeout: 20_000 },
+        );
+        const loading = enableReadyCheck ? /.*/ : /LOADING/;
+        expect(refusals.join()).toMatch(loading);
+        await eventually(() => expect(listener.events.at(-1)).not.toBe('lost'));
+        await eventually(() => expectTaken(transport, listener));
+      },
+    );
+
+    it('a password that is changed, and changed back', async () => {
+      const server = await startServer('--requirepass', 'one');
+      const raw = connectRaw(`redis://:one@127.0.0.1:${server.port}`);
+      const transport = open(`redis://:one@127.0.0.1:${server.port}`);
+      const listener = await startTransport(transport);
+
+      await raw.config('SET', 'requirepass', 'two');
+      transport.reconnect('commands');
+      await eventually(() =>
+        expect(listener.errors.join()).toMatch(/WRONGPASS|NOAUTH/),
+      );
+      for (const error of listener.errors) {
+        expect(error).not.toHaveProperty('command');
+      }
+      const [reply] = await transport.publish([about(1)]);
+      expect(reply).toBeInstanceOf(Error);
+      await raw.config('SET', 'requirepass', 'one');
+
+      await expectTaken(transport, listener);
+    });
+  },
+);
+
+describe.runIf(hasRedisServer())('the rights that are missing', () => {
+  async function missing(...rules: string[]): Promise<string[]> {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    await raw.acl('SETUSER', 'app', 'on', '>pw', ...rules);
+    const transport = open(`redis://app:pw@127.0.0.1:${server.port}`, {
+      channel: 'news',
+    });
+    onTestFinished(() => transport.close());
+    const events: string[] = [];
+    transport.start({
+      onMessage: () => undefined,
+      onSubscribed: () => undefined,
+      onLost: () => undefined,
+      onWritable: () => events.push('writable'),
+      onError: () => undefined,
+    });
+    await eventually(() => expect(events).toEqual(['writable']));
+    return transport.missingRights();
+  }
+
+  const NEEDED =
+    'eval evalsha xadd xrange xrevrange xinfo time publish subscribe ping'.split(
+      ' ',
+    );
+  /** What the start-up error tells to grant, and what ioredis needs itself. */
+  const GRANTED = [
+    ...NEEDED.map((command) => `+${command}`),
+    '+info',
+    '+hello',
+    '+client',
+    '+auth',
+    '+select',
+    '~{news}:journal',
+    '&news',
+  ];
+
+  it('are none, with exactly what is said to be needed', async () => {
+    expect(await missing(...GRANTED)).toEqual([]);
+  });
+
+  it.each(NEEDED)('are named: %s', async (command) => {
+    expect(await missing(...GRANTED, `-${command}`)).toEqual([
+      command.toUpperCase(),
+    ]);
+  });
+
+  it('are named: several', async () => {
+    expect(await missing(...GRANTED, '-xadd', '-time', '-subscribe')).toEqual([
+      'XADD',
+      'TIME',
+      'SUBSCRIBE',
+    ]);
+  });
+
+  it('are named: the journal', async () => {
+    expect(await missing(...GRANTED, 'resetkeys', '~other')).toEqual([
+      '{news}:journal',
+    ]);
+    expect(await missing(...GRANTED, 'resetkeys', '%R~{news}:journal')).toEqual(
+      ['{news}:journal'],
+    );
+  });
+
+  it('are named: the channel', async () => {
+    expect(await missing(...GRANTED, 'resetchannels', '&other')).toEqual([
+      'PUBLISH',
+      'SUBSCRIBE',
+    ]);
+  });
+
+  it('are none where no journal is kept: publishes tell', async () => {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    await raw.acl(
+      'SETUSER',
+      'app',
+      'on',
+      '>pw',
+      '+@all',
+      '~*',
+      '&*',
+      '-publish',
+    );
+    const transport = open(`redis://app:pw@127.0.0.1:${server.port}`, {
+      journaled: false,
+    });
+    await startTransport(transport);
+    expect(await transport.missingRights()).toEqual([]);
+    await expectRefused(transport, 'NOPERM');
+  });
+});
