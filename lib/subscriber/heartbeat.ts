@@ -53,7 +53,6 @@ export class Heartbeat {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
-    this.#deadlines.cancel();
   }
 
   /** Redis takes commands; what was asked before may never be answered. */

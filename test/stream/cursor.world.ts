@@ -150,7 +150,7 @@ export class CursorWorld {
 
   /**
    * The adversary has gone: what is in flight arrives or is lost, the
-   * subscription stands, a heartbeat asks.
+   * subscription stands, heartbeats ask.
    *
    * @returns the readings of the journal that this took
    */
@@ -163,8 +163,11 @@ export class CursorWorld {
         : { kind: 'lose', count: 1_000 },
     );
     this.#readToTheEnd();
-    this.take({ kind: 'heartbeat' });
-    this.#readToTheEnd();
+    // The first may find where a journal ended that is gone.
+    for (let beat = 0; beat < 2; beat++) {
+      this.take({ kind: 'heartbeat' });
+      this.#readToTheEnd();
+    }
     return this.readings - before;
   }
 
@@ -274,6 +277,8 @@ export class CursorWorld {
       if (from === null) {
         const tail = yield ask(null);
         if (this.#first) {
+          // A PING: what came before that end has been handed over.
+          this.take({ kind: 'deliver', count: 1_000 });
           cursor.begin(tail.answer as string);
           // What was said before it listened is of no concern to it.
           this.#afresh('begun');

@@ -6,6 +6,7 @@ import { eventually } from '../support/eventually.js';
 import {
   becomes,
   hears,
+  NO_HEARTBEAT,
   numbers,
   patient,
   startLinks,
@@ -62,6 +63,56 @@ describe('a heartbeat', () => {
     await hand.say('on');
     await hears(app, [...users('before', 'rolled back'), 'missed', 'User:on']);
     expect(app.stats.snapshot().widened).toBe(1);
+  });
+
+  // In a cluster, neither connection need break when the master does.
+  it.each([
+    ['at once', []],
+    ['although the first reading fails', [new Error('LOADING')]],
+  ])(
+    'finds that what it had published was lost, and tells everybody: %s',
+    async (_, failures) => {
+      const { app, hand, server } = await startListening();
+      const reader = await startApp({
+        connection: server.url,
+        channel: app.channel,
+        ...NO_HEARTBEAT,
+      });
+      const { offset } = await app.publisher.invalidateUser('own');
+      await hears(reader, ['User:own']);
+      await app.subscriber.caughtUp(offset!);
+      const read = vi.spyOn(RedisTransport.prototype, 'readJournal');
+      onTestFinished(() => read.mockRestore());
+      for (const failure of failures) read.mockRejectedValueOnce(failure);
+
+      await hand.redis.xdel(hand.journal, offset!);
+
+      await eventually(
+        () =>
+          expect(summary(app).slice(2)).toEqual(
+            expect.arrayContaining(['missed', '*']),
+          ),
+        patient,
+      );
+      await eventually(() => expect(summary(reader)).toContain('*'), patient);
+      // And does not go on about it.
+      const before = app.subscriber.staleness();
+      await eventually(() =>
+        expect(app.subscriber.staleness()).toBeLessThan(before + 1),
+      );
+      expect(summary(app).filter((one) => one === '*')).toHaveLength(1);
+    },
+  );
+
+  it('finds it although something else has been published since', async () => {
+    const { app, hand } = await startListening();
+    const { offset } = await app.publisher.invalidateUser('own');
+    await app.subscriber.caughtUp(offset!);
+
+    await hand.redis.xdel(hand.journal, offset!);
+    await app.publisher.invalidateUser('since');
+
+    await eventually(() => expect(summary(app)).toContain('*'), patient);
   });
 
   it('says nothing, and changes nothing, while all is well', async () => {

@@ -80,6 +80,12 @@ function listeners(client: Redis | Cluster): Record<string, number> {
   return counts;
 }
 
+function clientOn({ connection }: Links): Redis {
+  const client = new Redis(connection);
+  onTestFinished(() => client.disconnect());
+  return client;
+}
+
 describe('an application that was closed leaves nothing behind', () => {
   it('on a server of its own', async () => {
     const { made, left } = await tracesOf(async () => {
@@ -182,14 +188,7 @@ describe('an application that was closed leaves nothing behind', () => {
 
   it.each([
     ['its own', (links: Links) => links.connection],
-    [
-      "the application's",
-      (links: Links) => {
-        const client = new Redis(links.connection);
-        onTestFinished(() => client.disconnect());
-        return client;
-      },
-    ],
+    ["the application's", clientOn],
   ])(
     'while it reads a journal that does not answer, by %s client',
     async (_, connection) => {
@@ -255,15 +254,20 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(traces).toEqual(NOTHING_LEFT);
   });
 
-  it.each(['commands', 'subscription'] as const)(
-    'while a heartbeat waits for an answer of the %s',
-    async (link) => {
+  it.each([
+    ['commands', 'its own', (links: Links) => links.connection],
+    ['commands', "the application's", clientOn],
+    ['subscription', 'its own', (links: Links) => links.connection],
+  ] as const)(
+    'while a heartbeat waits for an answer of the %s, by %s client',
+    async (link, _, connection) => {
       const server = await startRedis();
       onTestFinished(() => server.stop());
       const links = await startLinks(server);
+      const given = connection(links);
       const traces = await tracesOf(async () => {
         const app = await startApp({
-          connection: links.connection,
+          connection: given,
           heartbeatInterval: 20,
           heartbeatTimeout: FOREVER,
           maxStaleness: 3 * FOREVER,
