@@ -7,6 +7,7 @@ import {
   compareOffsets,
   decodeMessage,
   everything,
+  JOURNAL_START,
   type Instance,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -26,7 +27,7 @@ import { Deadlines } from './deadlines.js';
 
 /** Entries in one reading: at most, and at first, while their size is unknown. */
 const PAGE = 1_000;
-const FIRST_PAGE = 100;
+const FIRST_PAGE = 16;
 /** What one reading should hold, in characters. */
 const PAGE_SIZE = 1_048_576;
 
@@ -128,6 +129,11 @@ export class CatchUp {
     this.#abandon();
     this.#first = false;
     this.cursor.lost();
+  }
+
+  /** The application serves: from now on something could be missing. */
+  served(): void {
+    this.#first = false;
   }
 
   /** Redis takes commands; what was asked before may never be answered. */
@@ -304,12 +310,16 @@ export class CatchUp {
     return doubtful;
   }
 
-  /** Also if it was only trimmed away, or all is gone, which everybody notices. */
+  /** Also if it was only trimmed away. */
   async #has(offset: string): Promise<boolean> {
     const [there] = await this.#read(offset, 1);
     if (there?.offset === offset) return true;
     const [first] = await this.#read('-', 1);
-    return first === undefined || compareOffsets(first.offset, offset) > 0;
+    if (first === undefined || compareOffsets(first.offset, offset) < 0) {
+      return false;
+    }
+    // A journal that begins anew has not been trimmed.
+    return this.#decode(first)?.previous !== JOURNAL_START;
   }
 
   /** At a heartbeat: the same for what was published since. */

@@ -30,6 +30,8 @@ export interface HeartbeatListener {
 export class Heartbeat {
   #timer: NodeJS.Timeout | null = null;
   #beating = false;
+  /** Something was missing at the last one. */
+  #missed = false;
   /** Since when Redis is not writable, or was last reconnected to. */
   #awaySince: number | null = null;
   readonly #deadlines: Deadlines;
@@ -53,6 +55,7 @@ export class Heartbeat {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.#deadlines.cancel();
   }
 
   /** Redis takes commands; what was asked before may never be answered. */
@@ -75,19 +78,39 @@ export class Heartbeat {
     const asOf = performance.now();
     const acked = publisher.lastOffset;
     const before = this.catchUp.cursor.position;
-    const tail = await this.#tail();
-    const answered = this.listener.subscribed() && (await this.#ping());
+    const [tail, alive] = await Promise.all([this.#tail(), this.#ping()]);
     if (this.#timer === null) return;
-    if (answered && !transport.journaled) this.listener.onProof(asOf);
-    if (answered && tail !== null) {
-      if (this.#isCurrent(tail, before)) {
-        this.listener.onProof(asOf);
-        await this.catchUp.confirmOwn(acked);
-      } else {
-        this.catchUp.run();
-      }
+    if (alive && !transport.journaled) this.listener.onProof(asOf);
+    if (alive && tail !== null && (await this.#hasHanded(tail))) {
+      await this.#judge(tail, before, asOf, acked);
     }
     publisher.relay();
+  }
+
+  /**
+   * Whether everything up to this end of the journal has been handed over: a
+   * PING sent after that end was read is answered after what came before it.
+   */
+  async #hasHanded(tail: string): Promise<boolean> {
+    return tail === this.catchUp.cursor.position || (await this.#ping());
+  }
+
+  async #judge(
+    tail: string,
+    before: string | null,
+    asOf: number,
+    acked: string | null,
+  ): Promise<void> {
+    if (this.#isCurrent(tail, before)) {
+      this.#missed = false;
+      this.listener.onProof(asOf);
+      await this.catchUp.confirmOwn(acked);
+      return;
+    }
+    // Twice in a row: it hears, but not this journal's messages.
+    if (this.#missed) this.context.transport.reconnect('subscription');
+    this.#missed = !this.#missed && !this.catchUp.cursor.catchingUp;
+    this.catchUp.run();
   }
 
   /** `null` if there is none, or no answer. */
@@ -113,16 +136,17 @@ export class Heartbeat {
     }
   }
 
-  /** A connection that is being opened may hang as well. */
+  /** A connection that is being opened, which takes several answers, may hang. */
   #hasten(): void {
     const now = performance.now();
     this.#awaySince ??= now;
-    if (now - this.#awaySince < this.options.heartbeatTimeout) return;
+    if (now - this.#awaySince < 2 * this.options.heartbeatTimeout) return;
     this.#awaySince = now;
     this.context.transport.reconnect('commands');
   }
 
   async #ping(): Promise<boolean> {
+    if (!this.listener.subscribed()) return false;
     const { transport } = this.context;
     const arrived = this.listener.arrived();
     try {
@@ -138,10 +162,7 @@ export class Heartbeat {
     }
   }
 
-  /**
-   * Whether everything up to the journal's end has been delivered. The PING was
-   * sent after that end was read: what came before it has been handed over.
-   */
+  /** Whether everything up to the journal's end has been delivered. */
   #isCurrent(tail: string, before: string | null): boolean {
     const { cursor } = this.catchUp;
     const { position } = cursor;

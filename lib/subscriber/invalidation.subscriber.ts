@@ -233,7 +233,7 @@ export class InvalidationSubscriber {
     this.#heartbeat.stop();
     this.#staleness.stop();
     this.#catchUp.lost();
-    this.#waiters.releaseAll();
+    this.#waiters.close();
     await this.context.transport.close();
     this.context.stream.complete();
     this.context.errors.complete();
@@ -401,6 +401,7 @@ export class InvalidationSubscriber {
 
   #startLate(): void {
     if (!this.#subscribed) this.#owed = 'started-late';
+    this.#catchUp.served();
     this.#logger.warn(
       `Redis has not answered within ${this.options.startupTimeout} ms: the application starts without it and goes live when it comes back.`,
     );

@@ -1,9 +1,12 @@
-import { InvalidationTimeoutError } from '../errors/index.js';
+import {
+  InvalidationRedisError,
+  InvalidationTimeoutError,
+} from '../errors/index.js';
 import { compareOffsets } from '../message/index.js';
 
 interface Waiter {
   readonly offset: string;
-  readonly resolve: () => void;
+  readonly settle: (error: Error | null) => void;
 }
 
 /**
@@ -21,23 +24,26 @@ export class OffsetWaiters {
   /** @param timeout in milliseconds */
   wait(offset: string, timeout: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => {
-        this.#waiting.delete(waiter);
-        reject(
-          new InvalidationTimeoutError(
-            `This instance has not come to offset ${offset} within ${timeout} ms.`,
-            'What it has cached may be older than that; read from the source, or try again.',
-            timeout,
-          ),
-        );
-      }, timeout);
       const waiter: Waiter = {
         offset,
-        resolve: () => {
+        settle: (error) => {
           clearTimeout(late);
-          resolve();
+          this.#waiting.delete(waiter);
+          if (error === null) resolve();
+          else reject(error);
         },
       };
+      const late = setTimeout(
+        () =>
+          waiter.settle(
+            new InvalidationTimeoutError(
+              `This instance has not come to offset ${offset} within ${timeout} ms.`,
+              'What it has cached may be older than that; read from the source, or try again.',
+              timeout,
+            ),
+          ),
+        timeout,
+      );
       this.#waiting.add(waiter);
     });
   }
@@ -45,17 +51,24 @@ export class OffsetWaiters {
   /** Everything up to this position has been delivered. */
   reached(position: string): void {
     for (const waiter of this.#waiting) {
-      if (compareOffsets(waiter.offset, position) <= 0) this.#release(waiter);
+      if (compareOffsets(waiter.offset, position) <= 0) waiter.settle(null);
     }
   }
 
   /** Everything was evicted: whatever they wait for is covered. */
   releaseAll(): void {
-    for (const waiter of this.#waiting) this.#release(waiter);
+    for (const waiter of this.#waiting) waiter.settle(null);
   }
 
-  #release(waiter: Waiter): void {
-    this.#waiting.delete(waiter);
-    waiter.resolve();
+  /** It will never come so far. */
+  close(): void {
+    for (const { settle } of this.#waiting) {
+      settle(
+        new InvalidationRedisError(
+          'The application shuts down.',
+          'Ask another instance.',
+        ),
+      );
+    }
   }
 }

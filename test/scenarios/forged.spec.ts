@@ -163,10 +163,10 @@ describe('a message in the name of this very instance', () => {
       expect(summary(app).at(-1)).toMatch(/^(User:after|missed|\*)$/),
     );
     await hand.say('on');
-    await eventually(() => expect(summary(app).at(-1)).toBe('User:on'));
+    await eventually(() => expect(summary(app)).toContain('User:on'));
     await hand.mumble('lost');
 
-    await eventually(() => expect(summary(app).at(-1)).toBe('User:lost'));
+    await eventually(() => expect(summary(app)).toContain('User:lost'));
     expect(app.stats.snapshot().widened).toBeLessThanOrEqual(1);
     expect(await app.publisher.invalidateUser(randomUUID())).toMatchObject({
       status: 'delivered',

@@ -66,6 +66,17 @@ export interface Schedule {
   readonly troubles: readonly { readonly at: number; readonly what: Trouble }[];
 }
 
+/** With these every message arrives, and not much later. */
+export const HARMLESS: readonly TroubleKind[] = [
+  'server-clock',
+  'wall-clock',
+  'remove-journal',
+  'trim-journal',
+  'repeat-announcements',
+  'noise',
+  'join-node',
+];
+
 const LINES: readonly (Line | 'all')[] = ['commands', 'subscription', 'all'];
 const WAYS = ['up', 'down', 'both'] as const;
 const REFUSALS = [
@@ -87,8 +98,14 @@ export function scheduleFrom(random: Random): Schedule {
   const kinds = Object.keys(makers).filter((kind) =>
     isPossible(kind as TroubleKind, durable, foreign),
   );
-  // Some are of one kind, so that each is seen alone as well.
-  const among = random.chance(0.3) ? [random.pick(kinds)] : kinds;
+  // Some are of one kind or family, so that each is seen alone as well.
+  const dice = random.next();
+  const among =
+    dice < 0.25
+      ? [random.pick(kinds)]
+      : dice < 0.4
+        ? kinds.filter((kind) => HARMLESS.includes(kind as TroubleKind))
+        : kinds;
   const troubles = Array.from({ length: random.whole(1, 7) }, () => ({
     at: random.whole(500, lasts - 200),
     what: makers[random.pick(among) as TroubleKind](),

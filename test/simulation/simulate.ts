@@ -11,10 +11,10 @@ import {
 import { Random } from './random.js';
 import {
   describeSchedule,
+  HARMLESS,
   scheduleFrom,
   type Schedule,
   type Trouble,
-  type TroubleKind,
 } from './schedule.js';
 import {
   SimulatedNetwork,
@@ -66,16 +66,6 @@ const KEYS = [
 const PATIENCE_MS = 60_000;
 const GLANCE_MS = 50;
 
-/** With these every message arrives, and not much later. */
-const HARMLESS: readonly TroubleKind[] = [
-  'server-clock',
-  'wall-clock',
-  'remove-journal',
-  'trim-journal',
-  'repeat-announcements',
-  'noise',
-  'join-node',
-];
 const PROMPT_MS = 500;
 
 /** Plays the schedule of one seed from the start to the end. */
@@ -160,12 +150,13 @@ class Simulation {
     this.#trace('everything heals');
     this.#network.heal();
     const healing = await this.#heal();
+    const stale = this.#stale().length;
     await this.#stop();
     return {
       seed: this.seed,
       problems: this.#problems,
       schedule: describeSchedule(this.#schedule),
-      stale: this.#stale().length,
+      stale,
       invalidations: this.#database.writes,
       delivered: this.#counts.deliveries,
       replayed: this.#counts.replays,

@@ -4,10 +4,11 @@ import { retryDelay } from '../retry-delay.js';
 import { openSubscription, withoutCommand } from './redis.connection.js';
 
 /**
- * How long a connection may take until SUBSCRIBE is acknowledged. A link that
- * swallows every byte never says that it is dead.
+ * How long each step of an opening may take: to connect, to be ready, to have
+ * SUBSCRIBE acknowledged. A link that swallows every byte never says that it is
+ * dead.
  */
-const OPENING_MS = 5_000;
+const OPENING_MS = 3_000;
 
 /** @internal */
 export interface SubscriptionOptions {
@@ -49,13 +50,15 @@ export class RedisSubscription {
     this.#connection = connection;
     let cause: Error | null = null;
     const opening = setTimeout(() => {
-      cause = new Error(`No answer to SUBSCRIBE within ${OPENING_MS} ms`);
+      cause = new Error(`No answer within ${OPENING_MS} ms`);
       connection.disconnect();
     }, OPENING_MS);
     connection.on('error', (error: Error) => {
       cause = error;
       this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
     });
+    connection.on('connect', () => opening.refresh());
+    connection.on('ready', () => opening.refresh());
     connection.once('end', () => {
       clearTimeout(opening);
       this.#ended(connection, cause);

@@ -1,0 +1,156 @@
+import {
+  batch,
+  buildCacheKey,
+  entity,
+  pattern,
+} from 'nestjs-cache-invalidation';
+import { ENTITY_TYPES } from '../database.mjs';
+
+const TICK_MS = 10;
+/** Rows that one change of several rows, or of a pattern's, touches. */
+const SEVERAL = 5;
+const BY_PATTERN = 10;
+/** Loads at a time: a database that is slow must not be buried. */
+const LOADS = 20;
+/** Calls at a time, as a server has a bound on its requests. */
+const CALLS = 2_000;
+
+/** Reads all rows over and over, so that the cache is full whenever it can be. */
+export class Reading {
+  #cache;
+  #keys;
+  #rowsPerSecond;
+  #next = 0;
+  #loads = 0;
+  #timer;
+
+  constructor(cache, keys, rowsPerSecond) {
+    this.#cache = cache;
+    this.#keys = keys;
+    this.#rowsPerSecond = rowsPerSecond;
+    this.#timer = setInterval(() => void this.#tick(), TICK_MS);
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+  }
+
+  async #tick() {
+    if (this.#loads >= LOADS) return;
+    const count = Math.ceil((this.#rowsPerSecond * TICK_MS) / 1_000);
+    const page = this.#keys.slice(this.#next, this.#next + count);
+    this.#next += count;
+    if (this.#next >= this.#keys.length) this.#next = 0;
+    this.#loads++;
+    // It fails when the database is gone: then this process is about to be.
+    await this.#cache.warm(page).catch(() => {});
+    this.#loads--;
+  }
+}
+
+/** Changes rows at a steady rate: most singly, some together, some by pattern. */
+export class Writing {
+  calls = 0;
+  failed = 0;
+  failure = null;
+  /** Milliseconds that the library took of the slowest call. */
+  slowest = 0;
+  #call;
+  #rowsPerType;
+  #random;
+  #perTick;
+  #owed = 0;
+  #underWay = 0;
+  #timer = null;
+  #idle = [];
+
+  /** @param call `change => promise` that changes the rows and invalidates */
+  constructor({ call, rowsPerType, random, perSecond }) {
+    this.#call = call;
+    this.#rowsPerType = rowsPerType;
+    this.#random = random;
+    this.#perTick = (perSecond * TICK_MS) / 1_000;
+  }
+
+  start() {
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** Resolves once no call is under way. */
+  async stop() {
+    clearInterval(this.#timer);
+    this.#timer = null;
+    if (this.#underWay === 0) return;
+    await new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #tick() {
+    this.#owed += this.#perTick;
+    for (; this.#owed >= 1; this.#owed--) {
+      if (this.#underWay < CALLS) void this.#change();
+    }
+  }
+
+  async #change() {
+    const change = this.#choose();
+    const began = performance.now();
+    this.#underWay++;
+    this.calls++;
+    try {
+      await this.#call(change);
+      const own = change.bodyEnded - change.bodyBegan;
+      this.slowest = Math.max(this.slowest, performance.now() - began - own);
+    } catch (error) {
+      this.failed++;
+      this.failure ??= error.stack;
+    }
+    if (--this.#underWay > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #choose() {
+    const type = ENTITY_TYPES[this.#below(ENTITY_TYPES.length)];
+    const kind = this.#random();
+    if (kind < 0.01) return this.#ofPattern(type);
+    if (kind < 0.08) return this.#ofSeveral(type);
+    const id = String(this.#below(this.#rowsPerType));
+    return {
+      method: `change${type}`,
+      what: id,
+      keys: [buildCacheKey(type, id)],
+      invalidation: () => entity(type, id),
+    };
+  }
+
+  #ofSeveral(type) {
+    const ids = Array.from({ length: SEVERAL }, () =>
+      String(this.#below(this.#rowsPerType)),
+    );
+    const keys = ids.map((id) => buildCacheKey(type, id));
+    return {
+      method: `change${type}`,
+      what: ids,
+      keys,
+      invalidation: () => batch(keys),
+    };
+  }
+
+  /** `user:12?` is the rows 120 to 129. */
+  #ofPattern(type) {
+    const tens = 1 + this.#below(this.#rowsPerType / BY_PATTERN - 1);
+    const keys = Array.from({ length: BY_PATTERN }, (_, one) =>
+      buildCacheKey(type, `${tens}${one}`),
+    );
+    const glob = buildCacheKey(type, `${tens}?`);
+    return {
+      method: 'changeMatching',
+      what: glob,
+      keys,
+      invalidation: () => pattern(glob),
+    };
+  }
+
+  #below(limit) {
+    return Math.floor(this.#random() * limit);
+  }
+}

@@ -1,0 +1,87 @@
+import { buildCacheKey } from 'nestjs-cache-invalidation';
+
+/** One of the writers' own types among those that the library knows. */
+export const ENTITY_TYPES = ['User', 'Post', 'Comment', 'session'];
+
+/** The keys of all rows, in the order in which everybody names them by number. */
+export function rowKeys(rowsPerType) {
+  return ENTITY_TYPES.flatMap((type) =>
+    Array.from({ length: rowsPerType }, (_, id) =>
+      buildCacheKey(type, String(id)),
+    ),
+  );
+}
+
+/**
+ * The truth: a version for each row, and a table for a durable outbox. It lives
+ * outside of the applications, and every operation on it is atomic.
+ */
+export class Database {
+  keys;
+  #indexes;
+  #versions;
+  /** For each row its changes: the second version's is the first. */
+  #commits;
+  #outbox = new Map();
+  /** Transactions that changed rows: each is one invalidation. */
+  writes = 0;
+
+  constructor(keys) {
+    this.keys = keys;
+    this.#indexes = new Map(keys.map((key, index) => [key, index]));
+    this.#versions = new Int32Array(keys.length).fill(1);
+    this.#commits = keys.map(() => []);
+  }
+
+  read(keys) {
+    return Int32Array.from(
+      keys,
+      (key) => this.#versions[this.#indexes.get(key)],
+    );
+  }
+
+  /**
+   * @param by who changes the rows
+   * @param stored `{ messageId, text }` for the outbox, in the same transaction
+   */
+  write(keys, by, stored = null) {
+    this.writes++;
+    const at = performance.now();
+    for (const key of keys) {
+      const index = this.#indexes.get(key);
+      this.#versions[index]++;
+      this.#commits[index].push({ at, by });
+    }
+    if (stored !== null) {
+      this.#outbox.set(stored.messageId, { text: stored.text, at });
+    }
+  }
+
+  get outboxSize() {
+    return this.#outbox.size;
+  }
+
+  outboxPending({ limit, olderThan }) {
+    const before = performance.now() - olderThan;
+    return [...this.#outbox.values()]
+      .filter(({ at }) => at <= before)
+      .slice(0, limit)
+      .map(({ text }) => text);
+  }
+
+  outboxRemove(messageIds) {
+    for (const messageId of messageIds) this.#outbox.delete(messageId);
+  }
+
+  version(index) {
+    return this.#versions[index];
+  }
+
+  /**
+   * @param version a version of that row
+   * @returns `{ at, by }` of the change after it, or undefined if it is current
+   */
+  supersededBy(index, version) {
+    return this.#commits[index][version - 1];
+  }
+}

@@ -1,0 +1,102 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { adopt, end, hasExited } from './processes.mjs';
+import { Rpc } from './rpc.mjs';
+import { within } from './wait.mjs';
+
+const SCRIPT = new URL('application/application.process.mjs', import.meta.url);
+const CLOCK = new URL('application/clock.mjs', import.meta.url);
+const EXITED_WITHIN_MS = 3_000;
+const ERROR_OUTPUT = 4_000;
+
+/**
+ * A process for applications, one after the other: loading Nest takes longer than
+ * most faults. One that was killed, or is suspected of anything, is not used again.
+ */
+export class Host {
+  static #idle = [];
+  /** Answers what the application asks; changes with each one. */
+  handlers = {};
+  #child;
+  #rpc;
+  #stderr = '';
+  #reusable;
+
+  /** @param clockShift milliseconds by which its machine's clock is wrong from the start */
+  static take(clockShift = 0) {
+    if (clockShift !== 0) return new Host(clockShift);
+    return Host.#idle.pop() ?? new Host(0);
+  }
+
+  /** Lets all processes go. @returns what is wrong with how they ended */
+  static async dismissAll() {
+    const hosts = Host.#idle.splice(0);
+    const complaints = await Promise.all(hosts.map((host) => host.#dismiss()));
+    return complaints.filter((complaint) => complaint !== null);
+  }
+
+  constructor(clockShift) {
+    this.#reusable = clockShift === 0;
+    this.#child = adopt(
+      fork(SCRIPT, {
+        execArgv: ['--import', CLOCK.href],
+        env: { ...process.env, CHAOS_CLOCK_SHIFT: String(clockShift) },
+        // Typed arrays as they are, and no JSON: a cache is asked for often.
+        serialization: 'advanced',
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      }),
+    );
+    this.#child.stderr.on('data', (chunk) => {
+      this.#stderr = (this.#stderr + chunk).slice(-ERROR_OUTPUT);
+    });
+    const ask =
+      (name) =>
+      (...args) =>
+        this.handlers[name](...args);
+    this.#rpc = new Rpc(this.#child, {
+      read: ask('read'),
+      write: ask('write'),
+      outboxPending: ask('outboxPending'),
+      outboxRemove: ask('outboxRemove'),
+    });
+    this.#child.once('exit', (code, signal) => {
+      this.handlers.died?.(`${code ?? signal}: ${this.#stderr}`);
+    });
+  }
+
+  call(name, ...args) {
+    return this.#rpc.call(name, ...args);
+  }
+
+  signal(name) {
+    this.#child.kill(name);
+  }
+
+  /** For the next application; this one must have closed without a trace. */
+  async release() {
+    this.handlers = {};
+    if (!this.#reusable) return this.#dismiss();
+    await this.call('setClock', 0);
+    Host.#idle.push(this);
+    return null;
+  }
+
+  async kill() {
+    this.handlers = {};
+    await end(this.#child);
+  }
+
+  /** Nothing but the channel to us may keep a process up in which all is closed. */
+  async #dismiss() {
+    if (hasExited(this.#child)) return `ended by itself: ${this.#stderr}`;
+    const exited = once(this.#child, 'exit');
+    await this.call('leave').catch(() => {});
+    try {
+      const [code] = await within(EXITED_WITHIN_MS, 'an exit', exited);
+      return code === 0 ? null : `exited with ${code}: ${this.#stderr}`;
+    } catch {
+      await end(this.#child);
+      return 'something kept its process up after app.close()';
+    }
+  }
+}

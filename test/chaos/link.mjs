@@ -1,0 +1,207 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+
+const HOST = '127.0.0.1';
+/** What may wait in one direction of a slow link: a link is no store. */
+const IN_FLIGHT_BYTES = 1 << 20;
+const SUBSCRIBE = /\bs?subscribe\r\n/i;
+
+/**
+ * A TCP proxy between one application and one Redis server, which can break as
+ * networks do.
+ */
+export class Link {
+  #server;
+  #targetPort;
+  #connections = new Set();
+  #severed = false;
+  /** What becomes of connections that are opened during a black hole. */
+  #silence = null;
+  latency = () => 0;
+
+  static async open(targetPort) {
+    const link = new Link(targetPort);
+    link.#server.listen(0, HOST);
+    await once(link.#server, 'listening');
+    return link;
+  }
+
+  constructor(targetPort) {
+    this.#targetPort = targetPort;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (app) =>
+      this.#connect(app),
+    );
+  }
+
+  get port() {
+    return this.#server.address().port;
+  }
+
+  /** Connections break and none can be made, until `heal()`. */
+  sever() {
+    this.#severed = true;
+    this.drop();
+  }
+
+  /** Connections break; new ones work. */
+  drop() {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  /**
+   * The connections that there are swallow what is sent over them, for ever and
+   * without a word to either side: half-open. New ones work.
+   *
+   * @param up whether requests are swallowed
+   * @param down whether answers and messages are swallowed
+   * @param only `connection => boolean`
+   */
+  freeze({ up = true, down = true, only = () => true } = {}) {
+    for (const connection of this.#connections) {
+      if (only(connection)) connection.freeze({ up, down });
+    }
+  }
+
+  /** As `freeze`, and new connections are accepted and swallow, too, until `heal()`. */
+  blackHole() {
+    this.#silence = { up: true, down: true };
+    this.freeze();
+  }
+
+  /** New connections work as they should. A frozen one never does again. */
+  heal() {
+    this.#severed = false;
+    this.#silence = null;
+    this.latency = () => 0;
+  }
+
+  async close() {
+    this.sever();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #connect(app) {
+    if (this.#severed) {
+      app.resetAndDestroy();
+      return;
+    }
+    const redis = connect({
+      port: this.#targetPort,
+      host: HOST,
+      allowHalfOpen: true,
+      noDelay: true,
+    });
+    const connection = new Connection(app, redis, this);
+    if (this.#silence !== null) connection.freeze(this.#silence);
+    this.#connections.add(connection);
+    redis.once('close', () => {
+      if (app.closed) this.#connections.delete(connection);
+    });
+    app.once('close', () => {
+      if (redis.closed) this.#connections.delete(connection);
+    });
+  }
+}
+
+class Connection {
+  #app;
+  #redis;
+  #up;
+  #down;
+  /** Whether this is the connection on which the application hears messages. */
+  subscribes = false;
+
+  constructor(app, redis, link) {
+    this.#app = app;
+    this.#redis = redis;
+    this.#up = new Flow(app, redis, link);
+    this.#down = new Flow(redis, app, link);
+    const find = (chunk) => {
+      this.subscribes ||= SUBSCRIBE.test(chunk.toString('latin1'));
+      if (this.subscribes) app.off('data', find);
+    };
+    app.on('data', find);
+  }
+
+  freeze({ up, down }) {
+    this.#up.silent ||= up;
+    this.#down.silent ||= down;
+  }
+
+  destroy() {
+    // Reset, as a peer that crashed answers; a frozen one says nothing at all
+    // until the link itself is closed.
+    this.#app.resetAndDestroy();
+    this.#redis.resetAndDestroy();
+  }
+}
+
+/** One direction of a connection: in order, after the link's latency. */
+class Flow {
+  silent = false;
+  #from;
+  #to;
+  #link;
+  #queue = [];
+  #queuedBytes = 0;
+  #lastDue = 0;
+
+  constructor(from, to, link) {
+    this.#from = from;
+    this.#to = to;
+    this.#link = link;
+    from.on('data', (chunk) => this.#pass(chunk));
+    from.on('end', () => this.#pass(null));
+    from.on('error', () => {
+      if (!this.silent) to.resetAndDestroy();
+    });
+  }
+
+  /** @param chunk `null` for the end */
+  #pass(chunk) {
+    if (this.silent) return;
+    const latency = this.#link.latency();
+    if (latency === 0 && this.#queue.length === 0) return this.#write(chunk);
+    const now = performance.now();
+    // Later than what was sent before: a byte stream keeps its order.
+    this.#lastDue = Math.max(this.#lastDue, now + latency);
+    this.#queue.push({ chunk, due: this.#lastDue });
+    this.#queuedBytes += chunk?.length ?? 0;
+    if (this.#queuedBytes > IN_FLIGHT_BYTES) this.#from.pause();
+    if (this.#queue.length === 1) this.#wait();
+  }
+
+  #wait() {
+    const delay = Math.max(0, this.#queue[0].due - performance.now());
+    setTimeout(() => this.#arrive(), delay).unref();
+  }
+
+  #arrive() {
+    const now = performance.now();
+    while (this.#queue.length > 0 && this.#queue[0].due <= now) {
+      const { chunk } = this.#queue.shift();
+      this.#queuedBytes -= chunk?.length ?? 0;
+      if (!this.silent) this.#write(chunk);
+    }
+    if (this.#queue.length > 0) this.#wait();
+    if (this.#queuedBytes <= IN_FLIGHT_BYTES) this.#resume();
+  }
+
+  #write(chunk) {
+    if (this.#to.destroyed) return;
+    if (chunk === null) {
+      this.#to.end();
+    } else if (!this.#to.write(chunk)) {
+      // What a receiver does not take has to wait at its sender, not here.
+      this.#from.pause();
+      this.#to.once('drain', () => this.#resume());
+    }
+  }
+
+  #resume() {
+    if (this.#queuedBytes <= IN_FLIGHT_BYTES && !this.#to.writableNeedDrain) {
+      this.#from.resume();
+    }
+  }
+}

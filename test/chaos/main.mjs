@@ -1,0 +1,94 @@
+/**
+ * `npm run chaos`: breaks everything between the instances and proves that no
+ * cached entry stays stale.
+ */
+import { randomInt } from 'node:crypto';
+import { explain } from './explain.mjs';
+import { Host } from './host.mjs';
+import { readOptions } from './options.mjs';
+import { RedisServer } from './redis.mjs';
+import { hasFailed, run } from './run.mjs';
+import { tableOf, writeTable } from './table.mjs';
+
+/** Faults that lose messages for certain. */
+const LOSING = [
+  'subscriber-killed-repeatedly',
+  'redis-restarted-empty',
+  'half-open',
+  'partition-reader',
+];
+const SEEDS = 2 ** 31;
+
+const options = readOptions();
+// Whatever runs still ends with this process.
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+
+const scenarios = options.broken
+  ? options.chosen.filter(({ name }) => LOSING.includes(name))
+  : options.chosen;
+const { results, rounds } = await play();
+const complaints = await Host.dismissAll();
+for (const complaint of complaints) console.error(`a process ${complaint}`);
+const table = tableOf(scenarios, results);
+console.log(`\n${table}\n`);
+if (options.write) await write();
+process.exit(verdict());
+
+async function play() {
+  const deadline = performance.now() + options.minutes * 60_000;
+  const all = [];
+  let round = 0;
+  for (; round < options.runs && performance.now() < deadline; round++) {
+    for (const [index, scenario] of scenarios.entries()) {
+      if (performance.now() > deadline) break;
+      all.push(await playOne(scenario, `${index + 1}/${scenarios.length}`));
+    }
+  }
+  return { results: all, rounds: round };
+}
+
+async function playOne(scenario, place) {
+  const seed = options.seed ?? randomInt(SEEDS);
+  process.stderr.write(`[${place}] ${scenario.name} … `);
+  const began = performance.now();
+  const result = await run(scenario, { ...options, seed });
+  const took = ((performance.now() - began) / 1_000).toFixed(1);
+  const line = options.broken
+    ? `${result.stale?.length ?? 'no count of'} stale entries`
+    : explain(result);
+  process.stderr.write(`${line} (${took} s)\n`);
+  return result;
+}
+
+function verdict() {
+  const failed = results.filter(hasFailed);
+  if (options.broken) {
+    const missed = results.filter((result) => !result.stale?.length);
+    console.log(
+      missed.length === 0
+        ? 'The checker found stale entries in each, as it should.'
+        : `The checker missed stale entries: ${namesOf(missed)}`,
+    );
+    return missed.length === 0 ? 0 : 1;
+  }
+  console.log(
+    failed.length === 0
+      ? `${results.length} runs, no stale entry, no failed call.`
+      : `${failed.length} of ${results.length} runs failed: ${namesOf(failed)}`,
+  );
+  return failed.length + complaints.length === 0 ? 0 : 1;
+}
+
+function namesOf(some) {
+  return [...new Set(some.map(({ name }) => name))].join(', ');
+}
+
+async function write() {
+  const server = await RedisServer.start();
+  const redisVersion = await server.info('server', 'redis_version');
+  await server.stop();
+  const args = process.argv.slice(2).join(' ');
+  const commandLine = `npm run chaos -- ${args}`;
+  await writeTable({ table, runs: rounds, redisVersion, commandLine });
+}

@@ -1,0 +1,60 @@
+/**
+ * Every process of a run, and the promise that none outlives it: however this
+ * process ends, SIGKILL included, its children end too.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const children = new Set();
+const folder = mkdtempSync(join(tmpdir(), 'chaos-'));
+watch('rm -rf "$1"', folder);
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A new folder for one server; gone when the run is over. */
+export function workFolder() {
+  return mkdtempSync(join(folder, 'server-'));
+}
+
+/** From now on the child ends when this process does. */
+export function adopt(child) {
+  children.add(child);
+  const guard = watch('kill -9 "$1"', String(child.pid));
+  child.once('exit', () => {
+    children.delete(child);
+    // The number may belong to another process soon.
+    guard.kill('SIGKILL');
+  });
+  return child;
+}
+
+export function hasExited(child) {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** SIGKILL, which also ends what is stopped. */
+export async function end(child) {
+  if (hasExited(child)) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+/**
+ * A shell that waits for its stdin to close, which the kernel does when this
+ * process is gone. A listener here would not be called on SIGKILL.
+ */
+function watch(command, argument) {
+  const script = `trap "" INT TERM HUP; read _; ${command}`;
+  const shell = spawn('/bin/sh', ['-c', script, 'guard', argument], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  shell.unref();
+  shell.stdin.unref();
+  return shell;
+}

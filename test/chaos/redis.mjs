@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { adopt, end, workFolder } from './processes.mjs';
+import { until, within } from './wait.mjs';
+
+export const HOST = '127.0.0.1';
+const BINARY = process.env.REDIS_SERVER ?? 'redis-server';
+const NOTHING_KEPT = ['--save', '', '--appendonly', 'no'];
+export const KEEPING_DATA = ['--appendonly', 'yes'];
+
+/** A `redis-server` process, reached directly, past every link. */
+export class RedisServer {
+  port;
+  #args;
+  #config;
+  #folder = workFolder();
+  #child = null;
+  #admin = null;
+
+  /**
+   * @param args win over ours
+   * @param config a configuration file's text, which Sentinel demands
+   */
+  static async create({ args = [], config = null } = {}) {
+    return new RedisServer(await freePort(), args, config);
+  }
+
+  static async start(options) {
+    const server = await RedisServer.create(options);
+    await server.start();
+    return server;
+  }
+
+  constructor(port, args, config) {
+    this.port = port;
+    this.#args = args;
+    this.#config = config;
+  }
+
+  get address() {
+    return { host: HOST, port: this.port };
+  }
+
+  /** A client of the harness'. Its commands wait while the server is away. */
+  get admin() {
+    if (this.#admin === null) {
+      this.#admin = new Redis(this.port, HOST, {
+        retryStrategy: () => 10,
+        maxRetriesPerRequest: null,
+      });
+      this.#admin.on('error', () => {});
+    }
+    return this.#admin;
+  }
+
+  /** Resolves once it answers and has loaded what it kept. */
+  async start() {
+    const log = openSync(join(this.#folder, 'redis.log'), 'a');
+    const child = spawn(BINARY, this.#command(), {
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    await once(child, 'spawn');
+    this.#child = adopt(child);
+    const died = once(child, 'exit').then(() => {
+      throw new Error(`redis-server ended:\n${this.#log()}`);
+    });
+    // It only counts until the server has answered.
+    died.catch(() => {});
+    await within(
+      10_000,
+      'redis-server',
+      Promise.race([this.admin.ping(), died]),
+    );
+  }
+
+  async kill() {
+    if (this.#child !== null) await end(this.#child);
+  }
+
+  /** After `kill()`: what it kept is gone, too. */
+  forget() {
+    for (const kept of ['appendonlydir', 'dump.rdb']) {
+      rmSync(join(this.#folder, kept), { recursive: true, force: true });
+    }
+  }
+
+  /** Connections stay open and nothing answers. */
+  pause() {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.#child.kill('SIGCONT');
+  }
+
+  async stop() {
+    this.#admin?.disconnect();
+    await this.kill();
+  }
+
+  async info(section, field) {
+    const info = await this.admin.info(section);
+    return new RegExp(`^${field}:(.*?)\r?$`, 'm').exec(info)?.[1];
+  }
+
+  #command() {
+    const own = ['--port', this.port, '--bind', HOST, '--dir', this.#folder];
+    const args = [...own, ...NOTHING_KEPT, ...this.#args];
+    if (this.#config === null) return args;
+    const file = join(this.#folder, 'redis.conf');
+    // Sentinel rewrites it: a restart has to find what it has learnt.
+    if (!existsSync(file)) writeFileSync(file, this.#config);
+    return [file, ...own, ...this.#args];
+  }
+
+  #log() {
+    return readFileSync(join(this.#folder, 'redis.log'), 'utf8');
+  }
+}
+
+/**
+ * Not a port from the system's ephemeral range: while a server is down there, an
+ * outgoing connection may take its port, and the restart fails. The cluster bus
+ * uses port + 10000.
+ */
+async function freePort() {
+  return until('a free port', async () => {
+    const port = 10_240 + Math.floor(Math.random() * 10_000);
+    const probe = createServer();
+    try {
+      await once(probe.listen(port, HOST), 'listening');
+      await once(probe.close(), 'close');
+      return port;
+    } catch {
+      return null;
+    }
+  });
+}

@@ -1,0 +1,31 @@
+/** 10: a subscriber that cannot keep up. */
+import { until } from '../wait.mjs';
+
+/** Beyond Redis' bound of 32 MB and what sockets hold on the way. */
+const MESSAGES = 1_600;
+const MESSAGE_BYTES = 40_000;
+
+export const load = [
+  {
+    name: 'slow-consumer',
+    title: 'a reader stalls while 64 MB are published, Redis drops it',
+    // Pages of such messages take a while; a heartbeat must not cut them short.
+    options: { heartbeatTimeout: 2_000 },
+    async fault(stage) {
+      const [slow] = stage.readers;
+      const [writer] = stage.writers;
+      const before = await subscribers(stage);
+      slow.pause();
+      await writer.publishLarge(MESSAGES, MESSAGE_BYTES);
+      await until('Redis to drop it', async () => {
+        return (await subscribers(stage)) < before;
+      });
+    },
+    heal: ({ readers }) => readers[0].resume(),
+  },
+];
+
+async function subscribers({ redis }) {
+  const list = await redis.admin.client('LIST', 'TYPE', 'pubsub');
+  return list.trim().split('\n').length;
+}

@@ -1,0 +1,20 @@
+/** 12: others on the channel. */
+import { Stranger } from '../stranger.mjs';
+
+export const strangers = [
+  {
+    name: 'garbage',
+    title: 'garbage, foreign messages and duplicates during cuts and kills',
+    async fault(stage) {
+      const stranger = await Stranger.join(stage);
+      stage.onClose(() => stranger.leave());
+      await stage.writes(400);
+      await stage.redis.admin.client('KILL', 'TYPE', 'pubsub');
+      await stage.writes(400);
+      stage.readers[0].links[0].sever();
+      await stage.writes(800);
+      stranger.leave();
+    },
+    heal: ({ readers }) => readers[0].links[0].heal(),
+  },
+];

@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Application } from './application.mjs';
+import { randomFrom } from './application/random.mjs';
+import { singleBroker } from './brokers.mjs';
+import { Checker } from './checker.mjs';
+import { Database, rowKeys } from './database.mjs';
+import { until } from './wait.mjs';
+
+const ROWS_PER_TYPE = 1_000;
+const READS_PER_SECOND = 8_000;
+const WRITES_PER_SECOND = 800;
+
+/** Short, so that what only a heartbeat can find is found soon. */
+const HEARTBEAT = { heartbeatInterval: 500, heartbeatTimeout: 400 };
+
+/** Two that write, two that do not; all of them cache. */
+export const INSTANCES = [
+  { name: 'writer-1', writes: true },
+  { name: 'writer-2', writes: true },
+  { name: 'reader-1' },
+  { name: 'reader-2' },
+];
+
+/** Everything that one run of one scenario needs, and its faults act on. */
+export class Stage {
+  channel = `chaos:${randomUUID()}`;
+  journal = `{${this.channel}}:journal`;
+  database = new Database(rowKeys(ROWS_PER_TYPE));
+  checker = new Checker(this.database);
+  /** All that is left to chance comes from it. */
+  seed;
+  random;
+  /** Whether faults last for longer than every timeout there is. */
+  long;
+  /** Whether the library's law is switched off. */
+  broken;
+  /** Of the module, in every instance. */
+  options;
+  broker;
+  applications = [];
+  #cleanups = [];
+
+  constructor({ seed, long, broken, options = {} }) {
+    this.seed = seed;
+    this.random = randomFrom(seed);
+    this.long = long;
+    this.broken = broken;
+    this.options = {
+      ...HEARTBEAT,
+      ...options,
+      ...(broken ? { journal: false } : {}),
+    };
+  }
+
+  async open({ broker = () => singleBroker(), instances = INSTANCES }) {
+    this.broker = await broker(this);
+    this.onClose(() => this.broker.stop());
+    this.applications = await Promise.all(
+      instances.map((instance) => this.#launch(instance)),
+    );
+  }
+
+  /** Whatever happened: nothing is left behind. */
+  async close() {
+    await this.checker.stop();
+    for (const cleanup of this.#cleanups.toReversed()) await cleanup();
+  }
+
+  onClose(cleanup) {
+    this.#cleanups.push(cleanup);
+  }
+
+  /** @returns one more instance */
+  async launch(instance) {
+    const application = await this.#launch(instance);
+    this.applications.push(application);
+    return application;
+  }
+
+  get redis() {
+    return this.broker.redis;
+  }
+
+  get running() {
+    return this.applications.filter(({ running }) => running);
+  }
+
+  get writers() {
+    return this.running.filter(({ writes }) => writes);
+  }
+
+  get readers() {
+    return this.running.filter(({ writes }) => !writes);
+  }
+
+  async startWriting() {
+    await Promise.all(this.writers.map((writer) => writer.startWriting()));
+  }
+
+  async stopWriting() {
+    await Promise.all(this.writers.map((writer) => writer.stopWriting()));
+  }
+
+  /** Lets that many more invalidations happen. */
+  async writes(count) {
+    const enough = this.database.writes + count;
+    await until(`${count} writes`, () => this.database.writes >= enough);
+  }
+
+  /** A fault needs time to bite, and to be longer than a timeout. */
+  last(short, long = short) {
+    return sleep(this.long ? long : short);
+  }
+
+  /** Until each instance caches nearly all rows. */
+  async warm() {
+    const most = this.database.keys.length * 0.95;
+    await until('warm caches', async () => {
+      const checks = await Promise.all(
+        this.running.map((application) => this.checker.check(application)),
+      );
+      return checks.every(({ cached }) => cached >= most);
+    });
+  }
+
+  async #launch({ name, writes = false, options = {}, clockShift = 0 }) {
+    const { links, connection } = await this.broker.link();
+    this.onClose(() => Promise.all(links.map((link) => link.close())));
+    const application = await Application.launch({
+      name,
+      links,
+      writes,
+      clockShift,
+      database: this.database,
+      settings: {
+        options: {
+          connection,
+          channel: this.channel,
+          serviceName: name,
+          ...this.options,
+          ...options,
+        },
+        broken: this.broken,
+        rowsPerType: ROWS_PER_TYPE,
+        readsPerSecond: READS_PER_SECOND,
+        writesPerSecond: WRITES_PER_SECOND,
+        seed: Math.floor(this.random() * 2 ** 32),
+      },
+    });
+    this.onClose(() => application.kill());
+    this.checker.watch(application);
+    return application;
+  }
+}

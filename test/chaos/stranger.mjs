@@ -1,0 +1,98 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { parseCacheKey } from 'nestjs-cache-invalidation';
+
+const EVERY_MS = 5;
+const MEMORY = 1_000;
+
+const GARBAGE = [
+  '',
+  'hello',
+  '{',
+  'null',
+  '[]',
+  '12e999',
+  '{"message_id":7}',
+  '{"action":"Delete"}',
+  '{"action":"Delete","entity_type":"User","entity_id":"1"',
+  '"\\ud800"',
+  '['.repeat(10_000),
+];
+
+/**
+ * A service in another language, with no journal and no care: it changes rows and
+ * says so in the plain format, and it says rubbish and repeats what others said.
+ */
+export class Stranger {
+  #publisher;
+  #subscriber;
+  #channel;
+  #database;
+  #random;
+  #heard = [];
+  #timer;
+
+  static async join(stage) {
+    const stranger = new Stranger(stage);
+    await stranger.#listen();
+    return stranger;
+  }
+
+  constructor({ redis, channel, database, random }) {
+    this.#publisher = redis.admin;
+    this.#subscriber = redis.admin.duplicate();
+    this.#subscriber.on('error', () => {});
+    this.#channel = channel;
+    this.#database = database;
+    this.#random = random;
+  }
+
+  leave() {
+    clearInterval(this.#timer);
+    this.#subscriber.disconnect();
+  }
+
+  async #listen() {
+    this.#subscriber.on('message', (_channel, payload) => {
+      this.#heard.push(payload);
+      if (this.#heard.length > MEMORY) this.#heard.shift();
+    });
+    await this.#subscriber.subscribe(this.#channel);
+    this.#timer = setInterval(() => this.#speak(), EVERY_MS);
+  }
+
+  #speak() {
+    this.#changeRow();
+    this.#publish(this.#oneOf(GARBAGE));
+    this.#publish(randomBytes(100));
+    const again = this.#oneOf(this.#heard);
+    if (again !== undefined) this.#publish(again);
+  }
+
+  #changeRow() {
+    const key = this.#oneOf(this.#database.keys);
+    const { entityType, entityId } = parseCacheKey(key);
+    this.#database.write([key], 'a stranger');
+    this.#publish(
+      JSON.stringify({
+        message_id: randomUUID(),
+        entity_type:
+          entityType === 'session' ? { Custom: entityType } : entityType,
+        entity_id: entityId,
+        pattern: null,
+        entity_ids: null,
+        action: 'Delete',
+        timestamp: new Date().toISOString(),
+        source_service: 'stranger',
+        metadata: null,
+      }),
+    );
+  }
+
+  #publish(payload) {
+    void this.#publisher.publish(this.#channel, payload);
+  }
+
+  #oneOf(list) {
+    return list[Math.floor(this.#random() * list.length)];
+  }
+}
