@@ -10,6 +10,7 @@ import {
   JOURNAL_START,
   type Instance,
   type InvalidationMessage,
+  type WidenedCause,
 } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import {
@@ -81,6 +82,8 @@ export class CatchUp {
   #running = false;
   /** Nothing has been delivered yet that something could be missing from. */
   #first = true;
+  /** Of the next widened message. */
+  #cause: WidenedCause = 'missed';
   /** The journal has lost something, or may have. */
   #broken = false;
   /** The last own message that came back over the channel, or was replayed. */
@@ -99,7 +102,8 @@ export class CatchUp {
       {
         deliver: (message, replayed) => this.#deliver(message, replayed),
         widen: () => {
-          context.stream.deliver(context.instance.widened('missed'));
+          context.stream.deliver(context.instance.widened(this.#cause));
+          this.#cause = 'missed';
           listener.onWidened();
         },
       },
@@ -133,7 +137,9 @@ export class CatchUp {
 
   /** The application serves: from now on something could be missing. */
   served(): void {
+    if (!this.#first) return;
     this.#first = false;
+    this.#cause = 'started-late';
   }
 
   /** Redis takes commands; what was asked before may never be answered. */

@@ -400,8 +400,8 @@ export class InvalidationSubscriber {
   }
 
   #startLate(): void {
-    if (!this.#subscribed) this.#owed = 'started-late';
-    this.#catchUp.served();
+    if (this.context.transport.journaled) this.#catchUp.served();
+    else if (!this.#subscribed) this.#owed = 'started-late';
     this.#logger.warn(
       `Redis has not answered within ${this.options.startupTimeout} ms: the application starts without it and goes live when it comes back.`,
     );

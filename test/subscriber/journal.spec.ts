@@ -286,6 +286,8 @@ describe('a message that was lost on a live connection', () => {
     await hears(app, [
       ...users('before', 'own'),
       'missed',
+      // Its own message is gone with the journal.
+      '*',
       ...users('lost', 'next'),
     ]);
   });
