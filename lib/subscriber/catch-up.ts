@@ -170,6 +170,10 @@ export class CatchUp {
       while (isCurrent() && this.cursor.catchingUp);
     } catch (error) {
       if (!isCurrent()) return;
+      // It broke amid the reading: that waits for the next one, but not for ever.
+      if (!isTimeout(error) && !this.context.transport.writable) {
+        return this.#run(session);
+      }
       asOf = null;
       reason = this.#failed(error as Error);
     }
@@ -262,12 +266,12 @@ export class CatchUp {
   /** What came meanwhile is delivered, and "everything" for what is unknown. */
   #failed(error: Error): string {
     if (!this.#first) this.cursor.restart(null);
-    if (error instanceof InvalidationTimeoutError) {
+    if (isTimeout(error)) {
       this.context.transport.reconnect('commands');
     }
     const reason = `the journal could not be read: ${describeCause(error)}`;
     this.context.errors.report(
-      error instanceof InvalidationTimeoutError
+      isTimeout(error)
         ? error
         : new InvalidationRedisError(
             `The journal could not be read: ${describeCause(error)}.`,
@@ -375,4 +379,8 @@ function nextCount(entries: readonly JournalEntry[]): number {
   const size = entries.reduce((sum, { payload }) => sum + payload.length, 0);
   const fit = Math.floor((PAGE_SIZE * entries.length) / Math.max(1, size));
   return Math.max(2, Math.min(PAGE, fit));
+}
+
+function isTimeout(error: unknown): error is InvalidationTimeoutError {
+  return error instanceof InvalidationTimeoutError;
 }

@@ -3,6 +3,9 @@ import { compareOffsets } from '../message/index.js';
 import type { CatchUp, CatchUpContext } from './catch-up.js';
 import { Deadlines } from './deadlines.js';
 
+/** Heartbeats in a row that find something missing, before the link is blamed. */
+const DEAF = 3;
+
 /** @internal */
 export interface HeartbeatOptions {
   /** From one to the next, in milliseconds. */
@@ -30,8 +33,10 @@ export interface HeartbeatListener {
 export class Heartbeat {
   #timer: NodeJS.Timeout | null = null;
   #beating = false;
-  /** Something was missing at the last one. */
-  #missed = false;
+  /** Heartbeats in a row that found something missing, and nothing heard. */
+  #deaf = 0;
+  /** Messages that had arrived at the last one. */
+  #heard = 0;
   /** Since when Redis is not writable, or was last reconnected to. */
   #awaySince: number | null = null;
   readonly #deadlines: Deadlines;
@@ -81,7 +86,7 @@ export class Heartbeat {
     const [tail, alive] = await Promise.all([this.#tail(), this.#ping()]);
     if (this.#timer === null) return;
     if (alive && !transport.journaled) this.listener.onProof(asOf);
-    if (alive && tail !== null && (await this.#hasHanded(tail))) {
+    if (alive && transport.journaled && tail !== null) {
       await this.#judge(tail, before, asOf, acked);
     }
     publisher.relay();
@@ -101,16 +106,25 @@ export class Heartbeat {
     asOf: number,
     acked: string | null,
   ): Promise<void> {
+    if (!(await this.#hasHanded(tail))) return;
     if (this.#isCurrent(tail, before)) {
-      this.#missed = false;
+      this.#deaf = 0;
       this.listener.onProof(asOf);
       await this.catchUp.confirmOwn(acked);
       return;
     }
-    // Twice in a row: it hears, but not this journal's messages.
-    if (this.#missed) this.context.transport.reconnect('subscription');
-    this.#missed = !this.#missed && !this.catchUp.cursor.catchingUp;
+    this.#noteDeafness();
     this.catchUp.run();
+  }
+
+  /** It answers, but hears nothing: it leads to a server that was left behind. */
+  #noteDeafness(): void {
+    const heard = this.listener.arrived();
+    this.#deaf = heard === this.#heard ? this.#deaf + 1 : 0;
+    this.#heard = heard;
+    if (this.#deaf < DEAF) return;
+    this.#deaf = 0;
+    this.context.transport.reconnect('subscription');
   }
 
   /** `null` if there is none, or no answer. */
@@ -121,7 +135,6 @@ export class Heartbeat {
       return null;
     }
     this.#awaySince = null;
-    if (!transport.journaled) return null;
     try {
       return await this.#deadlines.within(
         'a heartbeat',

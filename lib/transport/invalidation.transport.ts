@@ -68,7 +68,10 @@ export abstract class InvalidationTransport {
    */
   abstract readJournal(from: string, count: number): Promise<JournalEntry[]>;
 
-  /** The offset of the last entry; `0-0` if there is none. */
+  /**
+   * The offset of the last entry; `0-0` if there is none, or no journal: then it
+   * only tells that commands are answered.
+   */
   abstract journalTail(): Promise<string>;
 
   /**

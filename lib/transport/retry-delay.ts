@@ -1,5 +1,5 @@
 const FIRST_MS = 50;
-const LAST_MS = 2_000;
+const LAST_MS = 500;
 
 /**
  * Milliseconds to wait before the next try. Jittered: a thousand instances must

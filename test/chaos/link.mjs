@@ -4,7 +4,8 @@ import { connect, createServer } from 'node:net';
 const HOST = '127.0.0.1';
 /** What may wait in one direction of a slow link: a link is no store. */
 const IN_FLIGHT_BYTES = 1 << 20;
-const SUBSCRIBE = /\bs?subscribe\r\n/i;
+/** The command itself: its name may also be an argument of another one. */
+const SUBSCRIBE = /\*2\r\n\$\d+\r\ns?subscribe\r\n/i;
 
 /**
  * A TCP proxy between one application and one Redis server, which can break as

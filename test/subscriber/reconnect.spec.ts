@@ -295,11 +295,11 @@ describe('a server that dies and comes back', () => {
     await becomes(app, 'live');
     await becomes(other, 'live');
 
-    // Whose messages are gone with the journal says so, to everybody.
-    await eventually(() => expect(summary(app)).toContain('*'));
+    // Whose messages are gone with the journal says so, to everybody ("*").
+    await eventually(() => expect(summary(other)).toContain('*'));
     await other.publisher.invalidateUser('after');
     await eventually(() =>
-      expect(summary(app).filter((said) => said !== '*')).toEqual([
+      expect(summary(app).filter((each) => each !== '*')).toEqual([
         'User:before',
         'missed',
         'User:after',
@@ -350,7 +350,7 @@ describe('a server that dies and comes back', () => {
     await writer.publisher.invalidateUser('after');
     await eventually(() => expect(summary(reader).at(-1)).toBe('User:after'));
     const [, missed, ...heard] = summary(reader)
-      .filter((said) => said !== '*')
+      .filter((each) => each !== '*')
       .slice(0, -1);
     expect(missed).toBe('missed');
     expect(heard).toEqual(

@@ -352,7 +352,7 @@ export function transportContract(
         await startTransport(transport);
         await transport.publish([about(1)]);
         expect(await transport.readJournal('-', 10)).toEqual([]);
-        await expect(transport.journalTail()).rejects.toThrow('No journal');
+        expect(await transport.journalTail()).toBe('0-0');
       });
     });
 

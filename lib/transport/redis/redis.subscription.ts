@@ -110,8 +110,13 @@ export class RedisSubscription {
     throw new Error('The channel went to another node.');
   }
 
+  /** At once: a dead link takes its time to end. */
   reconnect(): void {
-    this.#connection?.disconnect();
+    const connection = this.#connection;
+    if (connection === null) return;
+    connection.disconnect();
+    this.#ended(connection, new Error('it did not answer'));
+    this.hasten();
   }
 
   close(): void {
@@ -144,6 +149,7 @@ export class RedisSubscription {
 
   #received(connection: Redis, payload: string): void {
     // In one packet with the acknowledgement, of which ioredis tells later.
+    if (connection !== this.#connection) return;
     if (!this.#subscribed) this.#acknowledged(connection);
     if (!this.#closed) this.listener.onMessage(payload);
   }

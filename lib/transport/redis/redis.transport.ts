@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { InvalidationTimeoutError } from '../../errors/index.js';
+import { JOURNAL_START } from '../../message/index.js';
 import {
   InvalidationTransport,
   type JournalEntry,
@@ -75,16 +76,11 @@ export class RedisTransport extends InvalidationTransport {
     this.#listener = listener;
     this.#listen(listener);
     this.#wake();
-    this.#subscription = new RedisSubscription(this.#client, this.options, {
-      onMessage: (payload) => listener.onMessage(payload),
-      onSubscribed: () => {
-        // Redis is there: no need to wait for the next try.
-        this.#wake();
-        listener.onSubscribed();
-      },
-      onLost: (cause) => listener.onLost(cause),
-      onError: (cause) => listener.onError(cause),
-    });
+    this.#subscription = new RedisSubscription(
+      this.#client,
+      this.options,
+      listener,
+    );
     this.#subscription.open();
     if (this.writable) listener.onWritable();
   }
@@ -105,8 +101,11 @@ export class RedisTransport extends InvalidationTransport {
   }
 
   async journalTail(): Promise<string> {
-    if (this.#journal === null) throw new Error('No journal is kept.');
-    return this.#answered(this.#learning(this.#journal.tail()));
+    if (this.#journal !== null) {
+      return this.#answered(this.#learning(this.#journal.tail()));
+    }
+    await this.#answered(this.#client.ping());
+    return JOURNAL_START;
   }
 
   async missingRights(): Promise<string[]> {
@@ -122,7 +121,9 @@ export class RedisTransport extends InvalidationTransport {
     if (this.#closed) return;
     if (connection === 'subscription') return this.#subscription?.reconnect();
     if (!this.#owned) return this.#replaceClient();
-    if (this.#client.status === 'reconnecting') return this.#wake();
+    // It waits for its next try, which ioredis does not let anybody hasten: a
+    // second connect() leaves a timer behind that outlives disconnect().
+    if (this.#client.status === 'reconnecting') return;
     // A cluster opens its nodes' connections anew by itself.
     this.#client.disconnect(true);
   }
@@ -146,12 +147,9 @@ export class RedisTransport extends InvalidationTransport {
     });
   }
 
-  /** Connects now: a lazy client, or one that waits for its next try. */
+  /** A lazy client, of the application's or ours. */
   #wake(): void {
-    const { status } = this.#client;
-    if (status !== 'wait' && (status !== 'reconnecting' || !this.#owned)) {
-      return;
-    }
+    if (this.#client.status !== 'wait') return;
     // Its errors are told by its 'error' event.
     this.#client.connect().catch(() => undefined);
   }

@@ -29,8 +29,11 @@ export const network = [
       down: false,
     },
   ),
-  halfOpen('half-open-subscriptions', "half-open subscribers' links", {
+  halfOpen('half-open-subscriptions', "half-open links, subscribers' only", {
     only: ({ subscribes }) => subscribes,
+  }),
+  halfOpen('half-open-commands', "half-open links, all but subscribers'", {
+    only: ({ subscribes }) => !subscribes,
   }),
   {
     name: 'black-hole',
