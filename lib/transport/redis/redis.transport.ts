@@ -51,6 +51,8 @@ export class RedisTransport extends InvalidationTransport {
   #subscription: RedisSubscription | null = null;
   #listener: TransportListener | null = null;
   #closed = false;
+  /** It is being disconnected, and calls itself ready until that is done. */
+  #leaving = false;
   #stopListening = (): void => undefined;
 
   constructor(private readonly options: RedisTransportOptions) {
@@ -69,7 +71,7 @@ export class RedisTransport extends InvalidationTransport {
   readonly journaled: boolean;
 
   get writable(): boolean {
-    return !this.#closed && this.#client.status === 'ready';
+    return !this.#closed && !this.#leaving && this.#client.status === 'ready';
   }
 
   start(listener: TransportListener): void {
@@ -124,6 +126,7 @@ export class RedisTransport extends InvalidationTransport {
     // It waits for its next try, which ioredis does not let anybody hasten: a
     // second connect() leaves a timer behind that outlives disconnect().
     if (this.#client.status === 'reconnecting') return;
+    this.#leaving = true;
     // A cluster opens its nodes' connections anew by itself.
     this.#client.disconnect(true);
   }
@@ -180,6 +183,7 @@ export class RedisTransport extends InvalidationTransport {
       listener.onError(withoutCommand(cause));
     // What ioredis was told not to resend it does not fail either.
     const close = (): void => {
+      this.#leaving = false;
       if (!resends(client)) {
         this.#failUnanswered(new Error('The connection broke.'));
       }
