@@ -14,7 +14,7 @@ import { tableOf, writeTable } from './table.mjs';
 const LOSING = [
   'subscriber-killed-repeatedly',
   'redis-restarted-empty',
-  'half-open',
+  'half-open-subscriptions',
   'partition-reader',
 ];
 const SEEDS = 2 ** 31;
