@@ -13,7 +13,6 @@ import { tableOf, writeTable } from './table.mjs';
 /** Faults that lose messages for certain. */
 const LOSING = [
   'subscriber-killed-repeatedly',
-  'redis-restarted-empty',
   'half-open-subscriptions',
   'partition-reader',
 ];
