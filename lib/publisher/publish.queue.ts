@@ -26,8 +26,10 @@ import { Outbox, type Unsent } from './outbox.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
 
-/** Messages in one call, so that one tick's flood is sent in steps. */
-const CALL_LIMIT = 1_000;
+/** Messages in one call: Redis works on one while we take the last one's answers. */
+const CALL_LIMIT = 64;
+/** Messages in one call of what the outbox held: there is one at a time. */
+const DRAIN_LIMIT = 1_000;
 
 /** @internal */
 export interface PublishQueueOptions {
@@ -283,7 +285,7 @@ export class PublishQueue {
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
     this.#draining = true;
-    const unsent = this.#outbox.take(CALL_LIMIT);
+    const unsent = this.#outbox.take(DRAIN_LIMIT);
     this.#send(
       unsent.map(({ message }) => entryOf(message)),
       firstTry(unsent),
