@@ -4,12 +4,7 @@ import {
   describeCause,
 } from '../errors/index.js';
 import {
-  compareOffsets,
-  decodeMessage,
-  everything,
-  JOURNAL_START,
   type Instance,
-  type InvalidationMessage,
   type WidenedCause,
 } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
@@ -18,13 +13,18 @@ import {
   type ErrorReporter,
   type InvalidationMeter,
   type InvalidationStream,
-  type Journaled,
 } from '../stream/index.js';
 import type {
   InvalidationTransport,
   JournalEntry,
 } from '../transport/index.js';
+import { AcknowledgedMessages } from './acknowledged.messages.js';
 import { Deadlines } from './deadlines.js';
+import {
+  decodeEntry,
+  JournalReader,
+  type JournaledMessage,
+} from './journal.reader.js';
 
 /** Entries in one reading: at most, and at first, while their size is unknown. */
 const PAGE = 1_000;
@@ -35,12 +35,6 @@ const PAGE_SIZE = 1_048_576;
 /** Messages that wait for the journal to be read; beyond it, "everything". */
 const HELD_LIMIT = 10_000;
 const REPLAYED_LIMIT = 10_000;
-
-/** Own messages to look for in the journal; beyond it, "everything". */
-const DOUBTFUL_LIMIT = 100;
-
-/** @internal */
-export type JournaledMessage = InvalidationMessage & Journaled;
 
 /** @internal */
 export interface CatchUpContext {
@@ -84,13 +78,9 @@ export class CatchUp {
   #first = true;
   /** Of the next widened message. */
   #cause: WidenedCause = 'missed';
-  /** The journal has lost something, or may have. */
-  #broken = false;
-  /** The last own message that came back over the channel, or was replayed. */
-  #echo: string | null = null;
-  /** Acknowledged before a connection was lost: by another server, perhaps. */
-  readonly #acked = new Set<string>();
   readonly #deadlines: Deadlines;
+  readonly #journal: JournalReader;
+  readonly #acknowledged: AcknowledgedMessages;
 
   constructor(
     timeout: number,
@@ -98,6 +88,8 @@ export class CatchUp {
     private readonly listener: CatchUpListener,
   ) {
     this.#deadlines = new Deadlines(timeout);
+    this.#journal = new JournalReader(context.transport, this.#deadlines);
+    this.#acknowledged = new AcknowledgedMessages(this.#journal, context);
     this.cursor = new DeliveryCursor(
       {
         deliver: (message, replayed) => this.#deliver(message, replayed),
@@ -113,7 +105,7 @@ export class CatchUp {
 
   /** An own message was heard at this offset. */
   echoed(offset: string): void {
-    this.#echo = offset;
+    this.#acknowledged.echoed(offset);
   }
 
   /** A message that is not simply the next one. */
@@ -129,7 +121,7 @@ export class CatchUp {
   }
 
   lost(): void {
-    this.#doubtAcked();
+    this.#acknowledged.doubt();
     this.#abandon();
     this.#first = false;
     this.cursor.lost();
@@ -144,7 +136,7 @@ export class CatchUp {
 
   /** Redis takes commands; what was asked before may never be answered. */
   writable(): void {
-    this.#doubtAcked();
+    this.#acknowledged.doubt();
     const interrupted = this.#running;
     this.#abandon();
     if (interrupted) this.run();
@@ -197,24 +189,24 @@ export class CatchUp {
         continue;
       }
       this.cursor.read();
-      const entries = await this.#read(from, count);
+      const entries = await this.#journal.read(from, count);
       if (!isCurrent()) return null;
       if (this.cursor.position !== from) continue;
       const complete = entries.length < count;
       count = nextCount(entries);
       if (this.#replay(entries, complete)) continue;
-      this.#broken = true;
-      const tail = await this.#tail();
+      this.#acknowledged.journalBroke();
+      const tail = await this.#journal.tail();
       if (!isCurrent()) return null;
       this.cursor.restart(tail);
     } while (this.cursor.catchingUp || this.cursor.position === null);
-    await this.#confirm(acked);
+    await this.#acknowledged.confirm(acked);
     return asOf;
   }
 
   /** From where the journal ends. */
   async #start(isCurrent: () => boolean): Promise<void> {
-    const tail = await this.#tail();
+    const tail = await this.#journal.tail();
     if (!isCurrent()) return;
     if (this.#first) {
       // Then all up to that end has been handed over, and delivered as it came.
@@ -222,7 +214,7 @@ export class CatchUp {
       if (!isCurrent()) return;
       this.cursor.begin(tail);
     } else {
-      this.#broken = true;
+      this.#acknowledged.journalBroke();
       this.cursor.restart(tail);
     }
     this.#first = false;
@@ -232,7 +224,7 @@ export class CatchUp {
     const messages: JournaledMessage[] = [];
     let readable = true;
     for (const entry of entries) {
-      const message = this.#decode(entry);
+      const message = decodeEntry(entry);
       readable = message !== null;
       if (message === null) break;
       messages.push(message);
@@ -242,20 +234,10 @@ export class CatchUp {
     return linked && readable;
   }
 
-  /** `null` for what was not written by the publish script. */
-  #decode({ offset, payload }: JournalEntry): JournaledMessage | null {
-    try {
-      const message = decodeMessage(payload, Infinity);
-      return message.offset === offset ? (message as JournaledMessage) : null;
-    } catch {
-      return null;
-    }
-  }
-
   #deliver(message: JournaledMessage, replayed: boolean): void {
     const { instance, publisher, meter, stream } = this.context;
     if (message.origin === instance.origin) {
-      this.#echo = message.offset;
+      this.#acknowledged.echoed(message.offset);
       publisher.heard(message.messageId);
       return;
     }
@@ -282,68 +264,11 @@ export class CatchUp {
     return reason;
   }
 
-  /**
-   * Whether the journal still has the last own message that Redis took. If it
-   * lost its end, in a failover or a restart, others may have missed what nobody
-   * can replay to them.
-   *
-   * @param acked its offset, as of before the journal was read
-   */
-  async #confirm(acked: string | null): Promise<void> {
-    if (acked === null) return;
-    const doubtful = this.#doubtful(acked);
-    if (doubtful.size === 0) return;
-    let lost = doubtful.size > DOUBTFUL_LIMIT;
-    for (const offset of doubtful) lost ||= !(await this.#has(offset));
-    this.#broken = false;
-    this.#acked.clear();
-    this.#echo = acked;
-    if (!lost) return;
-    this.context.errors.report(
-      new InvalidationRedisError(
-        'Redis has lost invalidations that it had taken, in a failover or a restart.',
-        'Every instance is told to evict everything in their place.',
-      ),
-    );
-    this.context.publisher
-      .publishChecked(everything())
-      // Only when it shuts down: then its siblings are left to say so.
-      .catch(() => undefined);
-  }
-
-  /** A later one says nothing of an earlier one, if the server is another. */
-  #doubtful(acked: string): Set<string> {
-    const doubtful = new Set(this.#acked);
-    if (this.#broken && this.#echo !== null) doubtful.add(this.#echo);
-    const heard = this.#echo !== null && compareOffsets(acked, this.#echo) <= 0;
-    if (!heard || this.#broken) doubtful.add(acked);
-    return doubtful;
-  }
-
-  /** Also if it was only trimmed away. */
-  async #has(offset: string): Promise<boolean> {
-    const [there] = await this.#read(offset, 1);
-    if (there?.offset === offset) return true;
-    const [first] = await this.#read('-', 1);
-    if (first === undefined || compareOffsets(first.offset, offset) < 0) {
-      return false;
-    }
-    // A journal that begins anew has not been trimmed.
-    return this.#decode(first)?.previous !== JOURNAL_START;
-  }
-
   /** At a heartbeat: the same for what was published since. */
   async confirmOwn(acked: string | null): Promise<void> {
     if (this.#running) return;
     // It is asked again at the next one.
-    await this.#confirm(acked).catch(() => undefined);
-  }
-
-  /** The next answer may come from a server that never had the last one. */
-  #doubtAcked(): void {
-    const { lastOffset } = this.context.publisher;
-    if (lastOffset === null || this.#acked.size > DOUBTFUL_LIMIT) return;
-    this.#acked.add(lastOffset);
+    await this.#acknowledged.confirm(acked).catch(() => undefined);
   }
 
   /** What is being read is of no use any more. */
@@ -351,20 +276,6 @@ export class CatchUp {
     this.#session++;
     this.#running = false;
     this.#deadlines.cancel();
-  }
-
-  #read(from: string, count: number): Promise<JournalEntry[]> {
-    return this.#deadlines.within(
-      'a reading of the journal',
-      this.context.transport.readJournal(from, count),
-    );
-  }
-
-  #tail(): Promise<string> {
-    return this.#deadlines.within(
-      'a reading of the journal',
-      this.context.transport.journalTail(),
-    );
   }
 
   /** Rejects if it takes too long; `writable()` begins anew. */

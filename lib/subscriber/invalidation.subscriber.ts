@@ -25,13 +25,10 @@ import {
 } from '../message/index.js';
 import type { InvalidationHandler } from '../stream/index.js';
 import type { TransportListener } from '../transport/index.js';
-import {
-  CatchUp,
-  type CatchUpContext,
-  type JournaledMessage,
-} from './catch-up.js';
-import { Deadlines } from './deadlines.js';
+import { CatchUp, type CatchUpContext } from './catch-up.js';
 import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
+import type { JournaledMessage } from './journal.reader.js';
+import { missingRights } from './missing-rights.js';
 import { OffsetWaiters } from './offset.waiters.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import type {
@@ -409,32 +406,11 @@ export class InvalidationSubscriber {
     this.#firstLive = null;
   }
 
-  /** A user who may not do what is needed will never be able to. */
   async #checkRights(): Promise<void> {
-    const { transport } = this.context;
-    if (!transport.writable) return;
-    const { heartbeatTimeout, channel } = this.options;
-    let missing: string[];
-    try {
-      missing = await new Deadlines(heartbeatTimeout).within(
-        'a question for rights',
-        transport.missingRights(),
-      );
-    } catch {
-      // Away again, or slow: publishes will tell.
-      return;
-    }
-    if (missing.length === 0) return;
+    const error = await missingRights(this.context.transport, this.options);
+    if (error === null) return;
     await this.stop();
-    throw new InvalidationConfigurationError(
-      'The user of the Redis connection lacks rights:',
-      missing.map((right) => ({
-        field: right,
-        problem: 'not allowed.',
-        fix: 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
-      })),
-      `\nNeeded on channel "${channel}" and its journal: +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping.`,
-    );
+    throw error;
   }
 
   #become(state: SubscriptionState, reason: string | null): void {

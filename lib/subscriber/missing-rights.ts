@@ -1,0 +1,36 @@
+import { InvalidationConfigurationError } from '../errors/index.js';
+import type { InvalidationTransport } from '../transport/index.js';
+import { Deadlines } from './deadlines.js';
+
+/**
+ * A user who may not do what is needed will never be able to: what to tell about
+ * that at the start, or `null`.
+ *
+ * @internal
+ */
+export async function missingRights(
+  transport: InvalidationTransport,
+  options: { readonly heartbeatTimeout: number; readonly channel: string },
+): Promise<InvalidationConfigurationError | null> {
+  if (!transport.writable) return null;
+  let missing: string[];
+  try {
+    missing = await new Deadlines(options.heartbeatTimeout).within(
+      'a question for rights',
+      transport.missingRights(),
+    );
+  } catch {
+    // Away again, or slow: publishes will tell.
+    return null;
+  }
+  if (missing.length === 0) return null;
+  return new InvalidationConfigurationError(
+    'The user of the Redis connection lacks rights:',
+    missing.map((right) => ({
+      field: right,
+      problem: 'not allowed.',
+      fix: 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
+    })),
+    `\nNeeded on channel "${options.channel}" and its journal: +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping.`,
+  );
+}
