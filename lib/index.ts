@@ -1,3 +1,10 @@
+export type {
+  BindableCache,
+  BindOptions,
+  CacheManagerLike,
+  KeyedCache,
+  KeyvLike,
+} from './cache/index.js';
 export { CacheInvalidationModule } from './cache-invalidation.module.js';
 export {
   CacheInvalidationOptions,
@@ -79,6 +86,7 @@ export {
   affecting,
   fromOthers,
   ofEntity,
+  type Fence,
   type InvalidationHandler,
 } from './stream/index.js';
 export {

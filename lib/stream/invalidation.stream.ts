@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import type { Invalidation, InvalidationMessage } from '../message/index.js';
+import { Fences, type Fence } from './fences.js';
 import {
   InvalidationConsumer,
   type InvalidationHandler,
@@ -17,6 +18,7 @@ import type { InvalidationMeter } from './invalidation.meter.js';
 @Injectable()
 export class InvalidationStream {
   readonly #messages = new Subject<InvalidationMessage>();
+  readonly #fences = new Fences();
   #consumers: readonly InvalidationConsumer[] = [];
 
   readonly messages$: Observable<InvalidationMessage> =
@@ -51,6 +53,11 @@ export class InvalidationStream {
     };
   }
 
+  /** A fence that only messages from now on break. */
+  fence(): Fence {
+    return this.#fences.take();
+  }
+
   /**
    * Hands one message to everybody. Never throws.
    *
@@ -59,6 +66,8 @@ export class InvalidationStream {
   deliver(message: InvalidationMessage, now = performance.now()): void {
     this.meter.delivered();
     if (message.widened !== null) this.meter.widened();
+    // First: a handler may load anew what it hears of.
+    this.#fences.note(message);
     let time = now;
     for (const consumer of this.#consumers) time = consumer.push(message, time);
     if (this.#messages.observed) this.#messages.next(message);

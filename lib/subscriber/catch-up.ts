@@ -3,10 +3,7 @@ import {
   InvalidationTimeoutError,
   describeCause,
 } from '../errors/index.js';
-import {
-  type Instance,
-  type WidenedCause,
-} from '../message/index.js';
+import type { Instance, WidenedCause } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import {
   DeliveryCursor,

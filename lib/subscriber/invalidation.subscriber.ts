@@ -1,6 +1,11 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { BehaviorSubject, type Observable } from 'rxjs';
 import {
+  bindCache,
+  type BindableCache,
+  type BindOptions,
+} from '../cache/index.js';
+import {
   describeCause,
   InvalidationConfigurationError,
   InvalidationRedisError,
@@ -23,7 +28,7 @@ import {
   type InvalidationMessage,
   type WidenedCause,
 } from '../message/index.js';
-import type { InvalidationHandler } from '../stream/index.js';
+import type { Fence, InvalidationHandler } from '../stream/index.js';
 import type { TransportListener } from '../transport/index.js';
 import { CatchUp, type CatchUpContext } from './catch-up.js';
 import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
@@ -198,6 +203,34 @@ export class InvalidationSubscriber {
       handler,
       concerns(types),
     );
+  }
+
+  /**
+   * Drops from a cache what messages name: a `Map`, an `LRUCache`, a `Keyv`, the
+   * `CACHE_MANAGER` of `@nestjs/cache-manager`, or anything with `delete`,
+   * `keys` and `clear`. It ends at shutdown by itself.
+   *
+   * @returns a function that ends it
+   * @throws InvalidationConfigurationError for what is no cache, and for options
+   * that contradict each other
+   */
+  bind(cache: BindableCache, options: BindOptions = {}): () => void {
+    return bindCache(this.context.stream, cache, options);
+  }
+
+  /**
+   * Takes a fence before something is loaded that is to be cached: an update
+   * that overtakes the load breaks it.
+   *
+   * @example
+   * ```ts
+   * const fence = subscriber.fence();
+   * const user = await load(id);
+   * if (fence.holds(`user:${id}`)) cache.set(`user:${id}`, user);
+   * ```
+   */
+  fence(): Fence {
+    return this.context.stream.fence();
   }
 
   /**

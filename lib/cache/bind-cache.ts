@@ -1,0 +1,177 @@
+import { InvalidationConfigurationError } from '../errors/index.js';
+import {
+  compilePattern,
+  keysOf,
+  type InvalidationMessage,
+} from '../message/index.js';
+import { isPromiseLike, type InvalidationStream } from '../stream/index.js';
+import {
+  entriesOf,
+  type BindableCache,
+  type CacheEntries,
+} from './bindable.cache.js';
+
+/**
+ * How a bound cache names its entries. Without any of it an entry's name is its
+ * cache key: `user:123`.
+ *
+ * @publicApi
+ */
+export interface BindOptions {
+  /** What stands before the cache key in every entry's name, such as `app:`. */
+  readonly prefix?: string;
+  /**
+   * The name of the entry of a cache key, where it is not the key itself;
+   * `undefined` for a key that this cache does not keep. Not with `prefix`.
+   */
+  readonly keyOf?: (key: string) => unknown;
+  /**
+   * The reverse of `keyOf`, for patterns; without it every pattern clears the
+   * cache. `undefined` for an entry that no message is about.
+   */
+  readonly cacheKeyOf?: (name: never) => string | undefined;
+  /** `user:123` also drops `user:123:profile`: a pass over all keys each time. */
+  readonly subKeys?: boolean;
+  /** Only messages for which this is true. What it throws counts as true. */
+  readonly when?: (message: InvalidationMessage) => boolean;
+}
+
+/**
+ * Drops from the cache what messages name, from now on.
+ *
+ * @returns a function that ends it
+ * @throws InvalidationConfigurationError for what is no cache, and for options
+ * that contradict each other
+ * @internal
+ */
+export function bindCache(
+  stream: InvalidationStream,
+  cache: BindableCache,
+  options: BindOptions,
+): () => void {
+  const entries = entriesOf(cache);
+  if (entries === null) {
+    throw misuse(
+      'cache',
+      'this is no cache.',
+      'Give a Map, an LRUCache, a Keyv, a cache of cache-manager, or anything with delete(), keys() and clear().',
+    );
+  }
+  const binding = new CacheBinding(entries, options);
+  return stream.handle(
+    'A bound cache',
+    (message) => binding.apply(message),
+    () => true,
+  );
+}
+
+class CacheBinding {
+  readonly #nameOf: (key: string) => unknown;
+  /** Every entry is named by its cache key. */
+  readonly #isPlain: boolean;
+  readonly #cacheKeyOf: ((name: never) => string | undefined) | undefined;
+
+  constructor(
+    private readonly entries: CacheEntries,
+    private readonly options: BindOptions,
+  ) {
+    const { prefix, keyOf, cacheKeyOf, subKeys } = options;
+    if (keyOf !== undefined && prefix !== undefined) {
+      throw misuse('keyOf', 'prefix is given, too.', 'Give one of them.');
+    }
+    if (subKeys === true && keyOf !== undefined && cacheKeyOf === undefined) {
+      throw misuse(
+        'subKeys',
+        'which entries are meant is not known with keyOf alone.',
+        'Give cacheKeyOf, too.',
+      );
+    }
+    const start = prefix ?? '';
+    this.#isPlain = start === '' && (keyOf ?? cacheKeyOf) === undefined;
+    this.#nameOf = keyOf ?? ((key) => start + key);
+    this.#cacheKeyOf =
+      keyOf === undefined
+        ? (cacheKeyOf ?? ((name: unknown) => withoutPrefix(start, name)))
+        : cacheKeyOf;
+  }
+
+  /** @returns what to wait for, if anything */
+  apply(message: InvalidationMessage): unknown {
+    if (!this.#isWanted(message)) return undefined;
+    try {
+      const dropped = this.#drop(message);
+      return isPromiseLike(dropped)
+        ? dropped.then(undefined, (error: unknown) => this.#widen(error))
+        : dropped;
+    } catch (error) {
+      return this.#widen(error);
+    }
+  }
+
+  #drop(message: InvalidationMessage): unknown {
+    const keys = keysOf(message);
+    if (keys !== null) return this.#dropKeys(keys);
+    const pattern = message.pattern ?? '*';
+    return this.#cacheKeyOf === undefined || (pattern === '*' && this.#isPlain)
+      ? this.entries.clear()
+      : this.#dropWhere(compilePattern(pattern));
+  }
+
+  /** Whatever failed, in the cache or a function of the application's. */
+  async #widen(error: unknown): Promise<never> {
+    await this.entries.clear();
+    throw error;
+  }
+
+  #dropKeys(keys: readonly string[]): unknown {
+    if (this.options.subKeys !== true) {
+      return this.entries.drop(
+        keys
+          .map((key) => this.#nameOf(key))
+          .filter((name) => name !== undefined),
+      );
+    }
+    const exact = new Set(keys);
+    const starts = keys.map((key) => `${key}:`);
+    return this.#dropWhere(
+      (key) => exact.has(key) || starts.some((start) => key.startsWith(start)),
+    );
+  }
+
+  #dropWhere(isAffected: (key: string) => boolean): unknown {
+    const cacheKeyOf = this.#cacheKeyOf!;
+    return this.entries.dropWhere((name) => {
+      const key = cacheKeyOf(name as never);
+      return key !== undefined && isAffected(key);
+    });
+  }
+
+  /** Widened ones are for everybody: a condition may know less than is at stake. */
+  #isWanted(message: InvalidationMessage): boolean {
+    const { when } = this.options;
+    if (when === undefined || message.widened !== null) return true;
+    try {
+      return when(message);
+    } catch {
+      return true;
+    }
+  }
+}
+
+function withoutPrefix(prefix: string, name: unknown): string | undefined {
+  return typeof name === 'string' && name.startsWith(prefix)
+    ? name.slice(prefix.length)
+    : undefined;
+}
+
+function misuse(
+  field: string,
+  problem: string,
+  fix: string,
+): InvalidationConfigurationError {
+  return new InvalidationConfigurationError(
+    'A cache cannot be bound:',
+    [{ field, problem, fix }],
+    '',
+  );
+}

@@ -1,0 +1,104 @@
+/** What names entries and drops them at once: a `Map`, an `LRUCache`. @publicApi */
+export interface KeyedCache {
+  delete(key: never): unknown;
+  keys(): Iterable<unknown>;
+  clear(): unknown;
+}
+
+/** A `Keyv`, as far as it is needed here. @publicApi */
+export interface KeyvLike {
+  readonly namespace?: string | undefined;
+  /** Absent where the store cannot be listed: then patterns clear it. */
+  readonly iterator?:
+    ((namespace?: string) => AsyncIterable<unknown>) | undefined;
+  deleteMany(keys: string[]): Promise<unknown>;
+  clear(): Promise<unknown>;
+}
+
+/** A cache of `cache-manager` 6 or 7, and so `CACHE_MANAGER` of Nest. @publicApi */
+export interface CacheManagerLike {
+  readonly stores: readonly KeyvLike[];
+}
+
+/** @publicApi */
+export type BindableCache = KeyedCache | KeyvLike | CacheManagerLike;
+
+/**
+ * What a binding does to a cache.
+ *
+ * @internal
+ */
+export interface CacheEntries {
+  /** Drops these entries, whether they are there or not. */
+  drop(names: readonly unknown[]): unknown;
+  /** Drops those that are chosen, in one pass. */
+  dropWhere(isChosen: (name: unknown) => boolean): unknown;
+  clear(): unknown;
+}
+
+/**
+ * @returns `null` for what is no cache
+ * @internal
+ */
+export function entriesOf(cache: BindableCache): CacheEntries | null {
+  if (typeof cache !== 'object' || cache === null) return null;
+  if ('stores' in cache && Array.isArray(cache.stores)) {
+    const stores = cache.stores as readonly KeyvLike[];
+    return stores.every(isKeyv) ? allOf(stores.map(entriesOfKeyv)) : null;
+  }
+  if (isKeyed(cache)) return entriesOfKeyed(cache);
+  return isKeyv(cache) ? entriesOfKeyv(cache) : null;
+}
+
+function isKeyed(cache: object): cache is KeyedCache {
+  return has(cache, 'delete') && has(cache, 'keys') && has(cache, 'clear');
+}
+
+function isKeyv(cache: object): cache is KeyvLike {
+  return has(cache, 'deleteMany') && has(cache, 'clear');
+}
+
+function has(cache: object, method: string): boolean {
+  return typeof (cache as Record<string, unknown>)[method] === 'function';
+}
+
+function entriesOfKeyed(cache: KeyedCache): CacheEntries {
+  return {
+    drop(names) {
+      for (const name of names) cache.delete(name as never);
+    },
+    dropWhere(isChosen) {
+      for (const name of cache.keys()) {
+        if (isChosen(name)) cache.delete(name as never);
+      }
+    },
+    clear: () => cache.clear(),
+  };
+}
+
+function entriesOfKeyv(cache: KeyvLike): CacheEntries {
+  return {
+    drop: (names) => cache.deleteMany(names.map(String)),
+    async dropWhere(isChosen) {
+      if (cache.iterator === undefined) return cache.clear();
+      const chosen: string[] = [];
+      for await (const entry of cache.iterator(cache.namespace)) {
+        const [name] = entry as [string];
+        if (isChosen(name)) chosen.push(name);
+      }
+      return cache.deleteMany(chosen);
+    },
+    clear: () => cache.clear(),
+  };
+}
+
+/** Every tier is told, also if one before it fails. */
+function allOf(stores: readonly CacheEntries[]): CacheEntries {
+  const each = (act: (store: CacheEntries) => unknown): Promise<unknown> =>
+    Promise.all(stores.map(async (store) => act(store)));
+  return {
+    drop: (names) => each((store) => store.drop(names)),
+    dropWhere: (isChosen) => each((store) => store.dropWhere(isChosen)),
+    clear: () => each((store) => store.clear()),
+  };
+}

@@ -1,0 +1,2 @@
+export * from './bind-cache.js';
+export * from './bindable.cache.js';

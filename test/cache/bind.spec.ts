@@ -1,0 +1,269 @@
+import { CACHE_MANAGER, CacheModule } from '@nestjs/cache-manager';
+import { Test } from '@nestjs/testing';
+import { createCache, type Cache } from 'cache-manager';
+import fc from 'fast-check';
+import { Keyv } from 'keyv';
+import { LRUCache } from 'lru-cache';
+import {
+  affects,
+  batch,
+  entity,
+  everything,
+  InvalidationConfigurationError,
+  pattern,
+  type BindableCache,
+  type BindOptions,
+  type Invalidation,
+} from 'nestjs-cache-invalidation';
+import { describe, expect, it } from 'vitest';
+import { InvalidationStream } from '../../lib/stream/index.js';
+import { startApp, type TestApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+
+const KEYS = ['user:1', 'user:2', 'user:1:profile', 'user:12', 'post:1'];
+
+/** One of each kind, and how to fill and read it. */
+interface Subject {
+  readonly cache: BindableCache;
+  fill(names: readonly string[]): unknown;
+  names(): Promise<string[]>;
+}
+
+function ofMap(): Subject {
+  const cache = new Map<string, string>();
+  return {
+    cache,
+    fill: (names) => names.forEach((name) => cache.set(name, name)),
+    names: async () => [...cache.keys()],
+  };
+}
+
+function ofLru(): Subject {
+  const cache = new LRUCache<string, string>({ max: 1_000 });
+  return {
+    cache,
+    fill: (names) => names.forEach((name) => cache.set(name, name)),
+    names: async () => [...cache.keys()].toReversed(),
+  };
+}
+
+function ofKeyv(keyv = new Keyv<string>({ namespace: 'mine' })): Subject {
+  return {
+    cache: keyv,
+    fill: (names) => Promise.all(names.map((name) => keyv.set(name, name))),
+    names: () => present(keyv),
+  };
+}
+
+async function ofNest(): Promise<Subject> {
+  const module = await Test.createTestingModule({
+    imports: [CacheModule.register({ ttl: 0 })],
+  }).compile();
+  return ofCacheManager(module.get<Cache>(CACHE_MANAGER));
+}
+
+function ofTwoTiers(): Subject {
+  return ofCacheManager(createCache({ stores: [new Keyv(), new Keyv()] }));
+}
+
+function ofCacheManager(cache: Cache): Subject {
+  return {
+    cache,
+    fill: (names) => cache.mset(names.map((key) => ({ key, value: key }))),
+    names: async () => {
+      const found = await Promise.all(
+        cache.stores.map((store) => present(store)),
+      );
+      return [...new Set(found.flat())];
+    },
+  };
+}
+
+const CANDIDATES = [...KEYS, 'app:user:1', 'app:user:2', 'other:user:1'];
+
+async function present(cache: {
+  get(key: string): Promise<unknown>;
+}): Promise<string[]> {
+  const values = await Promise.all(CANDIDATES.map((key) => cache.get(key)));
+  return CANDIDATES.filter((_, at) => values[at] !== undefined);
+}
+
+const SUBJECTS: Record<string, () => Subject | Promise<Subject>> = {
+  'a Map': ofMap,
+  'an LRUCache': ofLru,
+  'a Keyv': ofKeyv,
+  'CACHE_MANAGER of Nest': ofNest,
+  'cache-manager with two tiers': ofTwoTiers,
+};
+
+async function leftAfter(
+  app: TestApp,
+  subject: Subject,
+  invalidation: Invalidation,
+  options: BindOptions = {},
+  names: readonly string[] = KEYS,
+): Promise<string[]> {
+  await subject.fill(names);
+  const unbind = app.subscriber.bind(subject.cache, options);
+  await app.publisher.publish(invalidation);
+  // An asynchronous cache is done some time after its message was delivered.
+  await app.context.get(InvalidationStream).whenIdle();
+  expect(app.errors).toEqual([]);
+  unbind();
+  return subject.names();
+}
+
+describe.each(Object.entries(SUBJECTS))('%s, bound,', (_, make) => {
+  it.each<[string, Invalidation]>([
+    ['an entity', entity('User', 1)],
+    ['a batch', batch(['user:2', 'post:1', 'feed:9'])],
+    ['a pattern', pattern('user:1*')],
+    ['everything', everything()],
+    ['nothing that it has', entity('Feed', 7)],
+  ])('drops what %s names, and only that', async (_kind, invalidation) => {
+    const app = await startApp();
+    const left = await leftAfter(app, await make(), invalidation);
+    expect(left).toEqual(KEYS.filter((key) => !affects(invalidation, key)));
+  });
+
+  it('drops keys below a key where that is asked for', async () => {
+    const app = await startApp();
+    const left = await leftAfter(app, await make(), entity('User', 1), {
+      subKeys: true,
+    });
+    expect(left).toEqual(['user:2', 'user:12', 'post:1']);
+  });
+
+  it('keeps what does not have its prefix', async () => {
+    const app = await startApp();
+    const names = ['app:user:1', 'app:user:2', 'other:user:1'];
+    const options = { prefix: 'app:' };
+    for (const [invalidation, expected] of [
+      [entity('User', 1), ['app:user:2', 'other:user:1']],
+      [pattern('user:*'), ['other:user:1']],
+      [everything(), ['other:user:1']],
+    ] as const) {
+      expect(
+        await leftAfter(app, await make(), invalidation, options, names),
+      ).toEqual(expected);
+    }
+  });
+});
+
+describe('A Map keyed by ids', () => {
+  const keyOf = (key: string): number | undefined =>
+    key.startsWith('user:') ? Number(key.slice('user:'.length)) : undefined;
+  const cacheKeyOf = (id: number): string => `user:${id}`;
+
+  async function idsAfter(
+    invalidation: Invalidation,
+    options: BindOptions,
+  ): Promise<number[]> {
+    const app = await startApp();
+    const cache = new Map([1, 2, 12].map((id) => [id, `user ${id}`]));
+    app.subscriber.bind(cache, options);
+    await app.publisher.publish(invalidation);
+    return [...cache.keys()];
+  }
+
+  it('drops an id', async () => {
+    expect(await idsAfter(entity('User', 2), { keyOf })).toEqual([1, 12]);
+    expect(await idsAfter(entity('Post', 2), { keyOf })).toEqual([1, 2, 12]);
+  });
+
+  it('drops what a pattern matches, if names can be turned into keys', async () => {
+    const options = { keyOf, cacheKeyOf };
+    expect(await idsAfter(pattern('user:1*'), options)).toEqual([2]);
+    expect(await idsAfter(pattern('post:*'), options)).toEqual([1, 2, 12]);
+  });
+
+  it('is cleared by a pattern otherwise', async () => {
+    expect(await idsAfter(pattern('post:*'), { keyOf })).toEqual([]);
+  });
+});
+
+describe('A binding', () => {
+  it('hears no more once it is ended', async () => {
+    const app = await startApp();
+    const cache = new Map([['user:1', 1]]);
+    const unbind = app.subscriber.bind(cache);
+    unbind();
+    await app.publisher.invalidate('User', 1);
+    expect(cache.size).toBe(1);
+  });
+
+  it('obeys its condition, but not for a widened message, or if it throws', async () => {
+    const app = await startApp();
+    const [own, failing] = [new Map([['user:1', 1]]), new Map([['user:1', 1]])];
+    app.subscriber.bind(own, { when: ({ metadata }) => metadata !== 'skip' });
+    app.subscriber.bind(failing, {
+      when: () => {
+        throw new Error('of the condition');
+      },
+    });
+    await app.publisher.invalidate('User', 1, { metadata: 'skip' });
+    expect([own.size, failing.size]).toEqual([1, 0]);
+  });
+
+  it('clears the cache if it cannot tell what to drop, and says so', async () => {
+    const app = await startApp();
+    const cache = new Map([
+      ['user:1', 1],
+      ['user:2', 2],
+    ]);
+    app.subscriber.bind(cache, {
+      keyOf: () => {
+        throw new Error('of keyOf');
+      },
+    });
+    await app.publisher.invalidate('User', 1);
+    expect(cache.size).toBe(0);
+    await eventually(() => expect(app.errors).toHaveLength(1));
+  });
+
+  it('clears a store that cannot be listed, when a pattern comes', async () => {
+    const app = await startApp();
+    const keyv = new Keyv<string>();
+    await keyv.set('user:1', 'x');
+    delete keyv.iterator;
+    app.subscriber.bind(keyv);
+    await app.publisher.invalidatePattern('post:*');
+    await eventually(async () =>
+      expect(await keyv.get('user:1')).toBeUndefined(),
+    );
+  });
+
+  it.each([
+    ['what is no cache', {} as BindableCache, {}],
+    ['nothing', null as unknown as BindableCache, {}],
+    ['keyOf and a prefix', new Map(), { keyOf: String, prefix: 'a' }],
+    ['subKeys and keyOf alone', new Map(), { keyOf: String, subKeys: true }],
+  ])('refuses %s', async (_, cache, options) => {
+    const { subscriber } = await startApp();
+    expect(() => subscriber.bind(cache, options)).toThrow(
+      InvalidationConfigurationError,
+    );
+  });
+
+  it('agrees with affects() on every key and message', async () => {
+    const app = await startApp();
+    const cache = new Map<string, string>();
+    app.subscriber.bind(cache);
+    const key = fc.constantFrom(...KEYS, 'feed:1', 'session:a');
+    const glob = fc.constantFrom('user:*', '*:1', '**', 'user:[12]', 'u*e');
+    const invalidations = fc.oneof(
+      fc.constantFrom(1, 2, 12).map((id) => entity('User', id)),
+      fc.array(key, { minLength: 1 }).map((keys) => batch(keys)),
+      glob.map((text) => (text === '**' ? everything() : pattern(text))),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(key), invalidations, async (keys, said) => {
+        cache.clear();
+        for (const each of keys) cache.set(each, each);
+        await app.publisher.publish(said);
+        const expected = [...new Set(keys)].filter((k) => !affects(said, k));
+        expect([...cache.keys()]).toEqual(expected);
+      }),
+    );
+  });
+});
