@@ -21,6 +21,7 @@ import {
   resolveOptions,
   type CacheInvalidationOptions,
 } from './cache-invalidation.options.js';
+import { NearCacheFactory } from './cache/index.js';
 import { InvalidationAnnouncer } from './decorators/index.js';
 import { InvalidationHandlersExplorer } from './handlers/index.js';
 import { Instance } from './message/index.js';
@@ -116,6 +117,12 @@ const providers: Provider[] = [
       }),
   },
   {
+    provide: NearCacheFactory,
+    inject: [InvalidationStream, InvalidationSubscriber],
+    useFactory: (stream: InvalidationStream, source: InvalidationSubscriber) =>
+      new NearCacheFactory(stream, source),
+  },
+  {
     provide: InvalidationAnnouncer,
     inject: [
       CACHE_INVALIDATION_OPTIONS,
@@ -156,6 +163,7 @@ const providers: Provider[] = [
     InvalidationSubscriber,
     InvalidationStats,
     INVALIDATION_STREAM,
+    NearCacheFactory,
   ],
 })
 export class CacheInvalidationModule

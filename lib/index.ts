@@ -1,9 +1,13 @@
-export type {
-  BindableCache,
-  BindOptions,
-  CacheManagerLike,
-  KeyedCache,
-  KeyvLike,
+export {
+  NearCache,
+  NearCacheFactory,
+  type BindableCache,
+  type BindOptions,
+  type CacheManagerLike,
+  type KeyedCache,
+  type KeyvLike,
+  type NearCacheOptions,
+  type NearCacheStats,
 } from './cache/index.js';
 export { CacheInvalidationModule } from './cache-invalidation.module.js';
 export {
@@ -12,6 +16,7 @@ export {
   type CacheInvalidationOptionsFactory,
 } from './cache-invalidation.options.js';
 export {
+  Cached,
   fromResult,
   InjectInvalidationStream,
   InvalidatesCache,
@@ -19,6 +24,7 @@ export {
   OnInvalidation,
   type AnnounceOptions,
   type ArgumentsSelector,
+  type CachingDecorator,
   type InvalidatesCacheOptions,
   type ResultSelector,
   type SelectedIds,

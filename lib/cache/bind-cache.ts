@@ -58,11 +58,7 @@ export function bindCache(
     );
   }
   const binding = new CacheBinding(entries, options);
-  return stream.handle(
-    'A bound cache',
-    (message) => binding.apply(message),
-    () => true,
-  );
+  return stream.evict('A bound cache', (message) => binding.apply(message));
 }
 
 class CacheBinding {

@@ -1,2 +1,5 @@
 export * from './bind-cache.js';
 export * from './bindable.cache.js';
+export * from './near-cache.factory.js';
+export * from './near-cache.options.js';
+export * from './near.cache.js';

@@ -10,9 +10,8 @@ import {
 } from 'rxjs';
 import { isPromiseLike } from '../stream/index.js';
 import type { Announcement } from './announcement.js';
+import { imitate, type Method } from './imitate.js';
 import { InvalidationAnnouncer } from './invalidation.announcer.js';
-
-type Method = (this: unknown, ...args: unknown[]) => unknown;
 
 /** The announcements of a wrapped method, so that stacked decorators share it. */
 const announcementsOf = new WeakMap<Method, Announcement[]>();
@@ -136,17 +135,4 @@ function announceOnCompletion(
       defer(() => announce(last) ?? EMPTY).pipe(ignoreElements()),
     );
   });
-}
-
-/** Guards, pipes, swagger and the rest keep what they know of the method. */
-function imitate(wrapped: Method, original: Method): void {
-  for (const property of ['name', 'length'] as const) {
-    Object.defineProperty(wrapped, property, {
-      value: original[property],
-      configurable: true,
-    });
-  }
-  for (const key of Reflect.getMetadataKeys(original)) {
-    Reflect.defineMetadata(key, Reflect.getMetadata(key, original), wrapped);
-  }
 }

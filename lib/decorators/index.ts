@@ -1,3 +1,4 @@
+export { Cached, type CachingDecorator } from './cached.decorator.js';
 export type { AnnounceOptions } from './announcement.js';
 export * from './inject-invalidation-stream.decorator.js';
 export * from './invalidates-cache-pattern.decorator.js';

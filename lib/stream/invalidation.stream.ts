@@ -40,17 +40,34 @@ export class InvalidationStream {
     handler: InvalidationHandler,
     wants: (message: Invalidation) => boolean,
   ): () => void {
-    const consumer = new InvalidationConsumer(name, handler, wants, {
+    const consumer = this.#consumer(name, handler, wants);
+    // A new array each time: the list may change while it is walked.
+    this.#consumers = [...this.#consumers, consumer];
+    return () => this.#remove(consumer);
+  }
+
+  /** The same for a cache, which is told before any handler that may read it. */
+  evict(name: string, handler: InvalidationHandler): () => void {
+    const consumer = this.#consumer(name, handler, () => true);
+    this.#consumers = [consumer, ...this.#consumers];
+    return () => this.#remove(consumer);
+  }
+
+  #consumer(
+    name: string,
+    handler: InvalidationHandler,
+    wants: (message: Invalidation) => boolean,
+  ): InvalidationConsumer {
+    return new InvalidationConsumer(name, handler, wants, {
       meter: this.meter,
       errors: this.errors,
       queueLimit: this.handlerQueueLimit,
     });
-    // A new array each time: the list may change while it is walked.
-    this.#consumers = [...this.#consumers, consumer];
-    return () => {
-      consumer.close();
-      this.#consumers = this.#consumers.filter((other) => other !== consumer);
-    };
+  }
+
+  #remove(consumer: InvalidationConsumer): void {
+    consumer.close();
+    this.#consumers = this.#consumers.filter((other) => other !== consumer);
   }
 
   /** A fence that only messages from now on break. */

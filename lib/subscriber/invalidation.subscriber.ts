@@ -88,6 +88,8 @@ export class InvalidationSubscriber {
   /** Somebody publishes without a journal, so that it does not tell all. */
   #foreign = false;
   #subscribed = false;
+  /** From now on whatever is missed is made up for. */
+  #hears = false;
   #arrived = 0;
   #firstLive: (() => void) | null = null;
 
@@ -146,10 +148,14 @@ export class InvalidationSubscriber {
 
   /**
    * Whether caches should be bypassed: `whenStale` is `widen`, and for longer
-   * than `maxStaleness` nothing proved that this instance has heard everything.
+   * than `maxStaleness` nothing proved that this instance has heard everything;
+   * or the start has not come so far that it will.
    */
   get bypass(): boolean {
-    return this.options.whenStale === 'widen' && this.#staleness.exceeded;
+    return (
+      !this.#hears ||
+      (this.options.whenStale === 'widen' && this.#staleness.exceeded)
+    );
   }
 
   /**
@@ -241,7 +247,10 @@ export class InvalidationSubscriber {
    * @internal
    */
   async start(): Promise<void> {
-    if (!this.options.enabled) return this.#become('stopped', 'disabled');
+    if (!this.options.enabled) {
+      this.#hears = true;
+      return this.#become('stopped', 'disabled');
+    }
     this.#become('connecting', null);
     const live = new Promise<void>((resolve) => (this.#firstLive = resolve));
     this.context.transport.start(this.#listener());
@@ -425,11 +434,13 @@ export class InvalidationSubscriber {
   #started(): void {
     if (this.status.state !== 'live' || !this.context.transport.writable)
       return;
+    this.#hears = true;
     this.#firstLive?.();
     this.#firstLive = null;
   }
 
   #startLate(): void {
+    this.#hears = true;
     if (this.context.transport.journaled) this.#catchUp.served();
     else if (!this.#subscribed) this.#owed = 'started-late';
     this.#logger.warn(

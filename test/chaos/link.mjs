@@ -157,6 +157,7 @@ class Flow {
     from.on('error', () => {
       if (!this.silent) to.resetAndDestroy();
     });
+    to.on('drain', () => this.#resume());
   }
 
   /** @param chunk `null` for the end */
@@ -196,7 +197,6 @@ class Flow {
     } else if (!this.#to.write(chunk)) {
       // What a receiver does not take has to wait at its sender, not here.
       this.#from.pause();
-      this.#to.once('drain', () => this.#resume());
     }
   }
 

@@ -1,0 +1,262 @@
+import { LRUCache } from 'lru-cache';
+import {
+  buildCacheKey,
+  checkEntityId,
+  compilePattern,
+  keysOf,
+  type EntityId,
+  type EntityType,
+  type InvalidationMessage,
+} from '../message/index.js';
+import type { Fence } from '../stream/index.js';
+import {
+  resolveNearCache,
+  type NearCacheOptions,
+} from './near-cache.options.js';
+import { Sweep } from './sweep.js';
+
+/** What a near cache has to know of its instance. @internal */
+export interface CacheSource {
+  fence(): Fence;
+  /** Nothing may be kept now: it is not known what was missed. */
+  readonly bypass: boolean;
+}
+
+/** @publicApi */
+export interface NearCacheStats {
+  /** Reads that were answered without a load. */
+  readonly hits: number;
+  /** Reads that were not, those that joined another's load included. */
+  readonly misses: number;
+  /** Calls of a loader. */
+  readonly loads: number;
+  /** Loaded values that an invalidation had overtaken: returned, not kept. */
+  readonly overtaken: number;
+  /** Entries now. */
+  readonly size: number;
+}
+
+interface Entry<V> {
+  readonly value: V;
+  /** Made once, so that a hit makes nothing. */
+  readonly promise: Promise<V>;
+  /** Sweeps that had begun when it was stored: they do not concern it. */
+  readonly sweeps: number;
+}
+
+interface Flight<V> {
+  readonly promise: Promise<V>;
+  readonly fence: Fence;
+}
+
+/**
+ * A read-through cache of one entity type in this instance's memory, kept right
+ * by invalidations. `NearCacheFactory` makes it.
+ *
+ * A load that an invalidation overtakes is returned to its caller and not kept;
+ * a read that begins after an invalidation never gets what was loaded before.
+ *
+ * @publicApi
+ */
+export class NearCache<V> {
+  readonly #entries: LRUCache<string, Entry<V>>;
+  readonly #flights = new Map<string, Flight<V | undefined>>();
+  readonly #options: Required<NearCacheOptions>;
+  readonly #prefix: string;
+  #sweep: Sweep | null = null;
+  #sweeps = 0;
+  #hits = 0;
+  #misses = 0;
+  #loads = 0;
+  #overtaken = 0;
+
+  /** @internal */
+  constructor(
+    entityType: EntityType,
+    options: NearCacheOptions,
+    private readonly source: CacheSource,
+  ) {
+    this.#options = resolveNearCache(options);
+    this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
+    this.#entries = new LRUCache({ max: this.#options.max });
+  }
+
+  /**
+   * The entity, from memory or from `load`, which runs once for all who ask
+   * meanwhile. What it throws is thrown here, and not kept.
+   *
+   * @param load must read what was committed, not a replica that lags
+   */
+  get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+    const name = typeof id === 'string' ? id : String(id);
+    const entry = this.#find(name);
+    if (entry !== undefined) {
+      this.#hits++;
+      return entry.promise;
+    }
+    this.#misses++;
+    return this.#joined(name) ?? this.#load(id, load);
+  }
+
+  /**
+   * Several at once: one call of `loadMany` for those that neither memory nor a
+   * load under way has.
+   *
+   * @param loadMany of the ids that are missing, once each; what its map does
+   * not have does not exist
+   * @returns those that exist
+   */
+  async getMany<I extends EntityId>(
+    ids: readonly I[],
+    loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
+  ): Promise<Map<I, V>> {
+    const found = new Map<I, Promise<V | undefined>>();
+    const missing: I[] = [];
+    for (const id of new Set(ids)) {
+      const name = checkEntityId(id);
+      const entry = this.#find(name);
+      if (entry === undefined) this.#misses++;
+      else this.#hits++;
+      const there = entry?.promise ?? this.#joined(name);
+      if (there === null) missing.push(id);
+      else found.set(id, there);
+    }
+    if (missing.length > 0) {
+      const fence = this.source.fence();
+      const loaded = this.#call(() => loadMany(missing));
+      for (const id of missing) {
+        const one = loaded.then((values) => values.get(id));
+        found.set(id, this.#fly(String(id), fence, one));
+      }
+    }
+    const all = [...found].map(
+      async ([id, value]) => [id, await value] as const,
+    );
+    const result = new Map<I, V>();
+    for (const [id, value] of await Promise.all(all)) {
+      if (value !== undefined) result.set(id, value);
+    }
+    return result;
+  }
+
+  /** What is in memory; `undefined` if nothing is. Loads nothing. */
+  peek(id: EntityId): V | undefined {
+    return this.#find(String(id))?.value;
+  }
+
+  get stats(): NearCacheStats {
+    return {
+      hits: this.#hits,
+      misses: this.#misses,
+      loads: this.#loads,
+      overtaken: this.#overtaken,
+      size: this.#entries.size,
+    };
+  }
+
+  /** @internal */
+  apply(message: InvalidationMessage): void {
+    const keys = keysOf(message);
+    if (keys !== null) {
+      for (const key of keys) {
+        if (key.startsWith(this.#prefix)) {
+          this.#entries.delete(key.slice(this.#prefix.length));
+        }
+      }
+    } else if (message.pattern === '*') {
+      this.#entries.clear();
+    } else {
+      this.#startSweep(message.pattern ?? '*');
+    }
+  }
+
+  #find(name: string): Entry<V> | undefined {
+    const entry = this.#entries.get(name);
+    if (this.#sweep === null || entry === undefined) return entry;
+    // The sweep has not come here yet; or never will, if reading it moved it.
+    if (!this.#sweep.concerns(name, entry.sweeps)) return entry;
+    this.#entries.delete(name);
+    return undefined;
+  }
+
+  /** A load under way, unless an invalidation has overtaken it. */
+  #joined(name: string): Promise<V> | null {
+    const flight = this.#flights.get(name);
+    return flight?.fence.holds(this.#prefix + name) === true
+      ? (flight.promise as Promise<V>)
+      : null;
+  }
+
+  async #load(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+    const name = checkEntityId(id);
+    const fence = this.source.fence();
+    return this.#fly(name, fence, this.#call(load)) as Promise<V>;
+  }
+
+  #call<T>(load: () => Promise<T> | T): Promise<T> {
+    this.#loads++;
+    return new Promise((resolve) => resolve(load()));
+  }
+
+  #fly(
+    name: string,
+    fence: Fence,
+    loaded: Promise<V | undefined>,
+  ): Promise<V | undefined> {
+    const promise = loaded.then(
+      (value) => {
+        this.#landed(name, promise);
+        this.#store(name, fence, value);
+        return value;
+      },
+      (error: unknown) => {
+        this.#landed(name, promise);
+        throw error;
+      },
+    );
+    this.#flights.set(name, { promise, fence });
+    return promise;
+  }
+
+  #landed(name: string, promise: Promise<V | undefined>): void {
+    // One that was overtaken has been replaced.
+    if (this.#flights.get(name)?.promise === promise) {
+      this.#flights.delete(name);
+    }
+  }
+
+  #store(name: string, fence: Fence, value: V | undefined): void {
+    if (!fence.holds(this.#prefix + name)) {
+      this.#overtaken++;
+      return;
+    }
+    const ttl = this.#ttlOf(value);
+    if (ttl === 0 || this.source.bypass) return;
+    this.#entries.set(
+      name,
+      {
+        value: value as V,
+        promise: Promise.resolve(value as V),
+        sweeps: this.#sweeps,
+      },
+      { ttl },
+    );
+  }
+
+  /** Spread, so that what was loaded together is not reloaded together. */
+  #ttlOf(value: V | undefined): number {
+    const { ttl, negativeTtl, ttlJitter } = this.#options;
+    const base = value === undefined || value === null ? negativeTtl : ttl;
+    return Math.ceil(base * (1 - ttlJitter * Math.random()));
+  }
+
+  #startSweep(pattern: string): void {
+    const matches = compilePattern(pattern);
+    const prefix = this.#prefix;
+    this.#sweep ??= new Sweep(this.#entries, () => (this.#sweep = null));
+    this.#sweep.add({
+      isAffected: (name) => matches(prefix + name),
+      number: ++this.#sweeps,
+    });
+  }
+}

@@ -1,0 +1,103 @@
+import { Inject, Logger } from '@nestjs/common';
+import {
+  NearCacheFactory,
+  resolveNearCache,
+  type NearCache,
+  type NearCacheOptions,
+} from '../cache/index.js';
+import type { EntityId, EntityType } from '../message/index.js';
+import { imitate, type Method } from './imitate.js';
+
+/* oxlint-disable typescript/no-explicit-any -- the selector is written for one
+   method's parameters; only the decorator sees both */
+
+/** @publicApi */
+export type CachingDecorator<A extends any[]> = <
+  M extends (...args: A) => Promise<unknown>,
+>(
+  target: object,
+  key: string | symbol,
+  descriptor: TypedPropertyDescriptor<M>,
+) => void;
+
+/**
+ * Keeps what the method loads in a near cache of its own, one for the whole
+ * application: `@InvalidatesCache` on the method that changes it evicts it, on
+ * whatever instance.
+ *
+ * @param selectId from the method's arguments; it must say all that the result
+ * depends on
+ * @throws InvalidationConfigurationError that names every bad option
+ * @example
+ * ```ts
+ * @Cached('User', (id: string) => id)
+ * async find(id: string): Promise<User> {}
+ * ```
+ * @publicApi
+ */
+export function Cached<A extends any[]>(
+  type: EntityType,
+  selectId: (...args: A) => EntityId,
+  options: NearCacheOptions = {},
+): CachingDecorator<A> {
+  return (target, key, descriptor) => {
+    const original = descriptor.value as Method | undefined;
+    const name = `${target.constructor.name}.${String(key)}`;
+    if (typeof target === 'function' || typeof original !== 'function') {
+      throw new TypeError(
+        `${name} is not a method of instances: @Cached() decorates methods of providers.`,
+      );
+    }
+    resolveNearCache(options);
+    const find = cacheOf(target, name, type, options);
+    const wrapped = function (this: object, ...args: unknown[]): unknown {
+      const cache = find(this);
+      if (cache === null) return original.apply(this, args);
+      try {
+        const id = selectId(...(args as A));
+        return cache.get(id, () => original.apply(this, args));
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
+    imitate(wrapped as Method, original);
+    descriptor.value = wrapped as never;
+  };
+}
+
+/**
+ * A property dependency: Nest sets it on every instance it makes, whatever its
+ * scope, and names the property when the module is missing.
+ */
+function cacheOf(
+  target: object,
+  name: string,
+  type: EntityType,
+  options: NearCacheOptions,
+): (instance: object) => NearCache<unknown> | null {
+  const property = Symbol(`${name} (import CacheInvalidationModule)`);
+  Inject(NearCacheFactory)(target, property);
+  // One for each application: what is made for a request must find it again.
+  const caches = new WeakMap<NearCacheFactory, NearCache<unknown>>();
+  let warned = false;
+  return (instance) => {
+    const factory = (instance as Record<symbol, NearCacheFactory | undefined>)[
+      property
+    ];
+    if (factory === undefined) {
+      if (!warned) {
+        warned = true;
+        new Logger('CacheInvalidation').warn(
+          `${name} was called on an instance that Nest did not make: it works, but caches nothing.`,
+        );
+      }
+      return null;
+    }
+    let cache = caches.get(factory);
+    if (cache === undefined) {
+      cache = factory.create(type, options);
+      caches.set(factory, cache);
+    }
+    return cache;
+  };
+}

@@ -1,0 +1,279 @@
+import {
+  InvalidationConfigurationError,
+  InvalidMessageError,
+  NearCacheFactory,
+  type NearCache,
+  type NearCacheOptions,
+} from 'nestjs-cache-invalidation';
+import { describe, expect, it } from 'vitest';
+import { startApp, type AppOptions, type TestApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+
+interface User {
+  readonly id: string;
+  readonly version: number;
+}
+
+interface Setup extends TestApp {
+  readonly users: NearCache<User | null>;
+  /** Loads the user, and counts. */
+  load(id: string): () => Promise<User>;
+  readonly loads: string[];
+}
+
+async function start(
+  options: NearCacheOptions = {},
+  app: AppOptions = {},
+): Promise<Setup> {
+  const started = await startApp(app);
+  const loads: string[] = [];
+  return {
+    ...started,
+    users: started.context.get(NearCacheFactory).create('User', options),
+    load: (id) => async () => ({ id, version: loads.push(id) }),
+    loads,
+  };
+}
+
+/** A load that ends when it is told to. */
+function deferred<T>(): {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+} {
+  let settle!: Pick<ReturnType<typeof deferred<T>>, 'resolve' | 'reject'>;
+  const promise = new Promise<T>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  return { promise, ...settle };
+}
+
+describe('A near cache', () => {
+  it('loads once, and again after an invalidation', async () => {
+    const { users, load, publisher, loads } = await start();
+    expect(await users.get('1', load('1'))).toEqual({ id: '1', version: 1 });
+    expect(await users.get('1', load('1'))).toEqual({ id: '1', version: 1 });
+    await publisher.invalidate('User', 2);
+    expect(users.peek('1')?.version).toBe(1);
+    await publisher.invalidate('User', 1);
+    expect(users.peek('1')).toBeUndefined();
+    expect((await users.get('1', load('1')))?.version).toBe(2);
+    expect(loads).toHaveLength(2);
+    expect(users.stats).toEqual({
+      hits: 1,
+      misses: 2,
+      loads: 2,
+      overtaken: 0,
+      size: 1,
+    });
+  });
+
+  it('is evicted by batches, patterns and everything', async () => {
+    const { users, load, publisher } = await start();
+    const fill = (): Promise<unknown> =>
+      Promise.all(['1', '2', '12'].map((id) => users.get(id, load(id))));
+    const left = (): string[] =>
+      ['1', '2', '12'].filter((id) => users.peek(id) !== undefined);
+    await fill();
+    await publisher.invalidateBatch(['user:1', 'post:2']);
+    expect(left()).toEqual(['2', '12']);
+    await fill();
+    await publisher.invalidatePattern('user:1*');
+    expect(left()).toEqual(['2']);
+    await fill();
+    await publisher.invalidatePattern('post:*');
+    expect(left()).toEqual(['1', '2', '12']);
+    await publisher.invalidateAll();
+    expect(left()).toEqual([]);
+  });
+
+  it('reads a number and its digits as one id', async () => {
+    const { users, load, loads } = await start();
+    await users.get(1, load('1'));
+    await users.get('1', load('1'));
+    await users.get(1n, load('1'));
+    expect(loads).toHaveLength(1);
+  });
+
+  it('makes one load for 10,000 who ask at once', async () => {
+    const { users, load, loads } = await start();
+    const all = await Promise.all(
+      Array.from({ length: 10_000 }, () => users.get('1', load('1'))),
+    );
+    expect(loads).toHaveLength(1);
+    expect(new Set(all).size).toBe(1);
+  });
+
+  it('returns but does not keep what an invalidation overtook', async () => {
+    const { users, publisher } = await start();
+    const slow = deferred<User>();
+    const reading = users.get('1', () => slow.promise);
+    await publisher.invalidate('User', 1);
+    slow.resolve({ id: '1', version: 0 });
+    expect((await reading)?.version).toBe(0);
+    expect(users.peek('1')).toBeUndefined();
+    expect(users.stats.overtaken).toBe(1);
+  });
+
+  it('does not let a later read join a load that was overtaken', async () => {
+    const { users, publisher, load } = await start();
+    const slow = deferred<User>();
+    const old = users.get('1', () => slow.promise);
+    await publisher.invalidate('User', 1);
+    const fresh = await users.get('1', load('1'));
+    expect(fresh?.version).toBe(1);
+    slow.resolve({ id: '1', version: 0 });
+    expect((await old)?.version).toBe(0);
+    expect(users.peek('1')).toBe(fresh);
+  });
+
+  it('throws what a loader throws, to all who joined, and keeps nothing', async () => {
+    const { users, load } = await start();
+    const slow = deferred<User>();
+    const both = [
+      users.get('1', () => slow.promise),
+      users.get('1', load('1')),
+    ];
+    slow.reject(new Error('of the loader'));
+    for (const one of both) await expect(one).rejects.toThrow('of the loader');
+    await expect(
+      users.get('1', () => {
+        throw new Error('at once');
+      }),
+    ).rejects.toThrow('at once');
+    expect((await users.get('1', load('1')))?.version).toBe(1);
+  });
+
+  it('keeps that something does not exist only if told to', async () => {
+    const { users, context } = await start();
+    const factory = context.get(NearCacheFactory);
+    const negative = factory.create<User | null>('User', { negativeTtl: 1e6 });
+    for (const cache of [users, negative]) {
+      await cache.get('1', () => null);
+      await cache.get('1', () => null);
+    }
+    expect(users.stats.loads).toBe(2);
+    expect(negative.stats.loads).toBe(1);
+  });
+
+  it('forgets an entry after its ttl, and what is used least', async () => {
+    const { users, load, loads } = await start({ ttl: 30, max: 2 });
+    await users.get('1', load('1'));
+    await eventually(() => expect(users.peek('1')).toBeUndefined());
+    for (const id of ['1', '2', '3']) await users.get(id, load(id));
+    expect(users.stats.size).toBe(2);
+    expect(loads).toHaveLength(4);
+  });
+
+  it('loads several at once, each once', async () => {
+    const { users, load, publisher } = await start();
+    await users.get('1', load('1'));
+    const slow = deferred<User>();
+    const two = users.get('2', () => slow.promise);
+    const asked: string[][] = [];
+    const reading = users.getMany(['1', '2', '3', '3', '4'], (ids) => {
+      asked.push(ids);
+      return new Map(
+        ids
+          .filter((id) => id !== '4')
+          .map((id) => [id, { id, version: 9 }] as const),
+      );
+    });
+    slow.resolve({ id: '2', version: 8 });
+    const many = await reading;
+    expect(asked).toEqual([['3', '4']]);
+    expect([...many].map(([id, user]) => [id, user?.version])).toEqual([
+      ['1', 1],
+      ['2', 8],
+      ['3', 9],
+    ]);
+    await two;
+    await publisher.invalidate('User', 3);
+    expect(users.peek('2')?.version).toBe(8);
+    expect(users.peek('3')).toBeUndefined();
+  });
+
+  it('keeps nothing of several that were overtaken, but what was not', async () => {
+    const { users, publisher } = await start();
+    const slow = deferred<Map<string, User>>();
+    const reading = users.getMany(['1', '2'], () => slow.promise);
+    await publisher.invalidate('User', 1);
+    slow.resolve(
+      new Map(['1', '2'].map((id) => [id, { id, version: 1 }] as const)),
+    );
+    expect((await reading).size).toBe(2);
+    expect(users.peek('1')).toBeUndefined();
+    expect(users.peek('2')).toBeDefined();
+  });
+
+  it('rejects all of several if their loader does', async () => {
+    const { users } = await start();
+    const failing = users.getMany(['1', '2'], () => {
+      throw new Error('of the loader');
+    });
+    await expect(failing).rejects.toThrow('of the loader');
+    expect(users.peek('1')).toBeUndefined();
+  });
+
+  it.each([undefined, '', {}, Number.NaN])('refuses the id %j', async (id) => {
+    const { users, load } = await start();
+    const wrong = id as unknown as string;
+    await expect(users.get(wrong, load('1'))).rejects.toThrow(
+      InvalidMessageError,
+    );
+    await expect(users.getMany([wrong], () => new Map())).rejects.toThrow(
+      InvalidMessageError,
+    );
+  });
+
+  it('names every bad option', async () => {
+    const { context } = await start();
+    const factory = context.get(NearCacheFactory);
+    const bad = { max: 0, ttl: -1, ttlJitter: 2, negativeTtl: Number.NaN };
+    let thrown: unknown;
+    try {
+      factory.create('User', bad);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(InvalidationConfigurationError);
+    const { problems } = thrown as InvalidationConfigurationError;
+    expect(problems.map(({ field }) => field)).toEqual(Object.keys(bad));
+  });
+
+  it('keeps nothing while it is not known what is missed', async () => {
+    const { users, load, subscriber } = await start(
+      {},
+      {
+        connection: 'redis://127.0.0.1:1',
+        startupTimeout: 10,
+        heartbeatInterval: 10,
+        heartbeatTimeout: 10,
+        maxStaleness: 30,
+        whenStale: 'widen',
+      },
+    );
+    await eventually(() => expect(subscriber.bypass).toBe(true));
+    await users.get('1', load('1'));
+    await users.get('1', load('1'));
+    expect(users.stats).toMatchObject({ hits: 0, loads: 2, size: 0 });
+  });
+
+  it('keeps what it has for its ttl where the module is off', async () => {
+    const { users, load, loads } = await start({}, { enabled: false });
+    await users.get('1', load('1'));
+    await users.get('1', load('1'));
+    expect(loads).toHaveLength(1);
+  });
+
+  it('is evicted before any handler can read it', async () => {
+    const app = await startApp();
+    const seen: unknown[] = [];
+    let users: NearCache<string> | null = null;
+    app.subscriber.subscribe(() => seen.push(users?.peek(1)));
+    users = app.context.get(NearCacheFactory).create<string>('User');
+    await users.get(1, () => 'old');
+    await app.publisher.invalidate('User', 1);
+    expect(seen).toEqual([undefined]);
+  });
+});

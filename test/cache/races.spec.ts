@@ -1,0 +1,110 @@
+/**
+ * Every order in which two reads and two updates of one row can interleave, with
+ * a near cache between.
+ */
+import { describe, expect, it } from 'vitest';
+import { NearCache } from '../../lib/cache/index.js';
+import { entity, Instance } from '../../lib/message/index.js';
+import { Fences, type Fence } from '../../lib/stream/index.js';
+
+const KEY = '1';
+
+type Actor = 'R1' | 'R2' | 'W1' | 'W2';
+
+/** How many steps each takes: start, query, answer; commit, deliver. */
+const STEPS: Record<Actor, number> = { R1: 3, R2: 3, W1: 2, W2: 2 };
+
+/** All orders of the actors' steps. */
+function* schedules(left: Record<Actor, number>): Generator<Actor[]> {
+  const actors = (Object.keys(left) as Actor[]).filter((a) => left[a] > 0);
+  if (actors.length === 0) yield [];
+  for (const actor of actors) {
+    const rest = { ...left, [actor]: left[actor] - 1 };
+    for (const tail of schedules(rest)) yield [actor, ...tail];
+  }
+}
+
+interface Outcome {
+  /** The cached version at the end is not the row's. */
+  readonly stale: boolean;
+  /** A read that began after an update's delivery got what was before it. */
+  readonly wentBack: boolean;
+}
+
+async function play(
+  schedule: readonly Actor[],
+  fenceOf: (fences: Fences) => Fence,
+): Promise<Outcome> {
+  const instance = new Instance('test');
+  const fences = new Fences();
+  const source = { fence: () => fenceOf(fences), bypass: false };
+  const cache = new NearCache<number>('User', {}, source);
+  let row = 0;
+  let delivered = 0;
+  let wentBack = false;
+  const reads: Promise<unknown>[] = [];
+  const reader = (): (() => void)[] => {
+    let version: number | null = null;
+    let answer: ((version: number) => void) | null = null;
+    const load = (): Promise<number> =>
+      new Promise((resolve) => (answer = resolve));
+    return [
+      () => {
+        const atLeast = delivered;
+        const read = cache.get(KEY, load).then((value) => {
+          if (value < atLeast) wentBack = true;
+        });
+        reads.push(read);
+      },
+      () => (version = row),
+      () => answer?.(version!),
+    ];
+  };
+  const writer = (): (() => void)[] => {
+    let version = 0;
+    return [
+      () => (version = ++row),
+      () => {
+        const message = instance.stamp(entity('User', KEY));
+        fences.note(message);
+        cache.apply(message);
+        delivered = Math.max(delivered, version);
+      },
+    ];
+  };
+  const actors = { R1: reader(), R2: reader(), W1: writer(), W2: writer() };
+  for (const actor of schedule) {
+    actors[actor].shift()!();
+    // What it set off runs before the next step.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(reads);
+  const cached = cache.peek(KEY);
+  return { stale: cached !== undefined && cached !== row, wentBack };
+}
+
+async function playAll(
+  fenceOf: (fences: Fences) => Fence,
+): Promise<{ played: number; stale: number; wentBack: number }> {
+  const total = { played: 0, stale: 0, wentBack: 0 };
+  for (const schedule of schedules(STEPS)) {
+    const { stale, wentBack } = await play(schedule, fenceOf);
+    total.played++;
+    if (stale) total.stale++;
+    if (wentBack) total.wentBack++;
+  }
+  return total;
+}
+
+describe('Two reads and two updates of one row, in every order', () => {
+  it('never leave a stale entry, and no read goes back', async () => {
+    const total = await playAll((fences) => fences.take());
+    expect(total).toEqual({ played: 25_200, stale: 0, wentBack: 0 });
+  }, 60_000);
+
+  it('leave stale entries without the fence: the test can fail', async () => {
+    const total = await playAll(() => ({ holds: () => true }));
+    expect(total.stale).toBeGreaterThan(0);
+    expect(total.wentBack).toBeGreaterThan(0);
+  }, 60_000);
+});

@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { NearCache } from '../../lib/cache/index.js';
+import {
+  batch,
+  Instance,
+  pattern,
+  type Invalidation,
+} from '../../lib/message/index.js';
+import { Fences } from '../../lib/stream/index.js';
+
+/** More than a sweep does in one go, several times. */
+const SIZE = 50_000;
+
+const instance = new Instance('test');
+
+class Subject {
+  readonly #fences = new Fences();
+  readonly cache = new NearCache<number>(
+    'User',
+    { max: 2 * SIZE },
+    { fence: () => this.#fences.take(), bypass: false },
+  );
+
+  async load(ids: Iterable<number>, value: number): Promise<void> {
+    for (const id of ids) await this.cache.get(id, () => value);
+  }
+
+  say(said: Invalidation): void {
+    const message = instance.stamp(said);
+    this.#fences.note(message);
+    this.cache.apply(message);
+  }
+}
+
+const ids = Array.from({ length: SIZE }, (_, id) => id);
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('A pattern, in a cache too large for one go', () => {
+  it('leaves nothing to be read from the moment it is delivered', async () => {
+    const subject = new Subject();
+    await subject.load(ids, 1);
+    subject.say(pattern('user:*7'));
+    subject.say(pattern('user:*8'));
+    expect(subject.cache.stats.size).toBeGreaterThan(SIZE * 0.9);
+    const read = ids.filter((id) => subject.cache.peek(id) === 1);
+    expect(read).toEqual(ids.filter((id) => !/[78]$/.test(String(id))));
+  });
+
+  it('evicts all of it in steps, and nothing else', async () => {
+    const subject = new Subject();
+    await subject.load(ids, 1);
+    subject.say(pattern('user:*7'));
+    while (subject.cache.stats.size > SIZE * 0.9) await turn();
+    subject.say(pattern('user:1*'));
+    while (subject.cache.stats.size > SIZE * 0.8) await turn();
+    await turn();
+    const expected = ids.filter((id) => !/^1|7$/.test(String(id)));
+    expect(subject.cache.stats.size).toBe(expected.length);
+  });
+
+  it('spares what is loaded while it goes on', async () => {
+    const subject = new Subject();
+    await subject.load(ids, 1);
+    subject.say(pattern('user:*'));
+    await subject.load([SIZE - 1, 0], 2);
+    expect(subject.cache.peek(0)).toBe(2);
+    while (subject.cache.stats.size > 2) await turn();
+    await turn();
+    expect(subject.cache.peek(0)).toBe(2);
+    expect(subject.cache.peek(SIZE - 1)).toBe(2);
+  });
+
+  it('goes on where all about it was evicted while it rested', async () => {
+    const subject = new Subject();
+    await subject.load(ids, 1);
+    subject.say(pattern('user:*7'));
+    // It rests in one of these: its steps are of 10,000 or a part of that.
+    // Backwards, so that each still points at a neighbour that goes next.
+    const around = ids.filter((id) => (id + 50) % 10_000 < 100).toReversed();
+    for (let from = 0; from < around.length; from += 100) {
+      const keys = around.slice(from, from + 100).map((id) => `user:${id}`);
+      subject.say(batch(keys));
+    }
+    for (let left = 50; left > 0; left--) await turn();
+    const gone = new Set(around);
+    const expected = ids.filter((id) => id % 10 !== 7 && !gone.has(id));
+    expect(subject.cache.stats.size).toBe(expected.length);
+  });
+
+  it('misses none, whatever is read, evicted and loaded meanwhile', async () => {
+    const id = fc.nat({ max: SIZE - 1 });
+    const act = fc.oneof(
+      fc.record({ kind: fc.constant('read' as const), id }),
+      fc.record({ kind: fc.constant('load' as const), id }),
+      fc.record({
+        kind: fc.constant('pattern' as const),
+        glob: fc.constantFrom('user:*3', 'user:5*', 'user:*'),
+      }),
+      fc.record({
+        kind: fc.constant('pattern' as const),
+        glob: id.map((exact) => `user:${exact}`),
+      }),
+      fc.record({ kind: fc.constant('turn' as const) }),
+    );
+    const acts = fc.array(act, { maxLength: 60, size: 'max' });
+    await fc.assert(
+      fc.asyncProperty(acts, async (all) => {
+        const subject = new Subject();
+        await subject.load(ids, 1);
+        const gone: string[] = [];
+        const reloaded = new Set<number>();
+        for (const each of [...all, { kind: 'turn' as const }]) {
+          if (each.kind === 'read') subject.cache.peek(each.id);
+          if (each.kind === 'turn') await turn();
+          if (each.kind === 'load') {
+            await subject.load([each.id], 2);
+            reloaded.add(each.id);
+          }
+          if (each.kind === 'pattern') {
+            subject.say(pattern(each.glob));
+            gone.push(each.glob.slice('user:'.length));
+            reloaded.clear();
+          }
+        }
+        for (let left = 50; left > 0; left--) await turn();
+        const matched = gone.map(
+          (glob) => new RegExp(`^${glob.replaceAll('*', '.*')}$`),
+        );
+        const wrong = ids.filter((one) => {
+          const isOld = subject.cache.peek(one) === 1;
+          return isOld && matched.some((glob) => glob.test(String(one)));
+        });
+        expect(wrong).toEqual([]);
+        const kept = [...reloaded].filter(
+          (one) => subject.cache.peek(one) === undefined,
+        );
+        expect(kept).toEqual([]);
+      }),
+      { numRuns: 15 },
+    );
+  }, 60_000);
+});
