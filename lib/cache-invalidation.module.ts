@@ -118,9 +118,20 @@ const providers: Provider[] = [
   },
   {
     provide: NearCacheFactory,
-    inject: [InvalidationStream, InvalidationSubscriber],
-    useFactory: (stream: InvalidationStream, source: InvalidationSubscriber) =>
-      new NearCacheFactory(stream, source),
+    inject: [
+      CACHE_INVALIDATION_OPTIONS,
+      InvalidationTransport,
+      InvalidationStream,
+      InvalidationSubscriber,
+      ErrorReporter,
+    ],
+    useFactory: (
+      options: CacheInvalidationOptions,
+      transport: InvalidationTransport,
+      stream: InvalidationStream,
+      source: InvalidationSubscriber,
+      errors: ErrorReporter,
+    ) => new NearCacheFactory({ options, transport, stream, source, errors }),
   },
   {
     provide: InvalidationAnnouncer,
@@ -174,6 +185,7 @@ export class CacheInvalidationModule
     private readonly explorer: InvalidationHandlersExplorer,
     private readonly subscriber: InvalidationSubscriber,
     private readonly publisher: InvalidationPublisher,
+    private readonly nearCaches: NearCacheFactory,
   ) {
     super();
   }
@@ -199,12 +211,20 @@ export class CacheInvalidationModule
   /** @internal */
   async onModuleInit(): Promise<void> {
     this.explorer.explore();
-    await this.subscriber.start();
+    const nearCaches = this.nearCaches.start();
+    try {
+      await this.subscriber.start();
+    } catch (error) {
+      this.nearCaches.stop();
+      throw error;
+    }
+    await nearCaches;
   }
 
   /** @internal */
   async onApplicationShutdown(): Promise<void> {
     await this.publisher.stop();
+    this.nearCaches.stop();
     await this.subscriber.stop();
   }
 }

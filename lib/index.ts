@@ -6,6 +6,8 @@ export {
   type CacheManagerLike,
   type KeyedCache,
   type KeyvLike,
+  type L2Options,
+  type L2Serializer,
   type NearCacheOptions,
   type NearCacheStats,
 } from './cache/index.js';

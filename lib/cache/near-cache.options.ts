@@ -2,9 +2,44 @@ import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
 } from '../errors/index.js';
+import type { RedisConnection } from '../transport/index.js';
+
+/** How values become bytes in Redis, and back. @publicApi */
+export interface L2Serializer<V> {
+  serialize(value: V): string | Buffer;
+  /** What it throws counts as an entry that is not there. */
+  deserialize(bytes: Buffer): V;
+}
+
+/** The second tier of a near cache, in Redis. @publicApi */
+export interface L2Options<V> {
+  /**
+   * How long an entry is kept there if nothing invalidates it, in milliseconds.
+   *
+   * @default 3600000
+   */
+  readonly ttl?: number;
+  /**
+   * What stands before every cache key there. Services, and caches that keep
+   * something else of the same entities, need different ones.
+   *
+   * @default `near:` and the name of the service; for `@Cached`, also class and method
+   */
+  readonly keyPrefix?: string;
+  /** @default that of the module's options; never its connection itself */
+  readonly connection?: RedisConnection;
+  /** @default JSON */
+  readonly serializer?: L2Serializer<V>;
+  /**
+   * How long a read waits for it before it does without, in milliseconds.
+   *
+   * @default 250
+   */
+  readonly timeout?: number;
+}
 
 /** @publicApi */
-export interface NearCacheOptions {
+export interface NearCacheOptions<V = unknown> {
   /** Entries that are kept; of more, those used least lately go. @default 10000 */
   readonly max?: number;
   /**
@@ -27,41 +62,80 @@ export interface NearCacheOptions {
    * @default 0
    */
   readonly negativeTtl?: number;
+  /**
+   * Keeps what is loaded in Redis as well, for all instances of this service,
+   * and for those that start later. It takes the journal.
+   *
+   * @default false
+   */
+  readonly l2?: L2Options<V> | false;
 }
 
-const DEFAULTS: Required<NearCacheOptions> = {
+/** All of them known. @internal */
+export interface ResolvedNearCacheOptions<V> extends Required<
+  Omit<NearCacheOptions, 'l2'>
+> {
+  readonly l2: ResolvedL2Options<V> | null;
+}
+
+/** @internal */
+export type ResolvedL2Options<V> = Required<
+  Omit<L2Options<V>, 'connection' | 'keyPrefix'>
+> &
+  Pick<L2Options<V>, 'connection' | 'keyPrefix'>;
+
+const JSON_SERIALIZER: L2Serializer<never> = {
+  serialize: (value) => JSON.stringify(value),
+  deserialize: (bytes) => JSON.parse(bytes.toString()) as never,
+};
+
+const DEFAULTS: Required<Omit<NearCacheOptions, 'l2'>> = {
   max: 10_000,
   ttl: 300_000,
   ttlJitter: 0.1,
   negativeTtl: 0,
 };
 
+const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250 };
+
 /**
  * @throws InvalidationConfigurationError that names every bad option
  * @internal
  */
-export function resolveNearCache(
-  given: NearCacheOptions,
-): Required<NearCacheOptions> {
+export function resolveNearCache<V>({
+  l2: givenL2 = false,
+  ...given
+}: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
   const options = { ...DEFAULTS, ...given };
+  const l2 =
+    givenL2 === false
+      ? null
+      : { serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...givenL2 };
   const { max, ttl, ttlJitter, negativeTtl } = options;
   const problems: ConfigurationProblem[] = [];
   const need = (isRight: boolean, field: string, fix: string): void => {
     if (!isRight) problems.push({ field, problem: 'out of range.', fix });
   };
-  need(Number.isSafeInteger(max) && max > 0, 'max', 'Give a count above 0.');
-  need(Number.isSafeInteger(ttl) && ttl > 0, 'ttl', 'Give milliseconds.');
+  const isCount = (value: number): boolean =>
+    Number.isSafeInteger(value) && value > 0;
+  need(isCount(max), 'max', 'Give a count above 0.');
+  need(isCount(ttl), 'ttl', 'Give milliseconds.');
   need(ttlJitter >= 0 && ttlJitter <= 1, 'ttlJitter', 'Give 0 to 1.');
   need(
-    Number.isSafeInteger(negativeTtl) && negativeTtl >= 0,
+    negativeTtl === 0 || isCount(negativeTtl),
     'negativeTtl',
     'Give milliseconds, or 0.',
   );
+  if (l2 !== null) {
+    need(isCount(l2.ttl), 'l2.ttl', 'Give milliseconds.');
+    need(isCount(l2.timeout), 'l2.timeout', 'Give milliseconds.');
+    need(l2.keyPrefix !== '', 'l2.keyPrefix', 'Give a text, or leave it out.');
+  }
   if (problems.length > 0) {
     throw new InvalidationConfigurationError(
       'A near cache cannot be made:',
       problems,
     );
   }
-  return options;
+  return { ...options, l2 };
 }

@@ -3,28 +3,29 @@ import {
   buildCacheKey,
   checkEntityId,
   compilePattern,
+  concerns,
   keysOf,
   type EntityId,
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
 import type { Fence } from '../stream/index.js';
-import {
-  resolveNearCache,
-  type NearCacheOptions,
-} from './near-cache.options.js';
+import type { L2Stats, L2Tier } from './l2.tier.js';
+import type { ResolvedNearCacheOptions } from './near-cache.options.js';
 import { Sweep } from './sweep.js';
 
 /** What a near cache has to know of its instance. @internal */
 export interface CacheSource {
   fence(): Fence;
+  /** Up to where everything has been applied; `null` if that is not known. */
+  readonly position: string | null;
   /** Nothing may be kept now: it is not known what was missed. */
   readonly bypass: boolean;
 }
 
 /** @publicApi */
 export interface NearCacheStats {
-  /** Reads that were answered without a load. */
+  /** Reads that were answered from memory. */
   readonly hits: number;
   /** Reads that were not, those that joined another's load included. */
   readonly misses: number;
@@ -32,8 +33,14 @@ export interface NearCacheStats {
   readonly loads: number;
   /** Loaded values that an invalidation had overtaken: returned, not kept. */
   readonly overtaken: number;
-  /** Entries now. */
+  /** Entries in memory now. */
   readonly size: number;
+  /** What was found in Redis, and kept in memory from then on. */
+  readonly l2Hits: number;
+  /** What was found there, but an invalidation has come since, or may have. */
+  readonly l2Refused: number;
+  /** Failures of Redis and of the serializer; the loader was asked instead. */
+  readonly l2Errors: number;
 }
 
 interface Entry<V> {
@@ -49,6 +56,14 @@ interface Flight<V> {
   readonly fence: Fence;
 }
 
+interface Loaded<V> {
+  readonly value: V;
+  /** Of when the load began: on whichever instance. */
+  readonly fence: Fence;
+}
+
+const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
+
 /**
  * A read-through cache of one entity type in this instance's memory, kept right
  * by invalidations. `NearCacheFactory` makes it.
@@ -61,8 +76,8 @@ interface Flight<V> {
 export class NearCache<V> {
   readonly #entries: LRUCache<string, Entry<V>>;
   readonly #flights = new Map<string, Flight<V | undefined>>();
-  readonly #options: Required<NearCacheOptions>;
   readonly #prefix: string;
+  readonly #concerned: (message: InvalidationMessage) => boolean;
   #sweep: Sweep | null = null;
   #sweeps = 0;
   #hits = 0;
@@ -73,12 +88,13 @@ export class NearCache<V> {
   /** @internal */
   constructor(
     entityType: EntityType,
-    options: NearCacheOptions,
+    private readonly options: ResolvedNearCacheOptions<V>,
     private readonly source: CacheSource,
+    private readonly l2: L2Tier<V> | null,
   ) {
-    this.#options = resolveNearCache(options);
     this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
-    this.#entries = new LRUCache({ max: this.#options.max });
+    this.#concerned = concerns([entityType]);
+    this.#entries = new LRUCache({ max: options.max });
   }
 
   /**
@@ -123,9 +139,9 @@ export class NearCache<V> {
     }
     if (missing.length > 0) {
       const fence = this.source.fence();
-      const loaded = this.#call(() => loadMany(missing));
+      const loaded = this.#fetch(missing, loadMany);
       for (const id of missing) {
-        const one = loaded.then((values) => values.get(id));
+        const one = loaded.then((values) => values.get(id)!);
         found.set(id, this.#fly(String(id), fence, one));
       }
     }
@@ -151,23 +167,28 @@ export class NearCache<V> {
       loads: this.#loads,
       overtaken: this.#overtaken,
       size: this.#entries.size,
+      ...(this.l2?.stats ?? NO_L2),
     };
   }
 
   /** @internal */
   apply(message: InvalidationMessage): void {
     const keys = keysOf(message);
-    if (keys !== null) {
-      for (const key of keys) {
-        if (key.startsWith(this.#prefix)) {
-          this.#entries.delete(key.slice(this.#prefix.length));
-        }
-      }
-    } else if (message.pattern === '*') {
-      this.#entries.clear();
-    } else {
-      this.#startSweep(message.pattern ?? '*');
+    if (keys === null) {
+      if (this.#concerned(message)) this.#applyPattern(message);
+      return;
     }
+    const own = keys.filter((key) => key.startsWith(this.#prefix));
+    if (own.length === 0) return;
+    for (const key of own) this.#entries.delete(key.slice(this.#prefix.length));
+    this.l2?.drop(own, message);
+  }
+
+  #applyPattern(message: InvalidationMessage): void {
+    const pattern = message.pattern ?? '*';
+    if (pattern === '*') this.#entries.clear();
+    else this.#startSweep(pattern);
+    this.l2?.sweep(pattern, message);
   }
 
   #find(name: string): Entry<V> | undefined {
@@ -190,24 +211,74 @@ export class NearCache<V> {
   async #load(id: EntityId, load: () => Promise<V> | V): Promise<V> {
     const name = checkEntityId(id);
     const fence = this.source.fence();
-    return this.#fly(name, fence, this.#call(load)) as Promise<V>;
+    const loaded = this.#fetch(
+      [name],
+      async () => new Map([[name, await load()]]),
+    );
+    const one = loaded.then((values) => values.get(name)!);
+    return this.#fly(name, fence, one) as Promise<V>;
   }
 
-  #call<T>(load: () => Promise<T> | T): Promise<T> {
+  /** From Redis what is there and right, and the others by their loader. */
+  async #fetch<I extends EntityId>(
+    ids: I[],
+    load: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
+  ): Promise<Map<I, Loaded<V | undefined>>> {
+    const all = new Map<I, Loaded<V | undefined>>();
+    const missing =
+      this.l2 === null ? ids : await this.#share(ids, this.l2, all);
+    if (missing.length === 0) return all;
     this.#loads++;
-    return new Promise((resolve) => resolve(load()));
+    const fence = this.source.fence();
+    const { position } = this.source;
+    const values = await load(missing);
+    for (const id of missing) {
+      const value = values.get(id);
+      all.set(id, { value, fence });
+      this.#putL2(this.#prefix + String(id), { value, fence }, position);
+    }
+    return all;
+  }
+
+  /** @returns those that Redis does not have */
+  async #share<I extends EntityId>(
+    ids: I[],
+    l2: L2Tier<V>,
+    all: Map<I, Loaded<V | undefined>>,
+  ): Promise<I[]> {
+    if (this.source.bypass) return ids;
+    const found = await Promise.all(
+      ids.map((id) => l2.get(this.#prefix + String(id))),
+    );
+    return ids.filter((id, at) => {
+      const entry = found[at] ?? null;
+      if (entry !== null) all.set(id, entry);
+      return entry === null;
+    });
+  }
+
+  #putL2(
+    key: string,
+    { value, fence }: Loaded<V | undefined>,
+    position: string | null,
+  ): void {
+    const { l2 } = this.options;
+    if (this.l2 === null || l2 === null || position === null) return;
+    const ttl = this.#ttlOf(value, l2.ttl);
+    if (ttl === 0 || this.source.bypass || !fence.holds(key)) return;
+    this.l2.put(key, position, value as V, ttl);
   }
 
   #fly(
     name: string,
     fence: Fence,
-    loaded: Promise<V | undefined>,
+    loading: Promise<Loaded<V | undefined>>,
   ): Promise<V | undefined> {
-    const promise = loaded.then(
-      (value) => {
+    const promise = loading.then(
+      (loaded) => {
         this.#landed(name, promise);
-        this.#store(name, fence, value);
-        return value;
+        this.#store(name, loaded);
+        return loaded.value;
       },
       (error: unknown) => {
         this.#landed(name, promise);
@@ -225,12 +296,12 @@ export class NearCache<V> {
     }
   }
 
-  #store(name: string, fence: Fence, value: V | undefined): void {
+  #store(name: string, { value, fence }: Loaded<V | undefined>): void {
     if (!fence.holds(this.#prefix + name)) {
       this.#overtaken++;
       return;
     }
-    const ttl = this.#ttlOf(value);
+    const ttl = this.#ttlOf(value, this.options.ttl);
     if (ttl === 0 || this.source.bypass) return;
     this.#entries.set(
       name,
@@ -244,9 +315,10 @@ export class NearCache<V> {
   }
 
   /** Spread, so that what was loaded together is not reloaded together. */
-  #ttlOf(value: V | undefined): number {
-    const { ttl, negativeTtl, ttlJitter } = this.#options;
-    const base = value === undefined || value === null ? negativeTtl : ttl;
+  #ttlOf(value: V | undefined, ttl: number): number {
+    const { negativeTtl, ttlJitter } = this.options;
+    const isThere = value !== undefined && value !== null;
+    const base = isThere ? ttl : Math.min(negativeTtl, ttl);
     return Math.ceil(base * (1 - ttlJitter * Math.random()));
   }
 

@@ -95,7 +95,7 @@ function cacheOf(
     }
     let cache = caches.get(factory);
     if (cache === undefined) {
-      cache = factory.create(type, options);
+      cache = factory.create(type, options, name);
       caches.set(factory, cache);
     }
     return cache;

@@ -1,12 +1,9 @@
-import {
-  compilePattern,
-  keysOf,
-  type InvalidationMessage,
-} from '../message/index.js';
+import { compilePattern, keysOf, type Invalidation } from '../message/index.js';
 
-/** Names and patterns that are remembered; of older ones it is too late to tell. */
-const KEY_LIMIT = 10_000;
+/** What is remembered; of what is older it is too late to tell. */
+const KEY_LIMIT = 50_000;
 const PATTERN_LIMIT = 1_000;
+const POSITION_LIMIT = 50_000;
 
 /**
  * A moment in this instance's stream, taken before something is loaded.
@@ -30,6 +27,15 @@ interface RememberedPattern {
   matches: ((key: string) => boolean) | null;
 }
 
+/** @internal */
+export interface PastFence extends Fence {
+  /** It is known from the journal alone, which not every publisher keeps. */
+  readonly recalled: boolean;
+}
+
+/** A message with a place in the journal. */
+type Recalled = Invalidation & { readonly offset: string };
+
 /**
  * What was invalidated lately. Costs nothing until the first fence is taken.
  *
@@ -40,18 +46,83 @@ export class Fences {
   #now = 0;
   #used = false;
   /** When each was last named, oldest first. */
-  readonly #keys = new Map<string, number>();
+  #keys = new Map<string, number>();
   #patterns: RememberedPattern[] = [];
   /** Up to here something was forgotten, or everything invalidated. */
-  #unknown = 0;
+  #unknown = -Infinity;
+  /** When this instance first was at each offset, oldest first. */
+  #positions: Map<string, number> | null = null;
 
   take(): Fence {
     this.#used = true;
-    const time = this.#now;
+    return this.#since(this.#now);
+  }
+
+  /**
+   * As of when this instance was at an offset of the journal; `null` if it never
+   * was, or too long ago. Whoever loaded something when it was there had applied
+   * what this one had, so what has come since says whether it is still right.
+   */
+  takenAt(offset: string): PastFence | null {
+    const time = this.#positions?.get(offset);
+    if (time === undefined) return null;
+    return { ...this.#since(time), recalled: time < 0 };
+  }
+
+  /** From now on offsets are remembered: of those before, nothing is known. */
+  trackPositions(): void {
+    this.#used = true;
+    this.#positions ??= new Map();
+  }
+
+  /** This instance has delivered everything up to an offset. */
+  reached(offset: string): void {
+    const positions = this.#positions;
+    if (positions === null || positions.has(offset)) return;
+    positions.set(offset, this.#now);
+    if (positions.size > POSITION_LIMIT) deleteOldest(positions);
+  }
+
+  /** The oldest that is remembered; `null` if none is. */
+  get oldestPosition(): string | null {
+    const [oldest = null] = this.#positions?.keys() ?? [];
+    return oldest;
+  }
+
+  /**
+   * Remembers what was said before positions were tracked.
+   *
+   * @param past of the journal, in order, none left out, up to the oldest
+   * position
+   */
+  recall(past: readonly Recalled[]): void {
+    const now = this.#now;
+    const keys = this.#keys;
+    const patterns = this.#patterns;
+    const positions = this.#positions;
+    this.#keys = new Map();
+    this.#patterns = [];
+    this.#positions = new Map();
+    // Before all that came since, which may be of any place in the journal.
+    this.#now = -past.length;
+    for (const message of past) {
+      this.note(message);
+      this.reached(message.offset);
+    }
+    this.#now = now;
+    for (const [key, time] of keys) this.#noteKey(key, time);
+    for (const { pattern, time } of patterns) this.#notePattern(pattern, time);
+    for (const [offset, time] of positions ?? []) {
+      this.#positions.set(offset, time);
+      if (this.#positions.size > POSITION_LIMIT) deleteOldest(this.#positions);
+    }
+  }
+
+  #since(time: number): Fence {
     return { holds: (key) => this.#unaffected(key, time) };
   }
 
-  note(message: InvalidationMessage): void {
+  note(message: Invalidation): void {
     if (!this.#used) return;
     const time = ++this.#now;
     const keys = keysOf(message);
@@ -62,10 +133,7 @@ export class Fences {
   #noteKey(key: string, time: number): void {
     this.#keys.delete(key);
     this.#keys.set(key, time);
-    if (this.#keys.size <= KEY_LIMIT) return;
-    const [oldest] = this.#keys;
-    this.#forget(oldest![1]);
-    this.#keys.delete(oldest![0]);
+    if (this.#keys.size > KEY_LIMIT) this.#forget(deleteOldest(this.#keys));
   }
 
   #notePattern(pattern: string, time: number): void {
@@ -87,7 +155,7 @@ export class Fences {
   }
 
   #unaffected(key: string, since: number): boolean {
-    if (since < this.#unknown || (this.#keys.get(key) ?? 0) > since) {
+    if (since < this.#unknown || (this.#keys.get(key) ?? -Infinity) > since) {
       return false;
     }
     for (let at = this.#patterns.length - 1; at >= 0; at--) {
@@ -98,4 +166,11 @@ export class Fences {
     }
     return true;
   }
+}
+
+/** @returns its value */
+function deleteOldest(map: Map<string, number>): number {
+  const [[key, value] = ['', -Infinity]] = map;
+  map.delete(key);
+  return value;
 }

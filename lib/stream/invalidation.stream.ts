@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import type { Invalidation, InvalidationMessage } from '../message/index.js';
-import { Fences, type Fence } from './fences.js';
+import { Fences } from './fences.js';
 import {
   InvalidationConsumer,
   type InvalidationHandler,
@@ -18,7 +18,8 @@ import type { InvalidationMeter } from './invalidation.meter.js';
 @Injectable()
 export class InvalidationStream {
   readonly #messages = new Subject<InvalidationMessage>();
-  readonly #fences = new Fences();
+  /** What was delivered lately, for who loads something meanwhile. */
+  readonly fences = new Fences();
   #consumers: readonly InvalidationConsumer[] = [];
 
   readonly messages$: Observable<InvalidationMessage> =
@@ -70,11 +71,6 @@ export class InvalidationStream {
     this.#consumers = this.#consumers.filter((other) => other !== consumer);
   }
 
-  /** A fence that only messages from now on break. */
-  fence(): Fence {
-    return this.#fences.take();
-  }
-
   /**
    * Hands one message to everybody. Never throws.
    *
@@ -84,7 +80,7 @@ export class InvalidationStream {
     this.meter.delivered();
     if (message.widened !== null) this.meter.widened();
     // First: a handler may load anew what it hears of.
-    this.#fences.note(message);
+    this.fences.note(message);
     let time = now;
     for (const consumer of this.#consumers) time = consumer.push(message, time);
     if (this.#messages.observed) this.#messages.next(message);

@@ -236,10 +236,11 @@ export class CatchUp {
     if (message.origin === instance.origin) {
       this.#acknowledged.echoed(message.offset);
       publisher.heard(message.messageId);
-      return;
+    } else {
+      if (replayed) meter.replayed();
+      stream.deliver(message);
     }
-    if (replayed) meter.replayed();
-    stream.deliver(message);
+    this.listener.onPosition();
   }
 
   /** What came meanwhile is delivered, and "everything" for what is unknown. */

@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { BehaviorSubject, type Observable } from 'rxjs';
+import { BehaviorSubject, filter, firstValueFrom, type Observable } from 'rxjs';
 import {
   bindCache,
   type BindableCache,
@@ -20,6 +20,7 @@ import {
   decodeMessage,
   encodeOrigin,
   isOffset,
+  JOURNAL_START,
   parseTimestamp,
   readOwnId,
   readOwnPlace,
@@ -28,12 +29,13 @@ import {
   type InvalidationMessage,
   type WidenedCause,
 } from '../message/index.js';
-import type { Fence, InvalidationHandler } from '../stream/index.js';
+import type { Fence, InvalidationHandler, PastFence } from '../stream/index.js';
 import type { TransportListener } from '../transport/index.js';
 import { CatchUp, type CatchUpContext } from './catch-up.js';
 import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
 import type { JournaledMessage } from './journal.reader.js';
 import { missingRights } from './missing-rights.js';
+import { readPast } from './past.reader.js';
 import { OffsetWaiters } from './offset.waiters.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import type {
@@ -91,6 +93,9 @@ export class InvalidationSubscriber {
   /** From now on whatever is missed is made up for. */
   #hears = false;
   #arrived = 0;
+  /** Shared caches ask where this instance has been. */
+  #tracks = false;
+  #recalled: Promise<void> | null = null;
   #firstLive: (() => void) | null = null;
 
   /** Every message, in order. Completes at shutdown. */
@@ -236,7 +241,56 @@ export class InvalidationSubscriber {
    * ```
    */
   fence(): Fence {
-    return this.context.stream.fence();
+    return this.context.stream.fences.take();
+  }
+
+  /**
+   * Up to which offset this instance has delivered everything; `null` if that
+   * is not known.
+   *
+   * @internal
+   */
+  get position(): string | null {
+    const { position } = this.#catchUp.cursor;
+    return position === JOURNAL_START ? null : position;
+  }
+
+  /** Whether others were heard that keep no journal. @internal */
+  get foreign(): boolean {
+    return this.#foreign;
+  }
+
+  /** A fence that was taken when this instance was there. @internal */
+  fenceAt(offset: string): PastFence | null {
+    return this.context.stream.fences.takenAt(offset);
+  }
+
+  /** From now on `fenceAt` knows where this instance has been. @internal */
+  trackPositions(): void {
+    this.#tracks = true;
+    this.context.stream.fences.trackPositions();
+    this.#moved();
+  }
+
+  /**
+   * Reads in the journal what was said before positions were tracked.
+   *
+   * @internal
+   */
+  recall(): Promise<void> {
+    this.#recalled ??= this.#recall();
+    return this.#recalled;
+  }
+
+  async #recall(): Promise<void> {
+    const live = this.status$.pipe(filter(({ state }) => state === 'live'));
+    await firstValueFrom(live, { defaultValue: null });
+    const { fences } = this.context.stream;
+    const position = fences.oldestPosition;
+    if (position === null) return;
+    const past = await readPast(this.context.transport, position);
+    // Otherwise those before it are of no use any more.
+    if (fences.oldestPosition === position) fences.recall(past);
   }
 
   /**
@@ -313,7 +367,7 @@ export class InvalidationSubscriber {
     meter.propagated(wallClock(now) - parseTimestamp(message.timestamp));
     if (this.#isNext(message)) stream.deliver(message, now);
     else this.#catchUp.hear(message as JournaledMessage);
-    if (this.#waiters.any) this.#moved();
+    if (this.#waiters.any || this.#tracks) this.#moved();
   }
 
   #decode(payload: string, maxBytes: number): InvalidationMessage | null {
@@ -350,7 +404,7 @@ export class InvalidationSubscriber {
     }
     this.#catchUp.echoed(offset);
     this.context.publisher.heard(readOwnId(payload));
-    if (this.#waiters.any) this.#moved();
+    if (this.#waiters.any || this.#tracks) this.#moved();
   }
 
   /** One character first: comparing the end costs as much as half the checks. */
@@ -364,7 +418,11 @@ export class InvalidationSubscriber {
 
   #moved(): void {
     const { position } = this.#catchUp.cursor;
-    if (position !== null) this.#waiters.reached(position);
+    if (position === null) return;
+    this.#waiters.reached(position);
+    if (position !== JOURNAL_START) {
+      this.context.stream.fences.reached(position);
+    }
   }
 
   #widen(cause: WidenedCause): void {

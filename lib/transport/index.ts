@@ -1,4 +1,5 @@
 export * from './invalidation.transport.js';
+export * from './l2.store.js';
 export * from './memory/in-memory.channel.js';
 export * from './memory/memory.transport.js';
 export * from './redis/redis.connection.js';

@@ -1,3 +1,5 @@
+import type { L2Store, L2StoreOptions } from './l2.store.js';
+
 /** What a transport tells the instance that uses it. @internal */
 export interface TransportListener {
   /** A payload arrived on the channel. */
@@ -88,6 +90,9 @@ export abstract class InvalidationTransport {
    * if none are missing, or if that cannot be told.
    */
   abstract missingRights(): Promise<string[]>;
+
+  /** Where near caches share what they load; not connected yet. */
+  abstract l2Store(options: L2StoreOptions): L2Store;
 
   /** Lets go of every socket and timer. The listener hears nothing after it. */
   abstract close(): Promise<void>;

@@ -22,7 +22,7 @@ interface Setup extends TestApp {
 }
 
 async function start(
-  options: NearCacheOptions = {},
+  options: NearCacheOptions<User | null> = {},
   app: AppOptions = {},
 ): Promise<Setup> {
   const started = await startApp(app);
@@ -65,6 +65,9 @@ describe('A near cache', () => {
       loads: 2,
       overtaken: 0,
       size: 1,
+      l2Hits: 0,
+      l2Refused: 0,
+      l2Errors: 0,
     });
   });
 

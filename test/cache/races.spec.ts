@@ -3,7 +3,7 @@
  * a near cache between.
  */
 import { describe, expect, it } from 'vitest';
-import { NearCache } from '../../lib/cache/index.js';
+import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import { entity, Instance } from '../../lib/message/index.js';
 import { Fences, type Fence } from '../../lib/stream/index.js';
 
@@ -37,8 +37,13 @@ async function play(
 ): Promise<Outcome> {
   const instance = new Instance('test');
   const fences = new Fences();
-  const source = { fence: () => fenceOf(fences), bypass: false };
-  const cache = new NearCache<number>('User', {}, source);
+  const source = {
+    fence: () => fenceOf(fences),
+    position: null,
+    bypass: false,
+  };
+  const options = resolveNearCache<number>({});
+  const cache = new NearCache<number>('User', options, source, null);
   let row = 0;
   let delivered = 0;
   let wentBack = false;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NearCache } from '../../lib/cache/index.js';
+import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import {
   batch,
   Instance,
@@ -18,8 +18,9 @@ class Subject {
   readonly #fences = new Fences();
   readonly cache = new NearCache<number>(
     'User',
-    { max: 2 * SIZE },
-    { fence: () => this.#fences.take(), bypass: false },
+    resolveNearCache({ max: 2 * SIZE }),
+    { fence: () => this.#fences.take(), position: null, bypass: false },
+    null,
   );
 
   async load(ids: Iterable<number>, value: number): Promise<void> {

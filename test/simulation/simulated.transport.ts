@@ -127,6 +127,10 @@ export class SimulatedTransport extends InvalidationTransport {
     return Promise.resolve([]);
   }
 
+  l2Store(): never {
+    throw new Error('Near caches are not simulated.');
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.die();

@@ -101,6 +101,10 @@ export class ScriptedTransport extends InvalidationTransport {
     return this.missing;
   }
 
+  l2Store(): never {
+    throw new Error('Near caches are not scripted.');
+  }
+
   async close(): Promise<void> {
     this.listener = null;
   }

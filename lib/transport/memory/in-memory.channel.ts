@@ -4,6 +4,7 @@ import type {
   Published,
   TransportListener,
 } from '../invalidation.transport.js';
+import type { L2Entries } from './memory.l2.store.js';
 
 const JOURNAL_LENGTH = 1_000;
 
@@ -17,6 +18,8 @@ export class InMemoryChannel {
   readonly #listeners = new Set<TransportListener>();
   readonly #taps = new Set<(payload: string) => void>();
   readonly journal: JournalEntry[] = [];
+  /** What near caches share. */
+  readonly l2: L2Entries = new Map();
   #sequence = 0;
 
   /** Delivers to every subscriber, and tells how many there were. */

@@ -6,7 +6,9 @@ import {
   type PublishReply,
   type TransportListener,
 } from '../invalidation.transport.js';
+import type { L2Store } from '../l2.store.js';
 import type { InMemoryChannel } from './in-memory.channel.js';
+import { MemoryL2Store } from './memory.l2.store.js';
 
 /**
  * The transport of tests: no socket, no timer, the same contract. Answers and
@@ -71,6 +73,10 @@ export class MemoryTransport extends InvalidationTransport {
   async ping(): Promise<void> {}
 
   reconnect(): void {}
+
+  l2Store(): L2Store {
+    return new MemoryL2Store(this.channel.l2);
+  }
 
   async close(): Promise<void> {
     if (this.#listener !== null) this.channel.unsubscribe(this.#listener);

@@ -75,6 +75,7 @@ export function sharesJournal(client: Redis | Cluster): boolean {
 /** A client for commands, not connected yet. @internal */
 export function openClient(
   connection: Exclude<RedisConnection, Redis | Cluster>,
+  keys: RedisOptions = COMMON_KEYS,
 ): Redis | Cluster {
   if (typeof connection === 'object' && 'cluster' in connection) {
     const { nodes, options } = connection.cluster;
@@ -85,7 +86,7 @@ export function openClient(
       ? new Redis(connection, COMMAND_OPTIONS)
       : new Redis({ ...connection, ...COMMAND_OPTIONS });
   // Here and not in the options, over which a URL wins.
-  Object.assign(client.options, COMMON_KEYS);
+  Object.assign(client.options, keys);
   return client;
 }
 
@@ -94,6 +95,21 @@ export function ownClient(client: Redis | Cluster): Redis | Cluster {
   return isCluster(client)
     ? client.duplicate([], clusterOptions(client.options))
     : client.duplicate({ ...COMMAND_OPTIONS, ...COMMON_KEYS });
+}
+
+/**
+ * A client for entries that near caches share, not connected yet: in the
+ * database that was asked for, and never the one that invalidations leave by,
+ * where a large value would be in their way.
+ *
+ * @internal
+ */
+export function openEntries(connection: RedisConnection): Redis | Cluster {
+  if (isClient(connection)) {
+    if (isCluster(connection)) return ownClient(connection);
+    return connection.duplicate({ ...COMMAND_OPTIONS, keyPrefix: '' });
+  }
+  return openClient(connection, { keyPrefix: '' });
 }
 
 function clusterOptions(options: ClusterOptions = {}): ClusterOptions {

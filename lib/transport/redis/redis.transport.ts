@@ -7,9 +7,11 @@ import {
   type PublishReply,
   type TransportListener,
 } from '../invalidation.transport.js';
+import type { L2Store, L2StoreOptions } from '../l2.store.js';
 import {
   isClient,
   openClient,
+  openEntries,
   ownClient,
   publishingNode,
   refreshNodes,
@@ -19,6 +21,7 @@ import {
   type RedisConnection,
 } from './redis.connection.js';
 import { RedisJournal } from './redis.journal.js';
+import { RedisL2Store } from './redis.l2.store.js';
 import { RedisSubscription } from './redis.subscription.js';
 
 /**
@@ -129,6 +132,13 @@ export class RedisTransport extends InvalidationTransport {
     this.#leaving = true;
     // A cluster opens its nodes' connections anew by itself.
     this.#client.disconnect(true);
+  }
+
+  l2Store({
+    connection = this.options.connection,
+    onError,
+  }: L2StoreOptions): L2Store {
+    return new RedisL2Store(openEntries(connection), onError);
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,241 @@
+import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import type { InvalidationMessage } from '../message/index.js';
+import type { PastFence } from '../stream/index.js';
+import type { L2Store } from '../transport/index.js';
+import { L2Sweeper } from './l2.sweeper.js';
+import type { ResolvedL2Options } from './near-cache.options.js';
+
+/** Redis did not answer a read in time: for so long none asks it. */
+const REST_MS = 1_000;
+/** Writes under way; beyond it what was loaded is not shared. */
+const WRITE_LIMIT = 10_000;
+/** How often it is written down that some publishers keep no journal. */
+const FOREIGN_MS = 60_000;
+
+/** What stands in the place of a value that does not exist. */
+const VALUE = 'v';
+const NULL = 'n';
+const UNDEFINED = 'u';
+
+/** What the shared tier has to know of its instance. @internal */
+export interface L2Source {
+  /** Up to where everything has been applied; `null` if that is not known. */
+  readonly position: string | null;
+  /** Publishers without a journal were heard. */
+  readonly foreign: boolean;
+  fenceAt(offset: string): PastFence | null;
+  trackPositions(): void;
+  recall(): Promise<void>;
+}
+
+/** @internal */
+export interface L2Stats {
+  readonly l2Hits: number;
+  readonly l2Refused: number;
+  readonly l2Errors: number;
+}
+
+interface Found<V> {
+  readonly value: V;
+  readonly fence: PastFence;
+}
+
+/**
+ * What instances of a service share in Redis. Each entry carries the offset at
+ * which its load began: whoever has been there itself knows what it has applied
+ * since, and refuses the entry if that affects its key, whether or not anybody
+ * has deleted it. An offset that this instance has never been at says nothing,
+ * and is refused as well; so no clock and no order of offsets is relied on.
+ *
+ * @internal
+ */
+export class L2Tier<V> {
+  /** Connected, and what was said before this instance started is known. */
+  readonly ready: Promise<void>;
+  readonly #sweeper: L2Sweeper;
+  #hits = 0;
+  #refused = 0;
+  #errors = 0;
+  #writing = 0;
+  #restUntil = 0;
+  #notedForeign = -Infinity;
+  /** What the journal alone knows counts: nobody published without it. */
+  #trustsRecalled = false;
+
+  /**
+   * @param prefix of all names in Redis
+   * @param family what its cache keys begin with: `user:`
+   */
+  constructor(
+    private readonly prefix: string,
+    private readonly family: string,
+    private readonly store: L2Store,
+    private readonly options: ResolvedL2Options<V>,
+    private readonly source: L2Source,
+    private readonly report: (error: InvalidationRedisError) => void,
+  ) {
+    this.#sweeper = new L2Sweeper(prefix, family, store);
+    source.trackPositions();
+    this.ready = store.opened.then(() => this.#recall());
+  }
+
+  get stats(): L2Stats {
+    return {
+      l2Hits: this.#hits,
+      l2Refused: this.#refused,
+      l2Errors: this.#errors,
+    };
+  }
+
+  /** @returns `null` if there is none, or none that is known to be right */
+  async get(key: string): Promise<Found<V> | null> {
+    const entry = await this.#answer(() => this.store.get(this.prefix + key));
+    if (entry === null) return null;
+    try {
+      const end = entry.indexOf('\n');
+      const fence = this.source.fenceAt(entry.toString('latin1', 0, end));
+      if (fence !== null && this.#trusts(fence) && fence.holds(key)) {
+        const value = this.#decode(entry.subarray(end + 1));
+        this.#hits++;
+        return { value, fence };
+      }
+      this.#refused++;
+    } catch (error) {
+      this.#failed(error as Error);
+    }
+    return null;
+  }
+
+  /** @param offset where this instance was when the load began */
+  put(key: string, offset: string, value: V, ttl: number): void {
+    if (this.#writing >= WRITE_LIMIT) return;
+    let entry: Buffer;
+    try {
+      entry = Buffer.concat([Buffer.from(`${offset}\n`), this.#encode(value)]);
+    } catch (error) {
+      return this.#failed(error as Error);
+    }
+    this.#write(this.store.put(this.prefix + key, offset, entry, ttl));
+  }
+
+  /** @param keys those of this cache that the message names */
+  drop(keys: readonly string[], message: InvalidationMessage): void {
+    this.#noteForeign(message);
+    const before = this.#limitOf(message);
+    if (before === null || this.#writing >= WRITE_LIMIT) return;
+    for (const key of keys)
+      this.#write(this.store.drop(this.prefix + key, before));
+  }
+
+  /** @param pattern of what the message names */
+  sweep(pattern: string, message: InvalidationMessage): void {
+    this.#noteForeign(message);
+    const before = this.#limitOf(message);
+    // Only this instance does not know what it missed: others may use it all.
+    if (before === null || message.widened !== null) return;
+    this.#sweeper.add(pattern, before);
+  }
+
+  close(): void {
+    this.#sweeper.close();
+  }
+
+  /** What was said before this instance started. */
+  async #recall(): Promise<void> {
+    try {
+      if ((await this.store.get(this.#foreignKey)) !== null) return;
+      await this.source.recall();
+      this.#trustsRecalled = true;
+    } catch (error) {
+      this.#failed(error as Error);
+    }
+  }
+
+  get #foreignKey(): string {
+    return `${this.prefix}~foreign:${this.family}`;
+  }
+
+  #trusts(fence: PastFence): boolean {
+    return !fence.recalled || (this.#trustsRecalled && !this.source.foreign);
+  }
+
+  /** Whatever was loaded before this offset is affected by the message. */
+  #limitOf({ offset }: InvalidationMessage): string | null {
+    if (offset !== null) return offset;
+    const { position } = this.source;
+    return position === null ? null : next(position);
+  }
+
+  /** What an instance that starts later reads in the journal is not all. */
+  #noteForeign({ own, offset, widened }: InvalidationMessage): void {
+    if (own || offset !== null || widened !== null) return;
+    const now = performance.now();
+    if (now - this.#notedForeign < FOREIGN_MS) return;
+    this.#notedForeign = now;
+    const ttl = this.options.ttl + FOREIGN_MS;
+    this.#write(this.store.write(this.#foreignKey, '1', ttl));
+  }
+
+  #encode(value: V): Buffer {
+    if (value === undefined) return Buffer.from(UNDEFINED);
+    if (value === null) return Buffer.from(NULL);
+    const bytes = this.options.serializer.serialize(value);
+    return Buffer.concat([Buffer.from(VALUE), Buffer.from(bytes as Buffer)]);
+  }
+
+  #decode(bytes: Buffer): V {
+    const kind = bytes.toString('latin1', 0, 1);
+    if (kind === UNDEFINED) return undefined as V;
+    if (kind === NULL) return null as V;
+    return this.options.serializer.deserialize(bytes.subarray(1));
+  }
+
+  /** Within its deadline, and never an error: `null` then. */
+  #answer<T>(ask: () => Promise<T | null>): Promise<T | null> {
+    if (performance.now() < this.#restUntil) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#errors++;
+        this.#restUntil = performance.now() + REST_MS;
+        resolve(null);
+      }, this.options.timeout);
+      ask().then(
+        (answer) => {
+          clearTimeout(timer);
+          resolve(answer);
+        },
+        (error: Error) => {
+          clearTimeout(timer);
+          this.#failed(error);
+          resolve(null);
+        },
+      );
+    });
+  }
+
+  #write(writing: Promise<void>): void {
+    this.#writing++;
+    writing
+      .catch((error: Error) => this.#failed(error))
+      .finally(() => this.#writing--);
+  }
+
+  #failed(error: Error): void {
+    this.#errors++;
+    // That there is no connection is told by the connection.
+    if (error.message.includes('enableOfflineQueue')) return;
+    this.report(
+      new InvalidationRedisError(
+        `The shared tier of a near cache: ${describeCause(error)}.`,
+        'What is asked for is loaded instead.',
+        error,
+      ),
+    );
+  }
+}
+
+/** The next offset there could be. */
+function next(offset: string): string {
+  const [ms, sequence] = offset.split('-') as [string, string];
+  return `${ms}-${BigInt(sequence) + 1n}`;
+}

@@ -1,0 +1,58 @@
+import { compareOffsets, compilePattern } from '../../message/index.js';
+import type { L2Store } from '../l2.store.js';
+
+/** What a store in memory holds, for all applications on a channel. @internal */
+export type L2Entries = Map<string, Buffer>;
+
+/**
+ * The store of tests: the same contract, but nothing expires. Answers come on a
+ * later microtask, as over a network.
+ *
+ * @internal
+ */
+export class MemoryL2Store implements L2Store {
+  readonly opened = Promise.resolve();
+
+  constructor(private readonly entries: L2Entries) {}
+
+  open(): void {}
+
+  async get(key: string): Promise<Buffer | null> {
+    return this.entries.get(key) ?? null;
+  }
+
+  async put(key: string, offset: string, entry: Buffer): Promise<void> {
+    const there = this.#offsetOf(key);
+    if (there === null || compareOffsets(there, offset) <= 0) {
+      this.entries.set(key, entry);
+    }
+  }
+
+  async drop(key: string, offset: string): Promise<void> {
+    const there = this.#offsetOf(key);
+    if (there === null || compareOffsets(there, offset) < 0) {
+      this.entries.delete(key);
+    }
+  }
+
+  async *scan(pattern: string): AsyncIterable<string[]> {
+    const matches = compilePattern(pattern);
+    yield [...this.entries.keys()].filter((key) => matches(key));
+  }
+
+  async lease(key: string, holder: string): Promise<boolean> {
+    if (!this.entries.has(key)) this.entries.set(key, Buffer.from(holder));
+    return this.entries.get(key)!.toString() === holder;
+  }
+
+  async write(key: string, text: string): Promise<void> {
+    this.entries.set(key, Buffer.from(text));
+  }
+
+  close(): void {}
+
+  #offsetOf(key: string): string | null {
+    const entry = this.entries.get(key)?.toString('latin1');
+    return /^\d+-\d+/.exec(entry ?? '')?.[0] ?? null;
+  }
+}
