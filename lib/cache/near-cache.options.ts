@@ -116,8 +116,6 @@ export function resolveNearCache<V>({
   const need = (isRight: boolean, field: string, fix: string): void => {
     if (!isRight) problems.push({ field, problem: 'out of range.', fix });
   };
-  const isCount = (value: number): boolean =>
-    Number.isSafeInteger(value) && value > 0;
   need(isCount(max), 'max', 'Give a count above 0.');
   need(isCount(ttl), 'ttl', 'Give milliseconds.');
   need(ttlJitter >= 0 && ttlJitter <= 1, 'ttlJitter', 'Give 0 to 1.');
@@ -138,4 +136,8 @@ export function resolveNearCache<V>({
     );
   }
   return { ...options, l2 };
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { HandlerFailedError } from '../errors/index.js';
 import { decodeMessage, type InvalidationMessage } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
@@ -37,6 +38,10 @@ export interface DurableOutbox {
 }
 
 const PAGE = 1_000;
+/** The application's database has so long to answer. */
+const ANSWER_MS = 30_000;
+/** Rows that stay, which are remembered; then they are handled once more. */
+const STAYING_LIMIT = 10_000;
 
 /** Whoever stored it is given this long to send it by itself. */
 const GRACE_MS = 5_000;
@@ -54,6 +59,11 @@ export class OutboxRelay {
   #sweeping = false;
   /** Handed on, and not known to have arrived. */
   readonly #underWay = new Set<string>();
+  /** Redis has them, but they could not be removed. */
+  readonly #staying = new Set<string>();
+  /** Hashes of texts that are no message, which were made up for. */
+  readonly #unreadable = new Set<string>();
+  #owesAll = false;
 
   constructor(
     private readonly outbox: DurableOutbox,
@@ -65,6 +75,8 @@ export class OutboxRelay {
     private readonly resend: (
       messages: readonly InvalidationMessage[],
     ) => boolean,
+    /** Says "everything", in the place of what cannot be read. */
+    private readonly widen: () => void,
     private readonly errors: ErrorReporter,
   ) {}
 
@@ -80,15 +92,20 @@ export class OutboxRelay {
     // What is sent while the table is read may be among what was read.
     const underWay = new Set(this.#underWay);
     try {
-      const texts = await this.outbox.pending({
-        limit: PAGE,
-        olderThan: GRACE_MS,
-      });
-      const left = texts
+      const found = (await this.#pending())
         .flatMap((text) => this.#read(text) ?? [])
         .filter(
           ({ messageId: id }) => !underWay.has(id) && !this.#underWay.has(id),
         );
+      if (this.#owesAll) this.widen();
+      this.#owesAll = false;
+      const staying = found.filter(({ messageId: id }) =>
+        this.#staying.has(id),
+      );
+      if (staying.length > 0) {
+        void this.#remove(staying.map(({ messageId }) => messageId));
+      }
+      const left = found.filter(({ messageId: id }) => !this.#staying.has(id));
       if (left.length === 0 || !this.resend(left)) return;
       for (const { messageId } of left) this.#underWay.add(messageId);
     } catch (cause) {
@@ -109,23 +126,52 @@ export class OutboxRelay {
     this.#underWay.delete(messageId);
   }
 
+  /** A page beyond what is known to stay, within a deadline. */
+  async #pending(): Promise<readonly string[]> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(new Error(`It has not answered for ${ANSWER_MS} ms.`));
+      }, ANSWER_MS);
+      // A process that ends need not wait for it.
+      timer.unref();
+    });
+    const limit = PAGE + this.#staying.size + this.#unreadable.size;
+    try {
+      return await Promise.race([
+        this.outbox.pending({ limit, olderThan: GRACE_MS }),
+        late,
+      ]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** `null` for what the application has not stored as it was given. */
   #read(text: string): InvalidationMessage | null {
     try {
       return decodeMessage(text, Infinity);
     } catch (cause) {
+      const hash = createHash('sha1')
+        .update(JSON.stringify(text) ?? '')
+        .digest('hex');
+      if (this.#unreadable.has(hash)) return null;
+      remember(this.#unreadable, hash);
+      this.#owesAll = true;
       this.#report(
         'holds a text that is no message',
         cause,
-        'Look for a column that is too short; delete the row and call invalidateAll().',
+        'Everything was invalidated in its place. Look for a column that is too short, and delete the row.',
       );
       return null;
     }
   }
 
   async #remove(messageIds: readonly string[]): Promise<void> {
+    for (const id of messageIds) remember(this.#staying, id);
     try {
       await this.outbox.remove(messageIds);
+      for (const id of messageIds) this.#staying.delete(id);
     } catch (cause) {
       this.#report('could not be emptied of what was sent', cause, TRIED_AGAIN);
     }
@@ -137,4 +183,9 @@ export class OutboxRelay {
       'durable-outbox',
     );
   }
+}
+
+function remember(some: Set<string>, one: string): void {
+  if (some.size >= STAYING_LIMIT) some.clear();
+  some.add(one);
 }

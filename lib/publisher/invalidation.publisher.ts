@@ -83,6 +83,8 @@ export class InvalidationPublisher {
         : new OutboxRelay(
             durableOutbox,
             (messages) => this.#resend(messages),
+            // It rejects only when the application has shut down.
+            () => void this.publishChecked(everything()).catch(() => null),
             context.errors,
           );
     this.#queue = new PublishQueue(options, context, this.#relay);

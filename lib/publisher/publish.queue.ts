@@ -133,7 +133,7 @@ export class PublishQueue {
    */
   resend(messages: readonly InvalidationMessage[]): boolean {
     if (!this.#canSend()) return false;
-    this.#send(messages.map(entryOf), '-');
+    this.#send(messages.map(entryOf), '-', messages.length);
     return true;
   }
 
@@ -177,7 +177,6 @@ export class PublishQueue {
         entries.length <= CALL_LIMIT
           ? entries
           : entries.slice(from, from + CALL_LIMIT),
-        null,
       );
     }
   }
@@ -190,7 +189,7 @@ export class PublishQueue {
     );
   }
 
-  #send(entries: Entry[], triedSince: string | null): void {
+  #send(entries: Entry[], triedSince: string | null = null, tried = 0): void {
     this.#inFlight += entries.length;
     const order = this.#sends++;
     // A first try that fails may be anywhere after what is known now.
@@ -203,6 +202,7 @@ export class PublishQueue {
       .publish(
         entries.map(({ payload }) => payload),
         triedSince,
+        tried,
       )
       .then((replies) => {
         clearTimeout(deadline);
@@ -289,6 +289,7 @@ export class PublishQueue {
     this.#send(
       unsent.map(({ message }) => entryOf(message)),
       firstTry(unsent),
+      unsent.findLastIndex(({ triedSince }) => triedSince !== null) + 1,
     );
   }
 

@@ -57,10 +57,12 @@ export abstract class InvalidationTransport {
    *
    * @param triedSince where in the journal to look first whether a payload is
    * there already, from an earlier try; `null` for what was never tried
+   * @param tried how many of the first that concerns; all unless told
    */
   abstract publish(
     payloads: readonly string[],
     triedSince?: string | null,
+    tried?: number,
   ): Promise<PublishReply[]>;
 
   /**

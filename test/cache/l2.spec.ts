@@ -1,14 +1,12 @@
 import {
-  InvalidationConfigurationError,
   NearCache,
   NearCacheFactory,
   type L2Options,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
-import { inject, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   connectRaw,
-  LogRecorder,
   startApp,
   uniqueChannel,
   type AppOptions,
@@ -69,7 +67,7 @@ class Service {
 
   async whenStored(id: string): Promise<void> {
     await eventually(async () => {
-      expect(await this.stored(id)).not.toBeNull();
+      if ((await this.stored(id)) === null) throw new Error('Not stored.');
     });
   }
 

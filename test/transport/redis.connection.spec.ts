@@ -144,7 +144,7 @@ describe('a client of the application is given', () => {
     return client;
   }
 
-  it('and is used for commands, and left alone afterwards', async () => {
+  it('and only tells where: it is left alone', async () => {
     const client = makeClient(sharedServer());
     await client.ping();
     const listeners = (): [unknown, number][] =>
@@ -157,7 +157,7 @@ describe('a client of the application is given', () => {
       status: 'delivered',
       receivers: 1,
     });
-    expect(listeners()).not.toEqual(before.listeners);
+    expect(listeners()).toEqual(before.listeners);
     await app.close();
 
     expect(client.status).toBe('ready');
@@ -170,11 +170,25 @@ describe('a client of the application is given', () => {
     );
   });
 
+  it('and goes elsewhere, or away, which concerns nobody else', async () => {
+    const client = makeClient(sharedServer());
+    await client.select(3);
+    const app = await startApp({ connection: client });
+    const other = await startApp({ channel: app.channel });
+    await client.quit();
+    expect(await app.publisher.invalidateUser('1')).toMatchObject({
+      status: 'delivered',
+      receivers: 2,
+    });
+    const { offset } = await other.publisher.invalidateUser('2');
+    await app.subscriber.caughtUp(offset!);
+  });
+
   it('and was not connected yet', async () => {
     const client = makeClient({ ...sharedServer(), lazyConnect: true });
     const app = await startPair(client);
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
-    expect(await client.ping()).toBe('PONG');
+    expect(client.status).toBe('wait');
   });
 
   it('and is only just connecting', async () => {
@@ -383,7 +397,7 @@ describe.runIf(hasRedisServer())('a cluster', () => {
       channel: writer.channel,
     });
     await expectToHearEachOther(writer, reader);
-    expect(client.status).toBe('ready');
+    expect(client.status).toBe('wait');
   });
 
   /** A channel whose journal is, or is not, on the node. */

@@ -1,12 +1,11 @@
 import { Redis } from 'ioredis';
-import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { compareOffsets } from '../../lib/message/index.js';
 import {
   RedisTransport,
   type RedisConnection,
 } from '../../lib/transport/index.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
-import { eventually } from '../support/eventually.js';
 import {
   about,
   chain,
@@ -355,39 +354,5 @@ describe('a publish that may have been tried before', () => {
         1, 1, 1,
       ]);
     }
-  });
-});
-
-describe("a client of the application's", () => {
-  it('carries the commands until it is to be opened anew, and stays open', async () => {
-    const client = new Redis(inject('redisUrl'));
-    onTestFinished(() => client.disconnect());
-    const connection = await client.client('ID');
-    const listeners = (): unknown =>
-      client.eventNames().map((name) => [name, client.listenerCount(name)]);
-    const before = listeners();
-    const evalsha = vi.spyOn(client, 'evalsha');
-
-    const desk = await startDesk({ connection: client });
-    await desk.transport.publish(some(1));
-    expect(evalsha).toHaveBeenCalledTimes(1);
-
-    // Then one of ours, which can be opened anew as well.
-    for (let times = 2; times <= 3; times++) {
-      desk.transport.reconnect('commands');
-      await eventually(() => {
-        const { events } = desk.listener;
-        expect(events.filter((event) => event === 'writable')).toHaveLength(
-          times,
-        );
-      });
-      expect(receiversOf(await desk.transport.publish(some(1)))).toEqual([1]);
-    }
-
-    expect(evalsha).toHaveBeenCalledTimes(1);
-    await desk.transport.close();
-    expect(client.status).toBe('ready');
-    expect(await client.client('ID')).toBe(connection);
-    expect(listeners()).toEqual(before);
   });
 });

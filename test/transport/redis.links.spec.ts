@@ -155,30 +155,6 @@ describe('a half-open link', () => {
     transport.reconnect('subscription');
     await expectToWork(link);
   });
-
-  it("of a client of the application's: ours takes its place, and what waits fails", async () => {
-    let client!: Redis;
-    const link = await startLink((url) => {
-      client = new Redis(url);
-      onTestFinished(() => client.disconnect());
-      return client;
-    });
-    const { proxy, raw, channel, transport, listener } = link;
-    proxy.swallow('down');
-    const unanswered = transport.publish([about('unanswered')]);
-    await eventually(async () =>
-      expect(await raw.xlen(`{${channel}}:journal`)).toBe(2),
-    );
-    proxy.pass();
-
-    transport.reconnect('commands');
-
-    expect(await unanswered).toEqual([expect.any(Error)]);
-    await eventually(() => expect(count(listener, 'writable')).toBe(2), slow);
-    expect(client.status).toBe('ready');
-    transport.reconnect('subscription');
-    await expectToWork(link);
-  });
 });
 
 describe('a slow link', () => {
@@ -316,29 +292,5 @@ describe('a transport that is closed leaves no socket, timer or listener', () =>
     expect(made()).toBeGreaterThanOrEqual(2);
     await eventually(() => expect(left()).toEqual([]));
     expect(listener.events).toHaveLength(told);
-  });
-
-  it("over a client of the application's that was replaced", async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
-    const client = new Redis(server.url);
-    onTestFinished(() => client.disconnect());
-    await client.ping();
-    const listeners = (): unknown =>
-      client.eventNames().map((name) => [name, client.listenerCount(name)]);
-    const before = listeners();
-    const { made, left } = traces();
-    const transport = open(client, uniqueChannel());
-    const listener = await startTransport(transport);
-
-    transport.reconnect('commands');
-    await eventually(() => expect(count(listener, 'writable')).toBe(2));
-    expect(listeners()).toEqual(before);
-    transport.reconnect('commands');
-    await transport.close();
-
-    expect(made()).toBeGreaterThanOrEqual(2);
-    await eventually(() => expect(left()).toEqual([]));
-    expect(await client.ping()).toBe('PONG');
   });
 });

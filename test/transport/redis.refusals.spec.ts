@@ -70,18 +70,42 @@ async function expectTaken(
 describe.runIf(hasRedisServer())(
   'a publish that Redis refuses settles:',
   () => {
-    it('OOM, when memory is used up and nothing may be evicted', async () => {
+    it.each([
+      ['OOM', 'memory is used up', 'maxmemory', '1', '0'],
+      ['NOREPLICAS', 'replicas are away', 'min-replicas-to-write', '1', '0'],
+    ])(
+      '%s, when %s: what was not tried before is announced all the same',
+      async (why, _, option, bad, good) => {
+        const server = await startServer();
+        const raw = connectRaw(server.url);
+        const transport = open(server.url);
+        const listener = await startTransport(transport);
+
+        await raw.config('SET', option, bad);
+        await expectRefused(transport, why);
+        const mixed = [about('tried'), about('new')];
+        await transport.publish(mixed, '-', 1);
+        await raw.config('SET', option, good);
+
+        await expectTaken(transport, listener);
+        const heard = idsOf(listener.payloads);
+        expect(heard).toEqual(['1', '2', 'new', 'taken 3']);
+      },
+    );
+
+    it('WRONGTYPE, when something else is where the journal should be', async () => {
       const server = await startServer();
       const raw = connectRaw(server.url);
-      const transport = open(server.url);
+      const channel = uniqueChannel();
+      const transport = open(server.url, { channel });
       const listener = await startTransport(transport);
 
-      await raw.config('SET', 'maxmemory', '1');
-      await expectRefused(transport, 'OOM');
-      await raw.config('SET', 'maxmemory', '0');
+      await raw.set(`{${channel}}:journal`, 'mine');
+      await expectRefused(transport, 'WRONGTYPE');
+      await raw.del(`{${channel}}:journal`);
 
       await expectTaken(transport, listener);
-      expect(idsOf(listener.payloads)).toEqual(['taken 0']);
+      expect(idsOf(listener.payloads)).toEqual(['1', '2', 'taken 2']);
     });
 
     it('READONLY, from what has become a replica: our connection is opened anew', async () => {
@@ -102,23 +126,6 @@ describe.runIf(hasRedisServer())(
       await raw.call('REPLICAOF', 'NO', 'ONE');
 
       await expectTaken(transport, listener);
-    });
-
-    it("READONLY, over a client of the application's, which stays open", async () => {
-      const server = await startServer();
-      const raw = connectRaw(server.url);
-      const client = new Redis(server.url);
-      onTestFinished(() => client.disconnect());
-      const connection = await client.client('ID');
-      const transport = open(client);
-      const listener = await startTransport(transport);
-
-      await raw.call('REPLICAOF', '127.0.0.1', '1');
-      await expectRefused(transport, 'READONLY');
-      await raw.call('REPLICAOF', 'NO', 'ONE');
-
-      await expectTaken(transport, listener);
-      expect(await client.client('ID')).toBe(connection);
     });
 
     it('MISCONF, when snapshots fail', async () => {

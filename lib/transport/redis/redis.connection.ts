@@ -18,8 +18,8 @@ export interface ClusterDescription {
 
 /**
  * Where Redis is: a URL (`redis:` or `rediss:`), ioredis options (Sentinel
- * included), a cluster, or a client of yours, which is used for commands,
- * duplicated for the subscription, and never closed.
+ * included), a cluster, or a client of yours, which only tells where: it is
+ * duplicated, and never used or closed.
  *
  * @publicApi
  */
@@ -61,22 +61,31 @@ export function isCluster(client: Redis | Cluster): client is Cluster {
   return client.isCluster;
 }
 
+/** A client for commands, not connected yet. @internal */
+export function openCommands(connection: RedisConnection): Redis | Cluster {
+  return open(connection, COMMON_KEYS);
+}
+
 /**
- * Whether a client of the application's writes the same journal as everybody:
- * Pub/Sub knows neither databases nor key prefixes, keys do.
+ * A client for entries that near caches share, not connected yet: in the
+ * database that was asked for, and never the one that invalidations leave by,
+ * where a large value would be in their way.
  *
  * @internal
  */
-export function sharesJournal(client: Redis | Cluster): boolean {
-  if (isCluster(client)) return !client.options.keyPrefix;
-  return !client.options.keyPrefix && !client.options.db;
+export function openEntries(connection: RedisConnection): Redis | Cluster {
+  return open(connection, { keyPrefix: '' });
 }
 
-/** A client for commands, not connected yet. @internal */
-export function openClient(
-  connection: Exclude<RedisConnection, Redis | Cluster>,
-  keys: RedisOptions = COMMON_KEYS,
+function open(
+  connection: RedisConnection,
+  keys: RedisOptions,
 ): Redis | Cluster {
+  if (isClient(connection)) {
+    return isCluster(connection)
+      ? connection.duplicate([], clusterOptions(connection.options))
+      : connection.duplicate({ ...COMMAND_OPTIONS, ...keys });
+  }
   if (typeof connection === 'object' && 'cluster' in connection) {
     const { nodes, options } = connection.cluster;
     return new Cluster(nodes, clusterOptions(options));
@@ -88,28 +97,6 @@ export function openClient(
   // Here and not in the options, over which a URL wins.
   Object.assign(client.options, keys);
   return client;
-}
-
-/** A client like one of the application's, but ours. @internal */
-export function ownClient(client: Redis | Cluster): Redis | Cluster {
-  return isCluster(client)
-    ? client.duplicate([], clusterOptions(client.options))
-    : client.duplicate({ ...COMMAND_OPTIONS, ...COMMON_KEYS });
-}
-
-/**
- * A client for entries that near caches share, not connected yet: in the
- * database that was asked for, and never the one that invalidations leave by,
- * where a large value would be in their way.
- *
- * @internal
- */
-export function openEntries(connection: RedisConnection): Redis | Cluster {
-  if (isClient(connection)) {
-    if (isCluster(connection)) return ownClient(connection);
-    return connection.duplicate({ ...COMMAND_OPTIONS, keyPrefix: '' });
-  }
-  return openClient(connection, { keyPrefix: '' });
 }
 
 function clusterOptions(options: ClusterOptions = {}): ClusterOptions {
@@ -193,14 +180,6 @@ function addressOf({ options }: Redis): string {
 function anyNode(cluster: Cluster): Redis | null {
   const nodes = cluster.nodes('all');
   return nodes[Math.floor(Math.random() * nodes.length)] ?? null;
-}
-
-/** Whether what was unanswered when a connection broke is sent again. @internal */
-export function resends(client: Redis | Cluster): boolean {
-  const options = isCluster(client)
-    ? client.options.redisOptions
-    : client.options;
-  return options?.autoResendUnfulfilledCommands !== false;
 }
 
 /**

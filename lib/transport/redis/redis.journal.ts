@@ -8,9 +8,13 @@ import type { JournalEntry, Published } from '../invalidation.transport.js';
  *
  * - KEYS: the journal.
  * - ARGV: PUBLISH or SPUBLISH; the channel; how many entries to keep; where to
- *   look for earlier tries, or ''; the payloads, of one origin.
+ *   look for earlier tries, or ''; how many of the first payloads were tried;
+ *   the payloads, of one origin.
  * - Returns, for each payload, its offset and the number of its receivers, -1
  *   if an earlier try had announced it.
+ *
+ * Where the journal is refused (no memory, no replica) that is the answer; but
+ * what was never tried is announced, without an offset: readers need not wait.
  *
  * The sequence part of an ID is made of digits of the message's UUID: a journal
  * that lost its end, on a server whose clock is behind, must not give the IDs
@@ -18,16 +22,24 @@ import type { JournalEntry, Published } from '../invalidation.transport.js';
  * 14 digits.
  */
 const PUBLISH = `
-local journal, origin = KEYS[1], string.sub(ARGV[5], -${ENCODED_ORIGIN_LENGTH})
+local journal, origin = KEYS[1], string.sub(ARGV[6], -${ENCODED_ORIGIN_LENGTH})
 local verb, channel, keep, since = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local untried = 6 + ARGV[5]
 local call, sub = redis.call, string.sub
+
+local function refuse(err, from)
+  for i = math.max(from, untried), #ARGV do redis.pcall(verb, channel, ARGV[i]) end
+  return err
+end
 
 local function parse(id)
   local dash = string.find(id, '-', 1, true)
   return tonumber(sub(id, 1, dash - 1)), tonumber(sub(id, dash + 1))
 end
 
-local last = call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
+local tail = redis.pcall('XREVRANGE', journal, '+', '-', 'COUNT', 1)
+if tail.err then return refuse(tail, 6) end
+local last = tail[1]
 local previous = last and last[1] or '${JOURNAL_START}'
 local ms, seq = parse(previous)
 local time = call('TIME')
@@ -36,7 +48,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local announced = {}
 if since ~= '' and last then
   local wanted = {}
-  for i = 5, #ARGV do wanted[sub(ARGV[i], 16, 51)] = true end
+  for i = 6, untried - 1 do wanted[sub(ARGV[i], 16, 51)] = true end
   local sinceMs, sinceSeq = 0, 0
   if since ~= '-' then sinceMs, sinceSeq = parse(since) end
   -- Beyond the end: the journal is not the one of the first try any more.
@@ -71,7 +83,7 @@ local function append(payload, isLast)
 end
 
 local replies = {}
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local payload = ARGV[i]
   local known = since ~= '' and announced[sub(payload, 16, 51)]
   if known then
@@ -87,7 +99,7 @@ for i = 5, #ARGV do
       end
       added, id, complete = append(payload, i == #ARGV)
     end
-    if type(added) == 'table' then return added end
+    if type(added) == 'table' then return refuse(added, i) end
     replies[#replies + 1] = id
     replies[#replies + 1] = call(verb, channel, complete)
     previous = id
@@ -155,6 +167,7 @@ export class RedisJournal {
   async publish(
     payloads: readonly string[],
     triedSince: string | null,
+    tried: number,
   ): Promise<Published[]> {
     const { sharded, maxLength } = this.options;
     const rest = [
@@ -164,6 +177,7 @@ export class RedisJournal {
       this.channel,
       maxLength,
       triedSince ?? '',
+      tried,
       ...payloads,
     ] as const;
     let replies: unknown;

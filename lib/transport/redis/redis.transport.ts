@@ -9,14 +9,10 @@ import {
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
 import {
-  isClient,
-  openClient,
+  openCommands,
   openEntries,
-  ownClient,
   publishingNode,
   refreshNodes,
-  resends,
-  sharesJournal,
   withoutCommand,
   type RedisConnection,
 } from './redis.connection.js';
@@ -45,57 +41,53 @@ export interface RedisTransportOptions {
  * @internal
  */
 export class RedisTransport extends InvalidationTransport {
-  #client: Redis | Cluster;
-  #owned: boolean;
-  #journal: RedisJournal | null = null;
+  readonly #client: Redis | Cluster;
+  readonly #journal: RedisJournal | null;
   /** What fails each, and since when it waits. */
   readonly #unanswered = new Map<(error: Error) => void, number>();
   #sweeper: NodeJS.Timeout | null = null;
   #subscription: RedisSubscription | null = null;
-  #listener: TransportListener | null = null;
   #closed = false;
   /** It is being disconnected, and calls itself ready until that is done. */
   #leaving = false;
-  #stopListening = (): void => undefined;
 
   constructor(private readonly options: RedisTransportOptions) {
     super();
-    const { connection, journal } = options;
-    this.#owned = !isClient(connection) || !sharesJournal(connection);
-    this.#client = !isClient(connection)
-      ? openClient(connection)
-      : this.#owned
-        ? ownClient(connection)
-        : connection;
-    this.#useJournal();
-    this.journaled = journal !== false;
+    const { connection, channel, journal, sharded } = options;
+    this.#client = openCommands(connection);
+    this.#journal =
+      journal === false
+        ? null
+        : new RedisJournal(this.#client, channel, { ...journal, sharded });
   }
 
-  readonly journaled: boolean;
+  get journaled(): boolean {
+    return this.#journal !== null;
+  }
 
   get writable(): boolean {
     return !this.#closed && !this.#leaving && this.#client.status === 'ready';
   }
 
   start(listener: TransportListener): void {
-    this.#listener = listener;
     this.#listen(listener);
-    this.#wake();
+    // Its errors are told by its 'error' event.
+    this.#client.connect().catch(() => undefined);
     this.#subscription = new RedisSubscription(
       this.#client,
       this.options,
       listener,
     );
     this.#subscription.open();
-    if (this.writable) listener.onWritable();
   }
 
   publish(
     payloads: readonly string[],
     triedSince: string | null = null,
+    tried = triedSince === null ? 0 : payloads.length,
   ): Promise<PublishReply[]> {
     if (this.#closed) return Promise.resolve(payloads.map(closedError));
-    return this.#answered(this.#send(payloads, triedSince)).catch(
+    return this.#answered(this.#send(payloads, triedSince, tried)).catch(
       (error: Error) => payloads.map(() => error),
     );
   }
@@ -125,7 +117,6 @@ export class RedisTransport extends InvalidationTransport {
   reconnect(connection: 'commands' | 'subscription'): void {
     if (this.#closed) return;
     if (connection === 'subscription') return this.#subscription?.reconnect();
-    if (!this.#owned) return this.#replaceClient();
     // It waits for its next try, which ioredis does not let anybody hasten: a
     // second connect() leaves a timer behind that outlives disconnect().
     if (this.#client.status === 'reconnecting') return;
@@ -144,79 +135,35 @@ export class RedisTransport extends InvalidationTransport {
   async close(): Promise<void> {
     this.#closed = true;
     this.#subscription?.close();
-    this.#stopListening();
     this.#failUnanswered(closedError());
     if (this.#sweeper !== null) clearTimeout(this.#sweeper);
-    if (this.#owned) this.#client.disconnect();
-  }
-
-  #useJournal(): void {
-    const { channel, journal, sharded } = this.options;
-    if (journal === false) return;
-    const { maxLength } = journal;
-    this.#journal = new RedisJournal(this.#client, channel, {
-      maxLength,
-      sharded,
-    });
-  }
-
-  /** A lazy client, of the application's or ours. */
-  #wake(): void {
-    if (this.#client.status !== 'wait') return;
-    // Its errors are told by its 'error' event.
-    this.#client.connect().catch(() => undefined);
-  }
-
-  /**
-   * A client of the application's is not ours to disconnect: other commands of
-   * its may be under way, and a blocking one looks like a dead link.
-   */
-  #replaceClient(): void {
-    if (this.#listener === null) return;
-    this.#stopListening();
-    this.#failUnanswered(new Error('The connection did not answer.'));
-    this.#client = ownClient(this.#client);
-    this.#owned = true;
-    this.#useJournal();
-    this.#listen(this.#listener);
-    this.#wake();
+    this.#client.disconnect();
   }
 
   #listen(listener: TransportListener): void {
-    const client = this.#client;
-    const owned = this.#owned;
-    const ready = (): void => {
+    this.#client.on('close', () => {
+      this.#leaving = false;
+      // What ioredis was told not to resend it does not fail either.
+      this.#failUnanswered(new Error('The connection broke.'));
+    });
+    this.#client.on('ready', () => {
+      if (this.#closed) return;
       this.#subscription?.hasten();
       listener.onWritable();
-    };
-    const error = (cause: Error): void =>
-      listener.onError(withoutCommand(cause));
-    // What ioredis was told not to resend it does not fail either.
-    const close = (): void => {
-      this.#leaving = false;
-      if (!resends(client)) {
-        this.#failUnanswered(new Error('The connection broke.'));
-      }
-    };
-    client.on('close', close);
-    client.on('ready', ready);
-    client.on('error', error);
-    this.#stopListening = () => {
-      client.off('close', close);
-      client.off('ready', ready);
-      client.off('error', error);
-      // A client that is closing may still emit, and 'error' without a listener
-      // is printed by ioredis.
-      if (owned) client.on('error', () => undefined);
-    };
+    });
+    // Also of a closed one: an 'error' that nobody hears is printed by ioredis.
+    this.#client.on('error', (cause: Error) => {
+      if (!this.#closed) listener.onError(withoutCommand(cause));
+    });
   }
 
   #send(
     payloads: readonly string[],
     triedSince: string | null,
+    tried: number,
   ): Promise<PublishReply[]> {
     return this.#learning(
-      this.#journal?.publish(payloads, triedSince) ?? this.#announce(payloads),
+      this.#journal?.publish(payloads, triedSince, tried) ?? this.#announce(payloads),
     );
   }
 
@@ -231,7 +178,6 @@ export class RedisTransport extends InvalidationTransport {
 
   /** Some refusals say that the connection leads to the wrong server by now. */
   #learn({ message }: Error): void {
-    if (!this.#owned) return;
     refreshNodes(this.#client);
     if (message.includes('READONLY')) this.reconnect('commands');
   }
@@ -288,7 +234,7 @@ export class RedisTransport extends InvalidationTransport {
   }
 }
 
-// A client of the application's may answer numbers as text.
+// A client of the application's may have been told to answer numbers as text.
 function published(receivers: unknown): PublishReply {
   return { receivers: Number(receivers), offset: null };
 }
