@@ -1,4 +1,8 @@
-import { InvalidationTimeoutError } from '../errors/index.js';
+import {
+  describeCause,
+  InvalidationRedisError,
+  InvalidationTimeoutError,
+} from '../errors/index.js';
 import { compareOffsets } from '../message/index.js';
 import type { CatchUp, CatchUpContext } from './catch-up.js';
 import { Deadlines } from './deadlines.js';
@@ -144,6 +148,14 @@ export class Heartbeat {
       if (isTimeout(error)) {
         this.context.errors.report(error);
         transport.reconnect('commands');
+      } else if (transport.writable) {
+        this.context.errors.report(
+          new InvalidationRedisError(
+            `The end of the journal could not be read: ${describeCause(error as Error)}.`,
+            'Until it can, nothing proves that this instance has heard everything.',
+            error,
+          ),
+        );
       }
       return null;
     }
