@@ -29,7 +29,7 @@ interface RememberedPattern {
 
 /** @internal */
 export interface PastFence extends Fence {
-  /** It is known from the journal alone, which not every publisher keeps. */
+  /** What has come since was partly read: without what keeps no journal. */
   readonly recalled: boolean;
 }
 
@@ -50,8 +50,12 @@ export class Fences {
   #patterns: RememberedPattern[] = [];
   /** Up to here something was forgotten, or everything invalidated. */
   #unknown = -Infinity;
-  /** When this instance first was at each offset, oldest first. */
-  #positions: Map<string, number> | null = null;
+  /** When this instance came to each offset by hearing its message, oldest first. */
+  #heard: Map<string, number> | null = null;
+  /** The same for offsets that it read: what keeps no journal it may have missed. */
+  #read = new Map<string, number>();
+  /** Where it was when tracking began. */
+  #first: string | null = null;
 
   take(): Fence {
     this.#used = true;
@@ -64,58 +68,63 @@ export class Fences {
    * what this one had, so what has come since says whether it is still right.
    */
   takenAt(offset: string): PastFence | null {
-    const time = this.#positions?.get(offset);
+    const heard = this.#heard?.get(offset);
+    const time = heard ?? this.#read.get(offset);
     if (time === undefined) return null;
-    return { ...this.#since(time), recalled: time < 0 };
+    return { ...this.#since(time), recalled: heard === undefined };
   }
 
   /** From now on offsets are remembered: of those before, nothing is known. */
   trackPositions(): void {
     this.#used = true;
-    this.#positions ??= new Map();
+    this.#heard ??= new Map();
   }
 
-  /** This instance has delivered everything up to an offset. */
-  reached(offset: string): void {
-    const positions = this.#positions;
-    if (positions === null || positions.has(offset)) return;
+  /**
+   * This instance has delivered everything up to an offset.
+   *
+   * @param heard whether by hearing its message, the next after the one before
+   */
+  reached(offset: string, heard: boolean): void {
+    if (this.#heard === null || this.#heard.has(offset)) return;
+    if (this.#read.has(offset)) return;
+    this.#first ??= offset;
+    this.#place(heard ? this.#heard : this.#read, offset);
+  }
+
+  #place(positions: Map<string, number>, offset: string): void {
     positions.set(offset, this.#now);
     if (positions.size > POSITION_LIMIT) deleteOldest(positions);
   }
 
-  /** The oldest that is remembered; `null` if none is. */
-  get oldestPosition(): string | null {
-    const [oldest = null] = this.#positions?.keys() ?? [];
-    return oldest;
+  /** Where this instance was when tracking began; `null` if it was nowhere. */
+  get firstPosition(): string | null {
+    return this.#first;
   }
 
   /**
    * Remembers what was said before positions were tracked.
    *
-   * @param past of the journal, in order, none left out, up to the oldest
-   * position
+   * @param past of the journal, in order, none left out, up to the first position
    */
   recall(past: readonly Recalled[]): void {
     const now = this.#now;
     const keys = this.#keys;
     const patterns = this.#patterns;
-    const positions = this.#positions;
+    const read = this.#read;
     this.#keys = new Map();
     this.#patterns = [];
-    this.#positions = new Map();
+    this.#read = new Map();
     // Before all that came since, which may be of any place in the journal.
     this.#now = -past.length;
     for (const message of past) {
       this.note(message);
-      this.reached(message.offset);
+      this.#place(this.#read, message.offset);
     }
     this.#now = now;
     for (const [key, time] of keys) this.#noteKey(key, time);
     for (const { pattern, time } of patterns) this.#notePattern(pattern, time);
-    for (const [offset, time] of positions ?? []) {
-      this.#positions.set(offset, time);
-      if (this.#positions.size > POSITION_LIMIT) deleteOldest(this.#positions);
-    }
+    for (const [offset, time] of read) this.#read.set(offset, time);
   }
 
   #since(time: number): Fence {

@@ -127,7 +127,7 @@ export class InvalidationSubscriber {
         }
       },
       onEnd: (asOf, reason) => this.#caughtUp(asOf, reason),
-      onPosition: () => this.#moved(),
+      onPosition: () => this.#moved(false),
       onWidened: () => this.#waiters.releaseAll(),
     });
     this.#heartbeat = new Heartbeat(options, context, this.#catchUp, {
@@ -269,7 +269,7 @@ export class InvalidationSubscriber {
   trackPositions(): void {
     this.#tracks = true;
     this.context.stream.fences.trackPositions();
-    this.#moved();
+    this.#moved(false);
   }
 
   /**
@@ -286,11 +286,8 @@ export class InvalidationSubscriber {
     const live = this.status$.pipe(filter(({ state }) => state === 'live'));
     await firstValueFrom(live, { defaultValue: null });
     const { fences } = this.context.stream;
-    const position = fences.oldestPosition;
-    if (position === null) return;
-    const past = await readPast(this.context.transport, position);
-    // Otherwise those before it are of no use any more.
-    if (fences.oldestPosition === position) fences.recall(past);
+    if (fences.firstPosition === null) return;
+    fences.recall(await readPast(this.context.transport, fences.firstPosition));
   }
 
   /**
@@ -365,9 +362,10 @@ export class InvalidationSubscriber {
     const now = performance.now();
     meter.received();
     meter.propagated(wallClock(now) - parseTimestamp(message.timestamp));
-    if (this.#isNext(message)) stream.deliver(message, now);
+    const isNext = this.#isNext(message);
+    if (isNext) stream.deliver(message, now);
     else this.#catchUp.hear(message as JournaledMessage);
-    if (this.#waiters.any || this.#tracks) this.#moved();
+    if (this.#waiters.any || this.#tracks) this.#moved(isNext);
   }
 
   #decode(payload: string, maxBytes: number): InvalidationMessage | null {
@@ -404,7 +402,7 @@ export class InvalidationSubscriber {
     }
     this.#catchUp.echoed(offset);
     this.context.publisher.heard(readOwnId(payload));
-    if (this.#waiters.any || this.#tracks) this.#moved();
+    if (this.#waiters.any || this.#tracks) this.#moved(true);
   }
 
   /** One character first: comparing the end costs as much as half the checks. */
@@ -416,12 +414,13 @@ export class InvalidationSubscriber {
     );
   }
 
-  #moved(): void {
+  /** @param heard by a message that came over the channel */
+  #moved(heard: boolean): void {
     const { position } = this.#catchUp.cursor;
     if (position === null) return;
     this.#waiters.reached(position);
     if (position !== JOURNAL_START) {
-      this.context.stream.fences.reached(position);
+      this.context.stream.fences.reached(position, heard);
     }
   }
 

@@ -140,7 +140,7 @@ class Node {
         throw error;
       },
     );
-    this.#fences.reached(START);
+    this.#fences.reached(START, false);
     this.#cache = new NearCache<number>(
       'User',
       options,
@@ -176,7 +176,7 @@ class Node {
     this.#fences.note(message);
     this.#cache.apply(message);
     this.position = message.offset!;
-    this.#fences.reached(this.position);
+    this.#fences.reached(this.position, true);
     this.#told = Math.max(this.#told, version);
   }
 

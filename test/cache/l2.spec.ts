@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import {
   NearCache,
   NearCacheFactory,
   type L2Options,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import {
   connectRaw,
   startApp,
@@ -13,6 +14,8 @@ import {
   type TestApp,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { startProxy } from '../support/proxy.js';
+import { startRedis } from '../support/redis.js';
 
 interface User {
   readonly name: string;
@@ -138,9 +141,247 @@ describe('The second tier', () => {
     await service.redis.set(`${service.keyPrefix}user:1`, old!);
 
     const late = await service.start();
+    expect(await late.read('2')).toEqual({ name: 'old 2' });
+    expect(await late.read('1')).toEqual({ name: 'new 1' });
+    expect(late.users.stats).toMatchObject({ l2Hits: 1, l2Refused: 1 });
+  });
+
+  it('does not serve those who start later where others keep no journal', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    service.table.set('1', { name: 'Ada' });
+    await one.read('1');
+    await service.whenStored('1');
+    // In another language: nobody can look it up afterwards.
+    await service.redis.publish(service.channel, foreign('User', '2'));
+    const mark = `${service.keyPrefix}~foreign:user:`;
     await eventually(async () => {
-      await late.read('2');
-      expect(late.users.stats.l2Hits).toBe(1);
+      expect(await service.redis.exists(mark)).toBe(1);
     });
+
+    const late = await service.start();
+    await late.read('1');
+    expect(late.users.stats).toMatchObject({ l2Hits: 0, l2Refused: 1 });
+    // What it loads itself serves the next, and those who heard as much.
+    const { offset } = await one.publisher.invalidate('User', 3);
+    await late.subscriber.caughtUp(offset!);
+    service.table.set('3', { name: 'Grace' });
+    await late.read('3');
+    await service.whenStored('3');
+    await one.read('3');
+    expect(one.users.stats.l2Hits).toBe(1);
+  });
+
+  it('refuses what was loaded before a message without a place', async () => {
+    const service = new Service();
+    const one = await service.start();
+    const other = await service.start();
+    await settle(one, other);
+    service.table.set('1', { name: 'old' });
+    await one.read('1');
+    await service.whenStored('1');
+    const old = await service.redis.getBuffer(`${service.keyPrefix}user:1`);
+    service.table.set('1', { name: 'new' });
+    await service.redis.publish(service.channel, foreign('User', '1'));
+    await eventually(() => expect(other.messages).toHaveLength(2));
+    await service.redis.set(`${service.keyPrefix}user:1`, old!);
+    expect(await other.read('1')).toEqual({ name: 'new' });
+  });
+
+  it('removes what a pattern names, and that alone', async () => {
+    const service = new Service();
+    const nodes = [await service.start(), await service.start()];
+    const [one] = nodes as [Node];
+    await settle(...nodes);
+    for (const id of ['1', '12', '2']) {
+      service.table.set(id, { name: id });
+      await one.read(id);
+      await service.whenStored(id);
+    }
+    await one.publisher.invalidatePattern('post:*');
+    await one.publisher.invalidatePattern('*:1*');
+    await eventually(async () => {
+      expect(await service.keys()).toEqual(['user:2']);
+    });
+    await one.publisher.invalidateAll();
+    await eventually(async () => expect(await service.keys()).toEqual([]));
+  });
+
+  it('keeps what was loaded after the pattern', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    const { offset } = await one.publisher.invalidatePattern('user:*');
+    await one.subscriber.caughtUp(offset!);
+    service.table.set('1', { name: 'Ada' });
+    await one.read('1');
+    await service.whenStored('1');
+    const swept = `${service.keyPrefix}~swept:user:`;
+    await eventually(async () => {
+      expect(await service.redis.exists(swept)).toBe(1);
+    });
+    expect(await service.keys()).toEqual(['user:1']);
+  });
+
+  it('keeps that something does not exist only if told to', async () => {
+    const service = new Service({}, { negativeTtl: 60_000 });
+    const [one, other] = [await service.start(), await service.start()];
+    await settle(one, other);
+    expect(await one.read('1')).toBeNull();
+    await service.whenStored('1');
+    expect(await other.read('1')).toBeNull();
+    expect(other.loads()).toBe(0);
+  });
+
+  it('loads several at once, but not those that it has', async () => {
+    const service = new Service();
+    const [one, other] = [await service.start(), await service.start()];
+    await settle(one, other);
+    service.table.set('1', { name: 'Ada' });
+    await one.read('1');
+    await service.whenStored('1');
+    const asked: string[][] = [];
+    const many = await other.users.getMany(['1', '2'], (ids) => {
+      asked.push(ids);
+      return new Map([['2', { name: 'Grace' }]]);
+    });
+    expect(asked).toEqual([['2']]);
+    expect([...many.values()].map((user) => user?.name)).toEqual([
+      'Ada',
+      'Grace',
+    ]);
+    await service.whenStored('2');
+  });
+
+  it('keeps values as its serializer says, in the database it is told', async () => {
+    const serializer = {
+      serialize: (user: User | null) => Buffer.from(user!.name, 'utf16le'),
+      deserialize: (bytes: Buffer) => ({ name: bytes.toString('utf16le') }),
+    };
+    const connection = `${inject('redisUrl')}/1`;
+    const service = new Service({ serializer, connection, ttl: 5_000 });
+    const [one, other] = [await service.start(), await service.start()];
+    await settle(one, other);
+    service.table.set('1', { name: 'Žofie' });
+    await one.read('1');
+    const raw = connectRaw(connection);
+    const key = `${service.keyPrefix}user:1`;
+    await eventually(async () => expect(await raw.exists(key)).toBe(1));
+    expect(await raw.pttl(key)).toBeLessThanOrEqual(5_000);
+    expect(await other.read('1')).toEqual({ name: 'Žofie' });
+    expect(other.users.stats.l2Hits).toBe(1);
   });
 });
+
+describe('Trouble with the second tier', () => {
+  it.each([
+    ['garbage', 'garbage'],
+    ['a value that cannot be read', 'OFFSET\nv{'],
+    ['another place of the journal', '1-1\nv{"name":"old"}'],
+  ])('%s is loaded instead', async (_, entry) => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    service.table.set('1', { name: 'Ada' });
+    const text = entry.replace('OFFSET', one.subscriber.position!);
+    await service.redis.set(`${service.keyPrefix}user:1`, text);
+    expect(await one.read('1')).toEqual({ name: 'Ada' });
+    expect(one.users.stats).toMatchObject({ l2Hits: 0, loads: 1 });
+  });
+
+  it('another type of value is loaded instead, and reported', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    await service.redis.lpush(`${service.keyPrefix}user:1`, 'a list');
+    expect(await one.read('1')).toBeNull();
+    expect(one.users.stats.l2Errors).toBeGreaterThan(0);
+    expect(one.errors.map(({ message }) => message).join()).toContain(
+      'WRONGTYPE',
+    );
+  });
+
+  it('that hangs keeps the first readers waiting, and no others', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const proxy = await startProxy(server.port);
+    onTestFinished(() => proxy.close());
+    const connection = proxy.url;
+    const service = new Service({ connection, timeout: 50 });
+    const one = await service.start();
+    await settle(one);
+    proxy.swallow('down');
+    for (const id of ['1', '2', '3']) await one.read(id);
+    expect(one.users.stats).toMatchObject({ loads: 3, l2Errors: 1 });
+    expect(await one.publisher.invalidate('User', 1)).toMatchObject({
+      status: 'delivered',
+    });
+  });
+
+  it('that is away fails nobody, and it is used when it is back', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const proxy = await startProxy(server.port);
+    onTestFinished(() => proxy.close());
+    const connection = proxy.url;
+    const service = new Service({ connection });
+    const one = await service.start();
+    await settle(one);
+    service.table.set('1', { name: 'Ada' });
+    await proxy.close();
+    expect(await one.read('1')).toEqual({ name: 'Ada' });
+    await one.publisher.invalidatePattern('user:*');
+    expect(await one.read('1')).toEqual({ name: 'Ada' });
+  });
+
+  it('does not keep an application from starting', async () => {
+    const service = new Service({ connection: 'redis://127.0.0.1:1' });
+    const one = await service.start({ startupTimeout: 50 });
+    expect(await one.read('1')).toBeNull();
+  });
+
+  it('two caches of the same entities need two prefixes', async () => {
+    const { context } = await startApp();
+    const factory = context.get(NearCacheFactory);
+    factory.create('User', { l2: {} });
+    factory.create('Post', { l2: {} });
+    factory.create('User', { l2: {} }, 'Users.find');
+    expect(() => factory.create('User', { l2: {} })).toThrow(
+      /another cache of User has "near:test-service:"/,
+    );
+  });
+
+  it('takes the journal, and names bad options', async () => {
+    const { context } = await startApp({ journal: false });
+    const factory = context.get(NearCacheFactory);
+    expect(() => factory.create('User', { l2: {} })).toThrow(
+      /takes the journal/,
+    );
+    expect(() =>
+      factory.create('User', { l2: { ttl: 0, timeout: -1, keyPrefix: '' } }),
+    ).toThrow(/l2\.ttl[^]*l2\.timeout[^]*l2\.keyPrefix/);
+  });
+
+  it('is not used where the module is switched off', async () => {
+    const service = new Service();
+    const one = await service.start({ enabled: false });
+    service.table.set('1', { name: 'Ada' });
+    await one.read('1');
+    await one.read('1');
+    expect(one.users.stats).toMatchObject({ hits: 1, loads: 1, l2Errors: 0 });
+    expect(await service.keys()).toEqual([]);
+  });
+});
+
+/** As a service in another language says it. */
+function foreign(type: string, id: string): string {
+  return JSON.stringify({
+    message_id: randomUUID(),
+    entity_type: type,
+    entity_id: id,
+    action: 'Delete',
+    timestamp: new Date().toISOString(),
+    source_service: 'another-language',
+  });
+}
