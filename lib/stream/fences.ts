@@ -1,4 +1,5 @@
 import { compilePattern, keysOf, type Invalidation } from '../message/index.js';
+import { EarlyMessages } from './early.messages.js';
 
 /** What is remembered; of what is older it is too late to tell. */
 const KEY_LIMIT = 50_000;
@@ -54,12 +55,14 @@ export class Fences {
   #heard: Map<string, number> | null = null;
   /** The same for offsets that it read: what keeps no journal it may have missed. */
   #read = new Map<string, number>();
+  readonly #early = new EarlyMessages();
   /** Where it was when tracking began. */
   #first: string | null = null;
 
   take(): Fence {
     this.#used = true;
-    return this.#since(this.#now);
+    const time = this.#now;
+    return { holds: (key) => this.#unaffected(key, time) };
   }
 
   /**
@@ -71,7 +74,10 @@ export class Fences {
     const heard = this.#heard?.get(offset);
     const time = heard ?? this.#read.get(offset);
     if (time === undefined) return null;
-    return { ...this.#since(time), recalled: heard === undefined };
+    return {
+      holds: (key) => !this.#early.affects(key) && this.#unaffected(key, time),
+      recalled: heard === undefined,
+    };
   }
 
   /** From now on offsets are remembered: of those before, nothing is known. */
@@ -127,8 +133,20 @@ export class Fences {
     for (const [offset, time] of read) this.#read.set(offset, time);
   }
 
-  #since(time: number): Fence {
-    return { holds: (key) => this.#unaffected(key, time) };
+  /** Own messages were told that this instance has not come to in the journal. */
+  get early(): boolean {
+    return this.#early.any;
+  }
+
+  /** An own message, told before its turn. */
+  noteEarly(message: Invalidation): void {
+    this.note(message);
+    if (this.#heard !== null) this.#early.add(message);
+  }
+
+  /** This instance has come to all of them: to the offsets so far they are news. */
+  settleEarly(): void {
+    for (const message of this.#early.take()) this.note(message);
   }
 
   note(message: Invalidation): void {

@@ -80,7 +80,11 @@ export class InvalidationStream {
     this.meter.delivered();
     if (message.widened !== null) this.meter.widened();
     // First: a handler may load anew what it hears of.
-    this.fences.note(message);
+    if (message.own && message.widened === null) {
+      this.fences.noteEarly(message);
+    } else {
+      this.fences.note(message);
+    }
     let time = now;
     for (const consumer of this.#consumers) time = consumer.push(message, time);
     if (this.#messages.observed) this.#messages.next(message);

@@ -262,6 +262,7 @@ export class InvalidationSubscriber {
 
   /** A fence that was taken when this instance was there. @internal */
   fenceAt(offset: string): PastFence | null {
+    this.#settleEarly();
     return this.context.stream.fences.takenAt(offset);
   }
 
@@ -422,6 +423,18 @@ export class InvalidationSubscriber {
     if (position !== JOURNAL_START) {
       this.context.stream.fences.reached(position, heard);
     }
+    this.#settleEarly();
+  }
+
+  /** Once this instance has come to all that it has published. */
+  #settleEarly(): void {
+    const { publisher, stream } = this.context;
+    const { position, catchingUp } = this.#catchUp.cursor;
+    if (!stream.fences.early || publisher.pending > 0) return;
+    const { lastOffset } = publisher;
+    if (position === null || lastOffset === null || catchingUp) return;
+    if (compareOffsets(position, lastOffset) < 0) return;
+    stream.fences.settleEarly();
   }
 
   #widen(cause: WidenedCause): void {

@@ -1,5 +1,11 @@
 import fc from 'fast-check';
-import { affects, batch, entity, pattern } from 'nestjs-cache-invalidation';
+import {
+  affects,
+  batch,
+  entity,
+  everything,
+  pattern,
+} from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
 import { Fences } from '../../lib/stream/index.js';
 import { Instance, type Invalidation } from '../../lib/message/index.js';
@@ -84,5 +90,81 @@ describe('A fence', () => {
         }
       }),
     );
+  });
+});
+
+describe('A fence of when this instance was at an offset', () => {
+  const KEYS = ['user:1', 'user:2', 'user:12', 'post:1'];
+  const said = fc.oneof(
+    fc.constantFrom(1, 2, 12).map((id) => entity('User', id)),
+    fc.subarray(KEYS, { minLength: 1 }).map((some) => batch(some)),
+    fc.constantFrom('user:1*', '*:1', 'post:*').map((glob) => pattern(glob)),
+    fc.constant(everything()),
+  );
+  /** One is told by its publisher before its turn in the journal comes. */
+  const journal = fc.array(said, { minLength: 2, maxLength: 30 });
+
+  it('breaks for what the journal says after it, heard or recalled', () => {
+    const moments = fc.record({
+      first: fc.nat(),
+      early: fc.nat(),
+      recalled: fc.nat(),
+      settles: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(journal, moments, (all, { settles, ...moment }) => {
+        const first = moment.first % all.length;
+        const early = moment.early % all.length;
+        const recalled = Math.max(first, moment.recalled % all.length);
+        const offsets = all.map((_, at) => `${at + 1}-0`);
+        const past = all
+          .slice(0, first + 1)
+          .map((each, at) => ({ ...each, offset: offsets[at]! }));
+        const fences = new Fences();
+        fences.trackPositions();
+        fences.reached(offsets[first]!, false);
+        if (early > first) fences.noteEarly(all[early]!);
+        for (const [at, each] of all.entries()) {
+          if (at > first) {
+            if (at !== early) noting(fences, each);
+            fences.reached(offsets[at]!, true);
+            if (settles && at === early) fences.settleEarly();
+          }
+          if (at === recalled) fences.recall(past);
+        }
+
+        for (const [at, offset] of offsets.entries()) {
+          const fence = fences.takenAt(offset)!;
+          expect(fence.recalled).toBe(at <= first);
+          for (const key of KEYS) {
+            const isAffected = all
+              .slice(at + 1)
+              .some((each) => affects(each, key));
+            // It may break without need, for what was told early.
+            const right = early > first ? [!isAffected, false] : [!isAffected];
+            expect(right).toContain(fence.holds(key));
+          }
+        }
+      }),
+    );
+  });
+
+  it('is not known where this instance never was, or too long ago', () => {
+    const fences = new Fences();
+    fences.reached('1-0', true);
+    expect(fences.takenAt('1-0')).toBeNull();
+    fences.trackPositions();
+    for (let at = 1; at <= 50_001; at++) fences.reached(`${at}-0`, true);
+    expect(fences.takenAt('1-0')).toBeNull();
+    expect(fences.takenAt('2-0')).not.toBeNull();
+    expect(fences.takenAt('60000-0')).toBeNull();
+  });
+
+  it('that was read does not become one that was heard', () => {
+    const fences = new Fences();
+    fences.trackPositions();
+    fences.reached('1-0', false);
+    fences.reached('1-0', true);
+    expect(fences.takenAt('1-0')?.recalled).toBe(true);
   });
 });

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import {
+  encodeMessage,
+  entity,
+  Instance,
+  JOURNAL_START,
+} from '../../lib/message/index.js';
+import { readPast } from '../../lib/subscriber/past.reader.js';
+import type {
+  InvalidationTransport,
+  JournalEntry,
+} from '../../lib/transport/index.js';
+
+const instance = new Instance('test');
+
+/** @param previous `null` for the one before it */
+function entry(at: number, previous: number | null = null): JournalEntry {
+  const before = previous ?? at - 1;
+  const message = {
+    ...instance.stamp(entity('User', at)),
+    offset: `${at}-0`,
+    previous: before === 0 ? JOURNAL_START : `${before}-0`,
+  };
+  return { offset: `${at}-0`, payload: encodeMessage(message, Infinity) };
+}
+
+async function idsUpTo(
+  upTo: number,
+  entries: JournalEntry[],
+): Promise<(string | null)[]> {
+  const transport = {
+    readJournal: async (from: string, count: number) => {
+      const start = entries.findIndex(({ offset }) => offset === from);
+      return entries.slice(Math.max(0, start), Math.max(0, start) + count);
+    },
+  };
+  const past = await readPast(
+    transport as unknown as InvalidationTransport,
+    `${upTo}-0`,
+  );
+  return past.map(({ entityId }) => entityId);
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, at) => from + at);
+}
+
+describe('The past of an offset', () => {
+  it('is what the journal holds up to it, however much that is', async () => {
+    const entries = range(1, 2_500).map((at) => entry(at));
+    const ids = range(1, 2_400).map(String);
+    expect(await idsUpTo(2_400, entries)).toEqual(ids);
+    expect(await idsUpTo(1_000, entries)).toEqual(ids.slice(0, 1_000));
+    expect(await idsUpTo(1, entries)).toEqual(['1']);
+  });
+
+  it('begins where the chain was broken last', async () => {
+    const broken = [1, 2, 3, 5, 6].map((at) => entry(at));
+    expect(await idsUpTo(6, broken)).toEqual(['5', '6']);
+    const garbage = { offset: '3-0', payload: 'garbage' };
+    const entries = [entry(1), entry(2), garbage, entry(4), entry(5)];
+    expect(await idsUpTo(5, entries)).toEqual(['4', '5']);
+  });
+
+  it('is not known if the journal does not hold the offset', async () => {
+    expect(await idsUpTo(3, [])).toEqual([]);
+    expect(await idsUpTo(3, [entry(1), entry(2), entry(4, 2)])).toEqual([]);
+  });
+});
