@@ -19,6 +19,7 @@ export {
 } from './cache-invalidation.options.js';
 export {
   Cached,
+  DeferInvalidations,
   fromResult,
   InjectInvalidationStream,
   InvalidatesCache,
@@ -84,7 +85,10 @@ export {
   type LatencySummary,
 } from './observability/index.js';
 export {
+  deferringAdapter,
+  deferringDataSource,
   InvalidationPublisher,
+  InvalidationScope,
   type DurableOutbox,
   type PublishContent,
   type PublishReceipt,

@@ -1,6 +1,9 @@
 import { InvalidationRedisError } from '../errors/index.js';
 import { compareOffsets, everything, JOURNAL_START } from '../message/index.js';
-import type { InvalidationPublisher } from '../publisher/index.js';
+import {
+  InvalidationScope,
+  type InvalidationPublisher,
+} from '../publisher/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import { decodeEntry, type JournalReader } from './journal.reader.js';
 
@@ -72,8 +75,8 @@ export class AcknowledgedMessages {
         'Every instance is told to evict everything in their place.',
       ),
     );
-    this.context.publisher
-      .publishChecked(everything())
+    const { publisher } = this.context;
+    InvalidationScope.outside(() => publisher.publishChecked(everything()))
       // Only when it shuts down: then its siblings are left to say so.
       .catch(() => undefined);
   }
