@@ -89,10 +89,14 @@ export {
   deferringDataSource,
   InvalidationPublisher,
   InvalidationScope,
+  type DataSourceLike,
   type DurableOutbox,
+  type EntityManagerLike,
   type PublishContent,
   type PublishReceipt,
   type StoredInvalidation,
+  type TransactionalAdapterLike,
+  type TransactionalOptions,
 } from './publisher/index.js';
 export {
   affecting,

@@ -16,7 +16,7 @@ const ROLLED_BACK = new Error('rolled back');
 @Injectable()
 class Users {
   /** What happens before the COMMIT. */
-  uncommitted: () => Promise<unknown> | unknown = () => {};
+  uncommitted: () => unknown = () => {};
 
   constructor(
     @Inject(InvalidationPublisher)

@@ -178,16 +178,14 @@ describe('InvalidationScope.run()', () => {
 
   it('takes a query that runs only when it is awaited', async () => {
     const desk = await start();
+    const query = async (): Promise<string> => {
+      const { status } = await desk.user('1');
+      expect(await desk.said()).toEqual([]);
+      return status;
+    };
     const lazy: PromiseLike<string> = {
       // oxlint-disable-next-line unicorn/no-thenable -- as query builders do
-      then: (resolve, reject) =>
-        desk
-          .user('1')
-          .then(async ({ status }) => {
-            expect(await desk.said()).toEqual([]);
-            return status;
-          })
-          .then(resolve, reject),
+      then: (resolve, reject) => query().then(resolve, reject),
     };
     expect(await run(() => lazy)).toBe('deferred');
     expect(await desk.said()).toEqual(['User:1']);
