@@ -92,7 +92,7 @@ export class InvalidationPublisher implements DeferringPublisher {
             durableOutbox,
             (messages) => this.#resend(messages),
             // It rejects only when the application has shut down.
-            () => void this.publishChecked(everything()).catch(() => null),
+            () => void this.publishEverything().catch(() => null),
             context.errors,
           );
     this.#queue = new PublishQueue(options, context, this.#relay);
@@ -238,6 +238,15 @@ export class InvalidationPublisher implements DeferringPublisher {
   /** The same for what needs no check. @internal */
   publishChecked(invalidation: Invalidation): Promise<PublishReceipt> {
     return this.#publish(() => invalidation);
+  }
+
+  /**
+   * In the place of what was lost, by whichever request: no scope holds it back.
+   *
+   * @internal
+   */
+  publishEverything(): Promise<PublishReceipt> {
+    return InvalidationScope.outside(() => this.invalidateAll());
   }
 
   /**

@@ -29,8 +29,8 @@ export interface DeferringPublisher {
  * Beyond `outboxLimit`, what is held collapses to entity types, then to
  * everything. What is published when the scope has ended, by what nobody
  * awaited, leaves at once. `publishStored()` is not held back, for it is called
- * after a commit. A cache that is filled in the course of `work` is filled with
- * rows that may be rolled back: read those from the database.
+ * after a commit. Near caches are bypassed in the course of `work`, for what it
+ * reads may be rolled back; do not fill a cache of your own with it either.
  *
  * @example
  * ```ts

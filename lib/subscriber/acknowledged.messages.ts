@@ -1,9 +1,6 @@
 import { InvalidationRedisError } from '../errors/index.js';
-import { compareOffsets, everything, JOURNAL_START } from '../message/index.js';
-import {
-  InvalidationScope,
-  type InvalidationPublisher,
-} from '../publisher/index.js';
+import { compareOffsets, JOURNAL_START } from '../message/index.js';
+import type { InvalidationPublisher } from '../publisher/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import { decodeEntry, type JournalReader } from './journal.reader.js';
 
@@ -75,8 +72,8 @@ export class AcknowledgedMessages {
         'Every instance is told to evict everything in their place.',
       ),
     );
-    const { publisher } = this.context;
-    InvalidationScope.outside(() => publisher.publishChecked(everything()))
+    this.context.publisher
+      .publishEverything()
       // Only when it shuts down: then its siblings are left to say so.
       .catch(() => undefined);
   }
