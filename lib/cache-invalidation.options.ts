@@ -102,8 +102,8 @@ export class CacheInvalidationOptions {
   shutdownTimeout: number = 2_000;
 
   /**
-   * How many messages may wait for Redis, a batch counting its keys; beyond it
-   * they collapse to entity types, then to everything.
+   * How many messages may wait for Redis, or for one commit, a batch counting
+   * its keys; beyond it they collapse to entity types, then to everything.
    *
    * @default 10000
    */

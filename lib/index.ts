@@ -19,6 +19,7 @@ export {
 } from './cache-invalidation.options.js';
 export {
   Cached,
+  DeferInvalidations,
   fromResult,
   InjectInvalidationStream,
   InvalidatesCache,
@@ -84,11 +85,18 @@ export {
   type LatencySummary,
 } from './observability/index.js';
 export {
+  deferringAdapter,
+  deferringDataSource,
   InvalidationPublisher,
+  InvalidationScope,
+  type DataSourceLike,
   type DurableOutbox,
+  type EntityManagerLike,
   type PublishContent,
   type PublishReceipt,
   type StoredInvalidation,
+  type TransactionalAdapterLike,
+  type TransactionalOptions,
 } from './publisher/index.js';
 export {
   affecting,

@@ -9,6 +9,7 @@ import {
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
+import { InvalidationScope } from '../publisher/index.js';
 import type { Fence } from '../stream/index.js';
 import type { L2Stats, L2Tier } from './l2.tier.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
@@ -70,6 +71,7 @@ const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
  *
  * A load that an invalidation overtakes is returned to its caller and not kept;
  * a read that begins after an invalidation never gets what was loaded before.
+ * In an `InvalidationScope` it is bypassed.
  *
  * @publicApi
  */
@@ -104,6 +106,7 @@ export class NearCache<V> {
    * @param load must read what was committed, not a replica that lags
    */
   get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+    if (InvalidationScope.current !== null) return this.#loadAside(load);
     const name = typeof id === 'string' ? id : String(id);
     const entry = this.#find(name);
     if (entry !== undefined) {
@@ -126,6 +129,10 @@ export class NearCache<V> {
     ids: readonly I[],
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
+    if (InvalidationScope.current !== null) {
+      const values = await this.#loadAside(() => loadMany([...new Set(ids)]));
+      return new Map([...values].filter(([, value]) => value !== undefined));
+    }
     const found = new Map<I, Promise<V | undefined>>();
     const missing: I[] = [];
     for (const id of new Set(ids)) {
@@ -206,6 +213,13 @@ export class NearCache<V> {
     return flight?.fence.holds(this.#prefix + name) === true
       ? (flight.promise as Promise<V>)
       : null;
+  }
+
+  /** A unit of work reads its own rows, which are nobody else's before the commit. */
+  async #loadAside<T>(load: () => Promise<T> | T): Promise<T> {
+    this.#misses++;
+    this.#loads++;
+    return load();
   }
 
   async #load(id: EntityId, load: () => Promise<V> | V): Promise<V> {

@@ -1,5 +1,6 @@
 export { Cached, type CachingDecorator } from './cached.decorator.js';
 export type { AnnounceOptions } from './announcement.js';
+export * from './defer-invalidations.decorator.js';
 export * from './inject-invalidation-stream.decorator.js';
 export * from './invalidates-cache-pattern.decorator.js';
 export * from './invalidates-cache.decorator.js';

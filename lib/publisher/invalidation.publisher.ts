@@ -25,11 +25,17 @@ import {
   type PublishQueueOptions,
 } from './publish.queue.js';
 import {
+  DEFERRED,
   mergeReceipts,
   NOTHING_PUBLISHED,
   type PublishReceipt,
 } from './publish-receipt.js';
+import {
+  InvalidationScope,
+  type DeferringPublisher,
+} from './invalidation.scope.js';
 import { OffsetScope } from './offset.scope.js';
+import { Outbox } from './outbox.js';
 import {
   OutboxRelay,
   type DurableOutbox,
@@ -59,11 +65,13 @@ export type PublishContent = Omit<InvalidationContent, 'action'>;
  * Every method resolves to a receipt, after this instance's own consumers have
  * been told. They reject for input that is wrong, never because Redis is down:
  * then the receipt says `queued`, and the message is sent when Redis is back.
+ * In an `InvalidationScope` it says `deferred`, and nobody is told before the
+ * scope has ended.
  *
  * @publicApi
  */
 @Injectable()
-export class InvalidationPublisher {
+export class InvalidationPublisher implements DeferringPublisher {
   readonly #queue: PublishQueue;
   readonly #relay: OutboxRelay | null;
   #stopped = false;
@@ -84,7 +92,7 @@ export class InvalidationPublisher {
             durableOutbox,
             (messages) => this.#resend(messages),
             // It rejects only when the application has shut down.
-            () => void this.publishChecked(everything()).catch(() => null),
+            () => void this.publishEverything().catch(() => null),
             context.errors,
           );
     this.#queue = new PublishQueue(options, context, this.#relay);
@@ -207,7 +215,10 @@ export class InvalidationPublisher {
 
   /**
    * Publishes, after the commit, what the transaction has written into the
-   * durable outbox; once Redis has it, it is removed there.
+   * durable outbox; once Redis has it, it is removed there. An
+   * `InvalidationScope` does not hold it back, so call it outside of the one
+   * around that transaction; what else is published within needs no row, unless
+   * it must survive a process that is killed after the commit.
    */
   publishStored(stored: StoredInvalidation): Promise<PublishReceipt> {
     if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
@@ -230,6 +241,15 @@ export class InvalidationPublisher {
   }
 
   /**
+   * In the place of what was lost, by whichever request: no scope holds it back.
+   *
+   * @internal
+   */
+  publishEverything(): Promise<PublishReceipt> {
+    return InvalidationScope.outside(() => this.invalidateAll());
+  }
+
+  /**
    * For callers that cannot wait: this instance's consumers have been told when
    * it returns, Redis is told afterwards.
    *
@@ -238,10 +258,34 @@ export class InvalidationPublisher {
    */
   publishAtOnce(invalidation: Invalidation): void {
     const now = wallClock();
-    for (const part of this.#encode(invalidation, now)) {
-      this.context.stream.deliver(part.message);
-      this.#queue.push(part, now, null);
-    }
+    const parts = this.#encode(invalidation, now);
+    if (!this.#deferred(parts)) this.#pushAtOnce(parts, now);
+  }
+
+  /** @internal */
+  newHold(): Outbox {
+    return new Outbox(this.options.outboxLimit, (invalidation) =>
+      this.context.instance.stamp(invalidation),
+    );
+  }
+
+  /** @internal */
+  holdCollapsed(): void {
+    this.context.meter.widened();
+  }
+
+  /** @internal */
+  publishHeld(messages: readonly InvalidationMessage[]): Promise<unknown> {
+    const now = wallClock();
+    return Promise.all(
+      this.#stampAnew(messages, now).map((part) => this.#push(part, now)),
+    );
+  }
+
+  /** @internal */
+  publishHeldAtOnce(messages: readonly InvalidationMessage[]): void {
+    const now = wallClock();
+    this.#pushAtOnce(this.#stampAnew(messages, now), now);
   }
 
   /** Redis is there: send what waits. @internal */
@@ -298,6 +342,7 @@ export class InvalidationPublisher {
       if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
       const now = wallClock();
       const parts = this.#encode(make(), now);
+      if (this.#deferred(parts)) return Promise.resolve(DEFERRED);
       const [only] = parts;
       if (parts.length === 1 && only !== undefined)
         return this.#push(only, now);
@@ -313,6 +358,41 @@ export class InvalidationPublisher {
     return new Promise((resolve) =>
       this.#queue.push(part, now, this.offsets.noting(resolve)),
     );
+  }
+
+  #pushAtOnce(parts: readonly EncodedMessage[], now: number): void {
+    for (const part of parts) {
+      this.context.stream.deliver(part.message);
+      this.#queue.push(part, now, null);
+    }
+  }
+
+  /** @returns whether a scope holds them back */
+  #deferred(parts: readonly EncodedMessage[]): boolean {
+    const scope = InvalidationScope.current;
+    if (scope === null || parts.length === 0) return false;
+    scope.hold(
+      this,
+      parts.map(({ message }) => message),
+    );
+    return true;
+  }
+
+  /** Said now, after the commit, and not when it was held back. */
+  #stampAnew(
+    messages: readonly InvalidationMessage[],
+    now: number,
+  ): EncodedMessage[] {
+    try {
+      this.#checkRunning();
+    } catch (error) {
+      this.context.errors.report(error as InvalidationRedisError);
+      return [];
+    }
+    return messages.map((held) => {
+      const message = this.context.instance.stamp(held, now);
+      return { message, payload: encodeMessage(message, Infinity) };
+    });
   }
 
   #resend(messages: readonly InvalidationMessage[]): boolean {

@@ -3,13 +3,14 @@
  *
  * - `delivered`: Redis has it, and handed it to `receivers` connections
  * - `queued`: Redis is away or slow; it is in the outbox and will be sent
+ * - `deferred`: an `InvalidationScope` holds it back until the commit
  * - `disabled`: the module is switched off, or there was nothing to say
  *
  * @publicApi
  */
 export interface PublishReceipt {
-  readonly status: 'delivered' | 'queued' | 'disabled';
-  /** `null` where no message was made. Of a batch that was split: the last. */
+  readonly status: 'delivered' | 'queued' | 'deferred' | 'disabled';
+  /** `null` where no message was made, or none yet. Of a batch that was split: the last. */
   readonly messageId: string | null;
   /** Subscribed connections, this instance's own included; `null` unless delivered. */
   readonly receivers: number | null;
@@ -23,6 +24,12 @@ export const NOTHING_PUBLISHED: PublishReceipt = {
   messageId: null,
   receivers: null,
   offset: null,
+};
+
+/** @internal */
+export const DEFERRED: PublishReceipt = {
+  ...NOTHING_PUBLISHED,
+  status: 'deferred',
 };
 
 /** One receipt for the parts of a batch that was split. @internal */

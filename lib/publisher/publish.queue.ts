@@ -22,6 +22,7 @@ import {
   type PublishReply,
 } from '../transport/index.js';
 import type { OutboxRelay } from './durable.outbox.js';
+import { InvalidationScope } from './invalidation.scope.js';
 import { Outbox, type Unsent } from './outbox.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
@@ -119,7 +120,10 @@ export class PublishQueue {
   ): void {
     // nextTick and not a microtask: what answers one reply publishes the next,
     // and those continuations are microtasks that belong in the same call.
-    if (this.#tick.length === 0) process.nextTick(() => this.#flush());
+    if (this.#tick.length === 0) {
+      // What others publish leaves with it, and their handlers answer to that.
+      InvalidationScope.outside(() => process.nextTick(() => this.#flush()));
+    }
     const entry = { message, payload, at, tell };
     if (tell !== null) this.#untold.set(message.messageId, entry);
     this.#tick.push(entry);

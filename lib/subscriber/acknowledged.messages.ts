@@ -1,5 +1,5 @@
 import { InvalidationRedisError } from '../errors/index.js';
-import { compareOffsets, everything, JOURNAL_START } from '../message/index.js';
+import { compareOffsets, JOURNAL_START } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import { decodeEntry, type JournalReader } from './journal.reader.js';
@@ -73,7 +73,7 @@ export class AcknowledgedMessages {
       ),
     );
     this.context.publisher
-      .publishChecked(everything())
+      .publishEverything()
       // Only when it shuts down: then its siblings are left to say so.
       .catch(() => undefined);
   }

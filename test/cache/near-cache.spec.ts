@@ -1,5 +1,6 @@
 import {
   InvalidationConfigurationError,
+  InvalidationScope,
   InvalidMessageError,
   NearCacheFactory,
   type NearCache,
@@ -278,5 +279,30 @@ describe('A near cache', () => {
     await users.get(1, () => 'old');
     await app.publisher.invalidate('User', 1);
     expect(seen).toEqual([undefined]);
+  });
+});
+
+describe('A near cache in a unit of work', () => {
+  it('neither serves what that has changed nor keeps what may be rolled back', async () => {
+    const { users, publisher, load } = await start();
+    await users.get('1', load('1'));
+    const uncommitted = { id: '1', version: -1 };
+    const work = InvalidationScope.run(async () => {
+      const read = users.get('1', () => uncommitted);
+      const many = users.getMany(['1', '2', '1'], (ids) => {
+        expect(ids).toEqual(['1', '2']);
+        return new Map([['1', uncommitted]]);
+      });
+      // Nor does anybody else join its loads.
+      const other = InvalidationScope.outside(() => users.get('2', load('2')));
+      expect(await read).toBe(uncommitted);
+      expect(await many).toEqual(new Map([['1', uncommitted]]));
+      expect((await other)?.version).toBe(2);
+      await publisher.invalidate('User', 1);
+      throw new Error('rolled back');
+    });
+    await expect(work).rejects.toThrow('rolled back');
+    expect(users.peek('1')?.version).toBe(1);
+    expect(users.peek('2')?.version).toBe(2);
   });
 });

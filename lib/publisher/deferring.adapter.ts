@@ -1,0 +1,74 @@
+import { InvalidationScope } from './invalidation.scope.js';
+
+/* oxlint-disable typescript/no-explicit-any -- of whatever client and options */
+
+type Work = (...args: any[]) => Promise<any>;
+
+/** What an adapter of `@nestjs-cls/transactional` does with a connection. @publicApi */
+export interface TransactionalOptions {
+  wrapWithTransaction(options: any, work: Work, setTx: any): Promise<any>;
+  wrapWithNestedTransaction?(
+    options: any,
+    work: Work,
+    setTx: any,
+    tx: any,
+  ): Promise<any>;
+}
+
+/** An adapter of `@nestjs-cls/transactional`, for whatever ORM. @publicApi */
+export interface TransactionalAdapterLike {
+  optionsFactory: (...args: any[]) => TransactionalOptions;
+}
+
+/**
+ * Makes every `@Transactional()` method and `withTransaction()` call of
+ * `@nestjs-cls/transactional` an `InvalidationScope`: what is published in a
+ * transaction leaves after its commit. With `Propagation.Nested` a rollback of
+ * the savepoint takes only what belongs to it; with `RequiresNew` the inner
+ * transaction's leave after its own commit.
+ *
+ * That package has no hook for a commit; it lets an adapter begin and end the
+ * transaction, which serves as well. It tells nobody of what it runs outside of
+ * the transaction (`NotSupported`, `Never`): put `InvalidationScope.runNew()`
+ * around such a call, or a rollback takes its invalidations along.
+ *
+ * @param adapter is changed, and returned
+ * @example
+ * ```ts
+ * new ClsPluginTransactional({
+ *   adapter: deferringAdapter(new TransactionalAdapterPrisma({ … })),
+ * })
+ * ```
+ * @publicApi
+ */
+export function deferringAdapter<A extends TransactionalAdapterLike>(
+  adapter: A,
+): A {
+  const makeOptions = adapter.optionsFactory.bind(adapter);
+  adapter.optionsFactory = (...args) => {
+    const options = makeOptions(...args);
+    const begin = options.wrapWithTransaction.bind(options);
+    options.wrapWithTransaction = (given, work, setTx) =>
+      InvalidationScope.runNew((keep) =>
+        begin(given, thenKeep(work, keep), setTx),
+      );
+    const nest = options.wrapWithNestedTransaction?.bind(options);
+    if (nest !== undefined) {
+      options.wrapWithNestedTransaction = (given, work, setTx, tx) =>
+        InvalidationScope.run((keep) =>
+          nest(given, thenKeep(work, keep), setTx, tx),
+        );
+    }
+    return options;
+  };
+  return adapter;
+}
+
+/** What fails after the work is the COMMIT, and it may have taken place. @internal */
+export function thenKeep(work: Work, keep: () => void): Work {
+  return async (...args: unknown[]) => {
+    const result: unknown = await work(...args);
+    keep();
+    return result;
+  };
+}

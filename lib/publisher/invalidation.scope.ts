@@ -1,0 +1,204 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { isObservable, Observable } from 'rxjs';
+import type { InvalidationMessage } from '../message/index.js';
+import { isPromiseLike } from '../stream/index.js';
+import type { Outbox } from './outbox.js';
+
+/** Whose invalidations a scope holds back. @internal */
+export interface DeferringPublisher {
+  /** A place for them, in which they are merged, and bounded. */
+  newHold(): Outbox;
+  /** They were collapsed to coarser ones. */
+  holdCollapsed(): void;
+  /** Never rejects. */
+  publishHeld(messages: readonly InvalidationMessage[]): Promise<unknown>;
+  /** The same for a caller that cannot wait. Never throws. */
+  publishHeldAtOnce(messages: readonly InvalidationMessage[]): void;
+}
+
+/**
+ * Holds invalidations back until a unit of work is committed. Whatever is
+ * published in the course of `work`, by hand or by a decorator, by whichever
+ * publisher, leaves once `work` has succeeded: merged, each once, on this
+ * instance as on all others. If `work` throws it vanishes. What `work` returns or
+ * throws passes through unchanged.
+ *
+ * Put it around the call that commits, and around nothing else: what throws is
+ * taken for a rollback.
+ *
+ * Beyond `outboxLimit`, what is held collapses to entity types, then to
+ * everything. What is published when the scope has ended, by what nobody
+ * awaited, leaves at once. `publishStored()` is not held back, for it is called
+ * after a commit. Near caches are bypassed in the course of `work`, for what it
+ * reads may be rolled back; do not fill a cache of your own with it either.
+ *
+ * @example
+ * ```ts
+ * await InvalidationScope.run(() =>
+ *   db.transaction(async (tx) => {
+ *     await tx.update(users).set({ name }).where(eq(users.id, id));
+ *     await publisher.invalidate('User', id); // leaves after the commit
+ *   }),
+ * );
+ * ```
+ * @publicApi
+ */
+export class InvalidationScope {
+  /** Of the process: a scope concerns all publishers. Costs nothing unused. */
+  static #storage: AsyncLocalStorage<InvalidationScope | null> | null = null;
+
+  readonly #held = new Map<DeferringPublisher, Outbox>();
+  #ended = false;
+  #kept = false;
+
+  private constructor(
+    /** @internal */
+    readonly parent: InvalidationScope | null,
+  ) {}
+
+  /**
+   * Runs a transaction or, within another scope, a savepoint of the outer
+   * transaction: what it held goes into the outer scope when it succeeds.
+   *
+   * @param work may be synchronous, or return a promise or an Observable, which
+   * is the work as long as somebody is subscribed to it. It may call `keep` when
+   * nothing can be rolled back with certainty any more: what throws from then on,
+   * such as the COMMIT itself, of which nobody knows whether it took place, does
+   * not make the invalidations vanish.
+   */
+  static run<T>(work: (keep: () => void) => T): T {
+    return InvalidationScope.#run(InvalidationScope.current, work);
+  }
+
+  /**
+   * Runs a transaction of its own, even within another: what it held leaves
+   * after its own commit, and outlives a rollback of the outer one.
+   */
+  static runNew<T>(work: (keep: () => void) => T): T {
+    return InvalidationScope.#run(null, work);
+  }
+
+  /** The scope that holds back what is published here and now. @internal */
+  static get current(): InvalidationScope | null {
+    return openOf(InvalidationScope.#storage?.getStore() ?? null);
+  }
+
+  /** Runs what others may cause, and no scope is to hold back. @internal */
+  static outside<T>(work: () => T): T {
+    const storage = InvalidationScope.#storage;
+    return storage === null ? work() : storage.run(null, work);
+  }
+
+  static #run<T>(
+    parent: InvalidationScope | null,
+    work: (keep: () => void) => T,
+  ): T {
+    const scope = new InvalidationScope(parent);
+    InvalidationScope.#storage ??= new AsyncLocalStorage();
+    // Within it also what a lazy query does only when it is awaited.
+    return InvalidationScope.#storage.run(scope, () => {
+      try {
+        const result = work(() => (scope.#kept = true));
+        if (isPromiseLike(result)) return scope.#settle(result) as T;
+        scope.#endAtOnce();
+        return isObservable(result)
+          ? (InvalidationScope.#during(parent, result) as T)
+          : result;
+      } catch (error) {
+        if (!scope.#kept) scope.#held.clear();
+        scope.#endAtOnce();
+        throw error;
+      }
+    });
+  }
+
+  /** Each subscription is a unit of work. */
+  static #during(
+    parent: InvalidationScope | null,
+    source: Observable<unknown>,
+  ): Observable<unknown> {
+    return new Observable((observer) => {
+      let stop!: () => void;
+      InvalidationScope.#run(
+        parent,
+        () =>
+          new Promise<void>((resolve, reject) => {
+            const subscription = source.subscribe({
+              next: (value) => observer.next(value),
+              error: reject,
+              complete: resolve,
+            });
+            stop = () => {
+              subscription.unsubscribe();
+              // Broken off, and perhaps committed: nothing may be dropped.
+              resolve();
+            };
+          }),
+      ).then(
+        () => observer.complete(),
+        (error: unknown) => observer.error(error),
+      );
+      return () => stop();
+    });
+  }
+
+  /** @internal */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** @internal */
+  hold(
+    publisher: DeferringPublisher,
+    messages: readonly InvalidationMessage[],
+  ): void {
+    let held = this.#held.get(publisher);
+    if (held === undefined) {
+      held = publisher.newHold();
+      this.#held.set(publisher, held);
+    }
+    const unsent = messages.map((message) => ({ message, triedSince: null }));
+    if (held.add(unsent)) publisher.holdCollapsed();
+  }
+
+  async #settle(result: PromiseLike<unknown>): Promise<unknown> {
+    try {
+      const value = await result;
+      this.#kept = true;
+      return value;
+    } finally {
+      if (!this.#kept) this.#held.clear();
+      await Promise.all(
+        this.#end((publisher, messages) => publisher.publishHeld(messages)),
+      );
+    }
+  }
+
+  #endAtOnce(): void {
+    this.#end((publisher, messages) => publisher.publishHeldAtOnce(messages));
+  }
+
+  /** Hands on what is held: to the outer scope, or to everybody. */
+  #end<R>(
+    publish: (
+      publisher: DeferringPublisher,
+      messages: readonly InvalidationMessage[],
+    ) => R,
+  ): R[] {
+    this.#ended = true;
+    const outer = openOf(this.parent);
+    return [...this.#held].flatMap(([publisher, held]) => {
+      const messages = held.take(Infinity).map(({ message }) => message);
+      if (outer === null) return [publish(publisher, messages)];
+      outer.hold(publisher, messages);
+      return [];
+    });
+  }
+}
+
+/** This one or, once it has ended, the one that it was part of. */
+function openOf(scope: InvalidationScope | null): InvalidationScope | null {
+  let open = scope;
+  while (open?.ended === true) open = open.parent;
+  return open;
+}

@@ -1,0 +1,561 @@
+import { Injectable, Logger } from '@nestjs/common';
+import {
+  entity,
+  InvalidationPublisher,
+  InvalidationScope,
+  InvalidationStats,
+  InvalidationSubscriber,
+  OnInvalidation,
+  type CacheInvalidationError,
+  type InvalidationMessage,
+} from 'nestjs-cache-invalidation';
+import { settled } from 'nestjs-cache-invalidation/testing';
+import {
+  concat,
+  defer,
+  firstValueFrom,
+  from,
+  ignoreElements,
+  lastValueFrom,
+  of,
+  throwError,
+  toArray,
+  type Observable,
+} from 'rxjs';
+import { describe, expect, it } from 'vitest';
+import { AcknowledgedMessages } from '../../lib/subscriber/acknowledged.messages.js';
+import type { JournalReader } from '../../lib/subscriber/journal.reader.js';
+import { ErrorReporter } from '../../lib/stream/index.js';
+import { said, startApp as startRedisApp } from '../support/app.js';
+import { startApp, type AppDescription } from '../testing/fakes/start-app.js';
+
+// Errors are asserted on, and need not be read.
+Logger.overrideLogger(false);
+
+const ROLLED_BACK = new Error('rolled back');
+const { run, runNew } = InvalidationScope;
+
+/** What this instance heard, and what the broker did. */
+async function start(description: AppDescription = {}) {
+  const { app, recorder } = await startApp(description);
+  const publisher = app.get(InvalidationPublisher);
+  const heard: string[] = [];
+  const errors: CacheInvalidationError[] = [];
+  const subscriber = app.get(InvalidationSubscriber);
+  subscriber.messages$.subscribe((message) => heard.push(said(message)));
+  subscriber.errors$.subscribe((error) => errors.push(error));
+  return {
+    app,
+    publisher,
+    errors,
+    stats: app.get(InvalidationStats),
+    user: (id: string) => publisher.invalidate('User', id),
+    /** Once nothing is under way any more; both have heard the same. */
+    async said(): Promise<string[]> {
+      await settled(app);
+      expect(heard).toEqual(recorder.published.map(said));
+      return heard;
+    },
+    published: (): readonly InvalidationMessage[] => recorder.published,
+  };
+}
+
+/** Opened by hand. */
+function gate() {
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { open, opened };
+}
+
+describe('InvalidationScope.run()', () => {
+  it('tells nobody before the work has succeeded, and then everybody', async () => {
+    const desk = await start();
+    const result = await run(async () => {
+      const receipts = await Promise.all([
+        desk.user('1'),
+        desk.publisher.invalidateBatch(['user:2', 'user:3']),
+        desk.publisher.invalidatePattern('feed:1:*'),
+        desk.publisher.invalidateBatch([]),
+      ]);
+      expect(receipts).toEqual([
+        ...Array.from({ length: 3 }, () => ({
+          status: 'deferred',
+          messageId: null,
+          receivers: null,
+          offset: null,
+        })),
+        expect.objectContaining({ status: 'disabled' }),
+      ]);
+      expect(await desk.said()).toEqual([]);
+      return 'committed';
+    });
+    expect(result).toBe('committed');
+    // Awaited, as a decorated method's is.
+    expect(desk.published()).toHaveLength(3);
+    expect(await desk.said()).toEqual(['User:1', 'user:2,user:3', 'feed:1:*']);
+  });
+
+  it('says once what was said several times', async () => {
+    const desk = await start();
+    await run(async () => {
+      await desk.user('1');
+      await desk.user('2');
+      await desk.user('1');
+      await desk.publisher.invalidate('User', '1', { metadata: 'other' });
+    });
+    expect(await desk.said()).toEqual(['User:1', 'User:2', 'User:1']);
+    expect(desk.published().map(({ metadata }) => metadata)).toEqual([
+      null,
+      null,
+      'other',
+    ]);
+  });
+
+  it('is stamped after the commit', async () => {
+    const desk = await start();
+    await run(async () => {
+      await desk.user('1');
+      const held = Date.now();
+      while (Date.now() <= held + 1) await new Promise(setImmediate);
+      await runNew(() => desk.user('2'));
+    });
+    const [second, first] = desk.published();
+    expect([second!.entityId, first!.entityId]).toEqual(['2', '1']);
+    expect(first!.timestamp >= second!.timestamp).toBe(true);
+  });
+
+  it('forgets all of it if the work throws, whose error passes unchanged', async () => {
+    const desk = await start();
+    const failing = run(async () => {
+      await desk.user('1');
+      throw ROLLED_BACK;
+    });
+    await expect(failing).rejects.toBe(ROLLED_BACK);
+    expect(() =>
+      run(() => {
+        void desk.user('2');
+        throw ROLLED_BACK;
+      }),
+    ).toThrow(ROLLED_BACK);
+    await desk.user('3');
+    expect(await desk.said()).toEqual(['User:3']);
+  });
+
+  it('does not forget what was said before an error after keep()', async () => {
+    const desk = await start();
+    const failing = run(async (keep) => {
+      await desk.user('1');
+      keep();
+      throw ROLLED_BACK;
+    });
+    await expect(failing).rejects.toBe(ROLLED_BACK);
+    expect(() =>
+      run((keep) => {
+        void desk.user('2');
+        keep();
+        throw ROLLED_BACK;
+      }),
+    ).toThrow(ROLLED_BACK);
+    expect(await desk.said()).toEqual(['User:1', 'User:2']);
+  });
+
+  it('takes synchronous work, and has told this instance when it returns', async () => {
+    const desk = await start();
+    let heard = 0;
+    desk.app.get(InvalidationSubscriber).messages$.subscribe(() => heard++);
+    const value = {};
+    expect(
+      run(() => {
+        void desk.user('1');
+        desk.publisher.publishAtOnce(entity('User', 2));
+        expect(heard).toBe(0);
+        return value;
+      }),
+    ).toBe(value);
+    expect(heard).toBe(2);
+    expect(await desk.said()).toEqual(['User:1', 'User:2']);
+  });
+
+  it('takes a query that runs only when it is awaited', async () => {
+    const desk = await start();
+    const query = async (): Promise<string> => {
+      const { status } = await desk.user('1');
+      expect(await desk.said()).toEqual([]);
+      return status;
+    };
+    const lazy: PromiseLike<string> = {
+      // oxlint-disable-next-line unicorn/no-thenable -- as query builders do
+      then: (resolve, reject) => query().then(resolve, reject),
+    };
+    expect(await run(() => lazy)).toBe('deferred');
+    expect(await desk.said()).toEqual(['User:1']);
+  });
+
+  it('refuses wrong input at once, and keeps the rest', async () => {
+    const desk = await start({ options: { maxMessageBytes: 1_024 } });
+    await run(async () => {
+      await desk.user('1');
+      await expect(desk.user('')).rejects.toThrow('id');
+      const metadata = 'x'.repeat(2_000);
+      await expect(
+        desk.publisher.invalidate('User', '2', { metadata }),
+      ).rejects.toThrow('bytes');
+    });
+    expect(await desk.said()).toEqual(['User:1']);
+  });
+
+  it('keeps metadata as they were', async () => {
+    const desk = await start();
+    await run(async () => {
+      const metadata = { reason: 'moved' };
+      await desk.publisher.invalidate('User', '1', { metadata });
+      metadata.reason = 'changed later';
+    });
+    expect(desk.published()[0]!.metadata).toEqual({ reason: 'moved' });
+  });
+
+  it('has nothing to do where the module is switched off', async () => {
+    const desk = await start({ options: { enabled: false } });
+    const { status } = await run(() => desk.user('1'));
+    expect(status).toBe('disabled');
+  });
+});
+
+describe('A bounded scope', () => {
+  it('collapses to entity types, and counts that', async () => {
+    const desk = await start({ options: { outboxLimit: 3 } });
+    await run(async () => {
+      for (const id of ['1', '2', '3']) await desk.user(id);
+      await desk.publisher.invalidatePattern('feed:1:*');
+      expect(desk.stats.snapshot().widened).toBe(1);
+    });
+    expect(await desk.said()).toEqual(['user:*', 'feed:*']);
+  });
+
+  it('counts with the outer one what the inner one adds', async () => {
+    const desk = await start({ options: { outboxLimit: 3 } });
+    await run(async () => {
+      await desk.user('1');
+      await desk.user('2');
+      await run(async () => {
+        await desk.user('3');
+        await desk.user('4');
+      });
+    });
+    expect(await desk.said()).toEqual(['user:*']);
+  });
+
+  it('splits what does not fit in one message', async () => {
+    const desk = await start({ options: { maxBatchSize: 2 } });
+    await run(() =>
+      desk.publisher.invalidateBatch(['user:1', 'user:2', 'user:3']),
+    );
+    expect(await desk.said()).toEqual(['user:1,user:2', 'user:3']);
+  });
+});
+
+describe('A scope in a scope', () => {
+  it('hands to the outer one what it held', async () => {
+    const desk = await start();
+    await run(async () => {
+      await desk.user('1');
+      await run(async () => {
+        await desk.user('2');
+        await desk.user('1');
+      });
+      expect(await desk.said()).toEqual([]);
+      await desk.user('3');
+    });
+    expect(await desk.said()).toEqual(['User:1', 'User:2', 'User:3']);
+  });
+
+  it('loses only its own when a savepoint is rolled back', async () => {
+    const desk = await start();
+    await run(async () => {
+      await desk.user('1');
+      await run(async () => {
+        await desk.user('2');
+        throw ROLLED_BACK;
+      }).catch(() => undefined);
+      await desk.user('3');
+    });
+    expect(await desk.said()).toEqual(['User:1', 'User:3']);
+  });
+
+  it('is rolled back with the outer one', async () => {
+    const desk = await start();
+    const failing = run(async () => {
+      await run(() => desk.user('1'));
+      throw ROLLED_BACK;
+    });
+    await expect(failing).rejects.toBe(ROLLED_BACK);
+    expect(await desk.said()).toEqual([]);
+  });
+
+  it('stands alone with runNew(), whatever becomes of the outer one', async () => {
+    const desk = await start();
+    const failing = run(async () => {
+      await desk.user('1');
+      await runNew(async () => {
+        await desk.user('2');
+        expect(await desk.said()).toEqual([]);
+      });
+      expect(await desk.said()).toEqual(['User:2']);
+      await desk.user('3');
+      throw ROLLED_BACK;
+    });
+    await expect(failing).rejects.toBe(ROLLED_BACK);
+    expect(await desk.said()).toEqual(['User:2']);
+  });
+});
+
+describe('What others do meanwhile', () => {
+  it('leaves at once, and another scope of its own accord', async () => {
+    const desk = await start();
+    const [first, second] = [gate(), gate()];
+    const committing = run(async () => {
+      await desk.user('first');
+      await first.opened;
+      await desk.user('first, later');
+    });
+    const failing = run(async () => {
+      await desk.user('second');
+      await second.opened;
+      throw ROLLED_BACK;
+    });
+    await desk.user('outside');
+    expect(await desk.said()).toEqual(['User:outside']);
+    second.open();
+    await expect(failing).rejects.toBe(ROLLED_BACK);
+    first.open();
+    await committing;
+    expect(await desk.said()).toEqual([
+      'User:outside',
+      'User:first',
+      'User:first, later',
+    ]);
+  });
+
+  it('leaves through its own publisher, with two applications in a process', async () => {
+    const [one, two] = [await start(), await start()];
+    await run(async () => {
+      await one.user('1');
+      await two.user('2');
+      await one.user('3');
+    });
+    expect(await one.said()).toEqual(['User:1', 'User:3']);
+    expect(await two.said()).toEqual(['User:2']);
+  });
+});
+
+describe('What nobody awaited', () => {
+  it('leaves at once when the scope has ended, committed or not', async () => {
+    const desk = await start();
+    const { open, opened } = gate();
+    const late: Promise<unknown>[] = [];
+    await run(async () => {
+      late.push(opened.then(() => desk.user('1')));
+    });
+    await run(async () => {
+      late.push(opened.then(() => desk.user('2')));
+      throw ROLLED_BACK;
+    }).catch(() => undefined);
+    open();
+    expect(await Promise.all(late)).toMatchObject([
+      { status: 'delivered' },
+      { status: 'delivered' },
+    ]);
+    expect(await desk.said()).toEqual(['User:1', 'User:2']);
+  });
+
+  it('waits for the outer one if that has not ended', async () => {
+    const desk = await start();
+    const { open, opened } = gate();
+    await run(async () => {
+      let late!: Promise<unknown>;
+      await run(async () => {
+        late = opened.then(() => desk.user('1'));
+      });
+      open();
+      expect(await late).toMatchObject({ status: 'deferred' });
+      expect(await desk.said()).toEqual([]);
+    });
+    expect(await desk.said()).toEqual(['User:1']);
+  });
+
+  it('is not lost if the outer scope ended before the inner one', async () => {
+    const desk = await start();
+    const { open, opened } = gate();
+    let inner!: Promise<unknown>;
+    await run(async () => {
+      inner = run(async () => {
+        await desk.user('1');
+        await opened;
+      });
+    });
+    expect(await desk.said()).toEqual([]);
+    open();
+    await inner;
+    expect(await desk.said()).toEqual(['User:1']);
+  });
+});
+
+describe('An Observable', () => {
+  const after = (work: () => Promise<unknown>): Observable<never> =>
+    defer(() => from(work())).pipe(ignoreElements());
+
+  it('is one unit of work for each subscription, until it completes', async () => {
+    const desk = await start();
+    const values$ = run(() =>
+      concat(
+        of(1),
+        after(() => desk.user('1')),
+        after(async () => expect(await desk.said()).toEqual(before)),
+        of(2),
+      ),
+    );
+    let before: string[] = [];
+    expect(await lastValueFrom(values$.pipe(toArray()))).toEqual([1, 2]);
+    before = [...(await desk.said())];
+    expect(before).toEqual(['User:1']);
+    await lastValueFrom(values$);
+    expect(await desk.said()).toEqual(['User:1', 'User:1']);
+  });
+
+  it('is rolled back by an error, which passes unchanged', async () => {
+    const desk = await start();
+    const values$ = run(() =>
+      concat(
+        after(() => desk.user('1')),
+        throwError(() => ROLLED_BACK),
+      ),
+    );
+    await expect(lastValueFrom(values$)).rejects.toBe(ROLLED_BACK);
+    expect(await desk.said()).toEqual([]);
+  });
+
+  it('is not lost if it is broken off, or said before it is subscribed to', async () => {
+    const desk = await start();
+    const values$ = run(() => {
+      void desk.user('1');
+      return concat(
+        after(() => desk.user('2')),
+        of(1),
+        new Promise<never>(() => {}),
+      );
+    });
+    expect(await desk.said()).toEqual(['User:1']);
+    expect(await firstValueFrom(values$)).toBe(1);
+    await new Promise(setImmediate);
+    expect(await desk.said()).toEqual(['User:1', 'User:2']);
+  });
+});
+
+describe('What the library does by itself in a scope', () => {
+  it('publishStored() leaves at once, for its row is committed', async () => {
+    const desk = await start();
+    const failing = run(async () => {
+      const stored = desk.publisher.prepare(entity('User', 1));
+      await desk.publisher.publishStored(stored);
+      expect(await desk.said()).toEqual(['User:1']);
+      throw ROLLED_BACK;
+    });
+    await expect(failing).rejects.toBe(ROLLED_BACK);
+  });
+
+  it('what a handler answers is not part of the scope that woke it', async () => {
+    @Injectable()
+    class Feeds {
+      constructor(private readonly publisher: InvalidationPublisher) {}
+
+      @OnInvalidation('User')
+      async rebuild(): Promise<void> {
+        await this.publisher.invalidate('Feed', '1');
+      }
+    }
+    const desk = await start({ providers: [Feeds] });
+    const failing = run(async () => {
+      const stored = desk.publisher.prepare(entity('User', 1));
+      await desk.publisher.publishStored(stored);
+      await settled(desk.app);
+      throw ROLLED_BACK;
+    });
+    await expect(failing).rejects.toBe(ROLLED_BACK);
+    expect(await desk.said()).toEqual(['User:1', 'Feed:1']);
+  });
+
+  it('"everything", for what Redis has lost, leaves at once', async () => {
+    const desk = await start();
+    const empty = { read: () => Promise.resolve([]) };
+    const lost = new AcknowledgedMessages(empty as unknown as JournalReader, {
+      publisher: desk.publisher,
+      errors: desk.app.get(ErrorReporter),
+    });
+    await run(async () => {
+      await lost.confirm('1-1');
+      expect(await desk.said()).toEqual(['*']);
+    });
+  });
+});
+
+describe('A scope whose invalidations cannot be sent', () => {
+  it('passes its result on, and leaves them in the outbox', async () => {
+    const { publisher, messages } = await startRedisApp({
+      connection: 'redis://127.0.0.1:1',
+      startupTimeout: 1,
+      shutdownTimeout: 1,
+    });
+    const result = await run(async () => {
+      await publisher.invalidate('User', '1');
+      expect(publisher.pending).toBe(0);
+      return 'committed';
+    });
+    expect(result).toBe('committed');
+    expect(publisher.pending).toBe(1);
+    expect(messages.map(said)).toEqual(['User:1']);
+  });
+
+  it('passes its result on after the shutdown, and reports what is lost', async () => {
+    const desk = await start();
+    const result = await run(async () => {
+      await desk.user('1');
+      await desk.publisher.stop();
+      return 'committed';
+    });
+    expect(result).toBe('committed');
+    expect(
+      run(() => {
+        void desk.user('2').catch(() => undefined);
+        return 'committed';
+      }),
+    ).toBe('committed');
+    expect(desk.errors).toMatchObject([{ code: 'CACHE_INVALIDATION_REDIS' }]);
+  });
+});
+
+it('tells a request how far the journal came by what its scope published', async () => {
+  const { publisher } = await startRedisApp();
+  await publisher.offsets.run(async (offset) => {
+    await run(async () => {
+      await publisher.invalidate('User', '1');
+      expect(offset()).toBeNull();
+    });
+    expect(offset()).toBe(publisher.lastOffset);
+    expect(offset()).not.toBeNull();
+  });
+});
+
+it('keeps many scopes apart that run at once', async () => {
+  const desk = await start();
+  await Promise.all(
+    Array.from({ length: 50 }, (_, index) =>
+      run(async () => {
+        await desk.user(`${index}`);
+        await new Promise(setImmediate);
+        if (index % 2 === 1) throw ROLLED_BACK;
+      }).catch(() => undefined),
+    ),
+  );
+  const even = Array.from({ length: 25 }, (_, index) => `User:${2 * index}`);
+  expect((await desk.said()).toSorted()).toEqual(even.toSorted());
+});
