@@ -163,7 +163,8 @@ export class RedisTransport extends InvalidationTransport {
     tried: number,
   ): Promise<PublishReply[]> {
     return this.#learning(
-      this.#journal?.publish(payloads, triedSince, tried) ?? this.#announce(payloads),
+      this.#journal?.publish(payloads, triedSince, tried) ??
+        this.#announce(payloads),
     );
   }
 
