@@ -1,6 +1,6 @@
-import type { Invalidation } from '../message/index.js';
+import { show, type Invalidation } from '../message/index.js';
 import { isPromiseLike } from '../stream/index.js';
-import { select, type Selector } from './selector.js';
+import { isSelector, select, type Selector } from './selector.js';
 
 /**
  * What one decorator makes of a call that succeeded. Never throws: what goes
@@ -26,6 +26,7 @@ export interface AnnounceOptions<W extends Selector<boolean>> {
 /**
  * @param make turns what was selected into invalidations; may throw
  * @param instead what covers everything that could have been selected
+ * @throws TypeError for what no call could ask
  * @internal
  */
 export function announcementOf<T>(
@@ -36,8 +37,18 @@ export function announcementOf<T>(
     metadata: unknown,
     failed: (cause: unknown) => void,
   ) => readonly Invalidation[],
-  instead: () => Invalidation,
+  instead: Invalidation,
 ): Announcement {
+  if (!isSelector(selector)) {
+    throw new TypeError(
+      `${show(selector)} is no selector: give a function of the method's arguments, or fromResult().`,
+    );
+  }
+  if (when !== undefined && !isSelector(when)) {
+    throw new TypeError(
+      `${show(when)} is no condition: give as \`when\` a function of the method's arguments, or fromResult().`,
+    );
+  }
   // On the path of every decorated call: no closures.
   return (args, result, failed) => {
     try {
@@ -56,7 +67,7 @@ export function announcementOf<T>(
       return make(atOnce(select(selector, args, result)), content, failed);
     } catch (cause) {
       failed(cause);
-      return [instead()];
+      return [instead];
     }
   };
 }

@@ -98,19 +98,30 @@ function wrap(
     const result = original.apply(this, args);
     const announcer = find(this);
     if (announcer === undefined) return result;
-    if (isPromiseLike(result)) {
-      return announceOnResolution(result, (value) =>
+    const kind = kindOf(result);
+    if (kind === 'promise') {
+      return announceOnResolution(result as PromiseLike<unknown>, (value) =>
         announcer.announce(name, announcements, args, value),
       );
     }
-    if (isObservable(result)) {
-      return announceOnCompletion(result, (last) =>
+    if (kind === 'observable') {
+      return announceOnCompletion(result as Observable<unknown>, (last) =>
         announcer.announce(name, announcements, args, last),
       );
     }
     announcer.announceAtOnce(name, announcements, args, result);
     return result;
   };
+}
+
+/** Never throws, as asking a proxy or a getter may: the data has changed. */
+function kindOf(result: unknown): 'promise' | 'observable' | 'value' {
+  try {
+    if (isPromiseLike(result)) return 'promise';
+    return isObservable(result) ? 'observable' : 'value';
+  } catch {
+    return 'value';
+  }
 }
 
 /** Awaits, and does not chain: a thenable's `then` may return nothing. */

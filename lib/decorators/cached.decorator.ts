@@ -5,7 +5,11 @@ import {
   type NearCache,
   type NearCacheOptions,
 } from '../cache/index.js';
-import type { EntityId, EntityType } from '../message/index.js';
+import {
+  checkEntityType,
+  type EntityId,
+  type EntityType,
+} from '../message/index.js';
 import { imitate, type Method } from './imitate.js';
 
 /* oxlint-disable typescript/no-explicit-any -- the selector is written for one
@@ -27,7 +31,8 @@ export type CachingDecorator<A extends any[]> = <
  *
  * @param selectId from the method's arguments; it must say all that the result
  * depends on
- * @throws InvalidationConfigurationError that names every bad option
+ * @throws InvalidationConfigurationError that names every bad option, and
+ * InvalidMessageError for an impossible entity type
  * @example
  * ```ts
  * @Cached('User', (id: string) => id)
@@ -40,6 +45,7 @@ export function Cached<A extends any[]>(
   selectId: (...args: A) => EntityId,
   options: NearCacheOptions = {},
 ): CachingDecorator<A> {
+  checkEntityType(type);
   return (target, key, descriptor) => {
     const original = descriptor.value as Method | undefined;
     const name = `${target.constructor.name}.${String(key)}`;

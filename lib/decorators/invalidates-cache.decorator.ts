@@ -4,9 +4,9 @@ import {
   buildPattern,
   entity,
   patternOf,
+  show,
   type EntityId,
   type EntityType,
-  type Invalidation,
 } from '../message/index.js';
 import {
   announcementOf,
@@ -36,6 +36,8 @@ export interface InvalidatesCacheOptions<
  * @param selector the id or ids, from the method's arguments or, with
  * `fromResult()`, from its result; `null` and `undefined` invalidate nothing. If
  * it throws, or selects what is no id, the whole entity type is invalidated.
+ * @throws InvalidMessageError for an impossible entity type, and TypeError for
+ * other things that no call could obey, where the class is defined
  * @example
  * ```ts
  * @InvalidatesCache('User', (dto: UpdateUserDto) => dto.id)
@@ -51,30 +53,32 @@ export function InvalidatesCache<
   selector: S,
   options: InvalidatesCacheOptions<W> = {},
 ): SelectingDecorator<S, W> {
-  const whole = (): Invalidation => patternOf(buildPattern(type));
-  return (target, key, descriptor) =>
-    announceAfter(
-      target,
-      key,
-      descriptor,
-      announcementOf<SelectedIds>(
-        selector,
-        options,
-        (ids, metadata, failed) => {
-          if (ids === null || ids === undefined) return [];
-          if (!Array.isArray(ids)) {
-            const { action } = options;
-            return [entity(type, ids as EntityId, { action, metadata })];
-          }
-          const { made, complete } = makeEach<EntityId, string>(
-            ids,
-            (id) => buildCacheKey(type, id),
-            failed,
-          );
-          const keys = made.length === 0 ? [] : [batch(made, metadata)];
-          return complete ? keys : [...keys, whole()];
-        },
-        whole,
-      ),
+  const { action } = options;
+  if (action !== undefined && action !== 'Delete' && action !== 'Update') {
+    throw new TypeError(
+      `${show(action)} is no action: give 'Delete' or 'Update'.`,
     );
+  }
+  // Here, and not when it is needed: a type may be impossible.
+  const whole = patternOf(buildPattern(type));
+  const announcement = announcementOf<SelectedIds>(
+    selector,
+    options,
+    (ids, metadata, failed) => {
+      if (ids === null || ids === undefined) return [];
+      if (!Array.isArray(ids)) {
+        return [entity(type, ids as EntityId, { action, metadata })];
+      }
+      const { made, complete } = makeEach<EntityId, string>(
+        ids,
+        (id) => buildCacheKey(type, id),
+        failed,
+      );
+      const keys = made.length === 0 ? [] : [batch(made, metadata)];
+      return complete ? keys : [...keys, whole];
+    },
+    whole,
+  );
+  return (target, key, descriptor) =>
+    announceAfter(target, key, descriptor, announcement);
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { HandlerFailedError, InvalidationRedisError } from '../errors/index.js';
-import type { Invalidation } from '../message/index.js';
+import { everything, type Invalidation } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
 import type { Announcement } from './announcement.js';
@@ -90,10 +90,18 @@ export class InvalidationAnnouncer {
   ): readonly Invalidation[] {
     if (!this.enabled) return [];
     const failed = (cause: unknown): void => this.#failed(method, cause);
+    const say = (announcement: Announcement): readonly Invalidation[] => {
+      try {
+        return announcement(args, result, failed);
+      } catch (cause) {
+        failed(cause);
+        return [everything()];
+      }
+    };
     const [only] = announcements;
     return announcements.length === 1 && only !== undefined
-      ? only(args, result, failed)
-      : announcements.flatMap((say) => say(args, result, failed));
+      ? say(only)
+      : announcements.flatMap(say);
   }
 
   #failed(method: string, cause: unknown): void {

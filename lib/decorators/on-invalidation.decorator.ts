@@ -1,6 +1,10 @@
 import { SetMetadata } from '@nestjs/common';
 import { ON_INVALIDATION } from '../cache-invalidation.constants.js';
-import type { EntityType, InvalidationMessage } from '../message/index.js';
+import {
+  concerns,
+  type EntityType,
+  type InvalidationMessage,
+} from '../message/index.js';
 
 /**
  * Calls the method with every invalidation message, or with those that may touch
@@ -11,6 +15,7 @@ import type { EntityType, InvalidationMessage } from '../message/index.js';
  * For providers and controllers; not for request-scoped ones, which do not exist
  * when a message arrives.
  *
+ * @throws InvalidMessageError for what is no entity type
  * @example
  * ```ts
  * @OnInvalidation('User')
@@ -19,10 +24,10 @@ import type { EntityType, InvalidationMessage } from '../message/index.js';
  * @publicApi
  */
 export function OnInvalidation(types: EntityType | readonly EntityType[] = []) {
-  const mark = SetMetadata(
-    ON_INVALIDATION,
-    typeof types === 'string' ? [types] : types,
-  );
+  const list = Array.isArray(types) ? types : [types];
+  // Here, where it is written: it would hear nothing, and nobody would know.
+  concerns(list);
+  const mark = SetMetadata(ON_INVALIDATION, list);
   return <M extends (message: InvalidationMessage) => unknown>(
     target: object,
     key: string | symbol,

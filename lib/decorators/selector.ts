@@ -32,6 +32,12 @@ export function fromResult<R, V>(
   return { [FROM_RESULT]: selector };
 }
 
+/** Whether it can be asked, as plain JavaScript may not see to. @internal */
+export function isSelector(value: unknown): value is Selector<unknown> {
+  const selector = value as Partial<ResultSelector<any, unknown>> | null;
+  return typeof (selector?.[FROM_RESULT] ?? selector) === 'function';
+}
+
 /** @internal */
 export function select<V>(
   selector: Selector<V>,

@@ -25,7 +25,8 @@ export class HandlerFailedError extends CacheInvalidationError {
 
 function describe(cause: unknown): string {
   try {
-    return cause instanceof Error ? cause.message : String(cause);
+    // A message may be anything, as long as somebody has written to it.
+    return String(cause instanceof Error ? cause.message : cause);
   } catch {
     // Object.create(null), or a toString() that throws.
     return 'a value that cannot be shown';

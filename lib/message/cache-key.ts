@@ -85,14 +85,22 @@ export function buildPattern(type: EntityType, idPattern = '*'): string {
 
 /** @internal */
 export function checkEntityType(type: string): string {
-  if (typeof type !== 'string' || type === '' || type.includes(':')) {
-    throw new InvalidMessageError(
-      `${show(type)} is not an entity type.`,
-      'Give a non-empty name without a colon, such as "User" or "session".',
-      'entity_type',
-    );
-  }
+  if (typeof type === 'string' && type.includes(':')) throw notAType(type);
+  return checkHeardType(type);
+}
+
+/** One that somebody may name: others may put a colon in it. @internal */
+export function checkHeardType(type: string): string {
+  if (typeof type !== 'string' || type === '') throw notAType(type);
   return checkText(type, 'entity_type');
+}
+
+function notAType(type: unknown): InvalidMessageError {
+  return new InvalidMessageError(
+    `${show(type)} is not an entity type.`,
+    'Give a non-empty name without a colon, such as "User" or "session".',
+    'entity_type',
+  );
 }
 
 /** @internal */

@@ -1,3 +1,4 @@
+import { checkHeardType } from './cache-key.js';
 import { keyPrefixOf, type EntityType } from './entity-type.js';
 import type { Invalidation } from './invalidation.js';
 import { literalPrefix, matchesPattern } from './pattern.js';
@@ -68,13 +69,14 @@ export function affects(message: Invalidation, key: string): boolean {
  * given. Batches and patterns are looked into; a pattern that cannot be ruled
  * out passes.
  *
+ * @throws InvalidMessageError for what is no type: nothing would ever touch it.
  * @internal
  */
 export function concerns(
   types: readonly EntityType[],
 ): (message: Invalidation) => boolean {
   if (types.length === 0) return () => true;
-  const starts = types.map((type) => `${keyPrefixOf(type)}:`);
+  const starts = types.map((type) => `${keyPrefixOf(checkHeardType(type))}:`);
   return (message) => {
     switch (message.action) {
       case 'Batch':

@@ -49,7 +49,11 @@ export class ErrorReporter {
     }
     const more =
       source.heldBack === 0 ? '' : ` (and ${source.heldBack} more like it)`;
-    this.#logger.error(error.message + more, stackOf(error));
+    try {
+      this.#logger.error(error.message + more, stackOf(error));
+    } catch {
+      // Not into a socket's callback, nor into a call that has succeeded.
+    }
     source.quietUntil = now + QUIET_PERIOD_MS;
     source.heldBack = 0;
   }

@@ -1,12 +1,16 @@
 import { Inject, Injectable } from '@nestjs/common';
 import {
+  Cached,
+  entity,
   fromResult,
   InvalidatesCache,
   InvalidatesCachePattern,
   InvalidationPublisher,
   InvalidationStats,
   InvalidationSubscriber,
+  OnInvalidation,
   type CacheInvalidationError,
+  type Invalidation,
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import {
@@ -20,6 +24,7 @@ import {
   type Observable,
 } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
+import { InvalidationAnnouncer } from '../../lib/decorators/index.js';
 import { InvalidationTransport } from '../../lib/transport/index.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
 
@@ -867,6 +872,149 @@ describe('What cannot be decorated is refused at once, by name', () => {
       }
       return Static;
     }).toThrow(/Static\.save is static/);
+  });
+});
+
+describe('What no call could invalidate is refused where it is written', () => {
+  // As a circular import gives it, or plain JavaScript.
+  const untyped = (value: unknown): never => value as never;
+  const id = (): string => '1';
+
+  it.each<[string, () => unknown, RegExp]>([
+    [
+      'a type with a colon',
+      () => InvalidatesCache('shop:order', id),
+      /"shop:o/,
+    ],
+    ['no type', () => InvalidatesCache(untyped(undefined), id), /undefined is/],
+    ['an empty type', () => InvalidatesCache('', id), /"" is not an entity/],
+    ['half a character', () => InvalidatesCache('a\ud800', id), /well-formed/],
+    [
+      'no selector',
+      () => InvalidatesCache('User', untyped(undefined)),
+      /select/,
+    ],
+    [
+      'an id for a selector',
+      () => InvalidatesCache('User', untyped('1')),
+      /sel/,
+    ],
+    [
+      'an impossible action',
+      () => InvalidatesCache('User', id, { action: untyped('Remove') }),
+      /"Remove" is no action/,
+    ],
+    [
+      'an impossible condition',
+      () => InvalidatesCache('User', id, { when: untyped(true) }),
+      /true is no condition/,
+    ],
+    [
+      'no pattern',
+      () => InvalidatesCachePattern(untyped(undefined)),
+      /selector/,
+    ],
+    ['an empty pattern', () => InvalidatesCachePattern(''), /not a pattern/],
+    [
+      'a pattern too long',
+      () => InvalidatesCachePattern('a'.repeat(2_000)),
+      /2000 characters/,
+    ],
+    [
+      'no type to hear',
+      () => OnInvalidation([untyped(undefined)]),
+      /undefined/,
+    ],
+    ['null to hear', () => OnInvalidation(untyped(null)), /null is not/],
+    ['a type without a name', () => OnInvalidation(''), /"" is not an entity/],
+    ['a type to cache', () => Cached('shop:order', id), /"shop:order" is not/],
+  ])('%s', (_what, decorate, why) => {
+    expect(decorate).toThrow(why);
+  });
+
+  // Services in other languages may name their types as they like.
+  it('but others may have types with a colon, and one may hear of them', () => {
+    expect(() => OnInvalidation('shop:order')).not.toThrow();
+  });
+});
+
+describe('Nothing that goes wrong after the commit reaches the caller', () => {
+  class Committed {
+    @InvalidatesCache('User', () => {
+      throw Object.assign(new Error(), { message: { not: 'text' } });
+    })
+    async oddError(): Promise<string> {
+      return 'result';
+    }
+
+    @InvalidatesCache('User', () => {
+      throw new Error('mistake');
+    })
+    sync(): string {
+      return 'result';
+    }
+
+    @InvalidatesCache('User', () => '1')
+    trap(): object {
+      return TRAP;
+    }
+  }
+
+  const TRAP = {
+    get then(): never {
+      throw new Error('trap');
+    },
+  };
+
+  it('an error that is none, and its type is invalidated', async () => {
+    const { service, recorder } = await startWith(Committed);
+
+    expect(await service.oddError()).toBe('result');
+
+    expect(recorder.published).toMatchObject([{ pattern: 'user:*' }]);
+  });
+
+  it('a result that cannot be asked whether it is a promise', async () => {
+    const { app, service, recorder } = await startWith(Committed);
+
+    expect(service.trap()).toBe(TRAP);
+
+    await settled(app);
+    expect(recorder.published).toMatchObject([{ entityId: '1' }]);
+  });
+
+  it('a logger that fails', async () => {
+    const { app, service, recorder, logs } = await startWith(Committed);
+    vi.spyOn(logs, 'error').mockImplementation(() => {
+      throw new Error('the disk is full');
+    });
+
+    expect(service.sync()).toBe('result');
+
+    await settled(app);
+    expect(recorder.published).toMatchObject([{ pattern: 'user:*' }]);
+  });
+
+  it('a decorator that is broken itself: everything is invalidated', async () => {
+    const { app, recorder } = await startApp();
+    const announcer = app.get(InvalidationAnnouncer, { strict: false });
+    const broken = (): never => {
+      throw new Error('broken');
+    };
+    const one = (): Invalidation[] => [entity('User', '1')];
+
+    await announcer.announce('A.b', [broken], [], null);
+    await announcer.announce('A.b', [one, broken], [], null);
+    announcer.announceAtOnce('A.b', [broken], [], null);
+    await settled(app);
+
+    const all = { pattern: '*' };
+    expect(recorder.published).toMatchObject([
+      all,
+      { entityId: '1' },
+      all,
+      all,
+    ]);
   });
 });
 
