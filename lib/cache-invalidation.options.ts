@@ -217,11 +217,12 @@ export class CacheInvalidationOptions {
   maxBatchSize: number = 1_000;
 
   /**
-   * The largest message that is sent or read, in bytes.
+   * The largest message that is sent or read, in bytes; at least 4096, so that
+   * "everything" always fits.
    *
    * @default 4194304
    */
-  @Count(1_024)
+  @Count(4_096)
   maxMessageBytes: number = 4 * MEBIBYTE;
 }
 

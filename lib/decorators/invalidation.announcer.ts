@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { HandlerFailedError, InvalidationRedisError } from '../errors/index.js';
-import { everything, type Invalidation } from '../message/index.js';
+import {
+  escapePattern,
+  everything,
+  patternOf,
+  prefixesOf,
+  type Invalidation,
+} from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
 import type { Announcement } from './announcement.js';
@@ -52,33 +58,54 @@ export class InvalidationAnnouncer {
       args,
       result,
     )) {
-      try {
-        this.#publishAtOnce(method, invalidation);
-      } catch (error) {
-        this.#failed(method, error);
-      }
+      this.#publishAtOnce(method, invalidation);
     }
   }
 
   #publish(method: string, invalidation: Invalidation): Promise<unknown> {
     return this.publisher
       .publishChecked(invalidation)
-      .catch(async (error: unknown) => {
-        this.#failed(method, error);
-        if (invalidation.metadata === null) return;
-        await this.publisher
-          .publishChecked(withoutMetadata(invalidation))
-          .catch((again: unknown) => this.#failed(method, again));
-      });
+      .catch((error: unknown) =>
+        this.#publishInstead(method, invalidation, error),
+      );
+  }
+
+  async #publishInstead(
+    method: string,
+    invalidation: Invalidation,
+    cause: unknown,
+  ): Promise<void> {
+    this.#failed(method, cause);
+    for (const instead of insteadOf(invalidation, cause)) {
+      try {
+        await this.publisher.publishChecked(instead);
+        return;
+      } catch {
+        // The next one is coarser, and the last one always fits.
+      }
+    }
   }
 
   #publishAtOnce(method: string, invalidation: Invalidation): void {
     try {
       this.publisher.publishAtOnce(invalidation);
     } catch (error) {
-      this.#failed(method, error);
-      if (invalidation.metadata === null) return;
-      this.publisher.publishAtOnce(withoutMetadata(invalidation));
+      this.#publishInsteadAtOnce(method, invalidation, error);
+    }
+  }
+
+  #publishInsteadAtOnce(
+    method: string,
+    invalidation: Invalidation,
+    cause: unknown,
+  ): void {
+    this.#failed(method, cause);
+    for (const instead of insteadOf(invalidation, cause)) {
+      try {
+        return this.publisher.publishAtOnce(instead);
+      } catch {
+        // The next one is coarser, and the last one always fits.
+      }
     }
   }
 
@@ -121,7 +148,23 @@ export class InvalidationAnnouncer {
   }
 }
 
-/** It decorates a message, and must not cost it. */
-function withoutMetadata(invalidation: Invalidation): Invalidation {
-  return { ...invalidation, metadata: null };
+/**
+ * What to try in place of what cannot be said, because it is too large or its
+ * metadata is not JSON; each covers it, and is coarser than the one before.
+ */
+function insteadOf(
+  invalidation: Invalidation,
+  cause: unknown,
+): readonly Invalidation[] {
+  // The application has shut down: nothing at all can be said.
+  if (cause instanceof InvalidationRedisError) return [];
+  const instead: Invalidation[] = [];
+  if (invalidation.metadata !== null) {
+    instead.push({ ...invalidation, metadata: null });
+  }
+  const [prefix, ...others] = new Set(prefixesOf(invalidation));
+  if (prefix !== undefined && prefix !== '' && others.length === 0) {
+    instead.push(patternOf(`${escapePattern(prefix)}:*`));
+  }
+  return [...instead, everything()];
 }

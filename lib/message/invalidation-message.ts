@@ -110,6 +110,26 @@ export function keysOf(message: Invalidation): readonly string[] | null {
   return [keyOf(message.entityType, message.entityId)];
 }
 
+/**
+ * The key prefixes that cover a message; `''` where only everything does.
+ *
+ * @internal
+ */
+export function prefixesOf(message: Invalidation): string[] {
+  switch (message.action) {
+    case 'Batch':
+      return message.entityIds.map(beforeColon);
+    case 'Pattern':
+      return [beforeColon(literalPrefix(message.pattern))];
+    default:
+      return [keyPrefixOf(message.entityType)];
+  }
+}
+
+function beforeColon(text: string): string {
+  return text.slice(0, Math.max(0, text.indexOf(':')));
+}
+
 // What was received is taken as it is: buildCacheKey's checks are for input.
 function keyOf(type: string, id: string): string {
   return `${keyPrefixOf(type)}:${id}`;

@@ -1,9 +1,8 @@
 import {
   escapePattern,
   everything,
-  keyPrefixOf,
-  literalPrefix,
   patternOf,
+  prefixesOf,
   type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -124,20 +123,4 @@ function collapse(messages: readonly Invalidation[]): Invalidation[] {
     if (prefixes.has('') || prefixes.size > MAX_TYPES) return [everything()];
   }
   return [...prefixes].map((prefix) => patternOf(`${escapePattern(prefix)}:*`));
-}
-
-/** The key prefixes that cover a message; `''` where only everything does. */
-function prefixesOf(message: Invalidation): string[] {
-  switch (message.action) {
-    case 'Batch':
-      return message.entityIds.map(beforeColon);
-    case 'Pattern':
-      return [beforeColon(literalPrefix(message.pattern))];
-    default:
-      return [keyPrefixOf(message.entityType)];
-  }
-}
-
-function beforeColon(text: string): string {
-  return text.slice(0, Math.max(0, text.indexOf(':')));
 }

@@ -11,6 +11,7 @@ import {
   OnInvalidation,
   type CacheInvalidationError,
   type Invalidation,
+  type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import {
@@ -1015,6 +1016,81 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
       all,
       all,
     ]);
+  });
+});
+
+describe('An invalidation that is larger than a message may be', () => {
+  const HUGE = 'x'.repeat(5_000_000);
+  const LONG = 'y'.repeat(3_900);
+
+  class Large {
+    @InvalidatesCache('User', (id: string) => id)
+    async one(_id: string): Promise<string> {
+      return 'result';
+    }
+
+    @InvalidatesCache('User', (id: string) => id)
+    sync(_id: string): string {
+      return 'result';
+    }
+
+    @InvalidatesCache('Post', (id: string) => id, {
+      action: 'Update',
+      metadata: { reason: 'renamed' },
+    })
+    async withMetadata(_id: string): Promise<string> {
+      return 'result';
+    }
+
+    @InvalidatesCache('User', () => '1', { metadata: { HUGE } })
+    async largeMetadata(): Promise<string> {
+      return 'result';
+    }
+
+    @InvalidatesCache('a*b', (ids: string[]) => ids)
+    async several(_ids: string[]): Promise<string> {
+      return 'result';
+    }
+
+    @InvalidatesCache(LONG, () => '1')
+    async longType(): Promise<string> {
+      return 'result';
+    }
+
+    @InvalidatesCache(LONG, () => '1')
+    syncLongType(): string {
+      return 'result';
+    }
+  }
+
+  it.each<[string, (service: Large) => unknown, object]>([
+    ['an id: its type', (s) => s.one(HUGE), { pattern: 'user:*' }],
+    ['so of a synchronous method', (s) => s.sync(HUGE), { pattern: 'user:*' }],
+    ['an id with metadata', (s) => s.withMetadata(HUGE), { pattern: 'post:*' }],
+    ['metadata: without it', (s) => s.largeMetadata(), { entityId: '1' }],
+    [
+      'one of several: their type, literally',
+      (s) => s.several(['1', '2', HUGE]),
+      { pattern: 'a\\*b:*' },
+    ],
+    ['the type itself: everything', (s) => s.longType(), { pattern: '*' }],
+    ['so of a synchronous one', (s) => s.syncLongType(), { pattern: '*' }],
+  ])('%s', async (_what, call, expected) => {
+    const { app, recorder, logs } = await startApp({
+      providers: [Large],
+      options: { maxMessageBytes: 4_096 },
+    });
+    const heard: InvalidationMessage[] = [];
+    app.get(InvalidationSubscriber).messages$.subscribe((m) => heard.push(m));
+
+    expect(await call(app.get(Large))).toBe('result');
+
+    await settled(app);
+    const said = [{ ...expected, metadata: null }];
+    expect(recorder.published).toMatchObject(said);
+    expect(heard).toMatchObject(said);
+    expect(logs.of('error')).toEqual([expect.stringMatching(/coarser/)]);
+    expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(1);
   });
 });
 

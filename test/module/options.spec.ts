@@ -97,7 +97,7 @@ describe('an option that will not do', () => {
     ['outboxLimit', 0, '0 will not do.', /whole number, 1 or more/],
     ['handlerQueueLimit', {}, 'an object will not do.', /whole number, 1 or/],
     ['maxBatchSize', 10n, '10 will not do.', /whole number, 1 or more/],
-    ['maxMessageBytes', 1_023, '1023 will not do.', /whole number, 1024 or/],
+    ['maxMessageBytes', 4_095, '4095 will not do.', /whole number, 4096 or/],
     ['journal', true, 'true will not do.', JOURNAL],
     ['journal', null, 'null will not do.', JOURNAL],
     ['journal', 50_000, '50000 will not do.', JOURNAL],
@@ -243,6 +243,20 @@ describe('an option that will not do', () => {
     expect(told.join()).not.toContain('hunter2');
   });
 });
+
+// Whatever is too large is made up for by this, so it must fit.
+it.each(['x', '\u0001', '"', '日', '🎉'])(
+  'the smallest message bound leaves room for "everything", said by %j',
+  async (sign) => {
+    const serviceName = sign.repeat(256 / sign.length);
+    const { publisher } = await startApp({
+      serviceName,
+      maxMessageBytes: 4_096,
+    });
+    const receipt = await publisher.invalidateAll();
+    expect(receipt.messageId).toBeTypeOf('string');
+  },
+);
 
 describe('the bound on staleness', () => {
   const HEARTBEAT = { heartbeatInterval: 100, heartbeatTimeout: 2_000 };
