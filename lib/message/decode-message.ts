@@ -114,7 +114,8 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     entityId:
       exact && action !== 'Pattern' && action !== 'Batch' ? entityId : null,
     pattern: said?.pattern ?? (action === 'Pattern' ? pattern : null),
-    entityIds: action === 'Batch' ? entityIds : null,
+    // Many are handed it: whoever empties it must not empty it for the others.
+    entityIds: action === 'Batch' ? Object.freeze(entityIds) : null,
     timestamp,
     sourceService,
     metadata,

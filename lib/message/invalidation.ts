@@ -13,7 +13,7 @@ import {
   type EntityType,
 } from './entity-type.js';
 import { isMatchAll, MAX_PATTERN_LENGTH } from './pattern.js';
-import { isText, isTextList } from './wire-rules.js';
+import { isText, isWireKey } from './wire-rules.js';
 
 /** One entity was deleted, or updated ("changed, you may refresh"). @publicApi */
 export interface EntityInvalidation {
@@ -90,12 +90,20 @@ export function batch(
   keys: readonly string[],
   metadata: unknown = null,
 ): BatchInvalidation {
-  const wrong = Array.isArray(keys)
-    ? keys.findIndex((key) => !isCacheKey(key))
-    : 0;
-  if (wrong !== -1) {
+  return batchOf(keys, metadata, isCacheKey);
+}
+
+function batchOf(
+  keys: unknown,
+  metadata: unknown,
+  isKey: (key: unknown) => key is string,
+): BatchInvalidation {
+  // A copy that nobody changes: it may wait, and many are handed it.
+  const copy: readonly unknown[] = Array.isArray(keys) ? [...keys] : [];
+  const wrong = copy.findIndex((key) => !isKey(key));
+  if (wrong !== -1 || !Array.isArray(keys)) {
     throw new InvalidMessageError(
-      `${show(Array.isArray(keys) ? keys[wrong] : keys)} is not a cache key.`,
+      `${show(Array.isArray(keys) ? copy[wrong] : keys)} is not a cache key.`,
       'A batch takes cache keys such as "user:123"; buildCacheKey makes them.',
       'entity_ids',
     );
@@ -105,7 +113,7 @@ export function batch(
     entityType: 'batch',
     entityId: null,
     pattern: null,
-    entityIds: [...keys],
+    entityIds: Object.freeze(copy as string[]),
     metadata,
   };
 }
@@ -162,8 +170,9 @@ export function checkInvalidation(given: Invalidation): Invalidation {
   const { action, entityType, entityId, entityIds, metadata, ...rest } =
     (given as Partial<Invalidation> | undefined) ?? {};
   const glob = rest.pattern;
-  if (action === 'Batch' && isTextList(entityIds)) {
-    return { ...batch([]), entityIds, metadata: metadata ?? null };
+  if (action === 'Batch') {
+    // As it is read: what was received is not refused for a key of others.
+    return batchOf(entityIds, metadata ?? null, isWireKey);
   }
   if (
     action === 'Pattern' &&

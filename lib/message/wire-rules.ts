@@ -35,6 +35,11 @@ export function isTextList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText);
 }
 
+/** A key that somebody may keep entries under; a bare id is nobody's. @internal */
+export function isWireKey(value: unknown): value is string {
+  return isText(value) && value.indexOf(':') > 0;
+}
+
 /** `"User"`, `{"Custom":"session"}`, or a form of a version to come. @internal */
 export function isWireEntityType(value: unknown): boolean {
   if (!isObject(value)) return isText(value);

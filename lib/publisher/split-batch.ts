@@ -33,7 +33,7 @@ export function encodeInParts(
   }
   const parts: EncodedMessage[] = [];
   for (let from = 0; from < keys.length; from += step) {
-    const entityIds = keys.slice(from, from + step);
+    const entityIds = Object.freeze(keys.slice(from, from + step));
     parts.push(...encodeInParts({ ...invalidation, entityIds }, step, encode));
   }
   return parts;

@@ -151,6 +151,15 @@ describe('what is written', () => {
   });
 });
 
+it('the keys that were read are the same for every handler', () => {
+  const { entityIds } = decodeMessage(
+    wire({ action: 'Batch', entity_ids: ['user:1'] }),
+    Infinity,
+  );
+  expect(entityIds).toEqual(['user:1']);
+  expect(entityIds).toSatisfy(Object.isFrozen);
+});
+
 describe('metadata that cannot be sent', () => {
   const cycle: Record<string, unknown> = {};
   cycle['self'] = cycle;

@@ -52,6 +52,7 @@ describe('batch', () => {
       metadata: 'why',
     });
     expect(batch([]).entityIds).toEqual([]);
+    expect(said.entityIds).toSatisfy(Object.isFrozen);
   });
 
   it.each(['123', '', 'user:', ':1', `user:${HALF}`, 1, null, ['user:1']])(

@@ -654,6 +654,36 @@ describe('what waits in the outbox', () => {
     expect(delivered[0]!.metadata).toEqual({ reason: 'renamed' });
   });
 
+  it.each<[string, (p: InvalidationPublisher, keys: string[]) => unknown]>([
+    ['batch()', (p, keys) => p.publish(batch(keys))],
+    ['invalidateBatch()', (p, keys) => p.invalidateBatch(keys)],
+    [
+      'plain JavaScript',
+      (p, entityIds) => p.publish({ action: 'Batch', entityIds } as never),
+    ],
+  ])(
+    'is every key of a batch, whatever its maker and its handlers do: %s',
+    async (_, publish) => {
+      for (const count of [2, 12]) {
+        const { publisher, transport, sent, delivered } = makePublisher();
+        transport.writable = false;
+        const keys = Array.from({ length: count }, (__, id) => `user:${id}`);
+        const mine = [...keys];
+        await publish(publisher, mine);
+
+        mine.length = 0;
+        for (const { entityIds } of delivered) {
+          expect(() => (entityIds as string[]).pop()).toThrow(TypeError);
+        }
+        transport.writable = true;
+        publisher.resume();
+        await publisher.whenIdle();
+
+        expect(sent().flatMap(({ entityIds }) => entityIds)).toEqual(keys);
+      }
+    },
+  );
+
   it('is sent even where its collapse is larger than a message may be', async () => {
     const { publisher, transport, sent } = makePublisher({ outboxLimit: 1 });
     transport.writable = false;
@@ -773,4 +803,33 @@ describe('what plain JavaScript made up', () => {
       );
     },
   );
+
+  // Whoever reads it would evict everything, and this instance nothing.
+  it.each([[['1', '2']], [['user:1', '2']], [[':1']], [['user:1', 3]]])(
+    'is refused as batch() refuses it if it has other things than keys: %j',
+    async (entityIds) => {
+      const { publisher, sent, delivered } = makePublisher();
+      const given = { action: 'Batch', entityIds } as never;
+
+      await expect(publisher.publish(given)).rejects.toMatchObject({
+        name: 'InvalidMessageError',
+        field: 'entity_ids',
+        advice: expect.stringContaining('buildCacheKey'),
+      });
+
+      expect(() => publisher.prepare(given)).toThrow('not a cache key');
+      expect(sent()).toEqual([]);
+      expect(delivered).toEqual([]);
+    },
+  );
+
+  it('is sent if others may have said it so, as it was heard', async () => {
+    const { publisher, sent, delivered } = makePublisher();
+    const entityIds = ['User:1', 'user:'];
+
+    await publisher.publish({ action: 'Batch', entityIds } as never);
+
+    expect(sent()).toMatchObject([{ entityIds, widened: null }]);
+    expect(delivered).toMatchObject([{ entityIds }]);
+  });
 });
