@@ -89,10 +89,10 @@ export class InvalidationConsumer {
 
   #handle(message: InvalidationMessage, started: number): number {
     this.#busy = true;
-    const result = this.#call(message);
+    const pending = this.#call(message);
     const now = performance.now();
-    if (isPromiseLike(result)) {
-      void this.#settled(result, started).then(() => this.#next());
+    if (pending !== null) {
+      void this.#settled(pending, started).then(() => this.#next());
     } else {
       this.context.meter.handled(now - started);
       this.#busy = false;
@@ -116,12 +116,14 @@ export class InvalidationConsumer {
     for (const resolve of idle) resolve();
   }
 
-  #call(message: InvalidationMessage): unknown {
+  /** What to wait for. Not even asking for that may throw. */
+  #call(message: InvalidationMessage): PromiseLike<unknown> | null {
     try {
-      return this.handler(message);
+      const result = this.handler(message);
+      return isPromiseLike(result) ? result : null;
     } catch (error) {
       this.#failed(error);
-      return undefined;
+      return null;
     }
   }
 

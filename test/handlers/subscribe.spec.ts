@@ -145,6 +145,28 @@ describe('subscriber.subscribe()', () => {
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(4);
   });
 
+  it('whose result cannot be asked whether it is a promise goes on', async () => {
+    const { app, subscriber, broker, logs } = await start();
+    const heard: unknown[] = [];
+    subscriber.subscribe((message) => {
+      heard.push(idOf(message));
+      return {
+        get then(): never {
+          throw new Error('trap');
+        },
+      };
+    });
+
+    // Would throw here, in the place of a socket's callback.
+    broker.emit(entity('User', 1));
+    broker.emit(entity('User', 2));
+    await settled(app);
+
+    expect(heard).toEqual(['1', '2']);
+    expect(logs.of('error')).toEqual([expect.stringMatching(/trap/)]);
+    expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(2);
+  });
+
   it('is over for good with the function it returned', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];
