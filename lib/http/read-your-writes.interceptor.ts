@@ -25,6 +25,10 @@ export const OFFSET_HEADER = 'cache-invalidation-offset';
  * only once the instance that it meets has applied as much; at most a second
  * later, though: a read is never refused because an instance is behind.
  *
+ * What a synchronous decorated method says is not known to be in the journal
+ * when it returns, and so is in no header; nor are asynchronous handlers waited
+ * for.
+ *
  * @example
  * ```ts
  * providers: [{ provide: APP_INTERCEPTOR, useClass: ReadYourWritesInterceptor }]

@@ -24,6 +24,7 @@ import {
   parseTimestamp,
   readOwnId,
   readOwnPlace,
+  show,
   wallClock,
   type EntityType,
   type InvalidationMessage,
@@ -165,7 +166,10 @@ export class InvalidationSubscriber {
 
   /**
    * Resolves once this instance has applied everything up to an offset, such as
-   * that of a receipt of another instance.
+   * that of a receipt of another instance: bound caches in memory, near caches
+   * and synchronous handlers are done with it then. What returned a promise (an
+   * asynchronous `@OnInvalidation()`, a bound cache elsewhere) may still be at
+   * work on it.
    *
    * @param options.timeout how long to wait at most, in milliseconds; 1000 if
    * absent
@@ -173,7 +177,7 @@ export class InvalidationSubscriber {
    */
   async caughtUp(
     offset: string,
-    { timeout = CAUGHT_UP_MS }: { readonly timeout?: number } = {},
+    options: { readonly timeout?: number } = {},
   ): Promise<void> {
     if (!isOffset(offset)) {
       throw new InvalidationSerializationError(
@@ -181,6 +185,7 @@ export class InvalidationSubscriber {
         'Give the offset of a receipt, such as "1763846400000-5".',
       );
     }
+    const timeout = timeoutOf(options);
     if (!this.options.enabled) return;
     if (!this.context.transport.journaled) {
       throw new InvalidationConfigurationError(
@@ -550,6 +555,25 @@ export class InvalidationSubscriber {
       );
     }
   }
+}
+
+/** As plain JavaScript may give it. */
+function timeoutOf(options: { readonly timeout?: number } | null): number {
+  const isGiven = typeof options === 'object' && options !== null;
+  const timeout: unknown = isGiven ? options.timeout : options;
+  if (isGiven && timeout === undefined) return CAUGHT_UP_MS;
+  if (isGiven && typeof timeout === 'number' && timeout >= 0) return timeout;
+  throw new InvalidationConfigurationError(
+    'That is no time to wait:',
+    [
+      {
+        field: 'timeout',
+        problem: `${show(timeout)} will not do.`,
+        fix: 'Give { timeout } with a number of milliseconds, 0 or more.',
+      },
+    ],
+    '',
+  );
 }
 
 function status(

@@ -4,6 +4,9 @@ import {
 } from '../errors/index.js';
 import { compareOffsets } from '../message/index.js';
 
+/** Node's timers take no more, and fire at once if they are asked to. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
 interface Waiter {
   readonly offset: string;
   readonly settle: (error: Error | null) => void;
@@ -21,7 +24,7 @@ export class OffsetWaiters {
     return this.#waiting.size > 0;
   }
 
-  /** @param timeout in milliseconds */
+  /** @param timeout in milliseconds; no timer waits longer than 24 days */
   wait(offset: string, timeout: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
@@ -42,7 +45,7 @@ export class OffsetWaiters {
               timeout,
             ),
           ),
-        timeout,
+        Math.min(timeout, LONGEST_TIMER_MS),
       );
       this.#waiting.add(waiter);
     });

@@ -3,7 +3,7 @@ import {
   InvalidationSerializationError,
   InvalidationTimeoutError,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import {
@@ -152,6 +152,52 @@ describe('caughtUp()', () => {
     await expect(app.subscriber.caughtUp(offset)).rejects.toThrow(
       InvalidationSerializationError,
     );
+  });
+
+  it.each([
+    { timeout: Number.NaN },
+    { timeout: -1 },
+    { timeout: -Infinity },
+    { timeout: '500' },
+    { timeout: null },
+    { timeout: 5n },
+    null,
+    500,
+    'soon',
+  ])('refuses to wait for %o', async (options) => {
+    const app = await startApp();
+    const error = await app.subscriber
+      .caughtUp(FAR, options as never)
+      .catch((e: unknown) => e);
+
+    expect(error).toBeInstanceOf(InvalidationConfigurationError);
+    expect(error).toMatchObject({ problems: [{ field: 'timeout' }] });
+  });
+
+  // Node's timers fire at once where the delay does not fit 32 bits.
+  it.each([Infinity, 2 ** 31, Number.MAX_VALUE])(
+    'waits for as long as can be where it is told %d ms',
+    async (timeout) => {
+      const { reader } = await startPair();
+      const warnings: Error[] = [];
+      const warn = (warning: Error): unknown => warnings.push(warning);
+      process.on('warning', warn);
+      onTestFinished(() => void process.off('warning', warn));
+      const watched = watch(reader.subscriber.caughtUp(FAR, { timeout }));
+
+      const later = reader.subscriber.caughtUp(FAR, { timeout: 20 });
+      await expect(later).rejects.toThrow(InvalidationTimeoutError);
+
+      expect(watched.settled).toBe(false);
+      expect(warnings).toEqual([]);
+    },
+  );
+
+  it('waits for no time if it is told so', async () => {
+    const { reader } = await startPair();
+    await expect(
+      reader.subscriber.caughtUp(FAR, { timeout: 0 }),
+    ).rejects.toThrow(InvalidationTimeoutError);
   });
 
   it('compares numbers and not text, beyond what a double holds', async () => {
