@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { Injectable, Module, type DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import {
   CacheInvalidationModule,
   CacheInvalidationOptions,
@@ -257,6 +257,82 @@ it.each(['x', '\u0001', '"', '日', '🎉'])(
     expect(receipt.messageId).toBeTypeOf('string');
   },
 );
+
+describe('a connection', () => {
+  const PROBLEM = {
+    field: 'connection',
+    problem: 'it is no way to reach Redis.',
+    fix: expect.stringMatching(CONNECTION),
+  };
+
+  // ioredis would look for each of them on 127.0.0.1:6379.
+  it.each<[string, unknown]>([
+    ['no options at all', {}],
+    ['a URL in an object', { url: 'redis://db:6379' }],
+    ['a URL that was parsed', new URL('redis://db:6379')],
+    ['a Map', new Map([['host', 'db']])],
+    ['a date', new Date()],
+    ['a function', () => 'redis://db:6379'],
+    ['a misspelt option', { hots: 'db' }],
+    ['other options only', { password: 'hunter2', db: 0 }],
+    ['a host that is not set', { host: undefined }],
+    ['an empty host', { host: '' }],
+    ['a host that is none', { host: { name: 'db' }, port: 6379 }],
+    ['a port that is none', { host: 'db', port: 'redis' }],
+    ['a port beyond all', { port: 65_536 }],
+    ['a port of NaN', { port: Number.NaN }],
+    ['no sentinels', { sentinels: [], name: 'mymaster' }],
+    ['sentinels of nobody', { sentinels: [{ host: 'a', port: 1 }] }],
+    ['a node of no kind', { cluster: { nodes: [null] } }],
+    ['a node with a bad URL', { cluster: { nodes: ['redis://u:pa%ss@db'] } }],
+    [
+      'a client of node-redis',
+      {
+        duplicate: () => ({}),
+        multi: () => ({}),
+        connect: () => Promise.resolve(),
+        options: { url: 'redis://db:6379' },
+      },
+    ],
+    ['a URL with a bad escape in its password', 'redis://u:hunter2%ss@db'],
+    ['a URL with a bad escape in its user', 'redis://hunter2%ss:u@db'],
+  ])('is refused where it leads nowhere: %s', async (_, connection) => {
+    const error = await refusalOf({ connection });
+
+    expect(error.problems).toEqual([PROBLEM]);
+    expect(`${error.stack} ${JSON.stringify(error)}`).not.toContain('hunter2');
+  });
+
+  class Configuration {
+    readonly host = 'db';
+  }
+
+  it.each<[string, unknown]>([
+    ['a URL', 'redis://user:pa%25ss@db:6379/0'],
+    ['a host', { host: 'db' }],
+    ['a port', { port: 6_379 }],
+    ['a port of the environment', { host: 'db', port: '6379' }],
+    ['a host, and a port that is not set', { host: 'db', port: undefined }],
+    ['a host, and a path that is not set', { host: 'db', path: null }],
+    ['a socket', { path: '/tmp/redis.sock' }],
+    ['an object of a class', new Configuration()],
+    [
+      'sentinels',
+      { sentinels: [{ host: 'a', port: 26_379 }], name: 'mymaster' },
+    ],
+    ['a connector', { Connector: class {} }],
+    [
+      'nodes of a cluster',
+      {
+        cluster: { nodes: [{ host: 'a', port: 7_000 }, 'redis://b:1', 7_001] },
+      },
+    ],
+    ['a client', new Redis({ lazyConnect: true })],
+    ['a client of a cluster', new Cluster(['a'], { lazyConnect: true })],
+  ])('may be %s', (_, connection) => {
+    expect(resolved({ connection }).connection).toBe(connection);
+  });
+});
 
 describe('the bound on staleness', () => {
   const HEARTBEAT = { heartbeatInterval: 100, heartbeatTimeout: 2_000 };
