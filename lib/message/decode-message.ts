@@ -32,6 +32,7 @@ export function decodeMessage(
   payload: string,
   maxBytes: number,
 ): InvalidationMessage {
+  if (typeof payload !== 'string') return refuse('the payload', 'text');
   if (isLongerThan(payload, maxBytes)) {
     throw new OversizedMessageError(
       `A message of ${Buffer.byteLength(payload)} bytes was refused unread.`,

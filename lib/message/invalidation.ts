@@ -68,8 +68,9 @@ export interface InvalidationContent {
 export function entity(
   type: EntityType,
   id: EntityId,
-  { action = 'Delete', metadata = null }: InvalidationContent = {},
+  content?: InvalidationContent,
 ): EntityInvalidation {
+  const { action = 'Delete', metadata = null } = content ?? {};
   return {
     action,
     entityType: checkEntityType(type),

@@ -225,7 +225,11 @@ export class InvalidationPublisher implements DeferringPublisher {
     try {
       this.#checkRunning();
       const message = this.#revive(
-        decodeMessage(stored.text, this.options.maxMessageBytes),
+        decodeMessage(
+          // As plain JavaScript may call it.
+          (stored as Partial<StoredInvalidation> | null)?.text as string,
+          this.options.maxMessageBytes,
+        ),
       );
       this.#relay?.expect(message.messageId);
       const payload = encodeMessage(message, Infinity);

@@ -58,6 +58,15 @@ describe('what is no object', () => {
   );
 });
 
+it.each([undefined, null, 5, {}, Buffer.from(wire())])(
+  'what is no text at all is refused: %s',
+  (payload) => {
+    expect(
+      refusalOf(() => decodeMessage(payload as unknown as string, MAX)).field,
+    ).toBe('the payload');
+  },
+);
+
 describe('a field of a wrong kind', () => {
   const NOT_TEXT = ['1', 'true', '[]', `["${SECRET}"]`, '{}'];
   const HALF = [

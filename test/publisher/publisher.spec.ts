@@ -191,6 +191,21 @@ describe('every method says what its name says', () => {
     expect(sent()).toMatchObject([content]);
   });
 
+  // As plain JavaScript says that there is nothing more to say.
+  it.each<[string, Publish]>([
+    ['invalidate', (p) => p.invalidate('User', 1, null as never)],
+    ['update', (p) => p.update('User', 1, null as never)],
+    ['invalidateUser', (p) => p.invalidateUser(1, null as never)],
+    ['invalidateCustom', (p) => p.invalidateCustom('s', 1, null as never)],
+    ['invalidateBatch', (p) => p.invalidateBatch(['s:1'], null as never)],
+    ['invalidatePattern', (p) => p.invalidatePattern('s:*', null as never)],
+    ['invalidateAll', (p) => p.invalidateAll(null as never)],
+  ])('%s takes null for no content', async (_, publish) => {
+    const { publisher, sent } = makePublisher();
+    await publish(publisher);
+    expect(sent()).toMatchObject([{ metadata: null, widened: null }]);
+  });
+
   it('a message from elsewhere is signed anew', async () => {
     const { publisher, instance, sent } = makePublisher();
     const foreign = new Instance('other').stamp(entity('User', '1'));
@@ -316,7 +331,24 @@ describe('wrong input', () => {
       (p) => p.invalidateBatch(['a:1', `a:${'x'.repeat(2_000)}`]),
       InvalidationSerializationError,
     ],
-    ['nothing at all', (p) => p.publish(untyped(undefined)), untyped(Error)],
+    [
+      'nothing at all',
+      (p) => p.publish(untyped(undefined)),
+      InvalidMessageError,
+    ],
+    ...[
+      undefined,
+      null,
+      'text',
+      {},
+      { text: 5 },
+      { text: null },
+      { text: '' },
+    ].map((stored): (typeof table)[number] => [
+      `nothing that was prepared: ${JSON.stringify(stored)}`,
+      (p) => p.publishStored(untyped(stored)),
+      InvalidMessageError,
+    ]),
   ];
 
   it.each(table)('%s rejects, and never throws', async (_, publish, type) => {
