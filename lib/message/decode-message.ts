@@ -95,9 +95,6 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
   if (!isTimestamp(timestamp)) return refuse('timestamp', 'RFC 3339');
   if (typeof sourceService !== 'string')
     return refuse('source_service', 'a string');
-  if (metadata !== null && !isSafeJson(metadata)) {
-    return refuse('metadata', 'JSON that can safely be passed on');
-  }
   if (hasOwnProto(value)) {
     return refuse('the payload', 'free of __proto__');
   }
@@ -119,7 +116,8 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     entityIds: action === 'Batch' ? Object.freeze(entityIds) : null,
     timestamp,
     sourceService,
-    metadata,
+    // It decorates a message, and must not cost it.
+    metadata: metadata === null || isSafeJson(metadata) ? metadata : null,
     origin: asText(origin, wellFormed),
     offset: asText(offset, wellFormed),
     previous: asText(previous, wellFormed),

@@ -107,7 +107,7 @@ function encodeMetadata(metadata: unknown): string {
   } catch (cause) {
     throw notJson(cause);
   }
-  // Whoever reads it would refuse the whole message, and it would be lost.
+  // Whoever reads it would give it up, and its publisher would not know.
   if (json === undefined || !isSafeJson(JSON.parse(json))) throw notJson();
   return json;
 }

@@ -1,12 +1,6 @@
 import { Allow, IsOptional, ValidateBy } from 'class-validator';
 import { isTimestamp } from './timestamp.js';
-import {
-  isTextList,
-  isSafeJson,
-  isText,
-  isUuid,
-  isWireEntityType,
-} from './wire-rules.js';
+import { isTextList, isText, isUuid, isWireEntityType } from './wire-rules.js';
 
 /**
  * The wire format for class-validator: for controllers that accept messages
@@ -45,8 +39,7 @@ export class InvalidationMessageDto {
   @Rule(isText, 'a string')
   source_service!: string;
 
-  @IsOptional()
-  @Rule((value) => isSafeJson(value), 'JSON that can safely be passed on')
+  @Allow()
   metadata?: unknown;
 
   @Allow()

@@ -7,7 +7,7 @@ import { InvalidMessageError } from '../errors/index.js';
 
 const DASH = '-'.charCodeAt(0);
 
-/** Deeper metadata is refused: it exists to exhaust somebody's stack. */
+/** Deeper metadata is not passed on: it exists to exhaust somebody's stack. */
 export const MAX_METADATA_DEPTH = 32;
 
 /**
