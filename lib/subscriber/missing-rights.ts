@@ -31,6 +31,6 @@ export async function missingRights(
       problem: 'not allowed.',
       fix: 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
     })),
-    `\nNeeded on channel "${options.channel}" and its journal: +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping.`,
+    `\nNeeded on channel "${options.channel}" and its journal: +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping +info.`,
   );
 }

@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { InvalidationConfigurationError } from 'nestjs-cache-invalidation';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { root } from '../docs/markdown.js';
 import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { hasRedisServer, type RedisServer } from '../support/redis.js';
@@ -49,18 +52,30 @@ describe.runIf(hasRedisServer())('a user of Redis', () => {
         right === 'the journal' ? journalOf(channel) : right,
       );
       expect(message).toContain('+evalsha +xadd');
+      expect(message).toContain('+ping +info');
       await eventually(async () => expect(await connections(server)).toBe(0));
     },
   );
 
-  it('who may do what the error names needs nothing more', async () => {
+  const README = readFileSync(join(root, 'README.md'), 'utf8');
+
+  it.each([
+    [
+      'the error names',
+      '+eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping +info',
+    ],
+    [
+      'the README names',
+      /connection needs `(?<rights>[^`]+)`/.exec(README)!.groups!['rights']!,
+    ],
+  ])('who may do what %s needs nothing more', async (_, rights) => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    onTestFinished(() => warned.mockRestore());
     const server = await startServer();
     const channel = uniqueChannel();
     const connection = await urlFor(server, [
       '-@all',
-      ...'+eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping'.split(
-        ' ',
-      ),
+      ...rights.split(' '),
       `~{${channel}}:journal`,
       `&${channel}`,
     ]);
@@ -86,5 +101,7 @@ describe.runIf(hasRedisServer())('a user of Redis', () => {
       expect(app.subscriber.staleness()).toBeLessThan(before + 1),
     );
     expect(app.stats.snapshot().widened).toBe(0);
+    // ioredis asks for INFO before it calls a connection ready.
+    expect(warned.mock.calls).toEqual([]);
   });
 });
