@@ -192,11 +192,11 @@ describe('InvalidationScope.run()', () => {
   });
 
   it('refuses wrong input at once, and keeps the rest', async () => {
-    const desk = await start({ options: { maxMessageBytes: 1_024 } });
+    const desk = await start({ options: { maxMessageBytes: 4_096 } });
     await run(async () => {
       await desk.user('1');
       await expect(desk.user('')).rejects.toThrow('id');
-      const metadata = 'x'.repeat(2_000);
+      const metadata = 'x'.repeat(8_000);
       await expect(
         desk.publisher.invalidate('User', '2', { metadata }),
       ).rejects.toThrow('bytes');
