@@ -425,10 +425,10 @@ export class InvalidationSubscriber {
     const { position } = this.#catchUp.cursor;
     if (position === null) return;
     this.#waiters.reached(position);
+    this.#settleEarly();
     if (position !== JOURNAL_START) {
       this.context.stream.fences.reached(position, heard);
     }
-    this.#settleEarly();
   }
 
   /** Once this instance has come to all that it has published. */

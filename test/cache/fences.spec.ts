@@ -127,8 +127,8 @@ describe('A fence of when this instance was at an offset', () => {
         for (const [at, each] of all.entries()) {
           if (at > first) {
             if (at !== early) noting(fences, each);
-            fences.reached(offsets[at]!, true);
             if (settles && at === early) fences.settleEarly();
+            fences.reached(offsets[at]!, true);
           }
           if (at === recalled) fences.recall(past);
         }

@@ -196,8 +196,8 @@ class Node {
     if (isOwn) this.tellOwn({ message, version });
     else this.#apply(message, version);
     this.position = message.offset!;
-    this.#fences.reached(this.position, true);
     this.#settle();
+    this.#fences.reached(this.position, true);
   }
 
   /** Its publisher has its answer; or the message comes back before that. */

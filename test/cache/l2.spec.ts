@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Cluster } from 'ioredis';
 import {
   NearCache,
   NearCacheFactory,
@@ -15,7 +17,8 @@ import {
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
-import { startRedis } from '../support/redis.js';
+import { hasRedisServer, startRedis } from '../support/redis.js';
+import { startCluster } from '../support/redis.topologies.js';
 
 interface User {
   readonly name: string;
@@ -271,6 +274,67 @@ describe('The second tier', () => {
     expect(await raw.pttl(key)).toBeLessThanOrEqual(5_000);
     expect(await other.read('1')).toEqual({ name: 'Žofie' });
     expect(other.users.stats.l2Hits).toBe(1);
+  });
+});
+
+describe.runIf(hasRedisServer())('The second tier, elsewhere:', () => {
+  it('on a cluster, swept on each of its masters', async () => {
+    const cluster = await startCluster();
+    onTestFinished(() => cluster.stop());
+    const nodes = cluster.nodes.map(({ host, port }) => ({ host, port }));
+    const connection = { cluster: { nodes } };
+    const service = new Service({ connection });
+    const [one, other] = [await service.start(), await service.start()];
+    await settle(one, other);
+    const ids = Array.from({ length: 30 }, (_, id) => String(id));
+    for (const id of ids) service.table.set(id, { name: id });
+    const client = new Cluster(nodes);
+    onTestFinished(() => client.disconnect());
+    const stored = async (): Promise<string[]> => {
+      const there = await Promise.all(
+        ids.map((id) => client.exists(`${service.keyPrefix}user:${id}`)),
+      );
+      return ids.filter((_, at) => there[at] === 1);
+    };
+    for (const id of ids) await one.read(id);
+    await eventually(async () => expect(await stored()).toEqual(ids));
+    for (const id of ids) await other.read(id);
+    expect(other.users.stats).toMatchObject({ l2Hits: 30, loads: 0 });
+
+    await one.publisher.invalidate('User', 3);
+    await one.publisher.invalidatePattern('user:1*');
+    const left = ids.filter((id) => id !== '3' && !id.startsWith('1'));
+    await eventually(async () => expect(await stored()).toEqual(left));
+  });
+
+  it('with no more rights than the README names', async () => {
+    const server = await startRedis({ real: true });
+    onTestFinished(() => server.stop());
+    const raw = connectRaw(server.url);
+    const [, rights = ''] =
+      /near caches needs? `([^`]+)`/.exec(readFileSync('README.md', 'utf8')) ??
+      [];
+    expect(rights).toContain('+getrange');
+    const service = new Service({
+      connection: `redis://cache:pw@127.0.0.1:${server.port}`,
+    });
+    const keys = `~${service.keyPrefix}*`;
+    await raw.acl('SETUSER', 'cache', 'on', '>pw', keys, ...rights.split(' '));
+    const one = await service.start();
+    await settle(one);
+    service.table.set('1', { name: 'Ada' });
+    const key = `${service.keyPrefix}user:1`;
+    const expectStored = (count: number): Promise<void> =>
+      eventually(async () => expect(await raw.exists(key)).toBe(count));
+    await one.read('1');
+    await expectStored(1);
+    await one.publisher.invalidatePattern('user:*');
+    await expectStored(0);
+    await one.read('1');
+    await expectStored(1);
+    await one.publisher.invalidate('User', 1);
+    await expectStored(0);
+    expect(one.users.stats.l2Errors).toBe(0);
   });
 });
 
