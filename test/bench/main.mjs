@@ -7,11 +7,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { beside } from './beside.mjs';
 import { codec } from './codec.mjs';
 import { decorator } from './decorator.mjs';
 import { delivery, receiving } from './delivery.mjs';
 import { idle } from './idle.mjs';
 import { latency } from './latency.mjs';
+import { eviction, nearCache } from './near-cache.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
@@ -19,7 +21,7 @@ import { startServer } from './server.mjs';
 const USAGE = `Usage: npm run bench [-- options]
   --rounds N   rounds of each comparison (default 7)
   --only NAME  one section: publish, throughput, delivery, receiving, latency,
-               replay, decorator, codec, idle
+               replay, decorator, codec, idle, near-cache, eviction, beside
   --write      renew docs/benchmarks.md
   --help       this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
@@ -34,6 +36,9 @@ const SECTIONS = {
   decorator,
   codec,
   idle,
+  'near-cache': nearCache,
+  eviction,
+  beside,
 };
 
 function options() {

@@ -1,0 +1,111 @@
+/**
+ * What a near cache costs where it has what is asked for, and how it forgets.
+ */
+import { Cached, NearCacheFactory } from 'nestjs-cache-invalidation';
+import { LRUCache } from 'lru-cache';
+import { setImmediate as turn } from 'node:timers/promises';
+import { startApp } from './apps.mjs';
+import { interleaved, median, ratio } from './measure.mjs';
+
+const KEYS = 10_000;
+const READS = 1_000_000;
+const ENTRIES = 1_000_000;
+const CHECKS = 200_000;
+
+/** Hits, awaited or not, against the map that is below. */
+export async function nearCache(url, rounds) {
+  class Users {
+    async find(id) {
+      return id;
+    }
+  }
+  decorate(Users);
+  const app = await startApp(url, 'module', [Users]);
+  const users = app.app.get(Users);
+  const near = app.app.get(NearCacheFactory).create('User', { max: KEYS });
+  const bare = new LRUCache({ max: KEYS, ttl: 300_000 });
+  const ids = Array.from({ length: KEYS }, (_, id) => String(id));
+  for (const id of ids) {
+    bare.set(id, id);
+    await near.get(id, () => id);
+    await users.find(id);
+  }
+  const load = () => Promise.reject(new Error('Not a hit.'));
+  const cost = (read) => () => {
+    const start = performance.now();
+    for (let i = 0; i < READS; i++) read(ids[i % KEYS]);
+    return ((performance.now() - start) * 1e6) / READS;
+  };
+  const awaited = (read) => async () => {
+    const start = performance.now();
+    for (let i = 0; i < READS; i++) await read(ids[i % KEYS]);
+    return ((performance.now() - start) * 1e6) / READS;
+  };
+  const fence = app.subscriber.fence();
+  for (let i = 0; i < 1_000; i++) await app.publisher.invalidate('Post', i);
+  const result = await interleaved(rounds, {
+    'lru-cache': cost((id) => bare.get(id)),
+    'near cache': cost((id) => near.get(id, load)),
+    'lru-cache, awaited': awaited((id) => bare.get(id)),
+    'near cache, awaited': awaited((id) => near.get(id, load)),
+    '`@Cached`, awaited': awaited((id) => users.find(id)),
+    'fence, checked 1,000 messages later': () => {
+      const start = performance.now();
+      for (let i = 0; i < CHECKS; i++) fence.holds('user:1');
+      return ((performance.now() - start) * 1e6) / CHECKS;
+    },
+  });
+  await app.close();
+  const base = (name) =>
+    result[name.endsWith('awaited') ? 'lru-cache, awaited' : 'lru-cache'];
+  return {
+    title: 'A hit in memory',
+    note: `${READS} reads of ${KEYS} keys a round, one after the other. A near cache answers with a promise; the map below it, of the same package and with a TTL, with the value.`,
+    columns: ['time', 'of lru-cache'],
+    rows: Object.entries(result).map(([name, time]) => [
+      name,
+      `${Math.round(time)} ns`,
+      name.startsWith('fence') ? '' : ratio(time, base(name)),
+    ]),
+  };
+}
+
+/** A pattern that names all of a large cache. */
+export async function eviction(url, rounds) {
+  const app = await startApp(url);
+  const near = app.app.get(NearCacheFactory).create('User', { max: ENTRIES });
+  const ids = Array.from({ length: ENTRIES }, (_, id) => `tenant1:${id}`);
+  const results = [];
+  for (let round = 0; round < rounds; round++) {
+    for (let from = 0; from < ENTRIES; from += 1_000) {
+      const some = ids.slice(from, from + 1_000);
+      await near.getMany(some, (all) => new Map(all.map((id) => [id, id])));
+    }
+    const start = performance.now();
+    const published = app.publisher.invalidatePattern('user:tenant1:*');
+    let longest = 0;
+    for (let last = start; near.stats.size > 0;) {
+      await turn();
+      const now = performance.now();
+      longest = Math.max(longest, now - last);
+      last = now;
+    }
+    results.push({ all: performance.now() - start, longest });
+    await published;
+  }
+  await app.close();
+  const figure = (name) =>
+    `${Math.round(median(results.map((each) => each[name])))} ms`;
+  return {
+    title: 'A pattern and a large near cache',
+    note: `One prefix pattern names ${ENTRIES.toLocaleString('en-US')} entries. Nothing of it can be read from the moment it is delivered; this is until all of it has left the memory, from the call of invalidatePattern() on.`,
+    columns: ['until all are gone', 'longest the event loop was held'],
+    rows: [['near cache', figure('all'), figure('longest')]],
+  };
+}
+
+function decorate(type) {
+  const descriptor = Object.getOwnPropertyDescriptor(type.prototype, 'find');
+  Cached('User', (id) => id)(type.prototype, 'find', descriptor);
+  Object.defineProperty(type.prototype, 'find', descriptor);
+}
