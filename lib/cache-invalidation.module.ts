@@ -25,7 +25,7 @@ import { NearCacheFactory } from './cache/index.js';
 import { InvalidationAnnouncer } from './decorators/index.js';
 import { InvalidationHandlersExplorer } from './handlers/index.js';
 import { Instance } from './message/index.js';
-import { InvalidationStats } from './observability/index.js';
+import { CacheAuditor, InvalidationStats } from './observability/index.js';
 import { InvalidationPublisher } from './publisher/index.js';
 import { ErrorReporter, InvalidationStream } from './stream/index.js';
 import { InvalidationSubscriber } from './subscriber/index.js';
@@ -149,6 +149,12 @@ const providers: Provider[] = [
     ) => new InvalidationAnnouncer(enabled, publisher, meter, errors),
   },
   {
+    provide: CacheAuditor,
+    inject: [InvalidationStream, ErrorReporter],
+    useFactory: (stream: InvalidationStream, errors: ErrorReporter) =>
+      new CacheAuditor(stream, errors),
+  },
+  {
     provide: INVALIDATION_STREAM,
     inject: [InvalidationStream],
     useFactory: ({ messages$ }: InvalidationStream) => messages$,
@@ -169,6 +175,7 @@ const providers: Provider[] = [
   imports: [DiscoveryModule],
   providers,
   exports: [
+    CacheAuditor,
     InvalidationAnnouncer,
     InvalidationPublisher,
     InvalidationSubscriber,

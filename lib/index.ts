@@ -80,9 +80,15 @@ export {
   type WidenedCause,
 } from './message/index.js';
 export {
+  CacheAuditor,
   InvalidationStats,
+  type AuditableCache,
+  type CacheAuditOptions,
+  type CacheAuditReport,
   type InvalidationStatsSnapshot,
   type LatencySummary,
+  type StaleCopy,
+  type TruthLoader,
 } from './observability/index.js';
 export {
   deferringAdapter,

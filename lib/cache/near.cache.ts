@@ -89,7 +89,8 @@ export class NearCache<V> {
 
   /** @internal */
   constructor(
-    entityType: EntityType,
+    /** Of which entities. */
+    readonly entityType: EntityType,
     private readonly options: ResolvedNearCacheOptions<V>,
     private readonly source: CacheSource,
     private readonly l2: L2Tier<V> | null,
@@ -162,9 +163,13 @@ export class NearCache<V> {
     return result;
   }
 
-  /** What is in memory; `undefined` if nothing is. Loads nothing. */
+  /**
+   * What is in memory; `undefined` if nothing is. Loads nothing, and leaves no
+   * trace: it is not a use of the entry, and counts as no read.
+   */
   peek(id: EntityId): V | undefined {
-    return this.#find(String(id))?.value;
+    const name = String(id);
+    return this.#unlessSwept(name, this.#entries.peek(name))?.value;
   }
 
   get stats(): NearCacheStats {
@@ -199,7 +204,10 @@ export class NearCache<V> {
   }
 
   #find(name: string): Entry<V> | undefined {
-    const entry = this.#entries.get(name);
+    return this.#unlessSwept(name, this.#entries.get(name));
+  }
+
+  #unlessSwept(name: string, entry?: Entry<V>): Entry<V> | undefined {
     if (this.#sweep === null || entry === undefined) return entry;
     // The sweep has not come here yet; or never will, if reading it moved it.
     if (!this.#sweep.concerns(name, entry.sweeps)) return entry;

@@ -1,0 +1,75 @@
+import {
+  InvalidationConfigurationError,
+  type ConfigurationProblem,
+} from '../errors/index.js';
+import type { EntityType } from '../message/index.js';
+
+/**
+ * What can be audited: a near cache as it is, of any other cache a look into it.
+ *
+ * @publicApi
+ */
+export interface AuditableCache<V> {
+  readonly entityType: EntityType;
+  /**
+   * What is cached of this entity, `undefined` if nothing is. It should neither
+   * load, nor count, nor renew what it finds: of an `LRUCache` take `peek`.
+   */
+  peek(id: string): V | undefined | Promise<V | undefined>;
+}
+
+/**
+ * Loads an entity, past every cache; `null` or `undefined` if there is none.
+ *
+ * @publicApi
+ */
+export type TruthLoader<V> = (
+  id: string,
+) => V | null | undefined | Promise<V | null | undefined>;
+
+/** @publicApi */
+export interface CacheAuditOptions<V> {
+  /** The share of invalidated keys that is followed, 0 to 1. @default 0.01 */
+  readonly sampleRate?: number;
+  /**
+   * Copies compared per second, each at the cost of one load; of one that
+   * differs, another a second later.
+   *
+   * @default 10
+   */
+  readonly maxPerSecond?: number;
+  /**
+   * Whether a copy says the same as what was loaded. It is not asked where one
+   * of them is `null` or `undefined`. Copies that went through JSON, such as
+   * those that a near cache finds in Redis, are strictly equal only to plain
+   * data.
+   *
+   * @default `isDeepStrictEqual` of `node:util`
+   */
+  readonly equals?: (copy: NonNullable<V>, truth: NonNullable<V>) => boolean;
+}
+
+/**
+ * @throws InvalidationConfigurationError that names every bad option
+ * @internal
+ */
+export function checkCacheAudit(
+  sampleRate: number,
+  maxPerSecond: number,
+): void {
+  const problems: ConfigurationProblem[] = [];
+  const need = (isRight: boolean, field: string, fix: string): void => {
+    if (!isRight) problems.push({ field, problem: 'out of range.', fix });
+  };
+  need(sampleRate >= 0 && sampleRate <= 1, 'sampleRate', 'Give 0 to 1.');
+  need(
+    Number.isSafeInteger(maxPerSecond) && maxPerSecond > 0,
+    'maxPerSecond',
+    'Give a count above 0.',
+  );
+  if (problems.length === 0) return;
+  throw new InvalidationConfigurationError(
+    'A cache cannot be audited:',
+    problems,
+  );
+}

@@ -1,0 +1,189 @@
+import { isDeepStrictEqual } from 'node:util';
+import { HandlerFailedError } from '../errors/index.js';
+import {
+  buildCacheKey,
+  keysOf,
+  type InvalidationMessage,
+} from '../message/index.js';
+import type { ErrorReporter, Fences } from '../stream/index.js';
+import {
+  checkCacheAudit,
+  type AuditableCache,
+  type CacheAuditOptions,
+  type TruthLoader,
+} from './cache-audit.options.js';
+import type { AuditCounts, StaleCopy } from './cache-audit.report.js';
+import {
+  FollowedKeys,
+  type Doubt,
+  type FollowedKey,
+  type Since,
+} from './followed.keys.js';
+
+const SECOND_MS = 1_000;
+
+/** @internal */
+export interface AuditContext {
+  readonly fences: Fences;
+  readonly counts: AuditCounts;
+  readonly errors: ErrorReporter;
+  readonly onStale: (stale: StaleCopy) => void;
+}
+
+/**
+ * Compares some copies of one cache, after their invalidations, with the truth.
+ *
+ * @internal
+ */
+export class CacheAudit<V> {
+  readonly #followed = new FollowedKeys<V>((followed) => this.#look(followed));
+  readonly #options: Required<CacheAuditOptions<V>>;
+  readonly #prefix: string;
+  /** When what was admitted in the last second was, oldest first. */
+  readonly #admitted: number[] = [];
+  #closed = false;
+
+  /**
+   * @throws InvalidationConfigurationError that names every bad option
+   * @throws InvalidMessageError for an impossible type
+   */
+  constructor(
+    private readonly cache: AuditableCache<V>,
+    private readonly load: TruthLoader<V>,
+    {
+      sampleRate = 0.01,
+      maxPerSecond = 10,
+      equals = isDeepStrictEqual,
+    }: CacheAuditOptions<V>,
+    private readonly context: AuditContext,
+  ) {
+    checkCacheAudit(sampleRate, maxPerSecond);
+    this.#options = { sampleRate, maxPerSecond, equals };
+    this.#prefix = buildCacheKey(cache.entityType, '-').slice(0, -1);
+  }
+
+  /** Never throws: it runs where messages are delivered. */
+  hear(message: InvalidationMessage): void {
+    for (const key of keysOf(message) ?? []) {
+      if (!key.startsWith(this.#prefix)) continue;
+      const followed = this.#followed.get(key);
+      // Not anew from here: a key that is named every second was never seen.
+      if (followed !== undefined) followed.last = this.#now();
+      else if (Math.random() < this.#options.sampleRate) this.#follow(key);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#followed.clear();
+  }
+
+  #follow(key: string): void {
+    const isFollowed = this.#followed.follow(key, this.#now());
+    if (!isFollowed) this.context.counts.skipped++;
+  }
+
+  #now(): Since {
+    return { time: performance.now(), fence: this.context.fences.take() };
+  }
+
+  /** Never rejects. */
+  async #look(followed: FollowedKey<V>): Promise<void> {
+    const { key, doubt } = followed;
+    followed.doubt = null;
+    try {
+      if (doubt === null) followed.doubt = await this.#compare(key);
+      else await this.#confirm(followed, doubt);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** @returns what is to be confirmed */
+  async #compare(key: string): Promise<Doubt<V> | null> {
+    const { counts, fences } = this.context;
+    const fence = fences.take();
+    const copy = await this.#peek(key);
+    if (copy === undefined || this.#closed) return null;
+    if (!this.#admit()) {
+      counts.skipped++;
+      return null;
+    }
+    const truth = await this.#load(key);
+    if (this.#closed) return null;
+    if (!this.#isEqual(copy, truth)) {
+      return { time: performance.now(), fence, copy };
+    }
+    counts.consistent++;
+    return null;
+  }
+
+  /** It may have been changed a moment ago, and the message was on its way. */
+  async #confirm(followed: FollowedKey<V>, doubt: Doubt<V>): Promise<void> {
+    const { counts } = this.context;
+    const { key } = followed;
+    const holds = (): boolean => doubt.fence.holds(key);
+    const copy = holds() ? await this.#peek(key) : undefined;
+    if (this.#closed) return;
+    // One that is always made anew, from Redis say, is the same if it is equal.
+    if (copy === undefined || !this.#isEqual(copy, doubt.copy)) {
+      counts.undecided++;
+      return;
+    }
+    const truth = await this.#load(key);
+    if (this.#closed) return;
+    if (this.#isEqual(copy, truth)) counts.consistent++;
+    else if (holds()) this.#stale(followed, doubt);
+    else counts.undecided++;
+  }
+
+  #stale({ key, last }: FollowedKey<V>, doubt: Doubt<V>): void {
+    // If a pattern has come since, it is not known when.
+    const { time } = last.fence.holds(key) ? last : doubt;
+    const staleFor = performance.now() - time;
+    this.context.counts.stale(staleFor);
+    this.context.onStale({ key, staleFor });
+  }
+
+  #peek(key: string): V | undefined | Promise<V | undefined> {
+    return this.cache.peek(key.slice(this.#prefix.length));
+  }
+
+  #load(key: string): ReturnType<TruthLoader<V>> {
+    return this.load(key.slice(this.#prefix.length));
+  }
+
+  #isEqual(copy: V, truth: V | null | undefined): boolean {
+    const isCopied = copy !== null && copy !== undefined;
+    const isThere = truth !== null && truth !== undefined;
+    if (!isCopied || !isThere) return isCopied === isThere;
+    return this.#options.equals(copy, truth);
+  }
+
+  /** Whether one more may be loaded in this second. */
+  #admit(): boolean {
+    const now = performance.now();
+    const admitted = this.#admitted;
+    while (admitted.length > 0 && admitted[0]! <= now - SECOND_MS) {
+      admitted.shift();
+    }
+    if (admitted.length >= this.#options.maxPerSecond) return false;
+    admitted.push(now);
+    return true;
+  }
+
+  #failed(cause: unknown): void {
+    if (this.#closed) return;
+    const source = `The audit of ${this.cache.entityType}`;
+    this.context.counts.errors++;
+    this.context.errors.report(
+      new HandlerFailedError(
+        source,
+        'could not compare a copy',
+        'It goes on with the next one.',
+        cause,
+      ),
+      source,
+    );
+  }
+}
