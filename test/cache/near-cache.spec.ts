@@ -169,6 +169,18 @@ describe('A near cache', () => {
     expect(loads).toHaveLength(4);
   });
 
+  it('does not take a look for a use', async () => {
+    const { users, load } = await start({ max: 2 });
+    for (const id of ['1', '2']) await users.get(id, load(id));
+    const { stats } = users;
+    expect(users.peek('1')).toBeDefined();
+    expect(users.peek('3')).toBeUndefined();
+    expect(users.stats).toEqual(stats);
+    await users.get('3', load('3'));
+    expect(users.peek('1')).toBeUndefined();
+    expect(users.peek('2')).toBeDefined();
+  });
+
   it('loads several at once, each once', async () => {
     const { users, load, publisher } = await start();
     await users.get('1', load('1'));
