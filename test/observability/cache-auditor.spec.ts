@@ -232,6 +232,7 @@ describe('A cache auditor', () => {
     await pass(3_000);
     expect(stale).toHaveLength(2);
     expect(stale[1]!.staleFor).toBeLessThan(3_000);
+    expect(stale[1]!.staleFor).toBeGreaterThanOrEqual(2_400);
     await pass(1_000);
     say(pattern('user:*'));
     await pass(60_000);
@@ -363,6 +364,15 @@ describe('A cache auditor', () => {
     say(entity('User', 1));
     await pass(100_000);
     expect(auditor.report().checked).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('begins nothing once it has shut down', () => {
+    const { auditor, watch, say } = withOneUser();
+    watch();
+    auditor.onModuleDestroy();
+    watch();
+    say(entity('User', 1));
     expect(vi.getTimerCount()).toBe(0);
   });
 
