@@ -25,9 +25,10 @@ export interface CacheAuditReport {
    */
   readonly nines: number;
   /**
-   * The stale ones, by how long they had been stale at least, in milliseconds:
-   * `{ 0: 0, 1000: 2, 5000: 1, 60000: 0 }` are two for a second to five, and one
-   * for five seconds to sixty. What is measured is in {@link StaleCopy.staleFor}.
+   * The stale ones, by {@link StaleCopy.staleFor}:
+   * `{ 1000: 2, 3000: 1, 30000: 0 }` are two that had been stale for one second
+   * at least, and one for three. Each comparison counts: a copy that stays stale
+   * is in the first after 1 s, in the second after 5 and in the third after 60.
    */
   readonly histogram: Readonly<Record<number, number>>;
 }
@@ -37,17 +38,15 @@ export interface StaleCopy {
   /** Its cache key. */
   readonly key: string;
   /**
-   * Milliseconds from the last invalidation of this key that was delivered here
-   * to the comparison that confirmed it: the copy has been stale for as long at
-   * least, if that invalidation announced the change. (Of a change that nobody
-   * announced it cannot be told when it was made.) Where that last one was a
-   * pattern, from the first comparison that differed.
+   * Milliseconds that it has been stale at least: from the first comparison at
+   * which this copy differed to the one that confirmed it now, those between
+   * them having said the same. What was before the first is not known.
    */
   readonly staleFor: number;
 }
 
-/** Lower bounds in milliseconds: when is looked, and what is sooner. */
-const BOUNDS_MS = [0, 1_000, 5_000, 60_000];
+/** In milliseconds; what is found is near 1, 5 or 60 s old, a little less or more. */
+const BOUNDS_MS = [1_000, 3_000, 30_000];
 
 /** The quantile of the normal distribution for 95 %, one-sided. */
 const Z = 1.645;
@@ -63,7 +62,7 @@ export class AuditCounts {
 
   stale(staleFor: number): void {
     this.#stale++;
-    const bound = BOUNDS_MS.findLast((ms) => ms <= staleFor) ?? 0;
+    const bound = BOUNDS_MS.findLast((ms) => ms <= staleFor) ?? BOUNDS_MS[0]!;
     this.#histogram[bound]! += 1;
   }
 

@@ -13,12 +13,7 @@ import {
   type TruthLoader,
 } from './cache-audit.options.js';
 import type { AuditCounts, StaleCopy } from './cache-audit.report.js';
-import {
-  FollowedKeys,
-  type Doubt,
-  type FollowedKey,
-  type Since,
-} from './followed.keys.js';
+import { FollowedKeys, type Doubt, type FollowedKey } from './followed.keys.js';
 
 const SECOND_MS = 1_000;
 
@@ -66,10 +61,9 @@ export class CacheAudit<V> {
   hear(message: InvalidationMessage): void {
     for (const key of keysOf(message) ?? []) {
       if (!key.startsWith(this.#prefix)) continue;
-      const followed = this.#followed.get(key);
-      // Not anew from here: a key that is named every second was never seen.
-      if (followed !== undefined) followed.last = this.#now();
-      else if (Math.random() < this.#options.sampleRate) this.#follow(key);
+      // Not anew from here: named every second, it would never be seen.
+      if (this.#followed.has(key)) continue;
+      if (Math.random() < this.#options.sampleRate) this.#follow(key);
     }
   }
 
@@ -79,28 +73,33 @@ export class CacheAudit<V> {
   }
 
   #follow(key: string): void {
-    const isFollowed = this.#followed.follow(key, this.#now());
-    if (!isFollowed) this.context.counts.skipped++;
-  }
-
-  #now(): Since {
-    return { time: performance.now(), fence: this.context.fences.take() };
+    if (!this.#followed.follow(key)) this.context.counts.skipped++;
   }
 
   /** Never rejects. */
   async #look(followed: FollowedKey<V>): Promise<void> {
-    const { key, doubt } = followed;
+    const { key, doubt, stale } = followed;
     followed.doubt = null;
+    followed.stale = null;
     try {
-      if (doubt === null) followed.doubt = await this.#compare(key);
-      else await this.#confirm(followed, doubt);
+      if (doubt === null) followed.doubt = await this.#compare(key, stale);
+      else if (await this.#isStale(key, doubt)) {
+        followed.stale = doubt;
+        this.#found(key, doubt);
+      }
     } catch (error) {
       this.#failed(error);
     }
   }
 
-  /** @returns what is to be confirmed */
-  async #compare(key: string): Promise<Doubt<V> | null> {
+  /**
+   * @param stale what the look before it found
+   * @returns what is to be confirmed
+   */
+  async #compare(
+    key: string,
+    stale: Doubt<V> | null,
+  ): Promise<Doubt<V> | null> {
     const { counts, fences } = this.context;
     const fence = fences.take();
     const copy = await this.#peek(key);
@@ -111,36 +110,36 @@ export class CacheAudit<V> {
     }
     const truth = await this.#load(key);
     if (this.#closed) return null;
-    if (!this.#isEqual(copy, truth)) {
-      return { time: performance.now(), fence, copy };
+    if (this.#isEqual(copy, truth)) {
+      counts.consistent++;
+      return null;
     }
-    counts.consistent++;
-    return null;
+    const time = performance.now();
+    const isKnown = stale !== null && this.#isEqual(copy, stale.copy);
+    return { copy, fence, time, since: isKnown ? stale.since : time };
   }
 
   /** It may have been changed a moment ago, and the message was on its way. */
-  async #confirm(followed: FollowedKey<V>, doubt: Doubt<V>): Promise<void> {
+  async #isStale(key: string, doubt: Doubt<V>): Promise<boolean> {
     const { counts } = this.context;
-    const { key } = followed;
     const holds = (): boolean => doubt.fence.holds(key);
     const copy = holds() ? await this.#peek(key) : undefined;
-    if (this.#closed) return;
+    if (this.#closed) return false;
     // One that is always made anew, from Redis say, is the same if it is equal.
     if (copy === undefined || !this.#isEqual(copy, doubt.copy)) {
       counts.undecided++;
-      return;
+      return false;
     }
     const truth = await this.#load(key);
-    if (this.#closed) return;
+    if (this.#closed) return false;
     if (this.#isEqual(copy, truth)) counts.consistent++;
-    else if (holds()) this.#stale(followed, doubt);
+    else if (holds()) return true;
     else counts.undecided++;
+    return false;
   }
 
-  #stale({ key, last }: FollowedKey<V>, doubt: Doubt<V>): void {
-    // If a pattern has come since, it is not known when.
-    const { time } = last.fence.holds(key) ? last : doubt;
-    const staleFor = performance.now() - time;
+  #found(key: string, { since }: Doubt<V>): void {
+    const staleFor = performance.now() - since;
     this.context.counts.stale(staleFor);
     this.context.onStale({ key, staleFor });
   }

@@ -8,29 +8,29 @@ const TICK_MS = 100;
 /** Keys at a time; a look that never ends holds one for good. */
 const LIMIT = 1_000;
 
-/** A moment, and whether anything has come since. @internal */
-export interface Since {
-  readonly time: number;
-  readonly fence: Fence;
-}
-
-/** A copy that differed, which is to be confirmed. @internal */
-export interface Doubt<V> extends Since {
+/** A copy that differed. @internal */
+export interface Doubt<V> {
   readonly copy: V;
+  /** From before it was looked at. */
+  readonly fence: Fence;
+  readonly time: number;
+  /** When it first did; at every look since it did again. */
+  readonly since: number;
 }
 
 /** @internal */
 export interface FollowedKey<V> {
   readonly key: string;
-  /** When the invalidation came for which it is followed. */
+  /** When its invalidation came. */
   readonly began: number;
-  /** The last one that named it. */
-  last: Since;
   /** Looks that are done or given up. */
   looks: number;
   /** When it is looked at next; `Infinity` while it is. */
   due: number;
+  /** To be confirmed. */
   doubt: Doubt<V> | null;
+  /** Confirmed by the last look. */
+  stale: Doubt<V> | null;
 }
 
 /**
@@ -48,16 +48,22 @@ export class FollowedKeys<V> {
     private readonly look: (followed: FollowedKey<V>) => Promise<void>,
   ) {}
 
-  get(key: string): FollowedKey<V> | undefined {
-    return this.#keys.get(key);
+  has(key: string): boolean {
+    return this.#keys.has(key);
   }
 
   /** @returns `false` if there are too many */
-  follow(key: string, last: Since): boolean {
+  follow(key: string): boolean {
     if (this.#keys.size >= LIMIT) return false;
-    const began = last.time;
-    const due = began + LOOKS_MS[0]!;
-    this.#keys.set(key, { key, began, last, looks: 0, due, doubt: null });
+    const began = performance.now();
+    this.#keys.set(key, {
+      key,
+      began,
+      looks: 0,
+      due: began + LOOKS_MS[0]!,
+      doubt: null,
+      stale: null,
+    });
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref();
     return true;
   }
