@@ -29,6 +29,7 @@ export {
   type ArgumentsSelector,
   type CachingDecorator,
   type InvalidatesCacheOptions,
+  type OnInvalidationOptions,
   type ResultSelector,
   type SelectedIds,
   type SelectedPatterns,
@@ -109,6 +110,7 @@ export {
   fromOthers,
   ofEntity,
   type Fence,
+  type InvalidationCondition,
   type InvalidationHandler,
 } from './stream/index.js';
 export {

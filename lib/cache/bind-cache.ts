@@ -4,7 +4,11 @@ import {
   keysOf,
   type InvalidationMessage,
 } from '../message/index.js';
-import { isPromiseLike, type InvalidationStream } from '../stream/index.js';
+import {
+  isPromiseLike,
+  type InvalidationCondition,
+  type InvalidationStream,
+} from '../stream/index.js';
 import {
   entriesOf,
   type BindableCache,
@@ -33,7 +37,7 @@ export interface BindOptions {
   /** `user:123` also drops `user:123:profile`: a pass over all keys each time. */
   readonly subKeys?: boolean;
   /** Only messages for which this is true. What it throws counts as true. */
-  readonly when?: (message: InvalidationMessage) => boolean;
+  readonly when?: InvalidationCondition;
 }
 
 /**
@@ -58,7 +62,11 @@ export function bindCache(
     );
   }
   const binding = new CacheBinding(entries, options);
-  return stream.evict('A bound cache', (message) => binding.apply(message));
+  return stream.evict(
+    'A bound cache',
+    (message) => binding.apply(message),
+    options.when,
+  );
 }
 
 class CacheBinding {
@@ -93,7 +101,6 @@ class CacheBinding {
 
   /** @returns what to wait for, if anything */
   apply(message: InvalidationMessage): unknown {
-    if (!this.#isWanted(message)) return undefined;
     try {
       const dropped = this.#drop(message);
       return isPromiseLike(dropped)
@@ -140,17 +147,6 @@ class CacheBinding {
       const key = cacheKeyOf(name as never);
       return key !== undefined && isAffected(key);
     });
-  }
-
-  /** Widened ones are for everybody: a condition may know less than is at stake. */
-  #isWanted(message: InvalidationMessage): boolean {
-    const { when } = this.options;
-    if (when === undefined || message.widened !== null) return true;
-    try {
-      return when(message);
-    } catch {
-      return true;
-    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { show, type Invalidation } from '../message/index.js';
-import { isPromiseLike } from '../stream/index.js';
+import { atOnce } from '../stream/index.js';
 import { isSelector, select, type Selector } from './selector.js';
 
 /**
@@ -94,11 +94,4 @@ export function makeEach<T, M>(
     }
   }
   return { made, complete };
-}
-
-function atOnce<V>(value: V): V {
-  if (!isPromiseLike(value)) return value;
-  // Nobody else will hear of its rejection.
-  Promise.resolve(value).catch(() => undefined);
-  throw new TypeError('it returned a promise, and must answer at once');
 }

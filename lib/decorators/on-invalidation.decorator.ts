@@ -5,6 +5,13 @@ import {
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
+import type { InvalidationCondition } from '../stream/index.js';
+
+/** What `@OnInvalidation()` can be told. @publicApi */
+export interface OnInvalidationOptions {
+  /** Only messages for which this is true. What it throws counts as true. */
+  readonly when?: InvalidationCondition;
+}
 
 /**
  * Calls the method with every invalidation message, or with those that may touch
@@ -23,11 +30,14 @@ import {
  * ```
  * @publicApi
  */
-export function OnInvalidation(types: EntityType | readonly EntityType[] = []) {
+export function OnInvalidation(
+  types: EntityType | readonly EntityType[] = [],
+  { when }: OnInvalidationOptions = {},
+) {
   const list = Array.isArray(types) ? types : [types];
   // Here, where it is written: it would hear nothing, and nobody would know.
   concerns(list);
-  const mark = SetMetadata(ON_INVALIDATION, list);
+  const mark = SetMetadata(ON_INVALIDATION, { types: list, when });
   return <M extends (message: InvalidationMessage) => unknown>(
     target: object,
     key: string | symbol,

@@ -5,15 +5,21 @@ import { InvalidationConfigurationError } from '../errors/index.js';
 import { concerns, type EntityType } from '../message/index.js';
 import {
   InvalidationStream,
+  type InvalidationCondition,
   type InvalidationHandler,
 } from '../stream/index.js';
 
 type InstanceWrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
-/** A method found under `@OnInvalidation()`. */
-interface FoundHandler {
-  readonly method: string;
+/** What `@OnInvalidation()` leaves behind. */
+interface HandlerMetadata {
   readonly types: readonly EntityType[];
+  readonly when: InvalidationCondition | undefined;
+}
+
+/** A method found under it. */
+interface FoundHandler extends HandlerMetadata {
+  readonly method: string;
 }
 
 /**
@@ -97,11 +103,11 @@ export class InvalidationHandlersExplorer {
 
   #handlersOf(prototype: object): FoundHandler[] {
     return this.scanner.getAllMethodNames(prototype).flatMap((method) => {
-      const types = this.reflector.get<EntityType[] | undefined>(
+      const metadata = this.reflector.get<HandlerMetadata | undefined>(
         ON_INVALIDATION,
         (prototype as Record<string, () => unknown>)[method]!,
       );
-      return types === undefined ? [] : [{ method, types }];
+      return metadata === undefined ? [] : [{ method, ...metadata }];
     });
   }
 
@@ -112,12 +118,13 @@ export class InvalidationHandlersExplorer {
   ): void {
     if (this.#attached.has(instance)) return;
     this.#attached.add(instance);
-    for (const { method, types } of handlers) {
+    for (const { method, types, when } of handlers) {
       this.stream.handle(
         `${className}.${method}`,
         (message) =>
           (instance[method] as InvalidationHandler).call(instance, message),
         concerns(types),
+        when,
       );
     }
   }

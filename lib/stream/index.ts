@@ -1,3 +1,4 @@
+export * from './at-once.js';
 export * from './delivery.cursor.js';
 export * from './error.reporter.js';
 export * from './fences.js';

@@ -4,12 +4,16 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
+import { atOnce } from './at-once.js';
 import type { ErrorReporter } from './error.reporter.js';
 import type { InvalidationMeter } from './invalidation.meter.js';
 import { isPromiseLike } from './is-promise-like.js';
 
 /** What to do with a message. A returned promise delays the next one. @publicApi */
 export type InvalidationHandler = (message: InvalidationMessage) => unknown;
+
+/** Whether a message matters. It must answer at once. @publicApi */
+export type InvalidationCondition = (message: InvalidationMessage) => boolean;
 
 /** @internal */
 export interface ConsumerContext {
@@ -37,6 +41,7 @@ export class InvalidationConsumer {
     private readonly name: string,
     private readonly handler: InvalidationHandler,
     private readonly wants: (message: Invalidation) => boolean,
+    private readonly when: InvalidationCondition | undefined,
     private readonly context: ConsumerContext,
   ) {}
 
@@ -46,6 +51,7 @@ export class InvalidationConsumer {
    */
   push(message: InvalidationMessage, now: number): number {
     if (this.#closed || !this.wants(message)) return now;
+    if (this.when !== undefined && !this.#holds(this.when, message)) return now;
     if (this.#busy) {
       this.#enqueue(message);
       return now;
@@ -116,6 +122,21 @@ export class InvalidationConsumer {
     for (const resolve of idle) resolve();
   }
 
+  /** Widened ones are for everybody: a condition may know less than is at stake. */
+  #holds(when: InvalidationCondition, message: InvalidationMessage): boolean {
+    if (message.widened !== null) return true;
+    try {
+      return atOnce(when(message));
+    } catch (error) {
+      this.#failed(
+        error,
+        'has a condition that failed on an invalidation message',
+        'It counts as true; mend what was given as when.',
+      );
+      return true;
+    }
+  }
+
   /** What to wait for. Not even asking for that may throw. */
   #call(message: InvalidationMessage): PromiseLike<unknown> | null {
     try {
@@ -137,15 +158,14 @@ export class InvalidationConsumer {
     this.context.meter.handled(performance.now() - started);
   }
 
-  #failed(cause: unknown): void {
+  #failed(
+    cause: unknown,
+    what = 'failed on an invalidation message',
+    advice = 'It goes on with the next one.',
+  ): void {
     this.context.meter.handlerFailed();
     this.context.errors.report(
-      new HandlerFailedError(
-        this.name,
-        'failed on an invalidation message',
-        'It goes on with the next one.',
-        cause,
-      ),
+      new HandlerFailedError(this.name, what, advice, cause),
       this.name,
     );
   }

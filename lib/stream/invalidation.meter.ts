@@ -23,7 +23,7 @@ export abstract class InvalidationMeter {
   abstract propagated(latency: number): void;
   /** A handler finished, well or not, after `latency` ms. */
   abstract handled(latency: number): void;
-  /** A handler or a selector of the application's threw. */
+  /** A handler, a condition, a selector or a rule of the application's threw. */
   abstract handlerFailed(): void;
   /** One message was made coarser on purpose. */
   abstract widened(): void;

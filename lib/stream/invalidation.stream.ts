@@ -4,6 +4,7 @@ import type { Invalidation, InvalidationMessage } from '../message/index.js';
 import { Fences } from './fences.js';
 import {
   InvalidationConsumer,
+  type InvalidationCondition,
   type InvalidationHandler,
 } from './invalidation.consumer.js';
 import type { ErrorReporter } from './error.reporter.js';
@@ -34,22 +35,28 @@ export class InvalidationStream {
   /**
    * @param name class and method, for logs
    * @param wants which messages
+   * @param when and which of these, by a function of the application's
    * @returns a function that removes the handler
    */
   handle(
     name: string,
     handler: InvalidationHandler,
     wants: (message: Invalidation) => boolean,
+    when?: InvalidationCondition,
   ): () => void {
-    const consumer = this.#consumer(name, handler, wants);
+    const consumer = this.#consumer(name, handler, wants, when);
     // A new array each time: the list may change while it is walked.
     this.#consumers = [...this.#consumers, consumer];
     return () => this.#remove(consumer);
   }
 
   /** The same for a cache, which is told before any handler that may read it. */
-  evict(name: string, handler: InvalidationHandler): () => void {
-    const consumer = this.#consumer(name, handler, () => true);
+  evict(
+    name: string,
+    handler: InvalidationHandler,
+    when?: InvalidationCondition,
+  ): () => void {
+    const consumer = this.#consumer(name, handler, () => true, when);
     this.#consumers = [consumer, ...this.#consumers];
     return () => this.#remove(consumer);
   }
@@ -58,8 +65,9 @@ export class InvalidationStream {
     name: string,
     handler: InvalidationHandler,
     wants: (message: Invalidation) => boolean,
+    when: InvalidationCondition | undefined,
   ): InvalidationConsumer {
-    return new InvalidationConsumer(name, handler, wants, {
+    return new InvalidationConsumer(name, handler, wants, when, {
       meter: this.meter,
       errors: this.errors,
       queueLimit: this.handlerQueueLimit,

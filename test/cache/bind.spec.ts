@@ -192,7 +192,7 @@ describe('A binding', () => {
     expect(cache.size).toBe(1);
   });
 
-  it('obeys its condition, but not for a widened message, or if it throws', async () => {
+  it('obeys its condition, unless that throws, which is reported', async () => {
     const app = await startApp();
     const [own, failing] = [new Map([['user:1', 1]]), new Map([['user:1', 1]])];
     app.subscriber.bind(own, { when: ({ metadata }) => metadata !== 'skip' });
@@ -203,6 +203,9 @@ describe('A binding', () => {
     });
     await app.publisher.invalidate('User', 1, { metadata: 'skip' });
     expect([own.size, failing.size]).toEqual([1, 0]);
+    expect(app.errors).toMatchObject([
+      { source: 'A bound cache', cause: { message: 'of the condition' } },
+    ]);
   });
 
   it('clears the cache if it cannot tell what to drop, and says so', async () => {

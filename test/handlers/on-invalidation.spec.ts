@@ -14,6 +14,7 @@ import {
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
+import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
@@ -315,6 +316,94 @@ describe('Who hears', () => {
 
     expect(app.get(Host).outer.inner.heard).toEqual(['Delete 1']);
   });
+});
+
+describe('A condition', () => {
+  /** What a handler of users hears under it, and what becomes of the instance. */
+  async function hearing(when: (message: InvalidationMessage) => boolean) {
+    class Cache extends Hearing {
+      @OnInvalidation('User', { when })
+      on(message: InvalidationMessage): void {
+        this.hear(message);
+      }
+    }
+    const { app, broker, logs } = await startApp({ providers: [Cache] });
+    const errors: CacheInvalidationError[] = [];
+    app.get(InvalidationSubscriber).errors$.subscribe((e) => errors.push(e));
+    return { app, broker, logs, errors, heard: app.get(Cache).heard };
+  }
+
+  it('leaves out what it does not hold for, and is asked about its types only', async () => {
+    const asked: string[] = [];
+    const { app, broker, heard, errors } = await hearing((message) => {
+      asked.push(gist(message));
+      return message.metadata !== 'skip' && !message.own;
+    });
+
+    broker.emit(entity('User', 1, { metadata: 'skip' }));
+    broker.emit(entity('Post', 2));
+    broker.emit(entity('User', 3));
+    await app.get(InvalidationPublisher).invalidateUser(4);
+
+    expect(asked).toEqual(['Delete 1', 'Delete 3', 'Delete 4']);
+    expect(heard).toEqual(['Delete 3']);
+    expect(errors).toEqual([]);
+  });
+
+  it('is not asked about widened messages: it may know less than is at stake', async () => {
+    const { broker, heard } = await hearing(() => false);
+
+    broker.emit(everything());
+    expect(heard).toEqual([]);
+    broker.emitRaw(
+      JSON.stringify({
+        message_id: randomUUID(),
+        entity_type: 'User',
+        action: 'Refresh',
+        timestamp: new Date().toISOString(),
+        source_service: 'newer',
+      }),
+    );
+    expect(heard).toEqual(['Pattern user:*']);
+  });
+
+  it.each<[string, () => boolean, string]>([
+    [
+      'throws',
+      () => {
+        throw new Error('mistake');
+      },
+      'mistake',
+    ],
+    [
+      'rejects',
+      (() => Promise.reject(new Error('unheard'))) as unknown as () => boolean,
+      'it returned a promise, and must answer at once',
+    ],
+  ])(
+    'that %s counts as true; it is logged, counted and emitted',
+    async (_how, when, mistake) => {
+      const { app, broker, heard, errors, logs } = await hearing(when);
+
+      broker.emit(entity('User', 1));
+      broker.emit(entity('User', 2));
+      await settled(app);
+
+      expect(heard).toEqual(['Delete 1', 'Delete 2']);
+      expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(2);
+      expect(errors).toMatchObject([
+        {
+          code: 'CACHE_INVALIDATION_HANDLER_FAILED',
+          source: 'Cache.on',
+          cause: { message: mistake },
+        },
+        {},
+      ]);
+      expect(logs.of('error')).toEqual([
+        `Cache.on has a condition that failed on an invalidation message: ${mistake}. It counts as true; mend what was given as when.`,
+      ]);
+    },
+  );
 });
 
 describe('Who cannot hear is named at start-up', () => {

@@ -307,6 +307,26 @@ export class Handlers {
   @OnInvalidation()
   two(_message: InvalidationMessage, _from: string): void {}
 
+  @OnInvalidation('User', {
+    when: ({ own, metadata }) => own && metadata === 1,
+  })
+  condition(): void {}
+
+  @OnInvalidation([], { when: () => true })
+  conditionOfAll(): void {}
+
+  // @ts-expect-error -- no answer to a question
+  @OnInvalidation('User', { when: () => 'yes' })
+  noAnswer(): void {}
+
+  // @ts-expect-error -- a message does not wait
+  @OnInvalidation('User', { when: async () => true })
+  later(): void {}
+
+  // @ts-expect-error -- there is no such option
+  @OnInvalidation('User', { unless: () => true })
+  misspelt(): void {}
+
   // @ts-expect-error -- a number is no type
   @OnInvalidation(1)
   numbered(): void {}
