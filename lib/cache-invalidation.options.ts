@@ -15,8 +15,8 @@ import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
 } from './errors/index.js';
-import { show } from './message/index.js';
-import type { DurableOutbox } from './publisher/index.js';
+import { entityTypeOf, keyPrefixOf, show } from './message/index.js';
+import type { CascadeRules, DurableOutbox } from './publisher/index.js';
 import type { StalePolicy } from './subscriber/index.js';
 import { isClient, type RedisConnection } from './transport/index.js';
 
@@ -200,6 +200,24 @@ export class CacheInvalidationOptions {
   durableOutbox?: DurableOutbox = undefined;
 
   /**
+   * What else is to be invalidated when this instance says that an entity has
+   * changed: for each entity type a function of the id; see `CascadeRule`.
+   *
+   * @default none
+   */
+  @ValidateIf(
+    (options: CacheInvalidationOptions) => options.cascade !== undefined,
+  )
+  @ValidateBy(
+    { name: 'cascade', validator: { validate: isCascade } },
+    {
+      message:
+        'Give an object with a function for each entity type, such as { User: (id) => [entity("Feed", id)] }.',
+    },
+  )
+  cascade?: CascadeRules = undefined;
+
+  /**
    * How many messages may wait for one handler that is busy; beyond it they
    * collapse to one message that covers everything.
    *
@@ -226,10 +244,13 @@ export class CacheInvalidationOptions {
   maxMessageBytes: number = 4 * MEBIBYTE;
 }
 
+/** Options that no text can give. @internal */
+export const OBJECT_OPTIONS = ['cascade', 'durableOutbox'] as const;
+
 /** Options that text can give. @internal */
 export type ScalarOption = Exclude<
   keyof CacheInvalidationOptions,
-  'durableOutbox'
+  (typeof OBJECT_OPTIONS)[number]
 >;
 
 /** What `forRoot()` takes: every option but `serviceName` has a default. @publicApi */
@@ -283,7 +304,9 @@ function problemOf(error: ValidationError): ConfigurationProblem {
   return {
     field: error.property,
     problem: problemWith(error),
-    fix: `${fix} (${variableOf(error.property)} in the environment.)`,
+    fix: OBJECT_OPTIONS.some((option) => option === error.property)
+      ? fix
+      : `${fix} (${variableOf(error.property)} in the environment.)`,
   };
 }
 
@@ -412,6 +435,27 @@ function exceedsHeartbeat(
     (Number.isInteger(value) &&
       (value as number) > heartbeatInterval + heartbeatTimeout &&
       (value as number) <= LONGEST_TIMER_MS)
+  );
+}
+
+function isCascade(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.entries(value).every(
+      ([type, rule]) => typeof rule === 'function' && isEntityType(type),
+    )
+  );
+}
+
+/** The type of some cache key, by the one name that it has. */
+function isEntityType(type: string): boolean {
+  return (
+    type !== '' &&
+    !type.includes(':') &&
+    type.isWellFormed() &&
+    entityTypeOf(keyPrefixOf(type)) === type
   );
 }
 

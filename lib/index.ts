@@ -96,6 +96,8 @@ export {
   deferringDataSource,
   InvalidationPublisher,
   InvalidationScope,
+  type CascadeRule,
+  type CascadeRules,
   type DataSourceLike,
   type DurableOutbox,
   type EntityManagerLike,

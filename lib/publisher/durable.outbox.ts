@@ -43,6 +43,13 @@ const ANSWER_MS = 30_000;
 /** Rows that stay, which are remembered; then they are handled once more. */
 const STAYING_LIMIT = 10_000;
 
+/** What was handed on of one row. */
+interface Row {
+  readonly messageId: string;
+  /** Those of its messages that are not known to have arrived. */
+  readonly awaited: Set<string>;
+}
+
 /** Whoever stored it is given this long to send it by itself. */
 const GRACE_MS = 5_000;
 
@@ -57,8 +64,8 @@ const TRIED_AGAIN =
  */
 export class OutboxRelay {
   #sweeping = false;
-  /** Handed on, and not known to have arrived. */
-  readonly #underWay = new Set<string>();
+  /** Rows handed on, by the messages that say them: what follows, too. */
+  readonly #underWay = new Map<string, Row>();
   /** Redis has them, but they could not be removed. */
   readonly #staying = new Set<string>();
   /** Hashes of texts that are no message, which were made up for. */
@@ -68,7 +75,8 @@ export class OutboxRelay {
   constructor(
     private readonly outbox: DurableOutbox,
     /**
-     * Sends, unless the journal has it already, and tells this instance.
+     * Sends, unless the journal has it already, tells this instance, and expects
+     * it.
      *
      * @returns whether it could be done now
      */
@@ -80,9 +88,13 @@ export class OutboxRelay {
     private readonly errors: ErrorReporter,
   ) {}
 
-  /** This one is sent by the publisher that stored it. */
-  expect(messageId: string): void {
-    this.#underWay.add(messageId);
+  /**
+   * This one is on its way; its row must stay until it has arrived, and all that
+   * follows from it.
+   */
+  expect(messageId: string, following: readonly string[] = []): void {
+    const row = { messageId, awaited: new Set([messageId, ...following]) };
+    for (const id of row.awaited) this.#underWay.set(id, row);
   }
 
   /** Sends what was left behind. One page at a time, and never two sweeps. */
@@ -90,7 +102,7 @@ export class OutboxRelay {
     if (this.#sweeping) return;
     this.#sweeping = true;
     // What is sent while the table is read may be among what was read.
-    const underWay = new Set(this.#underWay);
+    const underWay = new Set(this.#underWay.keys());
     try {
       const found = (await this.#pending())
         .flatMap((text) => this.#read(text) ?? [])
@@ -106,8 +118,7 @@ export class OutboxRelay {
         void this.#remove(staying.map(({ messageId }) => messageId));
       }
       const left = found.filter(({ messageId: id }) => !this.#staying.has(id));
-      if (left.length === 0 || !this.resend(left)) return;
-      for (const { messageId } of left) this.#underWay.add(messageId);
+      if (left.length > 0) this.resend(left);
     } catch (cause) {
       this.#report('could not be read', cause, TRIED_AGAIN);
     } finally {
@@ -117,13 +128,26 @@ export class OutboxRelay {
 
   /** Redis has these messages; some of them may be stored. */
   sent(messageIds: readonly string[]): void {
-    const stored = messageIds.filter((id) => this.#underWay.delete(id));
+    const stored: string[] = [];
+    for (const id of messageIds) {
+      const row = this.#underWay.get(id);
+      if (row === undefined) continue;
+      row.awaited.delete(id);
+      if (id !== row.messageId) this.#underWay.delete(id);
+      if (row.awaited.size > 0) continue;
+      this.#underWay.delete(row.messageId);
+      stored.push(row.messageId);
+    }
     if (stored.length > 0) void this.#remove(stored);
   }
 
   /** It will not be sent, for another says it too: its row is swept later. */
   replaced(messageId: string): void {
+    const row = this.#underWay.get(messageId);
+    if (row === undefined) return;
+    // It is awaited for ever, so that its row stays until it is swept.
     this.#underWay.delete(messageId);
+    this.#underWay.delete(row.messageId);
   }
 
   /** A page beyond what is known to stay, within a deadline. */

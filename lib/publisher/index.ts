@@ -1,3 +1,4 @@
+export * from './cascade.js';
 export * from './durable.outbox.js';
 export * from './invalidation.publisher.js';
 export * from './deferring.adapter.js';

@@ -30,6 +30,7 @@ import {
   NOTHING_PUBLISHED,
   type PublishReceipt,
 } from './publish-receipt.js';
+import { Cascade, type CascadeRules } from './cascade.js';
 import {
   InvalidationScope,
   type DeferringPublisher,
@@ -54,6 +55,7 @@ export interface PublisherOptions extends PublishQueueOptions {
   /** Keys in one message. */
   readonly maxBatchSize: number;
   readonly durableOutbox?: DurableOutbox | undefined;
+  readonly cascade?: CascadeRules | undefined;
 }
 
 /** What may accompany an invalidation. @publicApi */
@@ -74,6 +76,7 @@ export type PublishContent = Omit<InvalidationContent, 'action'>;
 export class InvalidationPublisher implements DeferringPublisher {
   readonly #queue: PublishQueue;
   readonly #relay: OutboxRelay | null;
+  readonly #cascade: Cascade | null;
   #stopped = false;
 
   /** How far the journal has come by what one request published. @internal */
@@ -84,7 +87,8 @@ export class InvalidationPublisher implements DeferringPublisher {
     private readonly options: PublisherOptions,
     private readonly context: PublishQueueContext,
   ) {
-    const { durableOutbox } = options;
+    const { durableOutbox, cascade } = options;
+    this.#cascade = Cascade.of(cascade, context);
     this.#relay =
       durableOutbox === undefined
         ? null
@@ -215,10 +219,11 @@ export class InvalidationPublisher implements DeferringPublisher {
 
   /**
    * Publishes, after the commit, what the transaction has written into the
-   * durable outbox; once Redis has it, it is removed there. An
-   * `InvalidationScope` does not hold it back, so call it outside of the one
-   * around that transaction; what else is published within needs no row, unless
-   * it must survive a process that is killed after the commit.
+   * durable outbox; once Redis has it, and what follows from it by the rules of
+   * the option `cascade`, it is removed there. An `InvalidationScope` does not
+   * hold it back, so call it outside of the one around that transaction; what
+   * else is published within needs no row, unless it must survive a process that
+   * is killed after the commit.
    */
   publishStored(stored: StoredInvalidation): Promise<PublishReceipt> {
     if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
@@ -231,9 +236,11 @@ export class InvalidationPublisher implements DeferringPublisher {
           this.options.maxMessageBytes,
         ),
       );
-      this.#relay?.expect(message.messageId);
       const payload = encodeMessage(message, Infinity);
-      return this.#push({ message, payload }, wallClock());
+      const now = wallClock();
+      const following = this.#following(message, now);
+      this.#relay?.expect(message.messageId, following.map(idOf));
+      return this.#pushAll([{ message, payload }, ...following], now);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -347,15 +354,22 @@ export class InvalidationPublisher implements DeferringPublisher {
       const now = wallClock();
       const parts = this.#encode(make(), now);
       if (this.#deferred(parts)) return Promise.resolve(DEFERRED);
-      const [only] = parts;
-      if (parts.length === 1 && only !== undefined)
-        return this.#push(only, now);
-      return Promise.all(parts.map((part) => this.#push(part, now))).then(
-        mergeReceipts,
-      );
+      return this.#pushAll(parts, now);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  #pushAll(
+    parts: readonly EncodedMessage[],
+    now: number,
+  ): Promise<PublishReceipt> {
+    const [only] = parts;
+    if (parts.length === 1 && only !== undefined) return this.#push(only, now);
+    const own = parts.filter(({ cascaded }) => cascaded !== true).length;
+    return Promise.all(parts.map((part) => this.#push(part, now))).then(
+      (receipts) => mergeReceipts(receipts, own),
+    );
   }
 
   #push(part: EncodedMessage, now: number): Promise<PublishReceipt> {
@@ -402,7 +416,13 @@ export class InvalidationPublisher implements DeferringPublisher {
   #resend(messages: readonly InvalidationMessage[]): boolean {
     const own = messages.map((message) => this.#revive(message));
     if (!this.#queue.resend(own)) return false;
-    for (const message of own) this.context.stream.deliver(message);
+    const now = wallClock();
+    for (const message of own) {
+      this.context.stream.deliver(message);
+      const following = this.#following(message, now);
+      this.#relay?.expect(message.messageId, following.map(idOf));
+      this.#pushAtOnce(following, now);
+    }
     return true;
   }
 
@@ -426,12 +446,37 @@ export class InvalidationPublisher implements DeferringPublisher {
   #encode(invalidation: Invalidation, now: number): EncodedMessage[] {
     this.#checkRunning();
     if (invalidation.entityIds?.length === 0) return [];
+    const parts = this.#encodeParts(invalidation, now);
+    return this.#cascade === null
+      ? parts
+      : parts.concat(this.#following(invalidation, now));
+  }
+
+  /** What the rules say of it. Never throws. */
+  #following(
+    invalidation: Invalidation,
+    now: number,
+  ): readonly EncodedMessage[] {
+    if (this.#cascade === null) return [];
+    return this.#cascade.expand(invalidation, (following) =>
+      this.#encodeParts(following, now).map((part) => ({
+        ...part,
+        cascaded: true,
+      })),
+    );
+  }
+
+  #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) => {
       const message = this.context.instance.stamp(part, now);
       const payload = encodeMessage(message, this.#maxBytes);
       return { message: detached(message), payload };
     });
   }
+}
+
+function idOf({ message }: EncodedMessage): string {
+  return message.messageId;
 }
 
 /** With metadata as others receive it, whatever becomes of the caller's object. */

@@ -116,7 +116,8 @@ function contentOf(message: Invalidation): string {
   ]);
 }
 
-function collapse(messages: readonly Invalidation[]): Invalidation[] {
+/** One pattern for each entity type, or everything. @internal */
+export function collapse(messages: readonly Invalidation[]): Invalidation[] {
   const prefixes = new Set<string>();
   for (const message of messages) {
     for (const prefix of prefixesOf(message)) prefixes.add(prefix);

@@ -10,11 +10,14 @@
  */
 export interface PublishReceipt {
   readonly status: 'delivered' | 'queued' | 'deferred' | 'disabled';
-  /** `null` where no message was made, or none yet. Of a batch that was split: the last. */
+  /**
+   * `null` where no message was made, or none yet. Of a batch that was split: the
+   * last; never one that a cascade added.
+   */
   readonly messageId: string | null;
   /** Subscribed connections, this instance's own included; `null` unless delivered. */
   readonly receivers: number | null;
-  /** Its place in the journal; `null` where none is kept. */
+  /** Its place in the journal, or its cascade's last; `null` where none is kept. */
   readonly offset: string | null;
 }
 
@@ -32,11 +35,18 @@ export const DEFERRED: PublishReceipt = {
   status: 'deferred',
 };
 
-/** One receipt for the parts of a batch that was split. @internal */
+/**
+ * One receipt for the parts of a batch that was split, and for its cascade.
+ *
+ * @param own how many of them are the batch's, which come first
+ * @internal
+ */
 export function mergeReceipts(
   parts: readonly PublishReceipt[],
+  own: number,
 ): PublishReceipt {
   const last = parts.at(-1) ?? NOTHING_PUBLISHED;
   const worst = parts.find(({ status }) => status !== 'delivered');
-  return worst === undefined ? last : { ...worst, messageId: last.messageId };
+  const { messageId } = parts[own - 1] ?? last;
+  return { ...(worst ?? last), messageId };
 }

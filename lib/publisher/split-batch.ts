@@ -5,6 +5,8 @@ import type { Invalidation, InvalidationMessage } from '../message/index.js';
 export interface EncodedMessage {
   readonly message: InvalidationMessage;
   readonly payload: string;
+  /** A rule said it, and not the caller. */
+  readonly cascaded?: true;
 }
 
 /**

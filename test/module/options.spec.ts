@@ -71,6 +71,7 @@ const MILLISECONDS = 'Give a whole number of milliseconds, from 1 to';
 const JOURNAL = /Give \{ maxLength \} with a whole number.*or false/;
 const STALENESS = /Give 0, or .* above heartbeatInterval \+ heartbeatTimeout/;
 const TABLE = /an object with pending\(\) and remove\(\)/;
+const RULES = /a function for each entity type, such as .*\]? \}\.$/;
 const CONNECTION = /redis: or rediss: URL.*cluster/;
 
 describe('an option that will not do', () => {
@@ -141,6 +142,16 @@ describe('an option that will not do', () => {
       'an object will not do.',
       TABLE,
     ],
+    ['cascade', null, 'null will not do.', RULES],
+    ['cascade', [], 'an array will not do.', RULES],
+    ['cascade', () => [], 'will not do.', RULES],
+    ['cascade', { User: 'feed:*' }, 'an object will not do.', RULES],
+    ['cascade', { User: undefined }, 'an object will not do.', RULES],
+    ['cascade', { '': () => [] }, 'an object will not do.', RULES],
+    ['cascade', { 'a:b': () => [] }, 'an object will not do.', RULES],
+    ['cascade', { '\ud800': () => [] }, 'an object will not do.', RULES],
+    // Its rule would be that of "User", whose keys begin so.
+    ['cascade', { user: () => [] }, 'an object will not do.', RULES],
     ['connection', '', 'it is no way to reach Redis.', CONNECTION],
     ['connection', 'localhost', 'it is no way to reach Redis.', CONNECTION],
     ['connection', 'http://a', 'it is no way to reach Redis.', CONNECTION],
@@ -409,6 +420,13 @@ it('a durable outbox may be anything with the two methods, inherited ones too', 
   expect(resolved({ durableOutbox }).durableOutbox).toBe(durableOutbox);
   expect(resolved({}).durableOutbox).toBeUndefined();
   expect(resolved({ durableOutbox: undefined }).durableOutbox).toBeUndefined();
+});
+
+it('a cascade may be functions by the names of entity types, or none', () => {
+  const cascade = { User: () => [], session: () => [], 'x y': () => [] };
+  expect(resolved({ cascade }).cascade).toBe(cascade);
+  expect(resolved({ cascade: {} }).cascade).toEqual({});
+  expect(resolved({}).cascade).toBeUndefined();
 });
 
 it.each<[object, object]>([

@@ -8,6 +8,7 @@ import {
   type BuiltInEntityType,
   type CacheInvalidationModuleOptions,
   type CacheInvalidationOptions,
+  type CascadeRules,
   type DurableOutbox,
   type EntityId,
   type EntityType,
@@ -141,3 +142,19 @@ expectTypeOf<{
   serviceName: string;
   whenStale: 'evict';
 }>().not.toExtend<Options>();
+
+export const rules: readonly CascadeRules[] = [
+  {
+    User: (id) => {
+      expectTypeOf(id).toEqualTypeOf<string>();
+      return [entity('Post', id), batch([]), everything()];
+    },
+    session: () => [],
+  },
+  // @ts-expect-error -- it must answer at once
+  { User: async () => [] },
+  // @ts-expect-error -- a list
+  { User: (id) => entity('Post', id) },
+  // @ts-expect-error -- a key says nothing of what happened to it
+  { User: (id) => [`post:${id}`] },
+];

@@ -1,0 +1,181 @@
+import { HandlerFailedError } from '../errors/index.js';
+import {
+  checkInvalidation,
+  concerns,
+  everything,
+  isMatchAll,
+  keyPrefixOf,
+  keysOf,
+  show,
+  type EntityType,
+  type Invalidation,
+} from '../message/index.js';
+import {
+  atOnce,
+  type ErrorReporter,
+  type InvalidationMeter,
+} from '../stream/index.js';
+import { collapse } from './outbox.js';
+
+/** More keys and patterns than this collapse to entity types. */
+const MAX_FOLLOWING = 1_000;
+/** With more than this no end is in sight: they collapse to everything. */
+const MAX_EXPANDED = 10_000;
+
+/**
+ * What else is to be invalidated when an entity with this id changes. It must
+ * answer at once, and name entities (not patterns) of types that have a rule
+ * themselves.
+ *
+ * @publicApi
+ */
+export type CascadeRule = (id: string) => readonly Invalidation[];
+
+/** The rules by entity type. @publicApi */
+export type CascadeRules = { readonly [T in EntityType]?: CascadeRule };
+
+/** @internal */
+export interface CascadeContext {
+  readonly meter: InvalidationMeter;
+  readonly errors: ErrorReporter;
+}
+
+/**
+ * Says what follows from an invalidation by the application's rules, and by the
+ * same rules from that, each thing once.
+ *
+ * @internal
+ */
+export class Cascade {
+  /** By what the cache keys of the type begin with. */
+  readonly #rules = new Map<string, { type: string; rule: CascadeRule }>();
+  readonly #mayTouchRule: (invalidation: Invalidation) => boolean;
+
+  private constructor(
+    rules: CascadeRules,
+    private readonly context: CascadeContext,
+  ) {
+    const types = Object.keys(rules) as EntityType[];
+    for (const type of types) {
+      this.#rules.set(keyPrefixOf(type), { type, rule: rules[type]! });
+    }
+    this.#mayTouchRule = concerns(types);
+  }
+
+  /** @returns `null` where there are no rules, so that nothing is paid for them */
+  static of(
+    rules: CascadeRules | undefined,
+    context: CascadeContext,
+  ): Cascade | null {
+    return Object.keys(rules ?? {}).length === 0
+      ? null
+      : new Cascade(rules!, context);
+  }
+
+  /**
+   * What follows, without the invalidation itself, as `make` makes it. Never
+   * throws: what goes wrong is reported, and everything follows.
+   */
+  expand<T>(
+    invalidation: Invalidation,
+    make: (following: Invalidation) => readonly T[],
+  ): readonly T[] {
+    try {
+      return this.#follow(invalidation).flatMap(make);
+    } catch (cause) {
+      this.#failed(cause);
+      return make(this.#widened());
+    }
+  }
+
+  #follow(invalidation: Invalidation): Invalidation[] {
+    const keys = keysOf(invalidation);
+    if (keys === null) return this.#followPattern(invalidation);
+    const changed = [...new Set(keys)];
+    const said = new Set<string>(changed);
+    const own = said.size;
+    const following: Invalidation[] = [];
+    // It grows meanwhile: what follows has consequences, too.
+    for (const key of changed) {
+      for (const one of this.#ask(key)) {
+        if (isEverything(one)) return [one];
+        const news = (keysOf(one) ?? [one.pattern!]).filter(
+          (text) => !said.has(text) && said.add(text),
+        );
+        if (news.length === 0) continue;
+        if (said.size - own > MAX_EXPANDED) return [this.#widened()];
+        following.push(
+          one.action === 'Batch' ? { ...one, entityIds: news } : one,
+        );
+        if (one.action !== 'Pattern') changed.push(...news);
+      }
+    }
+    if (said.size - own <= MAX_FOLLOWING) return following;
+    this.context.meter.widened();
+    return collapse(following);
+  }
+
+  /** Which entities changed is not known, and so neither is what follows. */
+  #followPattern(invalidation: Invalidation): Invalidation[] {
+    return isEverything(invalidation) || !this.#mayTouchRule(invalidation)
+      ? []
+      : [this.#widened()];
+  }
+
+  #ask(key: string): Invalidation[] {
+    const colon = key.indexOf(':');
+    const found = this.#rules.get(key.slice(0, Math.max(0, colon)));
+    if (found === undefined) return [];
+    const { type, rule } = found;
+    try {
+      const answer: unknown = atOnce(rule(key.slice(colon + 1)));
+      if (!Array.isArray(answer)) {
+        throw new TypeError(`it returned ${show(answer)}, and no list`);
+      }
+      return answer.map((one: Invalidation) => this.#check(one));
+    } catch (cause) {
+      throw this.#error(`cascade.${type}`, cause);
+    }
+  }
+
+  #check(given: Invalidation): Invalidation {
+    const one = checkInvalidation(given);
+    if (
+      one.action === 'Pattern' &&
+      !isEverything(one) &&
+      this.#mayTouchRule(one)
+    ) {
+      throw new TypeError(
+        `the pattern ${show(one.pattern)} may match entities with a rule of their own, and they must be named`,
+      );
+    }
+    return one;
+  }
+
+  #widened(): Invalidation {
+    this.context.meter.widened();
+    return everything();
+  }
+
+  #failed(cause: unknown): void {
+    const error =
+      cause instanceof HandlerFailedError
+        ? cause
+        : this.#error('cascade', cause);
+    this.context.meter.handlerFailed();
+    this.context.errors.report(error, error.source);
+  }
+
+  #error(source: string, cause: unknown): HandlerFailedError {
+    return new HandlerFailedError(
+      source,
+      'failed to say what else has changed',
+      'Everything was invalidated in its place; mend the rule.',
+      cause,
+    );
+  }
+}
+
+function isEverything({ pattern }: Invalidation): boolean {
+  return pattern !== null && isMatchAll(pattern);
+}

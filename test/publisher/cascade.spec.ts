@@ -1,0 +1,608 @@
+import { Logger } from '@nestjs/common';
+import * as fc from 'fast-check';
+import {
+  affects,
+  batch,
+  buildCacheKey,
+  decodeMessage,
+  entity,
+  everything,
+  InvalidatesCache,
+  InvalidationPublisher,
+  keysOf,
+  pattern,
+  type CacheInvalidationError,
+  type CascadeRules,
+  type Invalidation,
+  type InvalidationMessage,
+} from 'nestjs-cache-invalidation';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Instance } from '../../lib/message/index.js';
+import { InvalidationStats } from '../../lib/observability/index.js';
+import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
+import { said, startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { ScriptedTransport } from '../support/scripted.transport.js';
+
+// Errors are asserted on, and need not be read.
+Logger.overrideLogger(false);
+
+const OPTIONS = {
+  enabled: true,
+  publishTimeout: 10_000,
+  shutdownTimeout: 10_000,
+  outboxLimit: 10_000,
+  maxBatchSize: 10,
+  maxMessageBytes: 2_048,
+};
+
+/** Rows of a durable outbox. */
+class Table {
+  readonly rows = new Map<string, string>();
+
+  async pending(): Promise<string[]> {
+    return [...this.rows.values()];
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    for (const id of ids) this.rows.delete(id);
+  }
+}
+
+function makePublisher(
+  cascade?: CascadeRules,
+  options: Partial<typeof OPTIONS> & { durableOutbox?: Table } = {},
+) {
+  const transport = new ScriptedTransport();
+  transport.obliging = true;
+  const meter = new InvalidationStats();
+  const reporter = new ErrorReporter();
+  const errors: CacheInvalidationError[] = [];
+  reporter.errors$.subscribe((error) => errors.push(error));
+  const stream = new InvalidationStream(meter, reporter, 1_000);
+  const delivered: InvalidationMessage[] = [];
+  stream.messages$.subscribe((message) => delivered.push(message));
+  const publisher = new InvalidationPublisher(
+    { ...OPTIONS, ...options, cascade },
+    {
+      instance: new Instance('test-service'),
+      transport,
+      stream,
+      meter,
+      errors: reporter,
+    },
+  );
+  const finish = async (): Promise<void> => {
+    transport.obliging = true;
+    transport.writable = true;
+    for (const call of transport.calls) call.succeed();
+    publisher.resume();
+    await publisher.stop();
+  };
+  const sent = (): InvalidationMessage[] =>
+    transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
+  return { publisher, transport, meter, errors, delivered, sent, finish };
+}
+
+/** The same, ended with the test. */
+function publisherWith(...args: Parameters<typeof makePublisher>) {
+  const made = makePublisher(...args);
+  onTestFinished(made.finish);
+  return made;
+}
+
+/** What is published when this is, by these rules. */
+async function saidAfter(
+  invalidation: Invalidation,
+  cascade: CascadeRules,
+): Promise<string[]> {
+  const { publisher, sent, errors } = publisherWith(cascade);
+  await publisher.publish(invalidation);
+  expect(errors).toEqual([]);
+  return sent().map(said);
+}
+
+/** Each names the next, and the last one the first. */
+const CIRCLE: CascadeRules = {
+  User: (id) => [entity('Post', id)],
+  Post: (id) => [entity('session', id)],
+  session: (id) => [entity('User', id)],
+};
+
+const FOLLOWERS: CascadeRules = {
+  User: (id) => [pattern(`feed:${id}:*`), entity('Notification', id)],
+};
+
+describe('What follows from an invalidation', () => {
+  it.each<[string, Invalidation, string[]]>([
+    ['a deleted entity', entity('User', 1), ['User:1']],
+    ['an updated one', entity('User', 1, { action: 'Update' }), ['User:1']],
+    ['a batch of one', batch(['user:1']), ['user:1']],
+  ])('is said after it: %s', async (_, invalidation, original) => {
+    expect(await saidAfter(invalidation, FOLLOWERS)).toEqual([
+      ...original,
+      'feed:1:*',
+      'Notification:1',
+    ]);
+  });
+
+  it('is said for each key of a batch that has a rule, in however many parts', async () => {
+    const keys = Array.from({ length: 12 }, (_, id) => `user:${id}`);
+    const { publisher, sent } = publisherWith(FOLLOWERS);
+    const receipt = await publisher.invalidateBatch(['post:1', ...keys]);
+    const [first, second, ...following] = sent();
+    expect([first, second].flatMap((one) => one!.entityIds)).toHaveLength(13);
+    expect(following.map(said)).toEqual(
+      keys.flatMap((_, id) => [`feed:${id}:*`, `Notification:${id}`]),
+    );
+    expect(receipt.messageId).toBe(second!.messageId);
+  });
+
+  it('is nothing for a type without a rule', async () => {
+    expect(await saidAfter(entity('Post', 1), FOLLOWERS)).toEqual(['Post:1']);
+    expect(await saidAfter(batch(['post:1']), FOLLOWERS)).toEqual(['post:1']);
+  });
+
+  it('has consequences of its own', async () => {
+    expect(
+      await saidAfter(entity('User', 1), {
+        User: (id) => [batch([`team:${id}`, 'post:9'])],
+        team: (id) => [entity('Feed', `of:team:${id}`)],
+        Feed: (id) => [pattern(`page:${id}:*`)],
+      }),
+    ).toEqual([
+      'User:1',
+      'team:1,post:9',
+      'Feed:of:team:1',
+      'page:of:team:1:*',
+    ]);
+  });
+
+  it('ends where it has begun', async () => {
+    expect(await saidAfter(entity('User', 1), CIRCLE)).toEqual([
+      'User:1',
+      'Post:1',
+      'session:1',
+    ]);
+    expect(
+      await saidAfter(entity('User', 1), {
+        User: (id) => [entity('User', id)],
+      }),
+    ).toEqual(['User:1']);
+  });
+
+  it('is said once, though several say it', async () => {
+    const asked: string[] = [];
+    expect(
+      await saidAfter(batch(['user:1', 'user:2', 'user:1']), {
+        User: (id) => {
+          asked.push(id);
+          return [
+            pattern('teams:*'),
+            entity('Post', 7),
+            batch(['post:7', `user:${id}`, 'post:8', 'post:8']),
+          ];
+        },
+        Post: (id) => {
+          asked.push(`post ${id}`);
+          return [];
+        },
+      }),
+    ).toEqual(['user:1,user:2,user:1', 'teams:*', 'Post:7', 'post:8']);
+    expect(asked).toEqual(['1', '2', 'post 7', 'post 8']);
+  });
+
+  it('is everything, and nothing besides, if a rule says so', async () => {
+    const rules: CascadeRules = {
+      User: () => [entity('Post', 1), everything()],
+    };
+    expect(await saidAfter(entity('User', 1), rules)).toEqual(['User:1', '*']);
+  });
+});
+
+describe('A pattern', () => {
+  it.each<[string, Invalidation, string[]]>([
+    ['of other types has none', pattern('post:*'), ['post:*']],
+    ['of everything is its own', everything(), ['*']],
+    ['of the type means everything', pattern('user:*'), ['user:*', '*']],
+    ['that may match the type, too', pattern('*:9'), ['*:9', '*']],
+  ])('%s', async (_, invalidation, expected) => {
+    expect(await saidAfter(invalidation, FOLLOWERS)).toEqual(expected);
+  });
+
+  it('that a rule gives for a type with a rule is its mistake, and means everything', async () => {
+    const { publisher, sent, errors } = publisherWith({
+      ...FOLLOWERS,
+      Feed: (id) => [entity('Post', id)],
+    });
+    await publisher.invalidateUser(1);
+    expect(sent().map(said)).toEqual(['User:1', '*']);
+    expect(errors).toMatchObject([
+      {
+        source: 'cascade.User',
+        message: expect.stringContaining('"feed:1:*" may match entities'),
+      },
+    ]);
+  });
+});
+
+describe('How it is published', () => {
+  it('in one call, the original first, and the receipt is of both', async () => {
+    const { publisher, transport, sent, delivered } = publisherWith(FOLLOWERS);
+
+    const receipt = await publisher.invalidateUser(1);
+
+    expect(transport.calls).toHaveLength(1);
+    expect(receipt).toEqual({
+      status: 'delivered',
+      messageId: sent()[0]!.messageId,
+      receivers: 1,
+      // Whoever waits for it has heard all.
+      offset: '3-0',
+    });
+    expect(delivered.map(said)).toEqual(sent().map(said));
+  });
+
+  it('its caller goes on when this instance has heard all, in however many calls', async () => {
+    const { publisher, transport, delivered } = publisherWith({
+      User: () => Array.from({ length: 200 }, (_, id) => entity('Post', id)),
+    });
+    transport.obliging = false;
+    let ended = false;
+    const publishing = publisher.invalidateUser(1).then(() => (ended = true));
+    await eventually(() => expect(transport.calls).toHaveLength(4));
+    for (const call of transport.calls.slice(0, 3)) call.succeed();
+    await eventually(() => expect(delivered).toHaveLength(192));
+    expect(ended).toBe(false);
+    transport.call(3).succeed();
+    await publishing;
+    expect(delivered).toHaveLength(201);
+  });
+
+  it('says queued if anything is', async () => {
+    const { publisher, transport, sent } = publisherWith(FOLLOWERS);
+    transport.obliging = false;
+    const publishing = publisher.invalidateUser(1);
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.call(0).answer(1, new Error('OOM'), 1);
+    expect(await publishing).toMatchObject({
+      status: 'queued',
+      messageId: sent()[0]!.messageId,
+    });
+  });
+
+  it('waits for Redis behind the original', async () => {
+    const { publisher, transport, delivered, sent } = publisherWith(FOLLOWERS);
+    transport.writable = false;
+    expect(await publisher.invalidateUser(1)).toMatchObject({
+      status: 'queued',
+    });
+    const all = ['User:1', 'feed:1:*', 'Notification:1'];
+    expect(delivered.map(said)).toEqual(all);
+    transport.writable = true;
+    publisher.resume();
+    await publisher.whenIdle();
+    expect(sent().map(said)).toEqual(all);
+  });
+
+  it('at once where the caller cannot wait', () => {
+    const { publisher, delivered } = publisherWith(FOLLOWERS);
+    publisher.publishAtOnce(entity('User', 1));
+    expect(delivered.map(said)).toEqual([
+      'User:1',
+      'feed:1:*',
+      'Notification:1',
+    ]);
+  });
+
+  it('without a word on the wire that it was a rule', async () => {
+    const { publisher, transport } = publisherWith(FOLLOWERS);
+    await publisher.invalidateUser(1, { metadata: 'of the caller' });
+    const [original, following] = transport.sent
+      .flat()
+      .map((text) => JSON.parse(text) as Record<string, unknown>);
+    expect(Object.keys(following!)).toEqual(Object.keys(original!));
+    expect(following!['metadata']).toBeNull();
+  });
+
+  it('not at all where the module is switched off', async () => {
+    let asked = 0;
+    const { publisher } = publisherWith(
+      { User: () => (asked++, []) },
+      { enabled: false },
+    );
+    await publisher.invalidateUser(1);
+    expect(asked).toBe(0);
+  });
+});
+
+describe('A rule that fails', () => {
+  const UNENCODABLE = { metadata: { loop: 1n } };
+
+  it.each<[string, () => unknown, RegExp]>([
+    [
+      'throws',
+      () => {
+        throw new Error('mistake');
+      },
+      /^cascade\.User failed to say what else has changed: mistake\. Every/,
+    ],
+    ['returns nothing', () => undefined, /undefined, and no list/],
+    ['returns no list', () => entity('Post', 1), /an object, and no list/],
+    ['returns keys', () => ['post:1'], /This is no invalidation/],
+    ['returns null', () => [null], /This is no invalidation/],
+    [
+      'returns a promise',
+      () => Promise.reject(new Error('unheard')),
+      /a promise, and must answer at once/,
+    ],
+    [
+      'says what cannot be sent',
+      () => [entity('Post', 1), entity('Post', 2, UNENCODABLE)],
+      /metadata cannot be sent/,
+    ],
+    [
+      'says what is too long',
+      () => [entity('Post', 'x'.repeat(3_000))],
+      /bytes/,
+    ],
+  ])('because it %s means everything', async (_, rule, message) => {
+    const { publisher, sent, errors, meter } = publisherWith({
+      User: rule,
+    } as CascadeRules);
+
+    const receipt = await publisher.invalidateUser(1);
+
+    expect(receipt).toMatchObject({
+      status: 'delivered',
+      messageId: sent()[0]!.messageId,
+    });
+    expect(sent().map(said)).toEqual(['User:1', '*']);
+    expect(errors).toMatchObject([
+      {
+        code: 'CACHE_INVALIDATION_HANDLER_FAILED',
+        message: expect.stringMatching(message),
+      },
+    ]);
+    expect(meter.snapshot()).toMatchObject({ handlerErrors: 1, widened: 1 });
+  });
+
+  it('somewhere down the cascade means the same', async () => {
+    const { publisher, sent, errors } = publisherWith({
+      ...CIRCLE,
+      session: () => {
+        throw new Error('mistake');
+      },
+    });
+    publisher.publishAtOnce(batch(['user:1', 'user:2']));
+    await publisher.whenIdle();
+    expect(sent().map(said)).toEqual(['user:1,user:2', '*']);
+    expect(errors).toMatchObject([{ source: 'cascade.session' }]);
+  });
+});
+
+describe('A cascade without end', () => {
+  it('becomes everything: a rule that keeps making up ids', async () => {
+    let asked = 0;
+    const { publisher, sent, errors, meter } = publisherWith({
+      Post: (id) => (asked++, [entity('Post', Number(id) + 1)]),
+    });
+    await publisher.invalidatePost(0);
+    expect(sent().map(said)).toEqual(['Post:0', '*']);
+    expect(asked).toBe(10_001);
+    expect(errors).toEqual([]);
+    expect(meter.snapshot().widened).toBe(1);
+  });
+
+  /** What a rule says that names a pattern and so many entities. */
+  async function saidOf(entities: number): Promise<string[]> {
+    return saidAfter(entity('User', 1), {
+      User: () => [
+        pattern('feed:1:*'),
+        ...Array.from({ length: entities }, (_, id) => entity('Post', id)),
+      ],
+    });
+  }
+
+  it('collapses to entity types beyond 1000 things', async () => {
+    expect(await saidOf(999)).toHaveLength(1_001);
+    expect(await saidOf(1_000)).toEqual(['User:1', 'feed:*', 'post:*']);
+  });
+});
+
+describe('Whatever the rules', () => {
+  const TYPES = ['User', 'Post', 'session', 'team'] as const;
+
+  /** What an entity says of others: of each, which type, how its id grows. */
+  const rule = fc.array(
+    fc.record({
+      type: fc.constantFrom(...TYPES, 'leaf'),
+      step: fc.integer({ min: 0, max: 2 }),
+      below: fc.constantFrom(3, 50, 3_000, Infinity),
+      many: fc.boolean(),
+    }),
+    { maxLength: 3 },
+  );
+  const rules = fc.dictionary(fc.constantFrom(...TYPES), rule, { maxKeys: 4 });
+  const start = fc.array(
+    fc.tuple(fc.constantFrom(...TYPES), fc.nat({ max: 3 })),
+    { minLength: 1, maxLength: 3 },
+  );
+
+  it('what they say is covered, each thing is said once, and it ends', async () => {
+    await fc.assert(
+      fc.asyncProperty(rules, start, async (described, from) => {
+        // Plainly, and no further than one cares to look.
+        const named = from.map(([type, id]) => buildCacheKey(type, id));
+        const due = new Set(named);
+        const cascade: CascadeRules = Object.fromEntries(
+          Object.entries(described).map(([type, others]) => [
+            type,
+            (id: string): Invalidation[] =>
+              others
+                .filter(({ below }) => Number(id) < below)
+                .map(({ type: other, step, many }) => {
+                  const next = Number(id) + step;
+                  const key = buildCacheKey(other, next);
+                  return many ? batch([key]) : entity(other, next);
+                }),
+          ]),
+        );
+        for (const key of due) {
+          const [prefix, id] = key.split(':') as [string, string];
+          const type = TYPES.find(
+            (one) => buildCacheKey(one, id) === `${prefix}:${id}`,
+          );
+          const others = type === undefined ? [] : cascade[type]?.(id);
+          for (const one of others ?? []) {
+            if (due.size < 12_000) due.add(keysOf(one)![0]!);
+          }
+        }
+
+        const { publisher, sent, errors, finish } = makePublisher(cascade);
+        const receipt = await publisher.invalidateBatch(named);
+        await finish();
+
+        const [original, ...following] = sent();
+        expect(errors).toEqual([]);
+        expect(receipt.messageId).toBe(original!.messageId);
+        expect(original!.entityIds).toEqual(named);
+        expect(following.length).toBeLessThanOrEqual(1_000);
+        const exact = new Set(
+          [original!, ...following].flatMap((one) => keysOf(one) ?? []),
+        );
+        const patterns = following.filter(({ action }) => action === 'Pattern');
+        for (const key of due) {
+          if (exact.has(key)) continue;
+          expect(patterns.some((one) => affects(one, key))).toBe(true);
+        }
+        // Each thing once, and nothing besides, where that is not too much.
+        const small = due.size - new Set(named).size <= 1_000;
+        const all = following.flatMap((one) => keysOf(one) ?? [one.pattern!]);
+        const wanted = [...due].filter((key) => !named.includes(key));
+        expect(small ? all.toSorted() : []).toEqual(
+          small ? wanted.toSorted() : [],
+        );
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('A durable outbox', () => {
+  it('stores the original alone, and what follows leaves with it', async () => {
+    const durableOutbox = new Table();
+    const { publisher, sent, transport } = publisherWith(FOLLOWERS, {
+      durableOutbox,
+    });
+    const stored = publisher.prepare(entity('User', 1));
+    expect(decodeMessage(stored.text, Infinity)).toMatchObject({
+      entityId: '1',
+    });
+
+    const receipt = await publisher.publishStored(stored);
+
+    expect(receipt.messageId).toBe(stored.messageId);
+    expect(transport.calls).toHaveLength(1);
+    expect(sent().map(said)).toEqual(['User:1', 'feed:1:*', 'Notification:1']);
+  });
+
+  it('keeps its row until what follows has arrived, too', async () => {
+    const durableOutbox = new Table();
+    const { publisher, transport } = publisherWith(FOLLOWERS, {
+      durableOutbox,
+    });
+    const stored = publisher.prepare(entity('User', 1));
+    durableOutbox.rows.set(stored.messageId, stored.text);
+    transport.obliging = false;
+    const publishing = publisher.publishStored(stored);
+    await eventually(() => expect(transport.calls).toHaveLength(1));
+    transport.call(0).answer(1, 1, new Error('OOM'));
+    await publishing;
+    expect(durableOutbox.rows.size).toBe(1);
+    // It is under way, and not left behind.
+    publisher.relay();
+    await eventually(() => expect(transport.calls).toHaveLength(2));
+    expect(transport.call(1).payloads).toHaveLength(1);
+    expect(durableOutbox.rows.size).toBe(1);
+    transport.call(1).succeed();
+    await eventually(() => expect(durableOutbox.rows.size).toBe(0));
+    expect(transport.calls).toHaveLength(2);
+  });
+
+  it('of which another sends what is left: what follows by its own rules', async () => {
+    const durableOutbox = new Table();
+    const { publisher, sent, delivered } = publisherWith(FOLLOWERS, {
+      durableOutbox,
+    });
+    const stored = makePublisher().publisher.prepare(entity('User', 1));
+    durableOutbox.rows.set(stored.messageId, stored.text);
+
+    publisher.relay();
+
+    await eventually(() => expect(durableOutbox.rows.size).toBe(0));
+    expect(sent().map(said)).toEqual(['User:1', 'feed:1:*', 'Notification:1']);
+    expect(sent()[0]!.messageId).toBe(stored.messageId);
+    expect(delivered.map(said)).toEqual(sent().map(said));
+  });
+
+  it('keeps a row of which a part was collapsed, and sweeps it later', async () => {
+    const durableOutbox = new Table();
+    const { publisher, transport, sent } = publisherWith(FOLLOWERS, {
+      durableOutbox,
+      outboxLimit: 2,
+    });
+    transport.writable = false;
+    const stored = publisher.prepare(entity('User', 1));
+    durableOutbox.rows.set(stored.messageId, stored.text);
+    await publisher.publishStored(stored);
+    transport.writable = true;
+    publisher.resume();
+    await eventually(() => expect(durableOutbox.rows.size).toBe(0));
+    expect(sent().map(said)).toEqual(expect.arrayContaining(['User:1', '*']));
+  });
+});
+
+describe('On Redis', () => {
+  it('two instances with the same rules: only the one that publishes expands', async () => {
+    class Users {
+      @InvalidatesCache('User', (id: string) => id)
+      async update(_id: string): Promise<void> {}
+    }
+    const asked: string[] = [];
+    const ruleOf = (who: string): CascadeRules => ({
+      User: (id) => {
+        asked.push(`${who} ${id}`);
+        return [pattern(`feed:${id}:*`), entity('Notification', id)];
+      },
+    });
+    const writer = await startApp({
+      cascade: ruleOf('writer'),
+      providers: [Users],
+    });
+    const reader = await startApp({
+      channel: writer.channel,
+      cascade: ruleOf('reader'),
+    });
+    const feeds = new Map([
+      ['feed:1:a', 1],
+      ['feed:2:a', 1],
+    ]);
+    reader.subscriber.bind(feeds);
+
+    await writer.context.get(Users).update('1');
+
+    const all = ['User:1', 'feed:1:*', 'Notification:1'];
+    expect(writer.messages.map(said)).toEqual(all);
+    await eventually(() => expect(reader.messages.map(said)).toEqual(all));
+    expect([...feeds.keys()]).toEqual(['feed:2:a']);
+    const offset = (await writer.publisher.update('User', 2)).offset!;
+    await reader.subscriber.caughtUp(offset);
+    expect(reader.messages.slice(3).map(said)).toEqual([
+      'User:2',
+      'feed:2:*',
+      'Notification:2',
+    ]);
+    expect(asked).toEqual(['writer 1', 'writer 2']);
+  });
+});
