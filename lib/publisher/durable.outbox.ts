@@ -46,8 +46,10 @@ const STAYING_LIMIT = 10_000;
 /** What was handed on of one row. */
 interface Row {
   readonly messageId: string;
-  /** Those of its messages that are not known to have arrived. */
+  /** Those of its messages of which it is not known what becomes of them. */
   readonly awaited: Set<string>;
+  /** Whether Redis has all the others. */
+  complete: boolean;
 }
 
 /** Whoever stored it is given this long to send it by itself. */
@@ -93,8 +95,9 @@ export class OutboxRelay {
    * follows from it.
    */
   expect(messageId: string, following: readonly string[] = []): void {
-    const row = { messageId, awaited: new Set([messageId, ...following]) };
-    for (const id of row.awaited) this.#underWay.set(id, row);
+    const awaited = new Set([messageId, ...following]);
+    const row = { messageId, awaited, complete: true };
+    for (const id of awaited) this.#underWay.set(id, row);
   }
 
   /** Sends what was left behind. One page at a time, and never two sweeps. */
@@ -128,26 +131,25 @@ export class OutboxRelay {
 
   /** Redis has these messages; some of them may be stored. */
   sent(messageIds: readonly string[]): void {
-    const stored: string[] = [];
-    for (const id of messageIds) {
-      const row = this.#underWay.get(id);
-      if (row === undefined) continue;
-      row.awaited.delete(id);
-      if (id !== row.messageId) this.#underWay.delete(id);
-      if (row.awaited.size > 0) continue;
-      this.#underWay.delete(row.messageId);
-      stored.push(row.messageId);
-    }
+    const stored = messageIds.flatMap((id) => this.#settle(id, true) ?? []);
     if (stored.length > 0) void this.#remove(stored);
   }
 
   /** It will not be sent, for another says it too: its row is swept later. */
   replaced(messageId: string): void {
+    this.#settle(messageId, false);
+  }
+
+  /** @returns the id of its row, if Redis has all that the row entails */
+  #settle(messageId: string, sent: boolean): string | null {
     const row = this.#underWay.get(messageId);
-    if (row === undefined) return;
-    // It is awaited for ever, so that its row stays until it is swept.
-    this.#underWay.delete(messageId);
+    if (row === undefined) return null;
+    row.awaited.delete(messageId);
+    row.complete &&= sent;
+    if (messageId !== row.messageId) this.#underWay.delete(messageId);
+    if (row.awaited.size > 0) return null;
     this.#underWay.delete(row.messageId);
+    return row.complete ? row.messageId : null;
   }
 
   /** A page beyond what is known to stay, within a deadline. */
