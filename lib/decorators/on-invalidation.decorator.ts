@@ -2,6 +2,7 @@ import { SetMetadata } from '@nestjs/common';
 import { ON_INVALIDATION } from '../cache-invalidation.constants.js';
 import {
   concerns,
+  show,
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -22,7 +23,8 @@ export interface OnInvalidationOptions {
  * For providers and controllers; not for request-scoped ones, which do not exist
  * when a message arrives.
  *
- * @throws InvalidMessageError for what is no entity type
+ * @throws InvalidMessageError for what is no entity type, TypeError for what is
+ * no condition
  * @example
  * ```ts
  * @OnInvalidation('User')
@@ -37,6 +39,11 @@ export function OnInvalidation(
   const list = Array.isArray(types) ? types : [types];
   // Here, where it is written: it would hear nothing, and nobody would know.
   concerns(list);
+  if (when !== undefined && typeof when !== 'function') {
+    throw new TypeError(
+      `${show(when)} is no condition: give as \`when\` a function of the message.`,
+    );
+  }
   const mark = SetMetadata(ON_INVALIDATION, { types: list, when });
   return <M extends (message: InvalidationMessage) => unknown>(
     target: object,

@@ -350,6 +350,13 @@ describe('A condition', () => {
     expect(errors).toEqual([]);
   });
 
+  it('is a function, or the decorator refuses it', () => {
+    const when = 'always' as unknown as () => boolean;
+    expect(() => OnInvalidation('User', { when })).toThrow(
+      /"always" is no condition: give as `when` a function of the message/,
+    );
+  });
+
   it('is not asked about widened messages: it may know less than is at stake', async () => {
     const { broker, heard } = await hearing(() => false);
 

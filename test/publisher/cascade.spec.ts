@@ -9,6 +9,7 @@ import {
   everything,
   InvalidatesCache,
   InvalidationPublisher,
+  InvalidationScope,
   keysOf,
   pattern,
   type CacheInvalidationError,
@@ -303,6 +304,23 @@ describe('How it is published', () => {
       .map((text) => JSON.parse(text) as Record<string, unknown>);
     expect(Object.keys(following!)).toEqual(Object.keys(original!));
     expect(following!['metadata']).toBeNull();
+  });
+
+  it('after the commit, where a scope holds the original back', async () => {
+    const { publisher, sent, delivered } = publisherWith(FOLLOWERS);
+    await InvalidationScope.run(async () => {
+      expect(await publisher.invalidateUser(1)).toMatchObject({
+        status: 'deferred',
+      });
+      await publisher.invalidateNotification(1);
+      expect(delivered).toEqual([]);
+    });
+    expect(sent().map(said)).toEqual(['User:1', 'feed:1:*', 'Notification:1']);
+    await InvalidationScope.run(async () => {
+      await publisher.invalidateUser(2);
+      throw new Error('rollback');
+    }).catch(() => null);
+    expect(sent()).toHaveLength(3);
   });
 
   it('not at all where the module is switched off', async () => {
