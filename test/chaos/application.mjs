@@ -64,9 +64,14 @@ export class Application {
     return this.#host.call('publishLarge', messages, bytes);
   }
 
-  /** What it caches, in the order of the database's keys; 0 for nothing. */
+  /** What it keeps in memory, in the order of the database's keys; 0 for nothing. */
   versions() {
     return this.#host.call('versions');
+  }
+
+  /** What it would serve from Redis, in the same way, and its failures so far. */
+  shared() {
+    return this.#host.call('shared');
   }
 
   /** What it says of itself; of one that has ended, the last that is known. */

@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const EVERY_MS = 20;
+/** For the shared tier to answer every read; a timeout keeps it from being asked. */
+const ANSWERED_MS = 15_000;
+const REST_MS = 1_100;
 /**
  * How long an invalidation may be under way while an entry that it makes stale
  * is not held against anybody. The last check grants nothing.
@@ -44,6 +47,31 @@ export class Checker {
    */
   async check(application, before = Infinity) {
     const versions = await application.versions();
+    return this.#compare(application, versions, { tier: 'memory', before });
+  }
+
+  /**
+   * The same of what an instance would serve from Redis. It must have been asked
+   * for each row, and have answered.
+   *
+   * @param failures of the shared tier that are known, and long enough ago
+   * @returns also `answered`: whether it did
+   */
+  async checkShared(application, failures) {
+    const deadline = performance.now() + ANSWERED_MS;
+    for (let before = failures; ; await sleep(REST_MS)) {
+      const { versions, failures: after } = await application.shared();
+      const answered = after === before;
+      if (!answered && performance.now() < deadline) {
+        before = after;
+        continue;
+      }
+      const checked = this.#compare(application, versions, { tier: 'Redis' });
+      return { ...checked, answered, name: application.name };
+    }
+  }
+
+  #compare(application, versions, { tier, before = Infinity }) {
     const stale = [];
     let cached = 0;
     for (const [index, version] of versions.entries()) {
@@ -53,6 +81,7 @@ export class Checker {
       if (change !== undefined && change.at < before) {
         stale.push({
           instance: application.name,
+          tier,
           key: this.#database.keys[index],
           cached: version,
           version: this.#database.version(index),

@@ -27,6 +27,12 @@ function summary({
   notPromised,
   failedCalls,
   coherentAfter,
+  slowestRead,
+  overtaken,
+  checked,
+  checkedInRedis,
+  l2Hits,
+  l2Refused,
   quiet,
 }) {
   const slowest = Math.round(Math.max(...coherentAfter));
@@ -34,20 +40,26 @@ function summary({
     `${sent} sent, ${delivered} delivered, ${replayed} replayed, ${widened} widened; ` +
     `stale at worst ${peak}, now ${stale.length}` +
     (notPromised > 0 ? ` and ${notPromised} not promised` : '') +
-    `; ${failedCalls} failed calls; coherent after ${slowest} ms` +
+    ` of ${checked}, ${checkedInRedis} of them in Redis` +
+    `; ${overtaken} loads overtaken; ${l2Hits} hits in Redis, ${l2Refused} refused` +
+    `; ${failedCalls} failed calls; slowest read ${Math.round(slowestRead)} ms; coherent after ${slowest} ms` +
     (quiet ? '; nothing written while it healed' : '')
   );
 }
 
-function staleness({ instance, key, cached, version, by, at }, { healedAt }) {
+function staleness(
+  { instance, tier, key, cached, version, by, at },
+  { healedAt },
+) {
   const before = Math.round(healedAt - at);
   const when = before >= 0 ? `${before} ms before` : `${-before} ms after`;
-  return `${instance} caches ${key} at version ${cached} of ${version}; ${by} wrote the next one ${when} healing`;
+  const verb = tier === 'Redis' ? 'is served from Redis' : 'has in memory';
+  return `${instance} ${verb} ${key} at version ${cached} of ${version}; ${by} wrote the next one ${when} healing`;
 }
 
 function condition({ name, report }) {
   if (report === null) return `${name}: killed before it said anything`;
   const { status, pending, widenedBy, errors, lastError } = report;
-  const { calls, longestStall } = report;
-  return `${name}: ${status.state}, ${pending} pending, slowest call ${Math.round(calls.slowest)} ms, longest stall of the process ${Math.round(longestStall)} ms, widened by ${JSON.stringify(widenedBy)}, errors ${JSON.stringify(errors)}, the last: ${lastError}`;
+  const { calls, reads, caches, longestStall } = report;
+  return `${name}: ${status.state}, ${pending} pending, slowest call ${Math.round(calls.slowest)} ms, slowest read ${Math.round(reads.slowest)} ms, ${reads.underWay} pages under way, caches ${JSON.stringify(caches)}, longest stall of the process ${Math.round(longestStall)} ms, widened by ${JSON.stringify(widenedBy)}, errors ${JSON.stringify(errors)}, the last: ${lastError}`;
 }

@@ -15,6 +15,8 @@ const SETTLED_LONG_MS = 60_000;
 const SETTLED_BROKEN_MS = 2_000;
 /** For timers that fire late. */
 const MARGIN_MS = 200;
+/** One that starts when all is over: it has only what Redis has. */
+const LATE = { name: 'late' };
 
 /** Stale entries, failed calls, and whatever else may not happen. */
 export function hasFailed({ stale, failedCalls, problems }) {
@@ -25,7 +27,7 @@ export function hasFailed({ stale, failedCalls, problems }) {
  * One run of one scenario: instances with full caches, a fault while rows change,
  * healing, and the comparison of every cached entry with the database.
  *
- * @param how `{ seed, long, broken }`
+ * @param how `{ seed, long, broken }`, see `Stage`
  */
 export async function run(scenario, how) {
   const stage = new Stage({ ...how, options: scenario.options });
@@ -61,11 +63,14 @@ async function play(scenario, stage) {
 }
 
 async function conclude(scenario, stage, { quiet, healedAt }) {
-  await settled(stage, scenario);
+  const failures = await settled(stage, scenario);
+  // Before another one starts, which was never incoherent.
   const coherentAfter = stage.running.map((application) =>
     stage.checker.coherentAfter(application, healedAt),
   );
-  const checks = await checkAll(stage);
+  const shares = stage.shared && (scenario.shares ?? true);
+  const shared = shares ? await checkAllShared(stage, failures) : [];
+  const checks = [...(await checkAll(stage)), ...shared];
   const { applications, database, checker } = stage;
   const conditions = await reportAll(applications);
   await Promise.all(stage.running.map((application) => application.close()));
@@ -83,6 +88,7 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
     replayed: total(({ replayed }) => replayed),
     widened: total(({ widened }) => widened),
     checked: checks.reduce((sum, { cached }) => sum + cached, 0),
+    checkedInRedis: shared.reduce((sum, { cached }) => sum + cached, 0),
     peak: checker.peak,
     stale: stale.filter((entry) => isPromised(entry, stage)),
     notPromised: stale.filter((entry) => !isPromised(entry, stage)).length,
@@ -91,13 +97,24 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
     calls: total(({ calls }) => calls.total),
     failedCalls: total(({ calls }) => calls.failed),
     slowestCall: Math.max(0, ...reports.map((r) => r?.calls.slowest ?? 0)),
+    slowestRead: Math.max(0, ...reports.map((r) => r?.reads.slowest ?? 0)),
+    overtaken: total(({ caches }) => caches.overtaken),
+    l2Hits: total(({ caches }) => caches.l2Hits),
+    l2Refused: total(({ caches }) => caches.l2Refused),
     problems: [
+      ...shared
+        .filter(({ answered }) => !answered)
+        .map(({ name }) => `${name}: its shared tier does not answer`),
       ...applications
         .filter(({ complaint }) => complaint !== null)
         .map(({ name, complaint }) => `${name}: ${complaint}`),
       ...reports
         .filter((report) => report?.calls.failure)
         .map(({ calls }) => calls.failure),
+      ...reports
+        .filter((report) => report?.reads.failure)
+        .map(({ reads }) => `${reads.failed} reads failed: ${reads.failure}`),
+      ...hanging(applications, reports),
       ...((await scenario.verify?.(stage)) ?? []),
     ],
     /** Before they were closed. */
@@ -111,6 +128,8 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
 /**
  * The wait for coherence only saves time; what counts is the comparison after it,
  * one heartbeat later, with nothing under way.
+ *
+ * @returns application -> how often its shared tier has failed up to a while ago
  */
 async function settled(stage, { drains = true, isPromised = () => true }) {
   const patience = stage.long ? SETTLED_LONG_MS : SETTLED_MS;
@@ -125,9 +144,40 @@ async function settled(stage, { drains = true, isPromised = () => true }) {
     return reports.every(({ pending }) => pending === 0);
   };
   await until('', isSettled, limit).catch(() => {});
+  const failures = new Map();
+  for (const application of stage.running) {
+    const { caches } = await application.report();
+    failures.set(application, caches.l2Errors);
+  }
   const { heartbeatInterval, heartbeatTimeout } = stage.options;
   await sleep(heartbeatInterval + heartbeatTimeout + MARGIN_MS);
   await stage.warm();
+  return failures;
+}
+
+/**
+ * What each instance would serve from Redis, and one that starts now, which reads
+ * in the journal what was said of it.
+ *
+ * @param failures application -> how often its shared tier has failed so far
+ */
+async function checkAllShared(stage, failures) {
+  await stage.launch(LATE);
+  await stage.warm();
+  return Promise.all(
+    stage.running.map((application) =>
+      stage.checker.checkShared(application, failures.get(application) ?? 0),
+    ),
+  );
+}
+
+/** Of those that were closed, which waits for reads. */
+function hanging(applications, reports) {
+  return applications.flatMap(({ name }, index) => {
+    const underWay =
+      reports[index]?.leftBehind && reports[index].reads.underWay;
+    return underWay > 0 ? [`${name}: ${underWay} reads never ended`] : [];
+  });
 }
 
 function reportAll(applications) {

@@ -14,6 +14,8 @@ const WRITES_PER_SECOND = 800;
 /** Short, so that what only a heartbeat can find is found soon. */
 const HEARTBEAT = { heartbeatInterval: 500, heartbeatTimeout: 400 };
 
+const SERVICE = 'chaos';
+
 /** Two that write, two that do not; all of them cache. */
 export const INSTANCES = [
   { name: 'writer-1', writes: true },
@@ -33,8 +35,10 @@ export class Stage {
   random;
   /** Whether faults last for longer than every timeout there is. */
   long;
-  /** Whether the library's law is switched off. */
+  /** What is switched off of the library, see break.mjs; `null` for nothing. */
   broken;
+  /** Whether the instances share a second tier, which takes the journal. */
+  shared;
   /** Of the module, in every instance. */
   options;
   broker;
@@ -46,10 +50,11 @@ export class Stage {
     this.random = randomFrom(seed);
     this.long = long;
     this.broken = broken;
+    this.shared = broken !== 'law';
     this.options = {
       ...HEARTBEAT,
       ...options,
-      ...(broken ? { journal: false } : {}),
+      ...(broken === 'law' ? { journal: false } : {}),
     };
   }
 
@@ -137,11 +142,13 @@ export class Stage {
         options: {
           connection,
           channel: this.channel,
-          serviceName: name,
+          // Instances of one service, which share what it keeps in Redis.
+          serviceName: SERVICE,
           ...this.options,
           ...options,
         },
         broken: this.broken,
+        shared: this.shared,
         rowsPerType: ROWS_PER_TYPE,
         readsPerSecond: READS_PER_SECOND,
         writesPerSecond: WRITES_PER_SECOND,

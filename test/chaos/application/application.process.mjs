@@ -1,7 +1,7 @@
 /**
- * One instance: a Nest application with the module, a cache of all rows that is
- * read all the time, and, if it is told to, a service that changes rows. It does
- * what its parent calls, and ends when its parent does.
+ * One instance: a Nest application with the module, near caches of all rows that
+ * are read all the time, and, if it is told to, a service that changes rows. It
+ * does what its parent calls, and ends when its parent does.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
@@ -13,13 +13,14 @@ import {
   InvalidationPublisher,
   InvalidationStats,
   InvalidationSubscriber,
+  NearCacheFactory,
 } from 'nestjs-cache-invalidation';
 import { rowKeys } from '../database.mjs';
 import { Rpc } from '../rpc.mjs';
-import { dropWidened } from './break.mjs';
+import { breakLibrary } from './break.mjs';
 import { setClock } from './clock.mjs';
 import { randomFrom } from './random.mjs';
-import { RowCache } from './row-cache.mjs';
+import { RowCaches } from './row-caches.mjs';
 import { RowsService } from './rows.service.mjs';
 import { Reading, Writing } from './traffic.mjs';
 
@@ -42,6 +43,7 @@ const parent = new Rpc(process, {
   stopWriting: () => application.writing.stop(),
   publishLarge: (...args) => application.publishLarge(...args),
   versions: () => application.versions(),
+  shared: () => application.shared(),
   report: () => application.report(),
   setClock,
   close: () => application.close(),
@@ -73,7 +75,7 @@ const durableOutbox = {
 class Application {
   #nest;
   #keys;
-  #cache;
+  #caches;
   #publisher;
   #subscriber;
   #stats;
@@ -88,13 +90,25 @@ class Application {
   #stalls = monitorEventLoopDelay({ resolution: 10 });
 
   static async start(settings) {
-    if (settings.broken) dropWidened();
+    breakLibrary(settings.broken);
     const { durable, ...options } = settings.options;
     if (durable) options.durableOutbox = durableOutbox;
     class AppModule {}
     Module({
       imports: [CacheInvalidationModule.forRoot(options)],
-      providers: [RowsService],
+      providers: [
+        RowsService,
+        {
+          provide: RowCaches,
+          inject: [NearCacheFactory],
+          useFactory: (factory) =>
+            new RowCaches(factory, {
+              read: database.read,
+              random: randomFrom(settings.seed + 1),
+              shared: settings.shared,
+            }),
+        },
+      ],
     })(AppModule);
     const nest = await NestFactory.createApplicationContext(AppModule, {
       logger: false,
@@ -111,9 +125,8 @@ class Application {
     this.#publisher = nest.get(InvalidationPublisher);
     this.#subscriber = nest.get(InvalidationSubscriber);
     this.#stats = nest.get(InvalidationStats);
-    this.#cache = new RowCache(database.read);
+    this.#caches = nest.get(RowCaches);
     this.#subscriber.messages$.subscribe((message) => {
-      this.#cache.evict(message);
       if (message.widened !== null) count(this.#widened, message.widened);
     });
     this.#subscriber.errors$.subscribe((error) => {
@@ -121,7 +134,7 @@ class Application {
       this.#lastError = error.message;
     });
     this.#stalls.enable();
-    this.#reading = new Reading(this.#cache, this.#keys, readsPerSecond);
+    this.#reading = new Reading(this.#caches, this.#keys, readsPerSecond);
     this.writing = new Writing({
       call: options.durable ? this.#durably() : this.#decorated(nest),
       rowsPerType,
@@ -131,7 +144,13 @@ class Application {
   }
 
   versions() {
-    return this.#cache.versions(this.#keys);
+    return this.#caches.versions(this.#keys);
+  }
+
+  /** With the failures so far: where one is new, something was not asked for. */
+  async shared() {
+    const versions = await this.#caches.shared(this.#keys);
+    return { versions, failures: this.#caches.stats.l2Errors };
   }
 
   /** Messages with `bytes` of metadata each, of a row that nobody caches. */
@@ -150,6 +169,8 @@ class Application {
     return {
       ...this.#stats.snapshot(),
       calls: { total: calls, failed, failure, slowest },
+      reads: this.#reading.report(),
+      caches: this.#caches.stats,
       pending: this.#publisher.pending,
       longestStall: this.#stalls.max / 1e6,
       status: this.#subscriber.status,
@@ -161,9 +182,10 @@ class Application {
 
   /** @returns what there is to report after it, and what it left behind */
   async close() {
-    this.#reading.stop();
+    const reading = this.#reading.stop();
     this.#stalls.disable();
     await this.writing.stop();
+    await reading;
     const began = performance.now();
     await this.#nest.close();
     const closedIn = performance.now() - began;

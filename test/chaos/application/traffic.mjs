@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   batch,
   buildCacheKey,
@@ -10,41 +11,74 @@ const TICK_MS = 10;
 /** Rows that one change of several rows, or of a pattern's, touches. */
 const SEVERAL = 5;
 const BY_PATTERN = 10;
-/** Loads at a time: a database that is slow must not be buried. */
-const LOADS = 20;
+/** Pages at a time: a database that is slow must not be buried. */
+const PAGES = 20;
+/** Far beyond what a read waits for Redis, or for the database here. */
+const HANGS_MS = 5_000;
 /** Calls at a time, as a server has a bound on its requests. */
 const CALLS = 2_000;
 
-/** Reads all rows over and over, so that the cache is full whenever it can be. */
+/** Reads all rows over and over, so that the caches are full whenever they can be. */
 export class Reading {
-  #cache;
+  #caches;
   #keys;
   #rowsPerSecond;
   #next = 0;
-  #loads = 0;
+  #underWay = new Set();
+  #failed = 0;
+  #failure = null;
+  /** Milliseconds that a page took, without the database. */
+  #slowest = 0;
   #timer;
 
-  constructor(cache, keys, rowsPerSecond) {
-    this.#cache = cache;
+  constructor(caches, keys, rowsPerSecond) {
+    this.#caches = caches;
     this.#keys = keys;
     this.#rowsPerSecond = rowsPerSecond;
-    this.#timer = setInterval(() => void this.#tick(), TICK_MS);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  stop() {
+  /** Resolves once no read is under way, or one hangs, which `report()` tells. */
+  async stop() {
     clearInterval(this.#timer);
+    const hangs = new AbortController();
+    await Promise.race([
+      Promise.all(this.#underWay),
+      sleep(HANGS_MS, null, { signal: hangs.signal }).catch(() => {}),
+    ]);
+    hangs.abort();
   }
 
-  async #tick() {
-    if (this.#loads >= LOADS) return;
+  report() {
+    return {
+      failed: this.#failed,
+      failure: this.#failure,
+      slowest: this.#slowest,
+      underWay: this.#underWay.size,
+    };
+  }
+
+  #tick() {
+    if (this.#underWay.size >= PAGES) return;
     const count = Math.ceil((this.#rowsPerSecond * TICK_MS) / 1_000);
     const page = this.#keys.slice(this.#next, this.#next + count);
     this.#next += count;
     if (this.#next >= this.#keys.length) this.#next = 0;
-    this.#loads++;
-    // It fails when the database is gone: then this process is about to be.
-    await this.#cache.warm(page).catch(() => {});
-    this.#loads--;
+    const reading = this.#read(page);
+    this.#underWay.add(reading);
+    void reading.then(() => this.#underWay.delete(reading));
+  }
+
+  async #read(page) {
+    const began = performance.now();
+    try {
+      const database = await this.#caches.read(page);
+      const own = performance.now() - began - database;
+      this.#slowest = Math.max(this.#slowest, own);
+    } catch (error) {
+      this.#failed++;
+      this.#failure ??= error.stack;
+    }
   }
 }
 

@@ -21,6 +21,7 @@ export const absent = [
     fault: (stage) => stage.writes(1_500),
     // Nobody takes what its outbox holds; its own cache must be right anyway.
     drains: false,
+    shares: false,
     verify: async ({ applications }) => {
       const { closedIn } = await applications[0].report();
       const bound = 2 * SHUTDOWN_MS + 1_000;

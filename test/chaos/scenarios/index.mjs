@@ -20,6 +20,7 @@ import { strangers } from './strangers.mjs';
  * - `heal(stage)`: resolves when the fault is over; without it, it is at once
  * - `mayBeQuiet`: false if rows have to go on changing while it heals
  * - `drains`: false if what waits in outboxes will never be sent
+ * - `shares`: false if there never is a Redis in which they share anything
  * - `isPromised(entry, stage)`: false for a stale entry that is documented
  * - `verify(stage)`: what else is wrong, in words
  */

@@ -1,0 +1,155 @@
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { parseCacheKey } from 'nestjs-cache-invalidation';
+import { ENTITY_TYPES } from '../database.mjs';
+
+/** Nothing may expire during a run: only invalidations keep it right. */
+const TTL_MS = 3_600_000;
+/** The slowest answers of the database, by which updates overtake loads. */
+const SLOW_MS = 100;
+/** Few are slow: half of them take a sixteenth of that. */
+const SLOWNESS = 4;
+/** Reads of the shared tier at a time. */
+const AT_ONCE = 200;
+
+/**
+ * What an instance keeps of the rows: a near cache of each type, in its memory
+ * and in Redis, where all instances share it.
+ */
+export class RowCaches {
+  #caches;
+  #read;
+  #random;
+
+  /**
+   * @param read `keys => versions`, from the database
+   * @param shared whether there is a second tier
+   */
+  constructor(factory, { read, random, shared }) {
+    const options = { ttl: TTL_MS, l2: shared && { ttl: TTL_MS } };
+    this.#caches = new Map(
+      ENTITY_TYPES.map((type) => [type, factory.create(type, options)]),
+    );
+    this.#read = read;
+    this.#random = random;
+  }
+
+  /**
+   * Reads rows, as requests would: one after the other, or several at once.
+   *
+   * @returns milliseconds that the database took of it
+   */
+  async read(keys) {
+    const loads = new Loads((missing) => this.#load(missing));
+    const several = this.#random() < 0.5;
+    const reads = several
+      ? [...grouped(keys)].map(([type, ids]) => this.#many(type, ids, loads))
+      : keys.map((key) => this.#one(key, loads));
+    // All of them end before the page does, also if one fails.
+    const failed = (await Promise.allSettled(reads)).find(
+      ({ status }) => status === 'rejected',
+    );
+    if (failed !== undefined) throw failed.reason;
+    return loads.took;
+  }
+
+  /** The versions in memory, in the order of `keys`; 0 for what is not there. */
+  versions(keys) {
+    return Int32Array.from(keys, (key) => {
+      const { entityType, entityId } = parseCacheKey(key);
+      return this.#caches.get(entityType).peek(entityId)?.version ?? 0;
+    });
+  }
+
+  /**
+   * The versions that reads would find in Redis and be given if they found
+   * nothing in memory; 0 where they would have to load.
+   */
+  async shared(keys) {
+    const versions = new Int32Array(keys.length);
+    for (let from = 0; from < keys.length; from += AT_ONCE) {
+      const page = keys.slice(from, from + AT_ONCE);
+      const found = await Promise.all(page.map((key) => this.#served(key)));
+      versions.set(found, from);
+    }
+    return versions;
+  }
+
+  get stats() {
+    const all = [...this.#caches.values()].map(({ stats }) => stats);
+    return all.reduce((sum, stats) =>
+      Object.fromEntries(
+        Object.entries(sum).map(([name, count]) => [name, count + stats[name]]),
+      ),
+    );
+  }
+
+  #one(key, loads) {
+    const { entityType, entityId } = parseCacheKey(key);
+    return this.#caches
+      .get(entityType)
+      .get(entityId, async () => (await loads.add([key]))[0]);
+  }
+
+  #many(type, ids, loads) {
+    return this.#caches.get(type).getMany([...ids.keys()], async (missing) => {
+      const rows = await loads.add(missing.map((id) => ids.get(id)));
+      return new Map(missing.map((id, index) => [id, rows[index]]));
+    });
+  }
+
+  /** What is read is old by the time at which it arrives. */
+  async #load(keys) {
+    const versions = await this.#read(keys);
+    await sleep(this.#random() ** SLOWNESS * SLOW_MS);
+    return Array.from(versions, (version) => ({ version }));
+  }
+
+  /** Not by `get()`, which would keep it and could not tell from where it came. */
+  async #served(key) {
+    const { l2, source } = this.#caches.get(parseCacheKey(key).entityType);
+    if (l2 === null || source.bypass) return 0;
+    return (await l2.get(key))?.value.version ?? 0;
+  }
+}
+
+/** Rows that are asked for at about the same time come by one query. */
+class Loads {
+  /** Milliseconds, of those that were awaited one after the other. */
+  took = 0;
+  #load;
+  #batch = null;
+
+  constructor(load) {
+    this.#load = load;
+  }
+
+  async add(keys) {
+    this.#batch ??= { keys: [], rows: this.#begin() };
+    const { keys: asked, rows } = this.#batch;
+    const from = asked.push(...keys) - keys.length;
+    return (await rows).slice(from, from + keys.length);
+  }
+
+  async #begin() {
+    await setImmediate();
+    const { keys } = this.#batch;
+    this.#batch = null;
+    const began = performance.now();
+    try {
+      return await this.#load(keys);
+    } finally {
+      this.took += performance.now() - began;
+    }
+  }
+}
+
+/** @returns type -> id -> key */
+function grouped(keys) {
+  const types = new Map();
+  for (const key of keys) {
+    const { entityType, entityId } = parseCacheKey(key);
+    if (!types.has(entityType)) types.set(entityType, new Map());
+    types.get(entityType).set(entityId, key);
+  }
+  return types;
+}
