@@ -1,7 +1,7 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
 import type { PastFence } from '../stream/index.js';
-import type { L2Store } from '../transport/index.js';
+import { L2UnavailableError, type L2Store } from '../transport/index.js';
 import { L2Sweeper } from './l2.sweeper.js';
 import type { ResolvedL2Options } from './near-cache.options.js';
 
@@ -223,6 +223,7 @@ export class L2Tier<V> {
   #failed(error: Error): void {
     this.#errors++;
     // That there is no connection is told by the connection.
+    if (error instanceof L2UnavailableError) return;
     if (error.message.includes('enableOfflineQueue')) return;
     this.report(
       new InvalidationRedisError(

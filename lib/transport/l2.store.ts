@@ -4,7 +4,7 @@ import type { RedisConnection } from './redis/redis.connection.js';
  * Entries in Redis that all instances of a service share. Each begins with the
  * offset of the journal at which it was loaded, and a line feed.
  *
- * Every method may reject, or never settle: whoever calls has its own deadline.
+ * Every method may reject, or take long: whoever reads has a deadline of its own.
  *
  * @internal
  */
@@ -43,6 +43,13 @@ export interface L2Store {
 
   close(): void;
 }
+
+/**
+ * There is no connection any more, which the store tells by `onError`.
+ *
+ * @internal
+ */
+export class L2UnavailableError extends Error {}
 
 /** @internal */
 export interface L2StoreOptions {

@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
-import type { L2Store } from '../l2.store.js';
-import { isCluster, withoutCommand } from './redis.connection.js';
+import { L2UnavailableError, type L2Store } from '../l2.store.js';
+import { isCluster, refreshNodes, withoutCommand } from './redis.connection.js';
 
 /** Keys that Redis looks at in one step. */
 const SCAN_COUNT = 500;
+/**
+ * A connection that leaves a command unanswered for so long is dead: nobody has
+ * a heartbeat here, and TCP alone takes a quarter of an hour to find out.
+ */
+const UNANSWERED_MS = 5_000;
 
 /** What an entry begins with: `offset` and its two numbers. */
 const READ_OFFSET = `
@@ -48,12 +53,23 @@ function script(text: string): Script {
 /** @internal */
 export class RedisL2Store implements L2Store {
   readonly opened: Promise<void>;
+  /** What fails each, and since when it waits, oldest first. */
+  readonly #unanswered = new Map<(error: Error) => void, number>();
+  #watch: NodeJS.Timeout | null = null;
+  #closed = false;
+  /** It is being disconnected, and calls itself ready until that is done. */
+  #leaving = false;
 
   constructor(
     private readonly client: Redis | Cluster,
-    onError: (cause: Error) => void,
+    private readonly onError: (cause: Error) => void,
+    private readonly patience = UNANSWERED_MS,
   ) {
     client.on('error', (cause: Error) => onError(withoutCommand(cause)));
+    client.on('close', () => {
+      this.#leaving = false;
+      this.#failUnanswered('The connection broke.');
+    });
     this.opened = new Promise((resolve) => client.once('ready', resolve));
   }
 
@@ -63,7 +79,7 @@ export class RedisL2Store implements L2Store {
   }
 
   get(key: string): Promise<Buffer | null> {
-    return this.client.getBuffer(key);
+    return this.#answered(this.client.getBuffer(key));
   }
 
   async put(
@@ -86,12 +102,8 @@ export class RedisL2Store implements L2Store {
     for (const node of nodes) {
       let cursor = '0';
       do {
-        const [next, keys] = await node.scan(
-          cursor,
-          'MATCH',
-          pattern,
-          'COUNT',
-          SCAN_COUNT,
+        const [next, keys] = await this.#answered(
+          node.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT),
         );
         cursor = next;
         if (keys.length > 0) yield keys;
@@ -104,11 +116,13 @@ export class RedisL2Store implements L2Store {
   }
 
   async write(key: string, text: string, ttl: number): Promise<void> {
-    await this.client.set(key, text, 'PX', ttl);
+    await this.#answered(this.client.set(key, text, 'PX', ttl));
   }
 
   close(): void {
+    this.#closed = true;
     this.client.disconnect();
+    this.#failUnanswered('It was closed.');
   }
 
   async #run(
@@ -117,10 +131,69 @@ export class RedisL2Store implements L2Store {
     ...args: (string | number | Buffer)[]
   ): Promise<unknown> {
     try {
-      return await this.client.evalsha(sha, 1, key, ...args);
+      return await this.#answered(this.client.evalsha(sha, 1, key, ...args));
     } catch (error) {
       if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
-      return this.client.eval(text, 1, key, ...args);
+      return this.#answered(this.client.eval(text, 1, key, ...args));
     }
+  }
+
+  /**
+   * Settles in any case: what was sent over a connection that broke, and is not
+   * sent again, ioredis leaves unsettled.
+   */
+  #answered<T>(sent: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
+        this.#unanswered.delete(fail);
+        this.#learn(error);
+        reject(withoutCommand(error));
+      };
+      this.#unanswered.set(fail, performance.now());
+      if (!this.#closed) this.#watch ??= this.#watchFor(this.patience);
+      sent.then((answer) => {
+        this.#unanswered.delete(fail);
+        resolve(answer);
+      }, fail);
+    });
+  }
+
+  /** Some refusals say that the connection leads to the wrong server by now. */
+  #learn({ message }: Error): void {
+    if (this.#closed) return;
+    refreshNodes(this.client);
+    if (message.includes('READONLY')) this.#reconnect();
+  }
+
+  #watchFor(ms: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#watch = null;
+      const [oldest] = this.#unanswered.values();
+      if (oldest === undefined) return;
+      const left = oldest + this.patience - performance.now();
+      if (left > 0) this.#watch = this.#watchFor(left);
+      else this.#giveUp();
+    }, ms);
+  }
+
+  #giveUp(): void {
+    const text = `It has left a command unanswered for ${this.patience} ms.`;
+    this.onError(new Error(text));
+    this.#reconnect();
+    this.#failUnanswered(text);
+  }
+
+  #reconnect(): void {
+    // Otherwise it is about to do so by itself.
+    if (this.#leaving || this.client.status !== 'ready') return;
+    this.#leaving = true;
+    this.client.disconnect(true);
+  }
+
+  #failUnanswered(text: string): void {
+    if (this.#watch !== null) clearTimeout(this.#watch);
+    this.#watch = null;
+    const error = new L2UnavailableError(text);
+    for (const fail of this.#unanswered.keys()) fail(error);
   }
 }

@@ -1,0 +1,100 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openEntries } from '../../lib/transport/redis/redis.connection.js';
+import { RedisL2Store } from '../../lib/transport/redis/redis.l2.store.js';
+import { connectRaw } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { startProxy, type Proxy } from '../support/proxy.js';
+import {
+  hasRedisServer,
+  startRedis,
+  type RedisServer,
+} from '../support/redis.js';
+
+interface Setup {
+  readonly server: RedisServer;
+  readonly proxy: Proxy;
+  readonly store: RedisL2Store;
+  readonly errors: string[];
+}
+
+async function setup(patience: number): Promise<Setup> {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const proxy = await startProxy(server.port);
+  onTestFinished(() => proxy.close());
+  const errors: string[] = [];
+  const store = new RedisL2Store(
+    openEntries(proxy.url),
+    ({ message }) => errors.push(message),
+    patience,
+  );
+  onTestFinished(() => store.close());
+  store.open();
+  await store.opened;
+  return { server, proxy, store, errors };
+}
+
+function put(store: RedisL2Store, key: string): Promise<void> {
+  return store.put(key, '1-1', Buffer.from('1-1\nv1'), 60_000);
+}
+
+describe('The connection of shared entries', () => {
+  it('is opened anew when it answers no more', async () => {
+    const { proxy, store, errors } = await setup(100);
+    await put(store, 'user:1');
+    proxy.swallow();
+    const reading = store.get('user:1');
+    await expect(reading).rejects.toThrow('unanswered for 100 ms');
+    // That connection stays dead.
+    proxy.pass();
+    await eventually(async () => {
+      expect(String(await store.get('user:1'))).toBe('1-1\nv1');
+    });
+    expect(errors).toContain('It has left a command unanswered for 100 ms.');
+  });
+
+  it('leaves nobody waiting when it breaks, or is closed', async () => {
+    const { proxy, store } = await setup(60_000);
+    await put(store, 'user:1');
+    proxy.swallow('down');
+    const unanswered = [
+      store.get('user:1'),
+      put(store, 'user:2'),
+      store.drop('user:1', '2-1'),
+      store.write('mark', '1', 1_000),
+      store.lease('lease', 'me', 1_000),
+      store.scan('*')[Symbol.asyncIterator]().next(),
+    ];
+    const settled = Promise.allSettled(unanswered);
+    await eventually(() => expect(proxy.swallowed).toBeGreaterThan(0));
+    proxy.pass();
+    proxy.cut();
+    for (const one of await settled) {
+      expect(one).toMatchObject({
+        reason: { message: 'The connection broke.' },
+      });
+    }
+
+    await eventually(() => store.get('user:1'));
+    proxy.swallow('down');
+    const reading = store.get('user:1');
+    store.close();
+    await expect(reading).rejects.toThrow('closed');
+  });
+
+  it.skipIf(!hasRedisServer())(
+    'is opened anew where it leads to what has become a replica',
+    async () => {
+      const { server, store } = await setup(60_000);
+      const admin = connectRaw(server.url);
+      const clients = async () =>
+        String(await admin.client('LIST')).match(/^id=\d+/gm);
+      const before = await clients();
+      await admin.replicaof('127.0.0.1', 1);
+      await expect(put(store, 'user:1')).rejects.toThrow('READONLY');
+      await admin.replicaof('no', 'one');
+      await eventually(() => put(store, 'user:1'));
+      expect(await clients()).not.toEqual(before);
+    },
+  );
+});
