@@ -173,7 +173,13 @@ export class L2Tier<V> {
     if (now - this.#notedForeign < FOREIGN_MS) return;
     this.#notedForeign = now;
     const ttl = this.options.ttl + FOREIGN_MS;
-    this.#write(this.store.write(this.#foreignKey, '1', ttl));
+    this.#write(
+      this.store.write(this.#foreignKey, '1', ttl).catch((error: Error) => {
+        // With the next message.
+        this.#notedForeign = -Infinity;
+        throw error;
+      }),
+    );
   }
 
   #encode(value: V): Buffer {

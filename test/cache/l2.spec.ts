@@ -399,6 +399,28 @@ describe('Trouble with the second tier', () => {
     expect(await one.read('1')).toEqual({ name: 'Ada' });
   });
 
+  it('that is away when others are heard without a journal learns of it later', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const service = new Service({ connection: server.url });
+    const one = await service.start();
+    await settle(one);
+    server.kill();
+    const { length } = one.messages;
+    await eventually(async () => {
+      await service.redis.publish(service.channel, foreign('User', '2'));
+      expect(one.messages.length).toBeGreaterThan(length);
+      expect(one.users.stats.l2Errors).toBeGreaterThan(0);
+    });
+    await server.restart();
+    const shared = connectRaw(server.url);
+    await eventually(async () => {
+      await service.redis.publish(service.channel, foreign('User', '2'));
+      const mark = `${service.keyPrefix}~foreign:user:`;
+      expect(await shared.exists(mark)).toBe(1);
+    });
+  });
+
   it('does not keep an application from starting', async () => {
     const service = new Service({ connection: 'redis://127.0.0.1:1' });
     const one = await service.start({ startupTimeout: 50 });
