@@ -3,9 +3,10 @@ import { scenarios } from './scenarios/index.mjs';
 
 const USAGE = `Usage: npm run chaos [-- options]
 Real Redis servers, applications in processes of their own, a proxy between them:
-breaks things in every way it knows and compares every cached entry with the
-database once they have healed. Exit code 1 if one is stale, if a decorated call
-failed, or if a process died or did not end.
+breaks things in every way it knows and compares every entry of every near cache,
+in memory and in Redis, with the database once they have healed. Exit code 1 if
+one is stale, if a decorated call or a read failed, or if a process died or did
+not end.
   --short        the short form of every scenario (default)
   --only NAMES   these scenarios only, separated by commas
   --runs N       each scenario N times (default 1)
@@ -14,7 +15,7 @@ failed, or if a process died or did not end.
   --seed N       choose as the run with that seed did; times differ all the same
   --write        write the table into docs/guarantees.md
   --broken       proves that the checker can fail: without journal and widening
-                 there must be stale entries
+                 there must be stale entries, and without fences in both tiers
   --list         the names of the scenarios
   --help         this text
 REDIS_SERVER names the redis-server to use.`;

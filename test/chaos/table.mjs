@@ -95,7 +95,7 @@ function prose({ runs, redisVersion, commandLine }) {
   return `Made by \`${commandLine}\` on ${today}: Redis ${redisVersion}, Node ${process.version}, ioredis ${version}, ${cpus().length} cores for all processes. Each scenario was played ${times}.
 
 - Counts are sums over all runs, and over all instances (two that write, two that only read, unless the fault says otherwise); a batch or a pattern is one invalidation. An own message is delivered, too.
-- Stale at worst: the most entries of one instance, at any moment, that were older than a change of more than 100 ms before. Stale after healing: of all entries of all instances, compared with the database when nothing was under way any more and a heartbeat (every 500 ms here, with a timeout of 400 ms) had passed.
+- Stale at worst: the most entries of one instance, at any moment, that were older than a change of more than 100 ms before. Stale after healing: of all entries of all instances, in memory and as a read would be served them from Redis, compared with the database when nothing was under way any more and a heartbeat (every 500 ms here, with a timeout of 400 ms) had passed.
 - Coherent: from healing until an instance was last seen with an entry older than a change of more than 100 ms before, while rows went on changing in about half of the runs; for half-open links from the moment at which they broke.
 - Failed calls: of decorated methods. The slowest call, without the time of the method's own body; \`publishTimeout\` is 200 ms.`;
 }
