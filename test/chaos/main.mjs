@@ -53,9 +53,9 @@ async function play() {
   const all = [];
   let round = 0;
   for (; round < options.runs && performance.now() < deadline; round++) {
-    for (const [index, play] of plays.entries()) {
+    for (const [index, each] of plays.entries()) {
       if (performance.now() > deadline) break;
-      all.push(await playOne(play, `${index + 1}/${plays.length}`));
+      all.push(await playOne(each, `${index + 1}/${plays.length}`));
     }
   }
   return { results: all, rounds: round };
