@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -71,6 +71,8 @@ function installPackage(): void {
   );
   program.emit();
   cpSync(join(root, 'package.json'), join(home, 'package.json'));
+  // Or it would be part of this package, and see what was built of it last.
+  writeFileSync(join(sandbox, 'package.json'), '{"type":"module"}');
 }
 
 beforeAll(installPackage, 120_000);
