@@ -338,6 +338,46 @@ describe.runIf(hasRedisServer())('The second tier, elsewhere:', () => {
   });
 });
 
+describe('What a pattern names in Redis', () => {
+  it('is removed by one instance for all', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const raw = connectRaw(server.url);
+    const service = new Service({ connection: server.url });
+    const nodes: Node[] = [];
+    for (let at = 0; at < 3; at++) nodes.push(await service.start());
+    const [one] = nodes as [Node];
+    await settle(...nodes);
+    const key = (id: string): string => `${service.keyPrefix}user:${id}`;
+    for (const id of ['1', '2']) {
+      service.table.set(id, { name: id });
+      await one.read(id);
+      await eventually(async () => expect(await raw.exists(key(id))).toBe(1));
+      await one.publisher.invalidatePattern(`user:${id}*`);
+      await eventually(async () => expect(await raw.exists(key(id))).toBe(0));
+      const lease = `${service.keyPrefix}~sweep:user:`;
+      await eventually(async () => expect(await raw.exists(lease)).toBe(0));
+    }
+    const stats = await raw.info('commandstats');
+    expect(stats).toMatch(/cmdstat_scan:calls=2,/);
+  });
+
+  it('is removed by another instance if that one dies', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    service.table.set('1', { name: 'Ada' });
+    await one.read('1');
+    await service.whenStored('1');
+    const lease = `${service.keyPrefix}~sweep:user:`;
+    await service.redis.set(lease, 'one that was killed', 'PX', 500);
+    await one.publisher.invalidatePattern('user:*');
+    await eventually(async () => expect(await service.keys()).toEqual([]), {
+      timeout: 15_000,
+    });
+  }, 20_000);
+});
+
 describe('Trouble with the second tier', () => {
   it.each([
     ['garbage', 'garbage'],
