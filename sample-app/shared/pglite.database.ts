@@ -21,7 +21,7 @@ export class PgliteDatabase extends Database {
     return queries(this.db).query<Row>(sql, parameters);
   }
 
-  override transaction<T>(
+  protected override begin<T>(
     work: (transaction: Queries) => Promise<T>,
   ): Promise<T> {
     return this.db.transaction((transaction) => work(queries(transaction)));

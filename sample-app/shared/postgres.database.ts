@@ -27,7 +27,7 @@ export class PostgresDatabase extends Database {
     return queries(this.#pool).query<Row>(sql, parameters);
   }
 
-  override async transaction<T>(
+  protected override async begin<T>(
     work: (transaction: Queries) => Promise<T>,
   ): Promise<T> {
     const client = await this.#pool.connect();

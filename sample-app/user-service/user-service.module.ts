@@ -1,6 +1,10 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
-import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import {
+  CacheInvalidationModule,
+  ReadYourWritesInterceptor,
+} from 'nestjs-cache-invalidation';
 import { StatusController } from '../shared/status.controller.js';
 import { UsersController } from './users.controller.js';
 import { UsersOutbox } from './users.outbox.js';
@@ -24,6 +28,10 @@ import { UsersStorageModule } from './users.storage.module.js';
     UsersStorageModule,
   ],
   controllers: [UsersController, StatusController],
-  providers: [UsersService],
+  providers: [
+    UsersService,
+    // Answers to changes say how far a gateway must have come to know of them.
+    { provide: APP_INTERCEPTOR, useClass: ReadYourWritesInterceptor },
+  ],
 })
 export class UserServiceModule {}

@@ -11,7 +11,7 @@ import {
 } from '@nestjs/common';
 import { ParseIdPipe } from '../shared/parse-id.pipe.js';
 import { ParseIdsPipe } from '../shared/parse-ids.pipe.js';
-import { UserDto } from './user.dto.js';
+import { RenamesDto, UserDto } from './user.dto.js';
 import type { User } from './user.js';
 import { UsersService } from './users.service.js';
 
@@ -32,6 +32,11 @@ export class UsersController {
   @Post()
   create(@Body() user: UserDto): Promise<User> {
     return this.users.create(user);
+  }
+
+  @Put()
+  updateAll(@Body() { users }: RenamesDto): Promise<User[]> {
+    return this.users.updateAll(users);
   }
 
   @Put(':id')
