@@ -1,6 +1,10 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
-import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import {
+  CacheInvalidationModule,
+  ReadYourWritesInterceptor,
+} from 'nestjs-cache-invalidation';
 import { DatabaseModule } from '../shared/database.module.js';
 import { StatusController } from '../shared/status.controller.js';
 import { PostsController } from './posts.controller.js';
@@ -15,6 +19,10 @@ import { PostsService } from './posts.service.js';
     DatabaseModule.forRoot(POSTS_SCHEMA),
   ],
   controllers: [PostsController, StatusController],
-  providers: [PostsService],
+  providers: [
+    PostsService,
+    // Answers to changes say how far a gateway must have come to know of them.
+    { provide: APP_INTERCEPTOR, useClass: ReadYourWritesInterceptor },
+  ],
 })
 export class ContentServiceModule {}

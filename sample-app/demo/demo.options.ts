@@ -10,8 +10,8 @@ export const USAGE = `A social network in five services whose caches stay fresh.
 It needs nothing but Node. With REDIS_URL and DATABASE_URL in the environment it
 uses those instead of an embedded Valkey and embedded PostgreSQL.
 
-Exit code: 0 if every last read was fresh, 1 if one was stale or a service failed,
-2 for wrong arguments.
+Exit code: 0 if every last read was fresh and every claim held, 1 if not, or if a
+service failed, 2 for wrong arguments.
 `;
 
 export interface DemoOptions {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { Claims } from './claims.js';
 import { FreshnessJudge } from './freshness.judge.js';
 import { HttpClient } from './http.client.js';
 import { INSTANCES, Network } from './network.js';
@@ -11,7 +12,7 @@ import { tell } from './story/tell.js';
 export class Demo {
   readonly #network: Network;
   readonly #story: Story;
-  #fresh = false;
+  #right = false;
 
   constructor(
     private readonly options: DemoOptions,
@@ -25,20 +26,21 @@ export class Demo {
     });
     const http = new HttpClient();
     const judge = new FreshnessJudge(http);
-    this.#story = { network: this.#network, http, judge, print };
+    const claims = new Claims(print);
+    this.#story = { network: this.#network, http, judge, claims, print };
   }
 
   /**
    * @param stop ends it early; no process is left when this has returned
-   * @returns whether every last read was fresh; `false` if it was ended before
-   * it could tell
+   * @returns whether every last read was fresh and every claim right; `false` if
+   * it was ended before it could tell
    * @throws Error if a service ended, or answered what it should not
    */
   async run(stop: AbortSignal): Promise<boolean> {
     try {
       const ended = once(stop, 'abort');
       if (!stop.aborted) await Promise.race([this.#tell(stop), ended]);
-      return this.#fresh;
+      return this.#right;
     } finally {
       await this.#network.stop();
     }
@@ -48,7 +50,7 @@ export class Demo {
     await this.#start();
     const { failure } = this.#network;
     const cast = await Promise.race([tell(this.#story), failure]);
-    this.#fresh = this.#judge();
+    this.#right = this.#judge();
     if (!this.options.once) {
       this.#invite(cast);
       await Promise.race([once(stop, 'abort'), failure]);
@@ -75,13 +77,19 @@ export class Demo {
   }
 
   #judge(): boolean {
-    const { checks, oldReads, stale } = this.#story.judge;
-    this.print.heading(
+    const { judge, claims, print } = this.#story;
+    const { checks, oldReads, stale } = judge;
+    print.heading(
       stale === 0
         ? `Fresh: the last read after each of ${checks} checks was fresh (${oldReads} old reads before).`
         : `STALE: after ${stale} of ${checks} checks the last read was still old.`,
     );
-    return stale === 0;
+    print.line(
+      claims.wrong === 0
+        ? `Right: each of ${claims.made} claims held.`
+        : `WRONG: ${claims.wrong} of ${claims.made} claims did not hold.`,
+    );
+    return stale === 0 && claims.wrong === 0;
   }
 
   #invite({ graceId }: Cast): void {

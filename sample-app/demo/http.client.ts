@@ -1,9 +1,13 @@
+import { OFFSET_HEADER } from 'nestjs-cache-invalidation';
+
 /** What came back, and how long it took. */
 export interface Answer<Body> {
   readonly status: number;
   readonly body: Body;
-  /** Where the gateway found it: `L1`, `L2` or `MISS`. */
+  /** Where the gateway found it: `L1`, `L2`, `HIT` (in one of them) or `MISS`. */
   readonly source: string;
+  /** Up to where the journal tells of what was changed; empty if nothing was. */
+  readonly offset: string;
   readonly ms: number;
   /** When it was asked for, by `performance.now()`. */
   readonly begun: number;
@@ -12,7 +16,7 @@ export interface Answer<Body> {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 15_000;
 
 /** Talks to the services and looks at the clock. */
 export class HttpClient {
@@ -34,6 +38,7 @@ export class HttpClient {
       status: response.status,
       body: (text === '' ? null : JSON.parse(text)) as Body,
       source: response.headers.get('x-cache') ?? '',
+      offset: response.headers.get(OFFSET_HEADER) ?? '',
       ms: ended - begun,
       begun,
       ended,

@@ -39,10 +39,10 @@ async function main(args: string[]): Promise<number> {
 
 async function run(options: DemoOptions): Promise<number> {
   try {
-    const fresh = await new Demo(options, new Printer(process.stdout)).run(
+    const right = await new Demo(options, new Printer(process.stdout)).run(
       stop.signal,
     );
-    if (fresh) return 0;
+    if (right) return 0;
     return stoppedBy ?? 1;
   } catch (error) {
     console.error(`\n${String(error)}`);

@@ -6,6 +6,7 @@ import {
 } from '../shared/services.js';
 import { DemoProcess } from './demo.process.js';
 import { freePorts } from './free-port.js';
+import { SlowRoad } from './slow.road.js';
 
 /** A channel of its own, for a Redis that others use too. */
 const CHANNEL = 'sample-app:cache:invalidate';
@@ -24,6 +25,9 @@ export type InstanceName = (typeof INSTANCES)[number]['name'];
 
 const SECOND_GATEWAY_PORT = 3005;
 
+/** Whose answers can be held up on their way to the first gateway. */
+const SLOWED = 'content-service';
+
 /** Together they must stay below the three seconds that a Ctrl-C may take. */
 const SERVICE_PATIENCE_MS = 1_800;
 const VALKEY_PATIENCE_MS = 500;
@@ -36,6 +40,8 @@ export interface NetworkOptions {
 
 /** All processes of the demo. */
 export class Network {
+  /** From content-service to the first gateway. */
+  readonly slowRoad = new SlowRoad();
   #valkey: DemoProcess | null = null;
   #services: DemoProcess[] = [];
   #urls: Partial<Record<InstanceName, string>> = {};
@@ -61,7 +67,8 @@ export class Network {
       0,
       ...INSTANCES.map(({ name, service }) => this.#portOf(name, service)),
     ]);
-    if (this.#stopped) return;
+    await this.slowRoad.open();
+    if (this.#stopped) return this.slowRoad.close();
     const redisUrl = process.env['REDIS_URL'] || this.#startValkey(valkeyPort);
     this.#startServices(redisUrl, ports);
     await Promise.race([this.#allServing(), this.failure]);
@@ -74,6 +81,7 @@ export class Network {
       this.#services.map((service) => service.stop(SERVICE_PATIENCE_MS)),
     );
     await this.#valkey?.stop(VALKEY_PATIENCE_MS);
+    await this.slowRoad.close();
   }
 
   get #processes(): DemoProcess[] {
@@ -103,9 +111,11 @@ export class Network {
         `http://${HOST}:${ports[index]}`,
       ]),
     );
+    const roads = { [urlVariableOf(SLOWED)]: this.slowRoad.url };
     this.#services = INSTANCES.map(({ name, service }, index) => {
       const env = {
         ...urls,
+        ...(name === 'gateway' ? roads : {}),
         REDIS_URL: redisUrl,
         PORT: String(ports[index]),
         CACHE_INVALIDATION_CHANNEL: CHANNEL,
@@ -126,6 +136,7 @@ export class Network {
       this.#services.map(async ({ name, serving }) => [name, await serving]),
     );
     this.#urls = Object.fromEntries(urls) as Record<InstanceName, string>;
+    this.slowRoad.leadTo(this.urlOf(SLOWED));
     await this.#valkey?.serving;
   }
 }

@@ -1,13 +1,14 @@
 import { Controller, Get } from '@nestjs/common';
-import { TieredCache } from './tiered.cache.js';
+import type { NearCacheStats } from 'nestjs-cache-invalidation';
+import { UserCopies } from './user.copies.js';
 
-/** A look inside, for the demo and for the curious. */
+/** A look into the cache of users, for the demo and for the curious. */
 @Controller('cache')
 export class CacheController {
-  constructor(private readonly cache: TieredCache) {}
+  constructor(private readonly users: UserCopies) {}
 
   @Get()
-  keys(): { l1: string[] } {
-    return { l1: this.cache.keys.toSorted() };
+  stats(): NearCacheStats {
+    return this.users.stats;
   }
 }

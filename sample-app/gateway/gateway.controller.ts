@@ -4,72 +4,43 @@ import {
   Get,
   Param,
   Query,
-  Res,
+  UseInterceptors,
 } from '@nestjs/common';
-import { buildCacheKey } from 'nestjs-cache-invalidation';
-import type { ServerResponse } from 'node:http';
 import { ParseIdPipe } from '../shared/parse-id.pipe.js';
-import { ServiceClient } from '../shared/service.client.js';
-import type { ServiceName } from '../shared/services.js';
-import { TieredCache } from './tiered.cache.js';
+import { Copies } from './copies.js';
+import { SourceInterceptor } from './source.interceptor.js';
+import { UserCopies } from './user.copies.js';
 
-/** Each answer says in `X-Cache` where it was found: `L1`, `L2` or `MISS`. */
 @Controller()
+@UseInterceptors(SourceInterceptor)
 export class GatewayController {
   constructor(
-    private readonly cache: TieredCache,
-    private readonly services: ServiceClient,
+    private readonly users: UserCopies,
+    private readonly copies: Copies,
   ) {}
 
   @Get('users/:id')
-  user(
-    @Param('id', ParseIdPipe) id: number,
-    @Res({ passthrough: true }) response: ServerResponse,
-  ): Promise<unknown> {
-    const key = buildCacheKey('User', id);
-    return this.#read(response, key, 'user-service', `/users/${id}`);
+  user(@Param('id', ParseIdPipe) id: number): Promise<unknown> {
+    return this.users.find(id);
   }
 
   @Get('posts/:id')
-  post(
-    @Param('id', ParseIdPipe) id: number,
-    @Res({ passthrough: true }) response: ServerResponse,
-  ): Promise<unknown> {
-    const key = buildCacheKey('Post', id);
-    return this.#read(response, key, 'content-service', `/posts/${id}`);
+  post(@Param('id', ParseIdPipe) id: number): Promise<unknown> {
+    return this.copies.post(id);
   }
 
   @Get('feeds/:userId')
   feed(
     @Param('userId', ParseIdPipe) userId: number,
     @Query('page', new DefaultValuePipe('1'), ParseIdPipe) page: number,
-    @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<unknown> {
-    const key = buildCacheKey('Feed', `${userId}:${page}`);
-    const path = `/users/${userId}/feed?page=${page}`;
-    return this.#read(response, key, 'social-service', path);
+    return this.copies.feed(userId, page);
   }
 
   @Get('notifications/:userId')
   notifications(
     @Param('userId', ParseIdPipe) userId: number,
-    @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<unknown> {
-    const key = buildCacheKey('Notification', userId);
-    const path = `/users/${userId}/notifications`;
-    return this.#read(response, key, 'communication-service', path);
-  }
-
-  async #read(
-    response: ServerResponse,
-    key: string,
-    service: ServiceName,
-    path: string,
-  ): Promise<unknown> {
-    const { value, source } = await this.cache.get(key, () =>
-      this.services.get(service, path),
-    );
-    response.setHeader('X-Cache', source);
-    return value;
+    return this.copies.notifications(userId);
   }
 }

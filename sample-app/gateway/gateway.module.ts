@@ -1,15 +1,18 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
-import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import {
+  CacheInvalidationModule,
+  ReadYourWritesInterceptor,
+} from 'nestjs-cache-invalidation';
 import { ServiceClient } from '../shared/service.client.js';
 import { StatusController } from '../shared/status.controller.js';
 import { CacheController } from './cache.controller.js';
+import { Copies } from './copies.js';
 import { GatewayController } from './gateway.controller.js';
-import { L2Client } from './l2.client.js';
-import { L2Store } from './l2.store.js';
-import { TieredCache } from './tiered.cache.js';
+import { UserCopies } from './user.copies.js';
 
-/** What the world talks to: reads of everything, from two layers of cache. */
+/** What the world talks to: reads of everything, from two tiers of cache. */
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),
@@ -23,6 +26,11 @@ import { TieredCache } from './tiered.cache.js';
     }),
   ],
   controllers: [GatewayController, CacheController, StatusController],
-  providers: [TieredCache, L2Store, L2Client, ServiceClient],
+  providers: [
+    UserCopies,
+    Copies,
+    ServiceClient,
+    { provide: APP_INTERCEPTOR, useClass: ReadYourWritesInterceptor },
+  ],
 })
 export class GatewayModule {}

@@ -6,7 +6,7 @@ import {
 import { ConfigService } from '@nestjs/config';
 import { HOST, SERVICES, urlVariableOf, type ServiceName } from './services.js';
 
-const TIMEOUT_MS = 2_000;
+const TIMEOUT_MS = 10_000;
 
 /** Reads from the other services, over HTTP. */
 @Injectable()

@@ -1,4 +1,10 @@
-import { Controller, Get, ServiceUnavailableException } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  HttpCode,
+  Param,
+  ServiceUnavailableException,
+} from '@nestjs/common';
 import {
   InvalidationPublisher,
   InvalidationStats,
@@ -27,6 +33,17 @@ export class StatusController {
       throw new ServiceUnavailableException(health);
     }
     return health;
+  }
+
+  /** Answers once what was published there is applied here; 503 if that takes long. */
+  @Get('applied/:offset')
+  @HttpCode(204)
+  async applied(@Param('offset') offset: string): Promise<void> {
+    try {
+      await this.subscriber.caughtUp(offset);
+    } catch (error) {
+      throw new ServiceUnavailableException((error as Error).message);
+    }
   }
 
   @Get('stats')

@@ -1,5 +1,5 @@
 import type { Post } from '../../content-service/post.js';
-import { cachedKeys } from './cached-keys.js';
+import type { InstanceName } from '../network.js';
 import { readUntil, GATEWAYS, type Cast, type Story } from './story.js';
 
 /** Many keys, one message. */
@@ -9,13 +9,11 @@ export async function batch(
 ): Promise<void> {
   const { network, http, print } = story;
   print.heading('Archive all posts of a user: one message with their keys');
-  for (const id of postIds) {
-    for (const gateway of GATEWAYS) {
-      await http.mustSend('GET', `${network.urlOf(gateway)}/posts/${id}`);
-    }
+  for (const gateway of GATEWAYS) {
+    await readAll(story, gateway, postIds);
+    const kept = await readAll(story, gateway, postIds);
+    print.text(`${gateway} keeps ${kept} posts`);
   }
-  const before = await cachedKeys(story, 'gateway', 'post:');
-  print.text(`gateway keeps ${before.length} posts`);
   const path = `/users/${graceId}/posts/archive`;
   const archive = await http.mustSend<Post[]>(
     'POST',
@@ -39,6 +37,21 @@ export async function batch(
     );
   }
   await checkTheOthers(story, postIds.slice(0, -1), archive.ended);
+}
+
+/** @returns how many the gateway had a copy of */
+async function readAll(
+  { network, http }: Story,
+  gateway: InstanceName,
+  postIds: readonly number[],
+): Promise<number> {
+  let kept = 0;
+  for (const id of postIds) {
+    const url = `${network.urlOf(gateway)}/posts/${id}`;
+    const { source } = await http.mustSend('GET', url);
+    if (source === 'HIT') kept++;
+  }
+  return kept;
 }
 
 async function checkTheOthers(

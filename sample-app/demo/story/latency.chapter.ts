@@ -38,7 +38,7 @@ export async function latencies({
   ]);
   print.line();
   print.table([
-    ['handler: what @OnInvalidation took', 'runs', ...COLUMNS],
+    ['handler: @OnInvalidation, near caches', 'runs', ...COLUMNS],
     ...rowsOf(stats, 'handler', COLUMNS),
   ]);
 }

@@ -1,3 +1,4 @@
+import type { Claims } from '../claims.js';
 import type { FreshnessJudge } from '../freshness.judge.js';
 import type { Answer, HttpClient } from '../http.client.js';
 import type { InstanceName, Network } from '../network.js';
@@ -8,6 +9,7 @@ export interface Story {
   readonly network: Network;
   readonly http: HttpClient;
   readonly judge: FreshnessJudge;
+  readonly claims: Claims;
   readonly print: Printer;
 }
 
@@ -30,6 +32,26 @@ export const DIRECT_PATIENCE_MS = 500;
 export const DERIVED_PATIENCE_MS = 2_000;
 
 export const GATEWAYS = ['gateway', 'gateway-2'] as const;
+
+/** How long to wait for what is sure to come, on a machine that is very busy. */
+export const PATIENCE_MS = 10_000;
+
+/** Resolves once the instance has applied what was published by an answer's request. */
+export async function applied(
+  { network, http }: Story,
+  instance: InstanceName,
+  { offset }: Answer<unknown>,
+): Promise<void> {
+  const url = `${network.urlOf(instance)}/applied/${offset}`;
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const { status } = await http.send('GET', url);
+    if (status === 204) return;
+    if (performance.now() > deadline) {
+      throw new Error(`${instance} never heard of ${offset}.`);
+    }
+  }
+}
 
 /** Reads once through a gateway, and tells. */
 export async function read<Body>(

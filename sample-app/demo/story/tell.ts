@@ -4,6 +4,8 @@ import { latencies } from './latency.chapter.js';
 import { manyUpdates } from './many-updates.chapter.js';
 import { pattern } from './pattern.chapter.js';
 import { prepare } from './prepare.chapter.js';
+import { race } from './race.chapter.js';
+import { rollback } from './rollback.chapter.js';
 import type { Cast, Story } from './story.js';
 import { readUpdateRead } from './update.chapter.js';
 
@@ -13,6 +15,8 @@ export async function tell(story: Story): Promise<Cast> {
   await readUpdateRead(story, cast);
   await manyUpdates(story, cast);
   await derivedData(story, cast);
+  await race(story, cast);
+  await rollback(story, cast);
   await batch(story, cast);
   await pattern(story, cast);
   await latencies(story);

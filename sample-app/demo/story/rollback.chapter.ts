@@ -1,0 +1,128 @@
+import type { InvalidationStatsSnapshot } from 'nestjs-cache-invalidation';
+import type { User } from '../../user-service/user.js';
+import type { InstanceName } from '../network.js';
+import {
+  applied,
+  GATEWAYS,
+  PATIENCE_MS,
+  read,
+  type Cast,
+  type Story,
+} from './story.js';
+
+/** There is no such user. */
+const NOBODY = 999_999_999;
+
+const show = ({ name, version }: User): string =>
+  `"${name}", version ${version}`;
+
+/** Two users in one transaction: the second fails, then neither. */
+export async function rollback(
+  story: Story,
+  { adaId, graceId }: Cast,
+): Promise<void> {
+  const { network, http, claims, print } = story;
+  print.heading('An update fails amid its transaction');
+  const path = `/users/${graceId}`;
+  const users = `${network.urlOf('user-service')}/users`;
+  const row = async (): Promise<User> =>
+    (await http.mustSend<User>('GET', `${users}/${graceId}`)).body;
+  const before = await row();
+  for (const gateway of GATEWAYS) await keep(story, gateway, path);
+  const published = await publishedBy(story);
+
+  const failure = await http.send('PUT', users, {
+    users: [
+      { id: graceId, name: 'Rear Admiral Hopper' },
+      { id: NOBODY, name: 'Nobody' },
+    ],
+  });
+  print.step(
+    `PUT user-service/users (${graceId} and ${NOBODY})`,
+    '',
+    failure.ms,
+    `HTTP ${failure.status}`,
+  );
+  const afterwards = (await publishedBy(story)) - published;
+  print.text(`user-service published ${afterwards} messages`);
+  const copies = [];
+  for (const gateway of GATEWAYS) {
+    copies.push(await read(story, gateway, path, show));
+  }
+  const after = await row();
+  claims.check(
+    'the row is what it was',
+    failure.status === 404 &&
+      after.name === before.name &&
+      after.version === before.version,
+  );
+  claims.check('nothing was published', afterwards === 0);
+  claims.check(
+    'both gateways keep their copy',
+    copies.every(
+      ({ source, body }) => source === 'L1' && body.version === before.version,
+    ),
+  );
+
+  const success = await http.mustSend<User[]>('PUT', users, {
+    users: [
+      { id: graceId, name: 'Rear Admiral Hopper' },
+      { id: adaId, name: 'Countess Lovelace' },
+    ],
+  });
+  print.step(
+    `PUT user-service/users (${graceId} and ${adaId})`,
+    '',
+    success.ms,
+    `HTTP ${success.status}`,
+  );
+  const told = (await publishedBy(story)) - published;
+  print.text(`user-service published ${told} messages`);
+  const fresh = [];
+  for (const gateway of GATEWAYS) {
+    await applied(story, gateway, success);
+    fresh.push(await read(story, gateway, path, show));
+  }
+  claims.check(
+    'a commit is told, and both gateways read the new row',
+    told > 0 && fresh.every(({ body }) => body.version === before.version + 1),
+  );
+}
+
+/** Reads until the gateway has it in memory: messages of before may still come. */
+async function keep(
+  { network, http }: Story,
+  gateway: InstanceName,
+  path: string,
+): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const url = `${network.urlOf(gateway)}${path}`;
+    const { source } = await http.mustSend('GET', url);
+    if (source === 'L1') return;
+    if (performance.now() > deadline) {
+      throw new Error(`${gateway} does not keep ${path}.`);
+    }
+  }
+}
+
+/** What it has said so far, once Redis has all of it. */
+async function publishedBy({ network, http }: Story): Promise<number> {
+  const url = network.urlOf('user-service');
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const health = await http.send<{ pending?: number }>(
+      'GET',
+      `${url}/health`,
+    );
+    if (health.body.pending === 0) break;
+    if (performance.now() > deadline) {
+      throw new Error('user-service has something left to publish.');
+    }
+  }
+  const stats = await http.mustSend<InvalidationStatsSnapshot>(
+    'GET',
+    `${url}/stats`,
+  );
+  return stats.body.published;
+}

@@ -1,0 +1,38 @@
+import { Injectable } from '@nestjs/common';
+import {
+  NearCacheFactory,
+  type NearCache,
+  type NearCacheStats,
+} from 'nestjs-cache-invalidation';
+import { ServiceClient } from '../shared/service.client.js';
+import { KEPT } from './kept.js';
+import { SourceInterceptor } from './source.interceptor.js';
+
+/**
+ * The same for users, by hand: `@Cached` shows nobody its cache, and this one is
+ * looked into.
+ */
+@Injectable()
+export class UserCopies {
+  readonly #users: NearCache<unknown>;
+
+  constructor(
+    caches: NearCacheFactory,
+    private readonly services: ServiceClient,
+  ) {
+    this.#users = caches.create('User', KEPT);
+  }
+
+  find(id: number): Promise<unknown> {
+    const isInMemory = this.#users.peek(id) !== undefined;
+    SourceInterceptor.found(isInMemory ? 'L1' : 'L2');
+    return this.#users.get(id, () => {
+      SourceInterceptor.found('MISS');
+      return this.services.get('user-service', `/users/${id}`);
+    });
+  }
+
+  get stats(): NearCacheStats {
+    return this.#users.stats;
+  }
+}
