@@ -3,9 +3,11 @@ import { Test } from '@nestjs/testing';
 import {
   entity,
   InvalidationPublisher,
+  InvalidationSubscriber,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
 import { randomUUID } from 'node:crypto';
+import { filter } from 'rxjs';
 import {
   afterAll,
   afterEach,
@@ -15,14 +17,16 @@ import {
   expect,
   inject,
   it,
+  onTestFinished,
+  vi,
 } from 'vitest';
-import { Database } from '../../sample-app/shared/database.js';
+import { Database, type Queries } from '../../sample-app/shared/database.js';
 import { PgliteDatabase } from '../../sample-app/shared/pglite.database.js';
 import { UserServiceModule } from '../../sample-app/user-service/user-service.module.js';
 import { UsersOutbox } from '../../sample-app/user-service/users.outbox.js';
 import { USERS_SCHEMA } from '../../sample-app/user-service/users.schema.js';
 import { UsersService } from '../../sample-app/user-service/users.service.js';
-import { startApp } from '../support/app.js';
+import { said, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
 let database: Database;
@@ -135,5 +139,100 @@ describe('the outbox of the user service', () => {
     await eventually(async () => expect(await stored()).toBe(0));
     // Both have looked; only one has sent it.
     expect(others).toHaveLength(1);
+  });
+});
+
+/** Where a test looks into a database. */
+interface Begins {
+  begin(work: (transaction: Queries) => Promise<unknown>): Promise<unknown>;
+}
+
+describe('new names in the user service', () => {
+  /** What others were told until they heard this one message. */
+  async function heardUntil(
+    publisher: InvalidationPublisher,
+  ): Promise<string[]> {
+    await publisher.invalidateCustom('end', 1);
+    await eventually(() => expect(others.map(said)).toContain('end:1'));
+    return others.map(said).slice(0, -1);
+  }
+
+  it('are all undone and none is told if one fails amid the transaction', async () => {
+    const app = await startUserService();
+    const users = app.get(UsersService);
+    const { id } = await users.create({ name: 'Ada' });
+    const renames = [
+      { id, name: 'Countess' },
+      { id: 999_999_999, name: 'Nobody' },
+    ];
+    await expect(users.updateAll(renames)).rejects.toThrow('No user 999999999');
+    expect(await users.find(id)).toEqual({ id, name: 'Ada', version: 1 });
+    const publisher = app.get(InvalidationPublisher);
+    // Of its creation only.
+    expect(await heardUntil(publisher)).toEqual([`User:${id}`]);
+    expect(publisher.pending).toBe(0);
+  });
+
+  it('are told once all are committed', async () => {
+    const app = await startUserService();
+    const users = app.get(UsersService);
+    const ada = await users.create({ name: 'Ada' });
+    const grace = await users.create({ name: 'Grace' });
+    const transactions = vi.spyOn(database as unknown as Begins, 'begin');
+    onTestFinished(() => transactions.mockRestore());
+    /** How each transaction stood when its changes were told. */
+    const told: (string | undefined)[] = [];
+    app
+      .get(InvalidationSubscriber)
+      .messages$.pipe(filter(({ action }) => action === 'Update'))
+      .subscribe(() =>
+        told.push(transactions.mock.settledResults.at(-1)?.type),
+      );
+    const renamed = await users.updateAll([
+      { id: ada.id, name: 'Ada Lovelace' },
+      { id: grace.id, name: 'Grace Hopper' },
+      { id: ada.id, name: 'Countess Lovelace' },
+    ]);
+    expect(renamed.map(({ version }) => version)).toEqual([2, 2, 3]);
+    // Each once, and before the writer is answered.
+    expect(told).toEqual(['fulfilled', 'fulfilled']);
+    expect(await heardUntil(app.get(InvalidationPublisher))).toEqual([
+      `User:${ada.id}`,
+      `User:${grace.id}`,
+      `User:${ada.id}`,
+      `User:${grace.id}`,
+    ]);
+  });
+
+  it('are told of one alone as well, and leave nothing in the outbox', async () => {
+    const app = await startUserService();
+    const users = app.get(UsersService);
+    const { id } = await users.create({ name: 'Ada' });
+    await users.update(id, { name: 'Ada Lovelace' });
+    expect(await heardUntil(app.get(InvalidationPublisher))).toEqual([
+      `User:${id}`,
+      `User:${id}`,
+    ]);
+    expect(others[1]).toMatchObject({ action: 'Update' });
+    await eventually(async () => expect(await stored()).toBe(0));
+  });
+
+  it('are told if nobody knows whether the COMMIT took place', async () => {
+    const app = await startUserService();
+    const users = app.get(UsersService);
+    const { id } = await users.create({ name: 'Ada' });
+    const begin = vi.spyOn(database as unknown as Begins, 'begin');
+    begin.mockImplementationOnce(async (work) => {
+      await work(database);
+      throw new Error('Connection lost.');
+    });
+    onTestFinished(() => begin.mockRestore());
+    await expect(users.update(id, { name: 'Countess' })).rejects.toThrow(
+      'Connection lost',
+    );
+    expect(await heardUntil(app.get(InvalidationPublisher))).toEqual([
+      `User:${id}`,
+      `User:${id}`,
+    ]);
   });
 });
