@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   HOST,
   SERVICES,
@@ -10,6 +11,12 @@ import { SlowRoad } from './slow.road.js';
 
 /** A channel of its own, for a Redis that others use too. */
 const CHANNEL = 'sample-app:cache:invalidate';
+
+/**
+ * A prefix of its own for each run: rows that are kept in memory begin anew, and
+ * in a Redis that lives on there are copies of those of the last run.
+ */
+const L2_PREFIX = `sample-app:${randomUUID()}:`;
 
 /** Two instances of the gateway share one L2, and each has an L1 of its own. */
 export const INSTANCES = [
@@ -119,6 +126,7 @@ export class Network {
         REDIS_URL: redisUrl,
         PORT: String(ports[index]),
         CACHE_INVALIDATION_CHANNEL: CHANNEL,
+        GATEWAY_L2_PREFIX: L2_PREFIX,
         CACHE_INVALIDATION_SERVICE_NAME: service,
       };
       const onLine = (line: string): void => this.options.onLine(name, line);

@@ -6,6 +6,8 @@ import type { NearCacheOptions } from 'nestjs-cache-invalidation';
  */
 export const KEPT: NearCacheOptions = {
   ttl: 60_000,
-  // A prefix of its own, for a Redis that others use too.
-  l2: { ttl: 300_000, keyPrefix: 'sample-app:gateway:' },
+  l2: {
+    ttl: 300_000,
+    keyPrefix: process.env['GATEWAY_L2_PREFIX'] ?? 'sample-app:gateway:',
+  },
 };

@@ -44,7 +44,7 @@ export async function rollback(
     `HTTP ${failure.status}`,
   );
   const afterwards = (await publishedBy(story)) - published;
-  print.text(`user-service published ${afterwards} messages`);
+  print.text(`messages published by user-service: ${afterwards}`);
   const copies = [];
   for (const gateway of GATEWAYS) {
     copies.push(await read(story, gateway, path, show));
@@ -77,7 +77,7 @@ export async function rollback(
     `HTTP ${success.status}`,
   );
   const told = (await publishedBy(story)) - published;
-  print.text(`user-service published ${told} messages`);
+  print.text(`messages published by user-service: ${told}`);
   const fresh = [];
   for (const gateway of GATEWAYS) {
     await applied(story, gateway, success);
