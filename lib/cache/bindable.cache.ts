@@ -68,6 +68,11 @@ function entriesOfKeyed(cache: KeyedCache): CacheEntries {
       for (const name of names) cache.delete(name as never);
     },
     dropWhere(isChosen) {
+      // An LRUCache does not list what it is fetching, and would store it.
+      if (has(cache, 'fetchMethod')) {
+        cache.clear();
+        return;
+      }
       for (const name of cache.keys()) {
         if (isChosen(name)) cache.delete(name as never);
       }

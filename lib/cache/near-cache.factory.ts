@@ -51,6 +51,7 @@ export interface NearCacheContext {
 export class NearCacheFactory {
   readonly #l2 = new Map<string, Pick<L2Tier<never>, 'ready' | 'close'>>();
   readonly #stores = new Map<RedisConnection | undefined, L2Store>();
+  readonly #caches: { close(): void }[] = [];
   #started = false;
 
   /** @internal */
@@ -78,6 +79,7 @@ export class NearCacheFactory {
         : this.#createL2(entityType, resolved.l2, owner);
     const cache = new NearCache<V>(entityType, resolved, source, l2);
     stream.evict('A near cache', (message) => cache.apply(message));
+    this.#caches.push(cache);
     return cache;
   }
 
@@ -102,6 +104,7 @@ export class NearCacheFactory {
 
   /** @internal */
   stop(): void {
+    for (const cache of this.#caches) cache.close();
     for (const tier of this.#l2.values()) tier.close();
     for (const store of this.#stores.values()) store.close();
   }
@@ -112,12 +115,10 @@ export class NearCacheFactory {
     owner: string | undefined,
   ): L2Tier<V> {
     const { transport, source, errors, options: module } = this.context;
-    const path = [
-      'near',
-      module.serviceName,
-      ...(owner === undefined ? [] : [owner]),
-    ];
-    const prefix = options.keyPrefix ?? `${path.join(':')}:`;
+    // Whatever their names are, two services or owners never share a prefix.
+    const service = encodeURIComponent(module.serviceName);
+    const whose = owner === undefined ? '' : `#${encodeURIComponent(owner)}`;
+    const prefix = options.keyPrefix ?? `near:${service}${whose}:`;
     if (!transport.journaled) {
       throw misuse('l2', 'it takes the journal.', 'Give the option `journal`.');
     }

@@ -103,14 +103,13 @@ const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250 };
  * @internal
  */
 export function resolveNearCache<V>({
-  l2: givenL2 = false,
+  l2: givenL2,
   ...given
 }: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
-  const options = { ...DEFAULTS, ...given };
-  const l2 =
-    givenL2 === false
-      ? null
-      : { serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...givenL2 };
+  const options = { ...DEFAULTS, ...known(given) };
+  const l2 = givenL2
+    ? { serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...known(givenL2) }
+    : null;
   const { max, ttl, ttlJitter, negativeTtl } = options;
   const problems: ConfigurationProblem[] = [];
   const need = (isRight: boolean, field: string, fix: string): void => {
@@ -138,6 +137,16 @@ export function resolveNearCache<V>({
   return { ...options, l2 };
 }
 
+/** What a timer, and the length of an array, can be. */
+const LARGEST = 2 ** 31 - 1;
+
 function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value > 0;
+  return Number.isSafeInteger(value) && value > 0 && value <= LARGEST;
+}
+
+/** `undefined` means the default. */
+function known<T extends object>(given: T): T {
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  ) as T;
 }

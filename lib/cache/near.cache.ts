@@ -108,14 +108,13 @@ export class NearCache<V> {
    */
   get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
     if (InvalidationScope.current !== null) return this.#loadAside(load);
-    const name = typeof id === 'string' ? id : String(id);
-    const entry = this.#find(name);
+    const entry = this.#find(nameOf(id));
     if (entry !== undefined) {
       this.#hits++;
       return entry.promise;
     }
     this.#misses++;
-    return this.#joined(name) ?? this.#load(id, load);
+    return this.#joined(nameOf(id)) ?? this.#load(id, load);
   }
 
   /**
@@ -130,10 +129,8 @@ export class NearCache<V> {
     ids: readonly I[],
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
-    if (InvalidationScope.current !== null) {
-      const values = await this.#loadAside(() => loadMany([...new Set(ids)]));
-      return new Map([...values].filter(([, value]) => value !== undefined));
-    }
+    if (InvalidationScope.current !== null)
+      return this.#asideMany(ids, loadMany);
     const found = new Map<I, Promise<V | undefined>>();
     const missing: I[] = [];
     for (const id of new Set(ids)) {
@@ -147,10 +144,9 @@ export class NearCache<V> {
     }
     if (missing.length > 0) {
       const fence = this.source.fence();
-      const loaded = this.#fetch(missing, loadMany);
+      const fetch = this.#fetch(missing, loadMany);
       for (const id of missing) {
-        const one = loaded.then((values) => values.get(id)!);
-        found.set(id, this.#fly(String(id), fence, one));
+        found.set(id, this.#fly(String(id), fence, fetch(id)));
       }
     }
     const all = [...found].map(
@@ -168,7 +164,7 @@ export class NearCache<V> {
    * trace: it is not a use of the entry, and counts as no read.
    */
   peek(id: EntityId): V | undefined {
-    const name = String(id);
+    const name = nameOf(id);
     return this.#unlessSwept(name, this.#entries.peek(name))?.value;
   }
 
@@ -194,6 +190,11 @@ export class NearCache<V> {
     if (own.length === 0) return;
     for (const key of own) this.#entries.delete(key.slice(this.#prefix.length));
     this.l2?.drop(own, message);
+  }
+
+  /** Nothing is evicted any more, so nothing is kept. @internal */
+  close(): void {
+    this.#entries.clear();
   }
 
   #applyPattern(message: InvalidationMessage): void {
@@ -230,53 +231,85 @@ export class NearCache<V> {
     return load();
   }
 
+  async #asideMany<I extends EntityId>(
+    ids: readonly I[],
+    loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
+  ): Promise<Map<I, V>> {
+    const asked = [...new Set(ids)];
+    for (const id of asked) checkEntityId(id);
+    const result = new Map<I, V>();
+    if (asked.length === 0) return result;
+    const values = await this.#loadAside(() => loadMany(asked));
+    for (const id of asked) {
+      const value = values.get(id);
+      if (value !== undefined) result.set(id, value);
+    }
+    return result;
+  }
+
   async #load(id: EntityId, load: () => Promise<V> | V): Promise<V> {
     const name = checkEntityId(id);
     const fence = this.source.fence();
-    const loaded = this.#fetch(
+    const fetch = this.#fetch(
       [name],
       async () => new Map([[name, await load()]]),
     );
-    const one = loaded.then((values) => values.get(name)!);
-    return this.#fly(name, fence, one) as Promise<V>;
+    return this.#fly(name, fence, fetch(name)) as Promise<V>;
   }
 
   /** From Redis what is there and right, and the others by their loader. */
-  async #fetch<I extends EntityId>(
+  #fetch<I extends EntityId>(
     ids: I[],
     load: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
-  ): Promise<Map<I, Loaded<V | undefined>>> {
-    const all = new Map<I, Loaded<V | undefined>>();
-    const missing =
-      this.l2 === null ? ids : await this.#share(ids, this.l2, all);
-    if (missing.length === 0) return all;
-    this.#loads++;
-    const fence = this.source.fence();
-    const { position } = this.source;
-    const values = await load(missing);
-    for (const id of missing) {
-      const value = values.get(id);
-      all.set(id, { value, fence });
-      this.#putL2(this.#prefix + String(id), { value, fence }, position);
+  ): (id: I) => Promise<Loaded<V | undefined>> {
+    if (this.l2 === null) {
+      const loading = this.#loadAll(ids, load);
+      return async (id) => (await loading)(id);
     }
-    return all;
+    const finding = this.#share(ids, this.l2);
+    const loading = finding.then((found) =>
+      this.#loadAll(
+        ids.filter((id) => !found.has(id)),
+        load,
+      ),
+    );
+    // Of no concern to what was found; whatever else waits for it hears of it.
+    loading.catch(() => undefined);
+    return async (id) => (await finding).get(id) ?? (await loading)(id);
   }
 
-  /** @returns those that Redis does not have */
+  async #loadAll<I extends EntityId>(
+    ids: I[],
+    load: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
+  ): Promise<(id: I) => Loaded<V | undefined>> {
+    const fence = this.source.fence();
+    const { position } = this.source;
+    let values: ReadonlyMap<I, V> = new Map();
+    if (ids.length > 0) {
+      this.#loads++;
+      values = await load(ids);
+    }
+    for (const id of ids) {
+      const loaded = { value: values.get(id), fence };
+      this.#putL2(this.#prefix + String(id), loaded, position);
+    }
+    return (id) => ({ value: values.get(id), fence });
+  }
+
+  /** What Redis has of them, and is right. */
   async #share<I extends EntityId>(
     ids: I[],
     l2: L2Tier<V>,
-    all: Map<I, Loaded<V | undefined>>,
-  ): Promise<I[]> {
-    if (this.source.bypass) return ids;
-    const found = await Promise.all(
-      ids.map((id) => l2.get(this.#prefix + String(id))),
+  ): Promise<Map<I, Loaded<V | undefined>>> {
+    const found = new Map<I, Loaded<V | undefined>>();
+    if (this.source.bypass) return found;
+    await Promise.all(
+      ids.map(async (id) => {
+        const entry = await l2.get(this.#prefix + String(id));
+        if (entry !== null) found.set(id, entry);
+      }),
     );
-    return ids.filter((id, at) => {
-      const entry = found[at] ?? null;
-      if (entry !== null) all.set(id, entry);
-      return entry === null;
-    });
+    return found;
   }
 
   #putL2(
@@ -353,4 +386,10 @@ export class NearCache<V> {
       number: ++this.#sweeps,
     });
   }
+}
+
+/** Of what is no id, as plain JavaScript may ask, none: it is refused where it is loaded. */
+function nameOf(id: EntityId): string {
+  if (typeof id === 'string') return id;
+  return typeof id === 'object' ? '' : String(id);
 }

@@ -25,8 +25,8 @@ export type CachingDecorator<A extends any[]> = <
 ) => void;
 
 /**
- * Keeps what the method loads in a near cache of its own, one for the whole
- * application: `@InvalidatesCache` on the method that changes it evicts it, on
+ * Keeps what the method loads in a near cache of its own, one for each class
+ * in the whole application: `@InvalidatesCache` on the method that changes it evicts it, on
  * whatever instance.
  *
  * @param selectId from the method's arguments; it must say all that the result
@@ -55,11 +55,11 @@ export function Cached<A extends any[]>(
       );
     }
     resolveNearCache(options);
-    const find = cacheOf(target, name, type, options);
+    const find = cacheOf(target, { name, method: String(key) }, type, options);
     const wrapped = function (this: object, ...args: unknown[]): unknown {
-      const cache = find(this);
-      if (cache === null) return original.apply(this, args);
       try {
+        const cache = find(this);
+        if (cache === null) return original.apply(this, args);
         const id = selectId(...(args as A));
         return cache.get(id, () => original.apply(this, args));
       } catch (error) {
@@ -77,14 +77,18 @@ export function Cached<A extends any[]>(
  */
 function cacheOf(
   target: object,
-  name: string,
+  { name, method }: { readonly name: string; readonly method: string },
   type: EntityType,
   options: NearCacheOptions,
 ): (instance: object) => NearCache<unknown> | null {
   const property = Symbol(`${name} (import CacheInvalidationModule)`);
   Inject(NearCacheFactory)(target, property);
-  // One for each application: what is made for a request must find it again.
-  const caches = new WeakMap<NearCacheFactory, NearCache<unknown>>();
+  // One for each application and class, of which a subclass may load something
+  // else: what is made for a request must find it again.
+  const caches = new WeakMap<
+    NearCacheFactory,
+    Map<unknown, NearCache<unknown>>
+  >();
   let warned = false;
   return (instance) => {
     const factory = (instance as Record<symbol, NearCacheFactory | undefined>)[
@@ -99,10 +103,13 @@ function cacheOf(
       }
       return null;
     }
-    let cache = caches.get(factory);
+    let ofClasses = caches.get(factory);
+    if (ofClasses === undefined) caches.set(factory, (ofClasses = new Map()));
+    const owner = instance.constructor;
+    let cache = ofClasses.get(owner);
     if (cache === undefined) {
-      cache = factory.create(type, options, name);
-      caches.set(factory, cache);
+      cache = factory.create(type, options, `${owner.name}.${method}`);
+      ofClasses.set(owner, cache);
     }
     return cache;
   };

@@ -93,17 +93,21 @@ export class Cascade {
     if (keys === null) return this.#followPattern(invalidation);
     const changed = [...new Set(keys)];
     const said = new Set<string>(changed);
+    const saidPatterns = new Set<string>();
     const own = said.size;
     const following: Invalidation[] = [];
     // It grows meanwhile: what follows has consequences, too.
     for (const key of changed) {
       for (const one of this.#ask(key)) {
         if (isEverything(one)) return [one];
+        // A key may read like a pattern, and says something else.
+        const before = one.action === 'Pattern' ? saidPatterns : said;
         const news = (keysOf(one) ?? [one.pattern!]).filter(
-          (text) => !said.has(text) && said.add(text),
+          (text) => !before.has(text) && before.add(text),
         );
         if (news.length === 0) continue;
-        if (said.size - own > MAX_EXPANDED) return [this.#widened()];
+        if (said.size - own + saidPatterns.size > MAX_EXPANDED)
+          return [this.#widened()];
         following.push(
           one.action === 'Batch' ? { ...one, entityIds: news } : one,
         );

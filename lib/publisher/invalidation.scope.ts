@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isObservable, Observable } from 'rxjs';
+import { isObservable, Observable, takeWhile } from 'rxjs';
 import type { InvalidationMessage } from '../message/index.js';
 import { isPromiseLike } from '../stream/index.js';
 import type { Outbox } from './outbox.js';
@@ -49,11 +49,12 @@ export class InvalidationScope {
 
   readonly #held = new Map<DeferringPublisher, Outbox>();
   #ended = false;
-  #kept = false;
 
   private constructor(
     /** @internal */
     readonly parent: InvalidationScope | null,
+    /** Shared by the subscriptions of one Observable. */
+    private readonly end: { kept: boolean },
   ) {}
 
   /**
@@ -61,7 +62,9 @@ export class InvalidationScope {
    * transaction: what it held goes into the outer scope when it succeeds.
    *
    * @param work may be synchronous, or return a promise or an Observable, which
-   * is the work as long as somebody is subscribed to it. It may call `keep` when
+   * is the work as long as somebody is subscribed to it, and must be lazy
+   * (`defer`): what has begun before it is returned is not part of it. Whoever
+   * unsubscribes before its COMMIT has it told before that. It may call `keep` when
    * nothing can be rolled back with certainty any more: what throws from then on,
    * such as the COMMIT itself, of which nobody knows whether it took place, does
    * not make the invalidations vanish.
@@ -92,20 +95,26 @@ export class InvalidationScope {
   static #run<T>(
     parent: InvalidationScope | null,
     work: (keep: () => void) => T,
+    end = { kept: false },
   ): T {
-    const scope = new InvalidationScope(parent);
+    if (work.constructor.name.endsWith('GeneratorFunction')) {
+      throw new TypeError(
+        'A generator returns before its body has run: run what consumes it.',
+      );
+    }
+    const scope = new InvalidationScope(parent, end);
     InvalidationScope.#storage ??= new AsyncLocalStorage();
     // Within it also what a lazy query does only when it is awaited.
     return InvalidationScope.#storage.run(scope, () => {
       try {
-        const result = work(() => (scope.#kept = true));
+        const result = work(() => (end.kept = true));
         if (isPromiseLike(result)) return scope.#settle(result) as T;
         scope.#endAtOnce();
         return isObservable(result)
-          ? (InvalidationScope.#during(parent, result) as T)
+          ? (InvalidationScope.#during(parent, result, end) as T)
           : result;
       } catch (error) {
-        if (!scope.#kept) scope.#held.clear();
+        if (!end.kept) scope.#held.clear();
         scope.#endAtOnce();
         throw error;
       }
@@ -116,6 +125,7 @@ export class InvalidationScope {
   static #during(
     parent: InvalidationScope | null,
     source: Observable<unknown>,
+    end: { kept: boolean },
   ): Observable<unknown> {
     return new Observable((observer) => {
       let stop!: () => void;
@@ -123,7 +133,9 @@ export class InvalidationScope {
         parent,
         () =>
           new Promise<void>((resolve, reject) => {
-            const subscription = source.subscribe({
+            // Of a synchronous source nobody could unsubscribe otherwise.
+            const open = source.pipe(takeWhile(() => !observer.closed));
+            const subscription = open.subscribe({
               next: (value) => observer.next(value),
               error: reject,
               complete: resolve,
@@ -134,6 +146,7 @@ export class InvalidationScope {
               resolve();
             };
           }),
+        end,
       ).then(
         () => observer.complete(),
         (error: unknown) => observer.error(error),
@@ -164,10 +177,10 @@ export class InvalidationScope {
   async #settle(result: PromiseLike<unknown>): Promise<unknown> {
     try {
       const value = await result;
-      this.#kept = true;
+      this.end.kept = true;
       return value;
     } finally {
-      if (!this.#kept) this.#held.clear();
+      if (!this.end.kept) this.#held.clear();
       await Promise.all(
         this.#end((publisher, messages) => publisher.publishHeld(messages)),
       );

@@ -155,7 +155,8 @@ export class InvalidationSubscriber {
   /**
    * Whether caches should be bypassed: `whenStale` is `widen`, and for longer
    * than `maxStaleness` nothing proved that this instance has heard everything;
-   * or the start has not come so far that it will.
+   * or nothing is heard, before the start, after the end, or where the module is
+   * switched off.
    */
   get bypass(): boolean {
     return (
@@ -304,10 +305,7 @@ export class InvalidationSubscriber {
    * @internal
    */
   async start(): Promise<void> {
-    if (!this.options.enabled) {
-      this.#hears = true;
-      return this.#become('stopped', 'disabled');
-    }
+    if (!this.options.enabled) return this.#become('stopped', 'disabled');
     this.#become('connecting', null);
     const live = new Promise<void>((resolve) => (this.#firstLive = resolve));
     this.context.transport.start(this.#listener());
@@ -325,6 +323,7 @@ export class InvalidationSubscriber {
   /** @internal */
   async stop(): Promise<void> {
     this.#firstLive?.();
+    this.#hears = false;
     this.#subscribed = false;
     this.#heartbeat.stop();
     this.#staleness.stop();
