@@ -150,6 +150,31 @@ function addressFrom(owner: string): { host: string; port: number } {
   return { host: owner.slice(0, colon), port: Number(owner.slice(colon + 1)) };
 }
 
+/**
+ * Connects again where ioredis has given up for good, as it does when it is
+ * disconnected while it asks a Sentinel for the master.
+ *
+ * @returns what ends that
+ * @internal
+ */
+export function keepOpen(client: Redis | Cluster): () => void {
+  let attempt = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const connect = (): void => {
+    // Its errors are told by its 'error' event.
+    client.connect().catch(() => undefined);
+  };
+  const connectLater = (): void => {
+    timer = setTimeout(connect, retryDelay(attempt++));
+  };
+  client.on('end', connectLater);
+  client.on('ready', () => (attempt = 0));
+  return () => {
+    client.off('end', connectLater);
+    clearTimeout(timer);
+  };
+}
+
 /** Slots may have moved. @internal */
 export function refreshNodes(client: Redis | Cluster): void {
   if (isCluster(client)) client.refreshSlotsCache();

@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import { L2UnavailableError, type L2Store } from '../l2.store.js';
-import { isCluster, refreshNodes, withoutCommand } from './redis.connection.js';
+import {
+  isCluster,
+  keepOpen,
+  refreshNodes,
+  withoutCommand,
+} from './redis.connection.js';
 
 /** Keys that Redis looks at in one step. */
 const SCAN_COUNT = 500;
@@ -55,6 +60,7 @@ export class RedisL2Store implements L2Store {
   readonly opened: Promise<void>;
   /** What fails each, and since when it waits, oldest first. */
   readonly #unanswered = new Map<(error: Error) => void, number>();
+  readonly #letEnd: () => void;
   #watch: NodeJS.Timeout | null = null;
   #closed = false;
   /** It is being disconnected, and calls itself ready until that is done. */
@@ -66,6 +72,7 @@ export class RedisL2Store implements L2Store {
     private readonly patience = UNANSWERED_MS,
   ) {
     client.on('error', (cause: Error) => onError(withoutCommand(cause)));
+    this.#letEnd = keepOpen(client);
     client.on('close', () => {
       this.#leaving = false;
       this.#failUnanswered('The connection broke.');
@@ -121,6 +128,7 @@ export class RedisL2Store implements L2Store {
 
   close(): void {
     this.#closed = true;
+    this.#letEnd();
     this.client.disconnect();
     this.#failUnanswered('It was closed.');
   }

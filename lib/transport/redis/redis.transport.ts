@@ -9,6 +9,7 @@ import {
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
 import {
+  keepOpen,
   openCommands,
   openEntries,
   publishingNode,
@@ -42,6 +43,7 @@ export interface RedisTransportOptions {
  */
 export class RedisTransport extends InvalidationTransport {
   readonly #client: Redis | Cluster;
+  readonly #letEnd: () => void;
   readonly #journal: RedisJournal | null;
   /** What fails each, and since when it waits. */
   readonly #unanswered = new Map<(error: Error) => void, number>();
@@ -55,6 +57,7 @@ export class RedisTransport extends InvalidationTransport {
     super();
     const { connection, channel, journal, sharded } = options;
     this.#client = openCommands(connection);
+    this.#letEnd = keepOpen(this.#client);
     this.#journal =
       journal === false
         ? null
@@ -137,15 +140,19 @@ export class RedisTransport extends InvalidationTransport {
     this.#subscription?.close();
     this.#failUnanswered(closedError());
     if (this.#sweeper !== null) clearTimeout(this.#sweeper);
+    this.#letEnd();
     this.#client.disconnect();
   }
 
   #listen(listener: TransportListener): void {
-    this.#client.on('close', () => {
+    const left = (): void => {
       this.#leaving = false;
       // What ioredis was told not to resend it does not fail either.
       this.#failUnanswered(new Error('The connection broke.'));
-    });
+    };
+    this.#client.on('close', left);
+    // Without a 'close' where there was no socket yet.
+    this.#client.on('end', left);
     this.#client.on('ready', () => {
       if (this.#closed) return;
       this.#subscription?.hasten();
