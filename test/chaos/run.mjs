@@ -73,6 +73,8 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
   const checks = [...(await checkAll(stage)), ...shared];
   const { applications, database, checker } = stage;
   const conditions = await reportAll(applications);
+  const unsent = (scenario.drains ?? true) && !stage.broken ? conditions : [];
+  const stillRuns = new Set(stage.running);
   await Promise.all(stage.running.map((application) => application.close()));
   const reports = await reportAll(applications);
   const stale = checks.flatMap((check) => check.stale);
@@ -115,6 +117,11 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
         .filter((report) => report?.reads.failure)
         .map(({ reads }) => `${reads.failed} reads failed: ${reads.failure}`),
       ...hanging(applications, reports),
+      ...applications
+        .filter((application, index) => {
+          return stillRuns.has(application) && unsent[index]?.pending > 0;
+        })
+        .map(({ name }) => `${name}: its outbox was never sent`),
       ...((await scenario.verify?.(stage)) ?? []),
     ],
     /** Before they were closed. */
