@@ -95,6 +95,7 @@ export class Cascade {
     const said = new Set<string>(changed);
     const saidPatterns = new Set<string>();
     const own = said.size;
+    const count = (): number => said.size - own + saidPatterns.size;
     const following: Invalidation[] = [];
     // It grows meanwhile: what follows has consequences, too.
     for (const key of changed) {
@@ -106,15 +107,14 @@ export class Cascade {
           (text) => !before.has(text) && before.add(text),
         );
         if (news.length === 0) continue;
-        if (said.size - own + saidPatterns.size > MAX_EXPANDED)
-          return [this.#widened()];
+        if (count() > MAX_EXPANDED) return [this.#widened()];
         following.push(
           one.action === 'Batch' ? { ...one, entityIds: news } : one,
         );
         if (one.action !== 'Pattern') changed.push(...news);
       }
     }
-    if (said.size - own <= MAX_FOLLOWING) return following;
+    if (count() <= MAX_FOLLOWING) return following;
     this.context.meter.widened();
     return collapse(following);
   }

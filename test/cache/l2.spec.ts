@@ -257,6 +257,22 @@ describe('The second tier', () => {
     await service.whenStored('2');
   });
 
+  it('spares what it has the failure of the others', async () => {
+    const service = new Service();
+    const [one, other] = [await service.start(), await service.start()];
+    await settle(one, other);
+    service.table.set('1', { name: 'Ada' });
+    await one.read('1');
+    await service.whenStored('1');
+    const many = other.users.getMany(['1', '2'], () =>
+      Promise.reject(new Error('of the loader')),
+    );
+    const single = other.read('1');
+    await expect(many).rejects.toThrow('of the loader');
+    expect(await single).toEqual({ name: 'Ada' });
+    expect(other.users.peek('1')).toEqual({ name: 'Ada' });
+  });
+
   it('keeps values as its serializer says, in the database it is told', async () => {
     const serializer = {
       serialize: (user: User | null) => Buffer.from(user!.name, 'utf16le'),
@@ -495,7 +511,7 @@ describe('Trouble with the second tier', () => {
     service.table.set('1', { name: 'Ada' });
     await one.read('1');
     await one.read('1');
-    expect(one.users.stats).toMatchObject({ hits: 1, loads: 1, l2Errors: 0 });
+    expect(one.users.stats).toMatchObject({ loads: 2, size: 0, l2Errors: 0 });
     expect(await service.keys()).toEqual([]);
   });
 });

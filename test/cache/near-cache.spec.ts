@@ -231,16 +231,20 @@ describe('A near cache', () => {
     expect(users.peek('1')).toBeUndefined();
   });
 
-  it.each([undefined, '', {}, Number.NaN])('refuses the id %j', async (id) => {
-    const { users, load } = await start();
-    const wrong = id as unknown as string;
-    await expect(users.get(wrong, load('1'))).rejects.toThrow(
-      InvalidMessageError,
-    );
-    await expect(users.getMany([wrong], () => new Map())).rejects.toThrow(
-      InvalidMessageError,
-    );
-  });
+  it.each([undefined, '', {}, Number.NaN, ['1']])(
+    'refuses the id %j',
+    async (id) => {
+      const { users, load } = await start();
+      await users.get('1', load('1'));
+      const wrong = id as unknown as string;
+      await expect(users.get(wrong, load('1'))).rejects.toThrow(
+        InvalidMessageError,
+      );
+      await expect(users.getMany([wrong], () => new Map())).rejects.toThrow(
+        InvalidMessageError,
+      );
+    },
+  );
 
   it('names every bad option', async () => {
     const { context } = await start();
@@ -275,8 +279,25 @@ describe('A near cache', () => {
     expect(users.stats).toMatchObject({ hits: 0, loads: 2, size: 0 });
   });
 
-  it('keeps what it has for its ttl where the module is off', async () => {
+  it('keeps nothing where the module is off: nobody would evict it', async () => {
     const { users, load, loads } = await start({}, { enabled: false });
+    await users.get('1', load('1'));
+    await users.get('1', load('1'));
+    expect(loads).toHaveLength(2);
+  });
+
+  it('keeps nothing after the end of its application', async () => {
+    const { users, load, loads, close } = await start();
+    await users.get('1', load('1'));
+    await close();
+    expect(users.peek('1')).toBeUndefined();
+    await users.get('1', load('1'));
+    await users.get('1', load('1'));
+    expect(loads).toHaveLength(3);
+  });
+
+  it('takes what is undefined for the default', async () => {
+    const { users, load, loads } = await start({ ttl: undefined });
     await users.get('1', load('1'));
     await users.get('1', load('1'));
     expect(loads).toHaveLength(1);

@@ -108,6 +108,18 @@ describe('@Cached', () => {
     expect((await second.find('1')).name).toBe('Ada');
   });
 
+  it('keeps what subclasses load apart', async () => {
+    @Injectable()
+    class Clients extends Users {}
+    @Injectable()
+    class Staff extends Users {}
+    const { context } = await startApp({ providers: [Clients, Staff, Table] });
+    const [clients, staff] = [context.get(Clients), context.get(Staff)];
+    await clients.find('1');
+    await staff.find('1');
+    expect(clients.table.reads).toBe(2);
+  });
+
   it('rejects with what the selector throws, and loads nothing', async () => {
     const { context } = await startApp({ providers: [Users, Table] });
     const users = context.get(Users);

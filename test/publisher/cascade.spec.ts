@@ -399,6 +399,22 @@ describe('A rule that fails', () => {
   });
 });
 
+describe('What reads alike, but is of another kind,', () => {
+  it.each([
+    [
+      [entity('list', '*'), pattern('list:*')],
+      ['list:*', 'list:*'],
+    ],
+    [
+      [pattern('f:[a]'), entity('f', '[a]')],
+      ['f:[a]', 'f:[a]'],
+    ],
+  ])('is said as well: %#', async (following, expected) => {
+    const all = await saidAfter(entity('User', 1), { User: () => following });
+    expect(all).toEqual(['User:1', ...expected]);
+  });
+});
+
 describe('A cascade without end', () => {
   it('becomes everything: a rule that keeps making up ids', async () => {
     let asked = 0;

@@ -20,7 +20,7 @@ import {
   of,
   throwError,
   toArray,
-  type Observable,
+  Observable,
 } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { AcknowledgedMessages } from '../../lib/subscriber/acknowledged.messages.js';
@@ -212,6 +212,36 @@ describe('InvalidationScope.run()', () => {
       metadata.reason = 'changed later';
     });
     expect(desk.published()[0]!.metadata).toEqual({ reason: 'moved' });
+  });
+
+  it('keeps what an Observable has published before keep()', async () => {
+    const desk = await start();
+    const work = run((keep) =>
+      defer(async () => {
+        await desk.user('1');
+        keep();
+        throw new Error('The answer to COMMIT was lost.');
+      }),
+    );
+    await expect(lastValueFrom(work)).rejects.toThrow('was lost');
+    expect(await desk.said()).toEqual(['User:1']);
+  });
+
+  it('lets go of a synchronous source', async () => {
+    let steps = 0;
+    const source = new Observable<number>((observer) => {
+      while (!observer.closed && steps < 1_000) observer.next(steps++);
+    });
+    await firstValueFrom(run(() => source));
+    expect(steps).toBeLessThan(3);
+  });
+
+  it('refuses a generator, whose body runs later', () => {
+    expect(() =>
+      run(function* () {
+        yield 1;
+      }),
+    ).toThrow(TypeError);
   });
 
   it('has nothing to do where the module is switched off', async () => {
