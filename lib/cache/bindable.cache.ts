@@ -13,6 +13,8 @@ export interface KeyvLike {
     ((namespace?: string) => AsyncIterable<unknown>) | undefined;
   deleteMany(keys: string[]): Promise<unknown>;
   clear(): Promise<unknown>;
+  on?(event: 'error', listener: (error: unknown) => void): unknown;
+  off?(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
 /** A cache of `cache-manager` 6 or 7, and so `CACHE_MANAGER` of Nest. @publicApi */
@@ -82,19 +84,38 @@ function entriesOfKeyed(cache: KeyedCache): CacheEntries {
 }
 
 function entriesOfKeyv(cache: KeyvLike): CacheEntries {
-  return {
-    drop: (names) => cache.deleteMany(names.map(String)),
-    async dropWhere(isChosen) {
-      if (cache.iterator === undefined) return cache.clear();
-      const chosen: string[] = [];
-      for await (const entry of cache.iterator(cache.namespace)) {
-        const [name] = entry as [string];
-        if (isChosen(name)) chosen.push(name);
-      }
-      return cache.deleteMany(chosen);
-    },
-    clear: () => cache.clear(),
+  const dropWhere = async (
+    isChosen: (name: unknown) => boolean,
+  ): Promise<unknown> => {
+    if (cache.iterator === undefined) return cache.clear();
+    const chosen: string[] = [];
+    for await (const entry of cache.iterator(cache.namespace)) {
+      const [name] = entry as [string];
+      if (isChosen(name)) chosen.push(name);
+    }
+    return cache.deleteMany(chosen);
   };
+  return {
+    drop: (names) => orThrow(cache, () => cache.deleteMany(names.map(String))),
+    dropWhere: (isChosen) => orThrow(cache, () => dropWhere(isChosen)),
+    clear: () => orThrow(cache, () => cache.clear()),
+  };
+}
+
+/** A Keyv whose store fails tells its listeners, and not its caller. */
+async function orThrow(
+  cache: KeyvLike,
+  act: () => Promise<unknown>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  const hear = (error: unknown): void => void failures.push(error);
+  cache.on?.('error', hear);
+  try {
+    await act();
+  } finally {
+    cache.off?.('error', hear);
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Every tier is told, also if one before it fails. */

@@ -224,6 +224,39 @@ describe('A binding', () => {
     await eventually(() => expect(app.errors).toHaveLength(1));
   });
 
+  it('clears a Keyv whose store fails to delete, which it does not throw', async () => {
+    class FailingOnce extends Map<string, string> {
+      failures = 0;
+      override delete(key: string): boolean {
+        if (this.failures++ === 0) throw new Error('The store hiccups.');
+        return super.delete(key);
+      }
+    }
+    const app = await startApp();
+    const keyv = new Keyv<string>({ store: new FailingOnce() });
+    await keyv.set('user:1', 'x');
+    app.subscriber.bind(keyv);
+    await app.publisher.invalidate('User', 1);
+    await eventually(() => expect(app.errors).toHaveLength(1));
+    expect(app.errors[0]!.message).toContain('hiccups');
+    expect(await keyv.get('user:1')).toBeUndefined();
+  });
+
+  it('clears an LRUCache that is fetching, of which it does not tell', async () => {
+    const app = await startApp();
+    const loads: ((user: string) => void)[] = [];
+    const cache = new LRUCache<string, string>({
+      max: 10,
+      fetchMethod: () => new Promise((resolve) => loads.push(resolve)),
+    });
+    app.subscriber.bind(cache);
+    const fetching = cache.fetch('user:1').catch(() => undefined);
+    await app.publisher.invalidatePattern('user:1*');
+    loads[0]!('old');
+    await fetching;
+    expect(cache.get('user:1')).toBeUndefined();
+  });
+
   it('clears a store that cannot be listed, when a pattern comes', async () => {
     const app = await startApp();
     const keyv = new Keyv<string>();
