@@ -19,6 +19,8 @@ interface Waiting {
   readonly pattern: string;
   /** Entries that were loaded before it go. */
   readonly before: string;
+  /** It is the offset of the pattern itself: others give it, too. */
+  readonly exact: boolean;
 }
 
 /**
@@ -41,10 +43,10 @@ export class L2Sweeper {
     private readonly store: L2Store,
   ) {}
 
-  add(pattern: string, before: string): void {
-    this.#waiting.push({ pattern, before });
+  add(pattern: string, before: string, exact: boolean): void {
+    this.#waiting.push({ pattern, before, exact });
     if (this.#waiting.length > PATTERN_LIMIT) {
-      this.#waiting = [{ pattern: '*', before }];
+      this.#waiting = [{ pattern: '*', before, exact }];
     }
     if (this.#running || this.#closed) return;
     this.#running = true;
@@ -115,9 +117,11 @@ export class L2Sweeper {
   async #forgetSwept(): Promise<void> {
     const swept = (await this.store.get(this.#sweptKey))?.toString();
     if (swept === undefined) return;
-    this.#waiting = this.#waiting.filter(
-      ({ before }) => compareOffsets(before, swept) > 0,
-    );
+    this.#waiting = this.#waiting.filter(({ before, exact }) => {
+      const ahead = compareOffsets(before, swept);
+      // An earlier one of this instance's own may have the same limit.
+      return ahead > 0 || (ahead === 0 && !exact);
+    });
   }
 
   get #sweptKey(): string {

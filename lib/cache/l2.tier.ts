@@ -133,7 +133,7 @@ export class L2Tier<V> {
     const before = this.#limitOf(message);
     // Only this instance does not know what it missed: others may use it all.
     if (before === null || message.widened !== null) return;
-    this.#sweeper.add(pattern, before);
+    this.#sweeper.add(pattern, before, message.offset !== null);
   }
 
   close(): void {
