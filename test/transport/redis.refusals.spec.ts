@@ -146,6 +146,7 @@ describe.runIf(hasRedisServer())(
       await raw.config('SET', 'stop-writes-on-bgsave-error', 'no');
 
       await expectTaken(transport, listener);
+      expect(idsOf(listener.payloads)).toEqual(['1', '2', 'taken 2']);
     });
 
     it.each(['xadd', 'xrevrange', 'publish', 'evalsha', 'time'])(
