@@ -5,6 +5,7 @@ import {
   compilePattern,
   concerns,
   keysOf,
+  matchesAllOf,
   type EntityId,
   type EntityType,
   type InvalidationMessage,
@@ -63,6 +64,9 @@ interface Loaded<V> {
   readonly fence: Fence;
 }
 
+/** Entries for which lists are made in advance: some milliseconds. */
+const LISTED = 100_000;
+
 const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
 
 /**
@@ -76,7 +80,7 @@ const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
  * @publicApi
  */
 export class NearCache<V> {
-  readonly #entries: LRUCache<string, Entry<V>>;
+  #entries: LRUCache<string, Entry<V>>;
   readonly #flights = new Map<string, Flight<V | undefined>>();
   readonly #prefix: string;
   readonly #concerned: (message: InvalidationMessage) => boolean;
@@ -97,7 +101,7 @@ export class NearCache<V> {
   ) {
     this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
     this.#concerned = concerns([entityType]);
-    this.#entries = new LRUCache({ max: options.max });
+    this.#entries = newEntries(options.max);
   }
 
   /**
@@ -194,12 +198,12 @@ export class NearCache<V> {
 
   /** Nothing is evicted any more, so nothing is kept. @internal */
   close(): void {
-    this.#entries.clear();
+    this.#evictAll();
   }
 
   #applyPattern(message: InvalidationMessage): void {
     const pattern = message.pattern ?? '*';
-    if (pattern === '*') this.#entries.clear();
+    if (matchesAllOf(this.#prefix, pattern)) this.#evictAll();
     else this.#startSweep(pattern);
     this.l2?.sweep(pattern, message);
   }
@@ -365,7 +369,7 @@ export class NearCache<V> {
         promise: Promise.resolve(value as V),
         sweeps: this.#sweeps,
       },
-      { ttl },
+      { ttl, size: 1 },
     );
   }
 
@@ -380,12 +384,31 @@ export class NearCache<V> {
   #startSweep(pattern: string): void {
     const matches = compilePattern(pattern);
     const prefix = this.#prefix;
-    this.#sweep ??= new Sweep(this.#entries, () => (this.#sweep = null));
+    this.#sweep ??= new Sweep(
+      this.#entries,
+      () => (this.#sweep = null),
+      () => this.#evictAll(),
+    );
     this.#sweep.add({
       isAffected: (name) => matches(prefix + name),
       number: ++this.#sweeps,
     });
   }
+
+  /** Not clear(), which holds the event loop for half a second per million. */
+  #evictAll(): void {
+    this.#sweep?.stop();
+    this.#sweep = null;
+    this.#entries = newEntries(this.options.max);
+  }
+}
+
+/**
+ * With `max` an LRUCache makes lists of that length at once: faster to read, but
+ * for a million it would take 100 ms each time that all are evicted.
+ */
+function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
+  return new LRUCache({ max: max <= LISTED ? max : 0, maxSize: max });
 }
 
 /** Of what is no id, as plain JavaScript may ask, none: it is refused where it is loaded. */

@@ -1,21 +1,24 @@
-import type { LRUCache } from 'lru-cache';
-
-/** Entries in one go: some milliseconds, then whatever else waits has its turn. */
-const STEP = 20_000;
+/** One go takes about so long, then whatever else waits has its turn. */
+const STEP_MS = 3;
+/** Entries between two looks at the clock. */
+const CHUNK = 256;
 /** Patterns at a time; beyond it, everything is evicted. */
 const PATTERN_LIMIT = 1_000;
-/** Steps beyond what one pass takes; reads that move entries cost some. */
-const SPARE_STEPS = 100;
+/** Entries beyond one pass; where reads move one, the pass begins anew. */
+const SPARE = 2_000_000;
 
 /** An entry, by the number of patterns that had come when it was stored. */
 interface Sweepable {
   readonly sweeps: number;
 }
 
-type Entries = Pick<
-  LRUCache<string, Sweepable>,
-  'keys' | 'peek' | 'delete' | 'clear' | 'size'
->;
+/** An `LRUCache`, as far as it is needed here. */
+interface Entries {
+  readonly size: number;
+  keys(): Iterator<string>;
+  peek(name: string): Sweepable | undefined;
+  delete(name: string): boolean;
+}
 
 /** One pattern. */
 interface Broom {
@@ -41,17 +44,20 @@ export class Sweep {
     /** `undefined` once it has expired. */
     readonly entry: Sweepable | undefined;
   } | null = null;
-  #stepsLeft = 0;
+  /** Entries that it may still look at. */
+  #left = 0;
   #next: NodeJS.Immediate | null = null;
 
   constructor(
     private readonly entries: Entries,
     private readonly onDone: () => void,
+    /** It would take too long: everything is to be evicted. */
+    private readonly onTooMuch: () => void,
   ) {}
 
   add(broom: Broom): void {
     this.#waiting.push(broom);
-    if (this.#waiting.length > PATTERN_LIMIT) return this.#clear();
+    if (this.#waiting.length > PATTERN_LIMIT) return this.onTooMuch();
     if (this.#next === null) this.#begin();
   }
 
@@ -70,7 +76,7 @@ export class Sweep {
   #begin(): void {
     this.#brooms = this.#waiting;
     this.#waiting = [];
-    this.#stepsLeft = Math.ceil(this.entries.size / STEP) + SPARE_STEPS;
+    this.#left = this.entries.size + SPARE;
     this.#startPass();
     this.#step();
   }
@@ -82,15 +88,25 @@ export class Sweep {
 
   #step(): void {
     this.#next = null;
-    if (this.#stepsLeft-- === 0) return this.#clear();
     if (!this.#canGoOn()) this.#startPass();
-    for (let i = 0; i < STEP; i++) {
+    const end = performance.now() + STEP_MS;
+    do {
+      if (this.#left < 0) return this.onTooMuch();
+      this.#left -= CHUNK;
+      if (!this.#evictSome()) return this.#endPass();
+    } while (performance.now() < end);
+    this.#next = setImmediate(() => this.#step());
+  }
+
+  /** @returns `false` at the end of the pass */
+  #evictSome(): boolean {
+    for (let i = 0; i < CHUNK; i++) {
       const { done, value: name } = this.#names!.next();
       this.#evictRest();
-      if (done === true) return this.#endPass();
+      if (done === true) return false;
       this.#rest = { name, entry: this.entries.peek(name) };
     }
-    this.#next = setImmediate(() => this.#step());
+    return true;
   }
 
   #endPass(): void {
@@ -121,12 +137,6 @@ export class Sweep {
       this.#rest === null ||
       this.entries.peek(this.#rest.name) === this.#rest.entry
     );
-  }
-
-  #clear(): void {
-    this.stop();
-    this.entries.clear();
-    this.onDone();
   }
 }
 

@@ -112,6 +112,22 @@ export function isMatchAll(pattern: string): boolean {
 }
 
 /**
+ * Whether a pattern matches every key that begins so, as `user:*` does those that
+ * begin with `user:`.
+ *
+ * @internal
+ */
+export function matchesAllOf(prefix: string, pattern: string): boolean {
+  const [literal, rest] = splitLiteral(parse(pattern));
+  const stars = rest.slice(0, -1);
+  return (
+    stars.length > 0 &&
+    stars.every((step) => step === STAR) &&
+    prefix.startsWith(literal)
+  );
+}
+
+/**
  * What every matching key begins with: the pattern up to its first special,
  * escapes resolved. It says without a search that a pattern can not touch a
  * family of keys.

@@ -5,6 +5,7 @@ import {
   escapePattern,
   isMatchAll,
   literalPrefix,
+  matchesAllOf,
   matchesPattern,
   MAX_PATTERN_LENGTH,
 } from '../../lib/message/pattern.js';
@@ -153,6 +154,23 @@ describe('isMatchAll', () => {
   ])('is false for %s', (pattern) => {
     expect(isMatchAll(pattern)).toBe(false);
   });
+});
+
+describe('matchesAllOf', () => {
+  it.each(['user:*', 'user:**', 'us*', '*', 'us\\er:*'])(
+    'is true of user: for %s',
+    (pattern) => {
+      expect(matchesAllOf('user:', pattern)).toBe(true);
+      expect(matchesPattern(pattern, 'user:')).toBe(true);
+    },
+  );
+
+  it.each(['', 'user:', 'user:1*', 'user:?*', 'user:*1', 'post:*', 'u[s]*'])(
+    'is false of user: for %s',
+    (pattern) => {
+      expect(matchesAllOf('user:', pattern)).toBe(false);
+    },
+  );
 });
 
 describe('literalPrefix', () => {
