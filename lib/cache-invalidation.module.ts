@@ -25,7 +25,13 @@ import { NearCacheFactory } from './cache/index.js';
 import { InvalidationAnnouncer } from './decorators/index.js';
 import { InvalidationHandlersExplorer } from './handlers/index.js';
 import { Instance } from './message/index.js';
-import { CacheAuditor, InvalidationStats } from './observability/index.js';
+import {
+  CacheAuditor,
+  Diagnostics,
+  InvalidationHealth,
+  InvalidationMetrics,
+  InvalidationStats,
+} from './observability/index.js';
 import { InvalidationPublisher } from './publisher/index.js';
 import { ErrorReporter, InvalidationStream } from './stream/index.js';
 import { InvalidationSubscriber } from './subscriber/index.js';
@@ -33,7 +39,6 @@ import { InvalidationTransport, RedisTransport } from './transport/index.js';
 
 const providers: Provider[] = [
   ErrorReporter,
-  InvalidationStats,
   InvalidationHandlersExplorer,
   {
     provide: CACHE_INVALIDATION_OPTIONS,
@@ -45,6 +50,11 @@ const providers: Provider[] = [
     inject: [CACHE_INVALIDATION_OPTIONS],
     useFactory: ({ serviceName }: CacheInvalidationOptions) =>
       new Instance(serviceName),
+  },
+  {
+    provide: InvalidationStats,
+    inject: [Instance],
+    useFactory: (instance: Instance) => new InvalidationStats(instance),
   },
   {
     provide: InvalidationTransport,
@@ -155,6 +165,51 @@ const providers: Provider[] = [
       new CacheAuditor(stream, errors),
   },
   {
+    provide: Diagnostics,
+    inject: [Instance, InvalidationSubscriber, CacheAuditor],
+    useFactory: (
+      instance: Instance,
+      subscriber: InvalidationSubscriber,
+      auditor: CacheAuditor,
+    ) => new Diagnostics(instance, subscriber, auditor),
+  },
+  {
+    provide: InvalidationHealth,
+    inject: [
+      CACHE_INVALIDATION_OPTIONS,
+      InvalidationSubscriber,
+      InvalidationPublisher,
+    ],
+    useFactory: (
+      options: CacheInvalidationOptions,
+      subscriber: InvalidationSubscriber,
+      publisher: InvalidationPublisher,
+    ) => new InvalidationHealth(options, subscriber, publisher),
+  },
+  {
+    provide: InvalidationMetrics,
+    inject: [
+      Instance,
+      InvalidationStats,
+      InvalidationPublisher,
+      InvalidationSubscriber,
+      NearCacheFactory,
+    ],
+    useFactory: (
+      { serviceName }: Instance,
+      stats: InvalidationStats,
+      publisher: InvalidationPublisher,
+      subscriber: InvalidationSubscriber,
+      nearCaches: NearCacheFactory,
+    ) =>
+      new InvalidationMetrics(serviceName, {
+        stats,
+        publisher,
+        subscriber,
+        nearCaches,
+      }),
+  },
+  {
     provide: INVALIDATION_STREAM,
     inject: [InvalidationStream],
     useFactory: ({ messages$ }: InvalidationStream) => messages$,
@@ -176,10 +231,14 @@ const providers: Provider[] = [
   providers,
   exports: [
     CacheAuditor,
+    CACHE_INVALIDATION_OPTIONS,
     InvalidationAnnouncer,
+    InvalidationHealth,
+    InvalidationMetrics,
     InvalidationPublisher,
-    InvalidationSubscriber,
     InvalidationStats,
+    InvalidationStream,
+    InvalidationSubscriber,
     INVALIDATION_STREAM,
     NearCacheFactory,
   ],

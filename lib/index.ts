@@ -78,16 +78,22 @@ export {
   type InvalidationMessage,
   type MessageEnvelope,
   type PatternInvalidation,
+  type TraceContext,
   type WidenedCause,
 } from './message/index.js';
 export {
   CacheAuditor,
+  InvalidationHealth,
   InvalidationStats,
   type AuditableCache,
   type CacheAuditOptions,
   type CacheAuditReport,
+  type InvalidationCounts,
+  type InvalidationEvents,
+  type InvalidationHealthReport,
   type InvalidationStatsSnapshot,
   type LatencySummary,
+  type Sender,
   type StaleCopy,
   type TruthLoader,
 } from './observability/index.js';
@@ -114,6 +120,7 @@ export {
   type Fence,
   type InvalidationCondition,
   type InvalidationHandler,
+  type WideningCause,
 } from './stream/index.js';
 export {
   InvalidationSubscriber,

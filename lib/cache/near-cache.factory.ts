@@ -12,7 +12,11 @@ import type {
   RedisConnection,
 } from '../transport/index.js';
 import { L2Tier, type L2Source } from './l2.tier.js';
-import { NearCache, type CacheSource } from './near.cache.js';
+import {
+  NearCache,
+  type CacheSource,
+  type NearCacheStats,
+} from './near.cache.js';
 import {
   resolveNearCache,
   type NearCacheOptions,
@@ -51,7 +55,7 @@ export interface NearCacheContext {
 export class NearCacheFactory {
   readonly #l2 = new Map<string, Pick<L2Tier<never>, 'ready' | 'close'>>();
   readonly #stores = new Map<RedisConnection | undefined, L2Store>();
-  readonly #caches: { close(): void }[] = [];
+  readonly #caches = new Map<string, NearCache<never>>();
   #started = false;
 
   /** @internal */
@@ -79,8 +83,18 @@ export class NearCacheFactory {
         : this.#createL2(entityType, resolved.l2, owner);
     const cache = new NearCache<V>(entityType, resolved, source, l2);
     stream.evict('A near cache', (message) => cache.apply(message));
-    this.#caches.push(cache);
+    this.#caches.set(this.#nameOf(owner ?? entityType), cache as never);
     return cache;
+  }
+
+  /**
+   * What each cache did, by its name: its entity type, or for `@Cached` class and
+   * method; a second one of that name is `User-2`.
+   */
+  stats(): Map<string, NearCacheStats> {
+    return new Map(
+      [...this.#caches].map(([name, cache]) => [name, cache.stats]),
+    );
   }
 
   /**
@@ -104,9 +118,16 @@ export class NearCacheFactory {
 
   /** @internal */
   stop(): void {
-    for (const cache of this.#caches) cache.close();
+    for (const cache of this.#caches.values()) cache.close();
     for (const tier of this.#l2.values()) tier.close();
     for (const store of this.#stores.values()) store.close();
+  }
+
+  #nameOf(name: string): string {
+    if (!this.#caches.has(name)) return name;
+    let number = 2;
+    while (this.#caches.has(`${name}-${number}`)) number++;
+    return `${name}-${number}`;
   }
 
   #createL2<V>(

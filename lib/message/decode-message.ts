@@ -4,7 +4,10 @@ import {
   keyPrefixOf,
   type AnyEntityType,
 } from './entity-type.js';
-import type { InvalidationMessage } from './invalidation-message.js';
+import type {
+  InvalidationMessage,
+  TraceContext,
+} from './invalidation-message.js';
 import { patternOf, type Invalidation } from './invalidation.js';
 import { escapePattern, MAX_PATTERN_LENGTH } from './pattern.js';
 import { isTimestamp } from './timestamp.js';
@@ -17,6 +20,10 @@ import {
   isWireEntityType,
   refuse,
 } from './wire-rules.js';
+
+/** What a trace may take up: W3C's three fields, and others' that are like them. */
+const TRACE_FIELDS = 8;
+const TRACE_FIELD_LENGTH = 8_192 + 64;
 
 /**
  * Reads one message from the channel.
@@ -76,6 +83,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     origin,
     offset,
     previous,
+    trace,
   } = value;
 
   if (!isUuid(messageId)) return refuse('message_id', 'a UUID');
@@ -121,6 +129,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     origin: asText(origin, wellFormed),
     offset: asText(offset, wellFormed),
     previous: asText(previous, wellFormed),
+    trace: trace === undefined ? null : asTrace(trace),
     own: false,
     widened: exact ? null : 'not-understood',
   } as InvalidationMessage;
@@ -145,6 +154,23 @@ function asText(value: unknown, wellFormed: boolean): string | null {
   return typeof value === 'string' && (wellFormed || value.isWellFormed())
     ? value
     : null;
+}
+
+/** Texts by name, few and short: whoever writes something else is not traced. */
+function asTrace(value: unknown): TraceContext | null {
+  if (!isObject(value) || !isSafeJson(value)) return null;
+  const fields = Object.entries(value);
+  return fields.length > 0 &&
+    fields.length <= TRACE_FIELDS &&
+    fields.every(isTraceField)
+    ? (value as TraceContext)
+    : null;
+}
+
+function isTraceField([name, text]: [string, unknown]): boolean {
+  return (
+    typeof text === 'string' && name.length + text.length <= TRACE_FIELD_LENGTH
+  );
 }
 
 const TEXT_FIELDS = [

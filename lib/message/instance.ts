@@ -33,6 +33,7 @@ export class Instance {
       origin: this.origin,
       offset: null,
       previous: null,
+      trace: null,
       own: true,
       widened: null,
     } as InvalidationMessage;

@@ -25,6 +25,13 @@ export type WidenedCause =
   | 'stale'
   | 'handler-overflow';
 
+/**
+ * What a tracing library sends along, such as the `traceparent` of W3C.
+ *
+ * @publicApi
+ */
+export type TraceContext = Readonly<Record<string, string>>;
+
 /** Who said it, when, and how it came here. @publicApi */
 export interface MessageEnvelope {
   /** A UUID. */
@@ -38,6 +45,8 @@ export interface MessageEnvelope {
   readonly offset: string | null;
   /** The offset before its own; `null` where no journal is kept. */
   readonly previous: string | null;
+  /** Of its publisher's trace; `null` where nothing is traced. */
+  readonly trace: TraceContext | null;
   /** Whether this instance published it. Not on the wire. */
   readonly own: boolean;
   /** Why it was made coarser on purpose; `null` if it was not. Not on the wire. */

@@ -50,6 +50,9 @@ export class InvalidationMessageDto {
 
   @Allow()
   previous?: unknown;
+
+  @Allow()
+  trace?: unknown;
 }
 
 function Rule(

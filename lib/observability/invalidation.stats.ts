@@ -1,37 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import { InvalidationMeter } from '../stream/index.js';
-
-/** Milliseconds; zeros where nothing was measured. @publicApi */
-export interface LatencySummary {
-  readonly count: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly max: number;
-}
+import type { InvalidationMessage } from '../message/index.js';
+import { InvalidationMeter, type WideningCause } from '../stream/index.js';
+import type { Published } from '../transport/index.js';
+import { CHANNELS, type Sender } from './diagnostics.channels.js';
+import { LatencyRecorder, type LatencySummary } from './latency.recorder.js';
 
 /** What happened since the start, or since `reset()`. @publicApi */
-export interface InvalidationStatsSnapshot {
+export interface InvalidationStatsSnapshot extends InvalidationCounts {
   readonly since: Date;
-  /** Own messages that Redis took. */
-  readonly published: number;
-  /** Own messages that had to wait in the outbox. */
-  readonly queued: number;
-  /** Messages of other instances that arrived. */
-  readonly received: number;
-  /** Messages of other instances that were missed, and read from the journal. */
-  readonly replayed: number;
-  /** Messages handed to this instance's consumers, own and widened ones included. */
-  readonly delivered: number;
-  /** Messages made coarser on purpose. */
-  readonly widened: number;
-  /** Payloads on the channel that were no message. */
-  readonly malformed: number;
-  /** Handlers and selectors of the application's that threw. */
-  readonly handlerErrors: number;
-  /** Publishes that failed or were not answered in time; a pipeline counts once. */
-  readonly publishErrors: number;
   readonly latency: {
     /** From the call to Redis' answer. */
     readonly publish: LatencySummary;
@@ -42,7 +18,33 @@ export interface InvalidationStatsSnapshot {
   };
 }
 
-const COUNTERS = {
+/** @publicApi */
+export interface InvalidationCounts {
+  /** Own messages that Redis took. */
+  readonly published: number;
+  /** Own messages that had to wait in the outbox. */
+  readonly queued: number;
+  /** Messages of other instances that arrived. */
+  readonly received: number;
+  /** Messages of other instances that were missed, and read from the journal. */
+  readonly replayed: number;
+  /** Messages handed to this instance's consumers, own and widened ones included. */
+  readonly delivered: number;
+  /** How often something coarser was said on purpose. */
+  readonly widened: number;
+  /** Payloads on the channel that were no message. */
+  readonly malformed: number;
+  /** Handlers and selectors of the application's that threw. */
+  readonly handlerErrors: number;
+  /** Publishes that failed or were not answered in time; a pipeline counts once. */
+  readonly publishErrors: number;
+  /** How often the subscription stood again after it was lost. */
+  readonly reconnects: number;
+}
+
+type Counts = { -readonly [Name in keyof InvalidationCounts]: number };
+
+const COUNTERS: InvalidationCounts = {
   published: 0,
   queued: 0,
   received: 0,
@@ -52,9 +54,8 @@ const COUNTERS = {
   malformed: 0,
   handlerErrors: 0,
   publishErrors: 0,
+  reconnects: 0,
 };
-
-const HOUR_US = 3_600_000_000;
 
 /**
  * Counts and latencies of this instance.
@@ -64,36 +65,67 @@ const HOUR_US = 3_600_000_000;
 @Injectable()
 export class InvalidationStats extends InvalidationMeter {
   #since = new Date();
-  #counts = { ...COUNTERS };
-  readonly #publish = histogram();
-  readonly #propagation = histogram();
-  readonly #handler = histogram();
+  readonly #counts: Counts = { ...COUNTERS };
+  /** What they were at the last `reset()`. */
+  #before = COUNTERS;
+  readonly #widened = new Map<WideningCause, number>();
+
+  /** @internal */
+  readonly latencies = {
+    publish: new LatencyRecorder(),
+    propagation: new LatencyRecorder(),
+    handler: new LatencyRecorder(),
+  };
+
+  /** @internal */
+  constructor(private readonly sender: Sender) {
+    super();
+  }
 
   snapshot(): InvalidationStatsSnapshot {
+    const { publish, propagation, handler } = this.latencies;
     return {
       since: this.#since,
-      ...this.#counts,
+      ...difference(this.#counts, this.#before),
       latency: {
-        publish: summary(this.#publish),
-        propagation: summary(this.#propagation),
-        handler: summary(this.#handler),
+        publish: publish.summary(),
+        propagation: propagation.summary(),
+        handler: handler.summary(),
       },
     };
   }
 
-  /** Begins anew. */
+  /** Begins anew. Metrics that are derived from it do not: they never go back. */
   reset(): void {
     this.#since = new Date();
-    this.#counts = { ...COUNTERS };
-    for (const each of [this.#publish, this.#propagation, this.#handler]) {
-      each.reset();
-    }
+    this.#before = { ...this.#counts };
+    for (const latency of Object.values(this.latencies)) latency.reset();
+  }
+
+  /** Since the start. @internal */
+  get totals(): InvalidationCounts {
+    return this.#counts;
+  }
+
+  /** Since the start, by cause. @internal */
+  get widenedBy(): ReadonlyMap<WideningCause, number> {
+    return this.#widened;
   }
 
   /** @internal */
-  override published(latency: number): void {
+  override published(
+    latency: number,
+    message: InvalidationMessage,
+    reply: Published,
+  ): void {
     this.#counts.published++;
-    record(this.#publish, latency);
+    this.latencies.publish.record(latency);
+    if (CHANNELS.published.hasSubscribers) {
+      const { receivers, offset } = reply;
+      CHANNELS.published.publish(
+        this.#event({ message, latency, receivers, offset }),
+      );
+    }
   }
 
   /** @internal */
@@ -122,18 +154,28 @@ export class InvalidationStats extends InvalidationMeter {
   }
 
   /** @internal */
-  override delivered(): void {
+  override delivered(message: InvalidationMessage): void {
     this.#counts.delivered++;
+    if (CHANNELS.delivered.hasSubscribers) {
+      CHANNELS.delivered.publish(this.#event({ message }));
+    }
   }
 
   /** @internal */
   override propagated(latency: number): void {
-    record(this.#propagation, latency);
+    this.latencies.propagation.record(latency);
   }
 
   /** @internal */
-  override handled(latency: number): void {
-    record(this.#handler, latency);
+  override handled(
+    latency: number,
+    handler: string,
+    message: InvalidationMessage,
+  ): void {
+    this.latencies.handler.record(latency);
+    if (CHANNELS.handled.hasSubscribers) {
+      CHANNELS.handled.publish(this.#event({ message, handler, latency }));
+    }
   }
 
   /** @internal */
@@ -142,28 +184,31 @@ export class InvalidationStats extends InvalidationMeter {
   }
 
   /** @internal */
-  override widened(): void {
+  override widened(cause: WideningCause): void {
     this.#counts.widened++;
+    this.#widened.set(cause, (this.#widened.get(cause) ?? 0) + 1);
+    if (CHANNELS.widened.hasSubscribers) {
+      CHANNELS.widened.publish(this.#event({ cause }));
+    }
+  }
+
+  /** @internal */
+  override reconnected(): void {
+    this.#counts.reconnects++;
+  }
+
+  #event<T extends object>(said: T): Sender & T {
+    const { serviceName, origin } = this.sender;
+    return { serviceName, origin, ...said };
   }
 }
 
-function histogram(): RecordableHistogram {
-  return createHistogram({ lowest: 1, highest: HOUR_US, figures: 3 });
-}
-
-/** @param latency milliseconds; two clocks may disagree by less than nothing */
-function record(into: RecordableHistogram, latency: number): void {
-  into.record(Math.min(HOUR_US, Math.max(1, Math.round(latency * 1_000))));
-}
-
-function summary(of: RecordableHistogram): LatencySummary {
-  if (of.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
-  const at = (percentile: number): number => of.percentile(percentile) / 1_000;
-  return {
-    count: of.count,
-    p50: at(50),
-    p90: at(90),
-    p99: at(99),
-    max: of.max / 1_000,
-  };
+function difference(
+  now: InvalidationCounts,
+  before: InvalidationCounts,
+): InvalidationCounts {
+  const names = Object.keys(now) as (keyof InvalidationCounts)[];
+  return Object.fromEntries(
+    names.map((name) => [name, now[name] - before[name]]),
+  ) as unknown as InvalidationCounts;
 }

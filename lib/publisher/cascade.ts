@@ -115,7 +115,7 @@ export class Cascade {
       }
     }
     if (count() <= MAX_FOLLOWING) return following;
-    this.context.meter.widened();
+    this.context.meter.widened('cascade');
     return collapse(following);
   }
 
@@ -157,7 +157,7 @@ export class Cascade {
   }
 
   #widened(): Invalidation {
-    this.context.meter.widened();
+    this.context.meter.widened('cascade');
     return everything();
   }
 

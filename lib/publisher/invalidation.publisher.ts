@@ -18,6 +18,7 @@ import {
   type Invalidation,
   type InvalidationContent,
   type InvalidationMessage,
+  type TraceContext,
 } from '../message/index.js';
 import {
   PublishQueue,
@@ -105,6 +106,11 @@ export class InvalidationPublisher implements DeferringPublisher {
   /** How many messages Redis has not taken yet. */
   get pending(): number {
     return this.#queue.pending;
+  }
+
+  /** How many messages wait for Redis; those under way do not count. */
+  get outboxSize(): number {
+    return this.#queue.waiting;
   }
 
   /** An entity is gone, or must be read anew. */
@@ -236,11 +242,10 @@ export class InvalidationPublisher implements DeferringPublisher {
           this.options.maxMessageBytes,
         ),
       );
-      const payload = encodeMessage(message, Infinity);
       const now = wallClock();
       const following = this.#following(message, now);
       this.#relay?.expect(message.messageId, following.map(idOf));
-      return this.#pushAll([{ message, payload }, ...following], now);
+      return this.#pushAll([this.#sign(message, Infinity), ...following], now);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -282,7 +287,7 @@ export class InvalidationPublisher implements DeferringPublisher {
 
   /** @internal */
   holdCollapsed(): void {
-    this.context.meter.widened();
+    this.context.meter.widened('scope-overflow');
   }
 
   /** @internal */
@@ -374,7 +379,7 @@ export class InvalidationPublisher implements DeferringPublisher {
 
   #push(part: EncodedMessage, now: number): Promise<PublishReceipt> {
     return new Promise((resolve) =>
-      this.#queue.push(part, now, this.offsets.noting(resolve)),
+      this.#queue.push(part, now, this.offsets.noting(ending(part, resolve))),
     );
   }
 
@@ -382,6 +387,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     for (const part of parts) {
       this.context.stream.deliver(part.message);
       this.#queue.push(part, now, null);
+      part.span?.end('pending');
     }
   }
 
@@ -407,10 +413,9 @@ export class InvalidationPublisher implements DeferringPublisher {
       this.context.errors.report(error as InvalidationRedisError);
       return [];
     }
-    return messages.map((held) => {
-      const message = this.context.instance.stamp(held, now);
-      return { message, payload: encodeMessage(message, Infinity) };
-    });
+    return messages.map((held) =>
+      this.#sign(this.context.instance.stamp(held, now), Infinity),
+    );
   }
 
   #resend(messages: readonly InvalidationMessage[]): boolean {
@@ -467,11 +472,49 @@ export class InvalidationPublisher implements DeferringPublisher {
   }
 
   #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
-    return encodeInParts(invalidation, this.options.maxBatchSize, (part) => {
-      const message = this.context.instance.stamp(part, now);
-      const payload = encodeMessage(message, this.#maxBytes);
-      return { message: detached(message), payload };
-    });
+    return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
+      this.#sign(this.context.instance.stamp(part, now), this.#maxBytes),
+    );
+  }
+
+  #sign(signed: InvalidationMessage, maxBytes: number): EncodedMessage {
+    const payload = encodeMessage(signed, maxBytes);
+    const message = detached(signed);
+    const { tracing } = this.context.stream;
+    // What a scope holds back is published, and traced, when it has ended.
+    if (!tracing.active || InvalidationScope.current !== null) {
+      return { message, payload };
+    }
+    const span = tracing.publishing(message);
+    return span === null
+      ? { message, payload }
+      : { span, ...traced(message, payload, span.trace, maxBytes) };
+  }
+}
+
+function ending(
+  { span }: EncodedMessage,
+  resolve: (receipt: PublishReceipt) => void,
+): (receipt: PublishReceipt) => void {
+  if (span === undefined) return resolve;
+  return (receipt) => {
+    span.end(receipt.status);
+    resolve(receipt);
+  };
+}
+
+/** Untraced where it would be too large with it. */
+function traced(
+  untraced: InvalidationMessage,
+  payload: string,
+  trace: TraceContext | null,
+  maxBytes: number,
+): EncodedMessage {
+  const message = { ...untraced, trace };
+  try {
+    return { message, payload: encodeMessage(message, maxBytes) };
+  } catch {
+    return { message: untraced, payload };
   }
 }
 

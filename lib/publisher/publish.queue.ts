@@ -73,6 +73,8 @@ export class PublishQueue {
   readonly #untold = new Map<string, Entry>();
   /** What the outbox held is in flight: anything newer waits for it. */
   #draining = false;
+  /** Messages that the outbox has given since it was last empty. */
+  #drained = 0;
   /** Redis is connected and does not answer. */
   #hanging = false;
   /** Failed while later ones were in flight; put back together, in order. */
@@ -99,9 +101,12 @@ export class PublishQueue {
 
   /** Messages that Redis has not taken, or not answered for. */
   get pending(): number {
+    return this.#tick.length + this.#inFlight + this.waiting;
+  }
+
+  /** Messages that wait for Redis, those under way not counted. */
+  get waiting(): number {
     return (
-      this.#tick.length +
-      this.#inFlight +
       this.#failed.reduce((sum, { unsent }) => sum + unsent.length, 0) +
       this.#outbox.size
     );
@@ -231,7 +236,8 @@ export class PublishQueue {
         unsent.push({ message: entry.message, triedSince: since });
         this.#queued(entry);
       } else {
-        this.context.meter.published(Math.max(0, now - entry.at));
+        const latency = Math.max(0, now - entry.at);
+        this.context.meter.published(latency, entry.message, reply);
         this.#lastOffset = reply.offset ?? this.#lastOffset;
         sent?.push(entry.message.messageId);
         this.#tell(entry, 'delivered', reply);
@@ -261,6 +267,7 @@ export class PublishQueue {
     } else {
       this.#attempt = 0;
       this.#drain();
+      if (this.#inFlight === 0) this.#sayDrained();
     }
     if (this.pending === 0) this.#becameIdle();
   }
@@ -290,10 +297,22 @@ export class PublishQueue {
     this.#retry = null;
     this.#draining = true;
     const unsent = this.#outbox.take(DRAIN_LIMIT);
+    this.#drained += unsent.length;
     this.#send(
       unsent.map(({ message }) => entryOf(message)),
       firstTry(unsent),
       unsent.findLastIndex(({ triedSince }) => triedSince !== null) + 1,
+    );
+  }
+
+  #sayDrained(): void {
+    const count = this.#drained;
+    this.#drained = 0;
+    if (count === 0) return;
+    this.context.errors.say(
+      'log',
+      `Redis has taken what had waited for it: ${count} ${count === 1 ? 'invalidation' : 'invalidations'}.`,
+      'outbox-sent',
     );
   }
 
@@ -348,7 +367,7 @@ export class PublishQueue {
 
   #noteCollapse(collapsed: boolean): void {
     if (!collapsed) return;
-    this.context.meter.widened();
+    this.context.meter.widened('outbox-overflow');
     this.context.errors.report(
       new InvalidationRedisError(
         `More than ${this.options.outboxLimit} invalidations wait for Redis.`,

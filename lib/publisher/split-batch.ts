@@ -1,5 +1,6 @@
 import { InvalidationSerializationError } from '../errors/index.js';
 import type { Invalidation, InvalidationMessage } from '../message/index.js';
+import type { PublishSpan } from '../stream/index.js';
 
 /** A message and its text. @internal */
 export interface EncodedMessage {
@@ -7,6 +8,8 @@ export interface EncodedMessage {
   readonly payload: string;
   /** A rule said it, and not the caller. */
   readonly cascaded?: true;
+  /** Where it is traced. */
+  readonly span?: PublishSpan;
 }
 
 /**

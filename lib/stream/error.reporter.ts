@@ -14,9 +14,10 @@ interface Source {
 }
 
 /**
- * Where errors go that have no caller to be thrown at. Each is emitted on
- * `errors$`; each source is logged at most once per second, with the number of
- * lines that were held back, so that garbage on a channel cannot fill a disk.
+ * Where errors go that have no caller to be thrown at, and what else is worth a
+ * line in the log. Each error is emitted on `errors$`; each source is logged at
+ * most once per second, with the number of lines that were held back, so that
+ * garbage on a channel cannot fill a disk.
  *
  * @internal
  */
@@ -31,15 +32,25 @@ export class ErrorReporter {
 
   /** `source` is what is throttled as one: a class and method, or a code. */
   report(error: CacheInvalidationError, source: string = error.code): void {
-    this.#log(error, source);
+    this.#log('error', error.message, source, stackOf(error));
     this.#errors.next(error);
+  }
+
+  /** What is no error. */
+  say(level: 'log' | 'warn', text: string, source: string): void {
+    this.#log(level, text, source);
   }
 
   complete(): void {
     this.#errors.complete();
   }
 
-  #log(error: CacheInvalidationError, name: string): void {
+  #log(
+    level: 'log' | 'warn' | 'error',
+    text: string,
+    name: string,
+    stack?: string,
+  ): void {
     const now = Date.now();
     const source = this.#source(name);
     // A clock that was set back must not silence a source for longer.
@@ -50,7 +61,8 @@ export class ErrorReporter {
     const more =
       source.heldBack === 0 ? '' : ` (and ${source.heldBack} more like it)`;
     try {
-      this.#logger.error(error.message + more, stackOf(error));
+      if (level === 'error') this.#logger.error(text + more, stack);
+      else this.#logger[level](text + more);
     } catch {
       // Not into a socket's callback, nor into a call that has succeeded.
     }

@@ -5,5 +5,6 @@ export * from './fences.js';
 export * from './invalidation.consumer.js';
 export * from './invalidation.meter.js';
 export * from './invalidation.stream.js';
+export * from './invalidation.tracer.js';
 export * from './is-promise-like.js';
 export * from './operators.js';

@@ -7,6 +7,7 @@ import {
 import { atOnce } from './at-once.js';
 import type { ErrorReporter } from './error.reporter.js';
 import type { InvalidationMeter } from './invalidation.meter.js';
+import type { Tracing } from './invalidation.tracer.js';
 import { isPromiseLike } from './is-promise-like.js';
 
 /** What to do with a message. A returned promise delays the next one. @publicApi */
@@ -19,6 +20,8 @@ export type InvalidationCondition = (message: InvalidationMessage) => boolean;
 export interface ConsumerContext {
   readonly meter: InvalidationMeter;
   readonly errors: ErrorReporter;
+  /** `null` for what is no handler of the application's. */
+  readonly tracing: Tracing | null;
   /** How many messages may wait for a handler that is busy. */
   readonly queueLimit: number;
 }
@@ -90,7 +93,12 @@ export class InvalidationConsumer {
     this.#waiting = [
       { ...message, ...patternOf('*'), widened: 'handler-overflow' },
     ];
-    this.context.meter.widened();
+    this.context.meter.widened('handler-overflow');
+    this.context.errors.say(
+      'warn',
+      `${this.name} fell behind by more than ${this.context.queueLimit} messages (option handlerQueueLimit): it gets "everything" in their place.`,
+      `${this.name} overflow`,
+    );
   }
 
   #handle(message: InvalidationMessage, started: number): number {
@@ -98,9 +106,9 @@ export class InvalidationConsumer {
     const pending = this.#call(message);
     const now = performance.now();
     if (pending !== null) {
-      void this.#settled(pending, started).then(() => this.#next());
+      void this.#settled(pending, message, started).then(() => this.#next());
     } else {
-      this.context.meter.handled(now - started);
+      this.context.meter.handled(now - started, this.name, message);
       this.#busy = false;
     }
     return now;
@@ -140,7 +148,11 @@ export class InvalidationConsumer {
   /** What to wait for. Not even asking for that may throw. */
   #call(message: InvalidationMessage): PromiseLike<unknown> | null {
     try {
-      const result = this.handler(message);
+      const { tracing } = this.context;
+      const result =
+        tracing?.active === true
+          ? tracing.handling(message, this.name, () => this.handler(message))
+          : this.handler(message);
       return isPromiseLike(result) ? result : null;
     } catch (error) {
       this.#failed(error);
@@ -149,13 +161,18 @@ export class InvalidationConsumer {
   }
 
   /** Resolves, and never rejects, once the handler is done. */
-  async #settled(result: PromiseLike<unknown>, started: number): Promise<void> {
+  async #settled(
+    result: PromiseLike<unknown>,
+    message: InvalidationMessage,
+    started: number,
+  ): Promise<void> {
     try {
       await result;
     } catch (error) {
       this.#failed(error);
     }
-    this.context.meter.handled(performance.now() - started);
+    const latency = performance.now() - started;
+    this.context.meter.handled(latency, this.name, message);
   }
 
   #failed(

@@ -1,3 +1,20 @@
+import type { InvalidationMessage, WidenedCause } from '../message/index.js';
+import type { Published } from '../transport/index.js';
+
+/**
+ * Why something coarser was said than what was meant: causes of messages that
+ * are widened here, and those of what leaves coarser than it came.
+ *
+ * - `outbox-overflow`: more than `outboxLimit` waited for Redis
+ * - `scope-overflow`: more than `outboxLimit` waited for one commit
+ * - `cascade`: the rules of the option `cascade` named too much, or a pattern
+ *   that may touch them was published
+ *
+ * @publicApi
+ */
+export type WideningCause =
+  WidenedCause | 'outbox-overflow' | 'scope-overflow' | 'cascade';
+
 /**
  * Where the library counts what it does. The numbers are kept by
  * `InvalidationStats`; this is the side that the hot path sees.
@@ -6,7 +23,11 @@
  */
 export abstract class InvalidationMeter {
   /** The broker has taken one message, `latency` ms after it was published. */
-  abstract published(latency: number): void;
+  abstract published(
+    latency: number,
+    message: InvalidationMessage,
+    reply: Published,
+  ): void;
   /** One message waits in the outbox. */
   abstract queued(): void;
   /** A publish failed, or was not answered in time. */
@@ -18,13 +39,19 @@ export abstract class InvalidationMeter {
   /** A payload was no message. */
   abstract malformed(): void;
   /** One message was handed to this instance's consumers. */
-  abstract delivered(): void;
+  abstract delivered(message: InvalidationMessage): void;
   /** The delivered message was published `latency` ms ago, elsewhere. */
   abstract propagated(latency: number): void;
   /** A handler finished, well or not, after `latency` ms. */
-  abstract handled(latency: number): void;
+  abstract handled(
+    latency: number,
+    handler: string,
+    message: InvalidationMessage,
+  ): void;
   /** A handler, a condition, a selector or a rule of the application's threw. */
   abstract handlerFailed(): void;
   /** One message was made coarser on purpose. */
-  abstract widened(): void;
+  abstract widened(cause: WideningCause): void;
+  /** The subscription stands again after it was lost. */
+  abstract reconnected(): void;
 }

@@ -1,6 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
-import type { Invalidation, InvalidationMessage } from '../message/index.js';
+import type {
+  Invalidation,
+  InvalidationMessage,
+  WidenedCause,
+} from '../message/index.js';
 import { Fences } from './fences.js';
 import {
   InvalidationConsumer,
@@ -9,6 +13,19 @@ import {
 } from './invalidation.consumer.js';
 import type { ErrorReporter } from './error.reporter.js';
 import type { InvalidationMeter } from './invalidation.meter.js';
+import { Tracing } from './invalidation.tracer.js';
+
+/** For the log; `null` where somebody else says more of it. */
+const REASONS: Record<WidenedCause, string | null> = {
+  'not-understood': 'a message was not understood, or too large to be read',
+  reconnected:
+    'the subscription was lost, and somebody publishes without a journal',
+  missed: 'messages were missed, and the journal does not have them',
+  'started-late':
+    'the application served before it was connected, and the journal does not say since when',
+  stale: null,
+  'handler-overflow': null,
+};
 
 /**
  * Where messages come out: the one place that every consumer of this instance
@@ -21,6 +38,8 @@ export class InvalidationStream {
   readonly #messages = new Subject<InvalidationMessage>();
   /** What was delivered lately, for who loads something meanwhile. */
   readonly fences = new Fences();
+  /** What this instance traces with. */
+  readonly tracing = new Tracing();
   #consumers: readonly InvalidationConsumer[] = [];
 
   readonly messages$: Observable<InvalidationMessage> =
@@ -44,7 +63,7 @@ export class InvalidationStream {
     wants: (message: Invalidation) => boolean,
     when?: InvalidationCondition,
   ): () => void {
-    const consumer = this.#consumer(name, handler, wants, when);
+    const consumer = this.#consumer(name, handler, wants, when, this.tracing);
     // A new array each time: the list may change while it is walked.
     this.#consumers = [...this.#consumers, consumer];
     return () => this.#remove(consumer);
@@ -56,7 +75,7 @@ export class InvalidationStream {
     handler: InvalidationHandler,
     when?: InvalidationCondition,
   ): () => void {
-    const consumer = this.#consumer(name, handler, () => true, when);
+    const consumer = this.#consumer(name, handler, () => true, when, null);
     this.#consumers = [consumer, ...this.#consumers];
     return () => this.#remove(consumer);
   }
@@ -66,10 +85,12 @@ export class InvalidationStream {
     handler: InvalidationHandler,
     wants: (message: Invalidation) => boolean,
     when: InvalidationCondition | undefined,
+    tracing: Tracing | null,
   ): InvalidationConsumer {
     return new InvalidationConsumer(name, handler, wants, when, {
       meter: this.meter,
       errors: this.errors,
+      tracing,
       queueLimit: this.handlerQueueLimit,
     });
   }
@@ -84,9 +105,14 @@ export class InvalidationStream {
    *
    * @param now what `performance.now()` says, for who has asked already
    */
-  deliver(message: InvalidationMessage, now = performance.now()): void {
-    this.meter.delivered();
-    if (message.widened !== null) this.meter.widened();
+  deliver(message: InvalidationMessage, now?: number): void {
+    if (!this.tracing.active) return this.#deliver(message, now);
+    this.tracing.delivering(message, () => this.#deliver(message, now));
+  }
+
+  #deliver(message: InvalidationMessage, now = performance.now()): void {
+    this.meter.delivered(message);
+    if (message.widened !== null) this.#widened(message.widened);
     // First: a handler may load anew what it hears of.
     if (message.own && message.widened === null) {
       this.fences.noteEarly(message);
@@ -96,6 +122,17 @@ export class InvalidationStream {
     let time = now;
     for (const consumer of this.#consumers) time = consumer.push(message, time);
     if (this.#messages.observed) this.#messages.next(message);
+  }
+
+  #widened(cause: WidenedCause): void {
+    this.meter.widened(cause);
+    const reason = REASONS[cause];
+    if (reason === null) return;
+    this.errors.say(
+      'warn',
+      `More was evicted than had changed: ${reason}.`,
+      cause,
+    );
   }
 
   /** Whether a handler runs. */

@@ -3,7 +3,12 @@ import {
   InvalidationTimeoutError,
   describeCause,
 } from '../errors/index.js';
-import type { Instance, WidenedCause } from '../message/index.js';
+import {
+  compareOffsets,
+  JOURNAL_START,
+  type Instance,
+  type WidenedCause,
+} from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import {
   DeliveryCursor,
@@ -75,6 +80,10 @@ export class CatchUp {
   #first = true;
   /** Of the next widened message. */
   #cause: WidenedCause = 'missed';
+  /** How far the journal goes, as far as is known. */
+  #tail: string = JOURNAL_START;
+  /** By what is being read now. */
+  #replayed = 0;
   readonly #deadlines: Deadlines;
   readonly #journal: JournalReader;
   readonly #acknowledged: AcknowledgedMessages;
@@ -105,8 +114,23 @@ export class CatchUp {
     this.#acknowledged.echoed(offset);
   }
 
+  /** So far the journal goes. */
+  sawTail(offset: string): void {
+    this.#tail = offset;
+  }
+
+  /** From the position to the journal's end as it was last seen, in milliseconds. */
+  get lag(): number {
+    const { position } = this.cursor;
+    // At the start of an empty journal there is nothing to measure from.
+    if (position === null || position === JOURNAL_START) return 0;
+    if (compareOffsets(this.#tail, position) <= 0) return 0;
+    return millisecondsOf(this.#tail) - millisecondsOf(position);
+  }
+
   /** A message that is not simply the next one. */
   hear(message: JournaledMessage): void {
+    this.sawTail(message.offset);
     this.cursor.hear(message);
     if (this.cursor.catchingUp) this.run();
   }
@@ -168,6 +192,7 @@ export class CatchUp {
     }
     if (!isCurrent()) return;
     this.#running = false;
+    this.#sayReplayed();
     this.listener.onEnd(asOf, reason);
     this.listener.onPosition();
   }
@@ -199,6 +224,17 @@ export class CatchUp {
     } while (this.cursor.catchingUp || this.cursor.position === null);
     await this.#acknowledged.confirm(acked);
     return asOf;
+  }
+
+  #sayReplayed(): void {
+    const count = this.#replayed;
+    this.#replayed = 0;
+    if (count === 0) return;
+    this.context.errors.say(
+      'log',
+      `${count} ${count === 1 ? 'message that was' : 'messages that were'} missed came from the journal.`,
+      'replayed',
+    );
   }
 
   /** From where the journal ends. */
@@ -237,7 +273,10 @@ export class CatchUp {
       this.#acknowledged.echoed(message.offset);
       publisher.heard(message.messageId);
     } else {
-      if (replayed) meter.replayed();
+      if (replayed) {
+        meter.replayed();
+        this.#replayed++;
+      }
       stream.deliver(message);
     }
     this.listener.onPosition();
@@ -281,6 +320,10 @@ export class CatchUp {
     if (this.context.transport.writable) return;
     await this.#deadlines.within('a connection', new Promise(() => undefined));
   }
+}
+
+function millisecondsOf(offset: string): number {
+  return Number(offset.slice(0, offset.indexOf('-')));
 }
 
 /** As many as fit, going by the size of those before. */

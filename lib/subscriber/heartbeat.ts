@@ -90,6 +90,7 @@ export class Heartbeat {
     const [tail, alive] = await Promise.all([this.#tail(), this.#ping()]);
     if (this.#timer === null) return;
     if (alive && !transport.journaled) this.listener.onProof(asOf);
+    if (tail !== null) this.catchUp.sawTail(tail);
     if (alive && transport.journaled && tail !== null) {
       await this.#judge(tail, before, asOf, acked);
     }

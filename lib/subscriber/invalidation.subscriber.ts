@@ -91,6 +91,7 @@ export class InvalidationSubscriber {
   /** Somebody publishes without a journal, so that it does not tell all. */
   #foreign = false;
   #subscribed = false;
+  #wasSubscribed = false;
   /** From now on whatever is missed is made up for. */
   #hears = false;
   #arrived = 0;
@@ -150,6 +151,14 @@ export class InvalidationSubscriber {
    */
   staleness(): number {
     return this.#staleness.age;
+  }
+
+  /**
+   * How far this instance is behind the journal's end, as it was last read there,
+   * in milliseconds between the two messages; 0 without a journal.
+   */
+  lag(): number {
+    return this.#catchUp.lag;
   }
 
   /**
@@ -462,6 +471,8 @@ export class InvalidationSubscriber {
 
   #resubscribed(): void {
     this.#subscribed = true;
+    if (this.#wasSubscribed) this.context.meter.reconnected();
+    this.#wasSubscribed = true;
     if (this.#owed !== null) this.#widen(this.#owed);
     this.#owed = null;
     if (!this.context.transport.journaled) {

@@ -103,6 +103,9 @@ const envelope = fc.record({
   origin: fc.option(nastyText()),
   offset,
   previous: offset,
+  trace: fc.option(
+    fc.record({ traceparent: nastyText(), tracestate: nastyText() }),
+  ),
   own: fc.constant(false),
   widened: fc.constant(null),
 });

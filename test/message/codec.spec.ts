@@ -75,6 +75,7 @@ describe('messages of a service in another language', () => {
           origin: null,
           offset: null,
           previous: null,
+          trace: null,
           own: false,
           widened: null,
         }),

@@ -160,6 +160,29 @@ describe('a field of a wrong kind', () => {
     },
   );
 
+  it('counts as absent, and what the message says is understood: trace', () => {
+    const said = decodeMessage(wire(), MAX);
+    const many = Object.fromEntries(
+      Array.from({ length: 9 }, (_, i) => [`field${i}`, '']),
+    );
+    const trace = { traceparent: '00-1-2-01', tracestate: 'a=b' };
+    expect(decodeMessage(wire({ trace }), MAX)).toEqual({ ...said, trace });
+    for (const wrong of [
+      ...NO_TEXT,
+      'null',
+      '"17-0"',
+      nested(100_000),
+      '{"traceparent":1}',
+      '{"traceparent":"\\ud800"}',
+      '{"__proto__":"1"}',
+      `{"baggage":"${'x'.repeat(10_000)}"}`,
+      JSON.stringify(many),
+    ]) {
+      expect(decodeMessage(wireRaw('trace', wrong), MAX)).toEqual(said);
+      expect(parseMessage(JSON.parse(wireRaw('trace', wrong)))).toEqual(said);
+    }
+  });
+
   it.each([
     'message_id',
     'entity_type',

@@ -49,6 +49,7 @@ const FIELDS = [
   'origin',
   'offset',
   'previous',
+  'trace',
 ];
 
 const json = fc
@@ -110,7 +111,7 @@ it('what the pipe lets through is parsed to the same message', async () => {
   );
 });
 
-it.each(['origin', 'offset', 'previous'])(
+it.each(['origin', 'offset', 'previous', 'trace'])(
   'neither refuses a message for what is in its %s',
   async (field) => {
     const said = parseMessage(parsed(wire()));

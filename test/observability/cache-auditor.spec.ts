@@ -49,7 +49,11 @@ interface Setup {
 function setup(): Setup {
   const instance = new Instance('test');
   const reporter = new ErrorReporter();
-  const stream = new InvalidationStream(new InvalidationStats(), reporter, 10);
+  const stream = new InvalidationStream(
+    new InvalidationStats(instance),
+    reporter,
+    10,
+  );
   const auditor = new CacheAuditor(stream, reporter);
   const copies = new Map<string, User | null>();
   const rows = new Map<string, User>();

@@ -26,6 +26,7 @@ const ZEROS = {
   malformed: 0,
   handlerErrors: 0,
   publishErrors: 0,
+  reconnects: 0,
 };
 
 function countsOf({
@@ -258,16 +259,16 @@ describe('A snapshot', () => {
 
 describe('A latency', () => {
   it('is summed up in milliseconds', () => {
-    const stats = new InvalidationStats();
+    const stats = new InvalidationStats(new Instance('test'));
 
-    for (let latency = 1; latency <= 100; latency++) stats.published(latency);
+    for (let latency = 1; latency <= 100; latency++) stats.propagated(latency);
 
-    const { publish } = stats.snapshot().latency;
-    expect(publish.count).toBe(100);
-    expect(publish.p50).toBeCloseTo(50, 0);
-    expect(publish.p90).toBeCloseTo(90, 0);
-    expect(publish.p99).toBeCloseTo(99, 0);
-    expect(publish.max).toBeCloseTo(100, 0);
+    const { propagation } = stats.snapshot().latency;
+    expect(propagation.count).toBe(100);
+    expect(propagation.p50).toBeCloseTo(50, 0);
+    expect(propagation.p90).toBeCloseTo(90, 0);
+    expect(propagation.p99).toBeCloseTo(99, 0);
+    expect(propagation.max).toBeCloseTo(100, 0);
   });
 
   it.each([
@@ -276,7 +277,7 @@ describe('A latency', () => {
     ['of a fraction', 0.25, 0.25],
     ['of days, by two clocks', 1e9, 3_600_000],
   ])('%s is recorded as it can be', (_what, given, recorded) => {
-    const stats = new InvalidationStats();
+    const stats = new InvalidationStats(new Instance('test'));
 
     stats.propagated(given);
 

@@ -56,7 +56,8 @@ function makePublisher(
 ) {
   const transport = new ScriptedTransport();
   transport.obliging = true;
-  const meter = new InvalidationStats();
+  const instance = new Instance('test-service');
+  const meter = new InvalidationStats(instance);
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
@@ -66,7 +67,7 @@ function makePublisher(
   const publisher = new InvalidationPublisher(
     { ...OPTIONS, ...options, cascade },
     {
-      instance: new Instance('test-service'),
+      instance,
       transport,
       stream,
       meter,

@@ -102,14 +102,14 @@ function makePublisher({ outboxLimit = 10_000, enabled = true } = {}) {
   const table = new Table();
   const transport = new ScriptedTransport();
   transport.obliging = true;
-  const meter = new InvalidationStats();
+  const instance = new Instance('test-service');
+  const meter = new InvalidationStats(instance);
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
   const stream = new InvalidationStream(meter, reporter, 1_000);
   const delivered: InvalidationMessage[] = [];
   stream.messages$.subscribe((message) => delivered.push(message));
-  const instance = new Instance('test-service');
   const publisher = new InvalidationPublisher(
     {
       enabled,

@@ -40,7 +40,8 @@ it(
   async () => {
     const transport = new ScriptedTransport();
     transport.writable = false;
-    const meter = new InvalidationStats();
+    const instance = new Instance('s');
+    const meter = new InvalidationStats(instance);
     const errors = new ErrorReporter();
     const stream = new InvalidationStream(meter, errors, 1_000);
     const publisher = new InvalidationPublisher(
@@ -52,7 +53,7 @@ it(
         maxBatchSize: 1_000,
         maxMessageBytes: 4 * MEBIBYTE,
       },
-      { instance: new Instance('s'), transport, stream, meter, errors },
+      { instance, transport, stream, meter, errors },
     );
     let most = 0;
     const publish = async (from: number, to: number): Promise<void> => {

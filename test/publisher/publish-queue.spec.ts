@@ -40,7 +40,8 @@ const breathe = (): Promise<void> =>
 
 class Desk {
   readonly transport = new ScriptedTransport();
-  readonly meter = new InvalidationStats();
+  readonly #instance = new Instance('test-service');
+  readonly meter = new InvalidationStats(this.#instance);
   readonly errors: CacheInvalidationError[] = [];
   readonly delivered: InvalidationMessage[] = [];
   /** Each message's status, in the order in which the callers were told. */
@@ -49,7 +50,6 @@ class Desk {
   readonly sentIds: string[] = [];
   readonly replacedIds: string[] = [];
   readonly queue: PublishQueue;
-  readonly #instance = new Instance('test-service');
 
   constructor(outboxLimit = 10_000) {
     stopTime();

@@ -44,6 +44,7 @@ describe('a service in another language', () => {
         origin: null,
         offset: null,
         previous: null,
+        trace: null,
         own: false,
         widened: null,
       });

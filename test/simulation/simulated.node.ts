@@ -103,6 +103,7 @@ export class Counts extends InvalidationMeter {
   propagated(): void {}
   handled(): void {}
   handlerFailed(): void {}
+  reconnected(): void {}
 
   replayed(): void {
     this.replays++;

@@ -1,0 +1,108 @@
+import { Injectable } from '@nestjs/common';
+import { filter, firstValueFrom, takeUntil, timer } from 'rxjs';
+import type { InvalidationPublisher } from '../publisher/index.js';
+import type {
+  InvalidationSubscriber,
+  SubscriptionState,
+} from '../subscriber/index.js';
+
+/** @publicApi */
+export interface InvalidationHealthReport {
+  /**
+   * - `up`: everything is heard and sent
+   * - `degraded`: nothing is lost, but copies may be older than usual: what was
+   *   missed is being read, or invalidations wait for Redis
+   * - `down`: invalidations do not arrive
+   */
+  readonly status: 'up' | 'degraded' | 'down';
+  /** `disabled` where the module is switched off, and `up`. */
+  readonly state: SubscriptionState | 'disabled';
+  /** Why, where something is wrong. */
+  readonly reason: string | null;
+  /**
+   * How long ago this instance last knew that it had heard everything, in
+   * milliseconds; `null` before it first did.
+   */
+  readonly staleness: number | null;
+  /** How far behind the journal's end, in milliseconds. */
+  readonly lag: number;
+  /** Messages that Redis has not taken yet. */
+  readonly outbox: number;
+}
+
+/** @internal */
+export interface HealthOptions {
+  readonly enabled: boolean;
+  readonly heartbeatInterval: number;
+  readonly heartbeatTimeout: number;
+}
+
+/**
+ * How this instance's invalidations are, for health checks of whatever kind.
+ *
+ * @publicApi
+ */
+@Injectable()
+export class InvalidationHealth {
+  #isReady: boolean;
+
+  /** @internal */
+  constructor(
+    private readonly options: HealthOptions,
+    private readonly subscriber: Pick<
+      InvalidationSubscriber,
+      'status' | 'status$' | 'staleness' | 'lag'
+    >,
+    private readonly publisher: Pick<InvalidationPublisher, 'outboxSize'>,
+  ) {
+    this.#isReady = !options.enabled;
+    subscriber.status$.subscribe(({ state }) => {
+      this.#isReady ||= state === 'live';
+    });
+  }
+
+  check(): InvalidationHealthReport {
+    const { state, reason } = this.subscriber.status;
+    const { enabled } = this.options;
+    const staleness = this.subscriber.staleness();
+    return {
+      status: enabled ? this.#status : 'up',
+      state: enabled ? state : 'disabled',
+      reason: enabled ? reason : null,
+      staleness: Number.isFinite(staleness) ? staleness : null,
+      lag: this.subscriber.lag(),
+      outbox: this.publisher.outboxSize,
+    };
+  }
+
+  /**
+   * Whether this instance has once heard everything since it started: only then
+   * should it be sent its first request. It stays true from then on.
+   *
+   * @param options.timeout how long to wait for that, in milliseconds; 0 if absent
+   */
+  async ready(options: { readonly timeout?: number } = {}): Promise<boolean> {
+    const { timeout = 0 } = options;
+    if (this.#isReady || timeout <= 0) return this.#isReady;
+    const live = this.subscriber.status$.pipe(
+      filter(({ state }) => state === 'live'),
+      takeUntil(timer(timeout)),
+    );
+    await firstValueFrom(live, { defaultValue: null });
+    return this.#isReady;
+  }
+
+  get #status(): InvalidationHealthReport['status'] {
+    const { state, reason } = this.subscriber.status;
+    if (state !== 'live' && state !== 'catching-up') return 'down';
+    const { heartbeatInterval, heartbeatTimeout } = this.options;
+    // One heartbeat may fail and be made up for by the next.
+    const usual = 2 * (heartbeatInterval + heartbeatTimeout);
+    const isWell =
+      state === 'live' &&
+      reason === null &&
+      this.publisher.outboxSize === 0 &&
+      this.subscriber.staleness() <= usual;
+    return isWell ? 'up' : 'degraded';
+  }
+}

@@ -1,0 +1,75 @@
+import { createHistogram } from 'node:perf_hooks';
+
+/** Milliseconds; zeros where nothing was measured. @publicApi */
+export interface LatencySummary {
+  readonly count: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** Upper bounds of the buckets, in seconds; what is above them is in one more. @internal */
+export const LATENCY_BOUNDS: readonly number[] = [
+  0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
+  0.25, 0.5, 1, 2.5, 5, 10,
+];
+
+const BOUNDS_MS = LATENCY_BOUNDS.map((seconds) => seconds * 1_000);
+
+const HOUR_US = 3_600_000_000;
+
+/**
+ * One kind of latency: percentiles since the last `reset()`, and buckets since
+ * the start, for who reads the difference of two moments.
+ *
+ * @internal
+ */
+export class LatencyRecorder {
+  /** Told of each, in milliseconds. */
+  listener: ((latency: number) => void) | null = null;
+  /** For each bound, and beyond the last; of each bucket alone. */
+  readonly counts: Float64Array = new Float64Array(BOUNDS_MS.length + 1);
+  #sum = 0;
+  readonly #histogram = createHistogram({
+    lowest: 1,
+    highest: HOUR_US,
+    figures: 3,
+  });
+
+  /** Of all since the start, in seconds. */
+  get sum(): number {
+    return this.#sum / 1_000;
+  }
+
+  /** @param latency milliseconds; two clocks may disagree by less than nothing */
+  record(latency: number): void {
+    const ms = Math.max(0, latency);
+    this.#histogram.record(
+      Math.min(HOUR_US, Math.max(1, Math.round(ms * 1_000))),
+    );
+    let bucket = 0;
+    while (ms > BOUNDS_MS[bucket]!) bucket++;
+    this.counts[bucket]! += 1;
+    this.#sum += ms;
+    this.listener?.(ms);
+  }
+
+  reset(): void {
+    this.#histogram.reset();
+  }
+
+  summary(): LatencySummary {
+    const of = this.#histogram;
+    if (of.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+    const at = (percentile: number): number =>
+      of.percentile(percentile) / 1_000;
+    return {
+      count: of.count,
+      p50: at(50),
+      p90: at(90),
+      p99: at(99),
+      max: of.max / 1_000,
+    };
+  }
+}
