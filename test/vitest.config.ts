@@ -2,12 +2,18 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const subpaths = ['testing', 'prometheus', 'opentelemetry', 'terminus'];
 
 export default defineConfig({
   root,
   resolve: {
     alias: {
-      'nestjs-cache-invalidation/testing': `${root}lib/testing/index.ts`,
+      ...Object.fromEntries(
+        subpaths.map((name) => [
+          `nestjs-cache-invalidation/${name}`,
+          `${root}lib/${name}/index.ts`,
+        ]),
+      ),
       'nestjs-cache-invalidation': `${root}lib/index.ts`,
     },
   },
