@@ -1,0 +1,128 @@
+import { OnInvalidation } from 'nestjs-cache-invalidation';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { connectRaw, LogRecorder, startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { startProxy, type Proxy } from '../support/proxy.js';
+import { hears, journalOf, patient, users, wire } from '../subscriber/setup.js';
+
+const SECRET = 'ada@example.com';
+
+async function startLink(): Promise<Proxy> {
+  const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
+  onTestFinished(() => proxy.close());
+  return proxy;
+}
+
+function matching(logger: LogRecorder, text: string): string[] {
+  return logger.lines.filter((line) => line.includes(text));
+}
+
+describe('The log', () => {
+  it('says what a reconnect has made up for, and names nobody', async () => {
+    const link = await startLink();
+    const writer = await startApp();
+    const logger = new LogRecorder();
+    const reader = await startApp({
+      channel: writer.channel,
+      connection: link.url,
+      logger,
+    });
+    await writer.publisher.invalidate('User', 0);
+    await hears(reader, users(0));
+    link.swallow();
+    await writer.publisher.invalidate('User', SECRET);
+    await writer.publisher.invalidatePattern(`user:${SECRET}:*`);
+    link.cut();
+    link.pass();
+    await eventually(() => expect(reader.messages).toHaveLength(3), patient);
+
+    const said = await eventually(() => {
+      const lines = matching(logger, 'came from the journal');
+      expect(lines).toHaveLength(1);
+      return lines;
+    });
+    expect(said[0]).toContain('2 messages that were missed');
+    expect(matching(logger, 'Live on channel')).toHaveLength(2);
+    expect(logger.lines.join()).not.toContain(SECRET);
+  });
+
+  it('says why more was evicted than had changed', async () => {
+    const link = await startLink();
+    const writer = await startApp();
+    const logger = new LogRecorder();
+    const reader = await startApp({
+      channel: writer.channel,
+      connection: link.url,
+      logger,
+    });
+    await writer.publisher.invalidate('User', 0);
+    await hears(reader, users(0));
+    await connectRaw().del(journalOf(writer.channel));
+    link.cut();
+    await hears(reader, ['User:0', 'missed']);
+
+    expect(matching(logger, 'More was evicted')).toEqual([
+      expect.stringContaining('the journal does not have them'),
+    ]);
+  });
+
+  it('is not filled by what comes with every message', async () => {
+    const logger = new LogRecorder();
+    const app = await startApp({ logger });
+    const redis = connectRaw();
+    for (let i = 0; i < 50; i++) {
+      await redis.publish(app.channel, wire(SECRET, { action: 'Touch' }));
+    }
+    await eventually(() => expect(app.messages).toHaveLength(50));
+
+    const lines = matching(logger, 'was not understood');
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.length).toBeLessThan(10);
+    expect(logger.lines.join()).not.toContain(SECRET);
+  });
+
+  it('says what had waited for Redis, once it was taken', async () => {
+    const link = await startLink();
+    const logger = new LogRecorder();
+    const app = await startApp({
+      connection: link.url,
+      publishTimeout: 20,
+      logger,
+    });
+    link.swallow();
+    await app.publisher.invalidate('User', SECRET);
+    await app.publisher.invalidate('User', 2);
+    expect(matching(logger, 'had waited')).toEqual([]);
+    link.cut();
+    link.pass();
+    await eventually(() => expect(app.publisher.pending).toBe(0), patient);
+
+    expect(matching(logger, 'had waited')).toEqual([
+      expect.stringContaining('2 invalidations'),
+    ]);
+    expect(logger.lines.join()).not.toContain(SECRET);
+  });
+
+  it('names the handler that fell behind', async () => {
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    class Slow {
+      @OnInvalidation()
+      hold(): Promise<void> {
+        return held;
+      }
+    }
+    const logger = new LogRecorder();
+    const app = await startApp({
+      handlerQueueLimit: 2,
+      providers: [Slow],
+      logger,
+    });
+    for (let i = 0; i < 5; i++) await app.publisher.invalidate('User', i);
+    release();
+
+    expect(matching(logger, 'fell behind')).toEqual([
+      expect.stringMatching(/^Slow\.hold fell behind by more than 2 messages/),
+    ]);
+  });
+});
