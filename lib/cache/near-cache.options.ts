@@ -2,7 +2,11 @@ import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
 } from '../errors/index.js';
-import type { RedisConnection } from '../transport/index.js';
+import {
+  CONNECTION_ADVICE,
+  isConnection,
+  type RedisConnection,
+} from '../transport/index.js';
 
 /** How values become bytes in Redis, and back. @publicApi */
 export interface L2Serializer<V> {
@@ -113,7 +117,7 @@ export function resolveNearCache<V>({
   const { max, ttl, ttlJitter, negativeTtl } = options;
   const problems: ConfigurationProblem[] = [];
   const need = (isRight: boolean, field: string, fix: string): void => {
-    if (!isRight) problems.push({ field, problem: 'out of range.', fix });
+    if (!isRight) problems.push({ field, problem: 'it will not do.', fix });
   };
   need(isCount(max), 'max', 'Give a count above 0.');
   need(isCount(ttl), 'ttl', 'Give milliseconds.');
@@ -126,6 +130,11 @@ export function resolveNearCache<V>({
   if (l2 !== null) {
     need(isCount(l2.ttl), 'l2.ttl', 'Give milliseconds.');
     need(isCount(l2.timeout), 'l2.timeout', 'Give milliseconds.');
+    need(
+      l2.connection === undefined || isConnection(l2.connection),
+      'l2.connection',
+      CONNECTION_ADVICE,
+    );
     need(l2.keyPrefix !== '', 'l2.keyPrefix', 'Give a text, or leave it out.');
   }
   if (problems.length > 0) {

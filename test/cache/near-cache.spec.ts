@@ -250,15 +250,23 @@ describe('A near cache', () => {
     const { context } = await start();
     const factory = context.get(NearCacheFactory);
     const bad = { max: 0, ttl: -1, ttlJitter: 2, negativeTtl: Number.NaN };
+    const l2 = {
+      ttl: 0,
+      timeout: 0,
+      connection: { url: 'redis://h' } as never,
+    };
     let thrown: unknown;
     try {
-      factory.create('User', bad);
+      factory.create('User', { ...bad, l2 });
     } catch (error) {
       thrown = error;
     }
     expect(thrown).toBeInstanceOf(InvalidationConfigurationError);
     const { problems } = thrown as InvalidationConfigurationError;
-    expect(problems.map(({ field }) => field)).toEqual(Object.keys(bad));
+    expect(problems.map(({ field }) => field)).toEqual([
+      ...Object.keys(bad),
+      ...Object.keys(l2).map((field) => `l2.${field}`),
+    ]);
   });
 
   it('keeps nothing while it is not known what is missed', async () => {
