@@ -1,0 +1,79 @@
+import { isClient } from './redis.connection.js';
+
+/** What to give instead. @internal */
+export const CONNECTION_ADVICE =
+  'Give a redis: or rediss: URL (with %25 for a % in its password), ioredis options (host, port, path, or sentinels and name), { cluster: { nodes } }, or a Redis or Cluster instance.';
+
+const REDIS_URL = /^rediss?:\/\//;
+
+/**
+ * Whether it says where Redis is. ioredis takes anything, and looks on localhost.
+ *
+ * @internal
+ */
+export function isConnection(value: unknown): boolean {
+  if (typeof value === 'string') {
+    return REDIS_URL.test(value) && isReadableUrl(value);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return false;
+  }
+  if (isClient(value)) return true;
+  if (!('cluster' in value)) return isAddress(value);
+  const nodes = (value.cluster as { nodes?: unknown } | null)?.nodes;
+  return Array.isArray(nodes) && nodes.length > 0 && nodes.every(isNode);
+}
+
+/** Otherwise ioredis throws an error that names no option. */
+function isReadableUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  try {
+    for (const part of [username, password]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const HIGHEST_PORT = 65_535;
+
+/** What of ioredis' options says where Redis is, and whether it does. */
+const ADDRESS: Record<
+  string,
+  (value: unknown, options: { readonly name?: unknown }) => boolean
+> = {
+  host: isName,
+  path: isName,
+  port: (value) => /^\d+$/.test(String(value)) && Number(value) <= HIGHEST_PORT,
+  sentinels: (value, { name }) =>
+    Array.isArray(value) && value.length > 0 && isName(name),
+  Connector: (value) => typeof value === 'function',
+};
+
+/**
+ * Without an address of its own, as in `{ url }`, a `URL`, or a client of
+ * another library, ioredis connects to 127.0.0.1 and says nothing.
+ */
+function isAddress(options: object): boolean {
+  // Own properties: those are what ioredis gets.
+  const given = Object.entries(options).filter(
+    ([name, value]) =>
+      Object.hasOwn(ADDRESS, name) && value !== undefined && value !== null,
+  );
+  return (
+    given.length > 0 &&
+    given.every(([name, value]) => ADDRESS[name]?.(value, options))
+  );
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function isNode(node: unknown): boolean {
+  if (typeof node !== 'string') {
+    return typeof node === 'number' || (typeof node === 'object' && !!node);
+  }
+  return isReadableUrl(REDIS_URL.test(node) ? node : `redis://${node}`);
+}
