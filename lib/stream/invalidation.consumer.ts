@@ -10,6 +10,9 @@ import type { InvalidationMeter } from './invalidation.meter.js';
 import type { Tracing } from './invalidation.tracer.js';
 import { isPromiseLike } from './is-promise-like.js';
 
+/** A handler that takes longer, while others wait, is reported. */
+const STUCK_MS = 30_000;
+
 /** What to do with a message. A returned promise delays the next one. @publicApi */
 export type InvalidationHandler = (message: InvalidationMessage) => unknown;
 
@@ -36,6 +39,8 @@ export interface ConsumerContext {
 export class InvalidationConsumer {
   #waiting: InvalidationMessage[] = [];
   #busy = false;
+  /** When what runs began; `Infinity` once that was reported. */
+  #since = Infinity;
   #closed = false;
   #idle: (() => void)[] = [];
 
@@ -57,6 +62,7 @@ export class InvalidationConsumer {
     if (this.when !== undefined && !this.#holds(this.when, message)) return now;
     if (this.#busy) {
       this.#enqueue(message);
+      this.#checkStuck(now);
       return now;
     }
     const ended = this.#handle(message, now);
@@ -101,8 +107,20 @@ export class InvalidationConsumer {
     );
   }
 
+  /** It cannot be helped, since it may still be at work; but it must be known. */
+  #checkStuck(now: number): void {
+    if (now - this.#since < STUCK_MS) return;
+    this.#since = Infinity;
+    this.#failed(
+      'it has not finished',
+      `has been at work on one invalidation message for ${STUCK_MS / 1_000} s`,
+      'Until it ends, what comes meanwhile waits for it, and what it keeps is stale.',
+    );
+  }
+
   #handle(message: InvalidationMessage, started: number): number {
     this.#busy = true;
+    this.#since = started;
     const pending = this.#call(message);
     const now = performance.now();
     if (pending !== null) {
