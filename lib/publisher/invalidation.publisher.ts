@@ -8,7 +8,6 @@ import {
   checkCustomType,
   checkInvalidation,
   decodeMessage,
-  encodeMessage,
   entity,
   everything,
   pattern,
@@ -18,7 +17,6 @@ import {
   type Invalidation,
   type InvalidationContent,
   type InvalidationMessage,
-  type TraceContext,
 } from '../message/index.js';
 import {
   PublishQueue,
@@ -31,7 +29,6 @@ import {
   NOTHING_PUBLISHED,
   type PublishReceipt,
 } from './publish-receipt.js';
-import { Cascade, type CascadeRules } from './cascade.js';
 import {
   InvalidationScope,
   type DeferringPublisher,
@@ -43,20 +40,15 @@ import {
   type DurableOutbox,
   type StoredInvalidation,
 } from './durable.outbox.js';
-import { encodeInParts, type EncodedMessage } from './split-batch.js';
-
-/** What the journal adds to a message, with room to spare. */
-const PLACE_BYTES = 256;
+import { MessageEncoder, type EncoderOptions } from './message.encoder.js';
+import type { EncodedMessage } from './split-batch.js';
 
 /** @internal */
-export interface PublisherOptions extends PublishQueueOptions {
+export interface PublisherOptions extends PublishQueueOptions, EncoderOptions {
   readonly enabled: boolean;
   /** How long to go on sending at shutdown, in milliseconds. */
   readonly shutdownTimeout: number;
-  /** Keys in one message. */
-  readonly maxBatchSize: number;
   readonly durableOutbox?: DurableOutbox | undefined;
-  readonly cascade?: CascadeRules | undefined;
 }
 
 /** What may accompany an invalidation. @publicApi */
@@ -77,7 +69,7 @@ export type PublishContent = Omit<InvalidationContent, 'action'>;
 export class InvalidationPublisher implements DeferringPublisher {
   readonly #queue: PublishQueue;
   readonly #relay: OutboxRelay | null;
-  readonly #cascade: Cascade | null;
+  readonly #encoder: MessageEncoder;
   #stopped = false;
 
   /** How far the journal has come by what one request published. @internal */
@@ -88,8 +80,8 @@ export class InvalidationPublisher implements DeferringPublisher {
     private readonly options: PublisherOptions,
     private readonly context: PublishQueueContext,
   ) {
-    const { durableOutbox, cascade } = options;
-    this.#cascade = Cascade.of(cascade, context);
+    const { durableOutbox } = options;
+    this.#encoder = new MessageEncoder(options, context);
     this.#relay =
       durableOutbox === undefined
         ? null
@@ -216,11 +208,10 @@ export class InvalidationPublisher implements DeferringPublisher {
    * @throws InvalidationSerializationError if it does not fit in one message.
    */
   prepare(invalidation: Invalidation): StoredInvalidation {
-    const message = this.context.instance.stamp(
+    const { message, payload } = this.#encoder.encodeAlone(
       checkInvalidation(invalidation),
     );
-    const text = encodeMessage(message, this.#maxBytes);
-    return { messageId: message.messageId, text };
+    return { messageId: message.messageId, text: payload };
   }
 
   /**
@@ -243,9 +234,9 @@ export class InvalidationPublisher implements DeferringPublisher {
         ),
       );
       const now = wallClock();
-      const following = this.#following(message, now);
+      const following = this.#encoder.following(message, now);
       this.#relay?.expect(message.messageId, following.map(idOf));
-      return this.#pushAll([this.#sign(message, Infinity), ...following], now);
+      return this.#pushAll([this.#encoder.sign(message), ...following], now);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -273,8 +264,9 @@ export class InvalidationPublisher implements DeferringPublisher {
    * @internal
    */
   publishAtOnce(invalidation: Invalidation): void {
+    this.#checkRunning();
     const now = wallClock();
-    const parts = this.#encode(invalidation, now);
+    const parts = this.#encoder.encode(invalidation, now);
     if (!this.#deferred(parts)) this.#pushAtOnce(parts, now);
   }
 
@@ -356,8 +348,9 @@ export class InvalidationPublisher implements DeferringPublisher {
   #publish(make: () => Invalidation): Promise<PublishReceipt> {
     try {
       if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
+      this.#checkRunning();
       const now = wallClock();
-      const parts = this.#encode(make(), now);
+      const parts = this.#encoder.encode(make(), now);
       if (this.#deferred(parts)) return Promise.resolve(DEFERRED);
       return this.#pushAll(parts, now);
     } catch (error) {
@@ -414,7 +407,7 @@ export class InvalidationPublisher implements DeferringPublisher {
       return [];
     }
     return messages.map((held) =>
-      this.#sign(this.context.instance.stamp(held, now), Infinity),
+      this.#encoder.sign(this.context.instance.stamp(held, now)),
     );
   }
 
@@ -424,7 +417,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     const now = wallClock();
     for (const message of own) {
       this.context.stream.deliver(message);
-      const following = this.#following(message, now);
+      const following = this.#encoder.following(message, now);
       this.#relay?.expect(message.messageId, following.map(idOf));
       this.#pushAtOnce(following, now);
     }
@@ -436,59 +429,12 @@ export class InvalidationPublisher implements DeferringPublisher {
     return { ...message, origin: this.context.instance.origin, own: true };
   }
 
-  get #maxBytes(): number {
-    return this.options.maxMessageBytes - PLACE_BYTES;
-  }
-
   #checkRunning(): void {
     if (!this.#stopped) return;
     throw new InvalidationRedisError(
       'The application has shut down; this invalidation cannot be sent.',
       'Publish before onApplicationShutdown, for example in onModuleDestroy.',
     );
-  }
-
-  #encode(invalidation: Invalidation, now: number): EncodedMessage[] {
-    this.#checkRunning();
-    if (invalidation.entityIds?.length === 0) return [];
-    const parts = this.#encodeParts(invalidation, now);
-    return this.#cascade === null
-      ? parts
-      : parts.concat(this.#following(invalidation, now));
-  }
-
-  /** What the rules say of it. Never throws. */
-  #following(
-    invalidation: Invalidation,
-    now: number,
-  ): readonly EncodedMessage[] {
-    if (this.#cascade === null) return [];
-    return this.#cascade.expand(invalidation, (following) =>
-      this.#encodeParts(following, now).map((part) => ({
-        ...part,
-        cascaded: true,
-      })),
-    );
-  }
-
-  #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
-    return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
-      this.#sign(this.context.instance.stamp(part, now), this.#maxBytes),
-    );
-  }
-
-  #sign(signed: InvalidationMessage, maxBytes: number): EncodedMessage {
-    const payload = encodeMessage(signed, maxBytes);
-    const message = detached(signed);
-    const { tracing } = this.context.stream;
-    // What a scope holds back is published, and traced, when it has ended.
-    if (!tracing.active || InvalidationScope.current !== null) {
-      return { message, payload };
-    }
-    const span = tracing.publishing(message);
-    return span === null
-      ? { message, payload }
-      : { span, ...traced(message, payload, span.trace, maxBytes) };
   }
 }
 
@@ -503,28 +449,6 @@ function ending(
   };
 }
 
-/** Untraced where it would be too large with it. */
-function traced(
-  untraced: InvalidationMessage,
-  payload: string,
-  trace: TraceContext | null,
-  maxBytes: number,
-): EncodedMessage {
-  const message = { ...untraced, trace };
-  try {
-    return { message, payload: encodeMessage(message, maxBytes) };
-  } catch {
-    return { message: untraced, payload };
-  }
-}
-
 function idOf({ message }: EncodedMessage): string {
   return message.messageId;
-}
-
-/** With metadata as others receive it, whatever becomes of the caller's object. */
-function detached(message: InvalidationMessage): InvalidationMessage {
-  return message.metadata === null
-    ? message
-    : { ...message, metadata: JSON.parse(JSON.stringify(message.metadata)) };
 }

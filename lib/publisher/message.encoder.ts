@@ -1,0 +1,120 @@
+import {
+  encodeMessage,
+  type Invalidation,
+  type InvalidationMessage,
+  type TraceContext,
+} from '../message/index.js';
+import { Cascade, type CascadeRules } from './cascade.js';
+import { InvalidationScope } from './invalidation.scope.js';
+import type { PublishQueueContext } from './publish.queue.js';
+import { encodeInParts, type EncodedMessage } from './split-batch.js';
+
+/** What the journal adds to a message, with room to spare. */
+const PLACE_BYTES = 256;
+
+/** @internal */
+export interface EncoderOptions {
+  readonly maxMessageBytes: number;
+  /** Keys in one message. */
+  readonly maxBatchSize: number;
+  readonly cascade?: CascadeRules | undefined;
+}
+
+/**
+ * Makes of an invalidation the messages that say it, and what follows from it:
+ * signed by this instance, none too large, traced where something is.
+ *
+ * @internal
+ */
+export class MessageEncoder {
+  readonly #cascade: Cascade | null;
+  /** In bytes, of one message. */
+  readonly #limit: number;
+
+  constructor(
+    private readonly options: EncoderOptions,
+    private readonly context: PublishQueueContext,
+  ) {
+    this.#cascade = Cascade.of(options.cascade, context);
+    this.#limit = options.maxMessageBytes - PLACE_BYTES;
+  }
+
+  /**
+   * @throws InvalidationSerializationError if its metadata is not JSON, or what
+   * cannot be split is too large
+   */
+  encode(invalidation: Invalidation, now: number): EncodedMessage[] {
+    if (invalidation.entityIds?.length === 0) return [];
+    const parts = this.#encodeParts(invalidation, now);
+    return this.#cascade === null
+      ? parts
+      : parts.concat(this.following(invalidation, now));
+  }
+
+  /** The message alone, to be sent later. Throws as `encode` does. */
+  encodeAlone(invalidation: Invalidation): EncodedMessage {
+    const message = this.context.instance.stamp(invalidation);
+    return { message, payload: encodeMessage(message, this.#limit) };
+  }
+
+  /** What the rules of the option `cascade` say of it. Never throws. */
+  following(
+    invalidation: Invalidation,
+    now: number,
+  ): readonly EncodedMessage[] {
+    if (this.#cascade === null) return [];
+    return this.#cascade.expand(invalidation, (following) =>
+      this.#encodeParts(following, now).map((part) => ({
+        ...part,
+        cascaded: true,
+      })),
+    );
+  }
+
+  /** A message whose size is nobody's concern any more. */
+  sign(signed: InvalidationMessage): EncodedMessage {
+    return this.#sign(signed, Infinity);
+  }
+
+  #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
+    return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
+      this.#sign(this.context.instance.stamp(part, now), this.#limit),
+    );
+  }
+
+  #sign(signed: InvalidationMessage, maxBytes: number): EncodedMessage {
+    const payload = encodeMessage(signed, maxBytes);
+    const message = detached(signed);
+    const { tracing } = this.context.stream;
+    // What a scope holds back is published, and traced, when it has ended.
+    if (!tracing.active || InvalidationScope.current !== null) {
+      return { message, payload };
+    }
+    const span = tracing.publishing(message);
+    return span === null
+      ? { message, payload }
+      : { span, ...traced(message, payload, span.trace, maxBytes) };
+  }
+}
+
+/** Untraced where it would be too large with it. */
+function traced(
+  untraced: InvalidationMessage,
+  payload: string,
+  trace: TraceContext | null,
+  maxBytes: number,
+): EncodedMessage {
+  const message = { ...untraced, trace };
+  try {
+    return { message, payload: encodeMessage(message, maxBytes) };
+  } catch {
+    return { message: untraced, payload };
+  }
+}
+
+/** With metadata as others receive it, whatever becomes of the caller's object. */
+function detached(message: InvalidationMessage): InvalidationMessage {
+  return message.metadata === null
+    ? message
+    : { ...message, metadata: JSON.parse(JSON.stringify(message.metadata)) };
+}
