@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { NearCacheFactory, NearCacheStats } from '../cache/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
+import type { WideningCause } from '../stream/index.js';
 import type { InvalidationSubscriber } from '../subscriber/index.js';
 import type {
   InvalidationCounts,
@@ -49,6 +50,19 @@ const STATES = [
   'stopped',
 ] as const;
 
+/** Each from the start on: a rate takes a zero to begin at. */
+const CAUSES = Object.keys({
+  cascade: 0,
+  'handler-overflow': 0,
+  missed: 0,
+  'not-understood': 0,
+  'outbox-overflow': 0,
+  reconnected: 0,
+  'scope-overflow': 0,
+  stale: 0,
+  'started-late': 0,
+} satisfies Record<WideningCause, 0>) as WideningCause[];
+
 /** @internal */
 export const METRICS: readonly MetricDefinition[] = [
   count('published', 'Own messages that Redis took.'),
@@ -76,7 +90,8 @@ export const METRICS: readonly MetricDefinition[] = [
     help: 'How often something coarser was said on purpose, by cause.',
     kind: 'counter',
     label: 'cause',
-    read: ({ stats }) => stats.widenedBy,
+    read: ({ stats: { widenedBy } }) =>
+      CAUSES.map((cause) => [cause, widenedBy.get(cause) ?? 0] as const),
   },
   {
     name: 'outbox_size',

@@ -1,1 +1,5 @@
-export * from '../observability/index.js';
+export { InjectMetricsRegistry } from './inject-metrics-registry.decorator.js';
+export {
+  CacheInvalidationPrometheusModule,
+  type PrometheusOptions,
+} from './prometheus.module.js';

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { MetricsModule } from '../shared/metrics.module.js';
 import { ServiceClient } from '../shared/service.client.js';
 import { StatusController } from '../shared/status.controller.js';
 import { NotificationCache } from './notification.cache.js';
@@ -13,6 +14,7 @@ import { ProfileWatcher } from './profile.watcher.js';
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),
     CacheInvalidationModule.forRootAsync(),
+    MetricsModule,
   ],
   controllers: [NotificationsController, StatusController],
   providers: [

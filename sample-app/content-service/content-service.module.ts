@@ -6,6 +6,7 @@ import {
   ReadYourWritesInterceptor,
 } from 'nestjs-cache-invalidation';
 import { DatabaseModule } from '../shared/database.module.js';
+import { MetricsModule } from '../shared/metrics.module.js';
 import { StatusController } from '../shared/status.controller.js';
 import { PostsController } from './posts.controller.js';
 import { POSTS_SCHEMA } from './posts.schema.js';
@@ -17,6 +18,7 @@ import { PostsService } from './posts.service.js';
     ConfigModule.forRoot({ isGlobal: true }),
     CacheInvalidationModule.forRootAsync(),
     DatabaseModule.forRoot(POSTS_SCHEMA),
+    MetricsModule,
   ],
   controllers: [PostsController, StatusController],
   providers: [

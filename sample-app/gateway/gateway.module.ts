@@ -5,6 +5,7 @@ import {
   CacheInvalidationModule,
   ReadYourWritesInterceptor,
 } from 'nestjs-cache-invalidation';
+import { MetricsModule } from '../shared/metrics.module.js';
 import { ServiceClient } from '../shared/service.client.js';
 import { StatusController } from '../shared/status.controller.js';
 import { CacheController } from './cache.controller.js';
@@ -24,6 +25,7 @@ import { UserCopies } from './user.copies.js';
         serviceName: 'gateway',
       }),
     }),
+    MetricsModule,
   ],
   controllers: [GatewayController, CacheController, StatusController],
   providers: [

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { MetricsModule } from '../shared/metrics.module.js';
 import { ServiceClient } from '../shared/service.client.js';
 import { StatusController } from '../shared/status.controller.js';
 import { FeedBuilder } from './feed.builder.js';
@@ -20,6 +21,7 @@ import { FollowsService } from './follows.service.js';
         serviceName: 'social-service',
       }),
     }),
+    MetricsModule,
   ],
   controllers: [FeedsController, StatusController],
   providers: [FollowsService, FeedBuilder, FeedsService, ServiceClient],

@@ -5,6 +5,7 @@ import {
   CacheInvalidationModule,
   ReadYourWritesInterceptor,
 } from 'nestjs-cache-invalidation';
+import { MetricsModule } from '../shared/metrics.module.js';
 import { StatusController } from '../shared/status.controller.js';
 import { UsersController } from './users.controller.js';
 import { UsersOutbox } from './users.outbox.js';
@@ -26,6 +27,7 @@ import { UsersStorageModule } from './users.storage.module.js';
       }),
     }),
     UsersStorageModule,
+    MetricsModule,
   ],
   controllers: [UsersController, StatusController],
   providers: [

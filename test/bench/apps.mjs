@@ -11,6 +11,8 @@ import {
   InvalidationPublisher,
   InvalidationSubscriber,
 } from 'nestjs-cache-invalidation';
+import { CacheInvalidationPrometheusModule } from 'nestjs-cache-invalidation/prometheus';
+import { Registry } from 'prom-client';
 
 /** One for each contestant, so that none pays for hearing another. */
 export const RAW_CHANNEL = 'bench:raw';
@@ -20,9 +22,13 @@ const MODULES = {
   module: { channel: 'bench:journaled', journal: { maxLength: 60_000 } },
   bare: { channel: 'bench:bare', journal: false },
   elsewhere: { channel: 'bench:elsewhere', journal: { maxLength: 60_000 } },
+  // Scraped, in addition.
+  metered: { channel: 'bench:metered', journal: { maxLength: 60_000 } },
   // Hears what raw ioredis publishes, as from a service in another language.
   foreign: { channel: RAW_CHANNEL },
 };
+
+const SCRAPE_EVERY_MS = 1_000;
 
 /** A message as raw ioredis users would write it: the same fields, as long. */
 export function rawMessage(id) {
@@ -40,9 +46,13 @@ export function rawMessage(id) {
 }
 
 export async function startApp(url, kind = 'module', providers = []) {
+  const registry = new Registry();
   class AppModule {}
   Module({
     imports: [
+      ...(kind === 'metered'
+        ? [CacheInvalidationPrometheusModule.forRoot({ registry })]
+        : []),
       CacheInvalidationModule.forRoot({
         connection: url,
         serviceName: 'bench',
@@ -56,11 +66,19 @@ export async function startApp(url, kind = 'module', providers = []) {
   const app = await NestFactory.createApplicationContext(AppModule, {
     logger: ['error', 'warn'],
   });
+  const scraping =
+    kind === 'metered'
+      ? setInterval(() => void registry.metrics(), SCRAPE_EVERY_MS)
+      : null;
   return {
     app,
+    registry,
     publisher: app.get(InvalidationPublisher),
     subscriber: app.get(InvalidationSubscriber),
-    close: () => app.close(),
+    close: () => {
+      clearInterval(scraping);
+      return app.close();
+    },
   };
 }
 

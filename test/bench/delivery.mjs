@@ -72,7 +72,8 @@ export async function receiving(url, rounds) {
   };
 }
 
-async function timed(url, kind, total, publish) {
+/** Messages a second, and CPU time of the receiver for each. */
+export async function timed(url, kind, total, publish) {
   const receiver = await startReceiver(kind, url);
   await flood(receiver, WARM_UP, publish);
   const start = performance.now();

@@ -1,0 +1,61 @@
+import {
+  LATENCIES,
+  LATENCY_BOUNDS,
+  METRICS,
+  type LatencyDefinition,
+  type MetricDefinition,
+} from '../observability/index.js';
+import type { Exposition } from './pulled.metric.js';
+
+const PREFIX = 'cache_invalidation_';
+
+/** All there is, under the names that Prometheus' conventions give it. @internal */
+export const EXPOSITIONS: readonly Exposition[] = [
+  ...METRICS.map(ofMetric),
+  ...LATENCIES.map(ofLatency),
+];
+
+function ofMetric({
+  name,
+  help,
+  kind,
+  unit,
+  label,
+  read,
+}: MetricDefinition): Exposition {
+  const inUnit = unit === undefined ? name : `${name}_${unit}`;
+  return {
+    name: PREFIX + (kind === 'counter' ? `${inUnit}_total` : inUnit),
+    help,
+    type: kind,
+    // Nobody is as stale as all workers together.
+    aggregator: unit === 'seconds' ? 'max' : 'sum',
+    *read(source) {
+      for (const [which, value] of read(source)) {
+        yield label === undefined
+          ? { value }
+          : { labels: { [label]: which }, value };
+      }
+    },
+  };
+}
+
+function ofLatency({ name, help, of }: LatencyDefinition): Exposition {
+  const metric = `${PREFIX}${name}_seconds`;
+  return {
+    name: metric,
+    help,
+    type: 'histogram',
+    aggregator: 'sum',
+    *read(source) {
+      const { counts, sum } = of(source);
+      let count = 0;
+      for (const [index, le] of [...LATENCY_BOUNDS, '+Inf'].entries()) {
+        count += counts[index]!;
+        yield { metricName: `${metric}_bucket`, labels: { le }, value: count };
+      }
+      yield { metricName: `${metric}_sum`, value: sum };
+      yield { metricName: `${metric}_count`, value: count };
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import {
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import type { Registry, RegistryContentType } from 'prom-client';
+import { InvalidationConfigurationError } from '../errors/index.js';
+import { InvalidationMetrics } from '../observability/index.js';
+import { EXPOSITIONS } from './expositions.js';
+import { InjectMetricsRegistry } from './inject-metrics-registry.decorator.js';
+import { PulledMetric, type Exposition } from './pulled.metric.js';
+
+/**
+ * One application's place in a registry. Who else has one is read from the
+ * registry itself, so that nothing outlives it.
+ *
+ * @internal
+ */
+@Injectable()
+export class PrometheusExporter
+  implements OnApplicationBootstrap, OnApplicationShutdown
+{
+  /** Those that this application is in. */
+  #metrics: readonly PulledMetric[] = [];
+  #service = '';
+
+  constructor(
+    @InjectMetricsRegistry()
+    private readonly registry: Registry<RegistryContentType>,
+    private readonly modules: ModuleRef,
+  ) {}
+
+  /** Late, for an application that does not start would never leave. */
+  onApplicationBootstrap(): void {
+    const { serviceName, source } = this.#find();
+    const metrics = EXPOSITIONS.map((exposition) => this.#metricOf(exposition));
+    if (metrics.some(({ sources }) => sources.has(serviceName))) {
+      throw new InvalidationConfigurationError(
+        `The registry of metrics has those of a "${serviceName}" already.`,
+        [],
+        'Import CacheInvalidationPrometheusModule once, close the application that was before, or give each its own registry or serviceName.',
+      );
+    }
+    for (const metric of metrics) {
+      if (metric.sources.size === 0) this.registry.registerMetric(metric);
+      metric.sources.set(serviceName, source);
+    }
+    this.#service = serviceName;
+    this.#metrics = metrics;
+  }
+
+  onApplicationShutdown(): void {
+    for (const metric of this.#metrics) {
+      metric.sources.delete(this.#service);
+      if (metric.sources.size === 0) this.#remove(metric);
+    }
+    this.#metrics = [];
+  }
+
+  #find(): InvalidationMetrics {
+    try {
+      // Wherever it is: CacheInvalidationModule need not be global.
+      return this.modules.get(InvalidationMetrics, { strict: false });
+    } catch {
+      throw new InvalidationConfigurationError(
+        'There is nothing to measure: CacheInvalidationModule is missing.',
+        [],
+        'Import it beside CacheInvalidationPrometheusModule.',
+      );
+    }
+  }
+
+  #metricOf(exposition: Exposition): PulledMetric {
+    const known = this.registry.getSingleMetric(exposition.name);
+    if (known === undefined) return new PulledMetric(exposition);
+    if (known instanceof PulledMetric) return known;
+    throw new InvalidationConfigurationError(
+      `The registry has a metric ${exposition.name} of somebody else's.`,
+      [],
+      'Give CacheInvalidationPrometheusModule.forRoot() another registry, or none.',
+    );
+  }
+
+  /** Unless the registry was cleared, and another's is there now. */
+  #remove(metric: PulledMetric): void {
+    const { name } = metric.exposition;
+    if (this.registry.getSingleMetric(name) === metric) {
+      this.registry.removeSingleMetric(name);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import { Gauge, type Aggregator } from 'prom-client';
+import type { MetricSource } from '../observability/index.js';
+
+/** One line of a scrape. @internal */
+export interface Sample {
+  readonly labels?: Readonly<Record<string, string | number>>;
+  readonly value: number;
+  /** Where it is not the metric's, as in a histogram. */
+  readonly metricName?: string;
+}
+
+/** One metric, as Prometheus is told of it. @internal */
+export interface Exposition {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  /** How the values of a cluster's workers become one. */
+  readonly aggregator: Aggregator;
+  /** Without the label `service`. */
+  readonly read: (source: MetricSource) => Iterable<Sample>;
+}
+
+/**
+ * A metric that keeps no values: it asks each of its sources when it is scraped.
+ * Only by descent a Gauge, whatever its type: of prom-client's classes the one
+ * of which no more is read than what `get()` answers.
+ *
+ * @internal
+ */
+export class PulledMetric extends Gauge {
+  /** prom-client names OpenMetrics' counters by it. */
+  readonly type: string;
+  /** By service. */
+  readonly sources = new Map<string, MetricSource>();
+
+  constructor(readonly exposition: Exposition) {
+    const { name, help, aggregator, type } = exposition;
+    super({ name, help, aggregator, registers: [] });
+    this.type = type;
+  }
+
+  override async get() {
+    return { ...(await super.get()), values: [...this.#samples()] };
+  }
+
+  *#samples() {
+    for (const [service, source] of this.sources) {
+      for (const sample of this.exposition.read(source)) {
+        yield { ...sample, labels: { service, ...sample.labels } };
+      }
+    }
+  }
+}
