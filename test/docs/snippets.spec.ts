@@ -17,7 +17,7 @@ describe('the TypeScript blocks of the documentation', () => {
           'test/docs/virtual',
           `${block.file.replaceAll('/', '-')}-${block.line}.ts`,
         )
-      : join(root, 'test/docs/virtual/quick-start', block.path);
+      : join(root, 'test/docs/virtual', block.path);
   for (const block of script) {
     sources.set(nameOf(block), `${block.given}\n${block.code}\nexport {};\n`);
   }
