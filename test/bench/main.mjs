@@ -12,6 +12,7 @@ import { codec } from './codec.mjs';
 import { decorator } from './decorator.mjs';
 import { delivery, receiving } from './delivery.mjs';
 import { idle } from './idle.mjs';
+import { journal } from './journal.mjs';
 import { latency } from './latency.mjs';
 import { eviction, nearCache } from './near-cache.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
@@ -21,7 +22,8 @@ import { startServer } from './server.mjs';
 const USAGE = `Usage: npm run bench [-- options]
   --rounds N   rounds of each comparison (default 7)
   --only NAME  one section: publish, throughput, delivery, receiving, latency,
-               replay, decorator, codec, idle, near-cache, eviction, beside
+               replay, journal, decorator, codec, idle, near-cache, eviction,
+               beside
   --write      renew docs/benchmarks.md
   --help       this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
@@ -33,6 +35,7 @@ const SECTIONS = {
   receiving,
   latency,
   replay,
+  journal,
   decorator,
   codec,
   idle,
