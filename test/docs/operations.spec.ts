@@ -54,7 +54,7 @@ const CAUSES = {
 
 test('and every cause of widening', () => {
   const listed = rowsUnder('Why something was widened').map(([cause]) => cause);
-  expect(listed.toSorted()).toEqual(Object.keys(CAUSES).map(code).toSorted());
+  expect(new Set(listed)).toEqual(new Set(Object.keys(CAUSES).map(code)));
 });
 
 test('and every diagnostics channel', () => {
