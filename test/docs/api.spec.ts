@@ -22,7 +22,10 @@ test('the API reference is what the JSDoc says: npm run docs:api renews it', asy
     process.execPath,
     [
       join(root, 'node_modules/typedoc/bin/typedoc'),
-      ...['--options', 'docs/typedoc.json', '--out', out],
+      '--options',
+      'docs/typedoc.json',
+      '--out',
+      out,
     ],
     { cwd: root },
   );
