@@ -247,6 +247,7 @@ export class CacheInvalidationModule
   extends ConfigurableModuleClass
   implements OnModuleInit, OnApplicationShutdown
 {
+  /** @internal */
   constructor(
     private readonly explorer: InvalidationHandlersExplorer,
     private readonly subscriber: InvalidationSubscriber,

@@ -37,8 +37,7 @@ export class CacheInvalidationOptions {
   /**
    * Where Redis is: a URL (`redis:` or `rediss:`), ioredis options (Sentinel
    * included), `{ cluster: { nodes, options } }`, or a `Redis`/`Cluster` of
-   * yours, which is used for commands, duplicated for the subscription and never
-   * closed.
+   * yours, which only tells where: it is duplicated, and never used or closed.
    *
    * @default 'redis://localhost:6379'
    */
@@ -260,6 +259,7 @@ export type CacheInvalidationModuleOptions = Partial<CacheInvalidationOptions> &
 
 /** For `useClass` and `useExisting`. @publicApi */
 export interface CacheInvalidationOptionsFactory {
+  /** Called once, at the start. */
   createCacheInvalidationOptions():
     CacheInvalidationModuleOptions | Promise<CacheInvalidationModuleOptions>;
 }

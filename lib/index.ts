@@ -1,3 +1,8 @@
+/**
+ * Everything but the test kit and what is for other libraries.
+ *
+ * @module nestjs-cache-invalidation
+ */
 export {
   NearCache,
   NearCacheFactory,

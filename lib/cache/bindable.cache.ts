@@ -22,7 +22,7 @@ export interface CacheManagerLike {
   readonly stores: readonly KeyvLike[];
 }
 
-/** @publicApi */
+/** What `InvalidationSubscriber.bind()` takes. @publicApi */
 export type BindableCache = KeyedCache | KeyvLike | CacheManagerLike;
 
 /**

@@ -42,7 +42,7 @@ export interface L2Options<V> {
   readonly timeout?: number;
 }
 
-/** @publicApi */
+/** How much a near cache keeps, how long, and whether in Redis too. @publicApi */
 export interface NearCacheOptions<V = unknown> {
   /** Entries that are kept; of more, those used least lately go. @default 10000 */
   readonly max?: number;

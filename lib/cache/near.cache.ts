@@ -25,7 +25,7 @@ export interface CacheSource {
   readonly bypass: boolean;
 }
 
-/** @publicApi */
+/** What a near cache did since it was made. @publicApi */
 export interface NearCacheStats {
   /** Reads that were answered from memory. */
   readonly hits: number;
@@ -172,6 +172,7 @@ export class NearCache<V> {
     return this.#unlessSwept(name, this.#entries.peek(name))?.value;
   }
 
+  /** What it did since it was made. */
   get stats(): NearCacheStats {
     return {
       hits: this.#hits,

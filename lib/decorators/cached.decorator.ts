@@ -15,7 +15,7 @@ import { imitate, type Method } from './imitate.js';
 /* oxlint-disable typescript/no-explicit-any -- the selector is written for one
    method's parameters; only the decorator sees both */
 
-/** @publicApi */
+/** For methods that take what the selector takes, and return a promise. @publicApi */
 export type CachingDecorator<A extends any[]> = <
   M extends (...args: A) => Promise<unknown>,
 >(

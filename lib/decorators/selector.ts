@@ -13,7 +13,7 @@ export interface ResultSelector<R, V> {
   readonly [FROM_RESULT]: (result: R, ...args: any[]) => V;
 }
 
-/** @publicApi */
+/** From a method's arguments, or with `fromResult()` from its result. @publicApi */
 export type Selector<V> = ArgumentsSelector<V> | ResultSelector<any, V>;
 
 /**

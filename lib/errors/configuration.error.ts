@@ -25,6 +25,7 @@ export class InvalidationConfigurationError extends CacheInvalidationError {
 
   constructor(
     what: string,
+    /** Each of them, for who wants to show them otherwise. */
     readonly problems: readonly ConfigurationProblem[] = [],
     advice = '',
   ) {

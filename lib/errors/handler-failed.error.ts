@@ -10,6 +10,7 @@ export class HandlerFailedError extends CacheInvalidationError {
   readonly code = 'CACHE_INVALIDATION_HANDLER_FAILED';
 
   constructor(
+    /** Class and method. */
     readonly source: string,
     what: string,
     advice: string,

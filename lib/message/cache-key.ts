@@ -16,7 +16,7 @@ import { escapePattern } from './pattern.js';
  */
 export type EntityId = string | number | bigint;
 
-/** @publicApi */
+/** What a cache key says. @publicApi */
 export interface CacheKeyParts {
   readonly entityType: AnyEntityType;
   readonly entityId: string;

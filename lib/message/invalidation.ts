@@ -51,7 +51,7 @@ export interface BatchInvalidation {
 export type Invalidation =
   EntityInvalidation | PatternInvalidation | BatchInvalidation;
 
-/** @publicApi */
+/** What may accompany what `entity()` makes. @publicApi */
 export interface InvalidationContent {
   /** @default 'Delete' */
   readonly action?: 'Delete' | 'Update';

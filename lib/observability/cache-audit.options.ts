@@ -27,7 +27,7 @@ export type TruthLoader<V> = (
   id: string,
 ) => V | null | undefined | Promise<V | null | undefined>;
 
-/** @publicApi */
+/** Which copies are compared, how often and how. @publicApi */
 export interface CacheAuditOptions<V> {
   /** The share of invalidated keys that is followed, 0 to 1. @default 0.01 */
   readonly sampleRate?: number;

@@ -1,4 +1,4 @@
-/** @publicApi */
+/** What the comparisons have shown so far. @publicApi */
 export interface CacheAuditReport {
   /** Copies that were compared, with a result: the next two together. */
   readonly checked: number;

@@ -13,9 +13,11 @@ import type { StaleCopy } from './cache-audit.report.js';
  * @example
  * ```ts
  * import { subscribe } from 'node:diagnostics_channel';
+ * import type { InvalidationEvents } from 'nestjs-cache-invalidation';
  *
  * subscribe('nestjs-cache-invalidation:widened', (event) => {
  *   const { serviceName, cause } = event as InvalidationEvents['widened'];
+ *   console.warn(serviceName, cause);
  * });
  * ```
  * @publicApi

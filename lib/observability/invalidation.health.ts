@@ -6,7 +6,7 @@ import type {
   SubscriptionState,
 } from '../subscriber/index.js';
 
-/** @publicApi */
+/** How this instance's invalidations are now. @publicApi */
 export interface InvalidationHealthReport {
   /**
    * - `up`: everything is heard and sent
@@ -61,6 +61,7 @@ export class InvalidationHealth {
     });
   }
 
+  /** How they are now; asks nobody. */
   check(): InvalidationHealthReport {
     const { state, reason } = this.subscriber.status;
     const { enabled } = this.options;

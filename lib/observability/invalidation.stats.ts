@@ -18,7 +18,7 @@ export interface InvalidationStatsSnapshot extends InvalidationCounts {
   };
 }
 
-/** @publicApi */
+/** How often what happened. @publicApi */
 export interface InvalidationCounts {
   /** Own messages that Redis took. */
   readonly published: number;
@@ -82,6 +82,7 @@ export class InvalidationStats extends InvalidationMeter {
     super();
   }
 
+  /** Counts and latencies since the start, or since `reset()`. */
   snapshot(): InvalidationStatsSnapshot {
     const { publish, propagation, handler } = this.latencies;
     return {

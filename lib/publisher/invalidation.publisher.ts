@@ -125,6 +125,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     );
   }
 
+  /** `invalidate('User', id)`. */
   invalidateUser(
     id: EntityId,
     content?: PublishContent,
@@ -132,6 +133,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.invalidate('User', id, content);
   }
 
+  /** `invalidate('Post', id)`. */
   invalidatePost(
     id: EntityId,
     content?: PublishContent,
@@ -139,6 +141,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.invalidate('Post', id, content);
   }
 
+  /** `invalidate('Comment', id)`. */
   invalidateComment(
     id: EntityId,
     content?: PublishContent,
@@ -146,6 +149,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.invalidate('Comment', id, content);
   }
 
+  /** `invalidate('Notification', id)`. */
   invalidateNotification(
     id: EntityId,
     content?: PublishContent,
@@ -153,6 +157,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.invalidate('Notification', id, content);
   }
 
+  /** `invalidate('Feed', id)`. */
   invalidateFeed(
     id: EntityId,
     content?: PublishContent,

@@ -10,7 +10,7 @@
 export type SubscriptionState =
   'connecting' | 'live' | 'catching-up' | 'disconnected' | 'stopped';
 
-/** @publicApi */
+/** How the subscription is, since when, and why. @publicApi */
 export interface SubscriptionStatus {
   readonly state: SubscriptionState;
   /** When this state began. */

@@ -12,6 +12,7 @@ import { codec } from './codec.mjs';
 import { decorator } from './decorator.mjs';
 import { delivery, receiving } from './delivery.mjs';
 import { idle } from './idle.mjs';
+import { journal } from './journal.mjs';
 import { latency } from './latency.mjs';
 import { metrics, scrape } from './metrics.mjs';
 import { eviction, nearCache } from './near-cache.mjs';
@@ -22,8 +23,8 @@ import { startServer } from './server.mjs';
 const USAGE = `Usage: npm run bench [-- options]
   --rounds N   rounds of each comparison (default 7)
   --only NAME  one section: publish, throughput, delivery, receiving, latency,
-               replay, decorator, codec, idle, near-cache, eviction, beside,
-               metrics, scrape
+               replay, journal, decorator, codec, idle, near-cache, eviction,
+               beside, metrics, scrape
   --write      renew docs/benchmarks.md
   --help       this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
@@ -35,6 +36,7 @@ const SECTIONS = {
   receiving,
   latency,
   replay,
+  journal,
   decorator,
   codec,
   idle,

@@ -7,14 +7,14 @@ export interface Block {
   readonly line: number;
   readonly language: string;
   readonly code: string;
-  /** The file it is meant for, from a `<!-- quick-start: … -->` comment. */
+  /** The file it is meant for, from a `<!-- quick-start: … -->` or `<!-- guide: … -->` comment. */
   readonly path: string | null;
   /** Declarations it takes for granted, from a `<!-- given … -->` comment. */
   readonly given: string;
 }
 
 const BLOCK =
-  /(?:<!-- given\n(?<given>[^]*?)-->\n+)?(?:<!-- quick-start: (?<path>\S+) -->\n+)?^```(?<language>\w+)\n(?<code>[^]*?)^```$/gm;
+  /(?:<!-- given\n(?<given>[^]*?)-->\n+)?(?:<!-- (?<of>quick-start|guide): (?<path>\S+) -->\n+)?^```(?<language>\w+)\n(?<code>[^]*?)^```$/gm;
 
 export const root = join(import.meta.dirname, '../..');
 
@@ -32,7 +32,15 @@ export function blocksOf(file: string): Block[] {
     line: text.slice(0, match.index).split('\n').length,
     language: match.groups!['language']!,
     code: match.groups!['code']!,
-    path: match.groups!['path'] ?? null,
+    path: pathOf(match.groups!),
     given: match.groups!['given'] ?? '',
   }));
+}
+
+/** Each application's files in a folder of their own. */
+function pathOf({
+  of,
+  path,
+}: Record<string, string | undefined>): string | null {
+  return path === undefined ? null : join(of!, path);
 }

@@ -5,7 +5,12 @@ import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { blocksOf, markdownFiles, root, type Block } from './markdown.js';
 
-const blocks = markdownFiles().flatMap(blocksOf);
+/** Of the API reference only the examples that are whole: the others are a glance. */
+const isGlance = ({ file, code }: Block): boolean =>
+  file.startsWith('docs/api/') && !code.includes('import ');
+const blocks = markdownFiles()
+  .flatMap(blocksOf)
+  .filter((block) => !isGlance(block));
 const script = blocks.filter(({ language }) => language === 'ts');
 
 describe('the TypeScript blocks of the documentation', () => {
@@ -17,7 +22,7 @@ describe('the TypeScript blocks of the documentation', () => {
           'test/docs/virtual',
           `${block.file.replaceAll('/', '-')}-${block.line}.ts`,
         )
-      : join(root, 'test/docs/virtual/quick-start', block.path);
+      : join(root, 'test/docs/virtual', block.path);
   for (const block of script) {
     sources.set(nameOf(block), `${block.given}\n${block.code}\nexport {};\n`);
   }

@@ -5,10 +5,13 @@
 // The code is every fenced block that follows a comment such as
 //   <!-- quick-start: src/app.module.ts -->
 // A block after <!-- quick-start: jest --> is the Jest configuration for Nest 11.
+//
+// Then the same of docs/guide.md.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { followGuide } from './guide.mjs';
 import {
   bench,
   freePort,
@@ -71,6 +74,9 @@ await main('check:quick-start', async () => {
     await step(`${title}: two instances`, () => talk(cwd, app, redis.url));
     if (app.jest) await step(`${title}: jest`, () => test(cwd, jest));
   }
+  await step('docs/guide.md', () =>
+    followGuide({ name, install: tarball, redisUrl: redis.url }),
+  );
   await redis.stop();
 });
 

@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { WideningCause } from 'nestjs-cache-invalidation';
+import { expect, test } from 'vitest';
+import { CHANNELS } from '../../lib/observability/diagnostics.channels.js';
+import {
+  LATENCIES,
+  METRICS,
+} from '../../lib/observability/invalidation.metrics.js';
+import { root } from './markdown.js';
+
+const TEXT = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+
+/** Cells of the tables under a heading, without their headers. */
+function rowsUnder(heading: string): string[][] {
+  const section = TEXT.split(/^## /m).find((part) =>
+    part.startsWith(`${heading}\n`),
+  );
+  return [...section!.matchAll(/^\| `.*\|$/gm)].map(([row]) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+const code = (text: string) => `\`${text}\``;
+
+test('the operations page lists every metric, and no other, with its labels', () => {
+  const metrics = METRICS.map(({ name, kind, unit, label }) => {
+    const ending = kind === 'counter' ? '_total' : unit ? `_${unit}` : '';
+    return [`cache_invalidation_${name}${ending}`, label ? code(label) : ''];
+  });
+  const latencies = LATENCIES.map(({ name }) => [
+    `cache_invalidation_${name}_seconds`,
+    '',
+  ]);
+  expect(rowsUnder('Metrics').map(([name, label]) => [name, label])).toEqual(
+    [...metrics, ...latencies].map(([name = '', label]) => [code(name), label]),
+  );
+});
+
+const CAUSES = {
+  'not-understood': true,
+  reconnected: true,
+  missed: true,
+  'started-late': true,
+  stale: true,
+  'handler-overflow': true,
+  'outbox-overflow': true,
+  'scope-overflow': true,
+  cascade: true,
+} satisfies Record<WideningCause, true>;
+
+test('and every cause of widening', () => {
+  const listed = rowsUnder('Why something was widened').map(([cause]) => cause);
+  expect(new Set(listed)).toEqual(new Set(Object.keys(CAUSES).map(code)));
+});
+
+test('and every diagnostics channel', () => {
+  expect(rowsUnder('Diagnostics channels').map(([event]) => event)).toEqual(
+    Object.keys(CHANNELS).map(code),
+  );
+});
+
+const ALERTS = [
+  'CacheInvalidationLatencyHigh',
+  'CacheInvalidationPublishErrors',
+  'CacheInvalidationProcessingErrors',
+  'CacheInvalidationDisconnected',
+  'CacheInvalidationStale',
+  'CacheInvalidationOutboxGrowing',
+  'CacheInvalidationWidening',
+];
+
+test('and has a runbook for each alert', () => {
+  const headings = [...TEXT.matchAll(/^### (\S+)$/gm)].map(([, name]) => name);
+  expect(headings).toEqual(ALERTS);
+});
