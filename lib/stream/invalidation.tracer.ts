@@ -44,7 +44,9 @@ export class Tracing {
   }
 
   publishing(message: InvalidationMessage): PublishSpan | null {
-    return attempt(() => this.#tracer?.publishing(message)) ?? null;
+    const tracer = this.#tracer;
+    if (tracer === null) return null;
+    return attempt(() => guarded(tracer.publishing(message))) ?? null;
   }
 
   /** @param deliver must not throw */
@@ -82,6 +84,14 @@ export class Tracing {
     );
     return ((outcome as (() => T) | null) ?? handle)();
   }
+}
+
+/** It is ended amid the answers of Redis, which nothing may break off. */
+function guarded(span: PublishSpan): PublishSpan {
+  return {
+    trace: span.trace,
+    end: (status) => attempt(() => span.end(status)),
+  };
 }
 
 function attempt<T>(act: () => T): T | undefined {
