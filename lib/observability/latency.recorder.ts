@@ -52,7 +52,7 @@ export class LatencyRecorder {
     while (ms > BOUNDS_MS[bucket]!) bucket++;
     this.counts[bucket]! += 1;
     this.#sum += ms;
-    this.listener?.(ms);
+    if (this.listener !== null) tell(this.listener, ms);
   }
 
   reset(): void {
@@ -71,5 +71,14 @@ export class LatencyRecorder {
       p99: at(99),
       max: of.max / 1_000,
     };
+  }
+}
+
+/** It is measured where messages are delivered, and nothing may break that off. */
+function tell(listener: (latency: number) => void, ms: number): void {
+  try {
+    listener(ms);
+  } catch {
+    // It costs the measurement.
   }
 }

@@ -5,6 +5,7 @@ import {
   InvalidatesCache,
   InvalidationPublisher,
   InvalidationStats,
+  InvalidationSubscriber,
   OnInvalidation,
   type InvalidationStatsSnapshot,
 } from 'nestjs-cache-invalidation';
@@ -269,6 +270,23 @@ describe('A latency', () => {
     expect(propagation.p90).toBeCloseTo(90, 0);
     expect(propagation.p99).toBeCloseTo(99, 0);
     expect(propagation.max).toBeCloseTo(100, 0);
+  });
+
+  it('whose listener fails costs no message, and no cache its eviction', async () => {
+    const { publisher, stats, app } = await start();
+    const cache = new Map([['user:1', 1]]);
+    app.get(InvalidationSubscriber).bind(cache);
+    for (const latency of Object.values(stats.latencies)) {
+      latency.listener = () => {
+        throw new Error('of the system of metrics');
+      };
+    }
+
+    const { status } = await publisher.invalidateUser(1);
+
+    expect(status).toBe('delivered');
+    expect(cache.size).toBe(0);
+    expect(publisher.pending).toBe(0);
   });
 
   it.each([
