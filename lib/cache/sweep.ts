@@ -1,11 +1,13 @@
 /** One go takes about so long, then whatever else waits has its turn. */
 const STEP_MS = 3;
-/** Entries between two looks at the clock. */
-const CHUNK = 256;
-/** Patterns at a time; beyond it, everything is evicted. */
-const PATTERN_LIMIT = 1_000;
-/** Entries beyond one pass; where reads move one, the pass begins anew. */
-const SPARE = 2_000_000;
+/** Comparisons between two looks at the clock. */
+const CHUNK = 64;
+/** Patterns at a time, each of which every read is compared with. */
+const PATTERN_LIMIT = 100;
+/** Beyond one for each entry: for more patterns, and for passes begun anew. */
+const SPARE_COMPARISONS = 4_000_000;
+/** With so many entries, patterns that come together have one pass. */
+const LARGE = 1_000;
 
 /** An entry, by the number of patterns that had come when it was stored. */
 interface Sweepable {
@@ -44,7 +46,7 @@ export class Sweep {
     /** `undefined` once it has expired. */
     readonly entry: Sweepable | undefined;
   } | null = null;
-  /** Entries that it may still look at. */
+  /** Comparisons that it may still make. */
   #left = 0;
   #next: NodeJS.Immediate | null = null;
 
@@ -58,7 +60,9 @@ export class Sweep {
   add(broom: Broom): void {
     this.#waiting.push(broom);
     if (this.#waiting.length > PATTERN_LIMIT) return this.onTooMuch();
-    if (this.#next === null) this.#begin();
+    if (this.#next !== null) return;
+    if (this.entries.size < LARGE) this.#begin();
+    else this.#next = setImmediate(() => this.#begin());
   }
 
   /** Whether what was stored when so many patterns had come is to be evicted. */
@@ -76,7 +80,9 @@ export class Sweep {
   #begin(): void {
     this.#brooms = this.#waiting;
     this.#waiting = [];
-    this.#left = this.entries.size + SPARE;
+    const { size } = this.entries;
+    this.#left = size + SPARE_COMPARISONS;
+    if (size * this.#brooms.length > this.#left) return this.onTooMuch();
     this.#startPass();
     this.#step();
   }
@@ -92,7 +98,7 @@ export class Sweep {
     const end = performance.now() + STEP_MS;
     do {
       if (this.#left < 0) return this.onTooMuch();
-      this.#left -= CHUNK;
+      this.#left -= Math.max(CHUNK, this.#brooms.length);
       if (!this.#evictSome()) return this.#endPass();
     } while (performance.now() < end);
     this.#next = setImmediate(() => this.#step());
@@ -100,7 +106,7 @@ export class Sweep {
 
   /** @returns `false` at the end of the pass */
   #evictSome(): boolean {
-    for (let i = 0; i < CHUNK; i++) {
+    for (let made = 0; made < CHUNK; made += this.#brooms.length) {
       const { done, value: name } = this.#names!.next();
       this.#evictRest();
       if (done === true) return false;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
+import { Sweep } from '../../lib/cache/sweep.js';
 import {
   batch,
   Instance,
@@ -103,6 +104,53 @@ describe('A pattern, in a cache too large for one go', () => {
     await turn();
     expect(subject.cache.peek(7)).toBe(2);
     expect(subject.cache.stats.size).toBe(2);
+  });
+
+  it('is one of too many to be compared with all of it: then all of it goes', async () => {
+    const subject = new Subject();
+    await subject.load(ids, 1);
+    const globs = ids.slice(0, 100).map((id) => `user:${id}x*`);
+    for (const glob of globs) subject.say(pattern(glob));
+    expect(subject.cache.stats.size).toBe(SIZE);
+    await turn();
+    expect(subject.cache.stats.size).toBe(0);
+    await subject.load(ids, 1);
+    for (const glob of [...globs, 'user:x*']) subject.say(pattern(glob));
+    expect(subject.cache.stats.size).toBe(0);
+  });
+
+  it('among many looks at the clock as often as one alone', async () => {
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => now++);
+    const entries = new Map(ids.map((id) => [String(id), { sweeps: 0 }]));
+    const done = vi.fn();
+    const sweep = new Sweep(
+      {
+        size: entries.size,
+        keys: () => entries.keys(),
+        peek: (name) => entries.get(name),
+        delete: (name) => entries.delete(name),
+      },
+      done,
+      () => expect.unreachable(),
+    );
+    let comparisons = 0;
+    const isAffected = (): boolean => {
+      comparisons++;
+      return false;
+    };
+    for (let number = 1; number <= 50; number++) {
+      sweep.add({ isAffected, number });
+    }
+    let most = 0;
+    while (done.mock.calls.length === 0) {
+      comparisons = 0;
+      await turn();
+      most = Math.max(most, comparisons);
+    }
+    vi.restoreAllMocks();
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(1_000);
   });
 
   it('misses none, whatever is read, evicted and loaded meanwhile', async () => {
