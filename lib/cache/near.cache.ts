@@ -66,6 +66,8 @@ interface Loaded<V> {
 
 /** Entries for which lists are made in advance: some milliseconds. */
 const LISTED = 100_000;
+/** Entries that are cleared faster than new lists are made. */
+const CLEARED = 10_000;
 
 const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
 
@@ -396,11 +398,16 @@ export class NearCache<V> {
     });
   }
 
-  /** Not clear(), which holds the event loop for half a second per million. */
   #evictAll(): void {
     this.#sweep?.stop();
     this.#sweep = null;
-    this.#entries = newEntries(this.options.max);
+    const { size } = this.#entries;
+    if (size === 0) return;
+    const { max } = this.options;
+    // clear() holds the event loop for half a second per million, and to start
+    // anew costs as much for one entry as for all that there are lists for.
+    if (size <= CLEARED && max <= LISTED) this.#entries.clear();
+    else this.#entries = newEntries(max);
   }
 }
 
