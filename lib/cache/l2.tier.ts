@@ -1,6 +1,6 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
-import type { PastFence } from '../stream/index.js';
+import { atOnce, type PastFence } from '../stream/index.js';
 import { L2UnavailableError, type L2Store } from '../transport/index.js';
 import { L2Sweeper } from './l2.sweeper.js';
 import type { ResolvedL2Options } from './near-cache.options.js';
@@ -185,7 +185,7 @@ export class L2Tier<V> {
   #encode(value: V): Buffer {
     if (value === undefined) return Buffer.from(UNDEFINED);
     if (value === null) return Buffer.from(NULL);
-    const bytes = this.options.serializer.serialize(value);
+    const bytes = atOnce(this.options.serializer.serialize(value));
     return Buffer.concat([Buffer.from(VALUE), Buffer.from(bytes as Buffer)]);
   }
 
@@ -193,7 +193,7 @@ export class L2Tier<V> {
     const kind = bytes.toString('latin1', 0, 1);
     if (kind === UNDEFINED) return undefined as V;
     if (kind === NULL) return null as V;
-    return this.options.serializer.deserialize(bytes.subarray(1));
+    return atOnce(this.options.serializer.deserialize(bytes.subarray(1)));
   }
 
   /** Within its deadline, and never an error: `null` then. */

@@ -57,6 +57,7 @@ export class NearCacheFactory {
   readonly #stores = new Map<RedisConnection | undefined, L2Store>();
   readonly #caches = new Map<string, NearCache<never>>();
   #started = false;
+  #stopped = false;
 
   /** @internal */
   constructor(private readonly context: NearCacheContext) {}
@@ -78,7 +79,7 @@ export class NearCacheFactory {
     const { stream, source } = this.context;
     const resolved = resolveNearCache(options);
     const l2 =
-      resolved.l2 === null || !this.context.options.enabled
+      resolved.l2 === null || !this.context.options.enabled || this.#stopped
         ? null
         : this.#createL2(entityType, resolved.l2, owner);
     const cache = new NearCache<V>(entityType, resolved, source, l2);
@@ -118,6 +119,8 @@ export class NearCacheFactory {
 
   /** @internal */
   stop(): void {
+    // A method may be called for the first time now: its connection would stay.
+    this.#stopped = true;
     for (const cache of this.#caches.values()) cache.close();
     for (const tier of this.#l2.values()) tier.close();
     for (const store of this.#stores.values()) store.close();

@@ -11,7 +11,7 @@ import {
   type InvalidationMessage,
 } from '../message/index.js';
 import { InvalidationScope } from '../publisher/index.js';
-import type { Fence } from '../stream/index.js';
+import { isPromiseLike, type Fence } from '../stream/index.js';
 import type { L2Stats, L2Tier } from './l2.tier.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
 import { Sweep } from './sweep.js';
@@ -295,6 +295,7 @@ export class NearCache<V> {
     if (ids.length > 0) {
       this.#loads++;
       values = await load(ids);
+      refusePromises(ids.map((id) => values.get(id)));
     }
     for (const id of ids) {
       const loaded = { value: values.get(id), fence };
@@ -417,6 +418,16 @@ export class NearCache<V> {
  */
 function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
   return new LRUCache({ max: max <= LISTED ? max : 0, maxSize: max });
+}
+
+/** As plain JavaScript may give them: what they come to would be kept unseen. */
+function refusePromises(values: readonly unknown[]): void {
+  if (!values.some(isPromiseLike)) return;
+  // Nobody else will hear of their rejections.
+  void Promise.allSettled(values);
+  throw new TypeError(
+    'loadMany gave promises in its map: give it what they resolve to.',
+  );
 }
 
 /** Of what is no id, as plain JavaScript may ask, none: it is refused where it is loaded. */

@@ -5,7 +5,7 @@ import {
   keysOf,
   type InvalidationMessage,
 } from '../message/index.js';
-import type { ErrorReporter, Fences } from '../stream/index.js';
+import { atOnce, type ErrorReporter, type Fences } from '../stream/index.js';
 import {
   checkCacheAudit,
   type AuditableCache,
@@ -156,7 +156,7 @@ export class CacheAudit<V> {
     const isCopied = copy !== null && copy !== undefined;
     const isThere = truth !== null && truth !== undefined;
     if (!isCopied || !isThere) return isCopied === isThere;
-    return this.#options.equals(copy, truth);
+    return atOnce(this.#options.equals(copy, truth));
   }
 
   /** Whether one more may be loaded in this second. */

@@ -7,7 +7,8 @@ import {
   type L2Options,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
+import { RedisTransport } from '../../lib/transport/index.js';
 import {
   connectRaw,
   startApp,
@@ -274,6 +275,47 @@ describe('The second tier', () => {
     await expect(many).rejects.toThrow('of the loader');
     expect(await single).toEqual({ name: 'Ada' });
     expect(other.users.peek('1')).toEqual({ name: 'Ada' });
+  });
+
+  it('reads on where its serializer gives promises, as plain JavaScript may', async () => {
+    const failing = async (): Promise<never> => {
+      throw new Error('of the serializer');
+    };
+    const service = new Service({
+      serializer: { serialize: JSON.stringify, deserialize: failing as never },
+    });
+    const one = await service.start();
+    const other = await service.start();
+    await settle(one, other);
+    service.table.set('1', { name: 'Ada' });
+    await one.read('1');
+    await service.whenStored('1');
+    expect(await other.read('1')).toEqual({ name: 'Ada' });
+    expect(await other.read('1')).toEqual({ name: 'Ada' });
+    expect(other.users.stats).toMatchObject({ loads: 1, l2Errors: 1 });
+
+    const unwritten = new Service({
+      serializer: {
+        serialize: failing as never,
+        deserialize: failing as never,
+      },
+    });
+    const writer = await unwritten.start();
+    await settle(writer);
+    unwritten.table.set('1', { name: 'Ada' });
+    expect(await writer.read('1')).toEqual({ name: 'Ada' });
+    expect(writer.users.stats).toMatchObject({ loads: 1, l2Errors: 1 });
+  });
+
+  it('opens no connection for a cache that is made after the shutdown', async () => {
+    const { context, close } = await startApp();
+    const factory = context.get(NearCacheFactory);
+    await close();
+    const clients = vi.spyOn(RedisTransport.prototype, 'l2Store');
+    const users = factory.create<string>('User', { l2: {} });
+    expect(await users.get('1', () => 'Ada')).toBe('Ada');
+    expect(clients).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
   });
 
   it('keeps values as its serializer says, in the database it is told', async () => {

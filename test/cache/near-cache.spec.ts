@@ -231,6 +231,18 @@ describe('A near cache', () => {
     expect(users.peek('1')).toBeUndefined();
   });
 
+  it('refuses promises in the place of values, which may yet fail', async () => {
+    const { users } = await start();
+    const failing = users.getMany(['1', '2'], () => {
+      const loaded = ['1', '2'].map(
+        (id) => [id, Promise.reject(new Error('of the loader'))] as const,
+      );
+      return new Map(loaded) as never;
+    });
+    await expect(failing).rejects.toThrow('gave promises');
+    expect(users.stats.size).toBe(0);
+  });
+
   it.each([undefined, '', {}, Number.NaN, ['1']])(
     'refuses the id %j',
     async (id) => {
