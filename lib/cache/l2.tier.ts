@@ -11,6 +11,8 @@ const REST_MS = 1_000;
 const WRITE_LIMIT = 10_000;
 /** How often it is written down that some publishers keep no journal. */
 const FOREIGN_MS = 60_000;
+/** When that is tried again where it failed. */
+const RETRY_MS = 1_000;
 
 /** What stands in the place of a value that does not exist. */
 const VALUE = 'v';
@@ -59,6 +61,8 @@ export class L2Tier<V> {
   #writing = 0;
   #restUntil = 0;
   #notedForeign = -Infinity;
+  #noteAgain: NodeJS.Timeout | null = null;
+  #closed = false;
   /** What the journal alone knows counts: nobody published without it. */
   #trustsRecalled = false;
 
@@ -115,12 +119,14 @@ export class L2Tier<V> {
     } catch (error) {
       return this.#failed(error as Error);
     }
+    // The mark has to outlive the entry.
+    if (this.#notedForeign !== -Infinity) this.#noteForeign();
     this.#write(this.store.put(this.prefix + key, offset, entry, ttl));
   }
 
   /** @param keys those of this cache that the message names */
   drop(keys: readonly string[], message: InvalidationMessage): void {
-    this.#noteForeign(message);
+    if (isForeign(message)) this.#noteForeign();
     const before = this.#limitOf(message);
     if (before === null || this.#writing >= WRITE_LIMIT) return;
     for (const key of keys)
@@ -129,7 +135,7 @@ export class L2Tier<V> {
 
   /** @param pattern of what the message names */
   sweep(pattern: string, message: InvalidationMessage): void {
-    this.#noteForeign(message);
+    if (isForeign(message)) this.#noteForeign();
     const before = this.#limitOf(message);
     // Only this instance does not know what it missed: others may use it all.
     if (before === null || message.widened !== null) return;
@@ -137,6 +143,8 @@ export class L2Tier<V> {
   }
 
   close(): void {
+    this.#closed = true;
+    if (this.#noteAgain !== null) clearTimeout(this.#noteAgain);
     this.#sweeper.close();
   }
 
@@ -167,19 +175,26 @@ export class L2Tier<V> {
   }
 
   /** What an instance that starts later reads in the journal is not all. */
-  #noteForeign({ own, offset, widened }: InvalidationMessage): void {
-    if (own || offset !== null || widened !== null) return;
+  #noteForeign(): void {
     const now = performance.now();
     if (now - this.#notedForeign < FOREIGN_MS) return;
     this.#notedForeign = now;
     const ttl = this.options.ttl + FOREIGN_MS;
     this.#write(
       this.store.write(this.#foreignKey, '1', ttl).catch((error: Error) => {
-        // With the next message.
-        this.#notedForeign = -Infinity;
+        this.#noteForeignLater();
         throw error;
       }),
     );
+  }
+
+  /** There may be no other message, and until then others trust what is stale. */
+  #noteForeignLater(): void {
+    if (this.#closed) return;
+    this.#noteAgain = setTimeout(() => {
+      this.#notedForeign = -Infinity;
+      this.#noteForeign();
+    }, RETRY_MS).unref();
   }
 
   #encode(value: V): Buffer {
@@ -239,6 +254,11 @@ export class L2Tier<V> {
       ),
     );
   }
+}
+
+/** Of a publisher that keeps no journal, understood or not. */
+function isForeign({ own, offset }: InvalidationMessage): boolean {
+  return !own && offset === null;
 }
 
 /** The next offset there could be. */

@@ -177,6 +177,38 @@ describe('The second tier', () => {
     expect(one.users.stats.l2Hits).toBe(1);
   });
 
+  it('marks what others say without a journal, if it is not understood, too', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    const said = foreign('User', '2').replace('"Delete"', '"Refresh"');
+    await service.redis.publish(service.channel, said);
+    await eventually(async () => {
+      const mark = `${service.keyPrefix}~foreign:user:`;
+      expect(await service.redis.exists(mark)).toBe(1);
+    });
+  });
+
+  it('renews that mark with what it stores, which it has to outlive', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    await service.redis.publish(service.channel, foreign('User', '2'));
+    const mark = `${service.keyPrefix}~foreign:user:`;
+    await eventually(async () => {
+      expect(await service.redis.exists(mark)).toBe(1);
+    });
+    await service.redis.del(mark);
+    service.table.set('1', { name: 'Ada' });
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + 60_000);
+    await one.read('1');
+    vi.restoreAllMocks();
+    await eventually(async () => {
+      expect(await service.redis.exists(mark)).toBe(1);
+    });
+  });
+
   it('refuses what was loaded before a message without a place', async () => {
     const service = new Service();
     const one = await service.start();
@@ -516,7 +548,6 @@ describe('Trouble with the second tier', () => {
     await server.restart();
     const shared = connectRaw(server.url);
     await eventually(async () => {
-      await service.redis.publish(service.channel, foreign('User', '2'));
       const mark = `${service.keyPrefix}~foreign:user:`;
       expect(await shared.exists(mark)).toBe(1);
     });
