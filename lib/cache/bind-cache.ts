@@ -5,6 +5,7 @@ import {
   type InvalidationMessage,
 } from '../message/index.js';
 import {
+  atOnce,
   isPromiseLike,
   type InvalidationCondition,
   type InvalidationStream,
@@ -26,12 +27,14 @@ export interface BindOptions {
   readonly prefix?: string;
   /**
    * The name of the entry of a cache key, where it is not the key itself;
-   * `undefined` for a key that this cache does not keep. Not with `prefix`.
+   * `undefined` for a key that this cache does not keep. It must answer at once;
+   * not with `prefix`.
    */
   readonly keyOf?: (key: string) => unknown;
   /**
    * The reverse of `keyOf`, for patterns; without it every pattern clears the
-   * cache. `undefined` for an entry that no message is about.
+   * cache. `undefined` for an entry that no message is about. It must answer at
+   * once.
    */
   readonly cacheKeyOf?: (name: never) => string | undefined;
   /** `user:123` also drops `user:123:profile`: a pass over all keys each time. */
@@ -130,7 +133,7 @@ class CacheBinding {
     if (this.options.subKeys !== true) {
       return this.entries.drop(
         keys
-          .map((key) => this.#nameOf(key))
+          .map((key) => atOnce(this.#nameOf(key)))
           .filter((name) => name !== undefined),
       );
     }
@@ -144,7 +147,7 @@ class CacheBinding {
   #dropWhere(isAffected: (key: string) => boolean): unknown {
     const cacheKeyOf = this.#cacheKeyOf!;
     return this.entries.dropWhere((name) => {
-      const key = cacheKeyOf(name as never);
+      const key = atOnce(cacheKeyOf(name as never));
       return key !== undefined && isAffected(key);
     });
   }

@@ -208,21 +208,36 @@ describe('A binding', () => {
     ]);
   });
 
-  it('clears the cache if it cannot tell what to drop, and says so', async () => {
-    const app = await startApp();
-    const cache = new Map([
-      ['user:1', 1],
-      ['user:2', 2],
-    ]);
-    app.subscriber.bind(cache, {
-      keyOf: () => {
-        throw new Error('of keyOf');
+  it.each<[string, BindOptions]>([
+    [
+      'throws',
+      {
+        keyOf: () => {
+          throw new Error('of keyOf');
+        },
       },
-    });
-    await app.publisher.invalidate('User', 1);
-    expect(cache.size).toBe(0);
-    await eventually(() => expect(app.errors).toHaveLength(1));
-  });
+    ],
+    ['gives a promise', { keyOf: async (key) => key }],
+    [
+      'gives a promise the other way',
+      { cacheKeyOf: (async (name: string) => name) as never },
+    ],
+  ])(
+    'clears the cache if what names its entries %s, and says so',
+    async (_what, options) => {
+      const app = await startApp();
+      const cache = new Map([
+        ['user:1', 1],
+        ['user:2', 2],
+      ]);
+      app.subscriber.bind(cache, { ...options });
+      if (options.keyOf === undefined) {
+        await app.publisher.publish(pattern('user:1'));
+      } else await app.publisher.invalidate('User', 1);
+      expect(cache.size).toBe(0);
+      await eventually(() => expect(app.errors).toHaveLength(1));
+    },
+  );
 
   it('clears a Keyv whose store fails to delete, which it does not throw', async () => {
     class FailingOnce extends Map<string, string> {
