@@ -10,6 +10,7 @@ import {
   type EntityId,
   type EntityType,
 } from '../message/index.js';
+import { atOnce } from '../stream/index.js';
 import { imitate, type Method } from './imitate.js';
 
 /* oxlint-disable typescript/no-explicit-any -- the selector is written for one
@@ -55,12 +56,12 @@ export function Cached<A extends any[]>(
       );
     }
     resolveNearCache(options);
-    const find = cacheOf(target, { name, method: String(key) }, type, options);
+    const find = cacheOf(target, name, type, options);
     const wrapped = function (this: object, ...args: unknown[]): unknown {
       try {
         const cache = find(this);
         if (cache === null) return original.apply(this, args);
-        const id = selectId(...(args as A));
+        const id = atOnce(selectId(...(args as A)));
         return cache.get(id, () => original.apply(this, args));
       } catch (error) {
         return Promise.reject(error);
@@ -77,7 +78,7 @@ export function Cached<A extends any[]>(
  */
 function cacheOf(
   target: object,
-  { name, method }: { readonly name: string; readonly method: string },
+  name: string,
   type: EntityType,
   options: NearCacheOptions,
 ): (instance: object) => NearCache<unknown> | null {
@@ -108,7 +109,9 @@ function cacheOf(
     const owner = instance.constructor;
     let cache = ofClasses.get(owner);
     if (cache === undefined) {
-      cache = factory.create(type, options, `${owner.name}.${method}`);
+      // A subclass that calls the method of its parent has a cache for each.
+      const whose = owner === target.constructor ? '' : `${owner.name}/`;
+      cache = factory.create(type, options, whose + name);
       ofClasses.set(owner, cache);
     }
     return cache;

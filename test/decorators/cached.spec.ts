@@ -4,6 +4,7 @@ import {
   Cached,
   InvalidatesCache,
   InvalidationConfigurationError,
+  NearCacheFactory,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
 import { LogRecorder, startApp } from '../support/app.js';
@@ -118,6 +119,42 @@ describe('@Cached', () => {
     await clients.find('1');
     await staff.find('1');
     expect(clients.table.reads).toBe(2);
+  });
+
+  it("keeps what a subclass makes of its parent's apart, in Redis too", async () => {
+    class Names {
+      @Cached('User', (id: string) => id, { l2: {} })
+      async find(id: string): Promise<string> {
+        return id;
+      }
+    }
+    @Injectable()
+    class Greetings extends Names {
+      @Cached('User', (id: string) => id, { l2: {} })
+      override async find(id: string): Promise<string> {
+        return `Hello ${await super.find(id)}`;
+      }
+    }
+    const { context } = await startApp({ providers: [Greetings] });
+    const greetings = context.get(Greetings);
+    expect(await greetings.find('1')).toBe('Hello 1');
+    expect(await greetings.find('1')).toBe('Hello 1');
+    const names = [...context.get(NearCacheFactory).stats().keys()];
+    expect(names).toEqual(['Greetings.find', 'Greetings/Names.find']);
+  });
+
+  it('refuses a promise for an id, whatever becomes of it', async () => {
+    class Promised {
+      @Cached('User', (async () => {
+        throw new Error('of the selector');
+      }) as never)
+      async find(): Promise<string> {
+        return 'found';
+      }
+    }
+    const { context } = await startApp({ providers: [Promised] });
+    const finding = context.get(Promised).find();
+    await expect(finding).rejects.toThrow('returned a promise');
   });
 
   it('rejects with what the selector throws, and loads nothing', async () => {
