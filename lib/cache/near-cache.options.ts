@@ -135,7 +135,16 @@ export function resolveNearCache<V>({
       'l2.connection',
       CONNECTION_ADVICE,
     );
-    need(l2.keyPrefix !== '', 'l2.keyPrefix', 'Give a text, or leave it out.');
+    need(
+      l2.keyPrefix === undefined || isText(l2.keyPrefix),
+      'l2.keyPrefix',
+      'Give a text, or leave it out.',
+    );
+    need(
+      isSerializer(l2.serializer),
+      'l2.serializer',
+      'Give an object with serialize() and deserialize().',
+    );
   }
   if (problems.length > 0) {
     throw new InvalidationConfigurationError(
@@ -151,6 +160,19 @@ const LARGEST = 2 ** 31 - 1;
 
 function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value > 0 && value <= LARGEST;
+}
+
+/** As plain JavaScript may give them. */
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function isSerializer(value: unknown): boolean {
+  const given = value as Partial<L2Serializer<unknown>> | null;
+  return (
+    typeof given?.serialize === 'function' &&
+    typeof given.deserialize === 'function'
+  );
 }
 
 /** `undefined` means the default. */

@@ -30,6 +30,9 @@ export interface InvalidationHealthReport {
   readonly outbox: number;
 }
 
+/** Node's timers take no more, and fire at once if they are asked to. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
 /** @internal */
 export interface HealthOptions {
   readonly enabled: boolean;
@@ -87,7 +90,7 @@ export class InvalidationHealth {
     if (this.#isReady || timeout <= 0) return this.#isReady;
     const live = this.subscriber.status$.pipe(
       filter(({ state }) => state === 'live'),
-      takeUntil(timer(timeout)),
+      takeUntil(timer(Math.min(timeout, LONGEST_TIMER_MS))),
     );
     await firstValueFrom(live, { defaultValue: null });
     return this.#isReady;

@@ -579,6 +579,10 @@ describe('Trouble with the second tier', () => {
     expect(() =>
       factory.create('User', { l2: { ttl: 0, timeout: -1, keyPrefix: '' } }),
     ).toThrow(/l2\.ttl[^]*l2\.timeout[^]*l2\.keyPrefix/);
+    const bad = { keyPrefix: 5, serializer: {} } as never;
+    expect(() => factory.create('User', { l2: bad })).toThrow(
+      /l2\.keyPrefix[^]*l2\.serializer/,
+    );
   });
 
   it('is not used where the module is switched off', async () => {
