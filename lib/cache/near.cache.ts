@@ -56,6 +56,8 @@ interface Entry<V> {
 interface Flight<V> {
   readonly promise: Promise<V>;
   readonly fence: Fence;
+  /** Its loader leaves out what does not exist. */
+  readonly isOfMany: boolean;
 }
 
 interface Loaded<V> {
@@ -120,7 +122,13 @@ export class NearCache<V> {
       return entry.promise;
     }
     this.#misses++;
-    return this.#joined(nameOf(id)) ?? this.#load(id, load);
+    const flight = this.#joined(nameOf(id));
+    if (flight === null) return this.#load(id, load);
+    if (!flight.isOfMany) return flight.promise as Promise<V>;
+    // That there is none is for this loader to say, which may throw.
+    return flight.promise.then((value) =>
+      value === undefined ? this.get(id, load) : value,
+    );
   }
 
   /**
@@ -144,15 +152,15 @@ export class NearCache<V> {
       const entry = this.#find(name);
       if (entry === undefined) this.#misses++;
       else this.#hits++;
-      const there = entry?.promise ?? this.#joined(name);
-      if (there === null) missing.push(id);
+      const there = entry?.promise ?? this.#joined(name)?.promise;
+      if (there === undefined) missing.push(id);
       else found.set(id, there);
     }
     if (missing.length > 0) {
       const fence = this.source.fence();
       const fetch = this.#fetch(missing, loadMany);
       for (const id of missing) {
-        found.set(id, this.#fly(String(id), fence, fetch(id)));
+        found.set(id, this.#fly(String(id), fence, fetch(id), true));
       }
     }
     const all = [...found].map(
@@ -224,11 +232,9 @@ export class NearCache<V> {
   }
 
   /** A load under way, unless an invalidation has overtaken it. */
-  #joined(name: string): Promise<V> | null {
+  #joined(name: string): Flight<V | undefined> | null {
     const flight = this.#flights.get(name);
-    return flight?.fence.holds(this.#prefix + name) === true
-      ? (flight.promise as Promise<V>)
-      : null;
+    return flight?.fence.holds(this.#prefix + name) === true ? flight : null;
   }
 
   /** A unit of work reads its own rows, which are nobody else's before the commit. */
@@ -336,6 +342,7 @@ export class NearCache<V> {
     name: string,
     fence: Fence,
     loading: Promise<Loaded<V | undefined>>,
+    isOfMany = false,
   ): Promise<V | undefined> {
     const promise = loading.then(
       (loaded) => {
@@ -348,7 +355,7 @@ export class NearCache<V> {
         throw error;
       },
     );
-    this.#flights.set(name, { promise, fence });
+    this.#flights.set(name, { promise, fence, isOfMany });
     return promise;
   }
 

@@ -3,7 +3,7 @@ const STEP_MS = 3;
 /** Comparisons between two looks at the clock. */
 const CHUNK = 64;
 /** Patterns at a time, each of which every read is compared with. */
-const PATTERN_LIMIT = 100;
+const PATTERN_LIMIT = 1_000;
 /** Beyond one for each entry: for more patterns, and for passes begun anew. */
 const SPARE_COMPARISONS = 4_000_000;
 /** With so many entries, patterns that come together have one pass. */

@@ -131,6 +131,24 @@ describe('A near cache', () => {
     expect(users.peek('1')).toBe(fresh);
   });
 
+  it('asks the own loader of who joined a load of many that left the entity out', async () => {
+    const { users, load, loads } = await start();
+    const slow = deferred<Map<string, User>>();
+    const many = users.getMany(['1', '2'], () => slow.promise);
+    const missing = (): Promise<never> => Promise.reject(new Error('No 1.'));
+    const refused = users.get('1', missing);
+    const both = Promise.all([
+      users.get('2', load('2')),
+      users.get('2', load('2')),
+    ]);
+    slow.resolve(new Map([['2', { id: '2', version: 9 }]]));
+
+    await expect(refused).rejects.toThrow('No 1.');
+    expect((await both).map((user) => user?.version)).toEqual([9, 9]);
+    expect([...(await many).keys()]).toEqual(['2']);
+    expect(loads).toEqual([]);
+  });
+
   it('throws what a loader throws, to all who joined, and keeps nothing', async () => {
     const { users, load } = await start();
     const slow = deferred<User>();
