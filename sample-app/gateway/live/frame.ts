@@ -28,10 +28,9 @@ export interface ShownMessage {
   readonly latency: number;
 }
 
-/** `null`: it does not answer. */
 export interface ServiceView {
   readonly name: InstanceName;
-  readonly state: ServiceState | null;
+  readonly state: ServiceState | 'asked' | 'away';
 }
 
 /** Of the messages of one second, in milliseconds. */

@@ -1,6 +1,7 @@
 import { Controller, Get, NotFoundException, Param, Res } from '@nestjs/common';
 import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
+import { ServicesWatch } from './services.watch.js';
 
 const FILES = new URL('../page/', import.meta.url);
 
@@ -21,8 +22,12 @@ const TYPES: Readonly<Record<string, string>> = {
 /** The page, in plain files: what the browser gets is what is in the folder. */
 @Controller()
 export class PageController {
+  constructor(private readonly services: ServicesWatch) {}
+
   @Get()
   index(@Res() response: ServerResponse): Promise<void> {
+    // They answer while the browser reads the page.
+    this.services.lookAhead();
     return this.file('index.html', response);
   }
 

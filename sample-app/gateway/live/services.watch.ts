@@ -34,6 +34,7 @@ export class ServicesWatch implements OnModuleDestroy {
     const names = Object.keys(SERVICES) as InstanceName[];
     const isSecond = config.get<string>(urlVariableOf('gateway-2'));
     this.names = isSecond ? [...names, 'gateway-2'] : names;
+    this.#forget();
   }
 
   get version(): number {
@@ -50,8 +51,7 @@ export class ServicesWatch implements OnModuleDestroy {
   stop(): void {
     this.#watching?.abort();
     this.#watching = null;
-    // By the time that somebody looks again it will be of no use.
-    this.#seen.clear();
+    this.#forget();
   }
 
   onModuleDestroy(): void {
@@ -66,10 +66,27 @@ export class ServicesWatch implements OnModuleDestroy {
   }
 
   async look(name: InstanceName): Promise<void> {
-    const state = await this.services
-      .get<ServiceState>(name, '/state', TIMEOUT_MS)
-      .catch(() => null);
+    this.#saw(
+      name,
+      await this.services
+        .get<ServiceState>(name, '/state', TIMEOUT_MS)
+        .catch(() => 'away' as const),
+    );
+  }
+
+  /** Before somebody comes, who would wait for the answers. */
+  lookAhead(): void {
+    if (this.#watching !== null) return;
+    for (const name of this.names) void this.look(name);
+  }
+
+  #saw(name: InstanceName, state: ServiceView['state']): void {
     this.#seen.set(name, { name, state, version: ++this.#version });
+  }
+
+  /** By the time that somebody looks again it will be of no use. */
+  #forget(): void {
+    for (const name of this.names) this.#saw(name, 'asked');
   }
 
   async #follow(name: InstanceName, signal: AbortSignal): Promise<void> {

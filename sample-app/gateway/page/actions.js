@@ -30,7 +30,7 @@ export async function act(path, request, tell) {
 
 export function startActions() {
   onSubmit('user', ({ name }) => (name === 'update' ? update() : read()));
-  onSubmit('sender', load);
+  onSubmit('load', load);
   onSubmit('pattern', () =>
     publish('pattern', { pattern: byId('pattern-text').value }),
   );

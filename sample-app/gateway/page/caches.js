@@ -5,7 +5,7 @@ const rows = new Map();
 
 export function drawCaches(services) {
   for (const { name, state } of services) {
-    for (const [cache, stats] of Object.entries(state?.caches ?? {})) {
+    for (const [cache, stats] of Object.entries(state.caches ?? {})) {
       drawRow(rowFor(name, cache), stats);
     }
   }

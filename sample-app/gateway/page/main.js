@@ -12,7 +12,8 @@ let before = null;
 
 function drawFigures({ now, total }) {
   write(byId('total'), count(total));
-  before ??= { now, total };
+  // A gateway that began anew counts anew.
+  if (before === null || total < before.total) before = { now, total };
   const elapsed = now - before.now;
   if (elapsed < RATE_MS) return;
   const rate = ((total - before.total) / elapsed) * 1_000;

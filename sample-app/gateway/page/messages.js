@@ -47,6 +47,6 @@ function drawRow(row, { number, source, action, says, widened, latency }) {
   write(actionNode, action);
   write(saysNode, widened === null ? says : `${says} (widened: ${widened})`);
   saysNode.title = says;
-  write(sourceNode, source);
+  write(sourceNode, source.replace(/-service$/, ''));
   write(latencyNode, duration(latency));
 }

@@ -37,8 +37,7 @@ function draw(second) {
   svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
   svg.replaceChildren(
     ...gridOf(scale, width),
-    shape('path', { class: 'p99', d: lineOf(shown, scale, 'p99') }),
-    shape('path', { class: 'p50', d: lineOf(shown, scale, 'p50') }),
+    ...['p99', 'p50'].flatMap((of) => lineOf(shown, scale, of)),
   );
   tell(shown);
 }
@@ -55,17 +54,19 @@ function scaleFor(second, width, shown) {
   };
 }
 
-/** A second without messages interrupts it; one alone is a dot. */
+/** A second without messages interrupts it; one that is alone is a dot. */
 function lineOf(shown, { x, y }, of) {
+  const seconds = new Set(shown.map(({ second }) => second));
+  const dots = [];
   let line = '';
-  let last = null;
   for (const point of shown) {
-    const isNext = last !== null && point.second === last + 1;
-    const place = `${x(point.second).toFixed(1)} ${y(point[of]).toFixed(1)}`;
-    line += isNext ? `L${place}` : `M${place}h0`;
-    last = point.second;
+    const [cx, cy] = [x(point.second), y(point[of])];
+    const isNext = seconds.has(point.second - 1);
+    line += `${isNext ? 'L' : 'M'}${cx.toFixed(1)} ${cy.toFixed(1)}`;
+    if (isNext || seconds.has(point.second + 1)) continue;
+    dots.push(shape('circle', { class: of, cx, cy, r: 3 }));
   }
-  return line;
+  return [shape('path', { class: of, d: line }), ...dots];
 }
 
 function gridOf({ decades, y }, width) {

@@ -10,7 +10,11 @@ const SIGNS = {
   disconnected: '✕',
   stopped: '■',
   away: '–',
+  asked: '…',
 };
+
+/** Of no interest once they are over. */
+const STARTING = ['stopped', 'connecting'];
 
 const FIGURES = {
   Staleness: ({ health }) =>
@@ -27,8 +31,10 @@ export function drawServices(services) {
     if (!rows.has(name)) rows.set(name, addRow(name));
     drawRow(rows.get(name), name, state);
   }
-  if (services.some(({ state }) => state)) markFirst();
+  if (services.some(({ state }) => answered(state))) markFirst();
 }
+
+const answered = (state) => typeof state === 'object';
 
 /** `npm run bench` reads it. */
 function markFirst() {
@@ -60,19 +66,22 @@ function addRow(name) {
 }
 
 function drawRow(row, name, state) {
-  drawBadge(row, name, stateOf(state));
+  drawBadge(row, name, answered(state) ? healthOf(state) : state);
   for (const [label, of] of Object.entries(FIGURES)) {
-    drawFigure(row.figures[label], label, state === null ? '–' : of(state));
+    drawFigure(row.figures[label], label, answered(state) ? of(state) : '–');
   }
-  write(row.past, state === null ? 'does not answer' : pastOf(state));
-  const link = state?.link ?? null;
-  row.button.hidden = link === null;
-  row.button.dataset.link = link;
-  write(row.button, link === 'cut' ? 'Restore' : 'Cut');
-  row.button.ariaLabel =
-    link === 'cut'
-      ? `Restore ${name}'s way to Redis`
-      : `Cut ${name} off from Redis`;
+  write(row.past, answered(state) ? pastOf(state) : '');
+  drawButton(row.button, name, state.link ?? null);
+}
+
+function drawButton(button, name, link) {
+  button.hidden = link === null;
+  button.dataset.link = link;
+  const isCut = link === 'cut';
+  write(button, isCut ? 'Restore' : 'Cut');
+  button.ariaLabel = isCut
+    ? `Restore the way of ${name} to Redis`
+    : `Cut ${name} off from Redis`;
   if (link !== null) byId('publish').disabled = false;
 }
 
@@ -101,17 +110,18 @@ function flash(node) {
   node.classList.add('flash');
 }
 
-function stateOf(state) {
-  if (state === null) return 'away';
-  const { health } = state;
+function healthOf({ health }) {
   return health.state === 'live' && health.status !== 'up'
     ? 'degraded'
     : health.state;
 }
 
-/** `disconnected 4.2 s → catching-up 12 ms → live 3 s` */
+/** `disconnected 4.2 s → catching-up 12 ms → live 3 s`; nothing for ever live. */
 function pastOf({ states, health }) {
+  const first = states.findIndex(({ state }) => !STARTING.includes(state));
+  if (first === states.length - 1 && health.reason === null) return '';
   const past = states
+    .slice(Math.max(0, first))
     .map((each) => `${each.state} ${duration(each.for)}`)
     .join(' → ');
   return health.reason === null ? past : `${past} (${health.reason})`;
