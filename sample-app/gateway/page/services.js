@@ -86,8 +86,9 @@ function drawButton(button, name, link) {
 }
 
 function drawBadge(row, name, state) {
-  if (row.badge.dataset.state === state) return;
-  if (row.badge.dataset.state) write(byId('changes'), `${name}: ${state}`);
+  const before = row.badge.dataset.state ?? 'asked';
+  if (before === state && row.badge.hasChildNodes()) return;
+  if (before !== 'asked') write(byId('changes'), `${name}: ${state}`);
   row.badge.dataset.state = state;
   row.badge.replaceChildren(
     element('span', { ariaHidden: 'true' }, SIGNS[state]),
@@ -127,9 +128,9 @@ function pastOf({ states, health }) {
   return health.reason === null ? past : `${past} (${health.reason})`;
 }
 
-async function toggle(button, name) {
+function toggle(button, name) {
   const isCut = button.dataset.link === 'cut';
-  await act('POST', `services/${name}/${isCut ? 'restore' : 'cut'}`, {}, () =>
+  return act(`services/${name}/${isCut ? 'restore' : 'cut'}`, post(), () =>
     isCut
       ? `${name} can reach Redis again.`
       : `${name} is cut off from Redis. Publish something, then restore it.`,
