@@ -22,6 +22,7 @@ const MODULES = {
   elsewhere: { channel: 'bench:elsewhere', journal: { maxLength: 60_000 } },
   // Hears what raw ioredis publishes, as from a service in another language.
   foreign: { channel: RAW_CHANNEL },
+  sample: { channel: 'sample-app:cache:invalidate' },
 };
 
 /** A message as raw ioredis users would write it: the same fields, as long. */

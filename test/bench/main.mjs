@@ -14,6 +14,7 @@ import { delivery, receiving } from './delivery.mjs';
 import { idle } from './idle.mjs';
 import { latency } from './latency.mjs';
 import { eviction, nearCache } from './near-cache.mjs';
+import { livePage } from './page.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
@@ -21,7 +22,7 @@ import { startServer } from './server.mjs';
 const USAGE = `Usage: npm run bench [-- options]
   --rounds N   rounds of each comparison (default 7)
   --only NAME  one section: publish, throughput, delivery, receiving, latency,
-               replay, decorator, codec, idle, near-cache, eviction, beside
+               replay, decorator, codec, idle, near-cache, eviction, beside, page
   --write      renew docs/benchmarks.md
   --help       this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
@@ -39,6 +40,7 @@ const SECTIONS = {
   'near-cache': nearCache,
   eviction,
   beside,
+  page: livePage,
 };
 
 function options() {
