@@ -26,6 +26,7 @@ export async function serve(name: ServiceName, module: Type): Promise<void> {
   app.enableShutdownHooks();
   await app.listen(process.env['PORT'] ?? SERVICES[name], HOST);
   const url = await app.getUrl();
+  // The gateway asks itself as it asks the others, wherever PORT has put it.
   process.env[urlVariableOf(name)] ??= url;
   parent.serving(url, () => app.close());
 }

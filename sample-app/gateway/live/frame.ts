@@ -30,6 +30,7 @@ export interface ShownMessage {
 
 export interface ServiceView {
   readonly name: InstanceName;
+  /** `asked`: has not answered yet; `away`: does not answer. */
   readonly state: ServiceState | 'asked' | 'away';
 }
 

@@ -66,18 +66,19 @@ export class ServicesWatch implements OnModuleDestroy {
   }
 
   async look(name: InstanceName): Promise<void> {
-    this.#saw(
-      name,
-      await this.services
-        .get<ServiceState>(name, '/state', TIMEOUT_MS)
-        .catch(() => 'away' as const),
-    );
+    this.#saw(name, await this.#ask(name));
   }
 
   /** Before somebody comes, who would wait for the answers. */
   lookAhead(): void {
     if (this.#watching !== null) return;
     for (const name of this.names) void this.look(name);
+  }
+
+  #ask(name: InstanceName): Promise<ServiceState | 'away'> {
+    return this.services
+      .get<ServiceState>(name, '/state', TIMEOUT_MS)
+      .catch(() => 'away');
   }
 
   #saw(name: InstanceName, state: ServiceView['state']): void {
@@ -91,7 +92,8 @@ export class ServicesWatch implements OnModuleDestroy {
 
   async #follow(name: InstanceName, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.look(name);
+      const state = await this.#ask(name);
+      if (!signal.aborted) this.#saw(name, state);
       await delay(INTERVAL_MS, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -24,6 +24,9 @@ const FIGURES = {
   Outbox: ({ health }) => count(health.outbox),
 };
 
+/** One service that can be operated, and all can. */
+const ENABLED = { disabled: false, title: '' };
+
 const rows = new Map();
 
 export function drawServices(services) {
@@ -82,7 +85,7 @@ function drawButton(button, name, link) {
   button.ariaLabel = isCut
     ? `Restore the way of ${name} to Redis`
     : `Cut ${name} off from Redis`;
-  if (link !== null) byId('publish').disabled = false;
+  if (link !== null) Object.assign(byId('publish'), ENABLED);
 }
 
 function drawBadge(row, name, state) {
