@@ -14,6 +14,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'actions.js': 'text/javascript',
   'caches.js': 'text/javascript',
   'dom.js': 'text/javascript',
+  'feed.js': 'text/javascript',
   'messages.js': 'text/javascript',
   'plot.js': 'text/javascript',
   'services.js': 'text/javascript',

@@ -1,6 +1,7 @@
 import { drawCaches } from './caches.js';
 import { byId, count, write } from './dom.js';
 import { startActions } from './actions.js';
+import { follow } from './feed.js';
 import { drawMessages, startMessages } from './messages.js';
 import { addLatencies, drawPlot } from './plot.js';
 import { drawServices } from './services.js';
@@ -41,8 +42,4 @@ function connected(isConnected) {
 
 startActions();
 startMessages();
-// It connects again by itself, and is then told everything anew.
-const events = new EventSource('events');
-events.addEventListener('open', () => connected(true));
-events.addEventListener('error', () => connected(false));
-events.addEventListener('message', ({ data }) => draw(JSON.parse(data)));
+follow(draw, connected);
