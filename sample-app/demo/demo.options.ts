@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 
 export const USAGE = `A social network in five services whose caches stay fresh.
 
-  npm run demo                 tells the story, then stays up for curl
+  npm run demo                 tells the story, then stays up, with a live page
   npm run demo -- --once       tells the story and ends
   npm run demo -- --verbose    shows what the services log
   npm run demo -- --help

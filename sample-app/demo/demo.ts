@@ -97,6 +97,7 @@ export class Demo {
     const gateway = this.#network.urlOf('gateway');
     const users = this.#network.urlOf('user-service');
     print.heading('Your turn (Ctrl-C ends it):');
+    print.text(`live page: ${gateway}/`);
     print.text(`curl -i ${gateway}/users/${graceId}`);
     print.text(
       `curl -X PUT ${users}/users/${graceId} -H 'content-type: application/json' -d '{"name":"Rear Admiral Hopper"}'`,

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import {
   HOST,
-  SERVICES,
+  INSTANCE_PORTS,
   urlVariableOf,
+  type InstanceName,
   type ServiceName,
 } from '../shared/services.js';
 import { DemoProcess } from './demo.process.js';
@@ -26,11 +27,7 @@ export const INSTANCES = [
   { name: 'communication-service', service: 'communication-service' },
   { name: 'gateway', service: 'gateway' },
   { name: 'gateway-2', service: 'gateway' },
-] as const satisfies { name: string; service: ServiceName }[];
-
-export type InstanceName = (typeof INSTANCES)[number]['name'];
-
-const SECOND_GATEWAY_PORT = 3005;
+] as const satisfies { name: InstanceName; service: ServiceName }[];
 
 /** Whose answers can be held up on their way to the first gateway. */
 const SLOWED = 'content-service';
@@ -70,9 +67,10 @@ export class Network {
 
   /** Starts all at once, and resolves when every one serves. */
   async start(): Promise<void> {
+    const { anyPorts } = this.options;
     const [valkeyPort = 0, ...ports] = await freePorts([
       0,
-      ...INSTANCES.map(({ name, service }) => this.#portOf(name, service)),
+      ...INSTANCES.map(({ name }) => (anyPorts ? 0 : INSTANCE_PORTS[name])),
     ]);
     await this.slowRoad.open();
     if (this.#stopped) return this.slowRoad.close();
@@ -95,11 +93,6 @@ export class Network {
     return [...(this.#valkey ? [this.#valkey] : []), ...this.#services];
   }
 
-  #portOf(name: InstanceName, service: ServiceName): number {
-    if (this.options.anyPorts) return 0;
-    return name === 'gateway-2' ? SECOND_GATEWAY_PORT : SERVICES[service];
-  }
-
   #startValkey(port: number): string {
     this.#valkey = new DemoProcess({
       name: 'valkey',
@@ -113,8 +106,8 @@ export class Network {
 
   #startServices(redisUrl: string, ports: readonly number[]): void {
     const urls = Object.fromEntries(
-      INSTANCES.map(({ service }, index) => [
-        urlVariableOf(service),
+      INSTANCES.map(({ name }, index) => [
+        urlVariableOf(name),
         `http://${HOST}:${ports[index]}`,
       ]),
     );
@@ -128,6 +121,7 @@ export class Network {
         CACHE_INVALIDATION_CHANNEL: CHANNEL,
         GATEWAY_L2_PREFIX: L2_PREFIX,
         CACHE_INVALIDATION_SERVICE_NAME: service,
+        SAMPLE_APP_CONTROLS: 'on',
       };
       const onLine = (line: string): void => this.options.onLine(name, line);
       return new DemoProcess({

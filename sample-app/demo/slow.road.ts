@@ -5,6 +5,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { HOST } from '../shared/services.js';
 
 /** An answer that is stopped on its way. */
@@ -69,11 +70,16 @@ export class SlowRoad {
   }
 
   async #pass(
-    { url: path = '/' }: IncomingMessage,
+    request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
     try {
-      const answer = await fetch(`${this.#target}${path}`);
+      const { method, url: path = '/', headers } = request;
+      const answer = await fetch(`${this.#target}${path}`, {
+        method,
+        headers: { 'content-type': headers['content-type'] ?? '' },
+        body: (await text(request)) || null,
+      });
       const body = await answer.text();
       const barrier = this.#barriers.get(path);
       this.#barriers.delete(path);

@@ -11,6 +11,7 @@ import { StatusController } from '../shared/status.controller.js';
 import { CacheController } from './cache.controller.js';
 import { Copies } from './copies.js';
 import { GatewayController } from './gateway.controller.js';
+import { LiveModule } from './live/live.module.js';
 import { UserCopies } from './user.copies.js';
 
 /** What the world talks to: reads of everything, from two tiers of cache. */
@@ -25,6 +26,7 @@ import { UserCopies } from './user.copies.js';
         serviceName: 'gateway',
       }),
     }),
+    LiveModule,
     MetricsModule,
   ],
   controllers: [GatewayController, CacheController, StatusController],

@@ -1,6 +1,8 @@
 import { ValidationPipe, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { HOST, SERVICES, type ServiceName } from './services.js';
+import { OperationsModule } from './operations/operations.module.js';
+import { RedisLink } from './operations/redis.link.js';
+import { HOST, SERVICES, urlVariableOf, type ServiceName } from './services.js';
 
 /**
  * Runs one service as a process: on its own, or forked by the demo, which is
@@ -10,7 +12,8 @@ export async function serve(name: ServiceName, module: Type): Promise<void> {
   const parent = new Parent();
   // What a deployment would say, for who starts the service by hand.
   process.env['CACHE_INVALIDATION_SERVICE_NAME'] ??= name;
-  const app = await NestFactory.create(module, {
+  const link = await openLink();
+  const app = await NestFactory.create(OperationsModule.around(module, link), {
     // Clients keep their connections open, and none of them must hold up the end.
     forceCloseConnections: true,
   });
@@ -22,7 +25,20 @@ export async function serve(name: ServiceName, module: Type): Promise<void> {
   );
   app.enableShutdownHooks();
   await app.listen(process.env['PORT'] ?? SERVICES[name], HOST);
-  parent.serving(await app.getUrl(), () => app.close());
+  const url = await app.getUrl();
+  // The gateway asks itself as it asks the others, wherever PORT has put it.
+  process.env[urlVariableOf(name)] ??= url;
+  parent.serving(url, () => app.close());
+}
+
+/** For who may cut this service off: the demo says so, and nobody else should. */
+async function openLink(): Promise<RedisLink | null> {
+  if (process.env['SAMPLE_APP_CONTROLS'] !== 'on') return null;
+  const redisUrl = process.env['REDIS_URL'] ?? `redis://${HOST}`;
+  if (!redisUrl.startsWith('redis:')) return null;
+  const link = await RedisLink.open(redisUrl);
+  process.env['REDIS_URL'] = link.url;
+  return link;
 }
 
 /** The process that forked this one, if any. */

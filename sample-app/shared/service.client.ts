@@ -1,28 +1,35 @@
 import {
   BadGatewayException,
+  HttpException,
   Injectable,
   NotFoundException,
 } from '@nestjs/common';
 import { ConfigService } from '@nestjs/config';
-import { HOST, SERVICES, urlVariableOf, type ServiceName } from './services.js';
+import {
+  HOST,
+  INSTANCE_PORTS,
+  urlVariableOf,
+  type InstanceName,
+} from './services.js';
 
 const TIMEOUT_MS = 10_000;
 
-/** Reads from the other services, over HTTP. */
+/** Talks to the other services, over HTTP. */
 @Injectable()
 export class ServiceClient {
   constructor(private readonly config: ConfigService) {}
 
   /**
+   * @param timeout milliseconds
    * @throws NotFoundException if the service says so
    * @throws BadGatewayException if it cannot be reached, or answers nonsense
    */
-  async get<Body>(service: ServiceName, path: string): Promise<Body> {
-    const response = await fetch(`${this.#urlOf(service)}${path}`, {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    }).catch((cause: unknown) => {
-      throw new BadGatewayException(`${service} does not answer.`, { cause });
-    });
+  async get<Body>(
+    service: InstanceName,
+    path: string,
+    timeout = TIMEOUT_MS,
+  ): Promise<Body> {
+    const response = await this.#fetch(service, path, { timeout });
     if (response.status === 404) {
       throw new NotFoundException(`${service} has no ${path}.`);
     }
@@ -32,10 +39,43 @@ export class ServiceClient {
     return (await response.json()) as Body;
   }
 
-  #urlOf(service: ServiceName): string {
+  /**
+   * @returns what it answers; `null` for nothing
+   * @throws HttpException as the service refused it
+   * @throws BadGatewayException if it cannot be reached
+   */
+  async send(
+    method: 'POST' | 'PUT',
+    service: InstanceName,
+    path: string,
+    content: unknown = {},
+  ): Promise<unknown> {
+    const body = JSON.stringify(content);
+    const response = await this.#fetch(service, path, { method, body });
+    const text = await response.text();
+    const answer: unknown = text === '' ? null : JSON.parse(text);
+    if (!response.ok) throw new HttpException(answer ?? {}, response.status);
+    return answer;
+  }
+
+  #fetch(
+    service: InstanceName,
+    path: string,
+    { timeout = TIMEOUT_MS, ...request }: RequestInit & { timeout?: number },
+  ): Promise<Response> {
+    return fetch(`${this.#urlOf(service)}${path}`, {
+      ...request,
+      headers: { 'content-type': 'application/json' },
+      signal: AbortSignal.timeout(timeout),
+    }).catch((cause: unknown) => {
+      throw new BadGatewayException(`${service} does not answer.`, { cause });
+    });
+  }
+
+  #urlOf(service: InstanceName): string {
     return this.config.get<string>(
       urlVariableOf(service),
-      `http://${HOST}:${SERVICES[service]}`,
+      `http://${HOST}:${INSTANCE_PORTS[service]}`,
     );
   }
 }

@@ -9,10 +9,15 @@ export const SERVICES = {
 
 export type ServiceName = keyof typeof SERVICES;
 
+/** What may run: each service, and of the gateway a second instance. */
+export const INSTANCE_PORTS = { ...SERVICES, 'gateway-2': 3005 } as const;
+
+export type InstanceName = keyof typeof INSTANCE_PORTS;
+
 /** Nobody outside this machine has any business with a demo. */
 export const HOST = '127.0.0.1';
 
-/** The environment variable that says where a service is: `USER_SERVICE_URL`. */
-export function urlVariableOf(service: ServiceName): string {
-  return `${service.toUpperCase().replaceAll('-', '_')}_URL`;
+/** The environment variable that says where it is: `USER_SERVICE_URL`. */
+export function urlVariableOf(instance: InstanceName): string {
+  return `${instance.toUpperCase().replaceAll('-', '_')}_URL`;
 }

@@ -26,6 +26,7 @@ const MODULES = {
   metered: { channel: 'bench:metered', journal: { maxLength: 60_000 } },
   // Hears what raw ioredis publishes, as from a service in another language.
   foreign: { channel: RAW_CHANNEL },
+  sample: { channel: 'sample-app:cache:invalidate' },
 };
 
 const SCRAPE_EVERY_MS = 1_000;

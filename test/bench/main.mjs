@@ -16,6 +16,7 @@ import { journal } from './journal.mjs';
 import { latency } from './latency.mjs';
 import { metrics, scrape } from './metrics.mjs';
 import { eviction, nearCache } from './near-cache.mjs';
+import { livePage } from './page.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
@@ -24,7 +25,7 @@ const USAGE = `Usage: npm run bench [-- options]
   --rounds N   rounds of each comparison (default 7)
   --only NAME  one section: publish, throughput, delivery, receiving, latency,
                replay, journal, decorator, codec, idle, near-cache, eviction,
-               beside, metrics, scrape
+               beside, metrics, scrape, page
   --write      renew docs/benchmarks.md
   --help       this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
@@ -45,6 +46,7 @@ const SECTIONS = {
   beside,
   metrics,
   scrape,
+  page: livePage,
 };
 
 function options() {

@@ -1,5 +1,5 @@
 import type { Post } from '../../content-service/post.js';
-import type { InstanceName } from '../network.js';
+import type { InstanceName } from '../../shared/services.js';
 import { readUntil, GATEWAYS, type Cast, type Story } from './story.js';
 
 /** Many keys, one message. */

@@ -2,7 +2,8 @@ import type {
   InvalidationStatsSnapshot,
   LatencySummary,
 } from 'nestjs-cache-invalidation';
-import { INSTANCES, type InstanceName } from '../network.js';
+import type { InstanceName } from '../../shared/services.js';
+import { INSTANCES } from '../network.js';
 import { milliseconds } from '../printer.js';
 import type { Story } from './story.js';
 

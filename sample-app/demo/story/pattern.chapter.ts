@@ -7,7 +7,7 @@ import {
   type Cast,
   type Story,
 } from './story.js';
-import type { InstanceName } from '../network.js';
+import type { InstanceName } from '../../shared/services.js';
 
 const PAGES = 3;
 const POSTS = 5 * PAGES;

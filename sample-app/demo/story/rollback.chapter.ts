@@ -1,6 +1,6 @@
 import type { InvalidationStatsSnapshot } from 'nestjs-cache-invalidation';
 import type { User } from '../../user-service/user.js';
-import type { InstanceName } from '../network.js';
+import type { InstanceName } from '../../shared/services.js';
 import {
   applied,
   GATEWAYS,

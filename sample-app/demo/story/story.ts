@@ -1,7 +1,8 @@
 import type { Claims } from '../claims.js';
 import type { FreshnessJudge } from '../freshness.judge.js';
 import type { Answer, HttpClient } from '../http.client.js';
-import type { InstanceName, Network } from '../network.js';
+import type { InstanceName } from '../../shared/services.js';
+import type { Network } from '../network.js';
 import { milliseconds, type Printer } from '../printer.js';
 
 /** What every chapter has at hand. */

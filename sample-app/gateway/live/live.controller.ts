@@ -1,0 +1,18 @@
+import { Controller, Get, Res } from '@nestjs/common';
+import type { ServerResponse } from 'node:http';
+import { LiveFeed } from './live.feed.js';
+
+@Controller()
+export class LiveController {
+  constructor(private readonly feed: LiveFeed) {}
+
+  /** Server-sent events; by hand, so that a slow reader is seen. */
+  @Get('events')
+  events(@Res() response: ServerResponse): void {
+    response.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+    });
+    this.feed.add(response);
+  }
+}

@@ -1,0 +1,89 @@
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import type { Writable } from 'node:stream';
+import type { Frame } from './frame.js';
+import { MessageTape } from './message.tape.js';
+import { ServicesWatch } from './services.watch.js';
+
+/** More often than this no eye can follow. */
+const INTERVAL_MS = 100;
+
+/** Up to where a viewer has been told. */
+interface Position {
+  readonly total: number;
+  readonly version: number;
+  readonly second: number;
+}
+
+const NOWHERE: Position = { total: 0, version: 0, second: 0 };
+
+/**
+ * Tells every viewer what is new. Nothing is queued for one that reads slowly:
+ * its next frame begins where its last one ended, and is no longer for that.
+ */
+@Injectable()
+export class LiveFeed implements OnModuleDestroy {
+  readonly #viewers = new Map<Writable, Position>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly tape: MessageTape,
+    private readonly services: ServicesWatch,
+  ) {}
+
+  /** The first frame, of all that there is, leaves at once. */
+  add(viewer: Writable): void {
+    this.#viewers.set(viewer, NOWHERE);
+    viewer.once('close', () => this.#remove(viewer));
+    viewer.on('error', () => undefined);
+    this.#show(viewer, NOWHERE);
+    if (this.#timer !== null) return;
+    this.services.start();
+    this.#timer = setInterval(() => this.#showAll(), INTERVAL_MS);
+  }
+
+  onModuleDestroy(): void {
+    for (const viewer of this.#viewers.keys()) {
+      viewer.end();
+      this.#remove(viewer);
+    }
+  }
+
+  #remove(viewer: Writable): void {
+    this.#viewers.delete(viewer);
+    if (this.#viewers.size > 0 || this.#timer === null) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+    this.services.stop();
+  }
+
+  #showAll(): void {
+    for (const [viewer, position] of this.#viewers) {
+      if (!viewer.writableNeedDrain) this.#show(viewer, position);
+    }
+  }
+
+  #show(viewer: Writable, from: Position): void {
+    const frame = this.#frameFrom(from);
+    const isNews =
+      frame.total > from.total ||
+      frame.services.length > 0 ||
+      frame.latencies.length > 0;
+    if (!isNews && from !== NOWHERE) return;
+    viewer.write(`data: ${JSON.stringify(frame)}\n\n`);
+    this.#viewers.set(viewer, {
+      total: frame.total,
+      version: this.services.version,
+      second: frame.latencies.at(-1)?.second ?? from.second,
+    });
+  }
+
+  #frameFrom({ total, version, second }: Position): Frame {
+    return {
+      now: Date.now(),
+      total: this.tape.total,
+      messages: this.tape.after(total),
+      services: this.services.after(version),
+      latencies: this.tape.latenciesAfter(second),
+    };
+  }
+}

@@ -1,0 +1,100 @@
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { ConfigService } from '@nestjs/config';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ServiceState } from '../../shared/operations/service.state.js';
+import { ServiceClient } from '../../shared/service.client.js';
+import {
+  SERVICES,
+  urlVariableOf,
+  type InstanceName,
+} from '../../shared/services.js';
+import type { ServiceView } from './frame.js';
+
+const INTERVAL_MS = 500;
+
+/** Who has not answered by then is away. */
+const TIMEOUT_MS = 2_000;
+
+interface Seen extends ServiceView {
+  readonly version: number;
+}
+
+/** Asks each service how it is, again and again, for as long as somebody looks. */
+@Injectable()
+export class ServicesWatch implements OnModuleDestroy {
+  readonly names: readonly InstanceName[];
+  readonly #seen = new Map<InstanceName, Seen>();
+  #version = 0;
+  #watching: AbortController | null = null;
+
+  constructor(
+    config: ConfigService,
+    private readonly services: ServiceClient,
+  ) {
+    const names = Object.keys(SERVICES) as InstanceName[];
+    const isSecond = config.get<string>(urlVariableOf('gateway-2'));
+    this.names = isSecond ? [...names, 'gateway-2'] : names;
+    this.#forget();
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  start(): void {
+    this.#watching = new AbortController();
+    for (const name of this.names) {
+      void this.#follow(name, this.#watching.signal);
+    }
+  }
+
+  stop(): void {
+    this.#watching?.abort();
+    this.#watching = null;
+    this.#forget();
+  }
+
+  onModuleDestroy(): void {
+    this.stop();
+  }
+
+  /** Those of whom something was heard after that version. */
+  after(version: number): ServiceView[] {
+    return [...this.#seen.values()]
+      .filter((seen) => seen.version > version)
+      .map(({ name, state }) => ({ name, state }));
+  }
+
+  async look(name: InstanceName): Promise<void> {
+    this.#saw(name, await this.#ask(name));
+  }
+
+  /** Before somebody comes, who would wait for the answers. */
+  lookAhead(): void {
+    if (this.#watching !== null) return;
+    for (const name of this.names) void this.look(name);
+  }
+
+  #ask(name: InstanceName): Promise<ServiceState | 'away'> {
+    return this.services
+      .get<ServiceState>(name, '/state', TIMEOUT_MS)
+      .catch(() => 'away');
+  }
+
+  #saw(name: InstanceName, state: ServiceView['state']): void {
+    this.#seen.set(name, { name, state, version: ++this.#version });
+  }
+
+  /** By the time that somebody looks again it will be of no use. */
+  #forget(): void {
+    for (const name of this.names) this.#saw(name, 'asked');
+  }
+
+  async #follow(name: InstanceName, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const state = await this.#ask(name);
+      if (!signal.aborted) this.#saw(name, state);
+      await delay(INTERVAL_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,15 @@
+/**
+ * The time of day in fractions of a millisecond: the monotonic clock, kept within
+ * the millisecond that the coarser one is in.
+ */
+export class WallClock {
+  #origin = performance.timeOrigin;
+
+  /** Milliseconds since the epoch. */
+  now(): number {
+    const monotonic = performance.now();
+    const least = Date.now() - monotonic;
+    this.#origin = Math.min(Math.max(this.#origin, least), least + 1);
+    return this.#origin + monotonic;
+  }
+}

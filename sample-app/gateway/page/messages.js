@@ -1,0 +1,52 @@
+import { byId, duration, element, write } from './dom.js';
+
+/** No more rows than this, whatever comes. */
+const KEPT = 50;
+
+const list = byId('messages').querySelector('ol');
+const pause = byId('pause');
+/** What came while the list was paused, and is shown afterwards. */
+let waiting = [];
+
+export function startMessages() {
+  pause.addEventListener('click', () => {
+    const isPaused = pause.ariaPressed !== 'true';
+    pause.ariaPressed = String(isPaused);
+    write(pause, isPaused ? 'Go on' : 'Pause');
+    drawMessages([]);
+  });
+}
+
+export function drawMessages(messages) {
+  waiting = [...waiting, ...messages].slice(-KEPT);
+  if (pause.ariaPressed === 'true') return;
+  for (const message of waiting) drawRow(rowFor(message.number), message);
+  waiting = [];
+}
+
+/** The oldest row is taken again; a gateway that began anew counts anew. */
+function rowFor(number) {
+  const newest = Number(list.firstElementChild?.dataset.number ?? 0);
+  if (number <= newest) list.replaceChildren();
+  const row = list.childElementCount < KEPT ? newRow() : list.lastElementChild;
+  list.prepend(row);
+  return row;
+}
+
+function newRow() {
+  const parts = ['action', 'says', 'source', 'latency'].map((className) =>
+    element('span', { className }),
+  );
+  return element('li', {}, ...parts);
+}
+
+function drawRow(row, { number, source, action, says, widened, latency }) {
+  const [actionNode, saysNode, sourceNode, latencyNode] = row.children;
+  row.dataset.number = number;
+  row.dataset.action = action;
+  write(actionNode, action);
+  write(saysNode, widened === null ? says : `${says} (widened: ${widened})`);
+  saysNode.title = says;
+  write(sourceNode, source.replace(/-service$/, ''));
+  write(latencyNode, duration(latency));
+}

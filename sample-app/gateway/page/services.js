@@ -1,0 +1,146 @@
+import { act, post } from './actions.js';
+import { byId, count, duration, element, write } from './dom.js';
+
+/** What each state looks like where colours are not seen. */
+const SIGNS = {
+  live: '●',
+  degraded: '◐',
+  'catching-up': '↻',
+  connecting: '○',
+  disconnected: '✕',
+  stopped: '■',
+  away: '–',
+  asked: '…',
+};
+
+/** Of no interest once they are over. */
+const STARTING = ['stopped', 'connecting'];
+
+const FIGURES = {
+  Staleness: ({ health }) =>
+    health.staleness === null ? '–' : duration(health.staleness),
+  Delivered: ({ stats }) => count(stats.delivered),
+  Replayed: ({ stats }) => count(stats.replayed),
+  Outbox: ({ health }) => count(health.outbox),
+};
+
+/** One service that can be operated, and all can. */
+const ENABLED = { disabled: false, title: '' };
+
+const rows = new Map();
+
+export function drawServices(services) {
+  for (const { name, state } of services) {
+    if (!rows.has(name)) rows.set(name, addRow(name));
+    drawRow(rows.get(name), name, state);
+  }
+  if (services.some(({ state }) => answered(state))) markFirst();
+}
+
+const answered = (state) => typeof state === 'object';
+
+/** `npm run bench` reads it. */
+function markFirst() {
+  if (performance.getEntriesByName('first-state').length > 0) return;
+  performance.mark('first-state');
+}
+
+function addRow(name) {
+  const row = {
+    badge: element('span', { className: 'badge' }),
+    past: element('p', { className: 'past' }),
+    button: element('button', { hidden: true }),
+    figures: {},
+  };
+  const list = element('dl');
+  for (const label of Object.keys(FIGURES)) {
+    row.figures[label] = element('dd', {}, '–');
+    list.append(
+      element('div', {}, element('dt', {}, label), row.figures[label]),
+    );
+  }
+  const line = [element('h3', {}, name), row.badge, list, row.button, row.past];
+  byId('services')
+    .querySelector('ul')
+    .append(element('li', {}, ...line));
+  row.button.addEventListener('click', () => toggle(row.button, name));
+  addSender(name);
+  return row;
+}
+
+function drawRow(row, name, state) {
+  drawBadge(row, name, answered(state) ? healthOf(state) : state);
+  for (const [label, of] of Object.entries(FIGURES)) {
+    drawFigure(row.figures[label], label, answered(state) ? of(state) : '–');
+  }
+  write(row.past, answered(state) ? pastOf(state) : '');
+  drawButton(row.button, name, state.link ?? null);
+}
+
+function drawButton(button, name, link) {
+  button.hidden = link === null;
+  button.dataset.link = link;
+  const isCut = link === 'cut';
+  write(button, isCut ? 'Restore' : 'Cut');
+  button.ariaLabel = isCut
+    ? `Restore the way of ${name} to Redis`
+    : `Cut ${name} off from Redis`;
+  if (link !== null) Object.assign(byId('publish'), ENABLED);
+}
+
+function drawBadge(row, name, state) {
+  const before = row.badge.dataset.state ?? 'asked';
+  if (before === state && row.badge.hasChildNodes()) return;
+  if (before !== 'asked') write(byId('changes'), `${name}: ${state}`);
+  row.badge.dataset.state = state;
+  row.badge.replaceChildren(
+    element('span', { ariaHidden: 'true' }, SIGNS[state]),
+    ` ${state}`,
+  );
+}
+
+/** A replay shall be seen, and so shall what waits. */
+function drawFigure(node, label, text) {
+  const isNew = label === 'Replayed' && !['–', text].includes(node.textContent);
+  write(node, text);
+  if (isNew) flash(node);
+  node.classList.toggle('waiting', label === 'Outbox' && !/^[0–]$/.test(text));
+}
+
+function flash(node) {
+  node.classList.remove('flash');
+  // Asking for its size makes the browser notice that it was gone.
+  void node.offsetWidth;
+  node.classList.add('flash');
+}
+
+function healthOf({ health }) {
+  return health.state === 'live' && health.status !== 'up'
+    ? 'degraded'
+    : health.state;
+}
+
+/** `disconnected 4.2 s → catching-up 12 ms → live 3 s`; nothing for ever live. */
+function pastOf({ states, health }) {
+  const first = states.findIndex(({ state }) => !STARTING.includes(state));
+  if (first === states.length - 1 && health.reason === null) return '';
+  const past = states
+    .slice(Math.max(0, first))
+    .map((each) => `${each.state} ${duration(each.for)}`)
+    .join(' → ');
+  return health.reason === null ? past : `${past} (${health.reason})`;
+}
+
+function toggle(button, name) {
+  const isCut = button.dataset.link === 'cut';
+  return act(`services/${name}/${isCut ? 'restore' : 'cut'}`, post(), () =>
+    isCut
+      ? `${name} can reach Redis again.`
+      : `${name} is cut off from Redis. Publish something, then restore it.`,
+  );
+}
+
+function addSender(name) {
+  const isUsual = name === 'user-service';
+  byId('from').add(new Option(name, name, isUsual, isUsual));
+}
