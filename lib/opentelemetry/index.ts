@@ -1,1 +1,1 @@
-export * from '../observability/index.js';
+export { CacheInvalidationOpenTelemetryModule } from './opentelemetry.module.js';
