@@ -4,6 +4,7 @@ import {
   Module,
   type INestApplicationContext,
   type LoggerService,
+  type ModuleMetadata,
   type Provider,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -23,6 +24,8 @@ import { inject, onTestFinished } from 'vitest';
 export interface AppOptions extends Partial<CacheInvalidationModuleOptions> {
   /** The application's own classes, beside the library's. */
   readonly providers?: Provider[];
+  /** Modules beside the library's. */
+  readonly imports?: ModuleMetadata['imports'];
   /** Hears the library's log lines. Of several applications in one test the last one's hears all. */
   readonly logger?: LoggerService;
 }
@@ -66,6 +69,7 @@ class Ears {
  */
 export async function startApp({
   providers = [],
+  imports = [],
   logger,
   ...options
 }: AppOptions = {}): Promise<TestApp> {
@@ -75,8 +79,11 @@ export async function startApp({
     serviceName: 'test-service',
     ...options,
   };
-  const imports = [CacheInvalidationModule.forRoot(given)];
-  @Module({ imports, providers: [Ears, ...providers] })
+  const library = CacheInvalidationModule.forRoot(given);
+  @Module({
+    imports: [library, ...imports],
+    providers: [Ears, ...providers],
+  })
   class AppModule {}
 
   const context = await NestFactory.createApplicationContext(AppModule, {

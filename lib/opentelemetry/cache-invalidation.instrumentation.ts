@@ -1,6 +1,6 @@
 import {
   Inject,
-  Module,
+  Injectable,
   type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
@@ -11,31 +11,14 @@ import { OpenTelemetryMeter } from './opentelemetry.meter.js';
 import { OpenTelemetryTracer } from './opentelemetry.tracer.js';
 
 /**
- * Traces and metrics by OpenTelemetry: import it beside
- * `CacheInvalidationModule`, which must be global, as it is by default. It uses
- * the API package alone; what becomes of spans and metrics is up to the SDK that
- * the application has set up, and without one nothing becomes of them.
+ * What `CacheInvalidationOpenTelemetryModule` provides. Where
+ * `CacheInvalidationModule` is not global, provide it yourself in place of that
+ * module, in the one that imports `CacheInvalidationModule`.
  *
- * A span for each message that is published and one for each that is delivered,
- * in one trace, across services; one for each call of an `@OnInvalidation()`
- * method. They tell entity types, never ids or patterns. The same metrics as for
- * Prometheus, by service (`cache_invalidation.service`); of two applications of
- * the same service name in one process, only one is seen there.
- *
- * @example
- * ```ts
- * @Module({
- *   imports: [
- *     CacheInvalidationModule.forRootAsync(),
- *     CacheInvalidationOpenTelemetryModule,
- *   ],
- * })
- * export class AppModule {}
- * ```
  * @publicApi
  */
-@Module({})
-export class CacheInvalidationOpenTelemetryModule
+@Injectable()
+export class CacheInvalidationInstrumentation
   implements OnModuleInit, OnApplicationShutdown
 {
   readonly #meter: OpenTelemetryMeter;
