@@ -177,6 +177,13 @@ describe('Metrics', () => {
     expect(
       pointsOf(exported, 'publish_latency').map(([attributes]) => attributes),
     ).toEqual([service('staying')]);
+    const { publish, propagation, handler } = app.stats.latencies;
+    const recorders = [publish, propagation, handler];
+    expect(recorders.map(({ listener }) => listener)).toEqual([
+      null,
+      null,
+      null,
+    ]);
   });
 
   it('cost no receipt where an SDK fails', async () => {

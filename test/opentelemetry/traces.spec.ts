@@ -8,6 +8,7 @@ import {
   trace,
   type SpanContext,
 } from '@opentelemetry/api';
+import type { SpanProcessor } from '@opentelemetry/sdk-trace-base';
 import {
   CacheInvalidationModule,
   InvalidatesCache,
@@ -59,6 +60,14 @@ class Cache {
 
 const publishOf = (app: TestApp): string => `publish ${app.channel}`;
 const processOf = (app: TestApp): string => `process ${app.channel}`;
+
+/** Looks on, and does nothing. */
+const IDLE: SpanProcessor = {
+  onStart: () => undefined,
+  onEnd: () => undefined,
+  forceFlush: () => Promise.resolve(),
+  shutdown: () => Promise.resolve(),
+};
 
 /** What is active here and now. */
 const activeSpan = (): SpanContext | undefined =>
@@ -292,14 +301,18 @@ describe('A publish span', () => {
   });
 
   it('begins at the commit of a scope, in the trace of who committed', async () => {
-    const spans = setUpTraces();
+    const started: string[] = [];
+    const spans = setUpTraces({
+      ...IDLE,
+      onStart: ({ name }) => started.push(name),
+    });
     const app = await startTraced();
 
     await inSpan('PUT /users', () =>
       InvalidationScope.run(async () => {
         await inSpan('UPDATE', () => app.publisher.invalidateUser(1));
         await app.publisher.invalidateUser(2);
-        expect(named(spans(), publishOf(app))).toEqual([]);
+        expect(started).toEqual(['PUT /users', 'UPDATE']);
       }),
     );
     await expect(
@@ -314,6 +327,7 @@ describe('A publish span', () => {
       [publishOf(app), 'PUT /users'],
       [publishOf(app), 'PUT /users'],
     ]);
+    expect(started.filter((name) => name === publishOf(app))).toHaveLength(2);
   });
 
   it('says that the message waits for Redis; when that is back the trace goes on', async () => {
@@ -357,6 +371,22 @@ describe('A publish span', () => {
 });
 
 describe('A delivery', () => {
+  it('is what is active where messages$ is subscribed to', async () => {
+    const spans = setUpTraces();
+    const app = await startTraced();
+    app.subscriber.messages$.subscribe(() => inSpan('look', () => undefined));
+
+    await inSpan('PUT /users', () => app.publisher.invalidateUser(1));
+
+    const [look] = named(spans(), 'look');
+    expect(ancestry(spans(), look!)).toEqual([
+      'look',
+      processOf(app),
+      publishOf(app),
+      'PUT /users',
+    ]);
+  });
+
   it('of what was missed and read from the journal is in its trace', async () => {
     const spans = setUpTraces();
     const server = await startServer();
@@ -553,18 +583,9 @@ describe('The instrumentation', () => {
   const broken = (): never => {
     throw new Error('The SDK is broken.');
   };
-  const nothing = () => undefined;
-  const settled = () => Promise.resolve();
-  const processor = {
-    onStart: nothing,
-    onEnd: nothing,
-    forceFlush: settled,
-    shutdown: settled,
-  };
-
   it.each([
-    ['begins no span', () => setUpTraces({ ...processor, onStart: broken })],
-    ['ends no span', () => setUpTraces({ ...processor, onEnd: broken })],
+    ['begins no span', () => setUpTraces({ ...IDLE, onStart: broken })],
+    ['ends no span', () => setUpTraces({ ...IDLE, onEnd: broken })],
     [
       'propagates nothing',
       () => {
