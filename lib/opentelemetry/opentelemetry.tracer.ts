@@ -24,6 +24,10 @@ import {
   STATUS,
 } from './attributes.js';
 
+interface Operation extends SpanOptions {
+  readonly name: string;
+}
+
 /**
  * One trace from who publishes to whose method is called, across services.
  *
@@ -31,30 +35,32 @@ import {
  */
 export class OpenTelemetryTracer implements InvalidationTracer {
   readonly #tracer = trace.getTracer(SCOPE);
-  readonly #publish: SpanOptions;
-  readonly #process: SpanOptions;
+  readonly #publish: Operation;
+  readonly #process: Operation;
   /** Of deliveries: a handler may be called when its turn comes, much later. */
   readonly #deliveries = new WeakMap<InvalidationMessage, Context>();
 
-  constructor(private readonly channel: string) {
+  constructor(channel: string) {
     this.#publish = {
+      name: `publish ${channel}`,
       kind: SpanKind.PRODUCER,
       attributes: operationOn(channel, 'publish'),
     };
     this.#process = {
+      name: `process ${channel}`,
       kind: SpanKind.CONSUMER,
       attributes: operationOn(channel, 'process'),
     };
   }
 
   publishing(message: InvalidationMessage): PublishSpan | null {
-    const span = this.#start(`publish ${this.channel}`, this.#publish, message);
+    const caller = context.active();
+    const span = this.#start(this.#publish, message, caller);
+    if (!isTraced(span)) return null;
     const carrier: Record<string, string> = {};
-    propagation.inject(trace.setSpan(context.active(), span), carrier);
-    const travels = Object.keys(carrier).length > 0;
-    if (!travels && !span.isRecording()) return null;
+    propagation.inject(trace.setSpan(caller, span), carrier);
     return {
-      trace: travels ? carrier : null,
+      trace: Object.keys(carrier).length > 0 ? carrier : null,
       end: (status) => span.setAttribute(STATUS, status).end(),
     };
   }
@@ -70,13 +76,13 @@ export class OpenTelemetryTracer implements InvalidationTracer {
     const parent = extracted(message);
     const creation = trace.getSpanContext(parent);
     const span = this.#start(
-      `process ${this.channel}`,
       creation === undefined
         ? this.#process
         : { ...this.#process, links: [{ context: creation }] },
       message,
       parent,
     );
+    if (!isTraced(span)) return deliver();
     const delivery = trace.setSpan(parent, span);
     this.#deliveries.set(message, delivery);
     try {
@@ -95,6 +101,7 @@ export class OpenTelemetryTracer implements InvalidationTracer {
     const parent = this.#deliveries.get(message) ?? extracted(message);
     const options = { attributes: { [FUNCTION_NAME]: handler } };
     const span = this.#tracer.startSpan(handler, options, parent);
+    if (!isTraced(span)) return void handle();
     try {
       const result = context.with(trace.setSpan(parent, span), handle);
       if (isPromiseLike(result)) return endWith(span, result);
@@ -105,14 +112,18 @@ export class OpenTelemetryTracer implements InvalidationTracer {
   }
 
   #start(
-    name: string,
-    options: SpanOptions,
+    operation: Operation,
     message: InvalidationMessage,
-    parent = context.active(),
+    parent: Context,
   ): Span {
-    const span = this.#tracer.startSpan(name, options, parent);
+    const span = this.#tracer.startSpan(operation.name, operation, parent);
     return span.isRecording() ? span.setAttributes(kindOf(message)) : span;
   }
+}
+
+/** Without an SDK nothing is: it must cost next to nothing then. */
+function isTraced(span: Span): boolean {
+  return trace.isSpanContextValid(span.spanContext());
 }
 
 function extracted({ trace: carrier }: InvalidationMessage): Context {
