@@ -1,1 +1,2 @@
-export * from '../observability/index.js';
+export { CacheInvalidationInstrumentation } from './cache-invalidation.instrumentation.js';
+export { CacheInvalidationOpenTelemetryModule } from './cache-invalidation-opentelemetry.module.js';

@@ -104,6 +104,7 @@ function traced(
   trace: TraceContext | null,
   maxBytes: number,
 ): EncodedMessage {
+  if (trace === null) return { message: untraced, payload };
   const message = { ...untraced, trace };
   try {
     return { message, payload: encodeMessage(message, maxBytes) };

@@ -1,4 +1,5 @@
 import type { InvalidationMessage, TraceContext } from '../message/index.js';
+import { isPromiseLike } from './is-promise-like.js';
 
 /** A publish that is being traced. @internal */
 export interface PublishSpan {
@@ -10,11 +11,13 @@ export interface PublishSpan {
 
 /** What a tracing library does at the three places that it may see. @internal */
 export interface InvalidationTracer {
-  publishing(message: InvalidationMessage): PublishSpan;
+  /** @returns `null` where this message is not traced */
+  publishing(message: InvalidationMessage): PublishSpan | null;
   /** Calls `deliver`, at once. */
   delivering(message: InvalidationMessage, deliver: () => void): void;
   /**
-   * Calls `handle`, at once; what that returns may be a promise.
+   * Calls `handle`, at once; what that returns may be a promise, and is never a
+   * mere thenable: a query builder runs its query each time that it is awaited.
    *
    * @param handler class and method
    */
@@ -44,9 +47,7 @@ export class Tracing {
   }
 
   publishing(message: InvalidationMessage): PublishSpan | null {
-    const tracer = this.#tracer;
-    if (tracer === null) return null;
-    return attempt(() => guarded(tracer.publishing(message))) ?? null;
+    return attempt(() => guarded(this.#tracer?.publishing(message))) ?? null;
   }
 
   /** @param deliver must not throw */
@@ -61,17 +62,17 @@ export class Tracing {
     if (!delivered) deliver();
   }
 
-  /** @returns what `handle` returns; throws what it throws */
-  handling<T>(
+  /** @returns what `handle` returns, or a promise of it; throws what it throws */
+  handling(
     message: InvalidationMessage,
     handler: string,
-    handle: () => T,
-  ): T {
-    let outcome: (() => T) | null = null;
+    handle: () => unknown,
+  ): unknown {
+    let outcome: (() => unknown) | null = null;
     attempt(() =>
       this.#tracer?.handling(message, handler, () => {
         try {
-          const result = handle();
+          const result = awaitedOnce(handle());
           outcome = () => result;
           return result;
         } catch (error) {
@@ -82,16 +83,21 @@ export class Tracing {
         }
       }),
     );
-    return ((outcome as (() => T) | null) ?? handle)();
+    return ((outcome as (() => unknown) | null) ?? handle)();
   }
 }
 
-/** It is ended amid the answers of Redis, which nothing may break off. */
-function guarded(span: PublishSpan): PublishSpan {
-  return {
-    trace: span.trace,
-    end: (status) => attempt(() => span.end(status)),
-  };
+/** Whoever waits for the receipt must get it. */
+function guarded(span: PublishSpan | null | undefined): PublishSpan | null {
+  if (!span) return null;
+  const { trace } = span;
+  return { trace, end: (status) => attempt(() => span.end(status)) };
+}
+
+function awaitedOnce(result: unknown): unknown {
+  return isPromiseLike(result)
+    ? new Promise((resolve, reject) => void result.then(resolve, reject))
+    : result;
 }
 
 function attempt<T>(act: () => T): T | undefined {

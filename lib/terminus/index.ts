@@ -1,1 +1,1 @@
-export * from '../observability/index.js';
+export { CacheInvalidationHealthIndicator } from './cache-invalidation.health-indicator.js';

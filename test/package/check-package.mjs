@@ -1,6 +1,6 @@
 // Is what we publish what people can use? Packs the library, lints the tarball,
 // installs it into empty folders with its oldest and newest peers, loads it both
-// ways and compiles a consumer against its types.
+// ways, starts an application and compiles a consumer against its types.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
@@ -8,7 +8,13 @@ import { dirname, join, relative, sep } from 'node:path';
 import { bench, main, manifest, pack, root, run, step } from './workbench.mjs';
 
 const { name } = manifest;
+/** What loads with the peers that everybody has. */
 const ENTRIES = [name, `${name}/testing`];
+const OPTIONAL_PEERS = Object.keys(manifest.peerDependenciesMeta);
+/** What wants one of those. */
+const OPTIONAL_ENTRIES = ['prometheus', 'opentelemetry', 'terminus'].map(
+  (end) => `${name}/${end}`,
+);
 const TYPESCRIPTS = ['5.9', '6.0'];
 
 const FOLDERS = [
@@ -16,22 +22,34 @@ const FOLDERS = [
     title: 'Nest 12, ioredis 6',
     peers: ['@nestjs/common@12', '@nestjs/core@12', '@nestjs/config@12'],
     redis: 'ioredis@6',
+    optional: ['@nestjs/terminus@12', '@opentelemetry/api@1', 'prom-client@15'],
+    degraded: 'degraded false',
   },
   {
     title: 'Nest 11, ioredis 5',
     peers: ['@nestjs/common@11', '@nestjs/core@11', '@nestjs/config@4'],
     redis: 'ioredis@5.4.0',
+    optional: [
+      '@nestjs/terminus@11.0.0',
+      '@opentelemetry/api@1.9.0',
+      'prom-client@15.1.0',
+    ],
+    // Terminus 11 has no status for that.
+    degraded: 'up true',
   },
 ];
 
 const CONSUMER = `
 import { Injectable, Module } from '@nestjs/common';
+import { TerminusModule, type HealthIndicatorResult } from '@nestjs/terminus';
 import type { Observable } from 'rxjs';
 import {
   CacheInvalidationModule, fromResult, InjectInvalidationStream, InvalidatesCache,
   InvalidationPublisher, ofEntity, OnInvalidation,
   type InvalidationMessage, type PublishReceipt,
 } from '${name}';
+import { CacheInvalidationOpenTelemetryModule } from '${name}/opentelemetry';
+import { CacheInvalidationHealthIndicator } from '${name}/terminus';
 import { InMemoryBroker, InvalidationRecorder, settled } from '${name}/testing';
 
 interface User { id: string; name: string }
@@ -58,12 +76,57 @@ export class UsersService {
 }
 
 @Module({
-  imports: [CacheInvalidationModule.forRoot({ serviceName: 'consumer' })],
-  providers: [UsersService],
+  imports: [
+    CacheInvalidationModule.forRoot({ serviceName: 'consumer' }),
+    CacheInvalidationOpenTelemetryModule,
+    TerminusModule,
+  ],
+  providers: [UsersService, CacheInvalidationHealthIndicator],
 })
 export class AppModule {}
 
+export const health = async (
+  indicator: CacheInvalidationHealthIndicator,
+): Promise<HealthIndicatorResult<'cache-invalidation'>> =>
+  (await indicator.isReady('cache-invalidation', { timeout: 1 })) &&
+  indicator.isHealthy();
+
 export const kit = [InMemoryBroker, InvalidationRecorder, settled];
+`;
+
+/** An application with all of it, switched off for want of a Redis. */
+const APPLICATION = `
+import 'reflect-metadata';
+import { Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
+import { CacheInvalidationModule, InvalidationPublisher } from '${name}';
+import { CacheInvalidationOpenTelemetryModule } from '${name}/opentelemetry';
+import { CacheInvalidationHealthIndicator } from '${name}/terminus';
+
+class AppModule {}
+Module({
+  imports: [
+    CacheInvalidationModule.forRoot({ serviceName: 'consumer', enabled: false }),
+    CacheInvalidationOpenTelemetryModule,
+    TerminusModule,
+  ],
+  providers: [CacheInvalidationHealthIndicator],
+})(AppModule);
+
+const app = await NestFactory.createApplicationContext(AppModule, {
+  logger: ['error'],
+  abortOnError: false,
+});
+const { status } = await app.get(InvalidationPublisher).invalidateUser(1);
+const { up } = app.get(CacheInvalidationHealthIndicator).isHealthy('up');
+const report = { status: 'degraded', staleness: 1 };
+const { degraded } = new CacheInvalidationHealthIndicator(
+  { check: () => report },
+  app.get(HealthIndicatorService),
+).isHealthy('degraded');
+await app.close();
+console.log(status, up.status, degraded.status, degraded.degraded === true);
 `;
 
 await main('check:package', async () => {
@@ -84,7 +147,15 @@ await main('check:package', async () => {
     const cwd = join(bench, `consumer-${index}`);
     await step(`${folder.title}: install`, () => install(cwd, folder, tarball));
     if (index === 0) await checkContents(join(cwd, 'node_modules', name));
-    await step(`${folder.title}: import and require`, () => load(cwd));
+    await step(`${folder.title}: import and require`, () => load(cwd, ENTRIES));
+    await step(`${folder.title}: without the optional peers`, () =>
+      checkAbsent(cwd, OPTIONAL_PEERS),
+    );
+    await step(`${folder.title}: what takes optional peers`, async () => {
+      await run('npm', ['install', ...folder.optional], { cwd });
+      await load(cwd, OPTIONAL_ENTRIES);
+    });
+    await step(`${folder.title}: an application`, () => serve(cwd, folder));
     for (const version of TYPESCRIPTS) {
       await step(`${folder.title}: types, TypeScript ${version}`, () =>
         compile(cwd, version),
@@ -104,8 +175,25 @@ async function install(cwd, { peers, redis }, tarball) {
   );
 }
 
-async function load(cwd) {
-  for (const entry of ENTRIES) {
+/** What was loaded was loaded without these. */
+async function checkAbsent(cwd, peers) {
+  const found = peers.filter((peer) =>
+    existsSync(join(cwd, 'node_modules', peer)),
+  );
+  refuse('is there though nobody asked for it', found);
+}
+
+async function serve(cwd, { degraded }) {
+  await writeFile(join(cwd, 'application.mjs'), APPLICATION);
+  const output = await run('node', ['application.mjs'], { cwd });
+  const expected = `disabled up ${degraded}`;
+  if (output.trim() !== expected) {
+    throw new Error(`It printed, in the place of "${expected}":\n${output}`);
+  }
+}
+
+async function load(cwd, entries) {
+  for (const entry of entries) {
     const report =
       "if (names.length === 0) throw new Error('nothing is exported'); console.log(names.length);";
     const imported = `const names = Object.keys(await import('${entry}')); ${report}`;

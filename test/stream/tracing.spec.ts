@@ -1,38 +1,179 @@
+import { entity, type InvalidationMessage } from 'nestjs-cache-invalidation';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Instance } from '../../lib/message/index.js';
 import {
   InvalidationStream,
+  Tracing,
   type InvalidationTracer,
 } from '../../lib/stream/index.js';
-import { entity } from 'nestjs-cache-invalidation';
-import { describe, expect, it } from 'vitest';
-import { startApp } from '../support/app.js';
+import { said, startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
 
-const fail = (): never => {
-  throw new Error('of the tracer');
+const message: InvalidationMessage = new Instance('test').stamp(
+  entity('User', 1),
+);
+
+const broken = (): never => {
+  throw new Error('The tracer is broken.');
 };
 
-describe('A tracer that fails', () => {
-  it.each<[string, Partial<InvalidationTracer>]>([
-    ['when a span is to begin', { publishing: fail }],
-    ['when it is to end', { publishing: () => ({ trace: null, end: fail }) }],
-    ['when it is to deliver', { delivering: fail }],
-    ['when it is to call a handler', { handling: fail }],
-  ])('%s costs the trace, and not the message', async (_when, failing) => {
-    const { context, publisher, subscriber, messages } = await startApp();
-    const handled: (string | null)[] = [];
-    subscriber.subscribe(({ entityId }) => void handled.push(entityId));
-    context.get(InvalidationStream).tracing.use({
-      publishing: () => ({ trace: null, end: () => {} }),
-      delivering: (_message, deliver) => deliver(),
-      handling: (_message, _handler, handle) => handle(),
-      ...failing,
+/** Does what it must, and nothing more. */
+const plain: InvalidationTracer = {
+  publishing: () => null,
+  delivering: (_message, deliver) => deliver(),
+  handling: (_message, _handler, handle) => void handle(),
+};
+
+const ways: readonly [way: string, tracer: InvalidationTracer][] = [
+  ['does nothing', { ...plain, delivering: () => {}, handling: () => {} }],
+  [
+    'fails before it has begun',
+    { publishing: broken, delivering: broken, handling: broken },
+  ],
+  [
+    'fails at the end',
+    {
+      publishing: () => ({ trace: null, end: broken }),
+      delivering: (_message, deliver) => {
+        deliver();
+        broken();
+      },
+      handling: (_message, _handler, handle) => {
+        handle();
+        broken();
+      },
+    },
+  ],
+  [
+    'gives what is no trace',
+    {
+      ...plain,
+      publishing: () => ({
+        get trace() {
+          return broken();
+        },
+        end: () => {},
+      }),
+    },
+  ],
+  [
+    'gives what is no JSON',
+    {
+      ...plain,
+      publishing: () => ({
+        trace: { traceparent: 1n as unknown as string },
+        end: () => {},
+      }),
+    },
+  ],
+];
+
+function tracingBy(tracer: InvalidationTracer | null): Tracing {
+  const tracing = new Tracing();
+  tracing.use(tracer);
+  return tracing;
+}
+
+describe.each(ways)('A tracer that %s', (_, tracer) => {
+  it('has a message delivered once', () => {
+    let delivered = 0;
+    tracingBy(tracer).delivering(message, () => delivered++);
+    expect(delivered).toBe(1);
+  });
+
+  it('has a handler called once, with what came of it', async () => {
+    const tracing = tracingBy(tracer);
+    const calls: string[] = [];
+    const call = (name: string, outcome: () => unknown): unknown =>
+      tracing.handling(message, name, () => {
+        calls.push(name);
+        return outcome();
+      });
+
+    expect(call('returns', () => 1)).toBe(1);
+    await expect(call('resolves', () => Promise.resolve(2))).resolves.toBe(2);
+    const failed = new Error('failed');
+    expect(() =>
+      call('throws', () => {
+        throw failed;
+      }),
+    ).toThrow(failed);
+    await expect(call('rejects', () => Promise.reject(failed))).rejects.toBe(
+      failed,
+    );
+    expect(calls).toEqual(['returns', 'resolves', 'throws', 'rejects']);
+  });
+
+  it('costs no message, no receipt and no order', async () => {
+    const writer = await startApp();
+    const { channel } = writer;
+    const reader = await startApp({ channel });
+    for (const app of [writer, reader]) {
+      const { tracing } = app.context.get(InvalidationStream);
+      tracing.use(tracer);
+      onTestFinished(() => tracing.use(null));
+    }
+    const handled: string[] = [];
+    reader.subscriber.subscribe((each) => handled.push(said(each)));
+
+    const receipts = await Promise.all([
+      writer.publisher.invalidateUser(1),
+      writer.publisher.invalidateUser(2),
+    ]);
+
+    expect(receipts.map(({ status }) => status)).toEqual([
+      'delivered',
+      'delivered',
+    ]);
+    await eventually(() => expect(handled).toEqual(['User:1', 'User:2']));
+    expect(writer.messages.map(said)).toEqual(['User:1', 'User:2']);
+    expect(reader.messages.map(said)).toEqual(['User:1', 'User:2']);
+    expect([...writer.errors, ...reader.errors]).toEqual([]);
+  });
+});
+
+describe('What a tracer sees', () => {
+  it('of a query that runs whenever it is awaited is a promise: it runs once', async () => {
+    let runs = 0;
+    const query: PromiseLike<string> = {
+      // oxlint-disable-next-line unicorn/no-thenable -- as a query builder is
+      then: (resolve, reject) => {
+        runs++;
+        return Promise.resolve('rows').then(resolve, reject);
+      },
+    };
+    const seen: unknown[] = [];
+    const tracing = tracingBy({
+      ...plain,
+      handling: (_message, _handler, handle) => {
+        seen.push(handle());
+      },
     });
 
-    const { status } = await publisher.invalidate('User', 1);
-    publisher.publishAtOnce(entity('User', 2));
-    await publisher.whenIdle();
+    const result = tracing.handling(message, 'query', () => query);
 
-    expect(status).toBe('delivered');
-    expect(messages.map(({ entityId }) => entityId)).toEqual(['1', '2']);
-    expect(handled).toEqual(['1', '2']);
+    expect(await result).toBe('rows');
+    expect(await seen[0]).toBe('rows');
+    expect(runs).toBe(1);
+  });
+
+  it('ends with it: nothing is traced any more', () => {
+    const seen: string[] = [];
+    const tracing = tracingBy({
+      ...plain,
+      handling: (_message, handler, handle) => {
+        seen.push(handler);
+        handle();
+      },
+    });
+    expect(tracing.active).toBe(true);
+    tracing.handling(message, 'before', () => null);
+
+    tracing.use(null);
+
+    expect(tracing.active).toBe(false);
+    expect(tracing.publishing(message)).toBeNull();
+    tracing.handling(message, 'after', () => null);
+    expect(seen).toEqual(['before']);
   });
 });

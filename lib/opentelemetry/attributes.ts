@@ -1,0 +1,51 @@
+import type { Attributes } from '@opentelemetry/api';
+import type { InvalidationMessage } from '../message/index.js';
+
+/** Of what is said here, among all that an application says. @internal */
+export const SCOPE = 'nestjs-cache-invalidation';
+
+/** @internal */
+export const SERVICE = 'cache_invalidation.service';
+
+/** What became of a publish. @internal */
+export const STATUS = 'cache_invalidation.status';
+
+/** By OpenTelemetry's semantic conventions. @internal */
+export const FUNCTION_NAME = 'code.function.name';
+
+/** By OpenTelemetry's semantic conventions. @internal */
+export const ERROR_TYPE = 'error.type';
+
+/**
+ * What a sampler may decide by, by the semantic conventions for messaging.
+ *
+ * @internal
+ */
+export function operationOn(
+  channel: string,
+  name: 'publish' | 'process',
+): Attributes {
+  return {
+    'messaging.system': 'redis',
+    'messaging.destination.name': channel,
+    'messaging.operation.name': name,
+    'messaging.operation.type': name === 'publish' ? 'send' : name,
+  };
+}
+
+/**
+ * Of which kind a message is. Not what it names: ids and patterns may be anybody's
+ * data, and traces are kept where others read them.
+ *
+ * @internal
+ */
+export function kindOf(message: InvalidationMessage): Attributes {
+  const { messageId, action, entityType, entityIds, widened } = message;
+  return {
+    'messaging.message.id': messageId,
+    'cache_invalidation.action': action,
+    'cache_invalidation.entity_type': entityType,
+    'cache_invalidation.key_count': entityIds?.length,
+    'cache_invalidation.widened': widened ?? undefined,
+  };
+}

@@ -1,0 +1,98 @@
+import { Injectable } from '@nestjs/common';
+import {
+  HealthIndicatorService,
+  type HealthIndicatorResult,
+} from '@nestjs/terminus';
+import { InvalidationHealth } from '../observability/index.js';
+
+type Say<Key extends string> = (
+  details: Record<string, unknown>,
+) => HealthIndicatorResult<Key>;
+
+/** What Terminus gives for a key. */
+interface Session<Key extends string> {
+  up: Say<Key>;
+  down: Say<Key>;
+  /** Since Terminus 12. */
+  degraded?: Say<Key>;
+}
+
+/**
+ * How invalidations are, for `@nestjs/terminus`: a provider of the module that
+ * has your health controller, beside an import of `TerminusModule`. Where
+ * `CacheInvalidationModule` is not global, that module imports it, too.
+ *
+ * Each result tells the state of the subscription and a reason, `staleness` and
+ * `lag` in milliseconds, and how many messages wait in the `outbox`; see
+ * `InvalidationHealthReport`.
+ *
+ * @example
+ * ```ts
+ * @Controller('health')
+ * export class HealthController {
+ *   constructor(
+ *     private readonly health: HealthCheckService,
+ *     private readonly invalidations: CacheInvalidationHealthIndicator,
+ *   ) {}
+ *
+ *   @Get()
+ *   @HealthCheck()
+ *   check() {
+ *     return this.health.check([() => this.invalidations.isHealthy()]);
+ *   }
+ *
+ *   @Get('ready')
+ *   @HealthCheck()
+ *   ready() {
+ *     return this.health.check([
+ *       () => this.invalidations.isReady('cache-invalidation', { timeout: 2_000 }),
+ *     ]);
+ *   }
+ * }
+ * ```
+ * @publicApi
+ */
+@Injectable()
+export class CacheInvalidationHealthIndicator {
+  /** @internal */
+  constructor(
+    private readonly health: InvalidationHealth,
+    private readonly indicators: HealthIndicatorService,
+  ) {}
+
+  /**
+   * Whether this instance should be sent requests now. One that is degraded
+   * should: its copies may be older than usual, and nothing is lost. The answer
+   * is 200 then, and says `degraded` (with Terminus 11, which has no such status,
+   * `up` with `degraded: true`). Down is 503.
+   *
+   * Do not restart an instance for it: a Redis that is away comes back, and to
+   * that instance what it missed.
+   */
+  isHealthy<const Key extends string = 'cache-invalidation'>(
+    key = 'cache-invalidation' as Key,
+  ): HealthIndicatorResult<Key> {
+    const { status, ...details } = this.health.check();
+    const session: Session<Key> = this.indicators.check(key);
+    return (
+      session[status]?.(details) ?? session.up({ ...details, degraded: true })
+    );
+  }
+
+  /**
+   * Whether this instance has once heard everything since it started; before
+   * that it should get no requests. It stays up from then on, whatever becomes of
+   * Redis.
+   *
+   * @param options.timeout how long to wait for that, in milliseconds; 0 if absent
+   */
+  async isReady<const Key extends string = 'cache-invalidation'>(
+    key = 'cache-invalidation' as Key,
+    options: { readonly timeout?: number } = {},
+  ): Promise<HealthIndicatorResult<Key>> {
+    const isReady = await this.health.ready(options);
+    const { status: _, ...details } = this.health.check();
+    const session = this.indicators.check(key);
+    return isReady ? session.up(details) : session.down(details);
+  }
+}
