@@ -15,7 +15,7 @@ import { GatewayModule } from '../../sample-app/gateway/gateway.module.js';
 import { ServicesWatch } from '../../sample-app/gateway/live/services.watch.js';
 import { UserServiceModule } from '../../sample-app/user-service/user-service.module.js';
 import { UsersService } from '../../sample-app/user-service/users.service.js';
-import { launchBrowser } from '../support/browser.js';
+import { hasBrowser, launchBrowser } from '../support/browser.js';
 import { eventually } from '../support/eventually.js';
 import { startApp } from '../support/app.js';
 import { Stage } from './stage.js';
@@ -33,333 +33,346 @@ let failures: Error[];
 let complaints: string[];
 let origins: Set<string>;
 
-beforeAll(async () => {
-  browser = await launchBrowser();
-  stage = new Stage();
-  const users = await stage.start('user-service', UserServiceModule);
-  await stage.start('communication-service', CommunicationServiceModule);
-  gateway = await stage.start('gateway', GatewayModule);
-  url = await gateway.getUrl();
-  userId = (await users.get(UsersService).create({ name: 'Grace' })).id;
-}, 60_000);
+describe.runIf(hasBrowser)('In a browser', () => {
+  beforeAll(async () => {
+    browser = await launchBrowser();
+    stage = new Stage();
+    const users = await stage.start('user-service', UserServiceModule);
+    await stage.start('communication-service', CommunicationServiceModule);
+    gateway = await stage.start('gateway', GatewayModule);
+    url = await gateway.getUrl();
+    userId = (await users.get(UsersService).create({ name: 'Grace' })).id;
+  }, 60_000);
 
-afterAll(async () => {
-  await browser.close();
-  await stage.close();
-});
-
-beforeEach(async () => {
-  page = await browser.newPage({ viewport: LAPTOP });
-  failures = [];
-  complaints = [];
-  origins = new Set();
-  page.on('pageerror', (error) => failures.push(error));
-  page.on('console', (line) => {
-    if (line.type() !== 'log') complaints.push(line.text());
+  afterAll(async () => {
+    await browser.close();
+    await stage.close();
   });
-  page.on('request', (request) => origins.add(new URL(request.url()).origin));
-  await page.goto(url);
-  await service('gateway').locator('[data-state=live]').waitFor();
-});
 
-afterEach(async () => {
-  await page.close();
-  if (failures.length > 0) throw new AggregateError(failures, 'in the page');
-});
-
-/** The row of a service. */
-function service(name: string): Locator {
-  return page.locator('#services li', {
-    has: page.getByRole('heading', { name, exact: true }),
+  beforeEach(async () => {
+    page = await browser.newPage({ viewport: LAPTOP });
+    failures = [];
+    complaints = [];
+    origins = new Set();
+    page.on('pageerror', (error) => failures.push(error));
+    page.on('console', (line) => {
+      if (line.type() !== 'log') complaints.push(line.text());
+    });
+    page.on('request', (request) => origins.add(new URL(request.url()).origin));
+    await page.goto(url);
+    await service('gateway').locator('[data-state=live]').waitFor();
   });
-}
 
-async function stateOf(name: string): Promise<string | null> {
-  return service(name).locator('.badge').getAttribute('data-state');
-}
+  afterEach(async () => {
+    await page.close();
+    if (failures.length > 0) throw new AggregateError(failures, 'in the page');
+  });
 
-/** What a row shows under a heading, as a number. */
-async function figure(name: string, label: string): Promise<number> {
-  const text = await service(name)
-    .locator('dl div', { hasText: label })
-    .locator('dd')
-    .textContent();
-  return numberIn(text);
-}
-
-function numberIn(text: string | null): number {
-  return Number(text?.replaceAll(',', ''));
-}
-
-async function total(): Promise<number> {
-  return numberIn(await page.locator('#total').textContent());
-}
-
-function result(): Promise<string | null> {
-  return page.locator('#result').textContent();
-}
-
-function messages(): Promise<string[]> {
-  return page.locator('#messages .says').allTextContents();
-}
-
-function fill(label: string, text: string): Promise<void> {
-  return page.getByLabel(label, { exact: true }).fill(text);
-}
-
-/** By the keyboard alone: from wherever the focus is, on and on to that button. */
-async function press(name: string | RegExp): Promise<void> {
-  const button = page.getByRole('button', { name }).first();
-  const isThere = (): Promise<boolean> =>
-    button.evaluate((node) => node.matches(':focus-visible'));
-  for (let tabs = 0; tabs < 60 && !(await isThere()); tabs++) {
-    await page.keyboard.press('Tab');
+  /** The row of a service. */
+  function service(name: string): Locator {
+    return page.locator('#services li', {
+      has: page.getByRole('heading', { name, exact: true }),
+    });
   }
-  expect(await isThere()).toBe(true);
-  await page.keyboard.press('Enter');
-}
 
-describe('the live page', () => {
-  it('shows how every service is, and who does not answer', async () => {
-    const seen = page.locator('#services .badge');
-    await eventually(async () =>
-      expect(
-        await seen.evaluateAll((nodes) => nodes.map((n) => n.textContent)),
-      ).toEqual(['● live', '● live', '– away', '– away', '● live']),
-    );
-    expect(await page.locator('#services h3').allTextContents()).toEqual([
-      'gateway',
-      'user-service',
-      'content-service',
-      'social-service',
-      'communication-service',
-    ]);
-    await eventually(async () =>
-      expect(await page.locator('#connection').textContent()).toBe('Connected'),
-    );
-  });
+  async function stateOf(name: string): Promise<string | null> {
+    return service(name).locator('.badge').getAttribute('data-state');
+  }
 
-  it('asks nobody but its gateway, and complains of nothing', async () => {
-    await page.evaluate('document.fonts.ready');
-    expect([...origins]).toEqual([url]);
-    expect(complaints).toEqual([]);
-  });
+  /** What a row shows under a heading, as a number. */
+  async function figure(name: string, label: string): Promise<number> {
+    const text = await service(name)
+      .locator('dl div', { hasText: label })
+      .locator('dd')
+      .textContent();
+    return numberIn(text);
+  }
 
-  it('updates a user, whose copy is gone then', async () => {
-    await fill('User', String(userId));
-    await press('Read');
-    await eventually(async () => expect(await result()).toContain('version'));
-    await press('Read');
-    await eventually(async () => expect(await result()).toContain('in L1'));
-    await press('Update');
-    await eventually(async () => {
-      expect(await result()).toContain('version 2');
-      expect(await messages()).toContain(`user:${userId}`);
-    });
-    await press('Read');
-    await eventually(async () => expect(await result()).toContain('no cache'));
-    const users = page.locator('#caches tr', { hasText: 'gateway User' });
-    await eventually(async () =>
-      expect(await users.locator('td').allTextContents()).toEqual(
-        expect.arrayContaining(['33 %', '1', '2']),
-      ),
-    );
-  });
+  function numberIn(text: string | null): number {
+    return Number(text?.replaceAll(',', ''));
+  }
 
-  it('says what a service refused', async () => {
-    await fill('User', '404');
-    await press('Update');
-    await eventually(async () => expect(await result()).toBe('No user 404.'));
-  });
+  async function total(): Promise<number> {
+    return numberIn(await page.locator('#total').textContent());
+  }
 
-  it('publishes a pattern and a batch', async () => {
-    await fill('Pattern', 'feed:1:*');
-    await press('Publish the pattern');
-    await eventually(async () =>
-      expect(await result()).toBe(
-        'The pattern was delivered to 3 connections.',
-      ),
-    );
-    await fill('Keys', 'user:1, post:2,, a:1 ,b:2, c:3');
-    await press('Publish the batch');
-    await eventually(async () =>
-      expect((await messages()).slice(0, 2)).toEqual([
-        'user:1, post:2, a:1 and 2 more',
-        'feed:1:*',
-      ]),
-    );
-    expect(await result()).toBe('The batch was delivered to 3 connections.');
-  });
+  function result(): Promise<string | null> {
+    return page.locator('#result').textContent();
+  }
 
-  it('cuts a service off, restores it, and shows the replay', async () => {
-    const name = 'communication-service';
-    const replayed = await figure(name, 'Replayed');
-    await press(`Cut ${name} off from Redis`);
-    await eventually(async () =>
-      expect(await stateOf(name)).toBe('disconnected'),
-    );
-    await fill('Keys', 'user:1');
-    for (const delivered of [2, 2, 2]) {
-      await page.locator('#result').evaluate((node) => (node.textContent = ''));
-      await press('Publish the batch');
-      await eventually(async () =>
-        expect(await result()).toContain(`${delivered} connections`),
-      );
+  function messages(): Promise<string[]> {
+    return page.locator('#messages .says').allTextContents();
+  }
+
+  function fill(label: string, text: string): Promise<void> {
+    return page.getByLabel(label, { exact: true }).fill(text);
+  }
+
+  /** By the keyboard alone: from wherever the focus is, on and on to that button. */
+  async function press(name: string | RegExp): Promise<void> {
+    const button = page.getByRole('button', { name }).first();
+    const isThere = (): Promise<boolean> =>
+      button.evaluate((node) => node.matches(':focus-visible'));
+    for (let tabs = 0; tabs < 60 && !(await isThere()); tabs++) {
+      await page.keyboard.press('Tab');
     }
-    expect(await figure(name, 'Replayed')).toBe(replayed);
-    await press(`Restore the way of ${name} to Redis`);
-    await eventually(async () => {
-      expect(await stateOf(name)).toBe('live');
-      expect(await figure(name, 'Replayed')).toBe(replayed + 3);
-    });
-    expect(await service(name).locator('.past').textContent()).toMatch(
-      /^live .+ → disconnected .+ → catching-up .+ → live /,
-    );
-  });
+    expect(await isThere()).toBe(true);
+    await page.keyboard.press('Enter');
+  }
 
-  it('shows what waits in an outbox', async () => {
-    const name = 'user-service';
-    await press(`Cut ${name} off from Redis`);
-    await eventually(async () =>
-      expect(await stateOf(name)).toBe('disconnected'),
-    );
-    await press('Publish the pattern');
-    await eventually(async () => {
-      expect(await result()).toContain('queued');
-      expect(await figure(name, 'Outbox')).toBe(1);
-    });
-    const before = await total();
-    await press(`Restore the way of ${name} to Redis`);
-    await eventually(async () => {
-      expect(await figure(name, 'Outbox')).toBe(0);
-      expect(await total()).toBe(before + 1);
-      expect(await stateOf(name)).toBe('live');
-    });
-  });
-
-  it('counts every message of a flood, and keeps its size', async () => {
-    const { publisher } = await startApp({ channel: stage.channel });
-    const size = 'document.querySelectorAll("*").length';
-    const before = await total();
-    for (let burst = 0; burst < 5; burst++) {
-      await Promise.all(
-        Array.from({ length: 1_000 }, (_, index) =>
-          publisher.invalidateCustom('flood', burst * 1_000 + index),
+  describe('the live page', () => {
+    it('shows how every service is, and who does not answer', async () => {
+      const seen = page.locator('#services .badge');
+      await eventually(async () =>
+        expect(
+          await seen.evaluateAll((nodes) => nodes.map((n) => n.textContent)),
+        ).toEqual(['● live', '● live', '– away', '– away', '● live']),
+      );
+      expect(await page.locator('#services h3').allTextContents()).toEqual([
+        'gateway',
+        'user-service',
+        'content-service',
+        'social-service',
+        'communication-service',
+      ]);
+      await eventually(async () =>
+        expect(await page.locator('#connection').textContent()).toBe(
+          'Connected',
         ),
       );
-    }
-    await eventually(async () => expect(await total()).toBe(before + 5_000), {
-      timeout: 20_000,
     });
-    expect((await messages())[0]).toBe('flood:4999');
-    expect(await page.locator('#messages li').count()).toBe(50);
-    expect(await page.evaluate(size)).toBeLessThan(800);
-    await eventually(async () =>
-      expect(await page.locator('#plot').getAttribute('aria-label')).toMatch(
-        /median .+ and 99th percentile/,
-      ),
-    );
-  });
 
-  it('publishes a thousand a second by itself', async () => {
-    const before = await total();
-    await press('Publish 1,000 a second for 5 s');
-    await eventually(async () => expect(await result()).toContain('5,000'));
-    await press('Publish 1,000 a second for 5 s');
-    await eventually(async () => expect(await result()).toContain('already'));
-    await eventually(async () => expect(await total()).toBe(before + 5_000), {
-      timeout: 20_000,
+    it('asks nobody but its gateway, and complains of nothing', async () => {
+      await page.evaluate('document.fonts.ready');
+      expect([...origins]).toEqual([url]);
+      expect(complaints).toEqual([]);
+    });
+
+    it('updates a user, whose copy is gone then', async () => {
+      await fill('User', String(userId));
+      await press('Read');
+      await eventually(async () => expect(await result()).toContain('version'));
+      await press('Read');
+      await eventually(async () => expect(await result()).toContain('in L1'));
+      await press('Update');
+      await eventually(async () => {
+        expect(await result()).toContain('version 2');
+        expect(await messages()).toContain(`user:${userId}`);
+      });
+      await press('Read');
+      await eventually(async () =>
+        expect(await result()).toContain('no cache'),
+      );
+      const users = page.locator('#caches tr', { hasText: 'gateway User' });
+      await eventually(async () =>
+        expect(await users.locator('td').allTextContents()).toEqual(
+          expect.arrayContaining(['33 %', '1', '2']),
+        ),
+      );
+    });
+
+    it('says what a service refused', async () => {
+      await fill('User', '404');
+      await press('Update');
+      await eventually(async () => expect(await result()).toBe('No user 404.'));
+    });
+
+    it('publishes a pattern and a batch', async () => {
+      await fill('Pattern', 'feed:1:*');
+      await press('Publish the pattern');
+      await eventually(async () =>
+        expect(await result()).toBe(
+          'The pattern was delivered to 3 connections.',
+        ),
+      );
+      await fill('Keys', 'user:1, post:2,, a:1 ,b:2, c:3');
+      await press('Publish the batch');
+      await eventually(async () =>
+        expect((await messages()).slice(0, 2)).toEqual([
+          'user:1, post:2, a:1 and 2 more',
+          'feed:1:*',
+        ]),
+      );
+      expect(await result()).toBe('The batch was delivered to 3 connections.');
+    });
+
+    it('cuts a service off, restores it, and shows the replay', async () => {
+      const name = 'communication-service';
+      const replayed = await figure(name, 'Replayed');
+      await press(`Cut ${name} off from Redis`);
+      await eventually(async () =>
+        expect(await stateOf(name)).toBe('disconnected'),
+      );
+      await fill('Keys', 'user:1');
+      for (const delivered of [2, 2, 2]) {
+        await page
+          .locator('#result')
+          .evaluate((node) => (node.textContent = ''));
+        await press('Publish the batch');
+        await eventually(async () =>
+          expect(await result()).toContain(`${delivered} connections`),
+        );
+      }
+      expect(await figure(name, 'Replayed')).toBe(replayed);
+      await press(`Restore the way of ${name} to Redis`);
+      await eventually(async () => {
+        expect(await stateOf(name)).toBe('live');
+        expect(await figure(name, 'Replayed')).toBe(replayed + 3);
+      });
+      expect(await service(name).locator('.past').textContent()).toMatch(
+        /^live .+ → disconnected .+ → catching-up .+ → live /,
+      );
+    });
+
+    it('shows what waits in an outbox', async () => {
+      const name = 'user-service';
+      await press(`Cut ${name} off from Redis`);
+      await eventually(async () =>
+        expect(await stateOf(name)).toBe('disconnected'),
+      );
+      await press('Publish the pattern');
+      await eventually(async () => {
+        expect(await result()).toContain('queued');
+        expect(await figure(name, 'Outbox')).toBe(1);
+      });
+      const before = await total();
+      await press(`Restore the way of ${name} to Redis`);
+      await eventually(async () => {
+        expect(await figure(name, 'Outbox')).toBe(0);
+        expect(await total()).toBe(before + 1);
+        expect(await stateOf(name)).toBe('live');
+      });
+    });
+
+    it('counts every message of a flood, and keeps its size', async () => {
+      const { publisher } = await startApp({ channel: stage.channel });
+      const size = 'document.querySelectorAll("*").length';
+      const before = await total();
+      for (let burst = 0; burst < 5; burst++) {
+        await Promise.all(
+          Array.from({ length: 1_000 }, (_, index) =>
+            publisher.invalidateCustom('flood', burst * 1_000 + index),
+          ),
+        );
+      }
+      await eventually(async () => expect(await total()).toBe(before + 5_000), {
+        timeout: 20_000,
+      });
+      expect((await messages())[0]).toBe('flood:4999');
+      expect(await page.locator('#messages li').count()).toBe(50);
+      expect(await page.evaluate(size)).toBeLessThan(800);
+      await eventually(async () =>
+        expect(await page.locator('#plot').getAttribute('aria-label')).toMatch(
+          /median .+ and 99th percentile/,
+        ),
+      );
+    });
+
+    it('publishes a thousand a second by itself', async () => {
+      const before = await total();
+      await press('Publish 1,000 a second for 5 s');
+      await eventually(async () => expect(await result()).toContain('5,000'));
+      await press('Publish 1,000 a second for 5 s');
+      await eventually(async () => expect(await result()).toContain('already'));
+      await eventually(async () => expect(await total()).toBe(before + 5_000), {
+        timeout: 20_000,
+      });
+    });
+
+    it('holds its messages back while it is paused', async () => {
+      const before = await total();
+      await press('Pause');
+      await gateway.get(InvalidationPublisher).invalidate('User', 'paused');
+      await eventually(async () => expect(await total()).toBe(before + 1));
+      expect(await messages()).not.toContain('user:paused');
+      await press('Go on');
+      expect(await messages()).toContain('user:paused');
+    });
+
+    it('stops asking when nobody looks', async () => {
+      const watch = gateway.get(ServicesWatch);
+      expect(
+        watch.after(0).some(({ state }) => typeof state === 'object'),
+      ).toBe(true);
+      await page.goto('about:blank');
+      await eventually(() =>
+        expect(watch.after(0).every(({ state }) => state === 'asked')).toBe(
+          true,
+        ),
+      );
     });
   });
 
-  it('holds its messages back while it is paused', async () => {
-    const before = await total();
-    await press('Pause');
-    await gateway.get(InvalidationPublisher).invalidate('User', 'paused');
-    await eventually(async () => expect(await total()).toBe(before + 1));
-    expect(await messages()).not.toContain('user:paused');
-    await press('Go on');
-    expect(await messages()).toContain('user:paused');
-  });
-
-  it('stops asking when nobody looks', async () => {
-    const watch = gateway.get(ServicesWatch);
-    expect(watch.after(0).some(({ state }) => typeof state === 'object')).toBe(
-      true,
-    );
-    await page.goto('about:blank');
-    await eventually(() =>
-      expect(watch.after(0).every(({ state }) => state === 'asked')).toBe(true),
-    );
-  });
-});
-
-describe('everybody', () => {
-  it('can name what there is to press and to fill in', async () => {
-    const unnamed = `[...document.querySelectorAll('button')].filter((button) =>
+  describe('everybody', () => {
+    it('can name what there is to press and to fill in', async () => {
+      const unnamed = `[...document.querySelectorAll('button')].filter((button) =>
       !(button.ariaLabel ?? button.textContent).trim()).length`;
-    const unlabelled = `[...document.querySelectorAll('input, select')].filter((input) =>
+      const unlabelled = `[...document.querySelectorAll('input, select')].filter((input) =>
       input.labels.length === 0).length`;
-    expect(await page.evaluate(unnamed)).toBe(0);
-    expect(await page.evaluate(unlabelled)).toBe(0);
-    expect(await page.locator('h1').count()).toBe(1);
-    expect(await page.locator('html').getAttribute('lang')).toBe('en');
-    expect(await page.title()).toBe('Cache invalidations, live');
-    expect(
-      await page.getByRole('img', { name: /messages|Latency/ }).count(),
-    ).toBe(1);
-  });
+      expect(await page.evaluate(unnamed)).toBe(0);
+      expect(await page.evaluate(unlabelled)).toBe(0);
+      expect(await page.locator('h1').count()).toBe(1);
+      expect(await page.locator('html').getAttribute('lang')).toBe('en');
+      expect(await page.title()).toBe('Cache invalidations, live');
+      expect(
+        await page.getByRole('img', { name: /messages|Latency/ }).count(),
+      ).toBe(1);
+    });
 
-  it.each(['light', 'dark'] as const)(
-    'can read it, %s',
-    async (colorScheme) => {
-      await page.emulateMedia({ colorScheme });
-      const isDark = (await page.evaluate(BRIGHTNESS)) as number;
-      expect(isDark < 0.2).toBe(colorScheme === 'dark');
-      const faint = (await page.evaluate(FAINT)) as string[];
-      expect(faint).toEqual([]);
-    },
-  );
+    it.each(['light', 'dark'] as const)(
+      'can read it, %s',
+      async (colorScheme) => {
+        await page.emulateMedia({ colorScheme });
+        const isDark = (await page.evaluate(BRIGHTNESS)) as number;
+        expect(isDark < 0.2).toBe(colorScheme === 'dark');
+        const faint = (await page.evaluate(FAINT)) as string[];
+        expect(faint).toEqual([]);
+      },
+    );
 
-  it.each([PHONE, { width: 320, height: 640 }, { width: 800, height: 900 }])(
-    'needs not scroll sideways at $width',
-    async (viewport) => {
-      await page.setViewportSize(viewport);
-      const width = await page.evaluate('document.documentElement.scrollWidth');
-      expect(width).toBe(viewport.width);
-      // Nothing sticks out of its box, either.
-      const wide = `[...document.querySelectorAll('button, select, h3, .badge')]
+    it.each([PHONE, { width: 320, height: 640 }, { width: 800, height: 900 }])(
+      'needs not scroll sideways at $width',
+      async (viewport) => {
+        await page.setViewportSize(viewport);
+        const width = await page.evaluate(
+          'document.documentElement.scrollWidth',
+        );
+        expect(width).toBe(viewport.width);
+        // Nothing sticks out of its box, either.
+        const wide = `[...document.querySelectorAll('button, select, h3, .badge')]
         .filter((node) => node.scrollWidth > node.clientWidth + 1)
         .map((node) => node.textContent)`;
-      expect(await page.evaluate(wide)).toEqual([]);
-    },
-  );
-});
+        expect(await page.evaluate(wide)).toEqual([]);
+      },
+    );
+  });
 
-it('goes on when the gateway comes back', async () => {
-  const port = Number(new URL(url).port);
-  await gateway.close();
-  await eventually(async () =>
-    expect(await page.locator('#connection').textContent()).toContain(
-      'does not answer',
-    ),
-  );
-  gateway = await stage.start('gateway', GatewayModule, { port });
-  await eventually(
-    async () => {
-      expect(await page.locator('#connection').textContent()).toBe('Connected');
-      expect(await stateOf('gateway')).toBe('live');
-    },
-    { timeout: 15_000 },
-  );
-  await gateway.get(InvalidationPublisher).invalidate('User', 'again');
-  await eventually(async () =>
-    expect((await messages())[0]).toBe('user:again'),
-  );
-});
+  it('goes on when the gateway comes back', async () => {
+    const port = Number(new URL(url).port);
+    await gateway.close();
+    await eventually(async () =>
+      expect(await page.locator('#connection').textContent()).toContain(
+        'does not answer',
+      ),
+    );
+    gateway = await stage.start('gateway', GatewayModule, { port });
+    await eventually(
+      async () => {
+        expect(await page.locator('#connection').textContent()).toBe(
+          'Connected',
+        );
+        expect(await stateOf('gateway')).toBe('live');
+      },
+      { timeout: 15_000 },
+    );
+    await gateway.get(InvalidationPublisher).invalidate('User', 'again');
+    await eventually(async () =>
+      expect((await messages())[0]).toBe('user:again'),
+    );
+  });
 
-/** Relative luminance and contrast as WCAG 2 defines them. */
-const WCAG = `
+  /** Relative luminance and contrast as WCAG 2 defines them. */
+  const WCAG = `
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);
   const luminance = (color) => {
     const [r, g, b] = channels(color).slice(0, 3).map((channel) => {
@@ -373,19 +386,19 @@ const WCAG = `
     return channels(color)[3] === 0 ? backgroundOf(node.parentElement) : color;
   };`;
 
-const BRIGHTNESS = `(() => { ${WCAG} return luminance(backgroundOf(document.body)); })()`;
+  const BRIGHTNESS = `(() => { ${WCAG} return luminance(backgroundOf(document.body)); })()`;
 
-const STATES = [
-  'live',
-  'degraded',
-  'catching-up',
-  'connecting',
-  'disconnected',
-  'stopped',
-];
+  const STATES = [
+    'live',
+    'degraded',
+    'catching-up',
+    'connecting',
+    'disconnected',
+    'stopped',
+  ];
 
-/** Texts whose contrast is below AA, badges of every state among them. */
-const FAINT = `(() => { ${WCAG}
+  /** Texts whose contrast is below AA, badges of every state among them. */
+  const FAINT = `(() => { ${WCAG}
   for (const state of ${JSON.stringify(STATES)}) {
     const badge = document.createElement('span');
     badge.className = 'badge';
@@ -401,3 +414,4 @@ const FAINT = `(() => { ${WCAG}
     })
     .map((node) => node.textContent);
 })()`;
+});

@@ -1,6 +1,8 @@
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
+import { findProgram, hasProgram } from './programs.js';
+
+/** Whether this machine has a Chromium: for `describe.runIf(hasBrowser)`. */
+export const hasBrowser = hasProgram('chromium');
 
 /**
  * The machine's own Chromium, without a window.
@@ -8,10 +10,7 @@ import { chromium, type Browser } from 'playwright-core';
  * @throws Error if there is none on the PATH
  */
 export async function launchBrowser(): Promise<Browser> {
-  const executablePath = (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((folder) => join(folder, 'chromium'))
-    .find((file) => existsSync(file));
+  const executablePath = findProgram('chromium');
   if (executablePath === undefined) {
     throw new Error('There is no `chromium` on the PATH: install it.');
   }

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import type { TestProject } from 'vitest/node';
+import { hasProgram } from './programs.js';
 import { startRedis, type RedisServer } from './redis.js';
 
 declare module 'vitest' {
@@ -9,12 +10,23 @@ declare module 'vitest' {
   }
 }
 
+/** What else some tests run. */
+const OTHERS = {
+  chromium: 'the tests of the live page',
+  promtool: "Prometheus' checks of metrics, alerts and dashboards",
+};
+
 /** Starts the run's one shared server, so that a test file need not start its own. */
 export default async function setup(
   project: TestProject,
 ): Promise<() => Promise<void>> {
   const server = await startRedis();
   console.log(`Tests run on ${await describeServer(server)}`);
+  for (const [program, tests] of Object.entries(OTHERS)) {
+    if (!hasProgram(program)) {
+      console.log(`No ${program} on this machine: ${tests} do not run`);
+    }
+  }
   project.provide('redisUrl', server.url);
   return () => server.stop();
 }

@@ -1,9 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { hasProgram } from './programs.js';
 
-/** Whether this machine has Prometheus' `promtool`. In CI it must: nothing is skipped there. */
-export const hasPromtool =
-  process.env['CI'] !== undefined ||
-  spawnSync('promtool', ['--version']).error === undefined;
+/** Whether this machine has Prometheus' `promtool`: for `describe.runIf(hasPromtool)`. */
+export const hasPromtool = hasProgram('promtool');
 
 export interface Verdict {
   readonly ok: boolean;
