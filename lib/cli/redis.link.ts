@@ -1,0 +1,78 @@
+import type { Cluster, Redis } from 'ioredis';
+import {
+  describeCause,
+  InvalidationRedisError,
+  InvalidationTimeoutError,
+} from '../errors/index.js';
+import { openCommands, RedisJournal } from '../transport/index.js';
+import type { Target } from './target.js';
+
+/** Nobody's journal is trimmed by a command: services say how long it may be. */
+export const LEAST_KEPT = 50_000;
+
+/** The connection of one command, each answer within its time. @internal */
+export class RedisLink {
+  readonly client: Redis | Cluster;
+  readonly journal: RedisJournal;
+  #cause: Error | null = null;
+
+  constructor(readonly target: Target) {
+    this.client = openCommands(target.connection);
+    this.client.on('error', (cause: Error) => (this.#cause = cause));
+    this.journal = this.journalKeeping(LEAST_KEPT);
+  }
+
+  journalKeeping(maxLength: number): RedisJournal {
+    const { channel, sharded } = this.target;
+    return new RedisJournal(this.client, channel, { maxLength, sharded });
+  }
+
+  /** @throws InvalidationRedisError that says why it cannot be reached. */
+  async connect(): Promise<void> {
+    try {
+      await this.within('a connection', this.client.connect());
+    } catch (error) {
+      throw new InvalidationRedisError(
+        `Cannot reach Redis at ${this.target.where}: ${describeCause(this.#cause ?? (error as Error))}.`,
+        'See that it runs, and that --url or REDIS_URL leads to it.',
+        error,
+      );
+    }
+  }
+
+  /** @throws InvalidationTimeoutError if it takes too long. */
+  async within<T>(what: string, answer: Promise<T>): Promise<T> {
+    const { timeout } = this.target;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(lateError(what, timeout)), timeout);
+    });
+    return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+  }
+
+  close(): void {
+    this.client.disconnect();
+  }
+}
+
+/** Opens a link for one piece of work, and closes it whatever becomes of that. @internal */
+export async function withLink<T>(
+  target: Target,
+  work: (link: RedisLink) => Promise<T>,
+): Promise<T> {
+  const link = new RedisLink(target);
+  try {
+    await link.connect();
+    return await work(link);
+  } finally {
+    link.close();
+  }
+}
+
+function lateError(what: string, timeout: number): InvalidationTimeoutError {
+  return new InvalidationTimeoutError(
+    `Redis has not answered ${what} for ${timeout} ms.`,
+    'See whether it hangs, or give it longer by --timeout.',
+    timeout,
+  );
+}
