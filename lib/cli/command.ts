@@ -33,6 +33,8 @@ export interface Command<O extends CliOptions = Record<never, never>> {
   /** What may follow the command's name. */
   readonly usage: readonly string[];
   readonly options: O;
+  /** Whether words may follow that are no options. */
+  readonly takesWords?: true;
   /** The rest of the help: what the options do not say. */
   readonly notes: string;
   /** @returns the exit code */

@@ -35,6 +35,7 @@ export const publish = defineCommand({
     '--all --yes',
   ],
   options: PUBLISH_OPTIONS,
+  takesWords: true,
   notes: `It goes the way that a service's messages go, into the journal too, so that who
 is away reads it later. The exit code is 1 if Redis did not take it.`,
   async run(call, io) {
@@ -42,10 +43,12 @@ is away reads it later. The exit code is 1 if Redis did not take it.`,
     const target = targetFrom(values, io.env);
     const invalidation = invalidationFrom(call);
     const instance = new Instance(values.service || 'cli');
+    const draft = encodeMessage(instance.stamp(invalidation), MAX_BYTES);
     if (values['dry-run']) {
-      io.out(encodeMessage(instance.stamp(invalidation), MAX_BYTES));
+      io.out(draft);
       return 0;
     }
+    // Stamped anew: to connect takes longer than to deliver.
     const receipt = await withLink(target, (link) =>
       send(link, instance.stamp(invalidation), !values['no-journal']),
     );
