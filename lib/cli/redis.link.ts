@@ -15,6 +15,7 @@ export class RedisLink {
   readonly client: Redis | Cluster;
   readonly journal: RedisJournal;
   #cause: Error | null = null;
+  readonly #timers = new Set<NodeJS.Timeout>();
 
   constructor(readonly target: Target) {
     this.client = openCommands(target.connection);
@@ -43,15 +44,23 @@ export class RedisLink {
   /** @throws InvalidationTimeoutError if it takes too long. */
   async within<T>(what: string, answer: Promise<T>): Promise<T> {
     const { timeout } = this.target;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(lateError(what, timeout)), timeout);
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(lateError(what, timeout));
+      const timer = setTimeout(late, timeout);
+      this.#timers.add(timer);
+      answer.then(resolve, reject).finally(() => this.#forget(timer));
     });
-    return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   }
 
+  /** What is waited for now will not settle: nobody needs it any more. */
   close(): void {
+    for (const timer of this.#timers) this.#forget(timer);
     this.client.disconnect();
+  }
+
+  #forget(timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    this.#timers.delete(timer);
   }
 }
 
