@@ -4,7 +4,7 @@ import {
   InvalidationRedisError,
   InvalidationTimeoutError,
 } from '../errors/index.js';
-import { openCommands, RedisJournal } from '../transport/index.js';
+import { isCluster, openCommands, RedisJournal } from '../transport/index.js';
 import type { Target } from './target.js';
 
 /** Nobody's journal is trimmed by a command: services say how long it may be. */
@@ -31,7 +31,7 @@ export class RedisLink {
   /** @throws InvalidationRedisError that says why it cannot be reached. */
   async connect(): Promise<void> {
     try {
-      await this.within('a connection', this.client.connect());
+      await this.within('a connection', this.#open());
     } catch (error) {
       throw new InvalidationRedisError(
         `Cannot reach Redis at ${this.target.where}: ${describeCause(this.#cause ?? (error as Error))}.`,
@@ -39,6 +39,15 @@ export class RedisLink {
         error,
       );
     }
+  }
+
+  // A cluster is ready before its nodes are, and refuses what is for one that is
+  // connecting; so each is asked something first. One that is away fails later.
+  async #open(): Promise<void> {
+    await this.client.connect();
+    if (!isCluster(this.client)) return;
+    const nodes = this.client.nodes('master');
+    await Promise.allSettled(nodes.map((node) => node.ping()));
   }
 
   /** @throws InvalidationTimeoutError if it takes too long. */

@@ -67,7 +67,7 @@ async function examine(
     ...options,
     env: { REDIS_URL: url },
   });
-  const { status, checks } = json<{ status: string; checks: Finding[] }>(out);
+  const { status, checks } = json(out) as { status: string; checks: Finding[] };
   return {
     code,
     err,
@@ -262,7 +262,7 @@ describe.runIf(hasRedisServer())('doctor', () => {
       status,
       message: expect.stringMatching(message) as string,
     });
-    if (status !== 'ok') expect(finding.advice).toBeTruthy();
+    expect(finding.advice === undefined).toBe(status === 'ok');
     expect(report.code).toBe(report.status === 'fail' ? 1 : 0);
   });
 
@@ -362,7 +362,7 @@ describe.runIf(hasRedisServer())('doctor', () => {
     }, patient);
     await redis.publish(CHANNEL, payload);
     expect(await doctor.ended).toBe(0);
-    const { checks } = json<{ checks: Finding[] }>(doctor.out());
+    const { checks } = json(doctor.out()) as { checks: Finding[] };
     expect(checks.at(-1)).toMatchObject({
       name: 'channel',
       status: 'warn',
@@ -414,7 +414,7 @@ describe.runIf(hasRedisServer())('doctor, of a cluster', () => {
       const args = ['--cluster', '--channel', channel];
       if (sharded) args.push('--sharded');
       const report = await examine(servers[0]!.url, args);
-      expect(report).toMatchObject({ code: 0, status: 'ok' });
+      expect(report.all.filter(({ status }) => status !== 'ok')).toEqual([]);
       expect(report.of('cluster').message).toBe('state ok (3 masters)');
       expect(report.of('subscribers').message).toContain('3 connections');
     },

@@ -84,7 +84,7 @@ export function start(
     child.kill('SIGKILL');
     await ended;
   });
-  const run: Run = {
+  return {
     child,
     ended,
     out: () => text.out,
@@ -93,7 +93,6 @@ export function start(
     listens: () =>
       eventually(() => expect(text.err).toContain('listening on'), patient),
   };
-  return run;
 }
 
 /** Runs it to its end. */
@@ -109,8 +108,8 @@ export async function run(
 /** Processes take their time on a busy machine. */
 export const patient = { timeout: 20_000 };
 
-export function json<T = Record<string, unknown>>(line: string): T {
-  return JSON.parse(line) as T;
+export function json(line: string): Record<string, unknown> {
+  return JSON.parse(line) as Record<string, unknown>;
 }
 
 /** What a terminal would obey, and not show. */

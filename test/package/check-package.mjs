@@ -85,6 +85,7 @@ await main('check:package', async () => {
     await step(`${folder.title}: install`, () => install(cwd, folder, tarball));
     if (index === 0) await checkContents(join(cwd, 'node_modules', name));
     await step(`${folder.title}: import and require`, () => load(cwd));
+    await step(`${folder.title}: the command`, () => command(cwd));
     for (const version of TYPESCRIPTS) {
       await step(`${folder.title}: types, TypeScript ${version}`, () =>
         compile(cwd, version),
@@ -112,6 +113,16 @@ async function load(cwd) {
     const required = `const names = Object.keys(require('${entry}')); ${report}`;
     await run('node', ['--input-type=module', '-e', imported], { cwd });
     await run('node', ['--input-type=commonjs', '-e', required], { cwd });
+  }
+}
+
+// As it is installed: executable, and with all that it loads.
+async function command(cwd) {
+  const ask = (...args) => run('npx', ['--no', '--', name, ...args], { cwd });
+  const version = (await ask('--version')).trim();
+  if (version !== manifest.version) throw new Error(`it says ${version}`);
+  for (const args of [['--help'], ['publish', 'User', '1', '--dry-run']]) {
+    if ((await ask(...args)).trim() === '') throw new Error(`${args}: nothing`);
   }
 }
 
