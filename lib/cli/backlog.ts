@@ -1,5 +1,6 @@
 import type { CliOptions, CliValues } from './command.js';
 import { parseCount, parseDuration } from './duration.js';
+import { offsetAt, serverTime } from './journal.time.js';
 import type { RedisLink } from './redis.link.js';
 import { UsageError } from './usage.error.js';
 
@@ -41,17 +42,6 @@ export function backlogFrom({
   if (since === undefined) return () => Promise.resolve(null);
   const ms = parseDuration('since', since);
   return async (link) => offsetAt((await serverTime(link)) - ms);
-}
-
-/** The first offset that the journal could have at that time. @internal */
-export function offsetAt(time: number): string {
-  return `${Math.max(0, Math.floor(time))}-0`;
-}
-
-/** By the clock that the journal's offsets are made of. @internal */
-export async function serverTime(link: RedisLink): Promise<number> {
-  const [seconds, micros] = await link.within('TIME', link.client.time());
-  return Number(seconds) * 1_000 + Number(micros) / 1_000;
 }
 
 async function beginOfLast(

@@ -1,3 +1,4 @@
+import type { InvalidMessageError } from '../errors/index.js';
 import {
   decodeMessage,
   wallClock,
@@ -25,6 +26,8 @@ export function hear(payload: string, replayed: boolean): Heard {
     const message = decodeMessage(payload, Infinity);
     return { ...heard, message, problem: null };
   } catch (error) {
-    return { ...heard, message: null, problem: (error as Error).message };
+    const { message, advice } = error as InvalidMessageError;
+    const problem = message.replace(advice, '').trim();
+    return { ...heard, message: null, problem };
   }
 }

@@ -23,8 +23,8 @@ export function liveScreen(io: Io): LiveScreen {
       // A line that wrapped would be counted as one.
       const lines = `${text}\n${status}`
         .split('\n')
-        .slice(0, screen.rows - 1)
-        .map((line) => line.slice(0, screen.columns - 1));
+        .slice(0, (screen.rows || 24) - 1)
+        .map((line) => line.slice(0, (screen.columns || 80) - 1));
       if (height > 0) screen.write(`\x1b[${height}A\x1b[0J`);
       height = lines.length;
       io.out(lines.join('\n'));

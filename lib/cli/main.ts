@@ -2,4 +2,6 @@
 import { processIo } from './io.js';
 import { runProgram } from './program.js';
 
-process.exitCode = await runProgram(process.argv.slice(2), processIo());
+const code = await runProgram(process.argv.slice(2), processIo());
+// What could not be printed has set it already.
+process.exitCode ||= code;

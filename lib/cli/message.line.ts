@@ -20,8 +20,8 @@ export function textLine(heard: Heard, style: Io['style']): string {
   const size = style('dim', `${Buffer.byteLength(payload)} B`);
   if (message === null) {
     const time = style('dim', clock(heard.receivedAt));
-    const what = visible(`${heard.problem}`, 120);
-    return `${time}  ${style('red', 'malformed')}  ${what}  ${visible(payload, PAYLOAD_SHOWN)}  ${size}`;
+    const problem = style('red', `malformed  ${visible(heard.problem!)}`);
+    return [time, problem, visible(payload), size].join('  ');
   }
   const { action, sourceService, widened } = message;
   // Replayed ones were said at their own time.

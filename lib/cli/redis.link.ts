@@ -7,7 +7,7 @@ import {
 import { isCluster, openCommands, RedisJournal } from '../transport/index.js';
 import type { Target } from './target.js';
 
-/** Nobody's journal is trimmed by a command: services say how long it may be. */
+/** What a journal keeps at the least: as long as services do unless told. @internal */
 export const LEAST_KEPT = 50_000;
 
 /** The connection of one command, each answer within its time. @internal */

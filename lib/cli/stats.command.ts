@@ -1,9 +1,10 @@
-import { BACKLOG_OPTIONS, offsetAt, serverTime } from './backlog.js';
+import { BACKLOG_OPTIONS } from './backlog.js';
 import { ChannelWatcher } from './channel.watcher.js';
 import { defineCommand } from './command.js';
 import { parseDuration } from './duration.js';
 import { hear } from './heard.js';
 import type { Io } from './io.js';
+import { millisecondsOf, offsetAt, serverTime } from './journal.time.js';
 import { countsJson, countsTable, MessageCounter } from './message.counter.js';
 import { FILTER_OPTIONS, filterFrom } from './message.filter.js';
 import { RedisLink, withLink } from './redis.link.js';
@@ -131,8 +132,4 @@ async function countJournal(
   }
   counter.until(now);
   return counter;
-}
-
-function millisecondsOf(offset: string): number {
-  return Number(offset.slice(0, offset.indexOf('-')));
 }

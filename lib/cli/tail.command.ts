@@ -21,7 +21,8 @@ export const tail = defineCommand({
   },
   notes: `Each line: local time, service, action, what, latency by the clocks of publisher
 and reader, size. With --json one object a line: the message as it was written,
-and receivedAt, latencyMs (null from the journal), bytes, replayed.
+and receivedAt, latencyMs (null from the journal), bytes, replayed; of what is
+no message: malformed, which says why, and payload, its beginning.
 A filter may be given several times: one of its values must match.
 Ends at Ctrl-C, with exit code 0. What was missed while the connection was away
 is read in the journal.`,

@@ -29,6 +29,7 @@ import {
   type RedisCluster,
 } from '../support/redis.topologies.js';
 import { Hand, journalOf, startServer, wire } from '../subscriber/setup.js';
+import { NEEDED } from '../../lib/cli/doctor/versions.check.js';
 import { root } from '../types/compile.js';
 import {
   json,
@@ -114,9 +115,7 @@ describe.runIf(hasRedisServer())('doctor', () => {
       'journal',
       'journal chain',
     ]);
-    expect(report.of('subscribers').message).toBe(
-      `1 connections listen on ${CHANNEL}`,
-    );
+    expect(report.of('subscribers').message).toBe(`listening on ${CHANNEL}: 1`);
     expect(report.of('journal').message).toMatch(
       /^1 messages in [\d.]+ K?i?B, from .+ none was trimmed yet$/,
     );
@@ -387,7 +386,7 @@ describe.runIf(hasRedisServer())('doctor', () => {
       sentinel.name,
     ]);
     expect(report.code).toBe(0);
-    expect(report.of('replication').message).toBe('a master with 1 replicas');
+    expect(report.of('replication').message).toBe('a master, replicas: 1');
     expect(report.of('connection').message).toContain('by the Sentinels');
   }, 60_000);
 });
@@ -416,7 +415,7 @@ describe.runIf(hasRedisServer())('doctor, of a cluster', () => {
       const report = await examine(servers[0]!.url, args);
       expect(report.all.filter(({ status }) => status !== 'ok')).toEqual([]);
       expect(report.of('cluster').message).toBe('state ok (3 masters)');
-      expect(report.of('subscribers').message).toContain('3 connections');
+      expect(report.of('subscribers').message).toContain(': 3');
     },
   );
 
@@ -436,6 +435,17 @@ describe.runIf(hasRedisServer())('doctor, of a cluster', () => {
 });
 
 describe('doctor, of what is installed', () => {
+  it('needs what the package does', () => {
+    const { peerDependencies } = json(
+      readFileSync(join(root, 'package.json'), 'utf8'),
+    ) as { peerDependencies: Record<string, string> };
+    for (const [name, [major, minor], most] of NEEDED.slice(1)) {
+      const range = peerDependencies[name]!.split(' || ');
+      expect(range[0]).toBe(`^${major}.${minor}.0`);
+      expect(range.at(-1)).toBe(`^${most}.0.0`);
+    }
+  });
+
   it.each([
     ['ioredis', '5.3.2', 'fail'],
     ['ioredis', '5.4.0', 'ok'],

@@ -211,6 +211,14 @@ describe('tail', () => {
     );
     await hand.say('3', '4');
     await prints(tail, ['1', '3', '4']);
+    // Heard, and gone from the journal before it could be looked for.
+    await hand.redis
+      .multi()
+      .del(hand.journal)
+      .eval(...hand.saying(['5']))
+      .del(hand.journal)
+      .exec();
+    await prints(tail, ['1', '3', '4', '5']);
   });
 
   it('notices a link that is dead without a word', async () => {

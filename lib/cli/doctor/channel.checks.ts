@@ -1,7 +1,7 @@
 import { isCluster } from '../../transport/index.js';
-import { serverTime } from '../backlog.js';
 import { ChannelWatcher } from '../channel.watcher.js';
 import { showDuration } from '../duration.js';
+import { serverTime } from '../journal.time.js';
 import { visible } from '../visible.js';
 import { fail, ok, warn, type Check } from './finding.js';
 
@@ -12,7 +12,7 @@ export const CHANNEL_CHECKS: readonly Check[] = [
   {
     name: 'rights',
     async run(link) {
-      const { channel } = link.target;
+      const { channel, sharded } = link.target;
       const [missing, user] = await Promise.all([
         link.within('a question for rights', link.journal.missingRights()),
         link
@@ -28,7 +28,7 @@ export const CHANNEL_CHECKS: readonly Check[] = [
       }
       return fail(
         `user ${visible(user)} lacks ${missing.join(', ')}`,
-        `ACL SETUSER with +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping +info on ~${link.journal.key} and &${visible(channel)}`,
+        `ACL SETUSER with +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +${sharded ? 's' : ''}publish +${sharded ? 's' : ''}subscribe +ping +info on ~${link.journal.key} and &${visible(channel)}`,
       );
     },
   },
@@ -51,7 +51,7 @@ export const CHANNEL_CHECKS: readonly Check[] = [
       );
       const count = counts.reduce((sum, each) => sum + each, 0);
       return count > 0
-        ? ok(`${count} connections listen on ${visible(channel)}`)
+        ? ok(`listening on ${visible(channel)}: ${count}`)
         : warn(
             `nobody listens on ${visible(channel)}`,
             'See that the services run, and that channel and sharded are theirs (--channel, --sharded).',

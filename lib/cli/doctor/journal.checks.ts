@@ -2,10 +2,10 @@ import {
   JOURNAL_START,
   type InvalidationMessage,
 } from '../../message/index.js';
-import { serverTime } from '../backlog.js';
 import { showDuration } from '../duration.js';
 import { hear } from '../heard.js';
 import { journalState } from '../journal.state.js';
+import { millisecondsOf, serverTime } from '../journal.time.js';
 import type { RedisLink } from '../redis.link.js';
 import { fail, ok, warn, type Check } from './finding.js';
 import { showBytes } from './memory.checks.js';
@@ -129,8 +129,4 @@ async function sizeOf(link: RedisLink): Promise<string> {
 
 function age(now: number, offset: string): string {
   return showDuration(Math.max(0, now - millisecondsOf(offset)));
-}
-
-function millisecondsOf(offset: string): number {
-  return Number(offset.slice(0, offset.indexOf('-')));
 }

@@ -80,7 +80,7 @@ export const SERVER_CHECKS: readonly Check[] = [
             'Connect to the master: by its address, or by Sentinel or cluster.',
           );
         }
-        const replicas = `a master with ${info.get('connected_slaves')} replicas`;
+        const replicas = `a master, replicas: ${info.get('connected_slaves')}`;
         const good = info.get('min_slaves_good_slaves');
         // Said only where some are demanded.
         if (good === undefined) return ok(replicas);

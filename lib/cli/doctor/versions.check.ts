@@ -4,13 +4,16 @@ import { join } from 'node:path';
 import { fail, ok, type Finding } from './finding.js';
 import { isAtLeast } from './server.checks.js';
 
-/** What this library runs with, by the first two numbers. */
-const NEEDED: readonly [name: string, least: [number, number], most: number][] =
-  [
-    ['nestjs-cache-invalidation', [0, 0], Infinity],
-    ['@nestjs/core', [11, 0], 12],
-    ['ioredis', [5, 4], 6],
-  ];
+/** The first two numbers, and the last major version: as the package's peers. @internal */
+export const NEEDED: readonly [
+  name: string,
+  least: [number, number],
+  most: number,
+][] = [
+  ['nestjs-cache-invalidation', [0, 0], Infinity],
+  ['@nestjs/core', [11, 0], 12],
+  ['ioredis', [5, 4], 6],
+];
 
 /** Of Node, and of what the application in a folder has installed. @internal */
 export function versionsIn(folder: string): Finding {
