@@ -101,7 +101,7 @@ async function look(link: RedisLink, { name, run }: Check): Promise<Named> {
 }
 
 function text({ name, status, message, advice }: Named, io: Io): string {
-  const line = `${io.style(COLOURS[status], status.padEnd(7))}  ${name.padEnd(14)}  ${message}`;
+  const line = `${io.style(COLOURS[status], status.padEnd(7))}  ${name.padEnd(14)}  ${visible(message, 1_000)}`;
   return advice
     ? `${line}\n${' '.repeat(25)}${io.style('bold', advice)}`
     : line;

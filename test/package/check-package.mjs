@@ -122,7 +122,9 @@ async function command(cwd) {
   const version = (await ask('--version')).trim();
   if (version !== manifest.version) throw new Error(`it says ${version}`);
   for (const args of [['--help'], ['publish', 'User', '1', '--dry-run']]) {
-    if ((await ask(...args)).trim() === '') throw new Error(`${args}: nothing`);
+    if ((await ask(...args)).trim() === '') {
+      throw new Error(`${args.join(' ')} says nothing`);
+    }
   }
 }
 
