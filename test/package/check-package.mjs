@@ -156,6 +156,7 @@ await main('check:package', async () => {
       await load(cwd, OPTIONAL_ENTRIES);
     });
     await step(`${folder.title}: an application`, () => serve(cwd, folder));
+    await step(`${folder.title}: the command`, () => command(cwd));
     for (const version of TYPESCRIPTS) {
       await step(`${folder.title}: types, TypeScript ${version}`, () =>
         compile(cwd, version),
@@ -200,6 +201,18 @@ async function load(cwd, entries) {
     const required = `const names = Object.keys(require('${entry}')); ${report}`;
     await run('node', ['--input-type=module', '-e', imported], { cwd });
     await run('node', ['--input-type=commonjs', '-e', required], { cwd });
+  }
+}
+
+// As it is installed: executable, and with all that it loads.
+async function command(cwd) {
+  const ask = (...args) => run('npx', ['--no', '--', name, ...args], { cwd });
+  const version = (await ask('--version')).trim();
+  if (version !== manifest.version) throw new Error(`it says ${version}`);
+  for (const args of [['--help'], ['publish', 'User', '1', '--dry-run']]) {
+    if ((await ask(...args)).trim() === '') {
+      throw new Error(`${args.join(' ')} says nothing`);
+    }
   }
 }
 

@@ -1,0 +1,57 @@
+import type { CliOptions, CliValues } from './command.js';
+import { parseCount, parseDuration } from './duration.js';
+import { offsetAt, serverTime } from './journal.time.js';
+import type { RedisLink } from './redis.link.js';
+import { UsageError } from './usage.error.js';
+
+/** What is read in one answer. */
+const MOST_LAST = 10_000;
+
+/** @internal */
+export const BACKLOG_OPTIONS = {
+  since: {
+    type: 'string',
+    value: 'TIME',
+    about: 'first what the journal has of the last 5m, 2h, …',
+  },
+  last: {
+    type: 'string',
+    value: 'N',
+    about: 'first the last N messages of the journal',
+  },
+} as const satisfies CliOptions;
+
+/**
+ * Where in the journal to begin; `null` for nowhere.
+ *
+ * @internal
+ */
+export function backlogFrom({
+  since,
+  last,
+}: CliValues<typeof BACKLOG_OPTIONS>): (
+  link: RedisLink,
+) => Promise<string | null> {
+  if (since !== undefined && last !== undefined) {
+    throw new UsageError('--since and --last are two ways.', 'Give one.');
+  }
+  if (last !== undefined) {
+    const count = parseCount('last', last, MOST_LAST);
+    return (link) => beginOfLast(link, count);
+  }
+  if (since === undefined) return () => Promise.resolve(null);
+  const ms = parseDuration('since', since);
+  return async (link) => offsetAt((await serverTime(link)) - ms);
+}
+
+async function beginOfLast(
+  link: RedisLink,
+  count: number,
+): Promise<string | null> {
+  const { client, journal } = link;
+  const entries = await link.within(
+    'a reading of the journal',
+    client.xrevrange(journal.key, '+', '-', 'COUNT', count),
+  );
+  return entries.at(-1)?.[0] ?? null;
+}

@@ -1,0 +1,43 @@
+import { UsageError } from './usage.error.js';
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
+/** Node's timers take no more, and fire at once if they are asked to. */
+const LONGEST_MS = 2_147_483_647;
+
+/**
+ * `10s`, `5m`, `1.5h`, in milliseconds.
+ *
+ * @throws UsageError that names the option.
+ * @internal
+ */
+export function parseDuration(option: string, text: string): number {
+  const [, number, unit] = DURATION.exec(text) ?? [];
+  const ms = Number(number) * UNITS[(unit ?? 'ms') as keyof typeof UNITS];
+  if (ms >= 1 && ms <= LONGEST_MS) return ms;
+  throw new UsageError(
+    `--${option} is not a time.`,
+    'Give a number with ms, s, m, h or d behind it, such as 10s or 5m, of at most 24 days.',
+  );
+}
+
+/** @throws UsageError that names the option. @internal */
+export function parseCount(option: string, text: string, most: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= most) return count;
+  throw new UsageError(
+    `--${option} is not a number from 1 to ${most}.`,
+    `Give one, such as --${option} 100.`,
+  );
+}
+
+/** In the largest unit that says enough: `450 ms`, `12 s`, `3 h`. @internal */
+export function showDuration(ms: number): string {
+  const size = Math.abs(ms);
+  if (size < 10) return `${ms.toFixed(1)} ms`;
+  if (size < 1_000) return `${ms.toFixed(0)} ms`;
+  if (size < 120_000) return `${(ms / 1_000).toFixed(0)} s`;
+  if (size < 7_200_000) return `${(ms / 60_000).toFixed(0)} min`;
+  if (size < 172_800_000) return `${(ms / 3_600_000).toFixed(0)} h`;
+  return `${(ms / 86_400_000).toFixed(0)} d`;
+}

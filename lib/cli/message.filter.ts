@@ -1,0 +1,98 @@
+import {
+  affects,
+  compilePattern,
+  concerns,
+  keysOf,
+  literalPrefix,
+  type InvalidationMessage,
+} from '../message/index.js';
+import type { CliOptions, CliValues } from './command.js';
+import type { Heard } from './heard.js';
+import { UsageError } from './usage.error.js';
+
+/** @internal */
+export const FILTER_OPTIONS = {
+  type: {
+    type: 'string',
+    multiple: true,
+    value: 'TYPE',
+    about: 'only what may touch an entity of this type, such as User',
+  },
+  service: {
+    type: 'string',
+    multiple: true,
+    value: 'NAME',
+    about: 'only what this service said',
+  },
+  action: {
+    type: 'string',
+    multiple: true,
+    value: 'ACTION',
+    about: 'only Delete, Update, Batch or Pattern',
+  },
+  key: {
+    type: 'string',
+    multiple: true,
+    value: 'GLOB',
+    about: "only what may touch a key such as user:7 or 'user:*'",
+  },
+} as const satisfies CliOptions;
+
+const ACTIONS = ['Delete', 'Update', 'Batch', 'Pattern'];
+
+type Test = (message: InvalidationMessage) => boolean;
+
+/**
+ * Each filter that is given must pass; of one that is given several times, one
+ * value. What is no message passes if there is no filter.
+ *
+ * @throws UsageError for what nothing would ever pass.
+ * @internal
+ */
+export function filterFrom({
+  type,
+  service,
+  action,
+  key,
+}: CliValues<typeof FILTER_OPTIONS>): (heard: Heard) => boolean {
+  const tests: Test[] = [];
+  if (type) tests.push(concerns(type));
+  if (service)
+    tests.push(({ sourceService }) => service.includes(sourceService));
+  if (action) {
+    const wanted = new Set(action.map(actionFrom));
+    tests.push((message) => wanted.has(message.action));
+  }
+  if (key) {
+    const touches = key.map(touching);
+    tests.push((message) => touches.some((touch) => touch(message)));
+  }
+  return ({ message }) =>
+    message === null
+      ? tests.length === 0
+      : tests.every((passes) => passes(message));
+}
+
+function actionFrom(text: string): string {
+  const found = ACTIONS.find(
+    (action) => action.toLowerCase() === text.toLowerCase(),
+  );
+  if (found !== undefined) return found;
+  throw new UsageError(
+    'There is no such --action.',
+    `Give one of ${ACTIONS.join(', ')}.`,
+  );
+}
+
+function touching(glob: string): Test {
+  const matches = compilePattern(glob);
+  const literal = literalPrefix(glob);
+  return (message) => {
+    const keys = keysOf(message);
+    if (keys !== null) return keys.some(matches);
+    if (!/[*?[\\]/.test(glob)) return affects(message, glob);
+    // Whether two globs have a key in common is not asked; only what rules it out.
+    const other = literalPrefix(message.pattern ?? '');
+    return other.startsWith(literal) || literal.startsWith(other);
+  };
+}

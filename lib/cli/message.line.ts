@@ -1,0 +1,89 @@
+import { keysOf, parseTimestamp } from '../message/index.js';
+import type { Heard } from './heard.js';
+import type { Format, Io } from './io.js';
+import { showDuration } from './duration.js';
+import { jsonLine, visible } from './visible.js';
+
+const KEYS_SHOWN = 5;
+const PAYLOAD_SHOWN = 200;
+
+const COLOURS: Record<string, Format> = {
+  Delete: 'red',
+  Update: 'yellow',
+  Batch: 'magenta',
+  Pattern: 'cyan',
+};
+
+/** For eyes: time, service, action, what, latency, size. @internal */
+export function textLine(heard: Heard, style: Io['style']): string {
+  const { message, payload } = heard;
+  const size = style('dim', `${Buffer.byteLength(payload)} B`);
+  if (message === null) {
+    const time = style('dim', clock(heard.receivedAt));
+    const problem = style('red', `malformed  ${visible(heard.problem!)}`);
+    return [time, problem, visible(payload), size].join('  ');
+  }
+  const { action, sourceService, widened } = message;
+  // Replayed ones were said at their own time.
+  const said = heard.replayed
+    ? parseTimestamp(message.timestamp)
+    : heard.receivedAt;
+  const columns = [
+    style('dim', clock(said)),
+    visible(sourceService, 40).padEnd(20),
+    style(COLOURS[action] ?? 'red', action.padEnd(7)),
+    style('bold', subject(heard).padEnd(24)),
+    style('dim', heard.replayed ? 'journal' : showDuration(latencyOf(heard)!)),
+    size,
+  ];
+  if (widened) columns.push(style('yellow', 'not understood, so widened'));
+  return columns.join('  ');
+}
+
+/** For programs: the message as it was written, and how it came. @internal */
+export function messageJson(heard: Heard): string {
+  const { payload, message, receivedAt, replayed } = heard;
+  const came = {
+    receivedAt: new Date(receivedAt).toISOString(),
+    latencyMs: latencyOf(heard),
+    bytes: Buffer.byteLength(payload),
+    replayed,
+  };
+  return jsonLine(
+    message === null
+      ? {
+          malformed: heard.problem,
+          payload: payload.slice(0, PAYLOAD_SHOWN),
+          ...came,
+        }
+      : { ...(JSON.parse(payload) as object), ...came },
+  );
+}
+
+/** What was changed, in few words. */
+function subject({ message }: Heard): string {
+  const keys = keysOf(message!);
+  if (keys === null) return visible(message!.pattern ?? '');
+  const shown = keys.slice(0, KEYS_SHOWN).map((key) => visible(key, 80));
+  const more = keys.length - shown.length;
+  return shown.join(' ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+/** By two clocks: below zero if the publisher's is ahead. */
+function latencyOf({ message, receivedAt, replayed }: Heard): number | null {
+  if (message === null || replayed) return null;
+  const ms = receivedAt - parseTimestamp(message.timestamp);
+  return Math.round(ms * 1_000) / 1_000;
+}
+
+/** Local time. */
+function clock(time: number): string {
+  const date = new Date(time);
+  const [hours, minutes, seconds] = [
+    date.getHours(),
+    date.getMinutes(),
+    date.getSeconds(),
+  ].map((part) => String(part).padStart(2, '0'));
+  const ms = String(date.getMilliseconds()).padStart(3, '0');
+  return `${hours}:${minutes}:${seconds}.${ms}`;
+}

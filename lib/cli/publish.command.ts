@@ -1,0 +1,116 @@
+import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import {
+  encodeMessage,
+  Instance,
+  type InvalidationMessage,
+} from '../message/index.js';
+import {
+  isCluster,
+  publishingNode,
+  type Published,
+} from '../transport/index.js';
+import { defineCommand } from './command.js';
+import { journalState } from './journal.state.js';
+import { invalidationFrom, PUBLISH_OPTIONS } from './publish.options.js';
+import { LEAST_KEPT, withLink, type RedisLink } from './redis.link.js';
+import { targetFrom } from './target.js';
+import { jsonLine, visible } from './visible.js';
+
+/** What services read unless told otherwise. */
+const MAX_BYTES = 4_194_304;
+
+interface Receipt extends Published {
+  readonly status: 'delivered';
+  readonly messageId: string;
+  /** PUBLISH in a cluster counts the receivers on the node that took it. */
+  readonly oneNode: boolean;
+}
+
+/** Says by hand that something has changed. @internal */
+export const publish = defineCommand({
+  usage: [
+    'User 123 [--update]',
+    '--batch user:1 post:2',
+    "--pattern 'feed:42:*'",
+    '--all --yes',
+  ],
+  options: PUBLISH_OPTIONS,
+  takesWords: true,
+  notes: `It goes the way that a service's messages go, into the journal too, so that who
+is away reads it later. The exit code is 1 if Redis did not take it.`,
+  async run(call, io) {
+    const { values } = call;
+    const target = targetFrom(values, io.env);
+    const invalidation = invalidationFrom(call);
+    const instance = new Instance(values.service || 'cli');
+    const draft = encodeMessage(instance.stamp(invalidation), MAX_BYTES);
+    if (values['dry-run']) {
+      io.out(draft);
+      return 0;
+    }
+    // Stamped anew: to connect takes longer than to deliver.
+    const receipt = await withLink(target, (link) =>
+      send(link, instance.stamp(invalidation), !values['no-journal']),
+    );
+    io.out(values.json ? jsonLine(receipt) : text(receipt));
+    if (receipt.receivers === 0 && !receipt.oneNode) {
+      io.note(
+        `Nobody listens on ${visible(target.channel)} now: is it the services' channel?`,
+      );
+    }
+    return 0;
+  },
+});
+
+async function send(
+  link: RedisLink,
+  message: InvalidationMessage,
+  journaled: boolean,
+): Promise<Receipt> {
+  const { messageId } = message;
+  const payload = encodeMessage(message, MAX_BYTES);
+  const oneNode = isCluster(link.client) && !link.target.sharded;
+  try {
+    const published = await (journaled ? journal : announce)(link, payload);
+    return { status: 'delivered', messageId, ...published, oneNode };
+  } catch (error) {
+    throw new InvalidationRedisError(
+      `Redis did not take it: ${describeCause(error as Error)}.`,
+      'Run doctor; then say it again, which does no harm if it was heard.',
+      error,
+    );
+  }
+}
+
+async function journal(link: RedisLink, payload: string): Promise<Published> {
+  // The services say how long it may be; what they keep is not trimmed here.
+  const { length = 0 } = (await journalState(link)) ?? {};
+  const keeping = link.journalKeeping(Math.max(length, LEAST_KEPT));
+  const [published] = await link.within(
+    'a publish',
+    keeping.publish([payload], null, 0),
+  );
+  return published!;
+}
+
+async function announce(link: RedisLink, payload: string): Promise<Published> {
+  const { client, target } = link;
+  const { channel, sharded } = target;
+  const node = publishingNode(client);
+  if (node === null) throw new Error('No master node.');
+  const receivers = await link.within(
+    'a publish',
+    sharded
+      ? client.spublish(channel, payload)
+      : node.publish(channel, payload),
+  );
+  return { receivers: Number(receivers), offset: null };
+}
+
+function text({ messageId, offset, receivers, oneNode }: Receipt): string {
+  return [
+    `delivered  ${messageId}`,
+    `offset     ${offset ?? 'none: not in the journal'}`,
+    `receivers  ${receivers}${oneNode ? ' on one node of the cluster' : ''}`,
+  ].join('\n');
+}

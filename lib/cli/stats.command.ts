@@ -1,0 +1,135 @@
+import { BACKLOG_OPTIONS } from './backlog.js';
+import { ChannelWatcher } from './channel.watcher.js';
+import { defineCommand } from './command.js';
+import { parseDuration } from './duration.js';
+import { hear } from './heard.js';
+import type { Io } from './io.js';
+import { millisecondsOf, offsetAt, serverTime } from './journal.time.js';
+import { countsJson, countsTable, MessageCounter } from './message.counter.js';
+import { FILTER_OPTIONS, filterFrom } from './message.filter.js';
+import { RedisLink, withLink } from './redis.link.js';
+import { liveScreen } from './live.screen.js';
+import { targetFrom, type Target } from './target.js';
+import { UsageError } from './usage.error.js';
+
+const PAGE = 1_000;
+
+type Passes = ReturnType<typeof filterFrom>;
+
+/** Counts what is said on a channel, or what its journal holds. @internal */
+export const stats = defineCommand({
+  usage: ['[options]', '--for 10s', '--journal [--since 1h]'],
+  options: {
+    ...FILTER_OPTIONS,
+    for: {
+      type: 'string',
+      value: 'TIME',
+      about: 'count for that long, print, and end',
+    },
+    interval: {
+      type: 'string',
+      value: 'TIME',
+      about: 'how often to print (1s)',
+    },
+    journal: {
+      type: 'boolean',
+      about: 'count what the journal holds, print, and end',
+    },
+    since: { ...BACKLOG_OPTIONS.since, about: 'only the last 5m, 2h, … of it' },
+  },
+  notes: `One row for each service, entity type and action, the busiest first. A batch
+is of type "batch" and a pattern of type "pattern", as they are written; "keys"
+counts what is in a batch. With --json one object each time, with all rows.
+Without --for and --journal it ends at Ctrl-C, with exit code 0.`,
+  async run({ values }, io) {
+    const target = targetFrom(values, io.env);
+    const passes = filterFrom(values);
+    const interval = parseDuration('interval', values.interval ?? '1s');
+    const window =
+      values.for === undefined ? null : parseDuration('for', values.for);
+    const since =
+      values.since === undefined ? null : parseDuration('since', values.since);
+    if (!values.journal) {
+      if (since !== null) throw new UsageError('--since is for --journal.');
+      await countLive({ target, passes, interval, window }, values.json, io);
+      return 0;
+    }
+    if (window !== null) throw new UsageError('--for is not for --journal.');
+    const counter = await withLink(target, (link) =>
+      countJournal(link, passes, since),
+    );
+    io.out(values.json ? countsJson(counter) : countsTable(counter));
+    return 0;
+  },
+});
+
+interface Live {
+  readonly target: Target;
+  readonly passes: Passes;
+  readonly interval: number;
+  readonly window: number | null;
+}
+
+async function countLive(
+  { target, passes, interval, window }: Live,
+  json: boolean | undefined,
+  io: Io,
+): Promise<void> {
+  const link = new RedisLink(target);
+  const counter = new MessageCounter(Date.now());
+  const screen = liveScreen(io);
+  const stop = io.stopping();
+  const print = (): void => {
+    counter.until(Date.now());
+    if (json) io.out(countsJson(counter));
+    else screen.show(countsTable(counter));
+  };
+  const watcher = new ChannelWatcher(link, {
+    signal: stop.signal,
+    onNote: (note) => screen.note(note),
+    onHeard: (heard) => {
+      if (passes(heard)) counter.add(heard);
+    },
+  });
+  const timer =
+    window === null
+      ? setInterval(print, interval)
+      : setTimeout(() => stop.abort(), window);
+  try {
+    await watcher.run();
+    print();
+  } finally {
+    clearInterval(timer);
+    link.close();
+  }
+}
+
+/** Up to its end as it is now: it may grow as fast as it is read. */
+async function countJournal(
+  link: RedisLink,
+  passes: Passes,
+  since: number | null,
+): Promise<MessageCounter> {
+  const { journal } = link;
+  const now = await serverTime(link);
+  const tail = await link.within('the journal', journal.tail());
+  let from = since === null ? '-' : offsetAt(now - since);
+  let last: string | null = null;
+  const counter = new MessageCounter();
+  for (;;) {
+    const page = await link.within('the journal', journal.read(from, PAGE));
+    for (const { offset, payload } of page) {
+      // The first of a page is the last of the one before.
+      if (offset === last) continue;
+      if (last === tail) break;
+      last = offset;
+      counter.until(millisecondsOf(offset));
+      const heard = hear(payload, true);
+      if (passes(heard)) counter.add(heard);
+    }
+    if (page.length < PAGE || last === tail || last === null) break;
+    from = last;
+  }
+  counter.until(now);
+  return counter;
+}

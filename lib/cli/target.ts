@@ -1,0 +1,126 @@
+import type { RedisOptions } from 'ioredis';
+import type { RedisConnection } from '../transport/index.js';
+import type { CliValues, CONNECTION_OPTIONS } from './command.js';
+import { parseDuration } from './duration.js';
+import { UsageError } from './usage.error.js';
+import { visible } from './visible.js';
+
+const DEFAULT_URL = 'redis://localhost:6379';
+const DEFAULT_CHANNEL = 'cache:invalidate';
+const DEFAULT_TIMEOUT_MS = 5_000;
+const SENTINEL_PORT = 26_379;
+
+/** What a command works on. @internal */
+export interface Target {
+  readonly connection: RedisConnection;
+  /** Where that is, without its password. */
+  readonly where: string;
+  readonly channel: string;
+  readonly sharded: boolean;
+  /** In milliseconds. */
+  readonly timeout: number;
+}
+
+type Values = CliValues<typeof CONNECTION_OPTIONS>;
+
+/**
+ * Where Redis is, from the command line and the environment.
+ *
+ * @throws UsageError for what is no way to reach it.
+ * @internal
+ */
+export function targetFrom(values: Values, env: NodeJS.ProcessEnv): Target {
+  const text = values.url ?? (env['REDIS_URL'] || DEFAULT_URL);
+  const url = parseUrl(text);
+  const channel =
+    values.channel ?? (env['CACHE_INVALIDATION_CHANNEL'] || DEFAULT_CHANNEL);
+  if (channel === '') throw new UsageError('--channel is empty.');
+  return {
+    ...connectionFrom(values, text, url),
+    channel,
+    sharded: values.sharded ?? isOn(env['CACHE_INVALIDATION_SHARDED']),
+    timeout:
+      values.timeout === undefined
+        ? DEFAULT_TIMEOUT_MS
+        : parseDuration('timeout', values.timeout),
+  };
+}
+
+function connectionFrom(
+  { cluster, sentinel, name }: Values,
+  text: string,
+  url: URL,
+): Pick<Target, 'connection' | 'where'> {
+  if (cluster && sentinel !== undefined) {
+    throw new UsageError('--cluster and --sentinel are two ways.', 'Give one.');
+  }
+  if (name !== undefined && sentinel === undefined) {
+    throw new UsageError('--name is for --sentinel.', 'Give both, or neither.');
+  }
+  const shown = visible(`${url.protocol}//${url.host}`);
+  if (cluster) {
+    const options = { redisOptions: credentialsOf(url) };
+    return {
+      connection: { cluster: { nodes: [addressOf(url)], options } },
+      where: `${shown} (cluster)`,
+    };
+  }
+  if (sentinel === undefined) return { connection: text, where: shown };
+  const master = name ?? 'mymaster';
+  return {
+    connection: {
+      sentinels: sentinel.split(',').map(sentinelFrom),
+      name: master,
+      ...credentialsOf(url),
+    },
+    where: visible(`${master}, by the Sentinels ${sentinel}`),
+  };
+}
+
+/** Never shown if it is wrong: it may hold a password. */
+function parseUrl(text: string): URL {
+  try {
+    const url = new URL(text);
+    decodeURIComponent(url.username + url.password);
+    if (/^rediss?:$/.test(url.protocol) && url.hostname !== '') return url;
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(
+    'The URL of Redis cannot be read.',
+    'Give redis://host:port or rediss://user:password@host:port, with %25 for a % in the password.',
+  );
+}
+
+function addressOf(url: URL): { host: string; port: number } {
+  return { host: hostOf(url), port: Number(url.port || 6379) };
+}
+
+// An IPv6 address stands in brackets in a URL, and nowhere else.
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+function credentialsOf({ protocol, username, password }: URL): RedisOptions {
+  return {
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+    ...(protocol === 'rediss:' && { tls: {} }),
+  };
+}
+
+function sentinelFrom(text: string): { host: string; port: number } {
+  try {
+    const url = new URL(`redis://${text.trim()}`);
+    return { host: hostOf(url), port: Number(url.port || SENTINEL_PORT) };
+  } catch {
+    throw new UsageError(
+      '--sentinel is not a list of addresses.',
+      'Give host:port, or several with commas between them.',
+    );
+  }
+}
+
+function isOn(text = ''): boolean {
+  return ['true', '1', 'on', 'yes'].includes(text.trim().toLowerCase());
+}

@@ -1,0 +1,468 @@
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  afterAll,
+  beforeAll,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from 'vitest';
+import {
+  connectRaw,
+  startApp,
+  uniqueChannel,
+  type TestApp,
+} from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { hasRedisServer, type RedisServer } from '../support/redis.js';
+import {
+  startCluster,
+  startSentinel,
+  type RedisCluster,
+} from '../support/redis.topologies.js';
+import { Hand, journalOf, startServer, wire } from '../subscriber/setup.js';
+import { NEEDED } from '../../lib/cli/doctor/versions.check.js';
+import { root } from '../types/compile.js';
+import {
+  json,
+  OBEYED,
+  patient,
+  run,
+  start,
+  withProgram,
+  type RunOptions,
+} from './program.js';
+
+withProgram();
+
+interface Finding {
+  readonly name: string;
+  readonly status: string;
+  readonly message: string;
+  readonly advice?: string;
+}
+
+interface Report {
+  readonly code: unknown;
+  readonly err: string;
+  readonly status: string;
+  /** By the check's name. */
+  readonly of: (name: string) => Finding;
+  readonly all: readonly Finding[];
+}
+
+async function examine(
+  url: string,
+  args: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<Report> {
+  const { code, out, err } = await run(['doctor', '--json', ...args], {
+    ...options,
+    env: { REDIS_URL: url },
+  });
+  const { status, checks } = json(out) as { status: string; checks: Finding[] };
+  return {
+    code,
+    err,
+    status,
+    all: checks,
+    of: (name) => checks.find((check) => check.name === name)!,
+  };
+}
+
+const statuses = ({ all }: Report): Record<string, string> =>
+  Object.fromEntries(all.map(({ name, status }) => [name, status]));
+
+const CHANNEL = 'cache:invalidate';
+
+/** An application on a server of its own, on the channel that is the default. */
+async function startPair(
+  args: string[] = [],
+): Promise<{ server: RedisServer; app: TestApp }> {
+  const server = await startServer({ args, real: true });
+  const app = await startApp({ connection: server.url, channel: CHANNEL });
+  await app.publisher.invalidateUser('1');
+  return { server, app };
+}
+
+describe.runIf(hasRedisServer())('doctor', () => {
+  it('finds nothing wrong where nothing is', async () => {
+    const { server } = await startPair();
+    const report = await examine(server.url);
+    expect(report).toMatchObject({ code: 0, err: '', status: 'ok' });
+    expect(report.all.map(({ name }) => name)).toEqual([
+      'versions',
+      'connection',
+      'round trip',
+      'server',
+      'cluster',
+      'replication',
+      'persistence',
+      'idle timeout',
+      'memory policy',
+      'output buffer',
+      'rights',
+      'subscribers',
+      'clock',
+      'journal',
+      'journal chain',
+    ]);
+    expect(report.of('subscribers').message).toBe(`listening on ${CHANNEL}: 1`);
+    expect(report.of('journal').message).toMatch(
+      /^1 messages in [\d.]+ K?i?B, from .+ none was trimmed yet$/,
+    );
+  });
+
+  it('tells people line by line', async () => {
+    const { server } = await startPair(['--maxmemory-policy', 'allkeys-lru']);
+    const { code, out } = await run(['doctor'], {
+      env: { REDIS_URL: server.url },
+    });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^ok {7}server {10}Redis \d/m);
+    expect(out).toMatch(/^warn {5}memory policy {3}allkeys-lru/m);
+    expect(out).toMatch(/^ {25}With one, the journal is evicted/m);
+    expect(out).not.toMatch(OBEYED);
+  });
+
+  it('fails at once where there is no server', async () => {
+    const report = await examine('redis://u:secret@127.0.0.1:1');
+    expect(report.code).toBe(1);
+    expect(statuses(report)).toEqual({ versions: 'ok', connection: 'fail' });
+    expect(report.of('connection').message).toContain('ECONNREFUSED');
+    expect(JSON.stringify(report.all)).not.toContain('secret');
+  });
+
+  it('fails within its time where the server hangs', async () => {
+    const server = await startServer();
+    server.pause();
+    const report = await examine(server.url, ['--timeout', '300ms']);
+    server.resume();
+    expect(report.code).toBe(1);
+    expect(report.of('connection').message).toContain('for 300 ms');
+  });
+
+  it('goes on where one check hangs', async () => {
+    const { server } = await startPair();
+    const redis = connectRaw(server.url);
+    await redis.acl('SETUSER', 'app', 'on', 'nopass', '+@all', '~*', '&*');
+    const url = server.url.replace('//', '//app:any@');
+    // Scripts wait, and reading does not.
+    await redis.call('CLIENT', 'PAUSE', '60000', 'WRITE');
+    const report = await examine(url, ['--timeout', '1s']);
+    expect(report.of('rights')).toMatchObject({
+      status: 'unknown',
+      message: expect.stringContaining('for 1000 ms') as string,
+    });
+    expect(report.of('journal chain').status).toBe('ok');
+    expect(report.code).toBe(0);
+  });
+
+  describe('by the rights of the user', () => {
+    async function as(
+      server: RedisServer,
+      ...rules: string[]
+    ): Promise<string> {
+      const redis = connectRaw(server.url);
+      await redis.acl('SETUSER', 'app', 'on', 'nopass', ...rules);
+      return server.url.replace('//', '//app:any@');
+    }
+
+    it('fails, and says which are missing', async () => {
+      const { server } = await startPair();
+      const url = await as(server, '+@all', '-xadd', '-time', '~*', '&*');
+      const report = await examine(url);
+      expect(report.code).toBe(1);
+      const { status, message, advice } = report.of('rights');
+      expect({ status, message }).toEqual({
+        status: 'fail',
+        message: 'user app lacks XADD, TIME',
+      });
+      expect(advice).toContain('+xadd');
+    });
+
+    it('is content with those that the README names', async () => {
+      const readme = readFileSync(join(root, 'README.md'), 'utf8');
+      const [, rights = ''] = /connection needs `([^`]+)`/.exec(readme) ?? [];
+      const { server } = await startPair();
+      const key = `~${journalOf(CHANNEL)}`;
+      const url = await as(
+        server,
+        '-@all',
+        ...rights.split(' '),
+        key,
+        `&${CHANNEL}`,
+      );
+      const report = await examine(url);
+      expect(report.code).toBe(0);
+      const { rights: ofRights, journal, ...others } = statuses(report);
+      expect({ ofRights, journal }).toEqual({ ofRights: 'ok', journal: 'ok' });
+      expect(others).toMatchObject({
+        'idle timeout': 'unknown',
+        'output buffer': 'unknown',
+        subscribers: 'unknown',
+      });
+      expect(report.of('subscribers').message).toMatch(/^cannot tell: NOPERM/);
+    });
+  });
+
+  it.each<[string, string[], string, RegExp]>([
+    [
+      'memory policy',
+      ['--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lfu'],
+      'warn',
+      /journal may be evicted/,
+    ],
+    [
+      'memory policy',
+      ['--maxmemory', '100mb', '--maxmemory-policy', 'volatile-lru'],
+      'ok',
+      /of 100.0 MiB used/,
+    ],
+    ['memory policy', ['--maxmemory', '1'], 'fail', /refused/],
+    [
+      'replication',
+      ['--min-replicas-to-write', '1'],
+      'fail',
+      /0 of 1 replicas/,
+    ],
+    [
+      'output buffer',
+      ['--client-output-buffer-limit', 'pubsub 1mb 0 0'],
+      'warn',
+      /1.0 MiB/,
+    ],
+    [
+      'output buffer',
+      ['--client-output-buffer-limit', 'pubsub 0 0 0'],
+      'warn',
+      /no limit/,
+    ],
+    ['idle timeout', ['--timeout', '3'], 'warn', /^3 s/],
+    ['idle timeout', ['--timeout', '60'], 'ok', /^60 s/],
+    ['cluster', ['--cluster-enabled', 'yes'], 'fail', /node of a cluster/],
+    ['server', [], 'ok', /^Redis \d/],
+    ['subscribers', [], 'warn', /nobody listens/],
+    ['journal', [], 'warn', /every reconnect evicts everything/],
+    ['persistence', ['--appendonly', 'yes'], 'ok', /append-only file/],
+  ])('says of %s with %j: %s', async (name, args, status, message) => {
+    const server = await startServer({ args, real: true });
+    const report = await examine(server.url);
+    const finding = report.of(name);
+    expect(finding).toMatchObject({
+      status,
+      message: expect.stringMatching(message) as string,
+    });
+    expect(finding.advice === undefined).toBe(status === 'ok');
+    expect(report.code).toBe(report.status === 'fail' ? 1 : 0);
+  });
+
+  describe('of the journal', () => {
+    const startHand = async (): Promise<{
+      server: RedisServer;
+      hand: Hand;
+    }> => {
+      const server = await startServer();
+      return { server, hand: new Hand(server, CHANNEL) };
+    };
+
+    it('says how long an outage it covers, and what would cover an hour', async () => {
+      const { server, hand } = await startHand();
+      await hand.say(1, 2, 3, 4, 5, 6, 7, 8, 9);
+      await hand.redis.xtrim(hand.journal, 'MAXLEN', 5);
+      const { status, message, advice } = (await examine(server.url)).of(
+        'journal',
+      );
+      expect(status).toBe('warn');
+      expect(message).toMatch(/^5 messages .+; an outage of .+ is covered/);
+      const [, length] = /maxLength: (\d+)/.exec(advice!) ?? [];
+      expect(Number(length)).toBeGreaterThan(5);
+    });
+
+    it('is content with one that covers enough', async () => {
+      const { server, hand } = await startHand();
+      const id = `${Date.now() - 3_600_000}-1`;
+      const fields = { offset: id, previous: '1-1' };
+      await hand.redis.xadd(hand.journal, id, 'm', wire(1, fields));
+      const { status, message } = (await examine(server.url)).of('journal');
+      expect({ status, message }).toEqual({
+        status: 'ok',
+        message: expect.stringContaining(
+          'an outage of 60 min is covered',
+        ) as string,
+      });
+    });
+
+    it.each<[string, (hand: Hand, second: string) => Promise<unknown>, RegExp]>(
+      [
+        [
+          'a hole',
+          (hand, second) => hand.redis.xdel(hand.journal, second),
+          /^1 breaks in the last 2/,
+        ],
+        [
+          'an entry of others',
+          (hand) => hand.redis.xadd(hand.journal, '*', 'm', 'x'),
+          /^1 of the last 4 entries/,
+        ],
+        [
+          'a message without its place',
+          (hand) => hand.redis.xadd(hand.journal, '*', 'm', wire(9)),
+          /^1 of the last 4 entries/,
+        ],
+      ],
+    )('finds %s in it', async (_, harm, message) => {
+      const { server, hand } = await startHand();
+      await hand.say(1);
+      const second = await hand.say(2);
+      await hand.say(3);
+      expect((await examine(server.url)).of('journal chain').status).toBe('ok');
+      await harm(hand, second);
+      expect((await examine(server.url)).of('journal chain')).toMatchObject({
+        status: 'warn',
+        message: expect.stringMatching(message) as string,
+      });
+    });
+
+    it('fails if its key is something else', async () => {
+      const { server, hand } = await startHand();
+      await hand.redis.set(hand.journal, 'x');
+      const report = await examine(server.url);
+      expect(report.code).toBe(1);
+      expect(report.of('journal').status).toBe('fail');
+      expect(report.of('journal chain').status).toBe('unknown');
+    });
+  });
+
+  it.each([
+    [
+      wire(1),
+      /1 messages in 3 s, without a place in the journal from a-script/,
+    ],
+    ['no message', /1 messages in 3 s, 1 of them malformed/],
+  ])('listens, if asked, for %s', async (payload, message) => {
+    const { server } = await startPair();
+    const doctor = start(['doctor', '--json', '--listen', '3s'], {
+      env: { REDIS_URL: server.url },
+    });
+    const redis = connectRaw(server.url);
+    // The application's connection, and its own.
+    await eventually(async () => {
+      const [, listeners] = await redis.pubsub('NUMSUB', CHANNEL);
+      expect(listeners).toBe(2);
+    }, patient);
+    await redis.publish(CHANNEL, payload);
+    expect(await doctor.ended).toBe(0);
+    const { checks } = json(doctor.out()) as { checks: Finding[] };
+    expect(checks.at(-1)).toMatchObject({
+      name: 'channel',
+      status: 'warn',
+      message: expect.stringMatching(message) as string,
+    });
+  });
+
+  it('knows a replica, and finds its master by the Sentinel', async () => {
+    const sentinel = await startSentinel();
+    onTestFinished(() => sentinel.stop());
+    const replica = await examine(sentinel.replica.url);
+    expect(replica.code).toBe(1);
+    expect(replica.of('replication').status).toBe('fail');
+
+    const addresses = sentinel.sentinels.map(
+      ({ host, port }) => `${host}:${port}`,
+    );
+    const report = await examine(sentinel.replica.url, [
+      '--sentinel',
+      addresses.join(),
+      '--name',
+      sentinel.name,
+    ]);
+    expect(report.code).toBe(0);
+    expect(report.of('replication').message).toBe('a master, replicas: 1');
+    expect(report.of('connection').message).toContain('by the Sentinels');
+  }, 60_000);
+});
+
+describe.runIf(hasRedisServer())('doctor, of a cluster', () => {
+  let cluster: RedisCluster;
+  beforeAll(async () => void (cluster = await startCluster()), 60_000);
+  afterAll(() => cluster.stop());
+
+  it.each([[false], [true]])(
+    'asks every node (sharded: %j)',
+    async (sharded) => {
+      const { nodes, servers } = cluster;
+      const channel = uniqueChannel();
+      const connection = { cluster: { nodes } };
+      const apps = await Promise.all(
+        [1, 2, 3].map(() => startApp({ connection, channel, sharded })),
+      );
+      await eventually(() => {
+        for (const { subscriber } of apps)
+          expect(subscriber.status.state).toBe('live');
+      });
+      await apps[0]!.publisher.invalidateUser('1');
+      const args = ['--cluster', '--channel', channel];
+      if (sharded) args.push('--sharded');
+      const report = await examine(servers[0]!.url, args);
+      expect(report.all.filter(({ status }) => status !== 'ok')).toEqual([]);
+      expect(report.of('cluster').message).toBe('state ok (3 masters)');
+      expect(report.of('subscribers').message).toContain(': 3');
+    },
+  );
+
+  it('says which node is not as it should be', async () => {
+    const [, second, third] = cluster.servers;
+    await connectRaw(second!.url).config(
+      'SET',
+      'maxmemory-policy',
+      'allkeys-lru',
+    );
+    const report = await examine(third!.url, ['--cluster']);
+    expect(report.of('memory policy')).toMatchObject({ status: 'warn' });
+    expect(report.of('memory policy').message).toContain(
+      `:${second!.port}: allkeys-lru`,
+    );
+  });
+});
+
+describe('doctor, of what is installed', () => {
+  it('needs what the package does', () => {
+    const { peerDependencies } = json(
+      readFileSync(join(root, 'package.json'), 'utf8'),
+    ) as { peerDependencies: Record<string, string> };
+    for (const [name, [major, minor], most] of NEEDED.slice(1)) {
+      const range = peerDependencies[name]!.split(' || ');
+      expect(range[0]).toBe(`^${major}.${minor}.0`);
+      expect(range.at(-1)).toBe(`^${most}.0.0`);
+    }
+  });
+
+  it.each([
+    ['ioredis', '5.3.2', 'fail'],
+    ['ioredis', '5.4.0', 'ok'],
+    ['ioredis', '7.0.0', 'fail'],
+    ['@nestjs/core', '10.4.0', 'fail'],
+    ['@nestjs/core', '11.0.1', 'ok'],
+  ])('%s %s: %s', async (name, version, status) => {
+    const cwd = mkdtempSync(join(tmpdir(), 'doctor-'));
+    onTestFinished(() => rmSync(cwd, { recursive: true }));
+    const folder = join(cwd, 'node_modules', name);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ version }));
+    const report = await examine('redis://127.0.0.1:1', [], { cwd });
+    expect(report.of('versions')).toMatchObject({
+      status,
+      message: expect.stringContaining(`${name} ${version}`) as string,
+    });
+    expect(report.of('versions').message).toContain('not found from here');
+  });
+});

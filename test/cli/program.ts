@@ -1,0 +1,133 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import ts from 'typescript';
+import { afterAll, beforeAll, expect, inject, onTestFinished } from 'vitest';
+import type { Io } from '../../lib/cli/io.js';
+import { eventually } from '../support/eventually.js';
+import { compilerOptions, root } from '../types/compile.js';
+
+/** A run of the program: a process of its own. */
+export interface Run {
+  readonly child: ChildProcess;
+  out(): string;
+  err(): string;
+  /** What it printed, line by line. */
+  lines(): string[];
+  /** Its exit code, or the signal that killed it. */
+  readonly ended: Promise<number | string | null>;
+  /** Resolves once it hears the channel. */
+  listens(): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+}
+
+let folder = '';
+
+/**
+ * Compiles lib as its build does, but into a folder of the test file's own:
+ * files run at the same time, and a build begins by deleting the last one.
+ */
+export function withProgram(): void {
+  beforeAll(() => {
+    const dist = join(root, 'dist');
+    mkdirSync(dist, { recursive: true });
+    folder = mkdtempSync(join(dist, 'cli-test-'));
+    const lib = join(root, 'lib');
+    for (const file of ts.sys.readDirectory(lib, ['.ts'])) {
+      const { outputText } = ts.transpileModule(ts.sys.readFile(file)!, {
+        fileName: file,
+        compilerOptions: compilerOptions({
+          noEmit: false,
+          // Of one file alone it does not know that the package is ESM.
+          module: ts.ModuleKind.ESNext,
+        }),
+      });
+      const name = file.slice(lib.length + 1).replace(/\.ts$/, '.js');
+      const target = join(folder, name);
+      mkdirSync(join(target, '..'), { recursive: true });
+      ts.sys.writeFile(target, outputText);
+    }
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+}
+
+/** Starts it, on the shared server unless told otherwise. */
+export function start(
+  args: readonly string[],
+  { env = {}, cwd = root }: RunOptions = {},
+): Run {
+  const child = spawn(
+    process.execPath,
+    [join(folder, 'cli/main.js'), ...args],
+    {
+      cwd,
+      env: {
+        PATH: process.env['PATH'],
+        REDIS_URL: inject('redisUrl'),
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  const text = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (more) => (text.out += more));
+  child.stderr.setEncoding('utf8').on('data', (more) => (text.err += more));
+  const ended = once(child, 'close').then(
+    ([code, signal]) => (code ?? signal) as number | string | null,
+  );
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return {
+    child,
+    ended,
+    out: () => text.out,
+    err: () => text.err,
+    lines: () => text.out.split('\n').slice(0, -1),
+    listens: () =>
+      eventually(() => expect(text.err).toContain('listening on'), patient),
+  };
+}
+
+/** Runs it to its end. */
+export async function run(
+  args: readonly string[],
+  options?: RunOptions,
+): Promise<{ code: number | string | null; out: string; err: string }> {
+  const started = start(args, options);
+  const code = await started.ended;
+  return { code, out: started.out(), err: started.err() };
+}
+
+/** Processes take their time on a busy machine. */
+export const patient = { timeout: 20_000 };
+
+export function json(line: string): Record<string, unknown> {
+  return JSON.parse(line) as Record<string, unknown>;
+}
+
+/** What a terminal would obey, and not show. */
+// oxlint-disable-next-line no-control-regex -- those are what is looked for
+export const OBEYED = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
+
+/** For what needs no process; Redis is nowhere. */
+export function recordingIo(): Io & { lines: string[]; notes: string[] } {
+  const lines: string[] = [];
+  const notes: string[] = [];
+  return {
+    lines,
+    notes,
+    env: { REDIS_URL: 'redis://127.0.0.1:1' },
+    out: (line) => void lines.push(line),
+    note: (line) => void notes.push(line),
+    screen: null,
+    style: (_, text) => text,
+    stopping: () => new AbortController(),
+  };
+}

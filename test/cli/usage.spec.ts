@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { root } from '../types/compile.js';
+import { runProgram } from '../../lib/cli/program.js';
+import { recordingIo, run, withProgram } from './program.js';
+
+withProgram();
+
+const COMMANDS = ['tail', 'stats', 'publish', 'doctor'];
+
+describe('the command', () => {
+  it('says which version it is', async () => {
+    const { version } = JSON.parse(
+      readFileSync(join(root, 'package.json'), 'utf8'),
+    ) as { version: string };
+    expect(await run(['--version'])).toEqual({
+      code: 0,
+      out: `${version}\n`,
+      err: '',
+    });
+  });
+
+  it('names its commands', async () => {
+    const { code, out } = await run(['--help']);
+    expect(code).toBe(0);
+    for (const command of COMMANDS) expect(out).toContain(`  ${command} `);
+  });
+
+  it.each(COMMANDS)('helps with %s', async (command) => {
+    const { code, out, err } = await run([command, '--help']);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain(`nestjs-cache-invalidation ${command} `);
+    for (const option of ['--url URL', '--cluster', '--sentinel', '--json']) {
+      expect(out).toContain(option);
+    }
+  });
+
+  it.each([
+    [[], 'Say what to do.'],
+    [['toString'], 'There is no toString.'],
+    [['\x1b[2J'], 'There is no \\u001b[2J.'],
+    [['tail', '--wat'], "Unknown option '--wat'"],
+    [['tail', '--last'], "'--last <value>' argument missing"],
+    [['tail', '--last', '0'], '--last is not a number from 1 to 10000.'],
+    [['tail', '--count', '-1'], '--count'],
+    [['tail', '--since', '5'], '--since is not a time.'],
+    [['tail', '--since', '1m', '--last', '1'], '--since and --last'],
+    [['tail', '--action', 'Drop'], 'There is no such --action.'],
+    [['tail', '--type', ''], 'not an entity type'],
+    [['tail', '--url', 'http://a:secret@b'], 'The URL of Redis cannot'],
+    [['tail', '--url', 'redis://a:se%cret@b'], 'The URL of Redis cannot'],
+    [['tail', '--cluster', '--sentinel', 'a'], '--cluster and --sentinel'],
+    [['tail', '--name', 'mymaster'], '--name is for --sentinel.'],
+    [['tail', '--sentinel', 'a:b:c'], '--sentinel is not a list'],
+    [['tail', '--channel', ''], '--channel is empty.'],
+    [['tail', 'word'], "Unexpected argument 'word'"],
+    [['stats', '--for', '0s'], '--for is not a time.'],
+    [['stats', '--for', '30d'], '--for is not a time.'],
+    [['stats', '--for', '1s', '--journal'], '--for is not for --journal.'],
+    [['stats', '--since', '1h'], '--since is for --journal.'],
+    [['doctor', '--listen', 'long'], '--listen is not a time.'],
+    [['doctor', '--timeout', '0ms'], '--timeout is not a time.'],
+    [['publish'], 'Give an entity type and an id.'],
+    [['publish', 'User'], 'Give an entity type and an id.'],
+    [['publish', 'User', '1', '2'], 'Give an entity type and an id.'],
+    [['publish', 'us:er', '1'], '"us:er" is not an entity type.'],
+    [['publish', '--batch'], '--batch needs cache keys.'],
+    [['publish', '--batch', 'User:1'], '"User:1" is not a cache key.'],
+    [['publish', '--pattern', '**'], 'matches every key of every cache'],
+    [['publish', '--pattern', 'a*', 'b'], 'There are words too many.'],
+    [['publish', '--all'], 'add --yes'],
+    [['publish', '--all', '--yes', 'User', '1'], 'There are words too many.'],
+    [['publish', '--all', '--pattern', 'a'], 'exclude each other'],
+    [['publish', '--batch', 'a:1', '--update'], '--update is for one entity.'],
+    [['publish', 'User', '1', '--metadata', '{'], '--metadata is not JSON.'],
+    [
+      ['publish', 'User', '1', '--metadata', '{"__proto__":1}'],
+      'The metadata cannot be sent.',
+    ],
+  ])('ends with 2 for %j, and says why', async (args, why) => {
+    const io = recordingIo();
+    expect(await runProgram(args, io)).toBe(2);
+    expect(io.lines).toEqual([]);
+    const err = io.notes.join('\n');
+    expect(err).toContain(why);
+    expect(err).toContain('--help');
+    expect(err).not.toContain('cret');
+    expect(err).not.toContain('    at ');
+  });
+
+  it('ends so as a process too', async () => {
+    const { code, out, err } = await run(['tail', '--wat']);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+    expect(err).toContain("Unknown option '--wat'");
+  });
+
+  it('ends with 1 and one line where Redis is not', async () => {
+    const { code, out, err } = await run(['publish', 'User', '1'], {
+      env: { REDIS_URL: 'redis://me:secret@127.0.0.1:1' },
+    });
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toMatch(
+      /^nestjs-cache-invalidation publish: Cannot reach Redis at redis:\/\/127\.0\.0\.1:1: connect ECONNREFUSED .+\n$/,
+    );
+    expect(err).not.toContain('secret');
+  });
+
+  it('shows where an error came from, if asked', async () => {
+    const { err } = await run(['publish', 'User', '1'], {
+      env: { REDIS_URL: 'redis://127.0.0.1:1', DEBUG: '1' },
+    });
+    expect(err).toContain('    at ');
+  });
+});
