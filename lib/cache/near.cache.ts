@@ -1,20 +1,17 @@
-import { LRUCache } from 'lru-cache';
 import {
   buildCacheKey,
   checkEntityId,
-  compilePattern,
   concerns,
   keysOf,
-  matchesAllOf,
   type EntityId,
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
 import { InvalidationScope } from '../publisher/index.js';
 import { isPromiseLike, type Fence } from '../stream/index.js';
+import { L1Tier } from './l1.tier.js';
 import type { L2Stats, L2Tier } from './l2.tier.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
-import { Sweep } from './sweep.js';
 
 /** What a near cache has to know of its instance. @internal */
 export interface CacheSource {
@@ -45,14 +42,6 @@ export interface NearCacheStats {
   readonly l2Errors: number;
 }
 
-interface Entry<V> {
-  readonly value: V;
-  /** Made once, so that a hit makes nothing. */
-  readonly promise: Promise<V>;
-  /** Sweeps that had begun when it was stored: they do not concern it. */
-  readonly sweeps: number;
-}
-
 interface Flight<V> {
   readonly promise: Promise<V>;
   readonly fence: Fence;
@@ -65,11 +54,6 @@ interface Loaded<V> {
   /** Of when the load began: on whichever instance. */
   readonly fence: Fence;
 }
-
-/** Entries for which lists are made in advance: some milliseconds. */
-const LISTED = 100_000;
-/** Entries that are cleared faster than new lists are made. */
-const CLEARED = 10_000;
 
 const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
 
@@ -84,12 +68,10 @@ const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
  * @publicApi
  */
 export class NearCache<V> {
-  #entries: LRUCache<string, Entry<V>>;
+  readonly #l1: L1Tier<V>;
   readonly #flights = new Map<string, Flight<V | undefined>>();
   readonly #prefix: string;
   readonly #concerned: (message: InvalidationMessage) => boolean;
-  #sweep: Sweep | null = null;
-  #sweeps = 0;
   #hits = 0;
   #misses = 0;
   #loads = 0;
@@ -105,7 +87,7 @@ export class NearCache<V> {
   ) {
     this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
     this.#concerned = concerns([entityType]);
-    this.#entries = newEntries(options.max);
+    this.#l1 = new L1Tier(options.max, this.#prefix);
   }
 
   /**
@@ -116,7 +98,7 @@ export class NearCache<V> {
    */
   get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
     if (InvalidationScope.current !== null) return this.#loadAside(load);
-    const entry = this.#find(nameOf(id));
+    const entry = this.#l1.get(nameOf(id));
     if (entry !== undefined) {
       this.#hits++;
       return entry.promise;
@@ -149,7 +131,7 @@ export class NearCache<V> {
     const missing: I[] = [];
     for (const id of new Set(ids)) {
       const name = checkEntityId(id);
-      const entry = this.#find(name);
+      const entry = this.#l1.get(name);
       if (entry === undefined) this.#misses++;
       else this.#hits++;
       const there = entry?.promise ?? this.#joined(name)?.promise;
@@ -178,8 +160,7 @@ export class NearCache<V> {
    * trace: it is not a use of the entry, and counts as no read.
    */
   peek(id: EntityId): V | undefined {
-    const name = nameOf(id);
-    return this.#unlessSwept(name, this.#entries.peek(name))?.value;
+    return this.#l1.peek(nameOf(id))?.value;
   }
 
   /** What it did since it was made. */
@@ -189,7 +170,7 @@ export class NearCache<V> {
       misses: this.#misses,
       loads: this.#loads,
       overtaken: this.#overtaken,
-      size: this.#entries.size,
+      size: this.#l1.size,
       ...(this.l2?.stats ?? NO_L2),
     };
   }
@@ -203,32 +184,19 @@ export class NearCache<V> {
     }
     const own = keys.filter((key) => key.startsWith(this.#prefix));
     if (own.length === 0) return;
-    for (const key of own) this.#entries.delete(key.slice(this.#prefix.length));
+    for (const key of own) this.#l1.delete(key.slice(this.#prefix.length));
     this.l2?.drop(own, message);
   }
 
   /** Nothing is evicted any more, so nothing is kept. @internal */
   close(): void {
-    this.#evictAll();
+    this.#l1.clear();
   }
 
   #applyPattern(message: InvalidationMessage): void {
     const pattern = message.pattern ?? '*';
-    if (matchesAllOf(this.#prefix, pattern)) this.#evictAll();
-    else this.#startSweep(pattern);
+    this.#l1.deleteMatching(pattern);
     this.l2?.sweep(pattern, message);
-  }
-
-  #find(name: string): Entry<V> | undefined {
-    return this.#unlessSwept(name, this.#entries.get(name));
-  }
-
-  #unlessSwept(name: string, entry?: Entry<V>): Entry<V> | undefined {
-    if (this.#sweep === null || entry === undefined) return entry;
-    // The sweep has not come here yet; or never will, if reading it moved it.
-    if (!this.#sweep.concerns(name, entry.sweeps)) return entry;
-    this.#entries.delete(name);
-    return undefined;
   }
 
   /** A load under way, unless an invalidation has overtaken it. */
@@ -373,15 +341,7 @@ export class NearCache<V> {
     }
     const ttl = this.#ttlOf(value, this.options.ttl);
     if (ttl === 0 || this.source.bypass) return;
-    this.#entries.set(
-      name,
-      {
-        value: value as V,
-        promise: Promise.resolve(value as V),
-        sweeps: this.#sweeps,
-      },
-      { ttl, size: 1 },
-    );
+    this.#l1.set(name, value as V, ttl);
   }
 
   /** Spread, so that what was loaded together is not reloaded together. */
@@ -391,40 +351,6 @@ export class NearCache<V> {
     const base = isThere ? ttl : Math.min(negativeTtl, ttl);
     return Math.ceil(base * (1 - ttlJitter * Math.random()));
   }
-
-  #startSweep(pattern: string): void {
-    const matches = compilePattern(pattern);
-    const prefix = this.#prefix;
-    this.#sweep ??= new Sweep(
-      this.#entries,
-      () => (this.#sweep = null),
-      () => this.#evictAll(),
-    );
-    this.#sweep.add({
-      isAffected: (name) => matches(prefix + name),
-      number: ++this.#sweeps,
-    });
-  }
-
-  #evictAll(): void {
-    this.#sweep?.stop();
-    this.#sweep = null;
-    const { size } = this.#entries;
-    if (size === 0) return;
-    const { max } = this.options;
-    // clear() holds the event loop for half a second per million, and to start
-    // anew costs as much for one entry as for all that there are lists for.
-    if (size <= CLEARED && max <= LISTED) this.#entries.clear();
-    else this.#entries = newEntries(max);
-  }
-}
-
-/**
- * With `max` an LRUCache makes lists of that length at once: faster to read, but
- * for a million it would take 100 ms each time that all are evicted.
- */
-function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
-  return new LRUCache({ max: max <= LISTED ? max : 0, maxSize: max });
 }
 
 /** As plain JavaScript may give them: what they come to would be kept unseen. */

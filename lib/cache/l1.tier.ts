@@ -1,0 +1,107 @@
+import { LRUCache } from 'lru-cache';
+import { compilePattern, matchesAllOf } from '../message/index.js';
+import { Sweep } from './sweep.js';
+
+interface Entry<V> {
+  readonly value: V;
+  /** Made once, so that a hit makes nothing. */
+  readonly promise: Promise<V>;
+  /** Sweeps that had begun when it was stored: they do not concern it. */
+  readonly sweeps: number;
+}
+
+/** Entries for which lists are made in advance: some milliseconds. */
+const LISTED = 100_000;
+/** Entries that are cleared faster than new lists are made. */
+const CLEARED = 10_000;
+
+/**
+ * What a near cache has in memory. What was evicted is not found any more, even
+ * where it takes a while until all of it has gone.
+ *
+ * @internal
+ */
+export class L1Tier<V> {
+  #entries: LRUCache<string, Entry<V>>;
+  #sweep: Sweep | null = null;
+  #sweeps = 0;
+
+  /**
+   * @param max entries
+   * @param prefix what stands before their names in cache keys: `user:`
+   */
+  constructor(
+    private readonly max: number,
+    private readonly prefix: string,
+  ) {
+    this.#entries = newEntries(max);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(name: string): Entry<V> | undefined {
+    return this.#unlessSwept(name, this.#entries.get(name));
+  }
+
+  /** The same, and leaves no trace. */
+  peek(name: string): Entry<V> | undefined {
+    return this.#unlessSwept(name, this.#entries.peek(name));
+  }
+
+  /** @param ttl in milliseconds */
+  set(name: string, value: V, ttl: number): void {
+    this.#entries.set(
+      name,
+      { value, promise: Promise.resolve(value), sweeps: this.#sweeps },
+      { ttl, size: 1 },
+    );
+  }
+
+  delete(name: string): void {
+    this.#entries.delete(name);
+  }
+
+  /** @param pattern of cache keys */
+  deleteMatching(pattern: string): void {
+    if (matchesAllOf(this.prefix, pattern)) return this.clear();
+    const matches = compilePattern(pattern);
+    this.#sweep ??= new Sweep(
+      this.#entries,
+      () => (this.#sweep = null),
+      () => this.clear(),
+    );
+    this.#sweep.add({
+      isAffected: (name) => matches(this.prefix + name),
+      number: ++this.#sweeps,
+    });
+  }
+
+  clear(): void {
+    this.#sweep?.stop();
+    this.#sweep = null;
+    const { size } = this.#entries;
+    if (size === 0) return;
+    // clear() holds the event loop for half a second per million, and to start
+    // anew costs as much for one entry as for all that there are lists for.
+    if (size <= CLEARED && this.max <= LISTED) this.#entries.clear();
+    else this.#entries = newEntries(this.max);
+  }
+
+  #unlessSwept(name: string, entry?: Entry<V>): Entry<V> | undefined {
+    if (this.#sweep === null || entry === undefined) return entry;
+    // The sweep has not come here yet; or never will, if reading it moved it.
+    if (!this.#sweep.concerns(name, entry.sweeps)) return entry;
+    this.#entries.delete(name);
+    return undefined;
+  }
+}
+
+/**
+ * With `max` an LRUCache makes lists of that length at once: faster to read, but
+ * for a million it would take 100 ms each time that all are evicted.
+ */
+function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
+  return new LRUCache({ max: max <= LISTED ? max : 0, maxSize: max });
+}
