@@ -24,6 +24,8 @@ export interface FollowerOptions {
 export class JournalFollower {
   /** Up to where all has been shown; `null` if that is not known. */
   #position: string | null = null;
+  /** The last that was shown as it was heard. */
+  #shown: string | null = null;
   /** Shown from the journal, and perhaps yet to be heard. */
   readonly #replayed = new Set<string>();
   /** What is heard while the journal is read. */
@@ -48,8 +50,7 @@ export class JournalFollower {
     }
     // On one connection nothing older comes after what is newer.
     this.#replayed.clear();
-    this.#position = offset;
-    this.options.show(heard);
+    this.#show(offset, heard);
   }
 
   /** Something may have been missed: what comes meanwhile is held. */
@@ -77,14 +78,20 @@ export class JournalFollower {
     for (const heard of this.#held) {
       const offset = heard.message!.offset!;
       if (this.#isShown(offset)) continue;
-      this.#position = offset;
-      this.options.show(heard);
+      this.#show(offset, heard);
     }
     this.#held = [];
   }
 
+  #show(offset: string, heard: Heard): void {
+    this.#position = offset;
+    this.#shown = offset;
+    this.options.show(heard);
+  }
+
+  /** Not by the position: the journal's end may be a message that is on its way. */
   #isShown(offset: string): boolean {
-    return offset === this.#position || this.#replayed.has(offset);
+    return offset === this.#shown || this.#replayed.has(offset);
   }
 
   async #read(): Promise<void> {

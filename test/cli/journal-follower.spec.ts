@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { JournalFollower } from '../../lib/cli/journal.follower.js';
+import { hear } from '../../lib/cli/heard.js';
+import type { RedisLink } from '../../lib/cli/redis.link.js';
+import { wire } from '../subscriber/setup.js';
+
+/** A journal that ends when the test says so, and a follower that is to begin there. */
+function follow() {
+  const shown: (string | null)[] = [];
+  let answer!: (tail: string) => void;
+  const tail = new Promise<string>((resolve) => (answer = resolve));
+  const said = (id: string): string =>
+    wire(id, { offset: `${id}-0`, previous: `${Number(id) - 1}-0` });
+  const link = {
+    client: { status: 'ready' },
+    journal: {
+      tail: () => tail,
+      read: async (from: string) => [
+        { offset: from, payload: said(from.split('-')[0]!) },
+      ],
+    },
+    within: <T>(_what: string, promise: Promise<T>): Promise<T> => promise,
+  } as unknown as RedisLink;
+  const follower = new JournalFollower(link, {
+    begin: async () => null,
+    show: ({ message }) => shown.push(message!.entityId),
+    note: (note) => shown.push(note),
+  });
+  return {
+    shown,
+    answer,
+    caughtUp: follower.catchUp(),
+    hear: (id: string) => follower.hear(hear(said(id), false)),
+  };
+}
+
+const settled = (): Promise<void> =>
+  new Promise((resolve) => setImmediate(resolve));
+
+describe('A message that is the end of the journal when that is first asked for', () => {
+  it('is shown, once, if it was heard before the answer', async () => {
+    const { shown, answer, caughtUp, hear: heard } = follow();
+    heard('5');
+    answer('5-0');
+    await caughtUp;
+    heard('5');
+    heard('6');
+    await settled();
+
+    expect(shown).toEqual(['5', '6']);
+  });
+
+  it('is shown, once, if it is heard after the answer', async () => {
+    const { shown, answer, caughtUp, hear: heard } = follow();
+    answer('5-0');
+    await caughtUp;
+    heard('5');
+    await settled();
+    heard('6');
+    heard('6');
+    await settled();
+
+    expect(shown).toEqual(['5', '6']);
+  });
+});
