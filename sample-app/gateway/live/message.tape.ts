@@ -90,5 +90,7 @@ function saidBy(message: InvalidationMessage): string {
 /** `Date.parse` stops at milliseconds, and most messages take less than one. */
 function timeOf(timestamp: string): number {
   const digits = /\.\d{3}(\d+)/.exec(timestamp)?.[1] ?? '';
-  return Date.parse(timestamp) + Number(`0.${digits}`);
+  // Nor does it know leap seconds.
+  const known = timestamp.replace(/:60(?=[.Z+-])/i, ':59');
+  return Date.parse(known) + Number(`0.${digits}`);
 }
