@@ -45,7 +45,7 @@ export class MessageEncoder {
    */
   encode(invalidation: Invalidation, now: number): EncodedMessage[] {
     if (invalidation.entityIds?.length === 0) return [];
-    const parts = this.#encodeParts(invalidation, now);
+    const parts = this.#traced(this.#encodeParts(invalidation, now));
     return this.#cascade === null
       ? parts
       : parts.concat(this.following(invalidation, now));
@@ -63,38 +63,52 @@ export class MessageEncoder {
     now: number,
   ): readonly EncodedMessage[] {
     if (this.#cascade === null) return [];
-    return this.#cascade.expand(invalidation, (following) =>
-      this.#encodeParts(following, now).map((part) => ({
-        ...part,
-        cascaded: true,
-      })),
+    const following = this.#cascade.expand<EncodedMessage>(
+      invalidation,
+      (one) =>
+        this.#encodeParts(one, now).map((part) => ({
+          ...part,
+          cascaded: true,
+        })),
     );
+    return this.#traced(following);
   }
 
   /** A message whose size is nobody's concern any more. */
   sign(signed: InvalidationMessage): EncodedMessage {
-    return this.#sign(signed, Infinity);
+    return this.#trace(encoded(signed, Infinity), Infinity);
   }
 
   #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
-      this.#sign(this.context.instance.stamp(part, now), this.#limit),
+      encoded(this.context.instance.stamp(part, now), this.#limit),
     );
   }
 
-  #sign(signed: InvalidationMessage, maxBytes: number): EncodedMessage {
-    const payload = encodeMessage(signed, maxBytes);
-    const message = detached(signed);
+  /** Only when all of them fit: the span of what is not sent would never end. */
+  #traced(parts: readonly EncodedMessage[]): EncodedMessage[] {
+    return parts.map((part) => this.#trace(part, this.#limit));
+  }
+
+  #trace(part: EncodedMessage, maxBytes: number): EncodedMessage {
+    const { message, payload } = part;
     const { tracing } = this.context.stream;
     // What a scope holds back is published, and traced, when it has ended.
-    if (!tracing.active || InvalidationScope.current !== null) {
-      return { message, payload };
-    }
+    if (!tracing.active || InvalidationScope.current !== null) return part;
     const span = tracing.publishing(message);
     return span === null
-      ? { message, payload }
-      : { span, ...traced(message, payload, span.trace, maxBytes) };
+      ? part
+      : { ...part, span, ...traced(message, payload, span.trace, maxBytes) };
   }
+}
+
+/** With metadata as others receive it, whatever becomes of the caller's object. */
+function encoded(
+  message: InvalidationMessage,
+  maxBytes: number,
+): EncodedMessage {
+  const payload = encodeMessage(message, maxBytes);
+  return { message: detached(message), payload };
 }
 
 /** Untraced where it would be too large with it. */
@@ -113,7 +127,6 @@ function traced(
   }
 }
 
-/** With metadata as others receive it, whatever becomes of the caller's object. */
 function detached(message: InvalidationMessage): InvalidationMessage {
   return message.metadata === null
     ? message
