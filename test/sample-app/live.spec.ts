@@ -99,6 +99,19 @@ describe('the feed of the live page', () => {
     expect(message!.says).toBe('user:1');
   });
 
+  it('shows the beginning of what is too long to be read', async () => {
+    const app = await stage.start('gateway', GatewayModule);
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    const long = 'x'.repeat(60_000);
+    const says = wire(long, { source_service: long });
+    await connectRaw().publish(stage.channel, says);
+    await eventually(() => expect(reader.last.total).toBe(1));
+    const [message] = reader.last.messages;
+    expect(message!.says).toMatch(/^user:x{194}…$/);
+    expect(message!.source).toMatch(/^x{199}…$/);
+  });
+
   it('ends with its gateway', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const reader = new Reader(true);

@@ -14,6 +14,9 @@ const KEPT = 50;
 
 const KEYS_SHOWN = 3;
 
+/** Characters of one text; an id may have as many as a message. */
+const TEXT_SHOWN = 200;
+
 interface Heard {
   readonly message: InvalidationMessage;
   readonly latency: number;
@@ -71,12 +74,16 @@ function shown(number: number, { message, latency }: Heard): ShownMessage {
   return {
     number,
     at: timestamp,
-    source: sourceService,
-    action,
-    says: saidBy(message),
+    source: shortened(sourceService),
+    action: shortened(action),
+    says: shortened(saidBy(message)),
     widened,
     latency,
   };
+}
+
+function shortened(text: string): string {
+  return text.length <= TEXT_SHOWN ? text : `${text.slice(0, TEXT_SHOWN - 1)}…`;
 }
 
 function saidBy(message: InvalidationMessage): string {
