@@ -50,8 +50,12 @@ export class OpenTelemetryMeter {
   }
 
   stop(): void {
-    this.#stop?.();
     for (const { of } of LATENCIES) of(this.metrics.source).listener = null;
+    try {
+      this.#stop?.();
+    } catch {
+      // Who ends after this has invalidations to send.
+    }
   }
 
   #observe(

@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Registry, type RegistryContentType } from 'prom-client';
+import { InvalidationConfigurationError } from '../errors/index.js';
 import { METRICS_REGISTRY } from './inject-metrics-registry.decorator.js';
 import { PrometheusExporter } from './prometheus.exporter.js';
 
@@ -36,7 +37,7 @@ export interface PrometheusOptions {
 export class CacheInvalidationPrometheusModule {
   /**
    * The application does not start, for an `InvalidationConfigurationError`, if
-   * the registry has metrics of these names already.
+   * the registry has metrics of these names already, or is none.
    */
   static forRoot({ registry }: PrometheusOptions = {}): DynamicModule {
     return {
@@ -45,11 +46,25 @@ export class CacheInvalidationPrometheusModule {
         {
           provide: METRICS_REGISTRY,
           // One for each application that is made of the module that imports this.
-          useFactory: () => registry ?? new Registry(),
+          useFactory: () => checked(registry ?? new Registry()),
         },
         PrometheusExporter,
       ],
       exports: [METRICS_REGISTRY],
     };
   }
+}
+
+/** As plain JavaScript may give it: the whole of prom-client, say. */
+function checked<T extends Partial<Registry<RegistryContentType>>>(
+  registry: T,
+): T {
+  if (typeof registry.getSingleMetric === 'function') return registry;
+  throw new InvalidationConfigurationError('The metrics have no place to be:', [
+    {
+      field: 'registry',
+      problem: 'no Registry of prom-client.',
+      fix: 'Give its `register` or a `new Registry()`, or leave it out.',
+    },
+  ]);
 }

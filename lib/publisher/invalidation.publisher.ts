@@ -100,7 +100,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.#queue.pending;
   }
 
-  /** How many messages wait for Redis; those under way do not count. */
+  /** How many messages wait for Redis, which has not taken them at once. */
   get outboxSize(): number {
     return this.#queue.waiting;
   }

@@ -43,9 +43,9 @@ export class MessageEncoder {
    * @throws InvalidationSerializationError if its metadata is not JSON, or what
    * cannot be split is too large
    */
-  encode(invalidation: Invalidation, now: number): EncodedMessage[] {
+  encode(invalidation: Invalidation, now: number): readonly EncodedMessage[] {
     if (invalidation.entityIds?.length === 0) return [];
-    const parts = this.#encodeParts(invalidation, now);
+    const parts = this.#traced(this.#encodeParts(invalidation, now));
     return this.#cascade === null
       ? parts
       : parts.concat(this.following(invalidation, now));
@@ -63,38 +63,59 @@ export class MessageEncoder {
     now: number,
   ): readonly EncodedMessage[] {
     if (this.#cascade === null) return [];
-    return this.#cascade.expand(invalidation, (following) =>
-      this.#encodeParts(following, now).map((part) => ({
-        ...part,
-        cascaded: true,
-      })),
+    const following = this.#cascade.expand<EncodedMessage>(
+      invalidation,
+      (one) =>
+        this.#encodeParts(one, now).map((part) => ({
+          ...part,
+          cascaded: true,
+        })),
     );
+    return this.#traced(following);
   }
 
   /** A message whose size is nobody's concern any more. */
   sign(signed: InvalidationMessage): EncodedMessage {
-    return this.#sign(signed, Infinity);
+    const part = encoded(signed, Infinity);
+    return this.#isTraced ? this.#trace(part, Infinity) : part;
   }
 
   #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
-      this.#sign(this.context.instance.stamp(part, now), this.#limit),
+      encoded(this.context.instance.stamp(part, now), this.#limit),
     );
   }
 
-  #sign(signed: InvalidationMessage, maxBytes: number): EncodedMessage {
-    const payload = encodeMessage(signed, maxBytes);
-    const message = detached(signed);
-    const { tracing } = this.context.stream;
-    // What a scope holds back is published, and traced, when it has ended.
-    if (!tracing.active || InvalidationScope.current !== null) {
-      return { message, payload };
-    }
-    const span = tracing.publishing(message);
-    return span === null
-      ? { message, payload }
-      : { span, ...traced(message, payload, span.trace, maxBytes) };
+  /** Only when all of them fit: the span of what is not sent would never end. */
+  #traced(parts: readonly EncodedMessage[]): readonly EncodedMessage[] {
+    return this.#isTraced
+      ? parts.map((part) => this.#trace(part, this.#limit))
+      : parts;
   }
+
+  /** What a scope holds back is published, and traced, when it has ended. */
+  get #isTraced(): boolean {
+    return (
+      this.context.stream.tracing.active && InvalidationScope.current === null
+    );
+  }
+
+  #trace(part: EncodedMessage, maxBytes: number): EncodedMessage {
+    const { message, payload } = part;
+    const span = this.context.stream.tracing.publishing(message);
+    return span === null
+      ? part
+      : { ...part, span, ...traced(message, payload, span.trace, maxBytes) };
+  }
+}
+
+/** With metadata as others receive it, whatever becomes of the caller's object. */
+function encoded(
+  message: InvalidationMessage,
+  maxBytes: number,
+): EncodedMessage {
+  const payload = encodeMessage(message, maxBytes);
+  return { message: detached(message), payload };
 }
 
 /** Untraced where it would be too large with it. */
@@ -113,7 +134,6 @@ function traced(
   }
 }
 
-/** With metadata as others receive it, whatever becomes of the caller's object. */
 function detached(message: InvalidationMessage): InvalidationMessage {
   return message.metadata === null
     ? message

@@ -101,11 +101,19 @@ export class PublishQueue {
 
   /** Messages that Redis has not taken, or not answered for. */
   get pending(): number {
-    return this.#tick.length + this.#inFlight + this.waiting;
+    return this.#tick.length + this.#inFlight + this.#kept;
   }
 
-  /** Messages that wait for Redis, those under way not counted. */
+  /**
+   * Messages that wait for Redis. Of those under way only what it does not
+   * answer, and what has waited before: it has not left until it is answered for.
+   */
   get waiting(): number {
+    const isLate = this.#hanging || this.#draining;
+    return this.#kept + (isLate ? this.#inFlight : 0);
+  }
+
+  get #kept(): number {
     return (
       this.#failed.reduce((sum, { unsent }) => sum + unsent.length, 0) +
       this.#outbox.size

@@ -137,6 +137,24 @@ describe('Health is degraded', () => {
     await expectReport(app, { status: 'up' });
   });
 
+  it('where a publish is not answered, though all else is', async () => {
+    const server = await startServer();
+    const app = await startApp({ connection: server.url, publishTimeout: 50 });
+    const admin = connectRaw(server.url);
+    await admin.call('CLIENT', 'PAUSE', '60000', 'WRITE');
+
+    const { status } = await app.publisher.invalidateUser(1);
+
+    expect(status).toBe('queued');
+    expect(healthOf(app).check()).toMatchObject({
+      status: 'degraded',
+      state: 'live',
+      outbox: 1,
+    });
+    await admin.call('CLIENT', 'UNPAUSE');
+    await expectReport(app, { status: 'up', outbox: 0 });
+  });
+
   it('where the journal cannot be read, and says so', async () => {
     const server = await startServer();
     const app = await startApp({ connection: server.url, ...NO_HEARTBEAT });

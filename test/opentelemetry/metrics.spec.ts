@@ -9,7 +9,8 @@ import {
   type MetricData,
 } from '@opentelemetry/sdk-metrics';
 import { NearCacheFactory } from 'nestjs-cache-invalidation';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { CacheInvalidationInstrumentation } from 'nestjs-cache-invalidation/opentelemetry';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   LATENCIES,
   LATENCY_BOUNDS,
@@ -220,5 +221,23 @@ describe('Metrics', () => {
     expect(status).toBe('delivered');
     await eventually(() => expect(reader.messages).toHaveLength(1));
     expect([...writer.errors, ...reader.errors]).toEqual([]);
+  });
+
+  it('cost no shutdown where an SDK fails', async () => {
+    setUpMetrics();
+    const meter = Object.getPrototypeOf(metrics.getMeter('any'));
+    const removing = vi
+      .spyOn(meter, 'removeBatchObservableCallback')
+      .mockImplementation(() => {
+        throw new Error('The SDK is broken.');
+      });
+    onTestFinished(() => removing.mockRestore());
+    const app = await startTraced();
+    const instrumentation = app.context.get(CacheInvalidationInstrumentation);
+
+    // Nest 11 calls no hook after one that throws: the outbox would not be sent.
+    expect(() => instrumentation.onApplicationShutdown()).not.toThrow();
+
+    expect(removing).toHaveBeenCalledOnce();
   });
 });

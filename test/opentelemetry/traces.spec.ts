@@ -11,9 +11,11 @@ import {
 import type { SpanProcessor } from '@opentelemetry/sdk-trace-base';
 import {
   CacheInvalidationModule,
+  entity,
   InvalidatesCache,
   InvalidationPublisher,
   InvalidationScope,
+  InvalidationSerializationError,
   OnInvalidation,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
@@ -271,6 +273,39 @@ describe('A trace', () => {
     expect(traced).toEqual(traced.toSorted((a, b) => Number(b) - Number(a)));
     expect(new Set(traced)).toEqual(new Set([true, false]));
     expect(named(spans(), publishOf(writer))).toHaveLength(taken);
+  });
+
+  it('does not begin with the part of a batch that fits where another does not', async () => {
+    const started: string[] = [];
+    setUpTraces({ ...IDLE, onStart: ({ name }) => started.push(name) });
+    const app = await startTraced({ maxMessageBytes: 4_096 });
+
+    await expect(
+      app.publisher.invalidateBatch(['user:1', `user:${'x'.repeat(4_096)}`]),
+    ).rejects.toThrow(InvalidationSerializationError);
+
+    expect(started).toEqual([]);
+  });
+
+  it('does not begin with what follows by a rule where that ends in everything', async () => {
+    const started: string[] = [];
+    const spans = setUpTraces({
+      ...IDLE,
+      onStart: ({ name }) => started.push(name),
+    });
+    const app = await startTraced({
+      maxMessageBytes: 4_096,
+      cascade: {
+        User: () => [entity('Feed', 1), entity('Feed', 'x'.repeat(4_096))],
+      },
+    });
+
+    await app.publisher.invalidateUser(1);
+
+    expect(app.messages.map(said)).toEqual(['User:1', '*']);
+    const publishes = named(spans(), publishOf(app));
+    expect(publishes).toHaveLength(2);
+    expect(started.filter((name) => name === publishOf(app))).toHaveLength(2);
   });
 });
 

@@ -195,6 +195,13 @@ describe('a registry that is shared', () => {
     expect(registry.getMetricsAsArray()).toEqual([other]);
   });
 
+  it('is refused where it is none, by who starts', async () => {
+    const registry = { register } as unknown as Registry;
+    await expect(startMetered({ registry })).rejects.toThrow(
+      /^The metrics have no place to be:\n  - registry: no Registry of prom-client\./,
+    );
+  });
+
   it('may be prom-client’s own, beside what Node says of itself', async () => {
     onTestFinished(() => register.clear());
     collectDefaultMetrics();

@@ -752,6 +752,27 @@ describe('while Redis is silent for long', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('what it was not answered for waits, and so does what is tried again', async () => {
+    const desk = new Desk();
+    const sizes = () => [desk.queue.waiting, desk.queue.pending];
+    void desk.publish('1');
+    await breathe();
+    expect(sizes()).toEqual([0, 1]);
+    await vi.advanceTimersByTimeAsync(PUBLISH_TIMEOUT);
+    expect(sizes()).toEqual([1, 1]);
+
+    desk.transport.call(0).fail();
+    await breathe();
+    expect(sizes()).toEqual([1, 1]);
+    await desk.retry();
+    expect(desk.sent).toEqual([['1'], ['1']]);
+    expect(sizes()).toEqual([1, 1]);
+
+    desk.transport.call(1).succeed();
+    await breathe();
+    expect(sizes()).toEqual([0, 0]);
+  });
+
   it('callers are told even if their connection breaks as well', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1');

@@ -10,6 +10,7 @@ import { LiveFeed } from '../../sample-app/gateway/live/live.feed.js';
 import { RedisLink } from '../../sample-app/shared/operations/redis.link.js';
 import { connectRaw } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { wire } from '../subscriber/setup.js';
 import { Stage } from './stage.js';
 
 const http = new HttpClient();
@@ -84,6 +85,31 @@ describe('the feed of the live page', () => {
     const numbers = slow.frames[1]!.messages.map(({ number }) => number);
     expect(numbers).toHaveLength(50);
     expect(numbers.at(-1)).toBe(500);
+  });
+
+  it('goes on after a message that was said in a leap second', async () => {
+    const app = await stage.start('gateway', GatewayModule);
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    const says = wire(1, { timestamp: '2016-12-31T23:59:60Z' });
+    await connectRaw().publish(stage.channel, says);
+    await eventually(() => expect(reader.last.total).toBe(1));
+    const [message] = reader.last.messages;
+    expect(message!.latency).toBeGreaterThan(0);
+    expect(message!.says).toBe('user:1');
+  });
+
+  it('shows the beginning of what is too long to be read', async () => {
+    const app = await stage.start('gateway', GatewayModule);
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    const long = 'x'.repeat(60_000);
+    const says = wire(long, { source_service: long });
+    await connectRaw().publish(stage.channel, says);
+    await eventually(() => expect(reader.last.total).toBe(1));
+    const [message] = reader.last.messages;
+    expect(message!.says).toMatch(/^user:x{194}…$/);
+    expect(message!.source).toMatch(/^x{199}…$/);
   });
 
   it('ends with its gateway', async () => {

@@ -268,6 +268,22 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     });
 
+    it('has room for what a message says, whoever says it', async () => {
+      const { publisher } = await startApp({
+        channel: stage.channel,
+        serviceName: `${'of-a-long-name-'.repeat(4)}service`,
+      });
+      await publisher.invalidateCustom('long', 1);
+      await eventually(async () =>
+        expect((await messages())[0]).toBe('long:1'),
+      );
+      const { width } = (await page
+        .locator('#messages li .says')
+        .first()
+        .boundingBox())!;
+      expect(width).toBeGreaterThan(80);
+    });
+
     it('publishes a thousand a second by itself', async () => {
       const before = await total();
       await press('Publish 1,000 a second for 5 s');

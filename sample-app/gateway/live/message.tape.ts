@@ -14,6 +14,9 @@ const KEPT = 50;
 
 const KEYS_SHOWN = 3;
 
+/** Characters of one text; an id may have as many as a message. */
+const TEXT_SHOWN = 200;
+
 interface Heard {
   readonly message: InvalidationMessage;
   readonly latency: number;
@@ -71,12 +74,16 @@ function shown(number: number, { message, latency }: Heard): ShownMessage {
   return {
     number,
     at: timestamp,
-    source: sourceService,
-    action,
-    says: saidBy(message),
+    source: shortened(sourceService),
+    action: shortened(action),
+    says: shortened(saidBy(message)),
     widened,
     latency,
   };
+}
+
+function shortened(text: string): string {
+  return text.length <= TEXT_SHOWN ? text : `${text.slice(0, TEXT_SHOWN - 1)}…`;
 }
 
 function saidBy(message: InvalidationMessage): string {
@@ -90,5 +97,7 @@ function saidBy(message: InvalidationMessage): string {
 /** `Date.parse` stops at milliseconds, and most messages take less than one. */
 function timeOf(timestamp: string): number {
   const digits = /\.\d{3}(\d+)/.exec(timestamp)?.[1] ?? '';
-  return Date.parse(timestamp) + Number(`0.${digits}`);
+  // Nor does it know leap seconds.
+  const known = timestamp.replace(/:60(?=[.Z+-])/i, ':59');
+  return Date.parse(known) + Number(`0.${digits}`);
 }
