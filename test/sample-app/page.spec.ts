@@ -358,6 +358,8 @@ it('goes on when the gateway comes back', async () => {
       'does not answer',
     ),
   );
+  expect(await stateOf('gateway')).toBe('asked');
+  expect(await stateOf('user-service')).toBe('asked');
   gateway = await stage.start('gateway', GatewayModule, { port });
   await eventually(
     async () => {
