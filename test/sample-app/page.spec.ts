@@ -371,6 +371,8 @@ describe.runIf(hasBrowser)('In a browser', () => {
         'does not answer',
       ),
     );
+    expect(await stateOf('gateway')).toBe('asked');
+    expect(await stateOf('user-service')).toBe('asked');
     gateway = await stage.start('gateway', GatewayModule, { port });
     await eventually(
       async () => {

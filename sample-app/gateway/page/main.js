@@ -4,7 +4,7 @@ import { startActions } from './actions.js';
 import { follow } from './feed.js';
 import { drawMessages, startMessages } from './messages.js';
 import { addLatencies, drawPlot } from './plot.js';
-import { drawServices } from './services.js';
+import { drawServices, forgetServices } from './services.js';
 
 const RATE_MS = 1_000;
 
@@ -32,6 +32,7 @@ function draw(frame) {
 }
 
 function connected(isConnected) {
+  if (!isConnected) forgetServices();
   const connection = byId('connection');
   connection.dataset.state = isConnected ? 'on' : 'off';
   write(

@@ -37,6 +37,11 @@ export function drawServices(services) {
   if (services.some(({ state }) => answered(state))) markFirst();
 }
 
+/** What was known of them is not known any more. */
+export function forgetServices() {
+  for (const [name, row] of rows) drawRow(row, name, 'asked');
+}
+
 const answered = (state) => typeof state === 'object';
 
 /** `npm run bench` reads it. */
@@ -91,7 +96,8 @@ function drawButton(button, name, link) {
 function drawBadge(row, name, state) {
   const before = row.badge.dataset.state ?? 'asked';
   if (before === state && row.badge.hasChildNodes()) return;
-  if (before !== 'asked') write(byId('changes'), `${name}: ${state}`);
+  if (![before, state].includes('asked'))
+    write(byId('changes'), `${name}: ${state}`);
   row.badge.dataset.state = state;
   row.badge.replaceChildren(
     element('span', { ariaHidden: 'true' }, SIGNS[state]),
