@@ -208,8 +208,9 @@ function difference(
   now: InvalidationCounts,
   before: InvalidationCounts,
 ): InvalidationCounts {
-  const names = Object.keys(now) as (keyof InvalidationCounts)[];
-  return Object.fromEntries(
-    names.map((name) => [name, now[name] - before[name]]),
-  ) as unknown as InvalidationCounts;
+  const counts: Counts = { ...now };
+  for (const name of Object.keys(counts) as (keyof Counts)[]) {
+    counts[name] -= before[name];
+  }
+  return counts;
 }
