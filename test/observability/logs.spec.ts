@@ -13,22 +13,28 @@ async function startLink(): Promise<Proxy> {
   return proxy;
 }
 
+/** A reader that has heard of one user, by a link that can be cut. */
+async function startPair() {
+  const link = await startLink();
+  const writer = await startApp();
+  const logger = new LogRecorder();
+  const reader = await startApp({
+    channel: writer.channel,
+    connection: link.url,
+    logger,
+  });
+  await writer.publisher.invalidate('User', 0);
+  await hears(reader, users(0));
+  return { link, writer, reader, logger };
+}
+
 function matching(logger: LogRecorder, text: string): string[] {
   return logger.lines.filter((line) => line.includes(text));
 }
 
 describe('The log', () => {
   it('says what a reconnect has made up for, and names nobody', async () => {
-    const link = await startLink();
-    const writer = await startApp();
-    const logger = new LogRecorder();
-    const reader = await startApp({
-      channel: writer.channel,
-      connection: link.url,
-      logger,
-    });
-    await writer.publisher.invalidate('User', 0);
-    await hears(reader, users(0));
+    const { link, writer, reader, logger } = await startPair();
     link.swallow();
     await writer.publisher.invalidate('User', SECRET);
     await writer.publisher.invalidatePattern(`user:${SECRET}:*`);
@@ -47,16 +53,7 @@ describe('The log', () => {
   });
 
   it('says why more was evicted than had changed', async () => {
-    const link = await startLink();
-    const writer = await startApp();
-    const logger = new LogRecorder();
-    const reader = await startApp({
-      channel: writer.channel,
-      connection: link.url,
-      logger,
-    });
-    await writer.publisher.invalidate('User', 0);
-    await hears(reader, users(0));
+    const { link, writer, reader, logger } = await startPair();
     await connectRaw().del(journalOf(writer.channel));
     link.cut();
     await hears(reader, ['User:0', 'missed']);
