@@ -98,7 +98,7 @@ export {
   type InvalidationHealthReport,
   type InvalidationStatsSnapshot,
   type LatencySummary,
-  type Sender,
+  type EventSender,
   type StaleCopy,
   type TruthLoader,
 } from './observability/index.js';

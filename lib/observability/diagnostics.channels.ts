@@ -24,7 +24,7 @@ import type { StaleCopy } from './cache-audit.report.js';
  */
 export interface InvalidationEvents {
   /** Redis has taken a message; `latency` in milliseconds. */
-  readonly published: Sender & {
+  readonly published: EventSender & {
     readonly message: InvalidationMessage;
     readonly latency: number;
     /** Connections it was handed to; `null` if an earlier try had reached Redis. */
@@ -32,28 +32,28 @@ export interface InvalidationEvents {
     readonly offset: string | null;
   };
   /** A message was handed to this instance's consumers: others' and own ones. */
-  readonly delivered: Sender & { readonly message: InvalidationMessage };
+  readonly delivered: EventSender & { readonly message: InvalidationMessage };
   /** A handler or a bound cache is done with a message; `latency` in milliseconds. */
-  readonly handled: Sender & {
+  readonly handled: EventSender & {
     readonly message: InvalidationMessage;
     readonly handler: string;
     readonly latency: number;
   };
   /** Something coarser was said than what was meant. */
-  readonly widened: Sender & { readonly cause: WideningCause };
+  readonly widened: EventSender & { readonly cause: WideningCause };
   /** The state of the subscription. */
-  readonly status: Sender & {
+  readonly status: EventSender & {
     readonly state: SubscriptionState;
     readonly reason: string | null;
   };
   /** What went wrong and had no caller to be thrown at. */
-  readonly error: Sender & { readonly error: CacheInvalidationError };
+  readonly error: EventSender & { readonly error: CacheInvalidationError };
   /** The auditor has found a stale copy. */
-  readonly stale: Sender & StaleCopy;
+  readonly stale: EventSender & StaleCopy;
 }
 
 /** The application that an event is of. @publicApi */
-export interface Sender {
+export interface EventSender {
   readonly serviceName: string;
   /** Of the instance: the `origin` of its messages. */
   readonly origin: string;

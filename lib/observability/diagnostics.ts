@@ -5,7 +5,7 @@ import type { CacheAuditor } from './cache.auditor.js';
 import {
   CHANNELS,
   type InvalidationEvents,
-  type Sender,
+  type EventSender,
 } from './diagnostics.channels.js';
 
 /**
@@ -17,7 +17,7 @@ import {
 @Injectable()
 export class Diagnostics {
   constructor(
-    private readonly sender: Sender,
+    private readonly sender: EventSender,
     { status$, errors$ }: Pick<InvalidationSubscriber, 'status$' | 'errors$'>,
     { stale$ }: Pick<CacheAuditor, 'stale$'>,
   ) {
@@ -32,7 +32,7 @@ export class Diagnostics {
 
   #say<T extends keyof InvalidationEvents>(
     channel: Channel<unknown, InvalidationEvents[T]>,
-    said: Omit<InvalidationEvents[T], keyof Sender>,
+    said: Omit<InvalidationEvents[T], keyof EventSender>,
   ): void {
     if (!channel.hasSubscribers) return;
     const { serviceName, origin } = this.sender;

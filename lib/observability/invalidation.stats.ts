@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { InvalidationMessage } from '../message/index.js';
 import { InvalidationMeter, type WideningCause } from '../stream/index.js';
 import type { Published } from '../transport/index.js';
-import { CHANNELS, type Sender } from './diagnostics.channels.js';
+import { CHANNELS, type EventSender } from './diagnostics.channels.js';
 import { LatencyRecorder, type LatencySummary } from './latency.recorder.js';
 
 /** What happened since the start, or since `reset()`. @publicApi */
@@ -78,7 +78,7 @@ export class InvalidationStats extends InvalidationMeter {
   };
 
   /** @internal */
-  constructor(private readonly sender: Sender) {
+  constructor(private readonly sender: EventSender) {
     super();
   }
 
@@ -198,7 +198,7 @@ export class InvalidationStats extends InvalidationMeter {
     this.#counts.reconnects++;
   }
 
-  #event<T extends object>(said: T): Sender & T {
+  #event<T extends object>(said: T): EventSender & T {
     const { serviceName, origin } = this.sender;
     return { serviceName, origin, ...said };
   }
