@@ -231,14 +231,17 @@ describe('tail', () => {
       { env: { REDIS_URL: proxy.url } },
     );
     await tail.listens();
-    proxy.swallow();
+    // It listens before it knows where the journal ends: then it knows.
     await hand.say('1');
+    await prints(tail, ['1']);
+    proxy.swallow();
+    await hand.say('2');
     await eventually(
       () => expect(tail.err()).toContain('the connection was lost'),
       patient,
     );
     proxy.pass();
-    await prints(tail, ['1']);
+    await prints(tail, ['1', '2']);
   });
 
   it('waits for a server that is not there yet', async () => {
