@@ -6,6 +6,7 @@ import {
 import {
   compareOffsets,
   JOURNAL_START,
+  millisecondsOf,
   type Instance,
   type WidenedCause,
 } from '../message/index.js';
@@ -320,10 +321,6 @@ export class CatchUp {
     if (this.context.transport.writable) return;
     await this.#deadlines.within('a connection', new Promise(() => undefined));
   }
-}
-
-function millisecondsOf(offset: string): number {
-  return Number(offset.slice(0, offset.indexOf('-')));
 }
 
 /** As many as fit, going by the size of those before. */

@@ -57,11 +57,6 @@ describe('offsets', () => {
     expect(compareOffsets(later, earlier)).toBeGreaterThan(0);
   });
 
-  it('are the same however they are written', () => {
-    expect(compareOffsets('5-0', '05-00')).toBe(0);
-    expect(compareOffsets('05-00', '5-0')).toBe(0);
-  });
-
   it('are recognised', () => {
     fc.assert(
       fc.property(parts, (pair) => {
@@ -89,6 +84,11 @@ describe('offsets', () => {
     '1e3-0',
     '5.0-0',
     '٥-0',
+    '05-0',
+    '5-00',
+    '18446744073709551616-0',
+    '0-18446744073709551616',
+    '99999999999999999999-99999999999999999999',
     `${'1'.repeat(21)}-0`,
     `0-${'1'.repeat(21)}`,
     `${'1'.repeat(100_000)}-0`,
