@@ -1,4 +1,5 @@
 import { compareOffsets, JOURNAL_START } from '../message/index.js';
+import type { OffsetHorizon } from './offset.horizon.js';
 
 /** Something with a place in the journal. @internal */
 export interface Journaled {
@@ -21,6 +22,8 @@ export interface CursorLimits {
   readonly held: number;
   /** Replayed offsets kept to recognise what comes over the channel as well. */
   readonly replayed: number;
+  /** How far the journal can have come by now. */
+  readonly horizon: Pick<OffsetHorizon, 'allows'>;
 }
 
 /**
@@ -30,12 +33,14 @@ export interface CursorLimits {
  * for as long as `catchingUp` says so.
  *
  * The position is the offset up to which everything has been delivered. A
- * message that names it as its `previous` follows without a doubt. Any other is
- * held, and the journal is read from the position on: if the chain of
- * `previous` links holds, nothing was missed that is not delivered then; if it
- * does not, the journal was trimmed, lost or rewound. An offset at or before
- * the position proves nothing by itself, since a journal that lost its end may
- * count over again: it is a duplicate only if it was replayed.
+ * message follows if it names the position as its `previous` and its own offset
+ * is a later one that can exist by now: anybody may publish a message that
+ * claims any place. Every other message is held, and the journal is read from
+ * the position on. If the entry at the position is still there and the chain of
+ * `previous` links holds from it, nothing was missed that is not delivered then;
+ * if not, the journal was trimmed, lost, rewound or forged. An offset at or
+ * before the position proves nothing by itself, since a journal that lost its
+ * end may count over again: it is a duplicate only if it was replayed.
  *
  * @internal
  */
@@ -72,10 +77,10 @@ export class DeliveryCursor<M extends Journaled> {
   advance(previous: string | null, offset: string): boolean {
     if (this.#catchingUp) return false;
     if (this.#position === null) {
-      this.#early = offset;
+      if (this.limits.horizon.allows(offset)) this.#early = offset;
       return true;
     }
-    if (previous !== this.#position) return false;
+    if (previous !== this.#position || !this.#canFollow(offset)) return false;
     this.#position = offset;
     // On one connection nothing older comes after what is newer.
     this.#replayed = null;
@@ -111,6 +116,10 @@ export class DeliveryCursor<M extends Journaled> {
   replay(entries: readonly M[], complete: boolean): boolean {
     const [first] = entries;
     if (first === undefined) return false;
+    // Without its own entry nothing proves that the next one is the next one.
+    if (first.offset !== this.#position && this.#position !== JOURNAL_START) {
+      return false;
+    }
     for (const entry of entries) {
       if (entry === first && entry.offset === this.#position) continue;
       if (entry.previous !== this.#position) return false;
@@ -154,6 +163,14 @@ export class DeliveryCursor<M extends Journaled> {
     if (this.#position === JOURNAL_START) this.#position = null;
   }
 
+  /** Whether a message may claim this offset as the one after the position. */
+  #canFollow(offset: string): boolean {
+    return (
+      compareOffsets(offset, this.#position ?? JOURNAL_START) > 0 &&
+      this.limits.horizon.allows(offset)
+    );
+  }
+
   #isDuplicate({ offset }: M): boolean {
     return offset === this.#position || this.#replayed?.has(offset) === true;
   }
@@ -174,7 +191,10 @@ export class DeliveryCursor<M extends Journaled> {
     const held = this.#held;
     this.#held = [];
     for (const [index, message] of held.entries()) {
-      if (message.previous === this.#position) {
+      if (
+        message.previous === this.#position &&
+        this.#canFollow(message.offset)
+      ) {
         this.#position = message.offset;
         this.sink.deliver(message, false);
       } else if (this.#isDuplicate(message)) {

@@ -7,4 +7,5 @@ export * from './invalidation.meter.js';
 export * from './invalidation.stream.js';
 export * from './invalidation.tracer.js';
 export * from './is-promise-like.js';
+export * from './offset.horizon.js';
 export * from './operators.js';

@@ -16,6 +16,7 @@ import {
   type ErrorReporter,
   type InvalidationMeter,
   type InvalidationStream,
+  OffsetHorizon,
 } from '../stream/index.js';
 import type {
   InvalidationTransport,
@@ -74,6 +75,8 @@ export interface CatchUpListener {
  */
 export class CatchUp {
   readonly cursor: DeliveryCursor<JournaledMessage>;
+  /** How far the journal can have come, by clocks and by its known end. */
+  readonly horizon = new OffsetHorizon();
   /** One more with each subscription; what was read for another is ignored. */
   #session = 0;
   #running = false;
@@ -81,8 +84,6 @@ export class CatchUp {
   #first = true;
   /** Of the next widened message. */
   #cause: WidenedCause = 'missed';
-  /** How far the journal goes, as far as is known. */
-  #tail: string = JOURNAL_START;
   /** By what is being read now. */
   #replayed = 0;
   readonly #deadlines: Deadlines;
@@ -106,7 +107,11 @@ export class CatchUp {
           listener.onWidened();
         },
       },
-      { held: HELD_LIMIT, replayed: REPLAYED_LIMIT },
+      {
+        held: HELD_LIMIT,
+        replayed: REPLAYED_LIMIT,
+        horizon: this.horizon,
+      },
     );
   }
 
@@ -115,23 +120,18 @@ export class CatchUp {
     this.#acknowledged.echoed(offset);
   }
 
-  /** So far the journal goes. */
-  sawTail(offset: string): void {
-    this.#tail = offset;
-  }
-
   /** From the position to the journal's end as it was last seen, in milliseconds. */
   get lag(): number {
     const { position } = this.cursor;
     // At the start of an empty journal there is nothing to measure from.
     if (position === null || position === JOURNAL_START) return 0;
-    if (compareOffsets(this.#tail, position) <= 0) return 0;
-    return millisecondsOf(this.#tail) - millisecondsOf(position);
+    const { tail } = this.horizon;
+    if (compareOffsets(tail, position) <= 0) return 0;
+    return millisecondsOf(tail) - millisecondsOf(position);
   }
 
   /** A message that is not simply the next one. */
   hear(message: JournaledMessage): void {
-    this.sawTail(message.offset);
     this.cursor.hear(message);
     if (this.cursor.catchingUp) this.run();
   }
@@ -214,6 +214,7 @@ export class CatchUp {
       this.cursor.read();
       const entries = await this.#journal.read(from, count);
       if (!isCurrent()) return null;
+      this.#sawEnd(entries.at(-1)?.offset);
       if (this.cursor.position !== from) continue;
       const complete = entries.length < count;
       count = nextCount(entries);
@@ -221,6 +222,7 @@ export class CatchUp {
       this.#acknowledged.journalBroke();
       const tail = await this.#journal.tail();
       if (!isCurrent()) return null;
+      this.horizon.sawTail(tail);
       this.cursor.restart(tail);
     } while (this.cursor.catchingUp || this.cursor.position === null);
     await this.#acknowledged.confirm(acked);
@@ -242,6 +244,7 @@ export class CatchUp {
   async #start(isCurrent: () => boolean): Promise<void> {
     const tail = await this.#journal.tail();
     if (!isCurrent()) return;
+    this.horizon.sawTail(tail);
     if (this.#first) {
       // Then all up to that end has been handed over, and delivered as it came.
       await this.#deadlines.within('a PING', this.context.transport.ping());
@@ -252,6 +255,14 @@ export class CatchUp {
       this.cursor.restart(tail);
     }
     this.#first = false;
+  }
+
+  /** The last entry of a page: the journal goes at least so far. */
+  #sawEnd(offset: string | undefined): void {
+    if (offset === undefined) return;
+    if (compareOffsets(offset, this.horizon.tail) > 0) {
+      this.horizon.sawTail(offset);
+    }
   }
 
   #replay(entries: readonly JournalEntry[], complete: boolean): boolean {

@@ -86,13 +86,12 @@ export class Heartbeat {
     const { transport, publisher } = this.context;
     const asOf = performance.now();
     const acked = publisher.lastOffset;
-    const before = this.catchUp.cursor.position;
     const [tail, alive] = await Promise.all([this.#tail(), this.#ping()]);
     if (this.#timer === null) return;
     if (alive && !transport.journaled) this.listener.onProof(asOf);
-    if (tail !== null) this.catchUp.sawTail(tail);
+    if (tail !== null) this.catchUp.horizon.sawTail(tail);
     if (alive && transport.journaled && tail !== null) {
-      await this.#judge(tail, before, asOf, acked);
+      await this.#judge(tail, asOf, acked);
     }
     publisher.relay();
   }
@@ -107,12 +106,11 @@ export class Heartbeat {
 
   async #judge(
     tail: string,
-    before: string | null,
     asOf: number,
     acked: string | null,
   ): Promise<void> {
     if (!(await this.#hasHanded(tail))) return;
-    if (this.#isCurrent(tail, before)) {
+    if (await this.#isCurrent(tail)) {
       this.#deaf = 0;
       this.listener.onProof(asOf);
       await this.catchUp.confirmOwn(acked);
@@ -188,14 +186,31 @@ export class Heartbeat {
     }
   }
 
-  /** Whether everything up to the journal's end has been delivered. */
-  #isCurrent(tail: string, before: string | null): boolean {
-    const { cursor } = this.catchUp;
-    const { position } = cursor;
-    if (position === null || cursor.catchingUp) return false;
+  /**
+   * Whether everything up to the journal's end has been delivered. A position
+   * beyond that end was heard since the end was read, unless somebody forged it
+   * or the journal was rewound: then the journal does not have it.
+   */
+  async #isCurrent(tail: string): Promise<boolean> {
+    const { position, catchingUp } = this.catchUp.cursor;
+    if (position === null || catchingUp) return false;
     if (tail === position) return true;
-    // Behind an end that did not move: the journal was lost, or rewound.
-    return compareOffsets(tail, position) < 0 && position !== before;
+    return (
+      compareOffsets(tail, position) < 0 && (await this.#hasEntry(position))
+    );
+  }
+
+  async #hasEntry(offset: string): Promise<boolean> {
+    try {
+      const [entry] = await this.#deadlines.within(
+        'a heartbeat',
+        this.context.transport.readJournal(offset, 1),
+      );
+      return entry?.offset === offset;
+    } catch {
+      // Catching up reads the journal again, and reports what is wrong with it.
+      return false;
+    }
   }
 }
 

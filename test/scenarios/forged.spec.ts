@@ -12,6 +12,9 @@ import {
 
 const FUTURE = '99999999999999-7';
 
+/** As far ahead as a clock may be. */
+const soon = (): string => `${Date.now() + 30_000}-7`;
+
 /** Only an own message ends with this instance's origin. */
 const ownWire = (
   origin: string,
@@ -74,6 +77,11 @@ describe('a message that lies about its place in the journal', () => {
     [
       'an offset far in the future, the right predecessor',
       (previous) => ({ offset: FUTURE, previous }),
+      0,
+    ],
+    [
+      'an offset of the next moment, the right predecessor',
+      (previous) => ({ offset: soon(), previous }),
       1,
     ],
     [
@@ -89,7 +97,7 @@ describe('a message that lies about its place in the journal', () => {
     [
       'an offset long ago, the right predecessor',
       (previous) => ({ offset: '0-1', previous }),
-      1,
+      0,
     ],
     [
       'an offset long ago, a wrong predecessor',

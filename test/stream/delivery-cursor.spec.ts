@@ -19,7 +19,11 @@ function at(offset: number, previous = offset - 1): Journaled {
   return { offset: `${offset}-0`, previous: `${previous}-0` };
 }
 
-const ROOMY: CursorLimits = { held: 1_000, replayed: 1_000 };
+const ROOMY: CursorLimits = {
+  held: 1_000,
+  replayed: 1_000,
+  horizon: { allows: () => true },
+};
 
 /** A cursor, and what it says: offsets, replayed ones with an `r`, or `*`. */
 class Desk {
@@ -113,6 +117,36 @@ describe('a message heard', () => {
     expect(desk.cursor.catchingUp).toBe(false);
   });
 
+  it.each([
+    ['its own offset is not a later one', at(5, 7)],
+    ['its own offset is the position', at(7, 7)],
+    ['its own offset is beyond what can exist', at(900, 7)],
+  ])(
+    'that names the position does not follow if %s: the journal is asked',
+    (_, forged) => {
+      const desk = Desk.at(7, {
+        ...ROOMY,
+        horizon: { allows: (offset) => parseInt(offset) <= 100 },
+      });
+      desk.hear(forged);
+      expect(desk.position).toBe(7);
+      if (forged.offset === '7-0') return expect(desk.said).toEqual([]);
+      expect(desk.read(at(7), at(8))).toBe(true);
+      // It is obeyed, and moves nothing.
+      expect(desk.said).toEqual(['8r', String(parseInt(forged.offset))]);
+      expect(desk.position).toBe(8);
+    },
+  );
+
+  it('that is held does not follow what it cannot follow', () => {
+    const desk = Desk.at(7);
+    desk.cursor.doubt();
+    desk.hear(at(5, 7));
+    expect(desk.read(at(7))).toBe(true);
+    expect(desk.said).toEqual(['5']);
+    expect(desk.position).toBe(7);
+  });
+
   it('while there is no position is delivered as it comes', () => {
     const desk = new Desk();
     desk.hear(at(2), at(9), at(2));
@@ -176,7 +210,7 @@ describe('what the journal holds', () => {
   });
 
   it('is remembered within a limit: what is older is looked up again', () => {
-    const desk = Desk.at(1, { held: 10, replayed: 2 });
+    const desk = Desk.at(1, { ...ROOMY, held: 10, replayed: 2 });
     desk.cursor.doubt();
     desk.read(at(1), at(2), at(3), at(4));
     desk.hear(at(3), at(4));
@@ -187,17 +221,11 @@ describe('what the journal holds', () => {
     expect(desk.said).toEqual(['2r', '3r', '4r', '2']);
   });
 
-  it('may begin after the position, trimmed, if the chain says so', () => {
-    const desk = Desk.at(1);
-    desk.cursor.doubt();
-    expect(desk.read(at(2), at(3))).toBe(true);
-    expect(desk.said).toEqual(['2r', '3r']);
-  });
-
   it.each<[title: string, entries: Journaled[]]>([
     ['nothing at all', []],
     ['nothing near: trimmed away', [at(5), at(6)]],
-    ['another history after it', [at(4, 2)]],
+    ['the next one without its own: trimmed, or forged', [at(4), at(5)]],
+    ['another history after it', [at(3), at(4, 2)]],
     ['a hole', [at(3), at(4), at(6)]],
   ])('does not make up for it: %s', (_, entries) => {
     const desk = Desk.at(3);
@@ -245,7 +273,7 @@ describe('a restart', () => {
   });
 
   it('is what more than may be held collapses to', () => {
-    const desk = Desk.at(1, { held: 2, replayed: 2 });
+    const desk = Desk.at(1, { ...ROOMY, held: 2, replayed: 2 });
     desk.hear(at(5), at(6));
     expect(desk.said).toEqual([]);
     desk.hear(at(7));
@@ -271,6 +299,17 @@ describe('the beginning', () => {
     desk.hear(at(10));
     expect(desk.said).toEqual(['8', '9', '10']);
     expect(desk.position).toBe(10);
+  });
+
+  it('is not later by what cannot exist', () => {
+    const desk = new Desk({
+      ...ROOMY,
+      horizon: { allows: (offset) => parseInt(offset) <= 100 },
+    });
+    desk.hear(at(900));
+    desk.cursor.begin('7-0');
+    expect(desk.said).toEqual(['900']);
+    expect(desk.position).toBe(7);
   });
 
   it('goes by what this subscription delivered, not an earlier one', () => {
@@ -347,6 +386,7 @@ const limits = fc.oneof(
   fc.record({
     held: fc.integer({ min: 1, max: 6 }),
     replayed: fc.integer({ min: 1, max: 4 }),
+    horizon: fc.constant(ROOMY.horizon),
   }),
 );
 
