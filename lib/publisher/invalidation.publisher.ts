@@ -312,9 +312,19 @@ export class InvalidationPublisher implements DeferringPublisher {
     if (this.context.transport.writable) void this.#relay?.sweep();
   }
 
-  /** An own message came back over the channel. @internal */
-  heard(messageId: string): void {
-    this.#queue.heard(messageId);
+  /** Whether an own message of this id can still come back. @internal */
+  isUnderWay(messageId: string): boolean {
+    return this.#queue.isUnderWay(messageId);
+  }
+
+  /**
+   * A message came back over the channel, or from the journal.
+   *
+   * @returns whether it was an own message under way
+   * @internal
+   */
+  heard(messageId: string): boolean {
+    return this.#queue.heard(messageId);
   }
 
   /** Where in the journal the last message is that Redis took. @internal */

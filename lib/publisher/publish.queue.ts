@@ -4,6 +4,7 @@ import {
   InvalidationTimeoutError,
 } from '../errors/index.js';
 import {
+  compareOffsets,
   encodeMessage,
   parseTimestamp,
   wallClock,
@@ -25,6 +26,7 @@ import type { OutboxRelay } from './durable.outbox.js';
 import { InvalidationScope } from './invalidation.scope.js';
 import { Outbox, type Unsent } from './outbox.js';
 import type { PublishReceipt } from './publish-receipt.js';
+import { SentMessages } from './sent.messages.js';
 import type { EncodedMessage } from './split-batch.js';
 
 /** Messages in one call: Redis works on one while we take the last one's answers. */
@@ -71,6 +73,8 @@ export class PublishQueue {
   #inFlight = 0;
   /** What this instance has not been told of, until Redis has answered. */
   readonly #untold = new Map<string, Entry>();
+  /** Messages that may come back over the channel. */
+  readonly #sent = new SentMessages();
   /** What the outbox held is in flight: anything newer waits for it. */
   #draining = false;
   /** Messages that the outbox has given since it was last empty. */
@@ -154,10 +158,22 @@ export class PublishQueue {
     return true;
   }
 
-  /** Its echo may come before the answer: then it is this one's turn now. */
-  heard(messageId: string): void {
+  /** Whether an own message of this id is under way, and so can come back. */
+  isUnderWay(messageId: string): boolean {
+    return this.#sent.has(messageId);
+  }
+
+  /**
+   * A message came back over the channel, or from the journal. Redis may deliver
+   * it before it answers the publish; then it is delivered locally now.
+   *
+   * @returns whether it was an own message under way
+   */
+  heard(messageId: string): boolean {
+    if (!this.#sent.remove(messageId)) return false;
     const entry = this.#untold.get(messageId);
     if (entry !== undefined) this.#deliver(entry);
+    return true;
   }
 
   /** Redis is there: send what waits. */
@@ -208,6 +224,7 @@ export class PublishQueue {
 
   #send(entries: Entry[], triedSince: string | null = null, tried = 0): void {
     this.#inFlight += entries.length;
+    for (const { message } of entries) this.#sent.add(message.messageId);
     const order = this.#sends++;
     // A first try that fails may be anywhere after what is known now.
     const since = triedSince ?? this.#lastOffset ?? '-';
@@ -246,7 +263,7 @@ export class PublishQueue {
       } else {
         const latency = Math.max(0, now - entry.at);
         this.context.meter.published(latency, entry.message, reply);
-        this.#lastOffset = reply.offset ?? this.#lastOffset;
+        this.#tookAt(reply);
         sent?.push(entry.message.messageId);
         this.#tell(entry, 'delivered', reply);
       }
@@ -258,6 +275,15 @@ export class PublishQueue {
       this.#reportFailure(cause);
     }
     if (this.#inFlight === 0) this.#settled();
+  }
+
+  /** A message that an earlier run announced has an old offset, which says nothing. */
+  #tookAt({ offset, receivers }: Published): void {
+    if (offset === null) return;
+    const last = this.#lastOffset;
+    if (last !== null && receivers === null && compareOffsets(offset, last) < 0)
+      return;
+    this.#lastOffset = offset;
   }
 
   /** Nothing is in flight: what failed can be put back in its order. */

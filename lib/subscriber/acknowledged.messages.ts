@@ -1,8 +1,8 @@
 import { InvalidationRedisError } from '../errors/index.js';
-import { compareOffsets, JOURNAL_START } from '../message/index.js';
+import { compareOffsets } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type { ErrorReporter } from '../stream/index.js';
-import { decodeEntry, type JournalReader } from './journal.reader.js';
+import type { JournalReader } from './journal.reader.js';
 
 /** Own messages to look for in the journal; beyond it, "everything". */
 const DOUBTFUL_LIMIT = 100;
@@ -24,6 +24,8 @@ export class AcknowledgedMessages {
   #broken = false;
   /** The last own message that came back over the channel, or was replayed. */
   #echo: string | null = null;
+  /** The last own message that was judged. */
+  #confirmed: string | null = null;
   /** Acknowledged before a connection was lost: by another server, perhaps. */
   readonly #acked = new Set<string>();
 
@@ -50,25 +52,28 @@ export class AcknowledgedMessages {
   }
 
   /**
-   * Whether the journal still has the last own message that Redis took. If it
-   * lost its end, in a failover or a restart, others may have missed what nobody
-   * can replay to them.
+   * Whether the journal still has the own messages that Redis took. If it lost
+   * them, in a failover or a restart, others may have missed what nobody can
+   * replay to them. A doubtful message that is not there counts as lost: that it
+   * was only trimmed away cannot be told from outside.
    *
-   * @param acked its offset, as of before the journal was read
+   * @param acked the offset of the last one, as of before the journal was read
+   * @param began a position that was found in the journal, from which on nothing
+   * was missed; `null` if there was none
    */
-  async confirm(acked: string | null): Promise<void> {
+  async confirm(acked: string | null, began: string | null): Promise<void> {
     if (acked === null) return;
-    const doubtful = this.#doubtful(acked);
-    if (doubtful.size === 0) return;
-    let lost = doubtful.size > DOUBTFUL_LIMIT;
+    const doubtful = this.#doubtful(acked, began);
+    let lost = doubtful.length > DOUBTFUL_LIMIT;
     for (const offset of doubtful) lost ||= !(await this.#has(offset));
     this.#broken = false;
     this.#acked.clear();
     this.#echo = acked;
+    this.#confirmed = acked;
     if (!lost) return;
     this.context.errors.report(
       new InvalidationRedisError(
-        'Redis has lost invalidations that it had taken, in a failover or a restart.',
+        'Redis may have lost invalidations that it had taken, in a failover or a restart.',
         'Every instance is told to evict everything in their place.',
       ),
     );
@@ -79,23 +84,26 @@ export class AcknowledgedMessages {
   }
 
   /** A later one says nothing of an earlier one, if the server is another. */
-  #doubtful(acked: string): Set<string> {
-    const doubtful = new Set(this.#acked);
-    if (this.#broken && this.#echo !== null) doubtful.add(this.#echo);
-    const heard = this.#echo !== null && compareOffsets(acked, this.#echo) <= 0;
-    if (!heard || this.#broken) doubtful.add(acked);
-    return doubtful;
+  #doubtful(acked: string, began: string | null): string[] {
+    const all = new Set(this.#acked);
+    if (this.#broken || acked !== this.#confirmed) all.add(acked);
+    if (this.#broken && this.#echo !== null) all.add(this.#echo);
+    return [...all].filter((offset) => !this.#isBefore(offset, began));
   }
 
-  /** Also if it was only trimmed away. */
+  /** Whether it came back on the way to a position that the journal still has. */
+  #isBefore(offset: string, began: string | null): boolean {
+    return (
+      !this.#broken &&
+      this.#echo !== null &&
+      compareOffsets(offset, this.#echo) <= 0 &&
+      began !== null &&
+      compareOffsets(offset, began) <= 0
+    );
+  }
+
   async #has(offset: string): Promise<boolean> {
     const [there] = await this.journal.read(offset, 1);
-    if (there?.offset === offset) return true;
-    const [first] = await this.journal.read('-', 1);
-    if (first === undefined || compareOffsets(first.offset, offset) < 0) {
-      return false;
-    }
-    // A journal that begins anew has not been trimmed.
-    return decodeEntry(first)?.previous !== JOURNAL_START;
+    return there?.offset === offset;
   }
 }

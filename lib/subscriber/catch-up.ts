@@ -202,6 +202,7 @@ export class CatchUp {
   async #readAll(isCurrent: () => boolean): Promise<number | null> {
     const acked = this.context.publisher.lastOffset;
     let asOf: number | null = null;
+    let began: string | null = null;
     let count = FIRST_PAGE;
     do {
       asOf = performance.now();
@@ -218,14 +219,17 @@ export class CatchUp {
       if (this.cursor.position !== from) continue;
       const complete = entries.length < count;
       count = nextCount(entries);
-      if (this.#replay(entries, complete)) continue;
+      if (this.#replay(entries, complete)) {
+        began ??= from;
+        continue;
+      }
       this.#acknowledged.journalBroke();
       const tail = await this.#journal.tail();
       if (!isCurrent()) return null;
       this.horizon.sawTail(tail);
       this.cursor.restart(tail);
     } while (this.cursor.catchingUp || this.cursor.position === null);
-    await this.#acknowledged.confirm(acked);
+    await this.#acknowledged.confirm(acked, began);
     return asOf;
   }
 
@@ -280,10 +284,11 @@ export class CatchUp {
   }
 
   #deliver(message: JournaledMessage, replayed: boolean): void {
-    const { instance, publisher, meter, stream } = this.context;
-    if (message.origin === instance.origin) {
-      this.#acknowledged.echoed(message.offset);
-      publisher.heard(message.messageId);
+    const { publisher, meter, stream } = this.context;
+    if (publisher.heard(message.messageId)) {
+      // Not of this chain otherwise: then it may be of a journal that is gone.
+      const { position } = this.cursor;
+      if (message.offset === position) this.#acknowledged.echoed(position);
     } else {
       if (replayed) {
         meter.replayed();
@@ -313,11 +318,13 @@ export class CatchUp {
     return reason;
   }
 
-  /** At a heartbeat: the same for what was published since. */
+  /** At a heartbeat, which found the position in the journal. */
   async confirmOwn(acked: string | null): Promise<void> {
     if (this.#running) return;
     // It is asked again at the next one.
-    await this.#acknowledged.confirm(acked).catch(() => undefined);
+    await this.#acknowledged
+      .confirm(acked, this.cursor.position)
+      .catch(() => undefined);
   }
 
   /** What is being read is of no use any more. */

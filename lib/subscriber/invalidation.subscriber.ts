@@ -404,27 +404,36 @@ export class InvalidationSubscriber {
     return this.#catchUp.cursor.advance(previous, offset);
   }
 
-  /** This instance was told by its publisher; the position moves on. */
+  /** The publisher has told this instance already; the position moves on. */
   #heardOwn(payload: string): void {
+    const { publisher } = this.context;
     const place = readOwnPlace(payload);
-    if (place === null || !isOffset(place.offset)) return;
+    if (place === null || !isOffset(place.offset)) {
+      publisher.heard(readOwnId(payload));
+      return;
+    }
     const { offset, previous } = place;
     if (!this.#catchUp.cursor.advance(previous, offset)) {
-      const message = this.#decode(payload, Infinity);
+      const message = this.#decode(payload, this.options.maxMessageBytes);
       if (message === null) return;
       return this.#catchUp.hear(message as JournaledMessage);
     }
     this.#catchUp.echoed(offset);
-    this.context.publisher.heard(readOwnId(payload));
+    publisher.heard(readOwnId(payload));
     if (this.#waiters.any || this.#tracks) this.#moved(true);
   }
 
-  /** One character first: comparing the end costs as much as half the checks. */
+  /**
+   * Whether it is an own message under way: anybody can read this instance's
+   * origin, and sign with it. One character first: comparing the whole end costs
+   * as much as half the checks.
+   */
   #isEcho(payload: string): boolean {
     return (
       payload.charCodeAt(payload.length - LAST_OF_ORIGIN) ===
         this.#echo.charCodeAt(this.#echo.length - LAST_OF_ORIGIN) &&
-      payload.endsWith(this.#echo)
+      payload.endsWith(this.#echo) &&
+      this.context.publisher.isUnderWay(readOwnId(payload))
     );
   }
 

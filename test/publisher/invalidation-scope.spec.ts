@@ -522,7 +522,7 @@ describe('What the library does by itself in a scope', () => {
       errors: desk.app.get(ErrorReporter),
     });
     await run(async () => {
-      await lost.confirm('1-1');
+      await lost.confirm('1-1', null);
       expect(await desk.said()).toEqual(['*']);
     });
   });
