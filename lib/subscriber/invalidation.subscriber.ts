@@ -183,7 +183,10 @@ export class InvalidationSubscriber {
    *
    * @param options.timeout how long to wait at most, in milliseconds; 1000 if
    * absent
-   * @throws InvalidationTimeoutError if it has not come so far by then
+   * @throws InvalidationTimeoutError if it has not come so far by then, or at once
+   * if a thousand calls wait already
+   * @throws InvalidationSerializationError for what is no offset, or one that lies
+   * more than a minute ahead of the clocks, so that no message can have it yet
    */
   async caughtUp(
     offset: string,
@@ -212,6 +215,12 @@ export class InvalidationSubscriber {
     }
     const { position } = this.#catchUp.cursor;
     if (position !== null && compareOffsets(offset, position) <= 0) return;
+    if (!this.#catchUp.horizon.allows(offset)) {
+      throw new InvalidationSerializationError(
+        'That offset lies in the future: no message can have it yet.',
+        'Give the offset of a receipt, as it was; if it is one, set the clocks of the servers.',
+      );
+    }
     await this.#waiters.wait(offset, timeout);
   }
 

@@ -12,21 +12,40 @@ interface Waiter {
   readonly settle: (error: Error | null) => void;
 }
 
+/** Calls that wait at one time: they come from outside, one for each request. */
+const LIMIT = 1_000;
+
 /**
- * Who waits until this instance has applied what is at an offset.
+ * Pending `caughtUp()` calls, settled when the position reaches their offset.
  *
  * @internal
  */
 export class OffsetWaiters {
   readonly #waiting = new Set<Waiter>();
+  /** The lowest offset that is waited for: messages before it settle nothing. */
+  #lowest: string | null = null;
 
   get any(): boolean {
     return this.#waiting.size > 0;
   }
 
-  /** @param timeout in milliseconds; no timer waits longer than 24 days */
-  wait(offset: string, timeout: number): Promise<void> {
-    return new Promise((resolve, reject) => {
+  /**
+   * @param timeout in milliseconds; no timer waits longer than 24 days
+   * @throws InvalidationTimeoutError if the position is not there by then, and at
+   * once where too many wait already
+   */
+  async wait(offset: string, timeout: number): Promise<void> {
+    if (this.#waiting.size >= LIMIT) {
+      throw new InvalidationTimeoutError(
+        `${LIMIT} calls wait already for an offset of the journal.`,
+        'What this instance has cached may be older than that; read from the source, or try again.',
+        timeout,
+      );
+    }
+    if (this.#lowest === null || compareOffsets(offset, this.#lowest) < 0) {
+      this.#lowest = offset;
+    }
+    await new Promise<void>((resolve, reject) => {
       const waiter: Waiter = {
         offset,
         settle: (error) => {
@@ -53,9 +72,15 @@ export class OffsetWaiters {
 
   /** Everything up to this position has been delivered. */
   reached(position: string): void {
+    if (this.#lowest === null || compareOffsets(position, this.#lowest) < 0) {
+      return;
+    }
+    const offsets: string[] = [];
     for (const waiter of this.#waiting) {
       if (compareOffsets(waiter.offset, position) <= 0) waiter.settle(null);
+      else offsets.push(waiter.offset);
     }
+    this.#lowest = offsets.toSorted(compareOffsets)[0] ?? null;
   }
 
   /** Everything was evicted: whatever they wait for is covered. */

@@ -3,15 +3,17 @@ export type StalePolicy = 'serve' | 'widen';
 
 /**
  * How long ago this instance last knew that it had heard everything, and a bound
- * on that.
+ * on that. Whoever reads is told by the clock whether the bound is exceeded: in a
+ * process that was frozen, timers are late.
  *
  * @internal
  */
 export class Staleness {
   #provenAt: number | null = null;
-  #since = 0;
+  /** When watching began; `null` while nothing is watched. */
+  #since: number | null = null;
+  /** `null` once the bound was reported as exceeded. */
   #timer: NodeJS.Timeout | null = null;
-  #exceeded = false;
 
   constructor(
     /** In milliseconds; 0 for no bound. */
@@ -19,16 +21,14 @@ export class Staleness {
     private readonly onExceeded: () => void,
   ) {}
 
-  /** Whether the bound is exceeded. */
+  /** Whether the bound is exceeded right now. */
   get exceeded(): boolean {
-    return this.#exceeded;
+    return this.bound > 0 && this.#unproven >= this.bound;
   }
 
   /** In milliseconds; `Infinity` before the first proof. */
   get age(): number {
-    return this.#provenAt === null
-      ? Infinity
-      : performance.now() - this.#provenAt;
+    return this.#provenAt === null ? Infinity : this.#unproven;
   }
 
   /** Begins to watch the bound. */
@@ -40,7 +40,6 @@ export class Staleness {
   /** @param asOf what `performance.now()` said when the proof was begun */
   proven(asOf: number): void {
     this.#provenAt = Math.max(asOf, this.#provenAt ?? asOf);
-    this.#exceeded = false;
     if (this.#timer === null) this.#watch();
   }
 
@@ -48,22 +47,25 @@ export class Staleness {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#provenAt = null;
+    this.#since = null;
+  }
+
+  /** Milliseconds without a proof, since the last one or the start. */
+  get #unproven(): number {
+    const since = this.#provenAt ?? this.#since;
+    return since === null ? 0 : performance.now() - since;
   }
 
   /** One timer, which looks again when it fires, and not one for each proof. */
   #watch(): void {
     if (this.bound === 0) return;
-    const age = performance.now() - (this.#provenAt ?? this.#since);
     this.#timer = setTimeout(
       () => {
         this.#timer = null;
-        if (performance.now() - (this.#provenAt ?? this.#since) < this.bound) {
-          return this.#watch();
-        }
-        this.#exceeded = true;
-        this.onExceeded();
+        if (this.exceeded) this.onExceeded();
+        else this.#watch();
       },
-      Math.max(1, Math.ceil(this.bound - age)),
+      Math.max(1, Math.ceil(this.bound - this.#unproven)),
     );
   }
 }

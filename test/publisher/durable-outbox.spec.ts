@@ -205,6 +205,31 @@ describe('what is prepared', () => {
   });
 });
 
+describe('a row that the journal has already', () => {
+  it('leaves the offset of the last own message where it is', async () => {
+    const { publisher, transport, table } = makePublisher();
+    leftBehind(table, entity('User', 'earlier'));
+    await publisher.invalidateUser('1');
+    await publisher.invalidateUser('2');
+    const last = publisher.lastOffset;
+    expect(last).toBe('2-0');
+
+    transport.obliging = false;
+    publisher.relay();
+    await breathe();
+    transport.call(-1).answer({ receivers: null, offset: '1-0' });
+    await breathe();
+    expect(publisher.lastOffset).toBe(last);
+
+    // A server that was promoted with an earlier clock counts from there.
+    void publisher.invalidateUser('3');
+    await breathe();
+    transport.call(-1).answer({ receivers: 1, offset: '1-5' });
+    await breathe();
+    expect(publisher.lastOffset).toBe('1-5');
+  });
+});
+
 describe('what is stored and then published', () => {
   it('is sent as it was prepared, and its row is removed', async () => {
     const { publisher, table, delivered, sent, store, instance } =

@@ -16,7 +16,8 @@ import {
   summary,
 } from './setup.js';
 
-const FAR = '99999999999999-0';
+/** Further than any message goes while a test runs; nearer than a clock may err. */
+const far = (): string => `${Date.now() + 50_000}-0`;
 const patiently = { timeout: 20_000 };
 
 async function startPair() {
@@ -94,7 +95,7 @@ describe('caughtUp()', () => {
     const { reader, hand } = await startPair();
     await hand.say('before');
     await hears(reader, ['User:before']);
-    const waiting = reader.subscriber.caughtUp(FAR, patiently);
+    const waiting = reader.subscriber.caughtUp(far(), patiently);
 
     await hand.whileAllAreAway((multi) => multi.del(hand.journal));
 
@@ -104,14 +105,46 @@ describe('caughtUp()', () => {
 
   it('rejects with an InvalidationTimeoutError that says for how long it waited', async () => {
     const { reader } = await startPair();
+    const offset = far();
 
     const error = await reader.subscriber
-      .caughtUp(FAR, { timeout: 20 })
+      .caughtUp(offset, { timeout: 20 })
       .catch((e: unknown) => e);
 
     expect(error).toBeInstanceOf(InvalidationTimeoutError);
     expect(error).toMatchObject({ timeout: 20 });
-    expect(String(error)).toContain(FAR);
+    expect(String(error)).toContain(offset);
+  });
+
+  it('refuses an offset that no message can have yet', async () => {
+    const { reader, hand } = await startPair();
+    const offset = await hand.say('before');
+    for (const future of ['99999999999999-0', `${Date.now() + 90_000}-0`]) {
+      await expect(
+        reader.subscriber.caughtUp(future, patiently),
+      ).rejects.toThrow(InvalidationSerializationError);
+    }
+    await reader.subscriber.caughtUp(offset, patiently);
+  });
+
+  it('lets a thousand wait, and sends the next one away at once', async () => {
+    const { reader, hand } = await startPair();
+    await hand.say('before');
+    await hears(reader, ['User:before']);
+    const waiting = Array.from({ length: 1_000 }, (_, n) =>
+      reader.subscriber.caughtUp(`${Date.now() + 40_000}-${n}`, patiently),
+    );
+    const watched = watch(Promise.race(waiting));
+
+    await expect(reader.subscriber.caughtUp(far(), patiently)).rejects.toThrow(
+      InvalidationTimeoutError,
+    );
+
+    await hand.say('others');
+    await hears(reader, ['User:before', 'User:others']);
+    expect(watched.settled).toBe(false);
+    await hand.whileAllAreAway((multi) => multi.del(hand.journal));
+    await Promise.all(waiting);
   });
 
   it('keeps the others waiting when one gives up', async () => {
@@ -167,7 +200,7 @@ describe('caughtUp()', () => {
   ])('refuses to wait for %o', async (options) => {
     const app = await startApp();
     const error = await app.subscriber
-      .caughtUp(FAR, options as never)
+      .caughtUp(far(), options as never)
       .catch((e: unknown) => e);
 
     expect(error).toBeInstanceOf(InvalidationConfigurationError);
@@ -183,9 +216,9 @@ describe('caughtUp()', () => {
       const warn = (warning: Error): unknown => warnings.push(warning);
       process.on('warning', warn);
       onTestFinished(() => void process.off('warning', warn));
-      const watched = watch(reader.subscriber.caughtUp(FAR, { timeout }));
+      const watched = watch(reader.subscriber.caughtUp(far(), { timeout }));
 
-      const later = reader.subscriber.caughtUp(FAR, { timeout: 20 });
+      const later = reader.subscriber.caughtUp(far(), { timeout: 20 });
       await expect(later).rejects.toThrow(InvalidationTimeoutError);
 
       expect(watched.settled).toBe(false);
@@ -196,7 +229,7 @@ describe('caughtUp()', () => {
   it('waits for no time if it is told so', async () => {
     const { reader } = await startPair();
     await expect(
-      reader.subscriber.caughtUp(FAR, { timeout: 0 }),
+      reader.subscriber.caughtUp(far(), { timeout: 0 }),
     ).rejects.toThrow(InvalidationTimeoutError);
   });
 
@@ -222,21 +255,21 @@ describe('caughtUp()', () => {
 
   it('has nothing to wait for where the library is switched off', async () => {
     const app = await startApp({ enabled: false });
-    await app.subscriber.caughtUp(FAR, { timeout: FOREVER });
+    await app.subscriber.caughtUp(far(), { timeout: FOREVER });
     expect(app.states).not.toContain('live');
   });
 
   it('does not keep a shutdown waiting, and ends with it', async () => {
     const { reader } = await startPair();
     const waiting = watch(
-      reader.subscriber.caughtUp(FAR, { timeout: FOREVER }),
+      reader.subscriber.caughtUp(far(), { timeout: FOREVER }),
     );
 
     await reader.close();
 
     await eventually(() => expect(waiting.settled).toBe(true));
     await expect(
-      reader.subscriber.caughtUp(FAR, { timeout: 1 }),
+      reader.subscriber.caughtUp(far(), { timeout: 1 }),
     ).rejects.toThrow(InvalidationTimeoutError);
   });
 });

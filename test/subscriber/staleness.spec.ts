@@ -104,6 +104,22 @@ describe.runIf(hasRedisServer())('beyond maxStaleness', () => {
     expect(summary(app).slice(2)).toEqual(['User:after', 'stale']);
   });
 
+  it('caches are bypassed at the first read after a freeze, before any timer', async () => {
+    const { app } = await startOnLinks({
+      ...QUICK,
+      maxStaleness: BOUND,
+      whenStale: 'widen',
+    });
+    expect(app.subscriber.bypass).toBe(false);
+
+    const thaw = performance.now() + BOUND + 600;
+    while (performance.now() < thaw);
+
+    expect(app.subscriber.staleness()).toBeGreaterThan(BOUND);
+    expect(app.subscriber.bypass).toBe(true);
+    await eventually(() => expect(app.subscriber.bypass).toBe(false), patient);
+  });
+
   it('with serve: nothing is evicted, and the log says so', async () => {
     const log = new LogRecorder();
     const { app, hand, server } = await startOnLinks({
