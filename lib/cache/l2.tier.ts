@@ -27,6 +27,8 @@ export interface L2Source {
   readonly foreign: boolean;
   fenceAt(offset: string): PastFence | null;
   trackPositions(): void;
+  /** Whether Redis itself has told of this offset, and not only some message. */
+  isInJournal(offset: string): Promise<boolean>;
   recall(): Promise<void>;
 }
 
@@ -121,7 +123,18 @@ export class L2Tier<V> {
     }
     // The mark has to outlive the entry.
     if (this.#notedForeign !== -Infinity) this.#noteForeign();
-    this.#write(this.store.put(this.prefix + key, offset, entry, ttl));
+    this.#write(this.#putConfirmed(key, offset, entry, ttl));
+  }
+
+  /** Not at an offset that was only heard: later instances would believe it. */
+  async #putConfirmed(
+    key: string,
+    offset: string,
+    entry: Buffer,
+    ttl: number,
+  ): Promise<void> {
+    if (!(await this.source.isInJournal(offset))) return;
+    await this.store.put(this.prefix + key, offset, entry, ttl);
   }
 
   /** @param keys those of this cache that the message names */

@@ -23,6 +23,7 @@ import type {
   JournalEntry,
 } from '../transport/index.js';
 import { AcknowledgedMessages } from './acknowledged.messages.js';
+import { ConfirmedOffset } from './confirmed.offset.js';
 import { Deadlines } from './deadlines.js';
 import {
   decodeEntry,
@@ -88,6 +89,7 @@ export class CatchUp {
   #replayed = 0;
   readonly #deadlines: Deadlines;
   readonly #journal: JournalReader;
+  readonly #confirmed: ConfirmedOffset;
   readonly #acknowledged: AcknowledgedMessages;
 
   constructor(
@@ -97,6 +99,7 @@ export class CatchUp {
   ) {
     this.#deadlines = new Deadlines(timeout);
     this.#journal = new JournalReader(context.transport, this.#deadlines);
+    this.#confirmed = new ConfirmedOffset(this.#journal);
     this.#acknowledged = new AcknowledgedMessages(this.#journal, context);
     this.cursor = new DeliveryCursor(
       {
@@ -118,6 +121,12 @@ export class CatchUp {
   /** An own message was heard at this offset. */
   echoed(offset: string): void {
     this.#acknowledged.echoed(offset);
+  }
+
+  /** Whether the journal has an entry at this offset; `false` if it cannot be read. */
+  isInJournal(offset: string): Promise<boolean> {
+    if (offset === this.horizon.tail) return Promise.resolve(true);
+    return this.#confirmed.has(offset);
   }
 
   /** From the position to the journal's end as it was last seen, in milliseconds. */

@@ -290,6 +290,16 @@ export class InvalidationSubscriber {
     return this.context.stream.fences.takenAt(offset);
   }
 
+  /**
+   * Whether the journal has an entry at this offset. Callers that ask for the same
+   * offset at one time share one reading.
+   *
+   * @internal
+   */
+  isInJournal(offset: string): Promise<boolean> {
+    return this.#catchUp.isInJournal(offset);
+  }
+
   /** From now on `fenceAt` knows where this instance has been. @internal */
   trackPositions(): void {
     this.#tracks = true;

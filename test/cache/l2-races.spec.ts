@@ -141,6 +141,7 @@ class Node {
       },
       trackPositions: () => this.#fences.trackPositions(),
       recall: async () => undefined,
+      isInJournal: async () => true,
       foreign: false,
       bypass: false,
     };

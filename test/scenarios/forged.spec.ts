@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { NearCacheFactory } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
-import { startApp } from '../support/app.js';
+import { startApp, type AppOptions } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import {
   Hand,
   hears,
+  NO_HEARTBEAT,
   startServer,
   summary,
   wire,
@@ -26,12 +28,9 @@ const ownWire = (
   return `${wire(id).slice(0, -1)},${place}`;
 };
 
-async function startListening() {
+async function startListening(options: AppOptions = { heartbeatInterval: 50 }) {
   const server = await startServer();
-  const app = await startApp({
-    connection: server.url,
-    heartbeatInterval: 50,
-  });
+  const app = await startApp({ connection: server.url, ...options });
   const hand = new Hand(server, app.channel);
   const position = await hand.say('before');
   await hears(app, ['User:before']);
@@ -142,6 +141,38 @@ describe('a message that lies about its place in the journal', () => {
       expect(app.subscriber.status.state).toBe('live');
     },
   );
+});
+
+describe('what is loaded at a position that was forged', () => {
+  it('is not shared in Redis, where later instances would believe it', async () => {
+    const { app, hand } = await startListening(NO_HEARTBEAT);
+    const users = app.context.get(NearCacheFactory).create('User', { l2: {} });
+    const stored = async (id: string): Promise<number> =>
+      (await hand.redis.keys(`*user:${id}`)).length;
+    let loads = 0;
+    const isShared = (): Promise<void> =>
+      eventually(async () => {
+        const id = `honest-${loads++}`;
+        await users.get(id, async () => 1);
+        await eventually(async () => expect(await stored(id)).toBe(1), {
+          timeout: 100,
+        });
+      });
+    await isShared();
+
+    await hand.redis.publish(
+      app.channel,
+      wire('forged', { offset: soon(), previous: await tailOf(hand) }),
+    );
+    await eventually(() => expect(summary(app)).toContain('User:forged'));
+    await users.get('1', async () => 1);
+    // Widened, and from there on all is as it was.
+    await hand.say('after');
+    await eventually(() => expect(summary(app).at(-1)).toBe('missed'));
+    await isShared();
+
+    expect(await stored('1')).toBe(0);
+  });
 });
 
 describe('a message in the name of this very instance', () => {
