@@ -30,6 +30,7 @@ const READERS: Record<
   whenStale: text,
   outboxLimit: whole,
   handlerQueueLimit: whole,
+  queueByteLimit: whole,
   maxBatchSize: whole,
   maxMessageBytes: whole,
 };

@@ -66,10 +66,14 @@ const providers: Provider[] = [
     provide: InvalidationStream,
     inject: [CACHE_INVALIDATION_OPTIONS, InvalidationStats, ErrorReporter],
     useFactory: (
-      { handlerQueueLimit }: CacheInvalidationOptions,
+      { handlerQueueLimit, queueByteLimit }: CacheInvalidationOptions,
       stats: InvalidationStats,
       errors: ErrorReporter,
-    ) => new InvalidationStream(stats, errors, handlerQueueLimit),
+    ) =>
+      new InvalidationStream(stats, errors, {
+        messages: handlerQueueLimit,
+        bytes: queueByteLimit,
+      }),
   },
   {
     provide: InvalidationPublisher,

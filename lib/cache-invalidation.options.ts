@@ -227,6 +227,16 @@ export class CacheInvalidationOptions {
   handlerQueueLimit: number = 1_000;
 
   /**
+   * How many bytes of messages may wait in one place: for Redis, for one commit,
+   * for one busy handler, or for the journal to be read. Beyond it they collapse
+   * as by the other limits. At least 65536.
+   *
+   * @default 16777216
+   */
+  @Count(65_536)
+  queueByteLimit: number = 16 * MEBIBYTE;
+
+  /**
    * How many keys one message carries; larger batches are split.
    *
    * @default 1000
@@ -238,10 +248,10 @@ export class CacheInvalidationOptions {
    * The largest message that is sent or read, in bytes; at least 4096, so that
    * "everything" always fits.
    *
-   * @default 4194304
+   * @default 1048576
    */
   @Count(4_096)
-  maxMessageBytes: number = 4 * MEBIBYTE;
+  maxMessageBytes: number = MEBIBYTE;
 }
 
 /** Options that no text can give. @internal */

@@ -277,8 +277,10 @@ export class InvalidationPublisher implements DeferringPublisher {
 
   /** @internal */
   newHold(): Outbox {
-    return new Outbox(this.options.outboxLimit, (invalidation) =>
-      this.context.instance.stamp(invalidation),
+    const { outboxLimit, queueByteLimit } = this.options;
+    return new Outbox(
+      { messages: outboxLimit, bytes: queueByteLimit },
+      (invalidation) => this.context.instance.stamp(invalidation),
     );
   }
 

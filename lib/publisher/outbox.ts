@@ -3,8 +3,10 @@ import {
   everything,
   patternOf,
   prefixesOf,
+  sizeOf,
   type Invalidation,
   type InvalidationMessage,
+  type QueueLimit,
 } from '../message/index.js';
 
 /** More entity types than this collapse to everything. */
@@ -35,6 +37,7 @@ function weightOf({ message }: Unsent): number {
 export class Outbox {
   #unsent: Unsent[] = [];
   #weight = 0;
+  #bytes = 0;
   /**
    * What the messages say that were never tried. One that was may be out
    * already, and then does not cover what is added now.
@@ -42,7 +45,7 @@ export class Outbox {
   readonly #said = new Set<string>();
 
   constructor(
-    private readonly limit: number,
+    private readonly limit: QueueLimit,
     /** Makes a message of what a collapse amounts to. */
     private readonly stamp: (invalidation: Invalidation) => InvalidationMessage,
     /** Told of each message that will not be sent, for another says it too. */
@@ -65,7 +68,7 @@ export class Outbox {
         this.#said.add(said);
       }
       this.#unsent.push(each);
-      this.#weight += weightOf(each);
+      this.#count(each, 1);
     }
     return this.#collapseIfFull();
   }
@@ -73,29 +76,37 @@ export class Outbox {
   /** Puts back what was taken, before everything that came since. */
   putBack(unsent: readonly Unsent[]): boolean {
     this.#unsent = unsent.concat(this.#unsent);
-    for (const each of unsent) this.#weight += weightOf(each);
+    for (const each of unsent) this.#count(each, 1);
     return this.#collapseIfFull();
   }
 
   take(count: number): Unsent[] {
     const taken = this.#unsent.splice(0, count);
     for (const each of taken) {
-      this.#weight -= weightOf(each);
+      this.#count(each, -1);
       if (each.triedSince === null) this.#said.delete(contentOf(each.message));
     }
     return taken;
   }
 
+  #count(unsent: Unsent, sign: 1 | -1): void {
+    this.#weight += sign * weightOf(unsent);
+    this.#bytes += sign * sizeOf(unsent.message);
+  }
+
   #collapseIfFull(): boolean {
-    if (this.#weight <= this.limit) return false;
+    const { messages: limit, bytes } = this.limit;
+    if (this.#weight <= limit && this.#bytes <= bytes) return false;
     const messages = this.#unsent.map(({ message }) => message);
     const coarse = collapse(messages);
-    const fits = coarse.length <= this.limit ? coarse : [everything()];
+    const fits = coarse.length <= limit ? coarse : [everything()];
     this.#unsent = fits.map((invalidation) => ({
       message: this.stamp(invalidation),
       triedSince: null,
     }));
-    this.#weight = this.#unsent.length;
+    this.#weight = 0;
+    this.#bytes = 0;
+    for (const each of this.#unsent) this.#count(each, 1);
     for (const { messageId } of messages) this.replaced?.(messageId);
     this.#said.clear();
     for (const { message } of this.#unsent) this.#said.add(contentOf(message));

@@ -40,6 +40,8 @@ export interface PublishQueueOptions {
   readonly publishTimeout: number;
   /** How many messages may wait for Redis. */
   readonly outboxLimit: number;
+  /** How many bytes of them. */
+  readonly queueByteLimit: number;
   readonly maxMessageBytes: number;
 }
 
@@ -97,7 +99,7 @@ export class PublishQueue {
     private readonly relay: Pick<OutboxRelay, 'sent' | 'replaced'> | null,
   ) {
     this.#outbox = new Outbox(
-      options.outboxLimit,
+      { messages: options.outboxLimit, bytes: options.queueByteLimit },
       (invalidation) => context.instance.stamp(invalidation),
       relay === null ? null : (messageId) => relay.replaced(messageId),
     );
@@ -404,8 +406,8 @@ export class PublishQueue {
     this.context.meter.widened('outbox-overflow');
     this.context.errors.report(
       new InvalidationRedisError(
-        `More than ${this.options.outboxLimit} invalidations wait for Redis.`,
-        'They were collapsed to coarser ones (option outboxLimit): nothing is lost, more entries will be evicted.',
+        `More than ${this.options.outboxLimit} invalidations, or ${this.options.queueByteLimit} bytes of them, wait for Redis.`,
+        'They were collapsed to coarser ones (options outboxLimit, queueByteLimit): nothing is lost, more entries will be evicted.',
       ),
       'outbox-overflow',
     );

@@ -1,4 +1,8 @@
-import { compareOffsets, JOURNAL_START } from '../message/index.js';
+import {
+  compareOffsets,
+  JOURNAL_START,
+  type QueueLimit,
+} from '../message/index.js';
 import type { OffsetHorizon } from './offset.horizon.js';
 
 /** Something with a place in the journal. @internal */
@@ -19,7 +23,8 @@ export interface CursorSink<M extends Journaled> {
 /** @internal */
 export interface CursorLimits {
   /** Messages held back while the journal is read. */
-  readonly held: number;
+  readonly held: QueueLimit;
+
   /** Replayed offsets kept to recognise what comes over the channel as well. */
   readonly replayed: number;
   /** How far the journal can have come by now. */
@@ -50,6 +55,7 @@ export class DeliveryCursor<M extends Journaled> {
   #early: string | null = null;
   #catchingUp = false;
   #held: M[] = [];
+  #heldBytes = 0;
   /** How many of the held were heard before the reading under way began. */
   #heardBefore = 0;
   #replayed: Set<string> | null = null;
@@ -57,6 +63,8 @@ export class DeliveryCursor<M extends Journaled> {
   constructor(
     private readonly sink: CursorSink<M>,
     private readonly limits: CursorLimits,
+    /** In bytes. */
+    private readonly sizeOf: (message: M) => number,
   ) {}
 
   /** Up to where everything has been delivered; `null` if that is not known. */
@@ -92,8 +100,12 @@ export class DeliveryCursor<M extends Journaled> {
     if (!this.#catchingUp && this.#isDuplicate(message)) return;
     this.#catchingUp = true;
     this.#held.push(message);
+    this.#heldBytes += this.sizeOf(message);
+    const { messages, bytes } = this.limits.held;
     // "Everything" covers what is held, and what the journal has until now.
-    if (this.#held.length > this.limits.held) this.restart(null);
+    if (this.#held.length > messages || this.#heldBytes > bytes) {
+      this.restart(null);
+    }
   }
 
   /** Something may have been missed: what comes is held until `replay`. */
@@ -136,7 +148,7 @@ export class DeliveryCursor<M extends Journaled> {
    */
   restart(tail: string | null): void {
     this.#catchingUp = false;
-    this.#held = [];
+    this.#hold([]);
     this.#replayed = null;
     this.#position = tail;
     this.sink.widen();
@@ -155,7 +167,7 @@ export class DeliveryCursor<M extends Journaled> {
 
   /** The subscription is gone; what comes next is from another one. */
   lost(): void {
-    this.#held = [];
+    this.#hold([]);
     this.#early = null;
     this.#replayed = null;
     this.#catchingUp = false;
@@ -186,10 +198,18 @@ export class DeliveryCursor<M extends Journaled> {
     this.sink.deliver(entry, true);
   }
 
+  #hold(messages: M[]): void {
+    this.#held = messages;
+    this.#heldBytes = messages.reduce(
+      (sum, each) => sum + this.sizeOf(each),
+      0,
+    );
+  }
+
   /** The journal has been read to its end: what is held can be judged. */
   #release(): void {
     const held = this.#held;
-    this.#held = [];
+    this.#hold([]);
     for (const [index, message] of held.entries()) {
       if (
         message.previous === this.#position &&
@@ -204,8 +224,7 @@ export class DeliveryCursor<M extends Journaled> {
         // old duplicate or of another journal, which cannot be told apart.
         this.sink.deliver(message, false);
       } else {
-        this.#held = held.slice(index);
-        return;
+        return this.#hold(held.slice(index));
       }
     }
     this.#catchingUp = false;

@@ -1,8 +1,10 @@
 import { HandlerFailedError } from '../errors/index.js';
 import {
   patternOf,
+  sizeOf,
   type Invalidation,
   type InvalidationMessage,
+  type QueueLimit,
 } from '../message/index.js';
 import { atOnce } from './at-once.js';
 import type { ErrorReporter } from './error.reporter.js';
@@ -25,8 +27,8 @@ export interface ConsumerContext {
   readonly errors: ErrorReporter;
   /** `null` for what is no handler of the application's. */
   readonly tracing: Tracing | null;
-  /** How many messages may wait for a handler that is busy. */
-  readonly queueLimit: number;
+  /** What may wait for a handler that is busy. */
+  readonly queueLimit: QueueLimit;
 }
 
 /**
@@ -38,6 +40,7 @@ export interface ConsumerContext {
  */
 export class InvalidationConsumer {
   #waiting: InvalidationMessage[] = [];
+  #waitingBytes = 0;
   #busy = false;
   /** When what runs began; `Infinity` once that was reported. */
   #since = Infinity;
@@ -92,17 +95,22 @@ export class InvalidationConsumer {
     const [first] = this.#waiting;
     // Whatever is said while "everything" waits is covered by it.
     if (first?.widened === 'handler-overflow') return;
-    if (this.#waiting.length < this.context.queueLimit) {
+    const { messages, bytes } = this.context.queueLimit;
+    const size = sizeOf(message);
+    const isFull = this.#waiting.length >= messages;
+    if (!isFull && this.#waitingBytes + size <= bytes) {
       this.#waiting.push(message);
+      this.#waitingBytes += size;
       return;
     }
     this.#waiting = [
       { ...message, ...patternOf('*'), widened: 'handler-overflow' },
     ];
+    this.#waitingBytes = 0;
     this.context.meter.widened('handler-overflow');
     this.context.errors.say(
       'warn',
-      `${this.name} fell behind by more than ${this.context.queueLimit} messages (option handlerQueueLimit): it gets "everything" in their place.`,
+      `${this.name} fell behind by more than ${isFull ? `${messages} messages (option handlerQueueLimit)` : `${bytes} bytes of messages (option queueByteLimit)`}: it gets "everything" in their place.`,
       `${this.name} overflow`,
     );
   }
@@ -138,6 +146,8 @@ export class InvalidationConsumer {
     while (!this.#busy) {
       const message = this.#waiting.shift();
       if (message === undefined) return this.#becameIdle();
+      this.#waitingBytes =
+        this.#waiting.length === 0 ? 0 : this.#waitingBytes - sizeOf(message);
       now = this.#handle(message, now);
     }
   }

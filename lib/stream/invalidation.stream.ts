@@ -3,6 +3,7 @@ import { Subject, type Observable } from 'rxjs';
 import type {
   Invalidation,
   InvalidationMessage,
+  QueueLimit,
   WidenedCause,
 } from '../message/index.js';
 import { Fences } from './fences.js';
@@ -48,7 +49,7 @@ export class InvalidationStream {
   constructor(
     private readonly meter: InvalidationMeter,
     private readonly errors: ErrorReporter,
-    private readonly handlerQueueLimit: number,
+    private readonly queueLimit: QueueLimit,
   ) {}
 
   /**
@@ -91,7 +92,7 @@ export class InvalidationStream {
       meter: this.meter,
       errors: this.errors,
       tracing,
-      queueLimit: this.handlerQueueLimit,
+      queueLimit: this.queueLimit,
     });
   }
 

@@ -7,6 +7,7 @@ import {
   compareOffsets,
   JOURNAL_START,
   millisecondsOf,
+  sizeOf,
   type Instance,
   type WidenedCause,
 } from '../message/index.js';
@@ -52,6 +53,15 @@ export interface CatchUpContext {
 }
 
 /** @internal */
+export interface CatchUpOptions {
+  /** How long Redis may take to answer, in milliseconds. */
+  readonly heartbeatTimeout: number;
+  readonly maxMessageBytes: number;
+  /** What is held while the journal is read. */
+  readonly queueByteLimit: number;
+}
+
+/** @internal */
 export interface CatchUpListener {
   /** Something may have been missed. */
   onBegin(): void;
@@ -93,15 +103,15 @@ export class CatchUp {
   readonly #acknowledged: AcknowledgedMessages;
 
   constructor(
-    timeout: number,
+    private readonly options: CatchUpOptions,
     private readonly context: CatchUpContext,
     private readonly listener: CatchUpListener,
   ) {
-    this.#deadlines = new Deadlines(timeout);
+    this.#deadlines = new Deadlines(options.heartbeatTimeout);
     this.#journal = new JournalReader(context.transport, this.#deadlines);
     this.#confirmed = new ConfirmedOffset(this.#journal);
     this.#acknowledged = new AcknowledgedMessages(this.#journal, context);
-    this.cursor = new DeliveryCursor(
+    this.cursor = new DeliveryCursor<JournaledMessage>(
       {
         deliver: (message, replayed) => this.#deliver(message, replayed),
         widen: () => {
@@ -111,10 +121,11 @@ export class CatchUp {
         },
       },
       {
-        held: HELD_LIMIT,
+        held: { messages: HELD_LIMIT, bytes: options.queueByteLimit },
         replayed: REPLAYED_LIMIT,
         horizon: this.horizon,
       },
+      sizeOf,
     );
   }
 
@@ -282,7 +293,7 @@ export class CatchUp {
     const messages: JournaledMessage[] = [];
     let readable = true;
     for (const entry of entries) {
-      const message = decodeEntry(entry);
+      const message = decodeEntry(entry, this.options.maxMessageBytes);
       readable = message !== null;
       if (message === null) break;
       messages.push(message);

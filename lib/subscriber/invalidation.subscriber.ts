@@ -60,6 +60,8 @@ export interface SubscriberOptions extends HeartbeatOptions {
   /** How long the start of the application waits for Redis, in milliseconds. */
   readonly startupTimeout: number;
   readonly maxMessageBytes: number;
+  /** How many bytes of messages may wait for the journal to be read. */
+  readonly queueByteLimit: number;
   readonly maxStaleness: number;
   readonly whenStale: StalePolicy;
 }
@@ -122,7 +124,7 @@ export class InvalidationSubscriber {
     this.errors$ = context.errors.errors$;
     this.#echo = encodeOrigin(context.instance.origin);
     this.#staleness = new Staleness(options.maxStaleness, () => this.#stale());
-    this.#catchUp = new CatchUp(options.heartbeatTimeout, context, {
+    this.#catchUp = new CatchUp(options, context, {
       onBegin: () => {
         if (this.status.state === 'live') {
           this.#become('catching-up', GAP);
@@ -322,7 +324,13 @@ export class InvalidationSubscriber {
     await firstValueFrom(live, { defaultValue: null });
     const { fences } = this.context.stream;
     if (fences.firstPosition === null) return;
-    fences.recall(await readPast(this.context.transport, fences.firstPosition));
+    fences.recall(
+      await readPast(
+        this.context.transport,
+        fences.firstPosition,
+        this.options.maxMessageBytes,
+      ),
+    );
   }
 
   /**

@@ -35,13 +35,18 @@ export class JournalReader {
   }
 }
 
-/** `null` for what was not written by the publish script. @internal */
-export function decodeEntry({
-  offset,
-  payload,
-}: JournalEntry): JournaledMessage | null {
+/**
+ * `null` for what was not written by the publish script, or is larger than any
+ * message may be.
+ *
+ * @internal
+ */
+export function decodeEntry(
+  { offset, payload }: JournalEntry,
+  maxBytes: number,
+): JournaledMessage | null {
   try {
-    const message = decodeMessage(payload, Infinity);
+    const message = decodeMessage(payload, maxBytes);
     return message.offset === offset ? (message as JournaledMessage) : null;
   } catch {
     return null;

@@ -13,13 +13,14 @@ const PAGE = 1_000;
 export async function readPast(
   transport: InvalidationTransport,
   upTo: string,
+  maxBytes: number,
 ): Promise<JournaledMessage[]> {
   let past: JournaledMessage[] = [];
   let from = '-';
   for (;;) {
     const entries = await transport.readJournal(from, PAGE);
     for (const entry of entries) {
-      const message = decodeEntry(entry);
+      const message = decodeEntry(entry, maxBytes);
       if (message === null) past = [];
       else if (message.offset !== past.at(-1)?.offset) {
         if (message.previous !== past.at(-1)?.offset) past = [];

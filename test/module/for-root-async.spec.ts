@@ -275,6 +275,7 @@ describe('without arguments', () => {
     ['CACHE_INVALIDATION_MAX_STALENESS', 'maxStaleness', '8001', 8_001],
     ['CACHE_INVALIDATION_WHEN_STALE', 'whenStale', 'widen', 'widen'],
     ['CACHE_INVALIDATION_HANDLER_QUEUE_LIMIT', 'handlerQueueLimit', '15', 15],
+    ['CACHE_INVALIDATION_QUEUE_BYTE_LIMIT', 'queueByteLimit', '65536', 65_536],
     ['CACHE_INVALIDATION_MAX_BATCH_SIZE', 'maxBatchSize', '0016', 16],
     ['CACHE_INVALIDATION_MAX_MESSAGE_BYTES', 'maxMessageBytes', '8192', 8_192],
   ];

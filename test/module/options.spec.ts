@@ -97,6 +97,7 @@ describe('an option that will not do', () => {
     ['shutdownTimeout', Number.NaN, 'NaN will not do.', RegExp(MILLISECONDS)],
     ['outboxLimit', 0, '0 will not do.', /whole number, 1 or more/],
     ['handlerQueueLimit', {}, 'an object will not do.', /whole number, 1 or/],
+    ['queueByteLimit', 65_535, '65535 will not do.', /whole number, 65536 or/],
     ['maxBatchSize', 10n, '10 will not do.', /whole number, 1 or more/],
     ['maxMessageBytes', 4_095, '4095 will not do.', /whole number, 4096 or/],
     ['journal', true, 'true will not do.', JOURNAL],

@@ -52,7 +52,7 @@ function setup(): Setup {
   const stream = new InvalidationStream(
     new InvalidationStats(instance),
     reporter,
-    10,
+    { messages: 10, bytes: Infinity },
   );
   const auditor = new CacheAuditor(stream, reporter);
   const copies = new Map<string, User | null>();

@@ -33,6 +33,7 @@ const OPTIONS = {
   publishTimeout: 10_000,
   shutdownTimeout: 10_000,
   outboxLimit: 10_000,
+  queueByteLimit: Infinity,
   maxBatchSize: 10,
   maxMessageBytes: 2_048,
 };
@@ -61,7 +62,10 @@ function makePublisher(
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
-  const stream = new InvalidationStream(meter, reporter, 1_000);
+  const stream = new InvalidationStream(meter, reporter, {
+    messages: 1_000,
+    bytes: Infinity,
+  });
   const delivered: InvalidationMessage[] = [];
   stream.messages$.subscribe((message) => delivered.push(message));
   const publisher = new InvalidationPublisher(
@@ -586,6 +590,7 @@ describe('A durable outbox', () => {
     const { publisher, transport, sent } = publisherWith(FOLLOWERS, {
       durableOutbox,
       outboxLimit: 2,
+      queueByteLimit: Infinity,
     });
     transport.writable = false;
     const stored = publisher.prepare(entity('User', 1));

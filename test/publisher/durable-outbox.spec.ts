@@ -107,7 +107,10 @@ function makePublisher({ outboxLimit = 10_000, enabled = true } = {}) {
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
-  const stream = new InvalidationStream(meter, reporter, 1_000);
+  const stream = new InvalidationStream(meter, reporter, {
+    messages: 1_000,
+    bytes: Infinity,
+  });
   const delivered: InvalidationMessage[] = [];
   stream.messages$.subscribe((message) => delivered.push(message));
   const publisher = new InvalidationPublisher(
@@ -116,6 +119,7 @@ function makePublisher({ outboxLimit = 10_000, enabled = true } = {}) {
       publishTimeout: 10_000,
       shutdownTimeout: 10_000,
       outboxLimit,
+      queueByteLimit: Infinity,
       maxBatchSize: 10,
       maxMessageBytes: 1_024,
       durableOutbox: table,

@@ -43,13 +43,17 @@ it(
     const instance = new Instance('s');
     const meter = new InvalidationStats(instance);
     const errors = new ErrorReporter();
-    const stream = new InvalidationStream(meter, errors, 1_000);
+    const stream = new InvalidationStream(meter, errors, {
+      messages: 1_000,
+      bytes: Infinity,
+    });
     const publisher = new InvalidationPublisher(
       {
         enabled: true,
         publishTimeout: 10_000,
         shutdownTimeout: 10_000,
         outboxLimit: LIMIT,
+        queueByteLimit: Infinity,
         maxBatchSize: 1_000,
         maxMessageBytes: 4 * MEBIBYTE,
       },

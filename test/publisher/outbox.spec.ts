@@ -38,7 +38,7 @@ const all = (outbox: Outbox): string[] => saidBy(outbox.take(Infinity));
 
 describe('the outbox', () => {
   it('gives out what was put in, oldest first', () => {
-    const outbox = new Outbox(10, stamp);
+    const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     expect(outbox.add(users('1', '2'))).toBe(false);
     expect(outbox.add(users('3'))).toBe(false);
 
@@ -50,7 +50,7 @@ describe('the outbox', () => {
   });
 
   it('puts what was taken back before what came since', () => {
-    const outbox = new Outbox(10, stamp);
+    const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     outbox.add(users('1', '2', '3'));
     const taken = outbox.take(2);
     outbox.add(users('4'));
@@ -61,13 +61,29 @@ describe('the outbox', () => {
   });
 
   it('holds as many as its limit, untouched', () => {
-    const outbox = new Outbox(3, stamp);
+    const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     expect(outbox.add(users('1', '2', '3'))).toBe(false);
     expect(all(outbox)).toEqual(['User:1', 'User:2', 'User:3']);
   });
 
+  it('collapses by its bytes as by its messages, and counts them down again', () => {
+    const outbox = new Outbox({ messages: 100, bytes: 50_000 }, stamp);
+    const heavy = (id: string): Unsent =>
+      unsent(entity('User', id, { metadata: 'x'.repeat(20_000) }));
+    for (let round = 0; round < 5; round++) {
+      expect(outbox.add([heavy('1'), heavy('2')])).toBe(false);
+      const taken = outbox.take(2);
+      expect(outbox.putBack(taken)).toBe(false);
+      expect(all(outbox)).toEqual(['User:1', 'User:2']);
+    }
+    outbox.add([heavy('1'), heavy('2')]);
+    expect(outbox.add([heavy('3')])).toBe(true);
+    expect(all(outbox)).toEqual(['user:*']);
+    expect(outbox.add([heavy('4')])).toBe(false);
+  });
+
   it('has room again for as much as was taken', () => {
-    const outbox = new Outbox(3, stamp);
+    const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     for (let round = 0; round < 5; round++) {
       expect(outbox.add([unsent(batch(['user:1', 'user:2']))])).toBe(false);
       expect(outbox.add(users('3'))).toBe(false);
@@ -79,7 +95,7 @@ describe('the outbox', () => {
   });
 
   it('collapses to entity types beyond it', () => {
-    const outbox = new Outbox(3, stamp);
+    const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     outbox.add([
       unsent(entity('User', '1')),
       unsent(entity('session', 'a:b')),
@@ -92,7 +108,7 @@ describe('the outbox', () => {
   });
 
   it('collapses patterns to the type they are of', () => {
-    const outbox = new Outbox(2, stamp);
+    const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp);
     outbox.add(
       ['feed:42:*', 'feed:*:new', 'user:[ab]'].map((glob) =>
         unsent(pattern(glob)),
@@ -102,7 +118,7 @@ describe('the outbox', () => {
   });
 
   it('takes the type literally, whatever signs are in it', () => {
-    const outbox = new Outbox(1, stamp);
+    const outbox = new Outbox({ messages: 1, bytes: Infinity }, stamp);
     outbox.add(['1', '2'].map((id) => unsent(entity('a*[b]?\\', id))));
 
     const [only] = outbox.take(Infinity);
@@ -120,13 +136,13 @@ describe('the outbox', () => {
       [entity('User', '1'), entity('Post', '1'), entity('Feed', '1')],
     ],
   ])('collapses to everything for %s', (_, invalidations) => {
-    const outbox = new Outbox(1, stamp);
+    const outbox = new Outbox({ messages: 1, bytes: Infinity }, stamp);
     expect(outbox.add(invalidations.map((one) => unsent(one)))).toBe(true);
     expect(all(outbox)).toEqual(['*']);
   });
 
   it('collapses to everything for too many types to list', () => {
-    const outbox = new Outbox(100, stamp);
+    const outbox = new Outbox({ messages: 100, bytes: Infinity }, stamp);
     const types = Array.from({ length: 101 }, (_, i) => `type-${i}`);
     expect(outbox.add(types.map((type) => unsent(entity(type, '1'))))).toBe(
       true,
@@ -135,7 +151,7 @@ describe('the outbox', () => {
   });
 
   it('collapses also when something is put back', () => {
-    const outbox = new Outbox(2, stamp);
+    const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp);
     outbox.add(users('1', '2'));
     const taken = outbox.take(2);
     outbox.add(users('3'));
@@ -148,7 +164,7 @@ describe('the outbox', () => {
 
 describe('what is said already', () => {
   it('is not said again', () => {
-    const outbox = new Outbox(3, stamp);
+    const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     outbox.add(users('1', '2', '1'));
     expect(outbox.add(users('2', '1', '3', '3'))).toBe(false);
 
@@ -156,7 +172,7 @@ describe('what is said already', () => {
   });
 
   it('weighs nothing', () => {
-    const outbox = new Outbox(4, stamp);
+    const outbox = new Outbox({ messages: 4, bytes: Infinity }, stamp);
     const keys = ['user:1', 'user:2', 'post:1'];
     outbox.add([unsent(batch(keys)), unsent(entity('User', '9'))]);
     expect(outbox.add([unsent(batch(keys)), ...users('9')])).toBe(false);
@@ -187,14 +203,14 @@ describe('what is said already', () => {
     ['keys that run together', batch(['a:1,b:2']), batch(['a:1', 'b:2'])],
     ['a batch of one key', batch(['user:1']), entity('User', '1')],
   ])('is not what differs in something: %s', (_, one, other) => {
-    const outbox = new Outbox(10, stamp);
+    const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     const both = [unsent(one), unsent(other)];
     outbox.add(both);
     expect(outbox.take(Infinity)).toEqual(both);
   });
 
   it('is not what was tried: that may be out already, and then covers nothing newer', () => {
-    const outbox = new Outbox(10, stamp);
+    const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     const [first] = tried('5-0', '1');
     const [newer] = users('1');
     outbox.putBack([first!]);
@@ -205,7 +221,7 @@ describe('what is said already', () => {
   });
 
   it('does not swallow what was tried', () => {
-    const outbox = new Outbox(10, stamp);
+    const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     const [newer] = users('1');
     const [left] = tried('-', '1');
     outbox.add([newer!]);
@@ -215,7 +231,7 @@ describe('what is said already', () => {
   });
 
   it('is said again once it was taken', () => {
-    const outbox = new Outbox(10, stamp);
+    const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     outbox.add(users('1', '2'));
     outbox.take(1);
     outbox.add(users('1', '2'));
@@ -224,7 +240,7 @@ describe('what is said already', () => {
   });
 
   it('counts as said after a collapse too, and only what that left', () => {
-    const outbox = new Outbox(2, stamp);
+    const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp);
     outbox.add(users('1', '2', '3'));
     outbox.add([unsent(pattern('user:*'))]);
     expect(outbox.size).toBe(1);
@@ -237,7 +253,9 @@ describe('what is said already', () => {
 describe('whoever wants to know', () => {
   it('is told of each message that another one stands for', () => {
     const replaced: string[] = [];
-    const outbox = new Outbox(2, stamp, (id) => replaced.push(id));
+    const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp, (id) =>
+      replaced.push(id),
+    );
     const ids = (some: Unsent[]) =>
       some.map(({ message }) => message.messageId);
     const [first, second, again, third] = users('1', '2', '1', '3');
@@ -308,7 +326,10 @@ describe('whatever happens to an outbox', () => {
         fc.integer({ min: 1, max: 6 }),
         fc.array(anyStep, { maxLength: 12 }),
         (limit, steps) => {
-          const outbox = new Outbox(limit, stamp);
+          const outbox = new Outbox(
+            { messages: limit, bytes: Infinity },
+            stamp,
+          );
           /** With how much had been sent when it was added. */
           const added: { one: Unsent; sentBefore: number }[] = [];
           const sent: Unsent[] = [];
@@ -352,7 +373,10 @@ describe('whatever happens to an outbox', () => {
         fc.array(some, { maxLength: 6 }),
         fc.nat(5),
         (additions, count) => {
-          const outbox = new Outbox(1_000, stamp);
+          const outbox = new Outbox(
+            { messages: 1_000, bytes: Infinity },
+            stamp,
+          );
           for (const more of additions) outbox.add(more);
           outbox.putBack(outbox.take(count));
           const expected = withoutRepeats(additions.flat());
@@ -365,7 +389,7 @@ describe('whatever happens to an outbox', () => {
   it('nothing of it is left where everything was taken: what comes then is kept', () => {
     fc.assert(
       fc.property(fc.array(anyStep, { maxLength: 12 }), some, (steps, last) => {
-        const outbox = new Outbox(1_000, stamp);
+        const outbox = new Outbox({ messages: 1_000, bytes: Infinity }, stamp);
         for (const step of steps) {
           if (step.kind === 'add') outbox.add(step.some);
           else if (step.kind === 'send') outbox.take(step.count);

@@ -55,12 +55,16 @@ class Desk {
     stopTime();
     const reporter = new ErrorReporter();
     reporter.errors$.subscribe((error) => this.errors.push(error));
-    const stream = new InvalidationStream(this.meter, reporter, 1_000);
+    const stream = new InvalidationStream(this.meter, reporter, {
+      messages: 1_000,
+      bytes: Infinity,
+    });
     stream.messages$.subscribe((message) => this.delivered.push(message));
     this.queue = new PublishQueue(
       {
         publishTimeout: PUBLISH_TIMEOUT,
         outboxLimit,
+        queueByteLimit: Infinity,
         maxMessageBytes: 4_194_304,
       },
       {

@@ -36,6 +36,7 @@ const OPTIONS = {
   publishTimeout: 10_000,
   shutdownTimeout: 10_000,
   outboxLimit: 100,
+  queueByteLimit: Infinity,
   maxBatchSize: 10,
   maxMessageBytes: 1_024,
 };
@@ -48,7 +49,10 @@ function makePublisher(options: Partial<typeof OPTIONS> = {}) {
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
-  const stream = new InvalidationStream(meter, reporter, 1_000);
+  const stream = new InvalidationStream(meter, reporter, {
+    messages: 1_000,
+    bytes: Infinity,
+  });
   const delivered: InvalidationMessage[] = [];
   stream.messages$.subscribe((message) => delivered.push(message));
   const publisher = new InvalidationPublisher(

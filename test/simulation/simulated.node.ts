@@ -149,7 +149,10 @@ export class SimulatedNode {
   ) {
     const errors = new ErrorReporter();
     const instance = new Instance(name);
-    const stream = new InvalidationStream(counts, errors, 1_000);
+    const stream = new InvalidationStream(counts, errors, {
+      messages: 1_000,
+      bytes: Infinity,
+    });
     const transport = new SimulatedTransport(name, network, options.journaled);
     const all = {
       enabled: true,
@@ -159,6 +162,7 @@ export class SimulatedNode {
       shutdownTimeout: 1,
       maxBatchSize: 1_000,
       maxMessageBytes: 100_000,
+      queueByteLimit: Infinity,
       ...options,
       heartbeatInterval:
         options.sabotage === 'heartless' ? NEVER_MS : options.heartbeatInterval,

@@ -79,6 +79,7 @@ export class CursorWorld {
         widen: () => this.#afresh('widened'),
       },
       limits,
+      () => 1,
     );
   }
 

@@ -20,7 +20,7 @@ function at(offset: number, previous = offset - 1): Journaled {
 }
 
 const ROOMY: CursorLimits = {
-  held: 1_000,
+  held: { messages: 1_000, bytes: Infinity },
   replayed: 1_000,
   horizon: { allows: () => true },
 };
@@ -38,6 +38,7 @@ class Desk {
         widen: () => this.said.push('*'),
       },
       limits,
+      () => 1,
     );
   }
 
@@ -208,7 +209,11 @@ describe('what the journal holds', () => {
   });
 
   it('is remembered within a limit: what is older is looked up again', () => {
-    const desk = Desk.at(1, { ...ROOMY, held: 10, replayed: 2 });
+    const desk = Desk.at(1, {
+      ...ROOMY,
+      held: { messages: 10, bytes: Infinity },
+      replayed: 2,
+    });
     desk.cursor.doubt();
     desk.read(at(1), at(2), at(3), at(4));
     desk.hear(at(3), at(4));
@@ -271,13 +276,35 @@ describe('a restart', () => {
   });
 
   it('is what more than may be held collapses to', () => {
-    const desk = Desk.at(1, { ...ROOMY, held: 2, replayed: 2 });
+    const desk = Desk.at(1, {
+      ...ROOMY,
+      held: { messages: 2, bytes: Infinity },
+      replayed: 2,
+    });
     desk.hear(at(5), at(6));
     expect(desk.said).toEqual([]);
     desk.hear(at(7));
     expect(desk.said).toEqual(['*']);
     expect(desk.position).toBe(null);
     expect(desk.cursor.catchingUp).toBe(false);
+  });
+});
+
+describe('held messages', () => {
+  it('collapse by their bytes too', () => {
+    const desk = Desk.at(1, {
+      ...ROOMY,
+      held: { messages: 10, bytes: 2 },
+    });
+    desk.hear(at(5), at(6));
+    expect(desk.said).toEqual([]);
+    desk.hear(at(7));
+    expect(desk.said).toEqual(['*']);
+    // And no longer count.
+    desk.cursor.restart('7-0');
+    desk.hear(at(9), at(10));
+    expect(desk.said).toEqual(['*', '*']);
+    expect(desk.cursor.catchingUp).toBe(true);
   });
 });
 
@@ -382,7 +409,10 @@ function wasWidened({ said }: CursorWorld): boolean {
 const limits = fc.oneof(
   fc.constant(ROOMY),
   fc.record({
-    held: fc.integer({ min: 1, max: 6 }),
+    held: fc.record({
+      messages: fc.integer({ min: 1, max: 6 }),
+      bytes: fc.integer({ min: 1, max: 6 }),
+    }),
     replayed: fc.integer({ min: 1, max: 4 }),
     horizon: fc.constant(ROOMY.horizon),
   }),

@@ -1,8 +1,85 @@
 import { describe, expect, it } from 'vitest';
 import type { CacheInvalidationError } from '../../lib/errors/index.js';
-import { entity, Instance } from '../../lib/message/index.js';
+import {
+  entity,
+  Instance,
+  type InvalidationMessage,
+} from '../../lib/message/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
 import { ErrorReporter, InvalidationConsumer } from '../../lib/stream/index.js';
+
+function startBusy(bytes: number) {
+  const instance = new Instance('test');
+  const meter = new InvalidationStats(instance);
+  const errors = new ErrorReporter();
+  const handled: InvalidationMessage[] = [];
+  let finish = (): void => {};
+  const consumer = new InvalidationConsumer(
+    'Users.work',
+    (message) => {
+      handled.push(message);
+      return new Promise<void>((resolve) => (finish = resolve));
+    },
+    () => true,
+    undefined,
+    {
+      meter,
+      errors,
+      tracing: null,
+      queueLimit: { messages: 1_000, bytes },
+    },
+  );
+  return {
+    handled,
+    push: (id: string, metadata?: unknown) =>
+      consumer.push(instance.stamp(entity('User', id, { metadata })), 0),
+    finishAll: async () => {
+      const idle = consumer.whenIdle();
+      let ended = false;
+      void idle.then(() => (ended = true));
+      while (!ended) {
+        finish();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+  };
+}
+
+describe('A busy handler', () => {
+  it('has "everything" in place of more bytes than may wait', async () => {
+    const { handled, push, finishAll } = startBusy(100_000);
+    push('1');
+    push('2', 'x'.repeat(60_000));
+    push('3', { deep: [{ er: 'x'.repeat(60_000) }] });
+    push('4');
+    await finishAll();
+    expect(handled.map(({ widened, entityId }) => widened ?? entityId)).toEqual(
+      ['1', 'handler-overflow'],
+    );
+    expect(JSON.stringify(handled[1]).length).toBeLessThan(1_000);
+
+    // There is room again.
+    push('5');
+    push('6', 'x'.repeat(60_000));
+    await finishAll();
+    push('7');
+    push('8', 'x'.repeat(60_000));
+    await finishAll();
+    expect(handled.slice(2).map(({ entityId }) => entityId)).toEqual([
+      '5',
+      '6',
+      '7',
+      '8',
+    ]);
+  });
+
+  it('keeps small messages up to as many bytes', async () => {
+    const { handled, push, finishAll } = startBusy(100_000);
+    for (let id = 0; id < 150; id++) push(String(id));
+    await finishAll();
+    expect(handled).toHaveLength(150);
+  });
+});
 
 describe('A handler that does not finish', () => {
   it('is reported once, when another message has waited for it for long', async () => {
@@ -21,7 +98,12 @@ describe('A handler that does not finish', () => {
       },
       () => true,
       undefined,
-      { meter, errors: reporter, tracing: null, queueLimit: 10 },
+      {
+        meter,
+        errors: reporter,
+        tracing: null,
+        queueLimit: { messages: 10, bytes: Infinity },
+      },
     );
     const say = (id: number, now: number): number =>
       consumer.push(instance.stamp(entity('User', id)), now);

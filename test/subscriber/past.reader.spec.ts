@@ -37,6 +37,7 @@ async function idsUpTo(
   const past = await readPast(
     transport as unknown as InvalidationTransport,
     `${upTo}-0`,
+    Infinity,
   );
   return past.map(({ entityId }) => entityId);
 }

@@ -1,0 +1,49 @@
+import type { Invalidation } from './invalidation.js';
+
+/** How much may wait in one place. @internal */
+export interface QueueLimit {
+  readonly messages: number;
+  /** By `sizeOf`. */
+  readonly bytes: number;
+}
+
+/** An object with ten fields, of which most texts are short. */
+const MESSAGE_BYTES = 500;
+const VALUE_BYTES = 16;
+
+/** Messages that wait for several handlers are measured once. */
+const measured = new WeakMap<Invalidation, number>();
+
+/**
+ * About how many bytes of memory a message takes: enough to bound what waits. One
+ * character counts as a byte.
+ *
+ * @internal
+ */
+export function sizeOf(message: Invalidation): number {
+  const { entityId, pattern, entityIds, metadata } = message;
+  if (entityIds === null && metadata === null) {
+    return MESSAGE_BYTES + lengthOf(entityId) + lengthOf(pattern);
+  }
+  let size = measured.get(message);
+  if (size === undefined) {
+    size = MESSAGE_BYTES + sizeOfJson([entityIds, metadata]);
+    measured.set(message, size);
+  }
+  return size;
+}
+
+function lengthOf(text: string | null): number {
+  return text === null ? 0 : text.length;
+}
+
+/** What came as JSON, or can be sent as JSON, has no cycles and is not deep. */
+function sizeOfJson(value: unknown): number {
+  if (typeof value === 'string') return VALUE_BYTES + value.length;
+  if (typeof value !== 'object' || value === null) return VALUE_BYTES;
+  let size = VALUE_BYTES;
+  for (const [key, item] of Object.entries(value)) {
+    size += (Array.isArray(value) ? 0 : key.length) + sizeOfJson(item);
+  }
+  return size;
+}
