@@ -10,14 +10,11 @@ import {
   InvalidationConfigurationError,
   InvalidationRedisError,
   InvalidationSerializationError,
-  InvalidMessageError,
-  OversizedMessageError,
   type CacheInvalidationError,
 } from '../errors/index.js';
 import {
   compareOffsets,
   concerns,
-  decodeMessage,
   encodeOrigin,
   isOffset,
   JOURNAL_START,
@@ -38,6 +35,7 @@ import type { JournaledMessage } from './journal.reader.js';
 import { missingRights } from './missing-rights.js';
 import { readPast } from './past.reader.js';
 import { OffsetWaiters } from './offset.waiters.js';
+import { PayloadDecoder } from './payload.decoder.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import type {
   SubscriptionState,
@@ -87,6 +85,7 @@ export class InvalidationSubscriber {
   readonly #catchUp: CatchUp;
   readonly #heartbeat: Heartbeat;
   readonly #staleness: Staleness;
+  readonly #decoder: PayloadDecoder;
   readonly #waiters = new OffsetWaiters();
   /** Set while a widened message is owed for what may have been missed. */
   #owed: 'reconnected' | 'started-late' | null = null;
@@ -123,6 +122,12 @@ export class InvalidationSubscriber {
     this.messages$ = context.stream.messages$;
     this.errors$ = context.errors.errors$;
     this.#echo = encodeOrigin(context.instance.origin);
+    this.#decoder = new PayloadDecoder(
+      options.maxMessageBytes,
+      context.meter,
+      context.errors,
+      () => this.#widen('not-understood'),
+    );
     this.#staleness = new Staleness(options.maxStaleness, () => this.#stale());
     this.#catchUp = new CatchUp(options, context, {
       onBegin: () => {
@@ -397,7 +402,7 @@ export class InvalidationSubscriber {
   #receive(payload: string): void {
     this.#arrived++;
     if (this.#isEcho(payload)) return this.#heardOwn(payload);
-    const message = this.#decode(payload, this.options.maxMessageBytes);
+    const message = this.#decoder.decode(payload);
     if (message === null) return;
     const { meter, stream } = this.context;
     const now = performance.now();
@@ -407,17 +412,6 @@ export class InvalidationSubscriber {
     if (isNext) stream.deliver(message, now);
     else this.#catchUp.hear(message as JournaledMessage);
     if (this.#waiters.any || this.#tracks) this.#moved(isNext);
-  }
-
-  #decode(payload: string, maxBytes: number): InvalidationMessage | null {
-    try {
-      return decodeMessage(payload, maxBytes);
-    } catch (error) {
-      this.#malformed(error);
-      // It may have been a batch of a publisher with a larger limit.
-      if (error instanceof OversizedMessageError) this.#widen('not-understood');
-      return null;
-    }
   }
 
   /** Whether it is to be delivered now: next in the journal, or in none. */
@@ -441,7 +435,7 @@ export class InvalidationSubscriber {
     }
     const { offset, previous } = place;
     if (!this.#catchUp.cursor.advance(previous, offset)) {
-      const message = this.#decode(payload, this.options.maxMessageBytes);
+      const message = this.#decoder.decode(payload);
       if (message === null) return;
       return this.#catchUp.hear(message as JournaledMessage);
     }
@@ -489,20 +483,6 @@ export class InvalidationSubscriber {
   #widen(cause: WidenedCause): void {
     this.context.stream.deliver(this.context.instance.widened(cause));
     this.#waiters.releaseAll();
-  }
-
-  #malformed(error: unknown): void {
-    this.context.meter.malformed();
-    this.context.errors.report(
-      error instanceof InvalidMessageError
-        ? error
-        : new InvalidMessageError(
-            'A message could not be read.',
-            '',
-            null,
-            error,
-          ),
-    );
   }
 
   #resubscribed(): void {

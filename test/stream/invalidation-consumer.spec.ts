@@ -34,10 +34,7 @@ function startBusy(bytes: number) {
     push: (id: string, metadata?: unknown) =>
       consumer.push(instance.stamp(entity('User', id, { metadata })), 0),
     finishAll: async () => {
-      const idle = consumer.whenIdle();
-      let ended = false;
-      void idle.then(() => (ended = true));
-      while (!ended) {
+      while (consumer.busy) {
         finish();
         await new Promise((resolve) => setImmediate(resolve));
       }
