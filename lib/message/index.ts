@@ -6,6 +6,7 @@ export * from './instance.js';
 export * from './invalidation-message.js';
 export * from './invalidation.js';
 export * from './message.schema.js';
+export * from './message-content.js';
 export * from './message-size.js';
 export * from './offset.js';
 export * from './pattern.js';

@@ -1,4 +1,5 @@
 import {
+  contentOf,
   escapePattern,
   everything,
   patternOf,
@@ -112,19 +113,6 @@ export class Outbox {
     for (const { message } of this.#unsent) this.#said.add(contentOf(message));
     return true;
   }
-}
-
-function contentOf(message: Invalidation): string {
-  const { action, entityType, entityId, pattern, entityIds, metadata } =
-    message;
-  return JSON.stringify([
-    action,
-    entityType,
-    entityId,
-    pattern,
-    entityIds,
-    metadata,
-  ]);
 }
 
 /** One pattern for each entity type, or everything. @internal */

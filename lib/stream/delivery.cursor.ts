@@ -45,12 +45,15 @@ export interface CursorLimits {
  * `previous` links holds from it, nothing was missed that is not delivered then;
  * if not, the journal was trimmed, lost, rewound or forged. An offset at or
  * before the position proves nothing by itself, since a journal that lost its
- * end may count over again: it is a duplicate only if it was replayed.
+ * end may count over again: it is a duplicate only if it was replayed, or says
+ * what was delivered at the position.
  *
  * @internal
  */
 export class DeliveryCursor<M extends Journaled> {
   #position: string | null = null;
+  /** The message at the position; `null` if that was an own one, or not read. */
+  #last: M | null = null;
   /** What was delivered last on this subscription while no position was known. */
   #early: string | null = null;
   #catchingUp = false;
@@ -65,6 +68,7 @@ export class DeliveryCursor<M extends Journaled> {
     private readonly limits: CursorLimits,
     /** In bytes. */
     private readonly sizeOf: (message: M) => number,
+    private readonly isSame: (one: M, other: M) => boolean,
   ) {}
 
   /** Up to where everything has been delivered; `null` if that is not known. */
@@ -80,9 +84,10 @@ export class DeliveryCursor<M extends Journaled> {
   /**
    * The ordinary case, without an allocation: the next message of the chain.
    *
+   * @param message `null` for an own one
    * @returns whether it is to be delivered at once; hand it to `hear` otherwise
    */
-  advance(previous: string | null, offset: string): boolean {
+  advance(previous: string | null, offset: string, message: M | null): boolean {
     if (this.#catchingUp) return false;
     if (this.#position === null) {
       if (this.limits.horizon.allows(offset)) this.#early = offset;
@@ -90,6 +95,7 @@ export class DeliveryCursor<M extends Journaled> {
     }
     if (previous !== this.#position || !this.#canFollow(offset)) return false;
     this.#position = offset;
+    this.#last = message;
     // On one connection nothing older comes after what is newer.
     this.#replayed = null;
     return true;
@@ -98,6 +104,10 @@ export class DeliveryCursor<M extends Journaled> {
   /** Any other message. Afterwards `catchingUp` says whether to read. */
   hear(message: M): void {
     if (!this.#catchingUp && this.#isDuplicate(message)) return;
+    if (!this.#catchingUp && message.offset === this.#position) {
+      // Two claim one place, and the journal has one of them: deliver both.
+      return this.sink.deliver(message, false);
+    }
     this.#catchingUp = true;
     this.#held.push(message);
     this.#heldBytes += this.sizeOf(message);
@@ -133,7 +143,11 @@ export class DeliveryCursor<M extends Journaled> {
       return false;
     }
     for (const entry of entries) {
-      if (entry === first && entry.offset === this.#position) continue;
+      if (entry === first && entry.offset === this.#position) {
+        // Something else has its place: that is not the journal that was heard.
+        if (!this.#isDuplicate(entry)) return false;
+        continue;
+      }
       if (entry.previous !== this.#position) return false;
       this.#replay(entry);
     }
@@ -151,6 +165,7 @@ export class DeliveryCursor<M extends Journaled> {
     this.#hold([]);
     this.#replayed = null;
     this.#position = tail;
+    this.#last = null;
     this.sink.widen();
   }
 
@@ -183,12 +198,16 @@ export class DeliveryCursor<M extends Journaled> {
     );
   }
 
-  #isDuplicate({ offset }: M): boolean {
-    return offset === this.#position || this.#replayed?.has(offset) === true;
+  #isDuplicate(message: M): boolean {
+    const { offset } = message;
+    if (this.#replayed?.has(offset) === true) return true;
+    if (offset !== this.#position) return false;
+    return this.#last === null || this.isSame(message, this.#last);
   }
 
   #replay(entry: M): void {
     this.#position = entry.offset;
+    this.#last = entry;
     this.#replayed ??= new Set();
     this.#replayed.add(entry.offset);
     if (this.#replayed.size > this.limits.replayed) {
@@ -216,6 +235,7 @@ export class DeliveryCursor<M extends Journaled> {
         this.#canFollow(message.offset)
       ) {
         this.#position = message.offset;
+        this.#last = message;
         this.sink.deliver(message, false);
       } else if (this.#isDuplicate(message)) {
         continue;

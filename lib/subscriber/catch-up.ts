@@ -5,6 +5,7 @@ import {
 } from '../errors/index.js';
 import {
   compareOffsets,
+  isSameMessage,
   JOURNAL_START,
   millisecondsOf,
   sizeOf,
@@ -126,6 +127,7 @@ export class CatchUp {
         horizon: this.horizon,
       },
       sizeOf,
+      isSameMessage,
     );
   }
 

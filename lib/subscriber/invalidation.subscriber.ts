@@ -415,14 +415,19 @@ export class InvalidationSubscriber {
   }
 
   /** Whether it is to be delivered now: next in the journal, or in none. */
-  #isNext({ offset, previous }: InvalidationMessage): boolean {
+  #isNext(message: InvalidationMessage): boolean {
+    const { offset, previous } = message;
     // Others may mean something else by the word.
     if (!isOffset(offset)) {
       this.#foreign = true;
       return true;
     }
     if (!this.context.transport.journaled) return true;
-    return this.#catchUp.cursor.advance(previous, offset);
+    return this.#catchUp.cursor.advance(
+      previous,
+      offset,
+      message as JournaledMessage,
+    );
   }
 
   /** The publisher has told this instance already; the position moves on. */
@@ -434,7 +439,7 @@ export class InvalidationSubscriber {
       return;
     }
     const { offset, previous } = place;
-    if (!this.#catchUp.cursor.advance(previous, offset)) {
+    if (!this.#catchUp.cursor.advance(previous, offset, null)) {
       const message = this.#decoder.decode(payload);
       if (message === null) return;
       return this.#catchUp.hear(message as JournaledMessage);

@@ -66,7 +66,9 @@ it('a flood of garbage is counted, logged once a second, and survived', async ()
     expect(app.messages.map(said)).toEqual(['*', 'User:after']),
   );
   expect(app.stats.snapshot()).toMatchObject({ malformed: 1_001, received: 1 });
-  expect(app.errors).toHaveLength(1_001);
+  // A hundred in a second; the others are only counted.
+  expect(app.errors.length).toBeGreaterThanOrEqual(100);
+  expect(app.errors.length).toBeLessThan(1_001);
   expect(new Set(app.errors.map(({ code }) => code))).toEqual(
     new Set(['CACHE_INVALIDATION_INVALID_MESSAGE']),
   );

@@ -43,6 +43,8 @@ export type Trouble =
   | { kind: 'remove-journal' }
   | { kind: 'trim-journal'; keep: number }
   | { kind: 'noise'; what: number }
+  | { kind: 'forge'; times: number; every: number }
+  | { kind: 'forge-entry'; keep: number | null }
   | { kind: 'kill-node'; node: number }
   | { kind: 'join-node' };
 
@@ -242,6 +244,15 @@ function makersFor(
       keep: random.pick([0, 1, random.whole(2, 20)]),
     }),
     noise: () => ({ kind: 'noise', what: random.whole(0, 2) }),
+    forge: () => ({
+      kind: 'forge',
+      times: random.whole(1, 40),
+      every: random.pick([1, 20, 300]),
+    }),
+    'forge-entry': () => ({
+      kind: 'forge-entry',
+      keep: random.pick([null, 1, random.whole(1, 5)]),
+    }),
     'kill-node': () => ({ kind: 'kill-node', node: node() }),
     'join-node': () => ({ kind: 'join-node' }),
   };

@@ -8,6 +8,7 @@ import {
   patternOf,
   type Invalidation,
 } from '../../lib/message/index.js';
+import { HostilePublisher } from './hostile.publisher.js';
 import { Random } from './random.js';
 import {
   describeSchedule,
@@ -95,6 +96,7 @@ class Simulation {
   readonly #network: SimulatedNetwork;
   readonly #database: SimulatedDatabase;
   readonly #foreign: ForeignService;
+  readonly #hostile: HostilePublisher;
   readonly #counts = new Counts();
   readonly #nodes: SimulatedNode[] = [];
   /** What Redis took and nobody has been seen to lose, in order. */
@@ -120,6 +122,7 @@ class Simulation {
     );
     this.#database = new SimulatedDatabase(() => time.now);
     this.#foreign = new ForeignService(this.#network, this.#database);
+    this.#hostile = new HostilePublisher(this.#network);
   }
 
   async play(): Promise<Outcome> {
@@ -393,6 +396,15 @@ class Simulation {
         break;
       case 'noise':
         this.#foreign.noise(what.what);
+        break;
+      case 'forge':
+        for (let n = 0; n < what.times; n++) {
+          later(n * what.every, () => this.#hostile.publish());
+        }
+        break;
+      case 'forge-entry':
+        if (!this.#tellable) break;
+        this.#hostile.write(what.keep);
         break;
       case 'kill-node':
         if (this.#nodes[what.node]?.alive !== true) break;

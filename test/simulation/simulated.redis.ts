@@ -148,6 +148,19 @@ export class SimulatedServer {
     return this.subscribers.size;
   }
 
+  /** An ID that XADD takes, so many milliseconds after the last one. */
+  nextOffset(later: number): string {
+    const [ms = 0] = this.#lastId;
+    return `${Math.max(ms, this.#clock) + later}-1`;
+  }
+
+  /** XADD by hand. */
+  write(entry: JournalEntry): void {
+    if (this.tail === JOURNAL_START) this.journalBegan = this.time.now;
+    this.journal.push(entry);
+    this.#lastId = parse(entry.offset);
+  }
+
   trim(keep: number): void {
     this.journal = keep === 0 ? [] : this.journal.slice(-keep);
   }
@@ -185,10 +198,14 @@ export class SimulatedServer {
     return after + 1;
   }
 
+  get #clock(): number {
+    return Math.floor(1_763_800_000_000 + this.time.now + this.skew);
+  }
+
   #append(payload: string): { offset: string; complete: string } {
     const previous = this.tail;
     const nonce = parseInt(payload.slice(ID_AT, NONCE_END), 16);
-    const now = Math.floor(1_763_800_000_000 + this.time.now + this.skew);
+    const now = this.#clock;
     let [ms = 0, seq = 0] = parse(previous);
     const [lastMs = 0, lastSeq = 0] = this.#lastId;
     const next = (): void => {

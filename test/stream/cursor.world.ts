@@ -29,6 +29,18 @@ export type Step =
   | { readonly kind: 'trim'; readonly keep: number }
   | { readonly kind: 'remove' }
   | {
+      readonly kind: 'forge';
+      readonly offset: 'known' | 'soon' | 'far';
+      readonly previous: 'position' | 'tail' | 'known' | 'claimed';
+      readonly at: number;
+    }
+  | {
+      readonly kind: 'forge-entry';
+      readonly previous: 'position' | 'tail' | 'known';
+      readonly keep: number;
+      readonly at: number;
+    }
+  | {
       readonly kind: 'failover';
       readonly lost: number;
       /** The clock of the new server, against that of the old. */
@@ -56,6 +68,7 @@ export class CursorWorld {
   readonly said: (Entry | Fresh)[] = [];
   readonly published: Entry[] = [];
   replays = 0;
+  forged = 0;
   readings = 0;
   /** Messages that nobody can ask for any more, and no chain betrays. */
   readonly forgotten = new Set<number>();
@@ -63,6 +76,7 @@ export class CursorWorld {
 
   #journal: Entry[] = [];
   #clock = 1_000;
+  #claimed: string = JOURNAL_START;
   /** In flight to the subscription there is; `null` while there is none. */
   #channel: Entry[] | null = null;
   #catchUp: Generator<Reading, void, Reading> | null = null;
@@ -80,6 +94,7 @@ export class CursorWorld {
       },
       limits,
       () => 1,
+      (one, other) => one.id === other.id,
     );
   }
 
@@ -138,6 +153,12 @@ export class CursorWorld {
       case 'remove':
         this.#remove();
         break;
+      case 'forge':
+        this.#forge(step);
+        break;
+      case 'forge-entry':
+        this.#forgeEntry(step);
+        break;
       case 'failover':
         this.#failover(step.lost, step.skew);
         break;
@@ -191,7 +212,7 @@ export class CursorWorld {
       this.#clock++,
       Number(last?.offset.split('-')[0] ?? 0),
     );
-    const entry = { id, offset: `${time}-${id}`, previous: this.tail };
+    const entry = { id, offset: `${time}-${10 + id}`, previous: this.tail };
     this.published.push(entry);
     this.#journal.push(entry);
     this.#channel?.push(entry);
@@ -199,7 +220,7 @@ export class CursorWorld {
 
   #hear(entry: Entry | undefined): void {
     if (entry === undefined) return;
-    if (this.cursor.advance(entry.previous, entry.offset)) {
+    if (this.cursor.advance(entry.previous, entry.offset, entry)) {
       this.said.push(entry);
       return;
     }
@@ -222,6 +243,55 @@ export class CursorWorld {
       for (const { id } of this.published) this.forgotten.add(id);
     }
     this.#journal = [];
+  }
+
+  /** PUBLISH: heard after what was said before, as on one server. */
+  #forge({ offset, previous, at }: Step & { kind: 'forge' }): void {
+    if (this.#channel === null) return;
+    const places = {
+      known: this.#known(at),
+      soon: this.#soon(at),
+      far: '99999999999999-0',
+    };
+    const claimed = this.#claimed;
+    this.#claimed = places[offset];
+    this.#channel.push({
+      id: -++this.forged,
+      offset: places[offset],
+      previous: { ...this.#predecessors(at), claimed }[previous],
+    });
+  }
+
+  /** XADD, which may trim what came before. */
+  #forgeEntry({ previous, keep, at }: Step & { kind: 'forge-entry' }): void {
+    // Who stands at the beginning of a journal cannot know its first entry.
+    if (this.cursor.position === JOURNAL_START) return;
+    const offset = this.#soon(at);
+    const id = -++this.forged;
+    this.#journal.push({
+      id,
+      offset,
+      previous: this.#predecessors(at)[previous],
+    });
+    this.#journal = this.#journal.slice(-keep);
+  }
+
+  #predecessors(at: number): Record<'position' | 'tail' | 'known', string> {
+    return {
+      position: this.cursor.position ?? JOURNAL_START,
+      tail: this.tail,
+      known: this.#known(at),
+    };
+  }
+
+  #known(at: number): string {
+    const { length } = this.published;
+    return this.published[length - 1 - (at % length)]?.offset ?? JOURNAL_START;
+  }
+
+  #soon(at: number): string {
+    const time = parseInt(this.tail);
+    return `${Math.max(time, this.#clock) + 1 + at}-9`;
   }
 
   #failover(lost: number, skew: number): void {
@@ -305,7 +375,10 @@ const few = fc.integer({ min: 1, max: 4 });
 const any = fc.nat({ max: 9 });
 
 const STEPS: {
-  readonly [K in StepKind]: [weight: number, fc.Arbitrary<Step>];
+  readonly [K in Exclude<StepKind, 'forge' | 'forge-entry'>]: [
+    weight: number,
+    fc.Arbitrary<Step>,
+  ];
 } = {
   publish: [12, fc.record({ kind: fc.constant('publish'), count: few })],
   deliver: [10, fc.record({ kind: fc.constant('deliver'), count: few })],
@@ -329,6 +402,54 @@ const STEPS: {
     }),
   ],
 };
+
+const DISORDER: readonly StepKind[] = [
+  'lose',
+  'overtake',
+  'duplicate',
+  'remove',
+  'failover',
+];
+
+/** Forgers: one who may PUBLISH, and one who may XADD. */
+const FORGERIES = {
+  forge: {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('forge' as const),
+      offset: fc.constantFrom('known', 'soon', 'far'),
+      previous: fc.constantFrom('position', 'tail', 'known', 'claimed'),
+      at: any,
+    }),
+  },
+  'forge-entry': {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('forge-entry' as const),
+      previous: fc.constantFrom('position', 'tail', 'known'),
+      keep: few,
+      at: any,
+    }),
+  },
+};
+
+/**
+ * A schedule with one kind of forgery among what happens, on one server that keeps
+ * its journal: in the place of a message that was lost or overtaken a forged one
+ * would be believed.
+ */
+export function hostileSchedule(
+  forgery: keyof typeof FORGERIES,
+): fc.Arbitrary<Step[]> {
+  const honest = Object.entries(STEPS)
+    .filter(([kind]) => !DISORDER.includes(kind as StepKind))
+    .map(([, [weight, arbitrary]]) => ({ weight, arbitrary }));
+  return fc.array(fc.oneof(...honest, FORGERIES[forgery]), {
+    minLength: 1,
+    maxLength: 120,
+    size: 'max',
+  });
+}
 
 /** A schedule of any interleaving, without what is left out. */
 export function schedule(...without: StepKind[]): fc.Arbitrary<Step[]> {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { JOURNAL_START } from '../../lib/message/index.js';
@@ -9,6 +10,7 @@ import {
 import {
   CursorWorld,
   Fresh,
+  hostileSchedule,
   schedule,
   type Entry,
   type Step,
@@ -18,6 +20,12 @@ import {
 function at(offset: number, previous = offset - 1): Journaled {
   return { offset: `${offset}-0`, previous: `${previous}-0` };
 }
+
+/** Claims the same place, and says something else. */
+const forge = (message: Journaled): Journaled & { forged: true } => ({
+  ...message,
+  forged: true,
+});
 
 const ROOMY: CursorLimits = {
   held: { messages: 1_000, bytes: Infinity },
@@ -39,6 +47,7 @@ class Desk {
       },
       limits,
       () => 1,
+      isDeepStrictEqual,
     );
   }
 
@@ -53,7 +62,7 @@ class Desk {
   hear(...messages: Journaled[]): void {
     for (const message of messages) {
       const { previous, offset } = message;
-      if (this.cursor.advance(previous, offset)) {
+      if (this.cursor.advance(previous, offset, message)) {
         this.said.push(`${parseInt(offset)}`);
       } else this.cursor.hear(message);
     }
@@ -85,6 +94,25 @@ describe('a message heard', () => {
     desk.hear(at(2), at(2));
     expect(desk.said).toEqual(['2']);
     expect(desk.cursor.catchingUp).toBe(false);
+  });
+
+  it('that claims the place of another one is delivered, whichever came first', () => {
+    const desk = Desk.at(1);
+    const forged = forge(at(2));
+    desk.hear(forged, at(2), forged, at(3), forge(at(3)));
+    expect(desk.said).toEqual(['2', '2', '3', '3']);
+    expect(desk.position).toBe(3);
+    expect(desk.cursor.catchingUp).toBe(false);
+  });
+
+  it('in the place of another one, which the journal has, is found out when that is read', () => {
+    const desk = Desk.at(1);
+    desk.hear(forge(at(2)));
+    desk.cursor.lost();
+    desk.cursor.doubt();
+    expect(desk.read(at(2), at(3)), 'not the journal it has heard').toBe(false);
+    desk.cursor.restart('3-0');
+    expect(desk.said).toEqual(['2', '*']);
   });
 
   it('that follows another one is held until the journal was read', () => {
@@ -462,6 +490,27 @@ describe('whatever happens', () => {
       ),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe.each([
+  ['published with a false place', 'forge'],
+  ['written into the journal, which is trimmed', 'forge-entry'],
+] as const)('whatever is %s', (_, forgery) => {
+  it('every message is delivered, or covered by a later "everything"', () => {
+    let forged = 0;
+    fc.assert(
+      fc.property(limits, hostileSchedule(forgery), (bounds, steps) => {
+        const world = new CursorWorld(bounds);
+        play(world, steps, true);
+        expect(missed(world)).toEqual([]);
+        expect(world.quiet, 'nothing is held back').toBe(true);
+        expect(world.cursor.position).toBe(world.tail);
+        forged += world.forged;
+      }),
+      { numRuns: 4_000 },
+    );
+    expect(forged).toBeGreaterThan(4_000);
   });
 });
 

@@ -1,0 +1,31 @@
+import type { Invalidation } from './invalidation.js';
+import type { InvalidationMessage } from './invalidation-message.js';
+
+/** What a message says, as text that is equal where it says the same. @internal */
+export function contentOf(message: Invalidation): string {
+  const { action, entityType, entityId, pattern, entityIds, metadata } =
+    message;
+  return JSON.stringify([
+    action,
+    entityType,
+    entityId,
+    pattern,
+    entityIds,
+    metadata,
+  ]);
+}
+
+/**
+ * Whether two messages are one that came twice. Their offsets prove nothing:
+ * anybody may claim the place of another message.
+ *
+ * @internal
+ */
+export function isSameMessage(
+  one: InvalidationMessage,
+  other: InvalidationMessage,
+): boolean {
+  return (
+    one.messageId === other.messageId && contentOf(one) === contentOf(other)
+  );
+}
