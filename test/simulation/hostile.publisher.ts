@@ -42,12 +42,16 @@ export class HostilePublisher {
     master.announce(this.#forge(offset, previous));
   }
 
-  /** XADD as well, which may trim the journal. */
-  write(keep: number | null): void {
+  /**
+   * XADD as well, which may trim the journal.
+   *
+   * @param previous the place that the entry claims to follow
+   * @param keep how many entries are left; `null` for all
+   */
+  write(previous: string, keep: number | null): void {
     const { master, random } = this.network;
     if (!master.up || master.stopped || master.loading) return;
     const offset = master.nextOffset(random.pick([1, PLAUSIBLE_MS]));
-    const previous = random.pick([master.tail, this.#someOffset()]);
     const payload = this.#forge(offset, previous);
     master.write({ offset, payload });
     if (keep !== null) master.trim(keep);

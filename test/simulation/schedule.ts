@@ -44,7 +44,13 @@ export type Trouble =
   | { kind: 'trim-journal'; keep: number }
   | { kind: 'noise'; what: number }
   | { kind: 'forge'; times: number; every: number }
-  | { kind: 'forge-entry'; keep: number | null }
+  | {
+      kind: 'forge-entry';
+      keep: number | null;
+      /** Subscriptions are cut, and so long after that the entry is forged. */
+      cutBefore: number | null;
+      times: number;
+    }
   | { kind: 'kill-node'; node: number }
   | { kind: 'join-node' };
 
@@ -252,6 +258,8 @@ function makersFor(
     'forge-entry': () => ({
       kind: 'forge-entry',
       keep: random.pick([null, 1, random.whole(1, 5)]),
+      cutBefore: random.pick([null, random.whole(1, 40), random.whole(1, 40)]),
+      times: random.whole(1, 10),
     }),
     'kill-node': () => ({ kind: 'kill-node', node: node() }),
     'join-node': () => ({ kind: 'join-node' }),

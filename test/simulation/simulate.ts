@@ -403,8 +403,9 @@ class Simulation {
         }
         break;
       case 'forge-entry':
-        if (!this.#tellable) break;
-        this.#hostile.write(what.keep);
+        for (let n = 0; n < what.times; n++) {
+          later(n * 500, () => this.#forgeEntry(what));
+        }
         break;
       case 'kill-node':
         if (this.#nodes[what.node]?.alive !== true) break;
@@ -416,6 +417,20 @@ class Simulation {
         this.#join();
         break;
     }
+  }
+
+  /** In the name of the one after the position that those who are away have. */
+  #forgeEntry({
+    keep,
+    cutBefore,
+  }: Trouble & { readonly kind: 'forge-entry' }): void {
+    const position = this.#network.master.tail;
+    const forge = (): void => {
+      if (this.#tellable) this.#hostile.write(position, keep);
+    };
+    if (cutBefore === null) return forge();
+    for (const node of this.#alive) node.transport.cut('subscription');
+    this.time.after(cutBefore, forge);
   }
 
   #failover({
