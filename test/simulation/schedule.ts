@@ -118,16 +118,12 @@ export function scheduleFrom(random: Random): Schedule {
     at: random.whole(500, lasts - 200),
     what: makers[random.pick(among) as TroubleKind](),
   })).toSorted((a, b) => a.at - b.at);
-  // A known limit: of an end that was lost and trimmed over nothing remains.
-  const losesEnd = troubles.some(
-    ({ what: { kind } }) => kind === 'failover' || kind === 'restart-server',
-  );
   return {
     nodes,
     heartbeatInterval,
     heartbeatTimeout,
     outboxLimit: random.pick([3, 30, 10_000]),
-    maxLength: losesEnd ? 10_000 : random.pick([20, 10_000]),
+    maxLength: random.pick([20, 10_000]),
     maxStaleness: random.chance(0.3)
       ? heartbeatInterval + heartbeatTimeout + 500
       : 0,
@@ -137,9 +133,7 @@ export function scheduleFrom(random: Random): Schedule {
     writeEvery: random.pick([80, 200, 600, 2_000]),
     readEvery: random.pick([60, 150]),
     lasts,
-    troubles: losesEnd
-      ? troubles.filter(({ what: { kind } }) => kind !== 'trim-journal')
-      : troubles,
+    troubles,
   };
 }
 
