@@ -37,13 +37,17 @@ function lengthOf(text: string | null): number {
   return text === null ? 0 : text.length;
 }
 
-/** What came as JSON, or can be sent as JSON, has no cycles and is not deep. */
+/** Metadata came as JSON, or can be sent as JSON: it has no cycles and is not deep. */
 function sizeOfJson(value: unknown): number {
   if (typeof value === 'string') return VALUE_BYTES + value.length;
   if (typeof value !== 'object' || value === null) return VALUE_BYTES;
   let size = VALUE_BYTES;
+  if (Array.isArray(value)) {
+    for (const item of value) size += sizeOfJson(item);
+    return size;
+  }
   for (const [key, item] of Object.entries(value)) {
-    size += (Array.isArray(value) ? 0 : key.length) + sizeOfJson(item);
+    size += key.length + sizeOfJson(item);
   }
   return size;
 }

@@ -22,7 +22,10 @@ export async function singleBroker({ running = true, ...options } = {}) {
 
 const SENTINEL_NAME = 'chaos';
 
-/** A master, a replica behind a link of its own, and one Sentinel. */
+/**
+ * A master, a replica behind a link of its own, and one Sentinel, which is reached
+ * in two ways: first by a link that may break, then directly.
+ */
 export async function sentinelBroker() {
   const master = await RedisServer.start({
     args: ['--repl-diskless-sync-delay', '0'],
@@ -51,22 +54,28 @@ sentinel failover-timeout ${SENTINEL_NAME} 60000
     );
     return JSON.stringify(replicas).includes('"master-link-status","ok"');
   });
+  const firstSentinel = await Link.open(sentinel.port);
   return {
     redis: master,
     replica,
     replication,
+    firstSentinel,
     async link() {
       const { links, natMap } = await linkAll([master, replica]);
       return {
         links,
         connection: {
-          sentinels: [sentinel.address],
+          sentinels: [
+            { host: HOST, port: firstSentinel.port },
+            sentinel.address,
+          ],
           name: SENTINEL_NAME,
           natMap,
         },
       };
     },
     async stop() {
+      await firstSentinel.close();
       await replication.close();
       await stopAll([sentinel, replica, master]);
     },

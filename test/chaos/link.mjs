@@ -65,8 +65,13 @@ export class Link {
 
   /** As `freeze`, and new connections are accepted and swallow, too, until `heal()`. */
   blackHole() {
-    this.#silence = { up: true, down: true };
+    this.swallowNew();
     this.freeze();
+  }
+
+  /** New connections are accepted and swallow everything, until `heal()`. */
+  swallowNew() {
+    this.#silence = { up: true, down: true };
   }
 
   /** New connections work as they should. A frozen one never does again. */

@@ -25,6 +25,19 @@ export const failover = [
       stage.readers.forEach(heal);
     },
   },
+  {
+    name: 'hung-sentinel',
+    title: 'the first Sentinel accepts and never answers while links break',
+    broker: () => sentinelBroker(),
+    async fault(stage) {
+      stage.broker.firstSentinel.blackHole();
+      for (const { links } of stage.applications) {
+        for (const link of links) link.drop();
+      }
+      await stage.writes(1_200);
+    },
+    // The second Sentinel has to do: the first one stays silent.
+  },
   clusterFailover('cluster-failover', 'Cluster failover, classic Pub/Sub'),
   clusterFailover(
     'cluster-failover-sharded',

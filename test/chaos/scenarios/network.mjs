@@ -45,6 +45,19 @@ export const network = [
     },
     heal: (stage) => eachLink(affected(stage), (link) => link.heal()),
   },
+  {
+    name: 'opening-swallowed',
+    title: "a reader's and a writer's connections break, new ones swallow all",
+    async fault(stage) {
+      eachLink(affected(stage), (link) => {
+        link.swallowNew();
+        link.drop();
+      });
+      await stage.writes(LOST);
+    },
+    // What was opened until now stays silent for ever, that for entries too.
+    heal: (stage) => eachLink(affected(stage), (link) => link.heal()),
+  },
   partition(
     'partition-reader',
     'partition: writers reach Redis, readers do not',

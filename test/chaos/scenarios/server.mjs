@@ -31,7 +31,29 @@ export const server = [
     },
     heal: ({ redis }) => redis.resume(),
   },
+  refusing('out-of-memory', 'Redis is out of memory and refuses writes', {
+    setting: 'maxmemory',
+    refuses: 1,
+    takes: 0,
+  }),
+  refusing('no-replicas', 'Redis refuses writes for want of replicas', {
+    setting: 'min-replicas-to-write',
+    refuses: 1,
+    takes: 0,
+  }),
 ];
+
+function refusing(name, title, { setting, refuses, takes }) {
+  return {
+    name,
+    title,
+    async fault(stage) {
+      await stage.redis.admin.config('SET', setting, refuses);
+      await stage.writes(LOST);
+    },
+    heal: ({ redis }) => redis.admin.config('SET', setting, takes),
+  };
+}
 
 async function die(stage) {
   await stage.redis.kill();

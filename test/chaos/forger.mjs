@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+
+/** One message in so many that were heard is answered by a forgery. */
+const ONE_IN = 20;
+
+/**
+ * Somebody who may publish on the channel, and hears it: what it says names nothing
+ * that is cached, and claims a place in the journal that it does not have.
+ */
+export class Forger {
+  #publisher;
+  #subscriber;
+  #channel;
+  #random;
+  #claimed = '0-0';
+
+  static async join({ redis, channel, random }) {
+    const forger = new Forger(redis, channel, random);
+    await forger.#listen();
+    return forger;
+  }
+
+  constructor(redis, channel, random) {
+    this.#publisher = redis.admin;
+    this.#subscriber = redis.admin.duplicate();
+    this.#subscriber.on('error', () => {});
+    this.#channel = channel;
+    this.#random = random;
+  }
+
+  leave() {
+    this.#subscriber.disconnect();
+  }
+
+  async #listen() {
+    this.#subscriber.on('message', (_channel, payload) => {
+      if (this.#random() * ONE_IN < 1) this.#answer(JSON.parse(payload));
+    });
+    await this.#subscriber.subscribe(this.#channel);
+  }
+
+  /** Nearly always in the place after the one that was just heard. */
+  #answer({ offset, origin, message_id: id }) {
+    if (offset === undefined) return;
+    const soon = `${Date.now() + Math.floor(this.#random() * 50_000)}-7`;
+    const claimed = this.#oneOf([
+      soon,
+      soon,
+      offset,
+      '99999999999999-0',
+      '0-1',
+    ]);
+    const message = {
+      message_id: this.#oneOf([randomUUID(), id]),
+      entity_type: { Custom: 'forged' },
+      entity_id: '1',
+      action: 'Delete',
+      timestamp: new Date().toISOString(),
+      source_service: 'forger',
+      offset: claimed,
+      previous: this.#oneOf([offset, offset, this.#claimed]),
+      ...(this.#random() < 0.5 ? { origin } : {}),
+    };
+    this.#claimed = claimed;
+    void this.#publisher.publish(this.#channel, JSON.stringify(message));
+  }
+
+  #oneOf(list) {
+    return list[Math.floor(this.#random() * list.length)];
+  }
+}
