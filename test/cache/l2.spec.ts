@@ -18,7 +18,8 @@ import {
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
-import { hasRedisServer, startRedis } from '../support/redis.js';
+import { startRedis } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import { startCluster } from '../support/redis.topologies.js';
 
 interface User {
@@ -370,7 +371,7 @@ describe('The second tier', () => {
   });
 });
 
-describe.runIf(hasRedisServer())('The second tier, elsewhere:', () => {
+describeOnRedisServer('The second tier, elsewhere:', () => {
   it('on a cluster, swept on each of its masters', async () => {
     const cluster = await startCluster();
     onTestFinished(() => cluster.stop());

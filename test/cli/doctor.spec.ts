@@ -22,7 +22,8 @@ import {
   type TestApp,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer, type RedisServer } from '../support/redis.js';
+import { type RedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import {
   startCluster,
   startSentinel,
@@ -93,7 +94,7 @@ async function startPair(
   return { server, app };
 }
 
-describe.runIf(hasRedisServer())('doctor', () => {
+describeOnRedisServer('doctor', () => {
   it('finds nothing wrong where nothing is', async () => {
     const { server } = await startPair();
     const report = await examine(server.url);
@@ -391,7 +392,7 @@ describe.runIf(hasRedisServer())('doctor', () => {
   }, 60_000);
 });
 
-describe.runIf(hasRedisServer())('doctor, of a cluster', () => {
+describeOnRedisServer('doctor, of a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => void (cluster = await startCluster()), 60_000);
   afterAll(() => cluster.stop());

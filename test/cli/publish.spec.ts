@@ -5,7 +5,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it, inject } from 'vitest';
 import { connectRaw, said, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import {
   startCluster,
   type RedisCluster,
@@ -110,35 +110,32 @@ describe('publish', () => {
   });
 });
 
-describe.runIf(hasRedisServer())(
-  'publish, where Redis does not take it',
-  () => {
-    it('ends with 1 and says why', async () => {
-      const server = await startServer({
-        args: ['--maxmemory', '1', '--maxmemory-policy', 'noeviction'],
-      });
-      const { code, out, err } = await run(['publish', 'User', '1'], {
-        env: { REDIS_URL: server.url },
-      });
-      expect({ code, out }).toEqual({ code: 1, out: '' });
-      expect(err).toContain('Redis did not take it: OOM');
+describeOnRedisServer('publish, where Redis does not take it', () => {
+  it('ends with 1 and says why', async () => {
+    const server = await startServer({
+      args: ['--maxmemory', '1', '--maxmemory-policy', 'noeviction'],
     });
-
-    it('waits no longer than it may for one that hangs', async () => {
-      const server = await startServer();
-      server.pause();
-      const { code, err } = await run(
-        ['publish', 'User', '1', '--timeout', '300ms'],
-        { env: { REDIS_URL: server.url } },
-      );
-      server.resume();
-      expect(code).toBe(1);
-      expect(err).toContain('has not answered a connection for 300 ms');
+    const { code, out, err } = await run(['publish', 'User', '1'], {
+      env: { REDIS_URL: server.url },
     });
-  },
-);
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toContain('Redis did not take it: OOM');
+  });
 
-describe.runIf(hasRedisServer())('publish, to a cluster', () => {
+  it('waits no longer than it may for one that hangs', async () => {
+    const server = await startServer();
+    server.pause();
+    const { code, err } = await run(
+      ['publish', 'User', '1', '--timeout', '300ms'],
+      { env: { REDIS_URL: server.url } },
+    );
+    server.resume();
+    expect(code).toBe(1);
+    expect(err).toContain('has not answered a connection for 300 ms');
+  });
+});
+
+describeOnRedisServer('publish, to a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => void (cluster = await startCluster()), 60_000);
   afterAll(() => cluster.stop());

@@ -4,7 +4,10 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
-import { hasRedisServer } from '../support/redis.js';
+import {
+  describeOnRedisServer,
+  itOnRedisServer,
+} from '../support/redis-server.js';
 import { Hand, startServer, wire } from '../subscriber/setup.js';
 import {
   json,
@@ -285,22 +288,25 @@ describe('tail', () => {
     expect(await tail.ended).toBe(0);
   });
 
-  it('goes on where the journal must not be read, and says so', async () => {
-    const server = await startServer({ real: true });
-    const hand = new Hand(server, uniqueChannel());
-    const rules = ['+@all', '-xrange', '~*', '&*'];
-    await hand.redis.acl('SETUSER', 'app', 'on', 'nopass', ...rules);
-    const tail = start(onChannel(hand.channel, '--json', '--since', '1h'), {
-      env: { REDIS_URL: server.url.replace('//', '//app:any@') },
-    });
-    await tail.listens();
-    await eventually(
-      () => expect(tail.err()).toContain('the journal could not be read'),
-      patient,
-    );
-    await hand.say('1', '2');
-    await prints(tail, ['1', '2']);
-  });
+  itOnRedisServer(
+    'goes on where the journal must not be read, and says so',
+    async () => {
+      const server = await startServer({ real: true });
+      const hand = new Hand(server, uniqueChannel());
+      const rules = ['+@all', '-xrange', '~*', '&*'];
+      await hand.redis.acl('SETUSER', 'app', 'on', 'nopass', ...rules);
+      const tail = start(onChannel(hand.channel, '--json', '--since', '1h'), {
+        env: { REDIS_URL: server.url.replace('//', '//app:any@') },
+      });
+      await tail.listens();
+      await eventually(
+        () => expect(tail.err()).toContain('the journal could not be read'),
+        patient,
+      );
+      await hand.say('1', '2');
+      await prints(tail, ['1', '2']);
+    },
+  );
 
   it('ends without a word once nobody reads it any more', async () => {
     const app = await startApp();
@@ -315,7 +321,7 @@ describe('tail', () => {
   });
 });
 
-describe.runIf(hasRedisServer())('tail, as a user', () => {
+describeOnRedisServer('tail, as a user', () => {
   it.each([
     ['who gave a wrong password', '//tailer:wrong@', 'WRONGPASS'],
     ['who may not subscribe', '//stranger:any@', 'NOPERM'],

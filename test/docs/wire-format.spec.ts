@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import { startServer } from '../subscriber/setup.js';
 import { root } from './markdown.js';
 
@@ -33,7 +33,7 @@ const call = (channel: string, id: string, nonce: number) =>
     nonce,
   ] as const;
 
-describe.runIf(hasRedisServer())('the script for other languages', () => {
+describeOnRedisServer('the script for other languages', () => {
   it('continues the journal that the library keeps, and the library goes on', async () => {
     const app = await startApp();
     const redis = connectRaw();

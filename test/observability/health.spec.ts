@@ -6,7 +6,7 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { connectRaw, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { hasRedisServer } from '../support/redis.js';
+import { itOnRedisServer } from '../support/redis-server.js';
 import {
   becomes,
   FOREVER,
@@ -82,7 +82,7 @@ describe('Health is up', () => {
 });
 
 describe('Health is degraded', () => {
-  it.runIf(hasRedisServer())('while messages wait for Redis', async () => {
+  itOnRedisServer('while messages wait for Redis', async () => {
     const server = await startServer({ real: true });
     const app = await startApp({ connection: server.url });
     const raw = connectRaw(server.url);

@@ -1,8 +1,9 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { connectRaw, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { HOST, hasRedisServer, type RedisServer } from '../support/redis.js';
+import { HOST, type RedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import {
   becomes,
   connectionTo,
@@ -126,88 +127,84 @@ async function proved({ subscriber }: TestApp): Promise<void> {
   await eventually(() => expect(subscriber.staleness()).toBeLessThan(before));
 }
 
-describe.runIf(hasRedisServer())(
-  'a failover that loses the end of the journal',
-  () => {
-    it('makes the publisher that had been acknowledged tell everybody to evict everything', async () => {
-      const { publisher, reader } = await failOver();
+describeOnRedisServer('a failover that loses the end of the journal', () => {
+  it('makes the publisher that had been acknowledged tell everybody to evict everything', async () => {
+    const { publisher, reader } = await failOver();
 
-      // Its own journal is whole: it cannot know what it has missed.
-      await eventually(
-        () => expect(summary(reader).slice(1)).toContain('*'),
-        patient,
-      );
-      expect(summary(publisher)).toContain('missed');
-      expect(publisher.errors.map(({ message }) => message).join()).toContain(
-        'may have lost invalidations',
-      );
-      await publisher.publisher.invalidateUser('after');
-      await eventually(
-        () => expect(summary(reader).at(-1)).toBe('User:after'),
-        patient,
-      );
-      expect(summary(reader).filter((one) => one === '*')).toHaveLength(1);
-    });
-
-    it.each([
-      [true, 'has heard'],
-      [false, 'has not heard'],
-    ])(
-      'also if it was faster to speak to the new master than to hear it (%s: it %s what was lost)',
-      async (heard) => {
-        const { reader } = await failOver({ heard, hasty: true });
-
-        await eventually(
-          () => expect(summary(reader).slice(1)).toContain('*'),
-          patient,
-        );
-      },
+    // Its own journal is whole: it cannot know what it has missed.
+    await eventually(
+      () => expect(summary(reader).slice(1)).toContain('*'),
+      patient,
     );
+    expect(summary(publisher)).toContain('missed');
+    expect(publisher.errors.map(({ message }) => message).join()).toContain(
+      'may have lost invalidations',
+    );
+    await publisher.publisher.invalidateUser('after');
+    await eventually(
+      () => expect(summary(reader).at(-1)).toBe('User:after'),
+      patient,
+    );
+    expect(summary(reader).filter((one) => one === '*')).toHaveLength(1);
+  });
 
-    it('also if it has not heard itself what was lost', async () => {
-      const { reader } = await failOver({ heard: false });
+  it.each([
+    [true, 'has heard'],
+    [false, 'has not heard'],
+  ])(
+    'also if it was faster to speak to the new master than to hear it (%s: it %s what was lost)',
+    async (heard) => {
+      const { reader } = await failOver({ heard, hasty: true });
 
       await eventually(
         () => expect(summary(reader).slice(1)).toContain('*'),
         patient,
       );
-    });
+    },
+  );
 
-    // The reading of what was missed, then that of its last own message.
-    it.each([
-      [1, 'is not answered', () => new Promise<never>(() => undefined)],
-      [1, 'fails', () => Promise.reject(new Error('LOADING'))],
-      [2, 'fails', () => Promise.reject(new Error('LOADING'))],
-    ])(
-      'also if reading %i of the new journal %s at first',
-      async (which, _, fail) => {
-        const { readJournal } = RedisTransport.prototype;
-        const read = vi.spyOn(RedisTransport.prototype, 'readJournal');
-        onTestFinished(() => read.mockRestore());
+  it('also if it has not heard itself what was lost', async () => {
+    const { reader } = await failOver({ heard: false });
 
-        const { reader } = await failOver({
-          beforeReaderIsBack: async (publisher) => {
-            await becomes(publisher, 'live');
-            await eventually(
-              () =>
-                expect(read.mock.calls.length).toBeGreaterThanOrEqual(which),
-              patient,
-            );
-          },
-          whenDead: () => {
-            read.mockClear();
-            for (let before = 1; before < which; before++) {
-              read.mockImplementationOnce(readJournal);
-            }
-            read.mockImplementationOnce(fail);
-          },
-        });
-
-        await eventually(
-          () => expect(summary(reader).slice(1)).toContain('*'),
-          patient,
-        );
-      },
+    await eventually(
+      () => expect(summary(reader).slice(1)).toContain('*'),
+      patient,
     );
-  },
-);
+  });
+
+  // The reading of what was missed, then that of its last own message.
+  it.each([
+    [1, 'is not answered', () => new Promise<never>(() => undefined)],
+    [1, 'fails', () => Promise.reject(new Error('LOADING'))],
+    [2, 'fails', () => Promise.reject(new Error('LOADING'))],
+  ])(
+    'also if reading %i of the new journal %s at first',
+    async (which, _, fail) => {
+      const { readJournal } = RedisTransport.prototype;
+      const read = vi.spyOn(RedisTransport.prototype, 'readJournal');
+      onTestFinished(() => read.mockRestore());
+
+      const { reader } = await failOver({
+        beforeReaderIsBack: async (publisher) => {
+          await becomes(publisher, 'live');
+          await eventually(
+            () => expect(read.mock.calls.length).toBeGreaterThanOrEqual(which),
+            patient,
+          );
+        },
+        whenDead: () => {
+          read.mockClear();
+          for (let before = 1; before < which; before++) {
+            read.mockImplementationOnce(readJournal);
+          }
+          read.mockImplementationOnce(fail);
+        },
+      });
+
+      await eventually(
+        () => expect(summary(reader).slice(1)).toContain('*'),
+        patient,
+      );
+    },
+  );
+});

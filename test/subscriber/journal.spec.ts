@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer } from '../support/redis.js';
+import { itOnRedisServer } from '../support/redis-server.js';
 import {
   becomes,
   Hand,
@@ -202,7 +202,7 @@ describe('what was published while the subscription was away', () => {
     await hears(app, [...heard, 'User:foreign']);
   });
 
-  it.runIf(hasRedisServer())(
+  itOnRedisServer(
     'of a server that restarted with its data, is not widened',
     async () => {
       const server = await startServer({

@@ -19,7 +19,8 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer, startRedis } from '../support/redis.js';
+import { startRedis } from '../support/redis.js';
+import { itOnRedisServer } from '../support/redis-server.js';
 import { startCluster } from '../support/redis.topologies.js';
 import { RecordingListener } from '../transport/transport.contract.js';
 import {
@@ -129,7 +130,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(traces).toEqual(NOTHING_LEFT);
   });
 
-  it.runIf(hasRedisServer())('while Redis hangs', async () => {
+  itOnRedisServer('while Redis hangs', async () => {
     const server = await startRedis();
     onTestFinished(() => server.stop());
     const traces = await tracesOf(async () => {
@@ -145,7 +146,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(traces).toEqual(NOTHING_LEFT);
   });
 
-  it.runIf(hasRedisServer())('while Redis refuses', async () => {
+  itOnRedisServer('while Redis refuses', async () => {
     const server = await startRedis({ real: true });
     onTestFinished(() => server.stop());
     const admin = new Redis(server.url);
@@ -168,7 +169,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(traces).toEqual(NOTHING_LEFT);
   });
 
-  it.runIf(hasRedisServer())('whose start Redis refused', async () => {
+  itOnRedisServer('whose start Redis refused', async () => {
     const server = await startRedis({ real: true });
     onTestFinished(() => server.stop());
     const admin = new Redis(server.url);
@@ -301,7 +302,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(listeners(client)).toEqual(before);
   });
 
-  it.runIf(hasRedisServer())('in a cluster', async () => {
+  itOnRedisServer('in a cluster', async () => {
     const cluster = await startCluster();
     onTestFinished(() => cluster.stop());
     const client = new Cluster(cluster.nodes, { slotsRefreshInterval: 0 });
@@ -326,7 +327,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(listeners(client)).toEqual(before);
   });
 
-  it.runIf(hasRedisServer())('in a cluster that is not there', async () => {
+  itOnRedisServer('in a cluster that is not there', async () => {
     const traces = await tracesOf(async () => {
       const nodes = [{ host: '127.0.0.1', port: 1 }];
       const app = await startApp({

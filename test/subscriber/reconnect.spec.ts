@@ -12,11 +12,11 @@ import {
   type TestApp,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { startRedis, type RedisServer } from '../support/redis.js';
 import {
-  hasRedisServer,
-  startRedis,
-  type RedisServer,
-} from '../support/redis.js';
+  describeOnRedisServer,
+  itOnRedisServer,
+} from '../support/redis-server.js';
 
 /** Whoever waits for that long has made its test time out. */
 const FOREVER = 100_000;
@@ -245,38 +245,40 @@ describe('a connection for commands that is lost', () => {
     expect(app.states).not.toContain('disconnected');
   });
 
-  it.runIf(hasRedisServer()).each([
-    ['its own', (url: string) => url],
-    [
-      "the application's",
-      (url: string) => {
-        const client = new Redis(url);
-        onTestFinished(() => client.disconnect());
-        return client.on('error', () => undefined);
+  describeOnRedisServer('of a server that hangs', () => {
+    it.each([
+      ['its own', (url: string) => url],
+      [
+        "the application's",
+        (url: string) => {
+          const client = new Redis(url);
+          onTestFinished(() => client.disconnect());
+          return client.on('error', () => undefined);
+        },
+      ],
+    ])(
+      'does not keep %s publishes waiting for an answer that cannot come',
+      async (_, connection) => {
+        const server = await startServer();
+        const app = await startApp({
+          connection: connection(server.url),
+          publishTimeout: 50,
+        });
+
+        server.pause();
+        await app.publisher.invalidateUser('under way');
+        await app.publisher.invalidateUser('waiting');
+        await server.restart();
+        await becomes(app, 'live');
+
+        // Far less than the last resort of RedisTransport, 10 seconds.
+        await eventually(() => expect(app.publisher.pending).toBe(0));
+        expect(await app.publisher.invalidateUser('2')).toMatchObject({
+          status: 'delivered',
+        });
       },
-    ],
-  ])(
-    'does not keep %s publishes waiting for an answer that cannot come',
-    async (_, connection) => {
-      const server = await startServer();
-      const app = await startApp({
-        connection: connection(server.url),
-        publishTimeout: 50,
-      });
-
-      server.pause();
-      await app.publisher.invalidateUser('under way');
-      await app.publisher.invalidateUser('waiting');
-      await server.restart();
-      await becomes(app, 'live');
-
-      // Far less than the last resort of RedisTransport, 10 seconds.
-      await eventually(() => expect(app.publisher.pending).toBe(0));
-      expect(await app.publisher.invalidateUser('2')).toMatchObject({
-        status: 'delivered',
-      });
-    },
-  );
+    );
+  });
 });
 
 describe('a server that dies and comes back', () => {
@@ -470,7 +472,7 @@ describe('a server that is not there yet', () => {
   });
 });
 
-describe.runIf(hasRedisServer())('a server that hangs', () => {
+describeOnRedisServer('a server that hangs', () => {
   it('keeps the first callers for publishTimeout and no others; all arrives once it goes on', async () => {
     const server = await startServer();
     const connection = server.url;
@@ -552,7 +554,7 @@ describe('the shutdown', () => {
     expect(app.states).toEqual(['stopped', 'connecting', 'stopped']);
   });
 
-  it.runIf(hasRedisServer())('is bounded while Redis hangs', async () => {
+  itOnRedisServer('is bounded while Redis hangs', async () => {
     const server = await startServer();
     const log = new LogRecorder();
     const app = await startApp({

@@ -1,10 +1,11 @@
 /** Applications on a Redis that answers, but refuses to write. */
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { connectRaw, said, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer, startRedis } from '../support/redis.js';
+import { startRedis } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 
-describe.runIf(hasRedisServer())('While Redis refuses to write', () => {
+describeOnRedisServer('While Redis refuses to write', () => {
   it.each([
     ['has no memory', ['maxmemory', '1'], ['maxmemory', '0']],
     [

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidationConfigurationError } from 'nestjs-cache-invalidation';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { root } from '../docs/markdown.js';
 import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer, type RedisServer } from '../support/redis.js';
+import { type RedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import { FOREVER, journalOf, startServer } from './setup.js';
 
 /** A URL for a user with these rights only. */
@@ -21,7 +22,7 @@ async function connections(server: RedisServer): Promise<number> {
 
 const ALL = ['+@all', '~*', '&*'];
 
-describe.runIf(hasRedisServer())('a user of Redis', () => {
+describeOnRedisServer('a user of Redis', () => {
   it.each([
     ['XADD', ['-xadd']],
     ['XRANGE', ['-xrange']],

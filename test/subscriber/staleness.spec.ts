@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LogRecorder, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import {
   becomes,
   hears,
@@ -68,7 +68,7 @@ describe('staleness()', () => {
   );
 });
 
-describe.runIf(hasRedisServer())('beyond maxStaleness', () => {
+describeOnRedisServer('beyond maxStaleness', () => {
   it('with widen: everything is evicted once, and caches are bypassed until there is proof', async () => {
     const log = new LogRecorder();
     const { app, hand, server } = await startOnLinks({

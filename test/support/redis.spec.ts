@@ -12,11 +12,11 @@ import {
 import { EmbeddedValkey } from '../../sample-app/demo/embedded-valkey.js';
 import { eventually } from './eventually.js';
 import {
-  hasRedisServer,
   startRedis,
   type RedisServer,
   type StartRedisOptions,
 } from './redis.js';
+import { describeOnRedisServer, itOnRedisServer } from './redis-server.js';
 import { startCluster, startSentinel } from './redis.topologies.js';
 
 async function startServer(options?: StartRedisOptions): Promise<RedisServer> {
@@ -77,16 +77,16 @@ describe('the server all files share', () => {
 });
 
 describe.each([
-  { kind: 'redis-server', real: true, runs: hasRedisServer() },
-  { kind: 'embedded', real: false, runs: true },
+  { kind: 'redis-server', real: true, runs: itOnRedisServer },
+  { kind: 'embedded', real: false, runs: it },
 ] as const)('startRedis: $kind', ({ kind, real, runs }) => {
-  it.runIf(runs)('answers', async () => {
+  runs('answers', async () => {
     const server = await startServer({ real });
     expect(server.kind).toBe(kind);
     expect(await ping(server.url)).toBe('PONG');
   });
 
-  it.runIf(runs)('restarts empty on the same port', async () => {
+  runs('restarts empty on the same port', async () => {
     const server = await startServer({ real });
     const { url, port } = server;
     await connectTo(url).set('key', 'value');
@@ -97,28 +97,25 @@ describe.each([
     expect(await connectTo(url).get('key')).toBeNull();
   });
 
-  it.runIf(runs)(
-    'refuses connections once killed, until restarted',
-    async () => {
-      const server = await startServer({ real });
-      const closed = once(
-        connectTo(server.url).on('ready', () => server.kill()),
-        'end',
-      );
+  runs('refuses connections once killed, until restarted', async () => {
+    const server = await startServer({ real });
+    const closed = once(
+      connectTo(server.url).on('ready', () => server.kill()),
+      'end',
+    );
 
-      await closed;
+    await closed;
 
-      await eventually(async () =>
-        expect(await connectionError(server.url)).toMatchObject({
-          code: 'ECONNREFUSED',
-        }),
-      );
-      await server.restart();
-      expect(await ping(server.url)).toBe('PONG');
-    },
-  );
+    await eventually(async () =>
+      expect(await connectionError(server.url)).toMatchObject({
+        code: 'ECONNREFUSED',
+      }),
+    );
+    await server.restart();
+    expect(await ping(server.url)).toBe('PONG');
+  });
 
-  it.runIf(runs)('can be stopped twice', async () => {
+  runs('can be stopped twice', async () => {
     const server = await startServer({ real });
     await server.stop();
     await server.stop();
@@ -128,7 +125,7 @@ describe.each([
   });
 });
 
-describe.runIf(hasRedisServer())('startRedis: redis-server', () => {
+describeOnRedisServer('startRedis: redis-server', () => {
   it('is silent while paused and answers once resumed', async () => {
     const server = await startServer({ real: true });
     const client = connectTo(server.url);
@@ -199,6 +196,28 @@ describe.runIf(hasRedisServer())('startRedis: redis-server', () => {
       },
       { timeout: 20_000 },
     );
+  });
+});
+
+describe('A test that is not marked as one that needs a redis-server', () => {
+  it.each([
+    ['by name', () => startRedis({ real: true })],
+    ['with arguments', () => startRedis({ args: ['--maxmemory', '1mb'] })],
+    ['in a cluster', () => startCluster()],
+    ['behind a Sentinel', () => startSentinel()],
+  ])('cannot start one %s', async (_, starting) => {
+    await expect(starting()).rejects.toThrow(
+      'needs a redis-server, and this test is not marked so',
+    );
+  });
+
+  it('cannot pause the server that it was given', async () => {
+    const server = await startServer();
+    expect(() => server.pause()).toThrow('needs a redis-server');
+  });
+
+  it('gets the shared kind of server where it does not ask', async () => {
+    expect(await ping((await startServer()).url)).toBe('PONG');
   });
 });
 

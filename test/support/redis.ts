@@ -40,13 +40,34 @@ export interface RedisServer {
 export interface StartRedisOptions {
   /** Command line arguments for `redis-server`, which win over the harness' own. */
   args?: string[];
-  /** `true` insists on a `redis-server`, `false` on the embedded Valkey. Default: whichever there is. */
+  /**
+   * `true` insists on a `redis-server`, which only tests under the mark of
+   * redis-server.ts may do; `false` on the embedded Valkey. Default: whichever
+   * there is.
+   */
   real?: boolean;
 }
 
-/** Whether this machine has a `redis-server`: for `describe.skipIf(!hasRedisServer())`. */
+/** Whether this machine has a `redis-server`; tests are marked by redis-server.ts. */
 export function hasRedisServer(): boolean {
   return findRedisServer() !== undefined;
+}
+
+/** How many marks the running test is under. */
+let marks = 0;
+
+/** @returns what ends the mark */
+export function markRedisServer(): () => void {
+  marks++;
+  return () => void marks--;
+}
+
+/** On a machine that has one, too: otherwise the author never notices. */
+function mustBeMarked(what: string): void {
+  if (marks > 0) return;
+  throw new Error(
+    `${what} needs a redis-server, and this test is not marked so: put it in describeOnRedisServer() or itOnRedisServer() of test/support/redis-server.ts, which skip it where there is none.`,
+  );
 }
 
 /**
@@ -61,9 +82,15 @@ export function hasRedisServer(): boolean {
  */
 export async function startRedis({
   args = [],
-  real = mustBeReal(args) || hasRedisServer(),
+  real,
 }: StartRedisOptions = {}): Promise<RedisServer> {
-  if (real) return startProcess({ args: [...EPHEMERAL, ...args] });
+  // Unasked, either will do.
+  if (real === undefined && args.length === 0) {
+    if (mustBeReal() || hasRedisServer())
+      return spawnServer({ args: EPHEMERAL });
+  } else if (real !== false) {
+    return startProcess({ args: [...EPHEMERAL, ...args] });
+  }
   if (args.length > 0) throw notEmbedded('args');
   return EmbeddedServer.start(await freePort());
 }
@@ -77,9 +104,17 @@ interface ProcessOptions {
   config?: string;
 }
 
+/** @throws in a test that is not marked as one that needs a `redis-server`. */
 export async function startProcess(
   options: ProcessOptions,
 ): Promise<RedisServer> {
+  mustBeMarked(
+    options.config ? 'A Sentinel' : 'startRedis() with args or { real: true }',
+  );
+  return spawnServer(options);
+}
+
+async function spawnServer(options: ProcessOptions): Promise<RedisServer> {
   const binary = findRedisServer();
   if (!binary) throw noRedisServer();
   const server = new RedisProcess(binary, await freePort(), options);
@@ -136,6 +171,7 @@ class RedisProcess implements RedisServer {
   }
 
   pause(): void {
+    mustBeMarked('pause()');
     this.#child?.kill('SIGSTOP');
   }
 
@@ -228,8 +264,8 @@ async function startEmbedded(port: number): Promise<EmbeddedValkey> {
   return EmbeddedValkey.start(port);
 }
 
-function mustBeReal(args: string[]): boolean {
-  return Boolean(process.env.CI) || args.length > 0;
+function mustBeReal(): boolean {
+  return Boolean(process.env.CI);
 }
 
 function notEmbedded(what: string): Error {

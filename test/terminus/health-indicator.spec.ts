@@ -16,7 +16,7 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { hasRedisServer } from '../support/redis.js';
+import { itOnRedisServer } from '../support/redis-server.js';
 import { patient, startServer } from '../subscriber/setup.js';
 
 @Controller('health')
@@ -161,7 +161,7 @@ describe('A health check', () => {
     );
   });
 
-  it.runIf(hasRedisServer())(
+  itOnRedisServer(
     'is answered with 200, and says degraded, while messages wait for Redis',
     async () => {
       const server = await startServer({ real: true });

@@ -1,16 +1,10 @@
 import { Redis } from 'ioredis';
-import {
-  afterAll,
-  beforeAll,
-  describe,
-  expect,
-  it,
-  onTestFinished,
-} from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { hasRedisServer, type RedisServer } from '../support/redis.js';
+import { type RedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import {
   startCluster,
   type RedisCluster,
@@ -79,7 +73,7 @@ function otherThan(cluster: RedisCluster, server: RedisServer): RedisServer {
   return cluster.servers.find((each) => each !== server)!;
 }
 
-describe.runIf(hasRedisServer())('over a cluster', () => {
+describeOnRedisServer('over a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => {
     cluster = await startCluster();
@@ -172,7 +166,7 @@ describe.runIf(hasRedisServer())('over a cluster', () => {
   );
 });
 
-describe.runIf(hasRedisServer())('over a cluster with replicas', () => {
+describeOnRedisServer('over a cluster with replicas', () => {
   it.each([false, true])(
     "the journal's master is killed: its replica takes over (sharded: %s)",
     async (sharded) => {

@@ -26,11 +26,11 @@ import {
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import {
-  hasRedisServer,
   startRedis,
   type RedisServer,
   type StartRedisOptions,
 } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import {
   startCluster,
   startSentinel,
@@ -108,7 +108,9 @@ describe('a server is given', () => {
     const { receivers } = await app.publisher.invalidateUser('1');
     expect(receivers).toBe(2);
   });
+});
 
+describeOnRedisServer('a server with a password is given', () => {
   it('as a URL with a password, in whatever characters', async () => {
     const { port } = await startServer({ args: ['--requirepass', SECRET] });
     const url = `redis://:${encodeURIComponent(SECRET)}@127.0.0.1:${port}`;
@@ -237,7 +239,7 @@ describe('a client of the application is given', () => {
   });
 });
 
-describe.runIf(hasRedisServer())('over TLS', () => {
+describeOnRedisServer('over TLS', () => {
   const openssl = promisify(execFile);
   let folder: string;
   let ca: string;
@@ -305,7 +307,7 @@ describe.runIf(hasRedisServer())('over TLS', () => {
   });
 });
 
-describe.runIf(hasRedisServer())('a cluster', () => {
+describeOnRedisServer('a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => {
     cluster = await startCluster();
@@ -480,7 +482,7 @@ describe.runIf(hasRedisServer())('a cluster', () => {
   );
 });
 
-describe.runIf(hasRedisServer())('behind Sentinel', () => {
+describeOnRedisServer('behind Sentinel', () => {
   it('a failover is survived: what is said during it is heard, or widened', async () => {
     const { sentinels, name, replica, stop } = await startSentinel();
     onTestFinished(stop);

@@ -4,11 +4,8 @@ import { RedisL2Store } from '../../lib/transport/redis/redis.l2.store.js';
 import { connectRaw } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import {
-  hasRedisServer,
-  startRedis,
-  type RedisServer,
-} from '../support/redis.js';
+import { startRedis, type RedisServer } from '../support/redis.js';
+import { itOnRedisServer } from '../support/redis-server.js';
 
 interface Setup {
   readonly server: RedisServer;
@@ -82,7 +79,7 @@ describe('The connection of shared entries', () => {
     await expect(reading).rejects.toThrow('closed');
   });
 
-  it.skipIf(!hasRedisServer())(
+  itOnRedisServer(
     'is opened anew where it leads to what has become a replica',
     async () => {
       const { server, store } = await setup(60_000);

@@ -1,17 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { Redis } from 'ioredis';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import {
   RedisTransport,
   type RedisConnection,
 } from '../../lib/transport/index.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import {
-  hasRedisServer,
-  startRedis,
-  type RedisServer,
-} from '../support/redis.js';
+import { startRedis, type RedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import { about, idsOf, receiversOf } from './messages.js';
 import {
   startTransport,
@@ -67,218 +64,215 @@ async function expectTaken(
   ]);
 }
 
-describe.runIf(hasRedisServer())(
-  'a publish that Redis refuses settles:',
-  () => {
-    it.each([
-      ['OOM', 'memory is used up', 'maxmemory', '1', '0'],
-      ['NOREPLICAS', 'replicas are away', 'min-replicas-to-write', '1', '0'],
-    ])(
-      '%s, when %s: what was not tried before is announced all the same',
-      async (why, _, option, bad, good) => {
-        const server = await startServer();
-        const raw = connectRaw(server.url);
-        const transport = open(server.url);
-        const listener = await startTransport(transport);
+describeOnRedisServer('a publish that Redis refuses settles:', () => {
+  it.each([
+    ['OOM', 'memory is used up', 'maxmemory', '1', '0'],
+    ['NOREPLICAS', 'replicas are away', 'min-replicas-to-write', '1', '0'],
+  ])(
+    '%s, when %s: what was not tried before is announced all the same',
+    async (why, _, option, bad, good) => {
+      const server = await startServer();
+      const raw = connectRaw(server.url);
+      const transport = open(server.url);
+      const listener = await startTransport(transport);
 
-        await raw.config('SET', option, bad);
-        await expectRefused(transport, why);
-        const mixed = [about('tried'), about('new')];
-        await transport.publish(mixed, '-', 1);
-        await raw.config('SET', option, good);
+      await raw.config('SET', option, bad);
+      await expectRefused(transport, why);
+      const mixed = [about('tried'), about('new')];
+      await transport.publish(mixed, '-', 1);
+      await raw.config('SET', option, good);
 
-        await expectTaken(transport, listener);
-        const heard = idsOf(listener.payloads);
-        expect(heard).toEqual(['1', '2', 'new', 'taken 3']);
-      },
+      await expectTaken(transport, listener);
+      const heard = idsOf(listener.payloads);
+      expect(heard).toEqual(['1', '2', 'new', 'taken 3']);
+    },
+  );
+
+  it('WRONGTYPE, when something else is where the journal should be', async () => {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    const channel = uniqueChannel();
+    const transport = open(server.url, { channel });
+    const listener = await startTransport(transport);
+
+    await raw.set(`{${channel}}:journal`, 'mine');
+    await expectRefused(transport, 'WRONGTYPE');
+    await raw.del(`{${channel}}:journal`);
+
+    await expectTaken(transport, listener);
+    expect(idsOf(listener.payloads)).toEqual(['1', '2', 'taken 2']);
+  });
+
+  it('READONLY, from what has become a replica: our connection is opened anew', async () => {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    const transport = open(server.url);
+    const listener = await startTransport(transport);
+    const times = (event: string): number =>
+      listener.events.filter((each) => each === event).length;
+
+    await raw.call('REPLICAOF', '127.0.0.1', '1');
+    const [reply] = await transport.publish([about(1)]);
+    expect(reply).toMatchObject({
+      message: expect.stringContaining('READONLY'),
+    });
+    // Behind one address there may be another server by now.
+    await eventually(() => expect(times('writable')).toBe(2));
+    await raw.call('REPLICAOF', 'NO', 'ONE');
+
+    await expectTaken(transport, listener);
+  });
+
+  it('MISCONF, when snapshots fail', async () => {
+    const server = await startServer('--save', '3600 1000000');
+    const raw = connectRaw(server.url);
+    const transport = open(server.url);
+    const listener = await startTransport(transport);
+
+    const [, folder] = await raw.config('GET', 'dir');
+    await rm(folder!, { recursive: true });
+    await raw.bgsave();
+    await eventually(async () =>
+      expect(await raw.info('persistence')).toContain(
+        'rdb_last_bgsave_status:err',
+      ),
     );
+    await expectRefused(transport, 'MISCONF');
+    await raw.config('SET', 'stop-writes-on-bgsave-error', 'no');
 
-    it('WRONGTYPE, when something else is where the journal should be', async () => {
+    await expectTaken(transport, listener);
+    expect(idsOf(listener.payloads)).toEqual(['1', '2', 'taken 2']);
+  });
+
+  it.each(['xadd', 'xrevrange', 'publish', 'evalsha', 'time'])(
+    'NOPERM, without the right to %s',
+    async (command) => {
       const server = await startServer();
       const raw = connectRaw(server.url);
-      const channel = uniqueChannel();
-      const transport = open(server.url, { channel });
-      const listener = await startTransport(transport);
-
-      await raw.set(`{${channel}}:journal`, 'mine');
-      await expectRefused(transport, 'WRONGTYPE');
-      await raw.del(`{${channel}}:journal`);
-
-      await expectTaken(transport, listener);
-      expect(idsOf(listener.payloads)).toEqual(['1', '2', 'taken 2']);
-    });
-
-    it('READONLY, from what has become a replica: our connection is opened anew', async () => {
-      const server = await startServer();
-      const raw = connectRaw(server.url);
-      const transport = open(server.url);
-      const listener = await startTransport(transport);
-      const times = (event: string): number =>
-        listener.events.filter((each) => each === event).length;
-
-      await raw.call('REPLICAOF', '127.0.0.1', '1');
-      const [reply] = await transport.publish([about(1)]);
-      expect(reply).toMatchObject({
-        message: expect.stringContaining('READONLY'),
-      });
-      // Behind one address there may be another server by now.
-      await eventually(() => expect(times('writable')).toBe(2));
-      await raw.call('REPLICAOF', 'NO', 'ONE');
-
-      await expectTaken(transport, listener);
-    });
-
-    it('MISCONF, when snapshots fail', async () => {
-      const server = await startServer('--save', '3600 1000000');
-      const raw = connectRaw(server.url);
-      const transport = open(server.url);
-      const listener = await startTransport(transport);
-
-      const [, folder] = await raw.config('GET', 'dir');
-      await rm(folder!, { recursive: true });
-      await raw.bgsave();
-      await eventually(async () =>
-        expect(await raw.info('persistence')).toContain(
-          'rdb_last_bgsave_status:err',
-        ),
+      await raw.acl(
+        'SETUSER',
+        'app',
+        'on',
+        '>pw',
+        '+@all',
+        '~*',
+        '&*',
+        `-${command}`,
       );
-      await expectRefused(transport, 'MISCONF');
-      await raw.config('SET', 'stop-writes-on-bgsave-error', 'no');
-
-      await expectTaken(transport, listener);
-      expect(idsOf(listener.payloads)).toEqual(['1', '2', 'taken 2']);
-    });
-
-    it.each(['xadd', 'xrevrange', 'publish', 'evalsha', 'time'])(
-      'NOPERM, without the right to %s',
-      async (command) => {
-        const server = await startServer();
-        const raw = connectRaw(server.url);
-        await raw.acl(
-          'SETUSER',
-          'app',
-          'on',
-          '>pw',
-          '+@all',
-          '~*',
-          '&*',
-          `-${command}`,
-        );
-        const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
-        const listener = await startTransport(transport);
-
-        await expectRefused(transport, DENIED);
-        await raw.acl('SETUSER', 'app', `+${command}`);
-
-        await expectTaken(transport, listener);
-        expect(transport.writable).toBe(true);
-      },
-    );
-
-    it.each([
-      ['journal', ['resetkeys', '~other']],
-      ['channel', ['resetchannels']],
-    ])('NOPERM, without a right to the %s', async (_, rule) => {
-      const server = await startServer();
-      const raw = connectRaw(server.url);
-      await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
       const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
       const listener = await startTransport(transport);
 
-      await raw.acl('SETUSER', 'app', ...rule);
       await expectRefused(transport, DENIED);
-      await raw.acl('SETUSER', 'app', '~*', '&*');
+      await raw.acl('SETUSER', 'app', `+${command}`);
 
       await expectTaken(transport, listener);
       expect(transport.writable).toBe(true);
-    });
+    },
+  );
 
-    it('WRONGTYPE, where something else has the name of the journal', async () => {
-      const server = await startServer();
-      const raw = connectRaw(server.url);
-      const channel = uniqueChannel();
-      const transport = open(server.url, { channel });
-      const listener = await startTransport(transport);
+  it.each([
+    ['journal', ['resetkeys', '~other']],
+    ['channel', ['resetchannels']],
+  ])('NOPERM, without a right to the %s', async (_, rule) => {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
+    const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
+    const listener = await startTransport(transport);
 
-      await raw.set(`{${channel}}:journal`, 'a string');
-      await expectRefused(transport, 'WRONGTYPE');
-      await expect(transport.readJournal('-', 1)).rejects.toThrow('WRONGTYPE');
-      await expect(transport.journalTail()).rejects.toThrow('WRONGTYPE');
-      await raw.del(`{${channel}}:journal`);
+    await raw.acl('SETUSER', 'app', ...rule);
+    await expectRefused(transport, DENIED);
+    await raw.acl('SETUSER', 'app', '~*', '&*');
 
-      await expectTaken(transport, listener);
-    });
+    await expectTaken(transport, listener);
+    expect(transport.writable).toBe(true);
+  });
 
-    it.each([true, false])(
-      'LOADING, while a restarted server reads its data (ready check: %s)',
-      async (enableReadyCheck) => {
-        const server = await startServer(
-          '--save',
-          '3600 1000000',
-          '--rdbcompression',
-          'no',
-          '--key-load-delay',
-          '40000',
-          '--loading-process-events-interval-bytes',
-          '1024',
-        );
-        const raw = connectRaw(server.url);
-        for (let key = 0; key < 50; key++)
-          await raw.set(`${key}`, 'x'.repeat(2_000));
-        await raw.save();
-        const client = new Redis(server.url, {
-          enableReadyCheck,
-          retryStrategy: () => 20,
-        });
-        client.on('error', () => undefined);
-        onTestFinished(() => client.disconnect());
-        const transport = open(client);
-        const listener = await startTransport(transport);
+  it('WRONGTYPE, where something else has the name of the journal', async () => {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    const channel = uniqueChannel();
+    const transport = open(server.url, { channel });
+    const listener = await startTransport(transport);
 
-        await server.restart();
+    await raw.set(`{${channel}}:journal`, 'a string');
+    await expectRefused(transport, 'WRONGTYPE');
+    await expect(transport.readJournal('-', 1)).rejects.toThrow('WRONGTYPE');
+    await expect(transport.journalTail()).rejects.toThrow('WRONGTYPE');
+    await raw.del(`{${channel}}:journal`);
 
-        const refusals: string[] = [];
-        await eventually(
-          async () => {
-            const replies = await transport.publish([about('during')], '-');
-            expect(replies).toHaveLength(1);
-            const [reply] = replies;
-            if (reply instanceof Error) refusals.push(reply.message);
-            expect(reply).not.toBeInstanceOf(Error);
-          },
-          { timeout: 20_000 },
-        );
-        const loading = enableReadyCheck ? /.*/ : /LOADING/;
-        expect(refusals.join()).toMatch(loading);
-        await eventually(() => expect(listener.events.at(-1)).not.toBe('lost'));
-        await eventually(() => expectTaken(transport, listener));
-      },
-    );
+    await expectTaken(transport, listener);
+  });
 
-    it('a password that is changed, and changed back', async () => {
-      const server = await startServer('--requirepass', 'one');
-      const raw = connectRaw(`redis://:one@127.0.0.1:${server.port}`);
-      const transport = open(`redis://:one@127.0.0.1:${server.port}`);
-      const listener = await startTransport(transport);
-
-      await raw.config('SET', 'requirepass', 'two');
-      transport.reconnect('commands');
-      await eventually(() =>
-        expect(listener.errors.join()).toMatch(/WRONGPASS|NOAUTH/),
+  it.each([true, false])(
+    'LOADING, while a restarted server reads its data (ready check: %s)',
+    async (enableReadyCheck) => {
+      const server = await startServer(
+        '--save',
+        '3600 1000000',
+        '--rdbcompression',
+        'no',
+        '--key-load-delay',
+        '40000',
+        '--loading-process-events-interval-bytes',
+        '1024',
       );
-      for (const error of listener.errors) {
-        expect(error).not.toHaveProperty('command');
-      }
-      const [reply] = await transport.publish([about(1)]);
-      expect(reply).toBeInstanceOf(Error);
-      await raw.config('SET', 'requirepass', 'one');
+      const raw = connectRaw(server.url);
+      for (let key = 0; key < 50; key++)
+        await raw.set(`${key}`, 'x'.repeat(2_000));
+      await raw.save();
+      const client = new Redis(server.url, {
+        enableReadyCheck,
+        retryStrategy: () => 20,
+      });
+      client.on('error', () => undefined);
+      onTestFinished(() => client.disconnect());
+      const transport = open(client);
+      const listener = await startTransport(transport);
 
-      await expectTaken(transport, listener);
-    });
-  },
-);
+      await server.restart();
 
-describe.runIf(hasRedisServer())('the rights that are missing', () => {
+      const refusals: string[] = [];
+      await eventually(
+        async () => {
+          const replies = await transport.publish([about('during')], '-');
+          expect(replies).toHaveLength(1);
+          const [reply] = replies;
+          if (reply instanceof Error) refusals.push(reply.message);
+          expect(reply).not.toBeInstanceOf(Error);
+        },
+        { timeout: 20_000 },
+      );
+      const loading = enableReadyCheck ? /.*/ : /LOADING/;
+      expect(refusals.join()).toMatch(loading);
+      await eventually(() => expect(listener.events.at(-1)).not.toBe('lost'));
+      await eventually(() => expectTaken(transport, listener));
+    },
+  );
+
+  it('a password that is changed, and changed back', async () => {
+    const server = await startServer('--requirepass', 'one');
+    const raw = connectRaw(`redis://:one@127.0.0.1:${server.port}`);
+    const transport = open(`redis://:one@127.0.0.1:${server.port}`);
+    const listener = await startTransport(transport);
+
+    await raw.config('SET', 'requirepass', 'two');
+    transport.reconnect('commands');
+    await eventually(() =>
+      expect(listener.errors.join()).toMatch(/WRONGPASS|NOAUTH/),
+    );
+    for (const error of listener.errors) {
+      expect(error).not.toHaveProperty('command');
+    }
+    const [reply] = await transport.publish([about(1)]);
+    expect(reply).toBeInstanceOf(Error);
+    await raw.config('SET', 'requirepass', 'one');
+
+    await expectTaken(transport, listener);
+  });
+});
+
+describeOnRedisServer('the rights that are missing', () => {
   async function missing(...rules: string[]): Promise<string[]> {
     const server = await startServer();
     const raw = connectRaw(server.url);

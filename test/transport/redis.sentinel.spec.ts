@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
-import { hasRedisServer } from '../support/redis.js';
+import { describeOnRedisServer } from '../support/redis-server.js';
 import { startSentinel } from '../support/redis.topologies.js';
 import { startTransport } from './transport.contract.js';
 
-describe.skipIf(!hasRedisServer())('By a Sentinel', () => {
+describeOnRedisServer('By a Sentinel', () => {
   it('connects again after it was given up while that was being asked', async () => {
     const { sentinels, name, master, stop } = await startSentinel();
     onTestFinished(stop);

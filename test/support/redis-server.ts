@@ -1,0 +1,24 @@
+import { beforeAll, describe, it, type TestFunction } from 'vitest';
+import { hasRedisServer, markRedisServer } from './redis.js';
+
+/**
+ * Tests that need a `redis-server`: skipped where there is none, and the only
+ * ones in which one can be started on purpose.
+ */
+export function describeOnRedisServer(name: string, tests: () => void): void {
+  // oxlint-disable-next-line vitest/valid-title -- it is the caller's
+  describe.runIf(hasRedisServer())(name, () => {
+    beforeAll(() => markRedisServer());
+    tests();
+  });
+}
+
+/** One such test. */
+export function itOnRedisServer(name: string, test: TestFunction): void {
+  // oxlint-disable-next-line vitest/valid-title, vitest/expect-expect -- those are the caller's
+  it.runIf(hasRedisServer())(name, async (context) => {
+    const endMark = markRedisServer();
+    context.onTestFinished(endMark);
+    await test(context);
+  });
+}
