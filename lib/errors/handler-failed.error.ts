@@ -1,4 +1,5 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
+import { printable, withoutArguments } from './printable.js';
 
 /**
  * The application's own code failed: an invalidation handler, or the selector
@@ -27,7 +28,8 @@ export class HandlerFailedError extends CacheInvalidationError {
 function describe(cause: unknown): string {
   try {
     // A message may be anything, as long as somebody has written to it.
-    return String(cause instanceof Error ? cause.message : cause);
+    const text = String(cause instanceof Error ? cause.message : cause);
+    return printable(withoutArguments(text));
   } catch {
     // Object.create(null), or a toString() that throws.
     return 'a value that cannot be shown';

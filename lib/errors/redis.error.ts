@@ -1,4 +1,5 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
+import { printable, withoutArguments } from './printable.js';
 
 /**
  * Redis is away, or refused a command. A caller who publishes is not told: the
@@ -26,7 +27,8 @@ export function describeCause(cause: Error): string {
     // A cluster's error says only that it failed; this says why.
     lastNodeError?: Error;
   };
-  const what = cause.message.replace(/\.$/, '') || code || cause.name;
+  const text = withoutArguments(cause.message).replace(/\.$/, '');
+  const what = printable(text) || code || cause.name;
   return lastNodeError === undefined
     ? what
     : `${what} (${describeCause(lastNodeError)})`;

@@ -9,6 +9,11 @@ import {
   type Span,
   type SpanOptions,
 } from '@opentelemetry/api';
+import {
+  printable,
+  printableStack,
+  withoutArguments,
+} from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
 import {
   isPromiseLike,
@@ -148,7 +153,11 @@ function endWith(span: Span, result: PromiseLike<unknown>): void {
 function noteFailure(span: Span, thrown: unknown): void {
   const error =
     thrown instanceof Error ? thrown : new TypeError('No Error was thrown.');
-  span.recordException(error);
+  span.recordException({
+    name: error.name,
+    message: printable(withoutArguments(error.message)),
+    stack: printableStack(error),
+  });
   span.setAttribute(ERROR_TYPE, error.name);
   span.setStatus({ code: SpanStatusCode.ERROR });
 }

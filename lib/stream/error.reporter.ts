@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import {
   HandlerFailedError,
+  printableStack,
   type CacheInvalidationError,
 } from '../errors/index.js';
 
@@ -84,6 +85,6 @@ export class ErrorReporter {
 /** Only of the application's own code: that of a socket says nothing. */
 function stackOf(error: CacheInvalidationError): string | undefined {
   return error instanceof HandlerFailedError && error.cause instanceof Error
-    ? error.cause.stack
+    ? printableStack(error.cause)
     : undefined;
 }
