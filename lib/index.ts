@@ -46,6 +46,7 @@ export {
   HandlerFailedError,
   InvalidationConfigurationError,
   InvalidationRedisError,
+  JournalAheadError,
   InvalidationSerializationError,
   InvalidationTimeoutError,
   InvalidMessageError,
@@ -133,4 +134,10 @@ export {
   type SubscriptionState,
   type SubscriptionStatus,
 } from './subscriber/index.js';
-export type { ClusterDescription, RedisConnection } from './transport/index.js';
+export type {
+  ClusterDescription,
+  RedisConnection,
+  RedisCredential,
+  RedisCredentials,
+  RedisServerOptions,
+} from './transport/index.js';

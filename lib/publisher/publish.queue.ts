@@ -2,6 +2,7 @@ import {
   describeCause,
   InvalidationRedisError,
   InvalidationTimeoutError,
+  JournalAheadError,
 } from '../errors/index.js';
 import {
   compareOffsets,
@@ -17,10 +18,12 @@ import type {
   InvalidationStream,
 } from '../stream/index.js';
 import {
+  refusedDelay,
   retryDelay,
   type InvalidationTransport,
   type Published,
   type PublishReply,
+  type Refusal,
 } from '../transport/index.js';
 import type { OutboxRelay } from './durable.outbox.js';
 import { InvalidationScope } from './invalidation.scope.js';
@@ -88,6 +91,8 @@ export class PublishQueue {
   #sends = 0;
   #closed = false;
   #attempt = 0;
+  /** The last failure was an answer of Redis. */
+  #refused = false;
   #retry: NodeJS.Timeout | null = null;
   #idle: (() => void)[] = [];
   #lastOffset: string | null = null;
@@ -180,7 +185,8 @@ export class PublishQueue {
 
   /** Redis is there: send what waits. */
   resume(): void {
-    this.#attempt = 0;
+    // One that refuses may well be the one that was connected to anew.
+    if (!this.#refused) this.#attempt = 0;
     this.#drain();
   }
 
@@ -260,7 +266,12 @@ export class PublishQueue {
       const reply = replies[index] ?? new Error('Redis gave no answer.');
       if (reply instanceof Error) {
         cause = reply;
-        unsent.push({ message: entry.message, triedSince: since });
+        const searched = searchedUpTo(reply);
+        this.#refused = searched !== undefined;
+        unsent.push({
+          message: entry.message,
+          triedSince: searched ?? since,
+        });
         this.#queued(entry);
       } else {
         const latency = Math.max(0, now - entry.at);
@@ -354,10 +365,15 @@ export class PublishQueue {
 
   #drainLater(): void {
     if (this.#closed) return;
-    this.#retry ??= setTimeout(() => {
-      this.#retry = null;
-      this.#drain();
-    }, retryDelay(this.#attempt++));
+    this.#retry ??= setTimeout(
+      () => {
+        this.#retry = null;
+        this.#drain();
+      },
+      this.#refused
+        ? refusedDelay(this.#attempt++)
+        : retryDelay(this.#attempt++),
+    );
   }
 
   /** Not sent yet; this instance must know of it all the same. */
@@ -393,11 +409,13 @@ export class PublishQueue {
     if (this.#closed) return;
     this.context.meter.publishFailed();
     this.context.errors.report(
-      new InvalidationRedisError(
-        `Redis did not take a publish: ${describeCause(cause)}.`,
-        'It waits in the outbox and will be sent again.',
-        cause,
-      ),
+      cause instanceof JournalAheadError
+        ? cause
+        : new InvalidationRedisError(
+            `Redis did not take a publish: ${describeCause(cause)}.`,
+            'It waits in the outbox and will be sent again.',
+            cause,
+          ),
     );
   }
 
@@ -418,6 +436,11 @@ export class PublishQueue {
     this.#idle = [];
     for (const resolve of idle) resolve();
   }
+}
+
+/** `undefined` if that was no answer of Redis. */
+function searchedUpTo(reply: Error): string | null | undefined {
+  return (reply as Partial<Refusal>).searchedUpTo;
 }
 
 /** Of a message that nobody waits for. */

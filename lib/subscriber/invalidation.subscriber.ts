@@ -320,7 +320,11 @@ export class InvalidationSubscriber {
    * @internal
    */
   recall(): Promise<void> {
-    this.#recalled ??= this.#recall();
+    // A failure is no answer: whoever asks next has it read again.
+    this.#recalled ??= this.#recall().catch((error: unknown) => {
+      this.#recalled = null;
+      throw error;
+    });
     return this.#recalled;
   }
 
@@ -388,15 +392,24 @@ export class InvalidationSubscriber {
         this.#heartbeat.writable();
         this.#started();
       },
-      onError: (cause) =>
+      onError: (cause) => {
+        this.#closedDoor(describeCause(cause));
         this.context.errors.report(
           new InvalidationRedisError(
             `Redis: ${describeCause(cause)}.`,
             'Trying again; until then invalidations wait in the outbox.',
             cause,
           ),
-        ),
+        );
+      },
     };
+  }
+
+  /** Why nothing is heard, for whoever looks at the status. */
+  #closedDoor(reason: string): void {
+    const { state, reason: before } = this.status;
+    if (state !== 'connecting' && state !== 'disconnected') return;
+    if (reason !== before) this.#status.next({ ...this.status, reason });
   }
 
   #receive(payload: string): void {
@@ -550,7 +563,7 @@ export class InvalidationSubscriber {
     if (this.context.transport.journaled) this.#catchUp.served();
     else if (!this.#subscribed) this.#owed = 'started-late';
     this.#logger.warn(
-      `Redis has not answered within ${this.options.startupTimeout} ms: the application starts without it and goes live when it comes back.`,
+      `Redis has not answered within ${this.options.startupTimeout} ms${because(this.status.reason)}: the application starts without it and goes live when it comes back.`,
     );
     this.#firstLive?.();
     this.#firstLive = null;
@@ -586,6 +599,10 @@ export class InvalidationSubscriber {
       );
     }
   }
+}
+
+function because(reason: string | null): string {
+  return reason === null ? '' : ` (${reason})`;
 }
 
 /** As plain JavaScript may give it. */

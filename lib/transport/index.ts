@@ -5,6 +5,7 @@ export * from './memory/memory.l2.store.js';
 export * from './memory/memory.transport.js';
 export * from './redis/connection.rules.js';
 export * from './redis/redis.connection.js';
+export * from './redis/redis.credentials.js';
 export * from './redis/redis.journal.js';
 export * from './redis/redis.subscription.js';
 export * from './redis/redis.transport.js';

@@ -22,8 +22,14 @@ export interface Published {
   readonly offset: string | null;
 }
 
+/** The broker answered, and does not take it now. @internal */
+export interface Refusal extends Error {
+  /** Up to where in the journal none of the payloads is; `null` if not known. */
+  readonly searchedUpTo: string | null;
+}
+
 /** Or why it is not known to have reached the broker. @internal */
-export type PublishReply = Published | Error;
+export type PublishReply = Published | Refusal | Error;
 
 /** One entry of the journal. @internal */
 export interface JournalEntry {

@@ -53,7 +53,11 @@ class Ears {
 
   constructor({ messages$, status$, errors$ }: InvalidationSubscriber) {
     messages$.subscribe((message) => this.messages.push(message));
-    status$.subscribe(({ state }) => this.states.push(state));
+    status$.subscribe(({ state }) => {
+      // Only the reason is another one.
+      const isSame = state !== 'live' && this.states.at(-1) === state;
+      if (!isSame) this.states.push(state);
+    });
     errors$.subscribe((error) => this.errors.push(error));
   }
 }

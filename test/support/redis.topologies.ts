@@ -23,26 +23,31 @@ export interface RedisCluster {
 }
 
 /**
- * Starts three masters that share the slots, each with a replica if asked, and
+ * Starts masters that share the slots, each with a replica if asked, and
  * resolves once each calls the cluster's state ok.
  */
 export async function startCluster({
+  masters = 3,
   replicated = false,
 } = {}): Promise<RedisCluster> {
-  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
+  const args = [
+    ...['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'],
+    // A node that has met no other does not know its own address.
+    ...['--cluster-announce-ip', HOST],
+  ];
   const all = await Promise.all(
-    Array.from({ length: replicated ? 6 : 3 }, () =>
+    Array.from({ length: replicated ? 2 * masters : masters }, () =>
       startRedis({ args, real: true }),
     ),
   );
-  const [servers, replicas] = [all.slice(0, 3), all.slice(3)];
+  const [servers, replicas] = [all.slice(0, masters), all.slice(masters)];
   const cluster = {
     servers,
     replicas,
     nodes: servers.map(({ port }) => ({ host: HOST, port })),
     ownerOf: async (key: string) => {
       const slot = await slotOf(servers[0]!, key);
-      return servers.findLast((_, index) => firstSlot(index, 3) <= slot)!;
+      return servers.findLast((_, index) => firstSlot(index, masters) <= slot)!;
     },
     moveSlot: (key: string, from: RedisServer, to: RedisServer) =>
       moveSlot(servers, key, from, to),

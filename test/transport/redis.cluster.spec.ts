@@ -1,6 +1,12 @@
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
-import { RedisTransport } from '../../lib/transport/index.js';
+import {
+  openCommands,
+  openEntries,
+  RedisTransport,
+  type RedisConnection,
+} from '../../lib/transport/index.js';
+import { RedisL2Store } from '../../lib/transport/redis/redis.l2.store.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { type RedisServer } from '../support/redis.js';
@@ -205,4 +211,94 @@ describeOnRedisServer('over a cluster with replicas', () => {
     },
     60_000,
   );
+});
+
+describeOnRedisServer('over a cluster of one node', () => {
+  let cluster: RedisCluster;
+  beforeAll(async () => void (cluster = await startCluster({ masters: 1 })));
+  afterAll(() => cluster.stop());
+
+  type Options = ConstructorParameters<typeof Cluster>[1];
+  const PREFIXED: [string, Options][] = [
+    ['redisOptions.keyPrefix', { redisOptions: { keyPrefix: 'svc:' } }],
+    ['keyPrefix', { keyPrefix: 'svc:' }],
+    ['both', { keyPrefix: 'a:', redisOptions: { keyPrefix: 'b:' } }],
+  ];
+  const given = PREFIXED.flatMap(([name, options]) => [
+    [`${name} of a description`, false, options],
+    [`${name} of a client of the application`, true, options],
+  ]) as [string, boolean, Options][];
+
+  it.each(given)(
+    '%s reaches neither journal nor channel',
+    async (_, isClient, options) => {
+      const { nodes } = cluster;
+      let connection: RedisConnection = { cluster: { nodes, options } };
+      if (isClient) {
+        const client = new Cluster(nodes, { ...options, lazyConnect: true });
+        onTestFinished(() => client.disconnect());
+        connection = client;
+      }
+      for (const sharded of [false, true]) {
+        const channel = `{${uniqueChannel()}}:shard`;
+        const journal = { maxLength: 1_000 };
+        const [plain, prefixed] = [{ cluster: { nodes } }, connection].map(
+          (each) =>
+            new RedisTransport({ connection: each, channel, journal, sharded }),
+        ) as [RedisTransport, RedisTransport];
+        const heard = [
+          await startTransport(plain),
+          await startTransport(prefixed),
+        ];
+        await publish(plain, 'one');
+        await publish(prefixed, 'two');
+        for (const { payloads } of heard) {
+          await eventually(() =>
+            expect(idsOf(payloads)).toEqual(['one', 'two']),
+          );
+        }
+        const raw = connectRaw(cluster.servers[0]!.url);
+        expect(await raw.keys(`*${channel}*`)).toEqual([`${channel}:journal`]);
+      }
+    },
+  );
+
+  it("entries that near caches share keep the user's prefix, whatever is in it", async () => {
+    const { nodes } = cluster;
+    for (const options of [
+      { redisOptions: { keyPrefix: 'prod[1]*:' } },
+      { keyPrefix: 'prod[1]*:' },
+    ]) {
+      const [store, other] = [options, {}].map((each) => {
+        const connection = { cluster: { nodes, options: each } };
+        const opened = new RedisL2Store(
+          openEntries(connection),
+          () => undefined,
+        );
+        onTestFinished(() => opened.close());
+        opened.open();
+        return opened;
+      }) as [RedisL2Store, RedisL2Store];
+      await Promise.all([store.opened, other.opened]);
+      const entry = Buffer.from('1-1\nv1');
+      await eventually(() => store.put('near:user:1', '1-1', entry, 60_000));
+      await eventually(() => other.put('near:user:2', '1-1', entry, 60_000));
+      expect(String(await store.get('near:user:1'))).toBe(String(entry));
+      expect(await other.get('near:user:1')).toBeNull();
+      const found: string[] = [];
+      for await (const keys of store.scan('near:*')) found.push(...keys);
+      expect(found).toEqual(['near:user:1']);
+      await store.drop('near:user:1', '2-1');
+      expect(await store.get('near:user:1')).toBeNull();
+    }
+  });
+
+  it('TLS is spoken where nodes are given as rediss: URLs', () => {
+    const urls = ['rediss://127.0.0.1:7000'];
+    const own = new Cluster(urls, { lazyConnect: true });
+    for (const connection of [{ cluster: { nodes: urls } }, own]) {
+      const client = openCommands(connection) as Cluster;
+      expect(client.options.redisOptions).toMatchObject({ tls: {} });
+    }
+  });
 });

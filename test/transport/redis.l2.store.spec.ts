@@ -35,7 +35,64 @@ function put(store: RedisL2Store, key: string): Promise<void> {
   return store.put(key, '1-1', Buffer.from('1-1\nv1'), 60_000);
 }
 
+describe('Shared entries', () => {
+  it.each(['prod:', 'p[r]o*d?:', '{tenant}:'])(
+    'of a connection with the prefix "%s" are its own',
+    async (keyPrefix) => {
+      const server = await startRedis();
+      onTestFinished(() => server.stop());
+      const [mine, theirs] = [keyPrefix, 'staging:'].map((prefix) => {
+        const { port } = server;
+        const connection = { host: '127.0.0.1', port, keyPrefix: prefix };
+        const store = new RedisL2Store(
+          openEntries(connection),
+          () => undefined,
+        );
+        onTestFinished(() => store.close());
+        store.open();
+        return store;
+      }) as [RedisL2Store, RedisL2Store];
+      await Promise.all([mine.opened, theirs.opened]);
+      await put(mine, 'near:user:1');
+      await put(theirs, 'near:user:2');
+      await mine.write('near:mark', '1', 60_000);
+      expect(await mine.lease('near:lease', 'me', 60_000)).toBe(true);
+      expect(await theirs.lease('near:lease', 'they', 60_000)).toBe(true);
+      expect(await theirs.get('near:user:1')).toBeNull();
+      expect(String(await mine.get('near:user:1'))).toBe('1-1\nv1');
+      const found: string[] = [];
+      for await (const keys of mine.scan('near:*')) found.push(...keys);
+      expect(found.toSorted()).toEqual([
+        'near:lease',
+        'near:mark',
+        'near:user:1',
+      ]);
+      const raw = connectRaw(server.url);
+      expect(await raw.exists(`${keyPrefix}near:user:1`)).toBe(1);
+      await mine.drop('near:user:1', '2-1');
+      expect(await mine.get('near:user:1')).toBeNull();
+      expect(await theirs.get('near:user:2')).not.toBeNull();
+    },
+  );
+});
+
 describe('The connection of shared entries', () => {
+  it('is given up and opened anew where its opening is swallowed', async () => {
+    const server = await startRedis();
+    onTestFinished(() => server.stop());
+    const proxy = await startProxy(server.port);
+    onTestFinished(() => proxy.close());
+    proxy.swallow();
+    const store = new RedisL2Store(openEntries(proxy.url), () => undefined);
+    onTestFinished(() => store.close());
+    store.open();
+    await eventually(() => expect(proxy.swallowed).toBeGreaterThan(0));
+    // The connection that was begun stays dead.
+    proxy.pass();
+    await store.opened;
+    await put(store, 'user:1');
+  });
+
   it('is opened anew when it answers no more', async () => {
     const { proxy, store, errors } = await setup(100);
     await put(store, 'user:1');

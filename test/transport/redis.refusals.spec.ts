@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
+import { JournalAheadError } from '../../lib/errors/index.js';
 import {
   RedisTransport,
   type RedisConnection,
@@ -9,7 +10,7 @@ import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
 import { describeOnRedisServer } from '../support/redis-server.js';
-import { about, idsOf, receiversOf } from './messages.js';
+import { about, idsOf, offsetsOf, receiversOf } from './messages.js';
 import {
   startTransport,
   type RecordingListener,
@@ -88,6 +89,60 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     },
   );
 
+  it('and says up to where in the journal nothing need be searched again', async () => {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    const transport = open(server.url);
+    await startTransport(transport);
+    const taken = about('taken');
+    const [, last] = offsetsOf(await transport.publish([about('a'), taken]));
+    await raw.config('SET', 'maxmemory', '1');
+
+    for (const since of [null, '-']) {
+      const [reply] = await transport.publish([about('refused')], since);
+      expect(reply).toMatchObject({ searchedUpTo: last });
+      expect((reply as Error).message).not.toContain('searched');
+    }
+    // One of these is there, which the answer does not say.
+    const [found] = await transport.publish([taken, about('new')], '-');
+    expect(found).toMatchObject({ searchedUpTo: null });
+  });
+
+  it.each([
+    ['in the year 9999', '253402300799999-5', false],
+    ['at the end of time', `${2n ** 64n - 1n}-${2n ** 64n - 1n}`, false],
+    ['that was deleted again', '253402300799999-5', true],
+    [
+      'the last there can be, deleted again',
+      `${2n ** 64n - 1n}-${2n ** 64n - 1n}`,
+      true,
+    ],
+  ])(
+    'JournalAheadError, behind an entry %s, until the journal is deleted',
+    async (_, id, isDeleted) => {
+      const server = await startServer();
+      const raw = connectRaw(server.url);
+      const channel = uniqueChannel();
+      const transport = open(server.url, { channel });
+      const listener = await startTransport(transport);
+      const journal = `{${channel}}:journal`;
+      await transport.publish([about('before')]);
+      await raw.xadd(journal, id, 'm', 'forged');
+      if (isDeleted) await raw.xdel(journal, id);
+
+      const [reply] = await transport.publish([about('live')]);
+      expect(reply).toBeInstanceOf(JournalAheadError);
+      expect(reply).toMatchObject({ journal });
+      await transport.publish([about('again')], '-');
+      await raw.del(journal);
+      const [offset] = offsetsOf(await transport.publish([about('after')]));
+      expect(offset).toMatch(/^\d{13}-\d+$/);
+      await transport.ping();
+      // Readers that listen need not wait for what the journal cannot take.
+      expect(idsOf(listener.payloads)).toEqual(['before', 'live', 'after']);
+    },
+  );
+
   it('WRONGTYPE, when something else is where the journal should be', async () => {
     const server = await startServer();
     const raw = connectRaw(server.url);
@@ -162,6 +217,8 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
       const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
       const listener = await startTransport(transport);
 
+      // The first one brings the script along.
+      if (command === 'evalsha') await transport.publish([about('first')]);
       await expectRefused(transport, DENIED);
       await raw.acl('SETUSER', 'app', `+${command}`);
 
@@ -341,6 +398,24 @@ describeOnRedisServer('the rights that are missing', () => {
       'PUBLISH',
       'SUBSCRIBE',
     ]);
+  });
+
+  it.each([
+    ['XADD', ['-xadd']],
+    ['{news}:journal', ['resetkeys', '~other']],
+    ['PUBLISH', ['resetchannels', '&other', '+subscribe']],
+  ])('are named where "default" was restricted: %s', async (right, rules) => {
+    const server = await startServer();
+    const raw = connectRaw(server.url);
+    await raw.acl('SETUSER', 'admin', 'on', '>pw', '+@all', '~*', '&*');
+    const transport = open(server.url, { channel: 'news' });
+    await startTransport(transport);
+    expect(await transport.missingRights()).toEqual([]);
+    const admin = connectRaw(`redis://admin:pw@127.0.0.1:${server.port}`);
+    await admin.acl('SETUSER', 'default', ...rules);
+    expect(await transport.missingRights()).toContain(right);
+    await admin.acl('SETUSER', 'default', '-acl');
+    expect(await transport.missingRights()).toContain(right);
   });
 
   it('are none where no journal is kept: publishes tell', async () => {

@@ -1,4 +1,5 @@
 import { isClient } from './redis.connection.js';
+import { areCredentials } from './redis.credentials.js';
 
 /** What to give instead. @internal */
 export const CONNECTION_ADVICE =
@@ -19,9 +20,17 @@ export function isConnection(value: unknown): boolean {
     return false;
   }
   if (isClient(value)) return true;
-  if (!('cluster' in value)) return isAddress(value);
-  const nodes = (value.cluster as { nodes?: unknown } | null)?.nodes;
-  return Array.isArray(nodes) && nodes.length > 0 && nodes.every(isNode);
+  if (!('cluster' in value)) return isAddress(value) && areCredentials(value);
+  const { nodes, options } = (value.cluster ?? {}) as {
+    nodes?: unknown;
+    options?: { redisOptions?: object } | null;
+  };
+  return (
+    Array.isArray(nodes) &&
+    nodes.length > 0 &&
+    nodes.every(isNode) &&
+    areCredentials(options?.redisOptions ?? {})
+  );
 }
 
 /** Otherwise ioredis throws an error that names no option. */

@@ -5,14 +5,32 @@ import {
   type ClusterOptions,
   type RedisOptions,
 } from 'ioredis';
+import { withoutArguments } from '../../errors/index.js';
 import { retryDelay } from '../retry-delay.js';
+import {
+  renewCredentials,
+  renewCredentialsOfNode,
+  withoutFunctions,
+  type RedisCredentials,
+} from './redis.credentials.js';
+
+/**
+ * ioredis' options. User and password may be functions, which are asked at each
+ * connect.
+ *
+ * @publicApi
+ */
+export type RedisServerOptions = Omit<RedisOptions, keyof RedisCredentials> &
+  RedisCredentials;
 
 /** A Redis Cluster, as ioredis describes one. @publicApi */
 export interface ClusterDescription {
   readonly cluster: {
     /** Start-up nodes; the others are found through them. */
     readonly nodes: ClusterNode[];
-    readonly options?: ClusterOptions;
+    readonly options?: Omit<ClusterOptions, 'redisOptions'> & {
+      readonly redisOptions?: RedisServerOptions;
+    };
   };
 }
 
@@ -24,10 +42,19 @@ export interface ClusterDescription {
  * @publicApi
  */
 export type RedisConnection =
-  string | RedisOptions | ClusterDescription | Redis | Cluster;
+  string | RedisServerOptions | ClusterDescription | Redis | Cluster;
 
 /** What a closed socket may linger: ioredis' own 2 s would hold up an exit. */
 const DISCONNECT_MS = 100;
+
+/**
+ * How long each step of an opening may take: to connect, to be ready, to have
+ * SUBSCRIBE acknowledged. A link that swallows every byte never says that it is
+ * dead.
+ */
+const OPENING_MS = 3_000;
+/** How long one Sentinel may take; ioredis waits for ever, and asks no other. */
+const SENTINEL_MS = 1_000;
 
 /**
  * Ours to judge, so ioredis must not: its offline queue turns an outage into
@@ -43,7 +70,7 @@ const COMMAND_OPTIONS = {
 } satisfies RedisOptions;
 
 /** Where the journal is, for everybody on the channel. */
-const COMMON_KEYS = { db: 0, keyPrefix: '' } satisfies RedisOptions;
+const COMMON_KEYS = { db: 0, keyPrefix: '' };
 
 /** @internal */
 export function isClient(connection: unknown): connection is Redis | Cluster {
@@ -68,41 +95,94 @@ export function openCommands(connection: RedisConnection): Redis | Cluster {
 
 /**
  * A client for entries that near caches share, not connected yet: in the
- * database that was asked for, and never the one that invalidations leave by,
- * where a large value would be in their way.
+ * database and under the prefix that were asked for, and never the one that
+ * invalidations leave by, where a large value would be in their way.
  *
  * @internal
  */
 export function openEntries(connection: RedisConnection): Redis | Cluster {
-  return open(connection, { keyPrefix: '' });
+  return open(connection, {});
 }
 
-function open(
-  connection: RedisConnection,
-  keys: RedisOptions,
-): Redis | Cluster {
+type Keys = { readonly db?: number; readonly keyPrefix?: string };
+
+function open(connection: RedisConnection, keys: Keys): Redis | Cluster {
   if (isClient(connection)) {
     return isCluster(connection)
-      ? connection.duplicate([], clusterOptions(connection.options))
-      : connection.duplicate({ ...COMMAND_OPTIONS, ...keys });
+      ? openDuplicate(connection, keys)
+      : watched(
+          renewCredentials(
+            connection.duplicate({
+              ...COMMAND_OPTIONS,
+              ...sentinelOptions(connection.options),
+              ...keys,
+            }),
+            () => connection.options,
+          ),
+        );
   }
   if (typeof connection === 'object' && 'cluster' in connection) {
-    const { nodes, options } = connection.cluster;
-    return new Cluster(nodes, clusterOptions(options));
+    const { nodes, options = {} } = connection.cluster;
+    return watchedNodes(
+      new Cluster(
+        nodes,
+        clusterOptions(nodes, options as ClusterOptions, keys),
+      ),
+      () => options.redisOptions ?? {},
+    );
   }
-  const client =
-    typeof connection === 'string'
-      ? new Redis(connection, COMMAND_OPTIONS)
-      : new Redis({ ...connection, ...COMMAND_OPTIONS });
+  let client: Redis;
+  if (typeof connection === 'string') {
+    client = new Redis(connection, COMMAND_OPTIONS);
+  } else {
+    const options = withoutFunctions(connection) as RedisOptions;
+    client = renewCredentials(
+      new Redis({
+        ...options,
+        ...COMMAND_OPTIONS,
+        ...sentinelOptions(options),
+      }),
+      () => connection,
+    );
+  }
   // Here and not in the options, over which a URL wins.
   Object.assign(client.options, keys);
-  return client;
+  return watched(client);
 }
 
-function clusterOptions(options: ClusterOptions = {}): ClusterOptions {
+function openDuplicate(cluster: Cluster, keys: Keys): Cluster {
+  const { startupNodes } = cluster as unknown as {
+    readonly startupNodes: ClusterNode[];
+  };
+  return watchedNodes(
+    cluster.duplicate([], clusterOptions(startupNodes, cluster.options, keys)),
+    () => cluster.options.redisOptions ?? {},
+  );
+}
+
+/** Whoever gives `tls` means it; ioredis takes it for the master only if told. */
+function sentinelOptions(options: RedisOptions): RedisOptions {
+  const { sentinels, tls, sentinelTLS = tls } = options;
+  if (!sentinels) return {};
+  const sentinelCommandTimeout = options.sentinelCommandTimeout ?? SENTINEL_MS;
+  return tls && !options.enableTLSForSentinelMode
+    ? { sentinelCommandTimeout, enableTLSForSentinelMode: true, sentinelTLS }
+    : { sentinelCommandTimeout };
+}
+
+function clusterOptions(
+  nodes: readonly ClusterNode[],
+  options: ClusterOptions,
+  {
+    keyPrefix = options.keyPrefix || options.redisOptions?.keyPrefix || '',
+  }: Keys,
+): ClusterOptions {
+  const { redisOptions = {} } = options;
+  // ioredis reads no scheme of a node's URL.
+  const tls = redisOptions.tls ?? (nodes.some(isRediss) ? {} : undefined);
   return {
     ...options,
-    keyPrefix: '',
+    keyPrefix,
     lazyConnect: true,
     enableOfflineQueue: false,
     // Sending again is for who knows whether the first try arrived.
@@ -110,11 +190,34 @@ function clusterOptions(options: ClusterOptions = {}): ClusterOptions {
     scaleReads: 'master',
     clusterRetryStrategy: retryDelay,
     redisOptions: {
-      ...options.redisOptions,
+      ...withoutFunctions(redisOptions),
+      ...(tls && { tls }),
+      // Where the cluster has none ioredis takes this one.
+      keyPrefix: '',
       autoResendUnfulfilledCommands: false,
       disconnectTimeout: DISCONNECT_MS,
     },
   };
+}
+
+function isRediss(node: ClusterNode): boolean {
+  return typeof node === 'string' && node.startsWith('rediss://');
+}
+
+function watchedNodes(cluster: Cluster, source: () => object): Cluster {
+  cluster.on('+node', (node: Redis) => {
+    renewCredentialsOfNode(node, source);
+    watched(node);
+  });
+  return cluster;
+}
+
+/** A server or proxy without INFO is never ready for ioredis unless told. */
+function watched<C extends Redis>(client: C): C {
+  return client.on('error', ({ message }: Error) => {
+    if (!/unknown command\W+info\b/i.test(message)) return;
+    client.options.enableReadyCheck = false;
+  });
 }
 
 /**
@@ -130,49 +233,110 @@ export function openSubscription(
   client: Redis | Cluster,
   owner: string | null,
 ): Redis | null {
-  const source = isCluster(client) ? anyNode(client) : client;
-  return (
-    source?.duplicate({
-      ...(owner === null ? {} : addressFrom(owner)),
-      lazyConnect: true,
-      disconnectTimeout: DISCONNECT_MS,
-      enableOfflineQueue: true,
-      autoResubscribe: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: null,
-      retryStrategy: () => null,
-    }) ?? null
-  );
+  const at = owner === null ? null : addressFrom(client, owner);
+  const source = isCluster(client) ? nodeAt(client, at) : client;
+  const connection = source?.duplicate({
+    ...at,
+    keyPrefix: '',
+    lazyConnect: true,
+    disconnectTimeout: DISCONNECT_MS,
+    enableOfflineQueue: true,
+    autoResubscribe: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: null,
+    retryStrategy: () => null,
+  });
+  return connection ? watched(connection) : null;
 }
 
-function addressFrom(owner: string): { host: string; port: number } {
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** As the application reaches it, which may not be what the cluster calls it. */
+function addressFrom(client: Redis | Cluster, owner: string): Address {
+  const { natMap } = client.options;
+  const mapped = typeof natMap === 'function' ? natMap(owner) : natMap?.[owner];
+  if (mapped) return mapped;
   const colon = owner.lastIndexOf(':');
   return { host: owner.slice(0, colon), port: Number(owner.slice(colon + 1)) };
 }
 
+/** The node there, with its own options; else any, to be led there. */
+function nodeAt(cluster: Cluster, at: Address | null): Redis | undefined {
+  const nodes = cluster.nodes('all');
+  // Classic Pub/Sub reaches every node of a cluster.
+  const any = nodes[Math.floor(Math.random() * nodes.length)];
+  if (at === null) return any;
+  const address = `${at.host}:${at.port}`;
+  return nodes.find((node) => addressOf(node) === address) ?? any;
+}
+
+/** How long each step of a client's opening may take. @internal */
+export function openingTime(client: Redis | Cluster): number {
+  if (isCluster(client)) return OPENING_MS;
+  const { sentinels, sentinelCommandTimeout = SENTINEL_MS } = client.options;
+  return OPENING_MS + (sentinels?.length ?? 0) * sentinelCommandTimeout;
+}
+
 /**
  * Connects again where ioredis has given up for good, as it does when it is
- * disconnected while it asks a Sentinel for the master.
+ * disconnected while it asks a Sentinel for the master; and gives up an opening
+ * that nobody answers, which ioredis never does once it has a socket.
  *
  * @returns what ends that
  * @internal
  */
 export function keepOpen(client: Redis | Cluster): () => void {
   let attempt = 0;
-  let timer: NodeJS.Timeout | undefined;
+  let retry: NodeJS.Timeout | undefined;
+  let opening: NodeJS.Timeout | undefined;
   const connect = (): void => {
     // Its errors are told by its 'error' event.
     client.connect().catch(() => undefined);
   };
-  const connectLater = (): void => {
-    timer = setTimeout(connect, retryDelay(attempt++));
+  const listeners = {
+    connecting: () => {
+      clearTimeout(opening);
+      const giveUp = (): void => client.disconnect(true);
+      opening = setTimeout(giveUp, 2 * openingTime(client));
+    },
+    ready: () => {
+      attempt = 0;
+      clearTimeout(opening);
+    },
+    close: () => clearTimeout(opening),
+    end: () => {
+      clearTimeout(opening);
+      retry = setTimeout(connect, retryDelay(attempt++));
+    },
   };
-  client.on('end', connectLater);
-  client.on('ready', () => (attempt = 0));
+  for (const [event, listener] of Object.entries(listeners)) {
+    client.on(event, listener);
+  }
   return () => {
-    client.off('end', connectLater);
-    clearTimeout(timer);
+    for (const [event, listener] of Object.entries(listeners)) {
+      client.off(event, listener);
+    }
+    clearTimeout(retry);
+    clearTimeout(opening);
   };
+}
+
+/**
+ * Begins anew what is open or being opened. In any other state it is about to
+ * do so by itself, which ioredis does not let anybody hasten: a second connect()
+ * leaves a timer behind that outlives disconnect().
+ *
+ * @returns whether it did
+ * @internal
+ */
+export function reopen(client: Redis | Cluster): boolean {
+  if (!['connecting', 'connect', 'ready'].includes(client.status)) return false;
+  // A cluster opens its nodes' connections anew by itself.
+  client.disconnect(true);
+  return true;
 }
 
 /** Slots may have moved. @internal */
@@ -201,21 +365,21 @@ function addressOf({ options }: Redis): string {
   return `${options.host}:${options.port}`;
 }
 
-// Classic Pub/Sub reaches every node of a cluster.
-function anyNode(cluster: Cluster): Redis | null {
-  const nodes = cluster.nodes('all');
-  return nodes[Math.floor(Math.random() * nodes.length)] ?? null;
-}
-
 /**
- * ioredis hangs the failed command on its errors: the password of AUTH, the
- * payload of PUBLISH. Neither belongs in a log.
+ * ioredis hangs the failed command on its errors, and Redis repeats in its own
+ * what it was given: the password of AUTH, the payload of PUBLISH. Neither
+ * belongs in a log.
  *
  * @internal
  */
 export function withoutCommand<E extends Error>(error: E): E {
   const { lastNodeError } = error as { lastNodeError?: Error };
   delete (error as { command?: unknown }).command;
+  const message = withoutArguments(error.message);
+  if (message !== error.message) {
+    error.message = message;
+    error.stack = `${error.name}: ${message}`;
+  }
   if (lastNodeError !== undefined) withoutCommand(lastNodeError);
   return error;
 }

@@ -1,7 +1,15 @@
-import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import { JournalAheadError } from '../../errors/index.js';
 import { ENCODED_ORIGIN_LENGTH, JOURNAL_START } from '../../message/index.js';
 import type { JournalEntry, Published } from '../invalidation.transport.js';
+import { ScriptCalls } from './script.calls.js';
+
+/** How an answer begins that says that the journal ends in the future. */
+const AHEAD = 'JOURNALAHEAD';
+/** How far ahead of the server's clock a journal may end, in milliseconds. */
+const DAY_MS = 86_400_000;
+/** What stands before an offset in a refusal: up to there nothing was found. */
+const SEARCHED = '; searched up to ';
 
 /**
  * Journals and publishes, in one round trip, any number of messages.
@@ -13,8 +21,10 @@ import type { JournalEntry, Published } from '../invalidation.transport.js';
  * - Returns, for each payload, its offset and the number of its receivers, -1
  *   if an earlier try had announced it.
  *
- * Where the journal is refused (no memory, no replica) that is the answer; but
- * what was never tried is announced, without an offset: readers need not wait.
+ * Where the journal is refused (no memory, no replica, an end that is days ahead)
+ * that is the answer, and up to where none of the messages is in the journal;
+ * but what was never tried is announced, without an offset: readers need not
+ * wait.
  *
  * The sequence part of an ID is made of digits of the message's UUID: a journal
  * that lost its end, on a server whose clock is behind, must not give the IDs
@@ -27,9 +37,10 @@ local verb, channel, keep, since = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local untried = 6 + ARGV[5]
 local call, sub = redis.call, string.sub
 
+local searched
 local function refuse(err, from)
   for i = math.max(from, untried), #ARGV do redis.pcall(verb, channel, ARGV[i]) end
-  return err
+  return searched and { err = err.err .. ' ${SEARCHED}' .. searched } or err
 end
 
 local function parse(id)
@@ -44,6 +55,8 @@ local previous = last and last[1] or '${JOURNAL_START}'
 local ms, seq = parse(previous)
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ahead = { err = '${AHEAD} The journal ends more than a day ahead of the clock.' }
+if ms > now + ${DAY_MS} then return refuse(ahead, 6) end
 
 local announced = {}
 if since ~= '' and last then
@@ -63,6 +76,7 @@ if since ~= '' and last then
     if more then from = page[250][1] end
   until not more
 end
+if next(announced) == nil then searched = previous end
 
 local function append(payload, isLast)
   local nonce = tonumber(sub(payload, 16, 20), 16) or 0
@@ -91,12 +105,13 @@ for i = 6, #ARGV do
     replies[#replies + 1] = -1
   else
     local added, id, complete = append(payload, i == #ARGV)
-    if type(added) == 'table' and string.find(added.err, 'equal or smaller', 1, true) then
+    if type(added) == 'table' and (string.find(added.err, 'equal or smaller', 1, true) or string.find(added.err, 'exhausted', 1, true)) then
       -- Entries at the end were deleted; their IDs must not come again.
       local info = call('XINFO', 'STREAM', journal)
       for at = 1, #info, 2 do
         if info[at] == 'last-generated-id' then ms, seq = parse(info[at + 1]) end
       end
+      if ms > now + ${DAY_MS} then return refuse(ahead, i) end
       added, id, complete = append(payload, i == #ARGV)
     end
     if type(added) == 'table' then return refuse(added, i) end
@@ -141,7 +156,19 @@ end
 return missing
 `;
 
-const SHA = createHash('sha1').update(PUBLISH).digest('hex');
+/** In the answer of ACL GETUSER, before version 7 and since. */
+const UNRESTRICTED = [
+  /"commands"[,:]"\+@all"/,
+  /"keys"[,:](?:"~\*"|\["\*"\])/,
+  /"channels"[,:](?:"&\*"|\["\*"\])/,
+];
+
+/**
+ * Each publisher has one of these many copies of the script for its own, since
+ * the order of its calls hangs on nobody else's loading it: see `ScriptCalls`.
+ * Few enough that what is left in Redis stays small.
+ */
+const COPIES = 1_024;
 
 /**
  * The journal of a channel: a Redis Stream in the channel's hash slot, so that
@@ -151,6 +178,7 @@ const SHA = createHash('sha1').update(PUBLISH).digest('hex');
  */
 export class RedisJournal {
   readonly key: string;
+  readonly #calls: ScriptCalls;
 
   constructor(
     private readonly client: Redis | Cluster,
@@ -161,6 +189,8 @@ export class RedisJournal {
     },
   ) {
     this.key = journalKey(channel);
+    const copy = `-- ${Math.floor(Math.random() * COPIES)}${PUBLISH}`;
+    this.#calls = new ScriptCalls(client, copy);
   }
 
   /** @param payloads messages, which end with their origin */
@@ -170,24 +200,40 @@ export class RedisJournal {
     tried: number,
   ): Promise<Published[]> {
     const { sharded, maxLength } = this.options;
-    const rest = [
-      1,
-      this.key,
-      sharded ? 'SPUBLISH' : 'PUBLISH',
-      this.channel,
-      maxLength,
-      triedSince ?? '',
-      tried,
-      ...payloads,
-    ] as const;
-    let replies: unknown;
     try {
-      replies = await this.client.evalsha(SHA, ...rest);
+      const replies = await this.#calls.call([
+        1,
+        this.key,
+        sharded ? 'SPUBLISH' : 'PUBLISH',
+        this.channel,
+        maxLength,
+        triedSince ?? '',
+        tried,
+        ...payloads,
+      ]);
+      return publishedFrom(replies as (string | number)[]);
     } catch (error) {
-      if (!isUnknownScript(error)) throw error;
-      replies = await this.client.eval(PUBLISH, ...rest);
+      throw this.#refusal(error as Error);
     }
-    return publishedFrom(replies as (string | number)[]);
+  }
+
+  /** The connection broke: what was asked will not be answered. */
+  abandon(error: Error): void {
+    this.#calls.abandon(error);
+  }
+
+  #refusal(error: Error): Error {
+    const at = error.message.lastIndexOf(SEARCHED);
+    const searchedUpTo =
+      at < 0 ? null : error.message.slice(at + SEARCHED.length);
+    if (at >= 0) error.message = error.message.slice(0, at);
+    const refusal = error.message.startsWith(AHEAD)
+      ? new JournalAheadError(this.key)
+      : error;
+    // Otherwise it is none of Redis: nobody knows what became of it.
+    return error.name === 'ReplyError'
+      ? Object.assign(refusal, { searchedUpTo })
+      : error;
   }
 
   async read(from: string, count: number): Promise<JournalEntry[]> {
@@ -203,13 +249,7 @@ export class RedisJournal {
 
   async missingRights(): Promise<string[]> {
     const { sharded } = this.options;
-    try {
-      // May do everything where nobody saw to it; and Valkey as WebAssembly, for
-      // demonstrations, dies of the question.
-      if ((await this.client.acl('WHOAMI')) === 'default') return [];
-    } catch {
-      // May not even ask that.
-    }
+    if (await this.#mayDoEverything()) return [];
     try {
       return (await this.client.eval(
         MISSING_RIGHTS,
@@ -225,25 +265,50 @@ export class RedisJournal {
     }
   }
 
+  /**
+   * As `default` may where nobody saw to it. Then nothing is asked, of which
+   * Valkey as WebAssembly, for demonstrations, dies.
+   */
+  async #mayDoEverything(): Promise<boolean> {
+    try {
+      if ((await this.client.acl('WHOAMI')) !== 'default') return false;
+      const user = JSON.stringify(await this.client.acl('GETUSER', 'default'));
+      return UNRESTRICTED.every((rule) => rule.test(user));
+    } catch {
+      // May not even ask that.
+      return false;
+    }
+  }
+
   async tail(): Promise<string> {
     const [last] = await this.client.xrevrange(this.key, '+', '-', 'COUNT', 1);
     return last?.[0] ?? JOURNAL_START;
   }
 }
 
+const HASH_TAG = /\{[^}]+\}/;
+
 /** A hash tag that the channel has already must stay the one that counts. */
 function journalKey(channel: string): string {
-  return /\{[^}]+\}/.test(channel)
-    ? `${channel}:journal`
-    : `{${channel}}:journal`;
+  return HASH_TAG.test(channel) ? `${channel}:journal` : `{${channel}}:journal`;
+}
+
+/**
+ * Whether the journal of this channel is that of another one: `{a}` and `a`
+ * have one key, and would break each other's chain.
+ *
+ * @internal
+ */
+export function sharesJournal(channel: string): boolean {
+  return (
+    HASH_TAG.test(channel) &&
+    /^\{[^]*\}$/.test(channel) &&
+    !HASH_TAG.test(channel.slice(1, -1))
+  );
 }
 
 function isRefusal(error: unknown): error is Error {
   return error instanceof Error && error.message.includes('NOPERM');
-}
-
-function isUnknownScript(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 
 function publishedFrom(replies: readonly (string | number)[]): Published[] {

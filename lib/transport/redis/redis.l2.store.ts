@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import { escapePattern } from '../../message/index.js';
 import { L2UnavailableError, type L2Store } from '../l2.store.js';
 import {
   isCluster,
@@ -103,6 +104,9 @@ export class RedisL2Store implements L2Store {
   }
 
   async *scan(pattern: string): AsyncIterable<string[]> {
+    // Neither the pattern nor the keys that are found are ioredis' concern.
+    const { keyPrefix = '' } = this.client.options;
+    const match = escapePattern(keyPrefix) + pattern;
     const nodes = isCluster(this.client)
       ? this.client.nodes('master')
       : [this.client];
@@ -110,10 +114,11 @@ export class RedisL2Store implements L2Store {
       let cursor = '0';
       do {
         const [next, keys] = await this.#answered(
-          node.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT),
+          node.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT),
         );
         cursor = next;
-        if (keys.length > 0) yield keys;
+        if (keys.length > 0)
+          yield keys.map((key) => key.slice(keyPrefix.length));
       } while (cursor !== '0');
     }
   }

@@ -1,14 +1,11 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { TransportListener } from '../invalidation.transport.js';
 import { retryDelay } from '../retry-delay.js';
-import { openSubscription, withoutCommand } from './redis.connection.js';
-
-/**
- * How long each step of an opening may take: to connect, to be ready, to have
- * SUBSCRIBE acknowledged. A link that swallows every byte never says that it is
- * dead.
- */
-const OPENING_MS = 3_000;
+import {
+  openingTime,
+  openSubscription,
+  withoutCommand,
+} from './redis.connection.js';
 
 /** @internal */
 export interface SubscriptionOptions {
@@ -49,10 +46,11 @@ export class RedisSubscription {
     if (connection === null) return this.#openLater();
     this.#connection = connection;
     let cause: Error | null = null;
+    const patience = openingTime(this.client);
     const opening = setTimeout(() => {
-      cause = new Error(`No answer within ${OPENING_MS} ms`);
+      cause = new Error(`No answer within ${patience} ms`);
       connection.disconnect();
-    }, OPENING_MS);
+    }, patience);
     connection.on('error', (error: Error) => {
       cause = error;
       this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
@@ -79,10 +77,12 @@ export class RedisSubscription {
           this.#acknowledged(connection);
         },
         (error: Error) => {
+          // Otherwise it only says that the connection is closed by now.
+          const isNews = cause === null;
           cause ??= error;
-          if (this.#follow(error)) {
+          if (this.#follow(error, connection)) {
             this.#attempt = 0;
-          } else {
+          } else if (isNews) {
             this.#whileOpen(() => this.listener.onError(withoutCommand(error)));
           }
           connection.disconnect();
@@ -133,10 +133,11 @@ export class RedisSubscription {
   }
 
   /** @returns whether the error says where else to subscribe */
-  #follow({ message }: Error): boolean {
-    const [, owner] = /^MOVED \d+ (\S+:\d+)$/.exec(message) ?? [];
-    this.#owner = owner ?? null;
-    return owner !== undefined;
+  #follow({ message }: Error, { options }: Redis): boolean {
+    const [, host, port] = /^MOVED \d+ (\S*):(\d+)$/.exec(message) ?? [];
+    // A node that does not know its address means the one that was asked.
+    this.#owner = port === undefined ? null : `${host || options.host}:${port}`;
+    return port !== undefined;
   }
 
   #acknowledged(connection: Redis): void {

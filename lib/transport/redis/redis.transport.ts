@@ -14,6 +14,7 @@ import {
   openEntries,
   publishingNode,
   refreshNodes,
+  reopen,
   withoutCommand,
   type RedisConnection,
 } from './redis.connection.js';
@@ -120,12 +121,7 @@ export class RedisTransport extends InvalidationTransport {
   reconnect(connection: 'commands' | 'subscription'): void {
     if (this.#closed) return;
     if (connection === 'subscription') return this.#subscription?.reconnect();
-    // It waits for its next try, which ioredis does not let anybody hasten: a
-    // second connect() leaves a timer behind that outlives disconnect().
-    if (this.#client.status === 'reconnecting') return;
-    this.#leaving = true;
-    // A cluster opens its nodes' connections anew by itself.
-    this.#client.disconnect(true);
+    if (reopen(this.#client)) this.#leaving = true;
   }
 
   l2Store({
@@ -138,7 +134,7 @@ export class RedisTransport extends InvalidationTransport {
   async close(): Promise<void> {
     this.#closed = true;
     this.#subscription?.close();
-    this.#failUnanswered(closedError());
+    this.#giveUp(closedError());
     if (this.#sweeper !== null) clearTimeout(this.#sweeper);
     this.#letEnd();
     this.#client.disconnect();
@@ -148,12 +144,13 @@ export class RedisTransport extends InvalidationTransport {
     const left = (): void => {
       this.#leaving = false;
       // What ioredis was told not to resend it does not fail either.
-      this.#failUnanswered(new Error('The connection broke.'));
+      this.#giveUp(new Error('The connection broke.'));
     };
     this.#client.on('close', left);
     // Without a 'close' where there was no socket yet.
     this.#client.on('end', left);
     this.#client.on('ready', () => {
+      this.#leaving = false;
       if (this.#closed) return;
       this.#subscription?.hasten();
       listener.onWritable();
@@ -225,6 +222,11 @@ export class RedisTransport extends InvalidationTransport {
     });
   }
 
+  #giveUp(error: Error): void {
+    this.#journal?.abandon(error);
+    this.#failUnanswered(error);
+  }
+
   #failUnanswered(error: Error): void {
     for (const fail of this.#unanswered.keys()) fail(error);
   }
@@ -234,7 +236,10 @@ export class RedisTransport extends InvalidationTransport {
     this.#sweeper = null;
     const overdue = performance.now() - UNANSWERED_MS;
     for (const [fail, since] of this.#unanswered) {
-      if (since <= overdue) fail(unansweredError());
+      if (since > overdue) continue;
+      // Nor may it be sent later: it counts as failed, and is tried again.
+      this.#journal?.abandon(unansweredError());
+      fail(unansweredError());
     }
     if (this.#unanswered.size > 0) {
       this.#sweeper = setTimeout(() => this.#sweep(), UNANSWERED_MS);
