@@ -21,6 +21,7 @@ import type { StalePolicy } from './subscriber/index.js';
 import {
   CONNECTION_ADVICE,
   isConnection,
+  sharesJournal,
   type RedisConnection,
 } from './transport/index.js';
 
@@ -54,6 +55,13 @@ export class CacheInvalidationOptions {
    */
   @IsString({ message: 'Give a channel name, such as "cache:invalidate".' })
   @Matches(/./, { message: 'Give a channel name, such as "cache:invalidate".' })
+  @ValidateBy(
+    { name: 'ownJournal', validator: { validate: hasOwnJournal } },
+    {
+      message:
+        'Give it without the braces around it: both names would have one journal.',
+    },
+  )
   channel: string = 'cache:invalidate';
 
   /** Which service this is; every message it publishes says so. Required. */
@@ -342,6 +350,10 @@ function isServiceName(value: unknown): boolean {
     value.length <= 256 &&
     value.isWellFormed()
   );
+}
+
+function hasOwnJournal(channel: unknown): boolean {
+  return typeof channel !== 'string' || !sharesJournal(channel);
 }
 
 function isJournal(value: unknown): boolean {

@@ -12,6 +12,7 @@ import {
 import { JOURNAL_CHECKS } from './doctor/journal.checks.js';
 import { MEMORY_CHECKS } from './doctor/memory.checks.js';
 import { SERVER_CHECKS } from './doctor/server.checks.js';
+import { TLS_CHECK } from './doctor/tls.check.js';
 import { versionsIn } from './doctor/versions.check.js';
 import { parseDuration } from './duration.js';
 import type { Format, Io } from './io.js';
@@ -46,6 +47,7 @@ current folder has installed.`,
     const link = new RedisLink(targetFrom(values, io.env));
     const checks = [
       ...SERVER_CHECKS,
+      TLS_CHECK,
       ...MEMORY_CHECKS,
       ...CHANNEL_CHECKS,
       ...JOURNAL_CHECKS,

@@ -6,6 +6,8 @@ export interface JournalState {
   /** The first and the last entry's offset; `null` if there is none. */
   readonly oldest: string | null;
   readonly newest: string | null;
+  /** The highest offset there ever was; `null` where Redis does not tell. */
+  readonly highest: string | null;
 }
 
 /**
@@ -33,6 +35,7 @@ export async function journalState(
     length: Number(fields.get('length')),
     oldest: offsetOf(fields.get('first-entry')),
     newest: offsetOf(fields.get('last-entry')),
+    highest: textOf(fields.get('last-generated-id')),
   };
 }
 
@@ -44,6 +47,10 @@ export function fieldsOf(reply: unknown): Map<string, unknown> {
     fields.set(String(list[at]), list[at + 1]);
   }
   return fields;
+}
+
+function textOf(field: unknown): string | null {
+  return typeof field === 'string' ? field : null;
 }
 
 function offsetOf(entry: unknown): string | null {

@@ -1,5 +1,5 @@
 import type { RedisOptions } from 'ioredis';
-import type { RedisConnection } from '../transport/index.js';
+import { sharesJournal, type RedisConnection } from '../transport/index.js';
 import type { CliValues, CONNECTION_OPTIONS } from './command.js';
 import { parseDuration } from './duration.js';
 import { UsageError } from './usage.error.js';
@@ -35,6 +35,12 @@ export function targetFrom(values: Values, env: NodeJS.ProcessEnv): Target {
   const channel =
     values.channel ?? (env['CACHE_INVALIDATION_CHANNEL'] || DEFAULT_CHANNEL);
   if (channel === '') throw new UsageError('--channel is empty.');
+  if (sharesJournal(channel)) {
+    throw new UsageError(
+      '--channel stands in braces, and no service is on such a channel.',
+      'Give it without them: both names would have one journal.',
+    );
+  }
   return {
     ...connectionFrom(values, text, url),
     channel,

@@ -20,11 +20,7 @@ export const CHANNEL_CHECKS: readonly Check[] = [
           .catch(() => 'not told'),
       ]);
       if (missing.length === 0) {
-        return ok(
-          user === 'default'
-            ? 'the default user, whose rights are taken for granted'
-            : `user ${visible(user)} may do what is needed`,
-        );
+        return ok(`user ${visible(user)} may do what is needed`);
       }
       return fail(
         `user ${visible(user)} lacks ${missing.join(', ')}`,

@@ -7,7 +7,8 @@ import { hear } from '../heard.js';
 import { journalState } from '../journal.state.js';
 import { millisecondsOf, serverTime } from '../journal.time.js';
 import type { RedisLink } from '../redis.link.js';
-import { fail, ok, warn, type Check } from './finding.js';
+import { visible } from '../visible.js';
+import { fail, ok, warn, type Check, type Finding } from './finding.js';
 import { showBytes } from './memory.checks.js';
 
 /** Looked at, from the journal's end. */
@@ -15,6 +16,7 @@ const SAMPLE = 1_000;
 /** What a journal should cover at the least: a failover, a deployment. */
 const LEAST_COVERED_MS = 5 * 60_000;
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 const NO_JOURNAL = warn(
   'none: with journal: false every reconnect evicts everything',
@@ -36,10 +38,12 @@ export const JOURNAL_CHECKS: readonly Check[] = [
           'Rename it, or take another channel.',
         );
       }
+      const now = await serverTime(link);
+      const end = state?.highest ?? state?.newest ?? JOURNAL_START;
+      if (millisecondsOf(end) > now + DAY_MS) return endsAhead(link, end);
       if (state === null || state.oldest === null || state.newest === null) {
         return NO_JOURNAL;
       }
-      const now = await serverTime(link);
       const { length, oldest, newest } = state;
       const size = await sizeOf(link);
       const message = `${length} messages${size}, from ${age(now, oldest)} to ${age(now, newest)} ago`;
@@ -82,6 +86,13 @@ export const JOURNAL_CHECKS: readonly Check[] = [
     },
   },
 ];
+
+function endsAhead({ journal }: RedisLink, end: string): Finding {
+  return fail(
+    `it ends at ${end}, more than a day ahead of the server's clock: nothing is journaled behind that`,
+    `See that this clock is right; if it is, DEL ${visible(journal.key)}: readers evict everything once.`,
+  );
+}
 
 interface Entry {
   readonly offset: string;
