@@ -33,7 +33,9 @@ export function escapeUnseen(text: string): string {
  * @internal
  */
 export function printableStack({ name, message, stack }: Error): string {
-  const places = String(stack)
+  const text = String(stack);
+  const places = text
+    .slice(Math.max(0, text.indexOf(message)) + message.length)
     .split('\n')
     .filter((line) => /^\s+at /.test(line))
     .map((line) => escapeUnseen(line));

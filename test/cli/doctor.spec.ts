@@ -30,6 +30,7 @@ import {
   type RedisCluster,
 } from '../support/redis.topologies.js';
 import { Hand, journalOf, startServer, wire } from '../subscriber/setup.js';
+import { TLS_CHECK } from '../../lib/cli/doctor/tls.check.js';
 import { NEEDED } from '../../lib/cli/doctor/versions.check.js';
 import { root } from '../types/compile.js';
 import {
@@ -108,6 +109,7 @@ describeOnRedisServer('doctor', () => {
       'replication',
       'persistence',
       'idle timeout',
+      'TLS',
       'memory policy',
       'output buffer',
       'rights',
@@ -166,6 +168,70 @@ describeOnRedisServer('doctor', () => {
     expect(report.of('journal chain').status).toBe('ok');
     expect(report.code).toBe(0);
   });
+
+  it.each([
+    ['253402300799999-5', false],
+    [`${2n ** 64n - 1n}-${2n ** 64n - 1n}`, false],
+    ['253402300799999-5', true],
+  ])(
+    'fails where the journal ends at %s (deleted: %s)',
+    async (id, isDeleted) => {
+      const { server } = await startPair();
+      const redis = connectRaw(server.url);
+      await redis.xadd(journalOf(CHANNEL), id, 'm', 'forged');
+      if (isDeleted) await redis.xdel(journalOf(CHANNEL), id);
+      const report = await examine(server.url);
+      expect(report).toMatchObject({ code: 1, status: 'fail' });
+      expect(report.of('journal').message).toContain(`it ends at ${id}`);
+      expect(report.of('journal').advice).toContain(
+        `DEL ${journalOf(CHANNEL)}`,
+      );
+    },
+  );
+
+  it('looks at the rights of "default" where somebody restricted it', async () => {
+    const { server } = await startPair();
+    await connectRaw(server.url).acl('SETUSER', 'default', '-xadd', '-acl');
+    expect((await examine(server.url)).of('rights')).toMatchObject({
+      status: 'fail',
+      message: expect.stringContaining('lacks XADD') as string,
+    });
+  });
+
+  it('says why a door is closed', async () => {
+    const { server } = await startPair();
+    await connectRaw(server.url).config('SET', 'maxclients', '1');
+    expect((await examine(server.url)).of('connection')).toMatchObject({
+      status: 'fail',
+      message: expect.stringMatching(
+        /max number of clients|beyond maxclients/,
+      ) as string,
+    });
+  });
+
+  it.each([
+    ['yes', { encrypted: true }, {}, 'ok'],
+    ['no', { remoteAddress: '127.0.0.1' }, { password: 'pw' }, 'ok'],
+    ['no', { remoteAddress: '::1' }, { password: 'pw' }, 'ok'],
+    ['no', { remoteAddress: undefined }, { password: 'pw' }, 'ok'],
+    ['no', { remoteAddress: '10.0.0.1' }, {}, 'ok'],
+    ['no', { remoteAddress: '10.0.0.1' }, { password: 'pw' }, 'warn'],
+    ['no', { remoteAddress: '10.0.0.1' }, { tls: {} }, 'fail'],
+    [
+      'yes',
+      { encrypted: true },
+      { sentinels: [], sentinelPassword: 'pw' },
+      'warn',
+    ],
+  ])(
+    'says whether TLS is spoken: %s, to %j with %j',
+    async (says, stream, options, status) => {
+      const client = { isCluster: false, stream, options };
+      const finding = await TLS_CHECK.run({ client } as never);
+      expect(finding).toMatchObject({ status });
+      expect(finding.message).toMatch(new RegExp(`^${says}\\b`));
+    },
+  );
 
   describe('by the rights of the user', () => {
     async function as(

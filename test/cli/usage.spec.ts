@@ -54,6 +54,7 @@ describe('the command', () => {
     [['tail', '--name', 'mymaster'], '--name is for --sentinel.'],
     [['tail', '--sentinel', 'a:b:c'], '--sentinel is not a list'],
     [['tail', '--channel', ''], '--channel is empty.'],
+    [['tail', '--channel', '{a}'], '--channel stands in braces'],
     [['tail', 'word'], "Unexpected argument 'word'"],
     [['stats', '--for', '0s'], '--for is not a time.'],
     [['stats', '--for', '30d'], '--for is not a time.'],

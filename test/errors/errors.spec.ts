@@ -6,11 +6,19 @@ import {
   InvalidationSerializationError,
   InvalidationTimeoutError,
   InvalidMessageError,
+  JournalAheadError,
 } from 'nestjs-cache-invalidation';
 import * as lib from 'nestjs-cache-invalidation';
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { describeCause, printableStack } from '../../lib/errors/index.js';
+import { withoutCommand } from '../../lib/transport/index.js';
 
 const CAUSE = new Error('the cause');
+
+/** Text of others that would make lines, and colours, of its own. */
+const HOSTILE = 'a\r\nERROR forged\u001b[31m\u009b2J\u202e';
+const SHOWN = 'a\\u000d\\u000aERROR forged\\u001b[31m\\u009b2J\\u202e';
 
 const examples: readonly {
   error: CacheInvalidationError;
@@ -34,6 +42,17 @@ const examples: readonly {
     advice: 'It goes on.',
     cause: CAUSE,
     fields: { source: 'Cache.refresh' },
+  },
+  {
+    error: new JournalAheadError('{news}:journal', CAUSE),
+    name: 'JournalAheadError',
+    code: 'CACHE_INVALIDATION_JOURNAL_AHEAD',
+    message:
+      'The journal {news}:journal ends more than a day ahead of the clock of Redis. See that this clock is right; if it is, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
+    advice:
+      'See that this clock is right; if it is, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
+    cause: CAUSE,
+    fields: { journal: '{news}:journal' },
   },
   {
     error: new InvalidationConfigurationError('It cannot start:', [
@@ -164,5 +183,52 @@ describe('The errors', () => {
         },
       }),
     ).toMatch(/^A\.b failed: /);
+  });
+
+  it('show what of the text of others would make a line or a colour', () => {
+    const error = new HandlerFailedError(
+      'A.b',
+      'failed',
+      '',
+      new Error(HOSTILE),
+    );
+    expect(error.message).toBe(`A.b failed: ${SHOWN}.`);
+    expect(describeCause(new Error(HOSTILE))).toBe(SHOWN);
+    const stack = printableStack(new TypeError(`${HOSTILE}\n    at forged`));
+    const [first, ...places] = stack.split('\n');
+    expect(first).toBe(`TypeError: ${SHOWN}\\u000a    at forged`);
+    expect(places.length).toBeGreaterThan(0);
+    expect(places.join()).not.toContain('forged');
+  });
+
+  it.each([
+    [
+      "ERR unknown command 'publish', with args beginning with: 'news' '{\"id\":\"SECRET\"}' ",
+      "ERR unknown command 'publish'",
+    ],
+    [
+      'ERR unknown command `EVALSHA`, with args beginning with: `SECRET`,\n`x`, ',
+      'ERR unknown command `EVALSHA`',
+    ],
+    [
+      "ERR unknown subcommand 'x', with args beginning with: SECRET",
+      "ERR unknown subcommand 'x'",
+    ],
+  ])('repeat nothing of what Redis was given: %s', (text, shown) => {
+    expect(describeCause(new Error(text))).toBe(shown);
+    const cluster = Object.assign(new Error('All failed.'), {
+      lastNodeError: new Error(text),
+    });
+    expect(describeCause(cluster)).toBe(`All failed (${shown})`);
+    const told = new HandlerFailedError('A.b', 'failed', '', new Error(text));
+    expect(told.message).toBe(`A.b failed: ${shown}.`);
+    const error = withoutCommand(
+      Object.assign(new Error(text), { command: { args: ['SECRET'] } }),
+    );
+    expect(inspect(error, { depth: 9 })).not.toContain('SECRET');
+  });
+
+  it('are cut where the text of others is a document', () => {
+    expect(describeCause(new Error('x'.repeat(10_000)))).toHaveLength(501);
   });
 });

@@ -451,6 +451,45 @@ describe('when Redis refuses', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('a refusal says from where on it is searched again, and is tried after seconds, also once the connection is a new one', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    onTestFinished(() => {
+      vi.restoreAllMocks();
+    });
+    const desk = new Desk();
+    const refuse = async (searchedUpTo: string | null): Promise<void> => {
+      const refusal = Object.assign(new Error('OOM'), { searchedUpTo });
+      desk.transport.call(-1).answer(refusal);
+      await breathe();
+    };
+    void desk.publish('1');
+    await breathe();
+    await refuse('7-0');
+    for (const delay of [50, 75, 125, 225, 425, 825, 1625, 2025, 2025]) {
+      const before = desk.transport.calls.length;
+      await vi.advanceTimersByTimeAsync(delay - 1);
+      expect(desk.transport.calls).toHaveLength(before);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(desk.triedSince.at(-1)).toBe('7-0');
+      await refuse('7-0');
+    }
+    desk.queue.resume();
+    expect(desk.triedSince.at(-1)).toBe('7-0');
+    await refuse('8-0');
+    const before = desk.transport.calls.length;
+    await vi.advanceTimersByTimeAsync(2_024);
+    expect(desk.transport.calls).toHaveLength(before);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(desk.triedSince.at(-1)).toBe('8-0');
+    // One that found some of them does not say so.
+    await refuse(null);
+    await vi.advanceTimersByTimeAsync(2_025);
+    expect(desk.triedSince.at(-1)).toBe('8-0');
+    desk.transport.call(-1).succeed();
+    await breathe();
+    expect(desk.queue.pending).toBe(0);
+  });
+
   it('what is published in the meantime does not shorten the interval', async () => {
     const desk = new Desk();
     void desk.publish('1');

@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import { InvalidationConfigurationError } from 'nestjs-cache-invalidation';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { root } from '../docs/markdown.js';
-import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
+import {
+  connectRaw,
+  LogRecorder,
+  startApp,
+  uniqueChannel,
+} from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { type RedisServer } from '../support/redis.js';
 import { describeOnRedisServer } from '../support/redis-server.js';
@@ -104,5 +109,64 @@ describeOnRedisServer('a user of Redis', () => {
     expect(app.stats.snapshot().widened).toBe(0);
     // ioredis asks for INFO before it calls a connection ready.
     expect(warned.mock.calls).toEqual([]);
+  });
+});
+
+describeOnRedisServer('A door that is closed', () => {
+  it.each([
+    ['WRONGPASS', ['ACL', 'SETUSER', 'app', 'on', 'resetpass', '>other']],
+    [
+      'max number of clients|beyond maxclients',
+      ['CONFIG', 'SET', 'maxclients', '1'],
+    ],
+  ])('is named by its reason: %s', async (reason, [command, ...args]) => {
+    const server = await startServer({ real: true });
+    const raw = connectRaw(server.url);
+    await raw.call(command!, ...args);
+    const log = new LogRecorder();
+    const app = await startApp({
+      connection: server.url.replace('//', '//app:any@'),
+      startupTimeout: 300,
+      shutdownTimeout: 50,
+      logger: log,
+    });
+    await eventually(() =>
+      expect(app.subscriber.status).toMatchObject({
+        state: 'connecting',
+        reason: expect.stringMatching(new RegExp(reason)) as string,
+      }),
+    );
+    expect(log.warnings.join()).toMatch(new RegExp(reason));
+    expect(log.errors.join()).toMatch(new RegExp(reason));
+    expect(log.lines.join()).not.toContain('app:any');
+  });
+
+  it.each([
+    ['info', 'live'],
+    ['subscribe', 'connecting'],
+  ])(
+    'of a server without %s is named, or not needed',
+    async (command, state) => {
+      const server = await startServer({
+        args: ['--rename-command', command.toUpperCase(), ''],
+        real: true,
+      });
+      const app = await startApp({
+        connection: server.url,
+        startupTimeout: 1_000,
+        shutdownTimeout: 50,
+      });
+      const { status } = app.subscriber;
+      expect(status.state).toBe(state);
+      const reason =
+        state === 'live' ? null : `ERR unknown command '${command}'`;
+      expect(status.reason).toBe(reason);
+    },
+  );
+
+  it('keeps an application from starting whose "default" user was restricted', async () => {
+    const server = await startServer({ real: true });
+    await connectRaw(server.url).acl('SETUSER', 'default', '-xadd', '-acl');
+    await expect(startApp({ connection: server.url })).rejects.toThrow('XADD');
   });
 });

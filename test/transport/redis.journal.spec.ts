@@ -2,7 +2,9 @@ import { Redis } from 'ioredis';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { compareOffsets } from '../../lib/message/index.js';
 import {
+  RedisJournal,
   RedisTransport,
+  sharesJournal,
   type RedisConnection,
 } from '../../lib/transport/index.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
@@ -288,6 +290,21 @@ describe('the journal in Redis', () => {
       [6, ''],
     ]);
   });
+});
+
+it('No two channels that are allowed have one journal', () => {
+  const client = new Redis({ lazyConnect: true });
+  const options = { maxLength: 1, sharded: false };
+  const names = ['a', 'a}b', '{b', '{}', '{}a', 'a{b}'].flatMap((name) => [
+    ...[name, `{${name}}`, `{{${name}}`, `{${name}}}`, `{${name}}{${name}}`],
+    ...[`x{${name}}`, `{${name}}x`],
+  ]);
+  const channels = [...new Set(names)].filter((name) => !sharesJournal(name));
+  expect(channels).toEqual(expect.arrayContaining(['a', '{a}x', 'x{a}']));
+  const keys = channels.map(
+    (name) => new RedisJournal(client, name, options).key,
+  );
+  expect(new Set(keys).size).toBe(channels.length);
 });
 
 describe('a publish that may have been tried before', () => {

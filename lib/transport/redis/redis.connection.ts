@@ -214,10 +214,19 @@ function watchedNodes(cluster: Cluster, source: () => object): Cluster {
 
 /** A server or proxy without INFO is never ready for ioredis unless told. */
 function watched<C extends Redis>(client: C): C {
-  return client.on('error', ({ message }: Error) => {
-    if (!/unknown command\W+info\b/i.test(message)) return;
-    client.options.enableReadyCheck = false;
+  return client.on('error', (error: NodeJS.ErrnoException) => {
+    if (/unknown command\W+info\b/i.test(error.message)) {
+      client.options.enableReadyCheck = false;
+    }
+    // Its last words are lost where ours crossed them.
+    if (client.status === 'connect' && isCutOff(error)) {
+      error.message = `the connection was closed before it was answered, as Redis does beyond maxclients (${error.message})`;
+    }
   });
+}
+
+function isCutOff({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'EPIPE' || code === 'ECONNRESET';
 }
 
 /**
