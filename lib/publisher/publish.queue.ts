@@ -91,7 +91,7 @@ export class PublishQueue {
   #sends = 0;
   #closed = false;
   #attempt = 0;
-  /** The last failure was an answer of Redis. */
+  /** The last failure was a refusal, and costs Redis something. */
   #refused = false;
   #retry: NodeJS.Timeout | null = null;
   #idle: (() => void)[] = [];
@@ -438,7 +438,7 @@ export class PublishQueue {
   }
 }
 
-/** `undefined` if that was no answer of Redis. */
+/** `undefined` if that was no refusal. */
 function searchedUpTo(reply: Error): string | null | undefined {
   return (reply as Partial<Refusal>).searchedUpTo;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { BehaviorSubject, filter, firstValueFrom, type Observable } from 'rxjs';
 import {
@@ -47,6 +48,9 @@ const LAST_OF_ORIGIN = 3;
 
 /** How long `caughtUp` waits unless it is told, in milliseconds. */
 const CAUGHT_UP_MS = 1_000;
+
+/** When the journal is read again for what came before, in milliseconds. */
+const RECALL_AGAIN_MS = 1_000;
 
 /** Too frequent for the log: a message overtaken by a heartbeat is enough. */
 const GAP = 'something may have been missed';
@@ -320,26 +324,27 @@ export class InvalidationSubscriber {
    * @internal
    */
   recall(): Promise<void> {
-    // A failure is no answer: whoever asks next has it read again.
-    this.#recalled ??= this.#recall().catch((error: unknown) => {
-      this.#recalled = null;
-      throw error;
-    });
+    this.#recalled ??= this.#recall();
     return this.#recalled;
   }
 
+  /** Tried again where it fails: shared caches wait for it, and ask once. */
   async #recall(): Promise<void> {
     const live = this.status$.pipe(filter(({ state }) => state === 'live'));
-    await firstValueFrom(live, { defaultValue: null });
-    const { fences } = this.context.stream;
-    if (fences.firstPosition === null) return;
-    fences.recall(
-      await readPast(
-        this.context.transport,
-        fences.firstPosition,
-        this.options.maxMessageBytes,
-      ),
-    );
+    while (await firstValueFrom(live, { defaultValue: null })) {
+      const { fences } = this.context.stream;
+      if (fences.firstPosition === null) return;
+      try {
+        const past = await readPast(
+          this.context.transport,
+          fences.firstPosition,
+          this.options.maxMessageBytes,
+        );
+        return fences.recall(past);
+      } catch {
+        await delay(RECALL_AGAIN_MS, undefined, { ref: false });
+      }
+    }
   }
 
   /**

@@ -22,9 +22,9 @@ export interface Published {
   readonly offset: string | null;
 }
 
-/** The broker answered, and does not take it now. @internal */
+/** The broker has looked, and does not take it now. @internal */
 export interface Refusal extends Error {
-  /** Up to where in the journal none of the payloads is; `null` if not known. */
+  /** Up to where in the journal none of the payloads is; `null` if one may be. */
   readonly searchedUpTo: string | null;
 }
 

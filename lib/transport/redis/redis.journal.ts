@@ -40,7 +40,7 @@ local call, sub = redis.call, string.sub
 local searched
 local function refuse(err, from)
   for i = math.max(from, untried), #ARGV do redis.pcall(verb, channel, ARGV[i]) end
-  return searched and { err = err.err .. ' ${SEARCHED}' .. searched } or err
+  return searched and { err = err.err .. '${SEARCHED}' .. searched } or err
 end
 
 local function parse(id)
@@ -76,7 +76,8 @@ if since ~= '' and last then
     if more then from = page[250][1] end
   until not more
 end
-if next(announced) == nil then searched = previous end
+-- What was found is not said in a refusal, and must be found again.
+searched = next(announced) == nil and previous or ''
 
 local function append(payload, isLast)
   local nonce = tonumber(sub(payload, 16, 20), 16) or 0
@@ -223,17 +224,15 @@ export class RedisJournal {
   }
 
   #refusal(error: Error): Error {
-    const at = error.message.lastIndexOf(SEARCHED);
-    const searchedUpTo =
-      at < 0 ? null : error.message.slice(at + SEARCHED.length);
-    if (at >= 0) error.message = error.message.slice(0, at);
-    const refusal = error.message.startsWith(AHEAD)
-      ? new JournalAheadError(this.key)
-      : error;
-    // Otherwise it is none of Redis: nobody knows what became of it.
-    return error.name === 'ReplyError'
-      ? Object.assign(refusal, { searchedUpTo })
-      : error;
+    const [text = '', searchedUpTo] = error.message.split(SEARCHED);
+    if (text.startsWith(AHEAD)) {
+      const searched = { searchedUpTo: null };
+      return Object.assign(new JournalAheadError(this.key), searched);
+    }
+    // Refused before the script looked: that costs Redis next to nothing.
+    if (searchedUpTo === undefined) return error;
+    error.message = text;
+    return Object.assign(error, { searchedUpTo: searchedUpTo || null });
   }
 
   async read(from: string, count: number): Promise<JournalEntry[]> {

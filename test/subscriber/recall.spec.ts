@@ -1,0 +1,28 @@
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { RedisTransport } from '../../lib/transport/index.js';
+import { connectRaw, startApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
+import { journalOf } from './setup.js';
+
+it('What was said before positions were tracked is read again where that failed', async () => {
+  const app = await startApp();
+  const { subscriber, publisher, channel } = app;
+  await publisher.invalidateUser('1');
+  const { offset } = await publisher.invalidateUser('2');
+  await subscriber.caughtUp(offset!);
+  subscriber.trackPositions();
+  const raw = connectRaw();
+  const journal = journalOf(channel);
+  const kept = `${journal}:kept`;
+  onTestFinished(() => void raw.del(kept, journal));
+  await raw.rename(journal, kept);
+  await raw.set(journal, 'something else');
+
+  const reading = vi.spyOn(RedisTransport.prototype, 'readJournal');
+  onTestFinished(() => reading.mockRestore());
+  const recalled = subscriber.recall();
+  await eventually(() => expect(reading).toHaveBeenCalledTimes(1));
+  await expect(reading.mock.results[0]!.value).rejects.toThrow('WRONGTYPE');
+  await raw.rename(kept, journal);
+  await expect(recalled).resolves.toBeUndefined();
+});
