@@ -31,9 +31,13 @@ export async function startCluster({
   replicated = false,
 } = {}): Promise<RedisCluster> {
   const args = [
-    ...['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'],
+    '--cluster-enabled',
+    'yes',
+    '--cluster-node-timeout',
+    '2000',
     // A node that has met no other does not know its own address.
-    ...['--cluster-announce-ip', HOST],
+    '--cluster-announce-ip',
+    HOST,
   ];
   const all = await Promise.all(
     Array.from({ length: replicated ? 2 * masters : masters }, () =>

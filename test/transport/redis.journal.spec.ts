@@ -296,8 +296,13 @@ it('No two channels that are allowed have one journal', () => {
   const client = new Redis({ lazyConnect: true });
   const options = { maxLength: 1, sharded: false };
   const names = ['a', 'a}b', '{b', '{}', '{}a', 'a{b}'].flatMap((name) => [
-    ...[name, `{${name}}`, `{{${name}}`, `{${name}}}`, `{${name}}{${name}}`],
-    ...[`x{${name}}`, `{${name}}x`],
+    name,
+    `{${name}}`,
+    `{{${name}}`,
+    `{${name}}}`,
+    `{${name}}{${name}}`,
+    `x{${name}}`,
+    `{${name}}x`,
   ]);
   const channels = [...new Set(names)].filter((name) => !sharesJournal(name));
   expect(channels).toEqual(expect.arrayContaining(['a', '{a}x', 'x{a}']));

@@ -85,7 +85,10 @@ describeOnRedisServer('By a Sentinel', () => {
     const raw = connectRaw(master.url);
     await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
     const connection = make({
-      ...{ sentinels, name, username: 'app', password: 'pw' },
+      sentinels,
+      name,
+      username: 'app',
+      password: 'pw',
       tls: { rejectUnauthorized: false },
     });
     const transport = new RedisTransport({
@@ -118,7 +121,10 @@ describe('TLS by a Sentinel', () => {
     ['to each its own', { sentinelTLS: {} }, { sentinelTLS: {} }],
   ])('is spoken %s', (_, given, { sentinelTLS }) => {
     const client = openCommands({
-      ...{ sentinels, name: 'mymaster', tls: { ca: 'x' }, ...given },
+      sentinels,
+      name: 'mymaster',
+      tls: { ca: 'x' },
+      ...given,
     }) as Redis;
     expect(client.options.enableTLSForSentinelMode).toBe(true);
     expect(client.options.sentinelTLS ?? undefined).toEqual(sentinelTLS);
