@@ -63,6 +63,7 @@ export {
   entity,
   everything,
   extractEntityType,
+  glob,
   InvalidationMessageDto,
   isCacheKey,
   keysOf,
