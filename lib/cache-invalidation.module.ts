@@ -1,4 +1,5 @@
 import {
+  Inject,
   Module,
   type DynamicModule,
   type OnApplicationShutdown,
@@ -6,7 +7,6 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
-import { DiscoveryModule } from '@nestjs/core';
 import { EnvironmentOptions } from './cache-invalidation.config.js';
 import {
   CACHE_INVALIDATION_OPTIONS,
@@ -18,12 +18,19 @@ import {
   type ASYNC_OPTIONS_TYPE,
 } from './cache-invalidation.module-definition.js';
 import {
+  CacheInvalidationOptions,
   resolveOptions,
-  type CacheInvalidationOptions,
 } from './cache-invalidation.options.js';
 import { NearCacheFactory } from './cache/index.js';
-import { InvalidationAnnouncer } from './decorators/index.js';
-import { InvalidationHandlersExplorer } from './handlers/index.js';
+import {
+  DecorationChecks,
+  InvalidationAnnouncer,
+  StartReport,
+} from './decorators/index.js';
+import {
+  DiscoveredClasses,
+  InvalidationHandlersExplorer,
+} from './handlers/index.js';
 import { Instance } from './message/index.js';
 import {
   CacheAuditor,
@@ -38,8 +45,11 @@ import { InvalidationSubscriber } from './subscriber/index.js';
 import { InvalidationTransport, RedisTransport } from './transport/index.js';
 
 const providers: Provider[] = [
+  DecorationChecks,
+  DiscoveredClasses,
   ErrorReporter,
   InvalidationHandlersExplorer,
+  StartReport,
   {
     provide: CACHE_INVALIDATION_OPTIONS,
     inject: [MODULE_OPTIONS_TOKEN],
@@ -231,7 +241,6 @@ const providers: Provider[] = [
  * @publicApi
  */
 @Module({
-  imports: [DiscoveryModule],
   providers,
   exports: [
     CacheAuditor,
@@ -257,6 +266,9 @@ export class CacheInvalidationModule
     private readonly subscriber: InvalidationSubscriber,
     private readonly publisher: InvalidationPublisher,
     private readonly nearCaches: NearCacheFactory,
+    private readonly report: StartReport,
+    @Inject(CACHE_INVALIDATION_OPTIONS)
+    private readonly options: CacheInvalidationOptions,
   ) {
     super();
   }
@@ -282,6 +294,7 @@ export class CacheInvalidationModule
   /** @internal */
   async onModuleInit(): Promise<void> {
     this.explorer.explore();
+    this.report.write(this.options.describe);
     const nearCaches = this.nearCaches.start();
     try {
       await this.subscriber.start();

@@ -252,6 +252,16 @@ export class CacheInvalidationOptions {
    */
   @Count(4_096)
   maxMessageBytes: number = MEBIBYTE;
+
+  /**
+   * Lists in the log, once at the start, what is invalidated, cached and heard
+   * here, what is cached and invalidated by nobody, and what is invalidated and
+   * cached by nobody.
+   *
+   * @default false
+   */
+  @IsBoolean({ message: 'Give true or false.' })
+  describe: boolean = false;
 }
 
 /** Options that no text can give. @internal */

@@ -98,6 +98,12 @@ export class NearCacheFactory {
     );
   }
 
+  /** Of the caches so far, each once. @internal */
+  entityTypes(): EntityType[] {
+    const caches = [...this.#caches.values()];
+    return [...new Set(caches.map(({ entityType }) => entityType))];
+  }
+
   /**
    * Connects; waits until what Redis has can be used, but never longer than
    * `startupTimeout`.

@@ -17,6 +17,7 @@ const DECORATOR = '@InvalidatesCache() or @InvalidatesCachePattern()';
 /** A wrapped method that is still to be decorated. */
 interface Stack extends DecoratedMethod {
   readonly target: object;
+  readonly property: symbol;
   readonly announcements: Announcement[];
   readonly subjects: string[];
 }
@@ -36,33 +37,35 @@ export function announceAfter(
   key: string | symbol,
   descriptor: PropertyDescriptor | undefined,
   announcement: Announcement,
-  decoration: Decoration,
+  decoration: Omit<Decoration, 'property'>,
 ): void {
   refuseStatic(target, key, DECORATOR);
   const original = methodUnder(target, key, descriptor, DECORATOR);
   const name = memberName(target, key);
-  addDecoration(target, key, decoration);
-  const subject = decoration.what ?? 'patterns';
+  const subject = decoration.what;
   const stacked = stacks.get(original);
   // The wrapper of a base class stays as it is: a subclass decorates it anew.
   if (stacked?.target === target && stacked.name === name) {
     // Decorators apply from the bottom up; announce in the order they are read.
     stacked.announcements.unshift(announcement);
     stacked.subjects.unshift(subject);
+    addDecoration(target, key, { ...decoration, property: stacked.property });
     return;
   }
-  const stack = {
-    target,
-    name,
-    announcements: [announcement],
-    subjects: [subject],
-  };
-  const find = injected(
+  const { find, property } = injected(
     InvalidationAnnouncer,
     target,
     key,
     'invalidates nothing',
   );
+  addDecoration(target, key, { ...decoration, property });
+  const stack = {
+    target,
+    name,
+    property,
+    announcements: [announcement],
+    subjects: [subject],
+  };
   const wrapped = wrap(original, stack, find);
   stacks.set(wrapped, stack);
   imitate(wrapped, original);

@@ -5,7 +5,9 @@ import {
   type NearCacheOptions,
 } from '../cache/index.js';
 import {
+  buildPattern,
   checkEntityType,
+  patternOf,
   type EntityId,
   type EntityType,
 } from '../message/index.js';
@@ -61,10 +63,18 @@ export function Cached<A extends any[]>(
     refuseStatic(target, key, '@Cached()');
     const original = methodUnder(target, key, descriptor, '@Cached()');
     resolveNearCache(options);
-    const find = cacheOf(target, key, type, options);
+    const { find, property } = injected(
+      NearCacheFactory,
+      target,
+      key,
+      'caches nothing',
+    );
+    const name = memberName(target, key);
+    const cacheOf = cachesOf(target, name, type, options);
     const wrapped = function (this: object, ...args: unknown[]): unknown {
       try {
-        const cache = find(this);
+        const factory = find(this);
+        const cache = factory === null ? null : cacheOf(factory, this);
         if (cache === null) return original.apply(this, args);
         const id = atOnce(selectId.apply(this, args as A));
         return cache.get(id, () => original.apply(this, args));
@@ -75,30 +85,30 @@ export function Cached<A extends any[]>(
     addDecoration(target, key, {
       does: 'caches',
       what: type,
+      covers: patternOf(buildPattern(type)),
       seesInstance: readsThis(selectId),
+      property,
     });
     imitate(wrapped as Method, original);
     descriptor.value = wrapped as never;
   };
 }
 
-function cacheOf(
+/**
+ * One cache for each application and class, of which a subclass may load something
+ * else: an instance that is made for a request must find it again.
+ */
+function cachesOf(
   target: object,
-  key: string | symbol,
+  name: string,
   type: EntityType,
   options: NearCacheOptions,
-): (instance: object) => NearCache<unknown> | null {
-  const name = memberName(target, key);
-  const find = injected(NearCacheFactory, target, key, 'caches nothing');
-  // One for each application and class, of which a subclass may load something
-  // else: what is made for a request must find it again.
+): (factory: NearCacheFactory, instance: object) => NearCache<unknown> | null {
   const caches = new WeakMap<
     NearCacheFactory,
     Map<unknown, NearCache<unknown>>
   >();
-  return (instance) => {
-    const factory = find(instance);
-    if (factory === null) return null;
+  return (factory, instance) => {
     let ofClasses = caches.get(factory);
     if (ofClasses === undefined) caches.set(factory, (ofClasses = new Map()));
     const owner = instance.constructor;

@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import type { Invalidation } from '../message/index.js';
 import type { Method } from './imitate.js';
 
 /** Metadata of a class member: its decorations, the first one read first. */
@@ -7,10 +8,14 @@ const DECORATIONS = Symbol('CacheInvalidation.decorations');
 /** What one decorator makes of a method, for checks and reports at the start. @internal */
 export interface Decoration {
   readonly does: 'invalidates' | 'caches';
-  /** An entity type or a pattern; `null` where only a call can say. */
-  readonly what: string | null;
+  /** An entity type or a pattern, for the log. */
+  readonly what: string;
+  /** What it may concern; `null` where only a call can say. */
+  readonly covers: Invalidation | null;
   /** Whether its selector looks at `this`. */
   readonly seesInstance: boolean;
+  /** Holds, in each instance that Nest made, what the decorator needs. */
+  readonly property: symbol;
 }
 
 /** Class and method, for logs and errors. @internal */

@@ -7,8 +7,8 @@ import { memberName, warnOnce } from './decorated-member.js';
  * description, which therefore says what to do.
  *
  * @param but what the method does not do on an instance that Nest did not make
- * @returns the dependency of an instance; `null` without one, or where a test
- * injects a mock in its place: then the method passes through
+ * @returns `find`, which gives the dependency of an instance; `null` without one,
+ * or where a test injects a mock in its place: then the method passes through
  * @internal
  */
 export function injected<T extends object>(
@@ -16,14 +16,14 @@ export function injected<T extends object>(
   target: object,
   key: string | symbol,
   but: string,
-): (instance: unknown) => T | null {
+): { find: (instance: unknown) => T | null; property: symbol } {
   const name = memberName(target, key);
   const property = Symbol(
     `${name} (import CacheInvalidationModule). In a unit test use InMemoryBroker of nestjs-cache-invalidation/testing, or useMocker(). If the module is imported, look for two copies of the package`,
   );
   Inject(type)(target, property);
   const warn = warnOnce(name, but);
-  return (instance) => {
+  const find = (instance: unknown): T | null => {
     const dependency = (instance as Record<symbol, unknown> | undefined)?.[
       property
     ];
@@ -31,4 +31,5 @@ export function injected<T extends object>(
     if (dependency === undefined) warn();
     return null;
   };
+  return { find, property };
 }

@@ -2,6 +2,7 @@ import {
   everything,
   isMatchAll,
   pattern,
+  patternOf,
   type Invalidation,
 } from '../message/index.js';
 import {
@@ -47,7 +48,8 @@ export function InvalidatesCachePattern<
   return (target, key, descriptor) =>
     announceAfter(target, key, descriptor, announcement, {
       does: 'invalidates',
-      what: typeof glob === 'string' ? glob : null,
+      what: typeof glob === 'string' ? glob : 'patterns of its call',
+      covers: typeof glob === 'string' ? patternOf(glob) : null,
       seesInstance: readsThis(glob),
     });
 }

@@ -15,6 +15,14 @@ import {
 import type { ErrorReporter } from './error.reporter.js';
 import type { InvalidationMeter } from './invalidation.meter.js';
 import { Tracing } from './invalidation.tracer.js';
+import { outsideOfRequests } from './outside.js';
+
+/** Without a closure for each message. */
+let deliverTo: (
+  stream: InvalidationStream,
+  message: InvalidationMessage,
+  now: number | undefined,
+) => void;
 
 /** For the log; `null` where somebody else says more of it. */
 const REASONS: Record<WidenedCause, string | null> = {
@@ -107,6 +115,17 @@ export class InvalidationStream {
    * @param now what `performance.now()` says, for who has asked already
    */
   deliver(message: InvalidationMessage, now?: number): void {
+    // Others come from a socket. An own message is delivered where it is
+    // published, or where another one was that left in the same call.
+    if (message.own) outsideOfRequests(deliverTo, this, message, now);
+    else this.#trace(message, now);
+  }
+
+  static {
+    deliverTo = (stream, message, now) => stream.#trace(message, now);
+  }
+
+  #trace(message: InvalidationMessage, now: number | undefined): void {
     if (!this.tracing.active) return this.#deliver(message, now);
     this.tracing.delivering(message, () => this.#deliver(message, now));
   }
