@@ -17,7 +17,7 @@ type AnyIterator = Partial<
  * @internal
  */
 export function watchIteration(target: object, call: DecoratedCall): unknown {
-  if (!isGenerator(target)) call.succeededAtOnce(target);
+  if (!isGenerator(target)) call.succeededAtOnce(NO_ANSWER);
   if (target instanceof ReadableStream) {
     return ReadableStream.from(watched(target, call) as AsyncIterable<unknown>);
   }

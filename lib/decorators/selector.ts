@@ -23,7 +23,7 @@ export type Selector<V> = ArgumentsSelector<V> | ResultSelector<any, V>;
 
 /**
  * Selects from what the method returned: the value of its promise, or the last
- * value of its Observable. The method's arguments follow.
+ * value of its Observable or async iterable. The method's arguments follow.
  *
  * @example
  * ```ts
@@ -62,7 +62,9 @@ type Outcome<M extends Method> =
     ? T
     : ReturnType<M> extends Observable<infer T>
       ? T
-      : ReturnType<M>;
+      : ReturnType<M> extends AsyncIterable<infer T>
+        ? T
+        : ReturnType<M>;
 
 type Misfit<What extends string> = { readonly [K in What]: never };
 
