@@ -43,7 +43,7 @@ class Query {
     resolve?: (value: string) => R,
     reject?: (reason: unknown) => E,
   ): Promise<R | E> {
-    return this.exec().then(resolve, reject) as Promise<R | E>;
+    return this.exec().then(resolve, reject);
   }
 
   catch<E>(reject: (reason: unknown) => E): Promise<string | E> {

@@ -30,7 +30,7 @@ describe('glob`…`', () => {
 
   it('matches the entries of its value and of no other', () => {
     const text = fc
-      .array(fc.constantFrom(...'[]*?\\^-ab:é'), { minLength: 1 })
+      .array(fc.constantFrom(...'[]*?\\^-ab:é'.split('')), { minLength: 1 })
       .map((letters) => letters.join(''));
     fc.assert(
       fc.property(text, text, (id, other) => {
@@ -57,7 +57,7 @@ describe('glob`…`', () => {
 });
 
 describe('A number that is no id', () => {
-  it.each([2 ** 53, -(2 ** 53), 9007199254740993, 1e21, Infinity, NaN])(
+  it.each([2 ** 53, -(2 ** 53), 2 ** 60, 1e21, Infinity, NaN])(
     '%d is refused by name',
     (id) => {
       expect(() => entity('User', id)).toThrow(InvalidMessageError);
