@@ -31,7 +31,7 @@ import {
   DiscoveredClasses,
   InvalidationHandlersExplorer,
 } from './handlers/index.js';
-import { Instance } from './message/index.js';
+import { IdNormalizer, Instance } from './message/index.js';
 import {
   CacheAuditor,
   Diagnostics,
@@ -76,14 +76,17 @@ const providers: Provider[] = [
     provide: InvalidationStream,
     inject: [CACHE_INVALIDATION_OPTIONS, InvalidationStats, ErrorReporter],
     useFactory: (
-      { handlerQueueLimit, queueByteLimit }: CacheInvalidationOptions,
+      options: CacheInvalidationOptions,
       stats: InvalidationStats,
       errors: ErrorReporter,
-    ) =>
-      new InvalidationStream(stats, errors, {
-        messages: handlerQueueLimit,
-        bytes: queueByteLimit,
-      }),
+    ) => {
+      const stream = new InvalidationStream(stats, errors, {
+        messages: options.handlerQueueLimit,
+        bytes: options.queueByteLimit,
+      });
+      stream.ids = IdNormalizer.of(options.normalizeIds);
+      return stream;
+    },
   },
   {
     provide: InvalidationPublisher,

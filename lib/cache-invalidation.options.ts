@@ -15,7 +15,12 @@ import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
 } from './errors/index.js';
-import { entityTypeOf, keyPrefixOf, show } from './message/index.js';
+import {
+  entityTypeOf,
+  keyPrefixOf,
+  show,
+  type IdForms,
+} from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';
 import type { StalePolicy } from './subscriber/index.js';
 import {
@@ -209,13 +214,31 @@ export class CacheInvalidationOptions {
     (options: CacheInvalidationOptions) => options.cascade !== undefined,
   )
   @ValidateBy(
-    { name: 'cascade', validator: { validate: isCascade } },
+    { name: 'cascade', validator: { validate: isByEntityType } },
     {
       message:
         'Give an object with a function for each entity type, such as { User: (id) => [entity("Feed", id)] }.',
     },
   )
   cascade?: CascadeRules = undefined;
+
+  /**
+   * Forms that ids are brought into here, for each entity type a function of the
+   * id: for messages that arrive and for reads of near caches; see `IdForm`.
+   *
+   * @default none
+   */
+  @ValidateIf(
+    (options: CacheInvalidationOptions) => options.normalizeIds !== undefined,
+  )
+  @ValidateBy(
+    { name: 'normalizeIds', validator: { validate: isByEntityType } },
+    {
+      message:
+        'Give an object with a function for each entity type, such as { User: (id) => id.toLowerCase() }.',
+    },
+  )
+  normalizeIds?: IdForms = undefined;
 
   /**
    * How many messages may wait for one handler that is busy; beyond it they
@@ -265,7 +288,11 @@ export class CacheInvalidationOptions {
 }
 
 /** Options that no text can give. @internal */
-export const OBJECT_OPTIONS = ['cascade', 'durableOutbox'] as const;
+export const OBJECT_OPTIONS = [
+  'cascade',
+  'durableOutbox',
+  'normalizeIds',
+] as const;
 
 /** Options that text can give. @internal */
 export type ScalarOption = Exclude<
@@ -390,7 +417,7 @@ function exceedsHeartbeat(
   );
 }
 
-function isCascade(value: unknown): boolean {
+function isByEntityType(value: unknown): boolean {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -79,6 +79,8 @@ export {
   type EntityId,
   type EntityInvalidation,
   type EntityType,
+  type IdForm,
+  type IdForms,
   type Invalidation,
   type InvalidationContent,
   type InvalidationMessage,

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import type {
+  IdNormalizer,
   Invalidation,
   InvalidationMessage,
   QueueLimit,
@@ -47,6 +48,8 @@ export class InvalidationStream {
   readonly #messages = new Subject<InvalidationMessage>();
   /** What was delivered lately, for who loads something meanwhile. */
   readonly fences = new Fences();
+  /** Forms of ids; `null` where all are as they were published. */
+  ids: IdNormalizer | null = null;
   /** What this instance traces with. */
   readonly tracing = new Tracing();
   #consumers: readonly InvalidationConsumer[] = [];
@@ -114,7 +117,8 @@ export class InvalidationStream {
    *
    * @param now what `performance.now()` says, for who has asked already
    */
-  deliver(message: InvalidationMessage, now?: number): void {
+  deliver(given: InvalidationMessage, now?: number): void {
+    const message = this.ids === null ? given : this.ids.message(given);
     // Others come from a socket. An own message is delivered where it is
     // published, or where another one was that left in the same call.
     if (message.own) outsideOfRequests(deliverTo, this, message, now);
@@ -152,6 +156,14 @@ export class InvalidationStream {
       'warn',
       `More was evicted than had changed: ${reason}.`,
       cause,
+    );
+  }
+
+  /** Notes what the journal says of the time before positions were tracked. */
+  recall(past: Parameters<Fences['recall']>[0]): void {
+    const { ids } = this;
+    this.fences.recall(
+      ids === null ? past : past.map((message) => ids.message(message)),
     );
   }
 

@@ -329,7 +329,7 @@ export class InvalidationSubscriber {
     await firstValueFrom(live, { defaultValue: null });
     const { fences } = this.context.stream;
     if (fences.firstPosition === null) return;
-    fences.recall(
+    this.context.stream.recall(
       await readPast(
         this.context.transport,
         fences.firstPosition,
