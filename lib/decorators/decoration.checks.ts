@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import {
+  classNameOf,
   DiscoveredClasses,
   methodsOf,
   prototypeOf,
@@ -38,7 +39,7 @@ export class DecorationChecks {
   }
 
   #checkClass(prototype: object, wrapper: InstanceWrapper): FoundDecoration[] {
-    const className = prototype.constructor.name;
+    const className = classNameOf(prototype);
     const methods = methodsOf(prototype);
     return methods.flatMap((found) => {
       const decorations = decorationsAt(found.owner, found.key);
@@ -73,8 +74,9 @@ export class DecorationChecks {
     decorations: readonly Decoration[],
   ): void {
     const isStatic = wrapper.isDependencyTreeStatic();
-    const instance: unknown = isStatic ? wrapper.instance : null;
-    if (isWithout(instance, decorations)) {
+    const isGiven =
+      wrapper.inject !== undefined || typeof wrapper.metatype !== 'function';
+    if (isGiven && isWithout(wrapper.instance, decorations)) {
       this.#logger.error(
         `The decorators on ${name} have no effect on what a factory or a value provides: Nest did not make it. Let Nest make it (useClass).`,
       );

@@ -20,7 +20,13 @@ import { isEager, passLazily, withPromise } from './thenable.js';
 
 type Pending = PromiseLike<unknown> & object;
 type Kind =
-  'value' | 'promise' | 'thenable' | 'observable' | 'stream' | 'iteration';
+  | 'value'
+  | 'promise'
+  | 'eager'
+  | 'lazy'
+  | 'observable'
+  | 'stream'
+  | 'iteration';
 
 /**
  * The result of a decorated method, as its caller gets it: the call is told when
@@ -31,7 +37,12 @@ type Kind =
 export function observe(result: unknown, call: DecoratedCall): unknown {
   const kind = kindOf(result);
   if (kind === 'promise') return settle(result as Pending, call);
-  if (kind === 'thenable') return passThenable(result as Pending, call);
+  if (kind === 'eager') {
+    return withPromise(result as Pending, settle(result as Pending, call));
+  }
+  if (kind === 'lazy') {
+    return passLazily(result as Pending, (begun) => settle(begun, call));
+  }
   if (kind !== 'value') return observeWork(kind, result as object, call);
   call.succeededAtOnce(result);
   return result;
@@ -44,7 +55,8 @@ function kindOf(result: unknown): Kind {
     if (isPromiseLike(result)) {
       const isPlain =
         result.constructor === Promise && Object.keys(result).length === 0;
-      return isPlain ? 'promise' : 'thenable';
+      if (isPlain) return 'promise';
+      return isEager(result) ? 'eager' : 'lazy';
     }
     if (isObservable(result)) return 'observable';
     if (streamOf(result) !== null) return 'stream';
@@ -52,12 +64,6 @@ function kindOf(result: unknown): Kind {
   } catch {
     return 'value';
   }
-}
-
-function passThenable(result: Pending, call: DecoratedCall): unknown {
-  return isEager(result)
-    ? withPromise(result, settle(result, call))
-    : passLazily(result, (begun) => settle(begun, call));
 }
 
 function observeWork(kind: Kind, result: object, call: DecoratedCall): unknown {
@@ -77,11 +83,11 @@ async function settle(
   call.begin();
   try {
     const value = await awaited(pending, call);
-    const kind = kindOf(value);
-    if (kind !== 'value') return observeWork(kind, value as object, call);
     const told = call.succeeded(value);
     if (told !== null) await told;
-    return value;
+    // The method may have written before it returned it, and goes on in it.
+    const kind = kindOf(value);
+    return kind === 'value' ? value : observeWork(kind, value as object, call);
   } finally {
     call.end();
   }

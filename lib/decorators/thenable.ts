@@ -11,10 +11,12 @@ type Settle = (begun: PromiseLike<unknown>) => Promise<unknown>;
  */
 export function isEager(thenable: Thenable): boolean {
   if (thenable instanceof Promise) return true;
-  const { resolve, reject } = thenable.constructor as Partial<
-    Record<'resolve' | 'reject', unknown>
-  >;
-  return typeof resolve === 'function' && typeof reject === 'function';
+  // An object without a prototype has none.
+  const type = thenable.constructor as
+    Partial<Record<'resolve' | 'reject', unknown>> | undefined;
+  return (
+    typeof type?.resolve === 'function' && typeof type.reject === 'function'
+  );
 }
 
 /**

@@ -77,6 +77,12 @@ export function prototypeOf(wrapper: InstanceWrapper): object | null {
     : null;
 }
 
+/** For the log. An object may have no class at all. @internal */
+export function classNameOf(prototype: object): string {
+  const type = prototype.constructor as { name?: string } | undefined;
+  return type?.name ?? 'An object';
+}
+
 /** All methods, the nearest of each name first. @internal */
 export function methodsOf(prototype: object): FoundMethod[] {
   const methods: FoundMethod[] = [];

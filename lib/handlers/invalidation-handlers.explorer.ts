@@ -9,6 +9,7 @@ import {
   type InvalidationHandler,
 } from '../stream/index.js';
 import {
+  classNameOf,
   DiscoveredClasses,
   methodsOf,
   prototypeOf,
@@ -116,7 +117,7 @@ export class InvalidationHandlersExplorer {
   }
 
   #handlersOf(prototype: object): FoundHandler[] {
-    const className = prototype.constructor.name;
+    const className = classNameOf(prototype);
     /** Whether the nearest method of a name is a handler. */
     const nearest = new Map<string | symbol, boolean>();
     const handlers: FoundHandler[] = [];
@@ -166,7 +167,7 @@ export class InvalidationHandlersExplorer {
     if (this.#isWarned(prototype)) return;
     for (const { name } of handlers) {
       this.#logger.error(
-        `@OnInvalidation() on ${name} will never be called: ${prototype.constructor.name} is ${why}`,
+        `@OnInvalidation() on ${name} will never be called: ${classNameOf(prototype)} is ${why}`,
       );
     }
   }

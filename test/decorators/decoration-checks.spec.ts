@@ -61,6 +61,25 @@ describe('A decorator without effect is named at the start', () => {
     },
   );
 
+  it('and not a transient one, nor a value without a class', async () => {
+    @Injectable({ scope: Scope.TRANSIENT })
+    class Transient extends Base {}
+    const { logs } = await startApp({
+      providers: [
+        Transient,
+        { provide: 'bare', useValue: Object.create(null) },
+        {
+          provide: 'odd',
+          useValue: Object.create(
+            Object.assign(Object.create(null) as object, { call: () => {} }),
+          ),
+        },
+      ],
+    });
+
+    expect([...logs.of('error'), ...logs.of('warn')]).toEqual([]);
+  });
+
   it('where requests would share a cache, unless the selector looks at `this`', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Settings {

@@ -79,6 +79,15 @@ class Users {
   }
 
   @InvalidatesCache('User', (id: string) => id)
+  bare(id: string): PromiseLike<string> {
+    const done = Promise.resolve(id);
+    return Object.assign(Object.create(null) as object, {
+      // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+      then: done.then.bind(done),
+    }) as PromiseLike<string>;
+  }
+
+  @InvalidatesCache('User', (id: string) => id)
   frozen(id: string): PromiseLike<string> {
     // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
     return Object.freeze({
@@ -129,6 +138,14 @@ describe('A lazy thenable out of a decorated method', () => {
 
     await settled(app);
     expect(heard()).toEqual([]);
+  });
+
+  it('may have no prototype', async () => {
+    const { users, heard } = await start();
+
+    expect(await users.bare('1')).toBe('1');
+
+    expect(heard()).toEqual(['User:1']);
   });
 
   it('that is frozen is awaited at once', async () => {
