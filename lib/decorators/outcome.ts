@@ -81,8 +81,15 @@ async function settle(
   call: DecoratedCall,
 ): Promise<unknown> {
   call.begin();
+  let value: unknown;
   try {
-    const value = await awaited(pending, call);
+    try {
+      value = await pending;
+    } catch (error) {
+      const told = call.failed();
+      if (told !== null) await told;
+      throw error;
+    }
     const told = call.succeeded(value);
     if (told !== null) await told;
     // The method may have written before it returned it, and goes on in it.
@@ -90,19 +97,6 @@ async function settle(
     return kind === 'value' ? value : observeWork(kind, value as object, call);
   } finally {
     call.end();
-  }
-}
-
-async function awaited(
-  pending: PromiseLike<unknown>,
-  call: DecoratedCall,
-): Promise<unknown> {
-  try {
-    return await pending;
-  } catch (error) {
-    const told = call.failed();
-    if (told !== null) await told;
-    throw error;
   }
 }
 

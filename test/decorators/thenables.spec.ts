@@ -81,10 +81,10 @@ class Users {
   @InvalidatesCache('User', (id: string) => id)
   bare(id: string): PromiseLike<string> {
     const done = Promise.resolve(id);
-    return Object.assign(Object.create(null) as object, {
+    return Object.assign(Object.create(null), {
       // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
       then: done.then.bind(done),
-    }) as PromiseLike<string>;
+    });
   }
 
   @InvalidatesCache('User', (id: string) => id)

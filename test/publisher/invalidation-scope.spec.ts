@@ -643,7 +643,7 @@ describe('A scope around what ends later', () => {
     const desk = await start();
     const { open, opened } = gate();
     const now = vi.spyOn(performance, 'now');
-    onTestFinished(() => void now.mockRestore());
+    onTestFinished(() => now.mockRestore());
     const stuck = run(async () => {
       await desk.user('1');
       await opened;
