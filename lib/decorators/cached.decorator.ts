@@ -85,6 +85,7 @@ export function Cached<A extends any[]>(
     addDecoration(target, key, {
       does: 'caches',
       what: type,
+      type,
       covers: patternOf(buildPattern(type)),
       seesInstance: readsThis(selectId),
       property,

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import type { Invalidation } from '../message/index.js';
+import type { EntityType, Invalidation } from '../message/index.js';
 import type { Method } from './imitate.js';
 
 /** Metadata of a class member: its decorations, the first one read first. */
@@ -10,6 +10,8 @@ export interface Decoration {
   readonly does: 'invalidates' | 'caches';
   /** An entity type or a pattern, for the log. */
   readonly what: string;
+  /** `null` for patterns. */
+  readonly type: EntityType | null;
   /** What it may concern; `null` where only a call can say. */
   readonly covers: Invalidation | null;
   /** Whether its selector looks at `this`. */

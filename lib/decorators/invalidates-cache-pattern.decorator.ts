@@ -49,6 +49,7 @@ export function InvalidatesCachePattern<
     announceAfter(target, key, descriptor, announcement, {
       does: 'invalidates',
       what: typeof glob === 'string' ? glob : 'patterns of its call',
+      type: null,
       covers: typeof glob === 'string' ? patternOf(glob) : null,
       seesInstance: readsThis(glob),
     });

@@ -64,6 +64,7 @@ export function InvalidatesCache<
     announceAfter(target, key, descriptor, announcement, {
       does: 'invalidates',
       what: type,
+      type,
       covers: whole,
       seesInstance: readsThis(selector),
     });

@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { NearCacheFactory } from '../cache/index.js';
 import { InvalidationHandlersExplorer } from '../handlers/index.js';
-import { concerns } from '../message/index.js';
+import { concerns, type EntityType } from '../message/index.js';
 import { DecorationChecks, type FoundDecoration } from './decoration.checks.js';
 
 /**
@@ -30,7 +30,7 @@ export class StartReport {
     const readers = decorations.filter(({ does }) => does === 'caches');
     const handlers = this.explorer.handlers;
     const cached = new Set([
-      ...readers.map(({ what }) => what),
+      ...readers.flatMap(({ type }) => type ?? []),
       ...this.caches.entityTypes(),
     ]);
     const hearsAll = handlers.some(({ types }) => types.length === 0);
@@ -51,7 +51,7 @@ export class StartReport {
 }
 
 function neverInvalidated(
-  cached: ReadonlySet<string>,
+  cached: ReadonlySet<EntityType>,
   writers: readonly FoundDecoration[],
 ): string[] {
   return [...cached]
@@ -64,7 +64,7 @@ function neverInvalidated(
 
 function neverCached(
   writers: readonly FoundDecoration[],
-  heard: readonly string[],
+  heard: readonly EntityType[],
 ): string[] {
   const alone = writers.filter(
     (writer) => !heard.some((type) => concern(writer, type)),
@@ -76,6 +76,6 @@ function neverCached(
 }
 
 /** A pattern that only a call can tell may be of any type. */
-function concern({ covers }: FoundDecoration, type: string): boolean {
+function concern({ covers }: FoundDecoration, type: EntityType): boolean {
   return covers === null || concerns([type])(covers);
 }

@@ -249,7 +249,7 @@ describe('The shutdown', () => {
     commit();
     await Promise.all([call, scope, closing]);
 
-    expect(heard()).toEqual(['User:2', 'User:1']);
+    expect(heard().toSorted()).toEqual(['User:1', 'User:2']);
   });
 
   it('says how much of what is lost at its end, and tells what a scope holds', async () => {
