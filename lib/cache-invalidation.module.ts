@@ -1,4 +1,5 @@
 import {
+  Inject,
   Module,
   type DynamicModule,
   type OnApplicationShutdown,
@@ -6,7 +7,6 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
-import { DiscoveryModule } from '@nestjs/core';
 import { EnvironmentOptions } from './cache-invalidation.config.js';
 import {
   CACHE_INVALIDATION_OPTIONS,
@@ -18,13 +18,20 @@ import {
   type ASYNC_OPTIONS_TYPE,
 } from './cache-invalidation.module-definition.js';
 import {
+  CacheInvalidationOptions,
   resolveOptions,
-  type CacheInvalidationOptions,
 } from './cache-invalidation.options.js';
 import { NearCacheFactory } from './cache/index.js';
-import { InvalidationAnnouncer } from './decorators/index.js';
-import { InvalidationHandlersExplorer } from './handlers/index.js';
-import { Instance } from './message/index.js';
+import {
+  DecorationChecks,
+  InvalidationAnnouncer,
+  StartReport,
+} from './decorators/index.js';
+import {
+  DiscoveredClasses,
+  InvalidationHandlersExplorer,
+} from './handlers/index.js';
+import { IdNormalizer, Instance } from './message/index.js';
 import {
   CacheAuditor,
   Diagnostics,
@@ -38,8 +45,11 @@ import { InvalidationSubscriber } from './subscriber/index.js';
 import { InvalidationTransport, RedisTransport } from './transport/index.js';
 
 const providers: Provider[] = [
+  DecorationChecks,
+  DiscoveredClasses,
   ErrorReporter,
   InvalidationHandlersExplorer,
+  StartReport,
   {
     provide: CACHE_INVALIDATION_OPTIONS,
     inject: [MODULE_OPTIONS_TOKEN],
@@ -66,14 +76,17 @@ const providers: Provider[] = [
     provide: InvalidationStream,
     inject: [CACHE_INVALIDATION_OPTIONS, InvalidationStats, ErrorReporter],
     useFactory: (
-      { handlerQueueLimit, queueByteLimit }: CacheInvalidationOptions,
+      options: CacheInvalidationOptions,
       stats: InvalidationStats,
       errors: ErrorReporter,
-    ) =>
-      new InvalidationStream(stats, errors, {
-        messages: handlerQueueLimit,
-        bytes: queueByteLimit,
-      }),
+    ) => {
+      const stream = new InvalidationStream(stats, errors, {
+        messages: options.handlerQueueLimit,
+        bytes: options.queueByteLimit,
+      });
+      stream.ids = IdNormalizer.of(options.normalizeIds);
+      return stream;
+    },
   },
   {
     provide: InvalidationPublisher,
@@ -231,7 +244,6 @@ const providers: Provider[] = [
  * @publicApi
  */
 @Module({
-  imports: [DiscoveryModule],
   providers,
   exports: [
     CacheAuditor,
@@ -257,6 +269,9 @@ export class CacheInvalidationModule
     private readonly subscriber: InvalidationSubscriber,
     private readonly publisher: InvalidationPublisher,
     private readonly nearCaches: NearCacheFactory,
+    private readonly report: StartReport,
+    @Inject(CACHE_INVALIDATION_OPTIONS)
+    private readonly options: CacheInvalidationOptions,
   ) {
     super();
   }
@@ -282,6 +297,7 @@ export class CacheInvalidationModule
   /** @internal */
   async onModuleInit(): Promise<void> {
     this.explorer.explore();
+    this.report.write(this.options.describe);
     const nearCaches = this.nearCaches.start();
     try {
       await this.subscriber.start();

@@ -15,7 +15,12 @@ import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
 } from './errors/index.js';
-import { entityTypeOf, keyPrefixOf, show } from './message/index.js';
+import {
+  entityTypeOf,
+  keyPrefixOf,
+  show,
+  type IdForms,
+} from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';
 import type { StalePolicy } from './subscriber/index.js';
 import {
@@ -217,13 +222,31 @@ export class CacheInvalidationOptions {
     (options: CacheInvalidationOptions) => options.cascade !== undefined,
   )
   @ValidateBy(
-    { name: 'cascade', validator: { validate: isCascade } },
+    { name: 'cascade', validator: { validate: isByEntityType } },
     {
       message:
         'Give an object with a function for each entity type, such as { User: (id) => [entity("Feed", id)] }.',
     },
   )
   cascade?: CascadeRules = undefined;
+
+  /**
+   * Forms that ids are brought into here, for each entity type a function of the
+   * id: for messages that arrive and for reads of near caches; see `IdForm`.
+   *
+   * @default none
+   */
+  @ValidateIf(
+    (options: CacheInvalidationOptions) => options.normalizeIds !== undefined,
+  )
+  @ValidateBy(
+    { name: 'normalizeIds', validator: { validate: isByEntityType } },
+    {
+      message:
+        'Give an object with a function for each entity type, such as { User: (id) => id.toLowerCase() }.',
+    },
+  )
+  normalizeIds?: IdForms = undefined;
 
   /**
    * How many messages may wait for one handler that is busy; beyond it they
@@ -260,10 +283,24 @@ export class CacheInvalidationOptions {
    */
   @Count(4_096)
   maxMessageBytes: number = MEBIBYTE;
+
+  /**
+   * Lists in the log, once at the start, what is invalidated, cached and heard
+   * here, what is cached and invalidated by nobody, and what is invalidated and
+   * cached by nobody.
+   *
+   * @default false
+   */
+  @IsBoolean({ message: 'Give true or false.' })
+  describe: boolean = false;
 }
 
 /** Options that no text can give. @internal */
-export const OBJECT_OPTIONS = ['cascade', 'durableOutbox'] as const;
+export const OBJECT_OPTIONS = [
+  'cascade',
+  'durableOutbox',
+  'normalizeIds',
+] as const;
 
 /** Options that text can give. @internal */
 export type ScalarOption = Exclude<
@@ -392,7 +429,7 @@ function exceedsHeartbeat(
   );
 }
 
-function isCascade(value: unknown): boolean {
+function isByEntityType(value: unknown): boolean {
   return (
     typeof value === 'object' &&
     value !== null &&

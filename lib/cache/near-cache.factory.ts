@@ -17,6 +17,7 @@ import {
   type CacheSource,
   type NearCacheStats,
 } from './near.cache.js';
+import { NormalizingNearCache } from './normalizing-near.cache.js';
 import {
   resolveNearCache,
   type NearCacheOptions,
@@ -82,7 +83,13 @@ export class NearCacheFactory {
       resolved.l2 === null || !this.context.options.enabled || this.#stopped
         ? null
         : this.#createL2(entityType, resolved.l2, owner);
-    const cache = new NearCache<V>(entityType, resolved, source, l2);
+    const form = stream.ids?.formOf(entityType) ?? null;
+    const cache =
+      form === null
+        ? new NearCache<V>(entityType, resolved, source, l2)
+        : new NormalizingNearCache<V>(entityType, resolved, source, l2).useForm(
+            form,
+          );
     stream.evict('A near cache', (message) => cache.apply(message));
     this.#caches.set(this.#nameOf(owner ?? entityType), cache as never);
     return cache;
@@ -96,6 +103,12 @@ export class NearCacheFactory {
     return new Map(
       [...this.#caches].map(([name, cache]) => [name, cache.stats]),
     );
+  }
+
+  /** Of the caches so far, each once. @internal */
+  entityTypes(): EntityType[] {
+    const caches = [...this.#caches.values()];
+    return [...new Set(caches.map(({ entityType }) => entityType))];
   }
 
   /**

@@ -1,17 +1,26 @@
-import { Inject, Logger } from '@nestjs/common';
 import {
+  NearCache,
   NearCacheFactory,
   resolveNearCache,
-  type NearCache,
   type NearCacheOptions,
 } from '../cache/index.js';
 import {
+  buildPattern,
   checkEntityType,
+  patternOf,
   type EntityId,
   type EntityType,
 } from '../message/index.js';
 import { atOnce } from '../stream/index.js';
+import {
+  addDecoration,
+  memberName,
+  methodUnder,
+  readsThis,
+  refuseStatic,
+} from './decorated-member.js';
 import { imitate, type Method } from './imitate.js';
+import { injected } from './injected.js';
 
 /* oxlint-disable typescript/no-explicit-any -- the selector is written for one
    method's parameters; only the decorator sees both */
@@ -30,8 +39,11 @@ export type CachingDecorator<A extends any[]> = <
  * in the whole application: `@InvalidatesCache` on the method that changes it evicts it, on
  * whatever instance.
  *
+ * The value is shared by all callers, whichever request or tenant they belong to.
+ *
  * @param selectId from the method's arguments; it must say all that the result
- * depends on
+ * depends on. It is called on the method's instance: what that knows by injection,
+ * such as a tenant, a `function` reads from `this`.
  * @throws InvalidationConfigurationError that names every bad option, and
  * InvalidMessageError for an impossible entity type
  * @example
@@ -48,62 +60,56 @@ export function Cached<A extends any[]>(
 ): CachingDecorator<A> {
   checkEntityType(type);
   return (target, key, descriptor) => {
-    const original = descriptor.value as Method | undefined;
-    const name = `${target.constructor.name}.${String(key)}`;
-    if (typeof target === 'function' || typeof original !== 'function') {
-      throw new TypeError(
-        `${name} is not a method of instances: @Cached() decorates methods of providers.`,
-      );
-    }
+    refuseStatic(target, key, '@Cached()');
+    const original = methodUnder(target, key, descriptor, '@Cached()');
     resolveNearCache(options);
-    const find = cacheOf(target, name, type, options);
+    const { find, property } = injected(
+      NearCacheFactory,
+      target,
+      key,
+      'caches nothing',
+    );
+    const name = memberName(target, key);
+    const cacheOf = cachesOf(target, name, type, options);
     const wrapped = function (this: object, ...args: unknown[]): unknown {
       try {
-        const cache = find(this);
+        const factory = find(this);
+        const cache = factory === null ? null : cacheOf(factory, this);
         if (cache === null) return original.apply(this, args);
-        const id = atOnce(selectId(...(args as A)));
+        const id = atOnce(selectId.apply(this, args as A));
         return cache.get(id, () => original.apply(this, args));
       } catch (error) {
         return Promise.reject(error);
       }
     };
+    addDecoration(target, key, {
+      does: 'caches',
+      what: type,
+      type,
+      covers: patternOf(buildPattern(type)),
+      seesInstance: readsThis(selectId),
+      property,
+    });
     imitate(wrapped as Method, original);
     descriptor.value = wrapped as never;
   };
 }
 
 /**
- * A property dependency: Nest sets it on every instance it makes, whatever its
- * scope, and names the property when the module is missing.
+ * One cache for each application and class, of which a subclass may load something
+ * else: an instance that is made for a request must find it again.
  */
-function cacheOf(
+function cachesOf(
   target: object,
   name: string,
   type: EntityType,
   options: NearCacheOptions,
-): (instance: object) => NearCache<unknown> | null {
-  const property = Symbol(`${name} (import CacheInvalidationModule)`);
-  Inject(NearCacheFactory)(target, property);
-  // One for each application and class, of which a subclass may load something
-  // else: what is made for a request must find it again.
+): (factory: NearCacheFactory, instance: object) => NearCache<unknown> | null {
   const caches = new WeakMap<
     NearCacheFactory,
     Map<unknown, NearCache<unknown>>
   >();
-  let warned = false;
-  return (instance) => {
-    const factory = (instance as Record<symbol, NearCacheFactory | undefined>)[
-      property
-    ];
-    if (factory === undefined) {
-      if (!warned) {
-        warned = true;
-        new Logger('CacheInvalidation').warn(
-          `${name} was called on an instance that Nest did not make: it works, but caches nothing.`,
-        );
-      }
-      return null;
-    }
+  return (factory, instance) => {
     let ofClasses = caches.get(factory);
     if (ofClasses === undefined) caches.set(factory, (ofClasses = new Map()));
     const owner = instance.constructor;
@@ -112,6 +118,8 @@ function cacheOf(
       // A subclass that calls the method of its parent has a cache for each.
       const whose = owner === target.constructor ? '' : `${owner.name}/`;
       cache = factory.create(type, options, whose + name);
+      // A test's stub of the factory makes none.
+      if (!(cache instanceof NearCache)) return null;
       ofClasses.set(owner, cache);
     }
     return cache;

@@ -1,4 +1,5 @@
 import { InvalidationScope } from '../publisher/index.js';
+import { methodUnder } from './decorated-member.js';
 import { imitate, type Method } from './imitate.js';
 
 /**
@@ -31,17 +32,12 @@ export function DeferInvalidations() {
     key: string | symbol,
     descriptor: TypedPropertyDescriptor<M>,
   ): void => {
-    const original = descriptor.value as Method | undefined;
-    if (typeof original !== 'function') {
-      throw new TypeError(
-        `${nameOf(target, key)} is not a method: @DeferInvalidations() decorates methods.`,
-      );
-    }
-    if (original.constructor.name.endsWith('GeneratorFunction')) {
-      throw new TypeError(
-        `${nameOf(target, key)} is a generator: it returns before its body has run. Decorate the method that consumes it.`,
-      );
-    }
+    const original = methodUnder(
+      target,
+      key,
+      descriptor,
+      '@DeferInvalidations()',
+    );
     const wrapped: Method = function (...args) {
       const work = (): unknown => original.apply(this, args);
       return InvalidationScope.current === null
@@ -51,9 +47,4 @@ export function DeferInvalidations() {
     imitate(wrapped, original);
     descriptor.value = wrapped as never;
   };
-}
-
-function nameOf(target: object, key: string | symbol): string {
-  const { name } = typeof target === 'function' ? target : target.constructor;
-  return `${name}.${String(key)}`;
 }

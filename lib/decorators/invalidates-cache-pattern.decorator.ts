@@ -2,15 +2,19 @@ import {
   everything,
   isMatchAll,
   pattern,
+  patternOf,
   type Invalidation,
 } from '../message/index.js';
 import {
   announcementOf,
-  makeEach,
+  NO_ANSWER,
   type AnnounceOptions,
+  type Selected,
 } from './announcement.js';
 import { announceAfter } from './announcing-method.js';
+import { readsThis } from './decorated-member.js';
 import type { Selector, SelectingDecorator } from './selector.js';
+import { withArgumentsEscaped } from './unescaped.js';
 
 /** One Redis glob, several, or none. @publicApi */
 export type SelectedPatterns =
@@ -25,7 +29,7 @@ export type SelectedPatterns =
  * what is no selector, where the class is defined
  * @example
  * ```ts
- * @InvalidatesCachePattern((id: string) => `feed:${id}:*`)
+ * @InvalidatesCachePattern((id: string) => glob`feed:${id}:*`)
  * async remove(id: string): Promise<void> {}
  * ```
  * @publicApi
@@ -38,16 +42,43 @@ export function InvalidatesCachePattern<
   const announcement = announcementOf<SelectedPatterns>(
     typeof glob === 'string' ? () => glob : glob,
     options,
-    (globs, metadata, failed) => {
-      const { made, complete } = makeEach<string, Invalidation>(
-        Array.isArray(globs) ? globs : [globs],
-        (one) => pattern(one, metadata),
-        failed,
-      );
-      return complete ? made : [everything()];
-    },
+    patternsOf,
     everything(),
   );
   return (target, key, descriptor) =>
-    announceAfter(target, key, descriptor, announcement);
+    announceAfter(target, key, descriptor, announcement, {
+      does: 'invalidates',
+      what: typeof glob === 'string' ? glob : 'patterns of its call',
+      type: null,
+      covers: typeof glob === 'string' ? patternOf(glob) : null,
+      seesInstance: readsThis(glob),
+    });
+}
+
+/** The patterns selected before the call or after it. */
+function patternsOf(
+  { before, after, metadata, metadataBefore, args }: Selected<SelectedPatterns>,
+  failed: (cause: unknown) => void,
+): readonly Invalidation[] {
+  const later = new Set(globsOf(after));
+  const all = new Set([
+    ...(before === NO_ANSWER ? [] : globsOf(before)),
+    ...later,
+  ]);
+  const made: Invalidation[] = [];
+  for (const one of [...all, ...withArgumentsEscaped([...all], args)]) {
+    try {
+      const isGone = all.has(one) && !later.has(one);
+      made.push(pattern(one, isGone ? metadataBefore : metadata));
+    } catch (cause) {
+      failed(cause);
+      return [everything()];
+    }
+  }
+  return made;
+}
+
+function globsOf(globs: SelectedPatterns): string[] {
+  const list = Array.isArray(globs) ? globs : [globs as string | null];
+  return list.filter((one) => one !== null && one !== undefined);
 }

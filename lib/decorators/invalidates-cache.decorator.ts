@@ -1,26 +1,16 @@
 import {
-  batch,
-  buildCacheKey,
   buildPattern,
-  entity,
   patternOf,
   show,
-  type EntityId,
   type EntityType,
 } from '../message/index.js';
-import {
-  announcementOf,
-  makeEach,
-  type AnnounceOptions,
-} from './announcement.js';
+import { announcementOf, type AnnounceOptions } from './announcement.js';
 import { announceAfter } from './announcing-method.js';
+import { readsThis } from './decorated-member.js';
+import { entitiesOf, type SelectedIds } from './selected-ids.js';
 import type { Selector, SelectingDecorator } from './selector.js';
 
-/** One id, several (which leave as one batch), or none. @publicApi */
-export type SelectedIds =
-  EntityId | null | undefined | readonly (EntityId | null | undefined)[];
-
-/** What `@InvalidatesCache()` can be told. @publicApi */
+/** Options of `@InvalidatesCache()`. @publicApi */
 export interface InvalidatesCacheOptions<
   W extends Selector<boolean>,
 > extends AnnounceOptions<W> {
@@ -30,12 +20,15 @@ export interface InvalidatesCacheOptions<
 
 /**
  * Invalidates an entity after the method succeeded: after its promise resolves,
- * its Observable completes, or it returns; never after a throw. The method's
- * result or error passes through unchanged, whatever happens here.
+ * it returns, or its Observable, stream or iterator ends in any way but an error;
+ * after a throw only with `evenIfFails`. The method's result or error passes
+ * through unchanged, whatever happens here.
  *
  * @param selector the id or ids, from the method's arguments or, with
- * `fromResult()`, from its result; `null` and `undefined` invalidate nothing. If
- * it throws, or selects what is no id, the whole entity type is invalidated.
+ * `fromResult()`, from its result. A selector of arguments is asked before the
+ * call and again after it: where an entity has lost its id or got another one,
+ * both are invalidated. `null` and `undefined` invalidate nothing. If it throws,
+ * or selects what is no id, the whole entity type is invalidated.
  * @throws InvalidMessageError for an impossible entity type, and TypeError for
  * other things that no call could obey, where the class is defined
  * @example
@@ -64,21 +57,15 @@ export function InvalidatesCache<
   const announcement = announcementOf<SelectedIds>(
     selector,
     options,
-    (ids, metadata, failed) => {
-      if (ids === null || ids === undefined) return [];
-      if (!Array.isArray(ids)) {
-        return [entity(type, ids as EntityId, { action, metadata })];
-      }
-      const { made, complete } = makeEach<EntityId, string>(
-        ids,
-        (id) => buildCacheKey(type, id),
-        failed,
-      );
-      const keys = made.length === 0 ? [] : [batch(made, metadata)];
-      return complete ? keys : [...keys, whole];
-    },
+    (selected, failed) => entitiesOf(type, action, selected, whole, failed),
     whole,
   );
   return (target, key, descriptor) =>
-    announceAfter(target, key, descriptor, announcement);
+    announceAfter(target, key, descriptor, announcement, {
+      does: 'invalidates',
+      what: type,
+      type,
+      covers: whole,
+      seesInstance: readsThis(selector),
+    });
 }

@@ -7,59 +7,66 @@ import {
   prefixesOf,
   type Invalidation,
 } from '../message/index.js';
-import type { InvalidationPublisher } from '../publisher/index.js';
+import type { BegunWork, InvalidationPublisher } from '../publisher/index.js';
 import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
-import type { Announcement } from './announcement.js';
 
 /**
- * What decorated methods call after they succeeded. Whatever goes wrong here is
- * reported, and never reaches the method's caller.
+ * Publishes for decorated methods. Failures are reported, and never reach the
+ * method's caller.
  *
  * @internal
  */
 @Injectable()
 export class InvalidationAnnouncer {
   constructor(
-    private readonly enabled: boolean,
+    readonly enabled: boolean,
     private readonly publisher: InvalidationPublisher,
     private readonly meter: InvalidationMeter,
     private readonly errors: ErrorReporter,
   ) {}
 
+  /** The shutdown waits for it. */
+  get work(): BegunWork {
+    return this.publisher.work;
+  }
+
   /**
    * @param method class and method, for logs
-   * @returns what to wait for before the method returns; `null` for nothing
+   * @returns what to wait for before the method returns
    */
   announce(
     method: string,
-    announcements: readonly Announcement[],
-    args: readonly unknown[],
-    result: unknown,
-  ): Promise<unknown> | null {
-    const selected = this.#select(method, announcements, args, result);
-    const [only] = selected;
-    if (only === undefined) return null;
+    invalidations: readonly Invalidation[],
+  ): Promise<unknown> {
+    const [only] = invalidations;
     // What is published here in one go leaves in one pipeline.
-    return selected.length === 1
+    return only !== undefined && invalidations.length === 1
       ? this.#publish(method, only)
-      : Promise.all(selected.map((one) => this.#publish(method, one)));
+      : Promise.all(invalidations.map((one) => this.#publish(method, one)));
   }
 
-  /** The same for a method that cannot wait. */
-  announceAtOnce(
-    method: string,
-    announcements: readonly Announcement[],
-    args: readonly unknown[],
-    result: unknown,
-  ): void {
-    for (const invalidation of this.#select(
-      method,
-      announcements,
-      args,
-      result,
-    )) {
+  /** As `announce`, for a method that cannot wait. */
+  announceAtOnce(method: string, invalidations: readonly Invalidation[]): void {
+    for (const invalidation of invalidations) {
       this.#publishAtOnce(method, invalidation);
     }
+  }
+
+  /** Reports a failure of what a decorator was given. */
+  failed(method: string, cause: unknown): void {
+    this.meter.handlerFailed();
+    this.errors.report(
+      // After shutdown nothing is wrong with the decorator.
+      cause instanceof InvalidationRedisError
+        ? cause
+        : new HandlerFailedError(
+            method,
+            'succeeded, but what its decorator was given failed',
+            'Something coarser was invalidated instead; mend the selector, condition or metadata.',
+            cause,
+          ),
+      method,
+    );
   }
 
   #publish(method: string, invalidation: Invalidation): Promise<unknown> {
@@ -75,7 +82,7 @@ export class InvalidationAnnouncer {
     invalidation: Invalidation,
     cause: unknown,
   ): Promise<void> {
-    this.#failed(method, cause);
+    this.failed(method, cause);
     for (const instead of insteadOf(invalidation, cause)) {
       try {
         await this.publisher.publishChecked(instead);
@@ -99,7 +106,7 @@ export class InvalidationAnnouncer {
     invalidation: Invalidation,
     cause: unknown,
   ): void {
-    this.#failed(method, cause);
+    this.failed(method, cause);
     for (const instead of insteadOf(invalidation, cause)) {
       try {
         return this.publisher.publishAtOnce(instead);
@@ -107,44 +114,6 @@ export class InvalidationAnnouncer {
         // The next one is coarser, and the last one always fits.
       }
     }
-  }
-
-  #select(
-    method: string,
-    announcements: readonly Announcement[],
-    args: readonly unknown[],
-    result: unknown,
-  ): readonly Invalidation[] {
-    if (!this.enabled) return [];
-    const failed = (cause: unknown): void => this.#failed(method, cause);
-    const say = (announcement: Announcement): readonly Invalidation[] => {
-      try {
-        return announcement(args, result, failed);
-      } catch (cause) {
-        failed(cause);
-        return [everything()];
-      }
-    };
-    const [only] = announcements;
-    return announcements.length === 1 && only !== undefined
-      ? say(only)
-      : announcements.flatMap(say);
-  }
-
-  #failed(method: string, cause: unknown): void {
-    this.meter.handlerFailed();
-    this.errors.report(
-      // After shutdown nothing is wrong with the decorator.
-      cause instanceof InvalidationRedisError
-        ? cause
-        : new HandlerFailedError(
-            method,
-            'succeeded, but what its decorator was given failed',
-            'Something coarser was invalidated instead; mend the selector, condition or metadata.',
-            cause,
-          ),
-      method,
-    );
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
+import { methodUnder, refuseStatic } from './decorated-member.js';
 import type { InvalidationCondition } from '../stream/index.js';
 
 /** What `@OnInvalidation()` can be told. @publicApi */
@@ -20,8 +21,9 @@ export interface OnInvalidationOptions {
  * waits for a returned promise, so evict before you await anything. What it
  * throws is logged and counted.
  *
- * For providers and controllers; not for request-scoped ones, which do not exist
- * when a message arrives.
+ * For providers, controllers, and the interceptors, guards, pipes and filters that
+ * controllers name; not for request-scoped ones, which do not exist when a message
+ * arrives.
  *
  * @throws InvalidMessageError for what is no entity type, TypeError for what is
  * no condition
@@ -50,6 +52,8 @@ export function OnInvalidation(
     key: string | symbol,
     descriptor: TypedPropertyDescriptor<M>,
   ): void => {
+    refuseStatic(target, key, '@OnInvalidation()');
+    methodUnder(target, key, descriptor, '@OnInvalidation()');
     mark(target, key, descriptor);
   };
 }

@@ -3,7 +3,12 @@ import type { Observable } from 'rxjs';
 /* oxlint-disable typescript/no-explicit-any -- a selector is written for one
    method's parameters; only the decorator sees both */
 
-/** A function of the decorated method's arguments. @publicApi */
+/**
+ * A function of the decorated method's arguments. It is called on the method's
+ * instance: a `function` (not an arrow) may read `this`.
+ *
+ * @publicApi
+ */
 export type ArgumentsSelector<V> = (...args: any[]) => V;
 
 const FROM_RESULT = Symbol('fromResult');
@@ -18,7 +23,7 @@ export type Selector<V> = ArgumentsSelector<V> | ResultSelector<any, V>;
 
 /**
  * Selects from what the method returned: the value of its promise, or the last
- * value of its Observable. The method's arguments follow.
+ * value of its Observable or async iterable. The method's arguments follow.
  *
  * @example
  * ```ts
@@ -41,12 +46,13 @@ export function isSelector(value: unknown): value is Selector<unknown> {
 /** @internal */
 export function select<V>(
   selector: Selector<V>,
+  self: unknown,
   args: readonly unknown[],
   result: unknown,
 ): V {
   return typeof selector === 'function'
-    ? selector(...args)
-    : selector[FROM_RESULT](result, ...args);
+    ? selector.apply(self, args as unknown[])
+    : selector[FROM_RESULT].call(self, result, ...args);
 }
 
 type Method = (...args: any[]) => any;
@@ -56,7 +62,9 @@ type Outcome<M extends Method> =
     ? T
     : ReturnType<M> extends Observable<infer T>
       ? T
-      : ReturnType<M>;
+      : ReturnType<M> extends AsyncIterable<infer T>
+        ? T
+        : ReturnType<M>;
 
 type Misfit<What extends string> = { readonly [K in What]: never };
 

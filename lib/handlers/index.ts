@@ -1,1 +1,2 @@
+export * from './discovered-classes.js';
 export * from './invalidation-handlers.explorer.js';

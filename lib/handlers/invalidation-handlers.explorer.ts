@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { LazyModuleLoader } from '@nestjs/core';
 import { ON_INVALIDATION } from '../cache-invalidation.constants.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import { concerns, type EntityType } from '../message/index.js';
@@ -8,8 +8,13 @@ import {
   type InvalidationCondition,
   type InvalidationHandler,
 } from '../stream/index.js';
-
-type InstanceWrapper = ReturnType<DiscoveryService['getProviders']>[number];
+import {
+  classNameOf,
+  DiscoveredClasses,
+  methodsOf,
+  prototypeOf,
+  type InstanceWrapper,
+} from './discovered-classes.js';
 
 /** What `@OnInvalidation()` leaves behind. */
 interface HandlerMetadata {
@@ -17,9 +22,11 @@ interface HandlerMetadata {
   readonly when: InvalidationCondition | undefined;
 }
 
-/** A method found under it. */
-interface FoundHandler extends HandlerMetadata {
-  readonly method: string;
+/** A method found under it. @internal */
+export interface FoundHandler extends HandlerMetadata {
+  readonly key: string | symbol;
+  /** Class and method. */
+  readonly name: string;
 }
 
 /**
@@ -32,27 +39,51 @@ export class InvalidationHandlersExplorer {
   readonly #logger = new Logger('CacheInvalidation');
   /** One instance may be provided under several tokens. */
   readonly #attached = new WeakSet<object>();
+  /** Classes that were warned of. */
+  readonly #warned = new WeakSet<object>();
+  readonly #found: FoundHandler[] = [];
 
   constructor(
-    private readonly discovery: DiscoveryService,
-    private readonly scanner: MetadataScanner,
-    private readonly reflector: Reflector,
+    private readonly classes: DiscoveredClasses,
+    private readonly lazyModules: LazyModuleLoader,
     private readonly stream: InvalidationStream,
   ) {}
 
+  /** The handlers that are called. */
+  get handlers(): readonly FoundHandler[] {
+    return this.#found;
+  }
+
   /** @throws InvalidationConfigurationError if the module was imported twice. */
   explore(): void {
-    const providers = this.discovery.getProviders();
-    this.#refuseSecondModule(providers);
-    for (const wrapper of [...providers, ...this.discovery.getControllers()]) {
-      this.#exploreClass(wrapper);
+    this.#refuseSecondModule();
+    this.#exploreClasses();
+    this.#exploreLazyModules();
+  }
+
+  #exploreClasses(): void {
+    for (const wrapper of this.classes.wrappers()) this.#exploreClass(wrapper);
+    for (const instance of this.classes.instances()) {
+      const prototype = Object.getPrototypeOf(instance) as object | null;
+      if (prototype === null) continue;
+      this.#attach(instance, this.#handlersOf(prototype));
     }
   }
 
-  #refuseSecondModule(providers: readonly InstanceWrapper[]): void {
-    const streams = providers.filter(
-      ({ token }) => token === InvalidationStream,
-    );
+  /** What a lazy module brings is in no container before, and no hook tells of it. */
+  #exploreLazyModules(): void {
+    const load = this.lazyModules.load.bind(this.lazyModules);
+    this.lazyModules.load = async (...args) => {
+      const module = await load(...args);
+      this.#exploreClasses();
+      return module;
+    };
+  }
+
+  #refuseSecondModule(): void {
+    const streams = this.classes
+      .wrappers()
+      .filter(({ token }) => token === InvalidationStream);
     if (streams.length > 1) {
       throw new InvalidationConfigurationError(
         `CacheInvalidationModule was set up ${streams.length} times in one application.`,
@@ -63,89 +94,94 @@ export class InvalidationHandlersExplorer {
   }
 
   #exploreClass(wrapper: InstanceWrapper): void {
-    const type = wrapper.metatype;
-    // Factories and values have no class of their own to scan, but what they
-    // made may be an instance of one.
-    const prototype: object | undefined =
-      wrapper.inject === undefined && typeof type === 'function'
-        ? (type.prototype as object | undefined)
-        : this.#prototypeOfInstance(wrapper);
-    if (prototype === undefined || prototype === null) return;
+    const prototype = prototypeOf(wrapper);
+    if (prototype === null) return;
     const handlers = this.#handlersOf(prototype);
     if (handlers.length === 0) return;
-    const className = prototype.constructor.name;
     const instances = instancesOf(wrapper);
     if (instances === null) {
       return this.#warn(
-        className,
+        prototype,
         handlers,
         'request-scoped, and there is no request when a message arrives. Move the method to a singleton provider.',
       );
     }
     if (wrapper.isTransient && instances.length === 0) {
       return this.#warn(
-        className,
+        prototype,
         handlers,
         'transient, and no singleton injects it. Inject it into one, or make it a singleton.',
       );
     }
-    for (const instance of instances) {
-      this.#attach(instance, className, handlers);
-    }
-  }
-
-  #prototypeOfInstance(wrapper: InstanceWrapper): object | undefined {
-    const instance: unknown = wrapper.instance;
-    return typeof instance === 'object' && instance !== null
-      ? (Object.getPrototypeOf(instance) as object | undefined)
-      : undefined;
+    for (const instance of instances) this.#attach(instance, handlers);
   }
 
   #handlersOf(prototype: object): FoundHandler[] {
-    return this.scanner.getAllMethodNames(prototype).flatMap((method) => {
-      const metadata = this.reflector.get<HandlerMetadata | undefined>(
-        ON_INVALIDATION,
-        (prototype as Record<string, () => unknown>)[method]!,
-      );
-      return metadata === undefined ? [] : [{ method, ...metadata }];
-    });
+    const className = classNameOf(prototype);
+    /** Whether the nearest method of a name is a handler. */
+    const nearest = new Map<string | symbol, boolean>();
+    const handlers: FoundHandler[] = [];
+    for (const { key, method } of methodsOf(prototype)) {
+      const metadata = Reflect.getMetadata(ON_INVALIDATION, method) as
+        HandlerMetadata | undefined;
+      const name = `${className}.${String(key)}`;
+      const isHandler = metadata !== undefined;
+      if (!nearest.has(key)) {
+        nearest.set(key, isHandler);
+        if (isHandler) handlers.push({ key, name, ...metadata });
+      } else if (isHandler && nearest.get(key) === false) {
+        this.#warnOverridden(prototype, name);
+      }
+    }
+    return handlers;
   }
 
-  #attach(
-    instance: Methods,
-    className: string,
-    handlers: readonly FoundHandler[],
-  ): void {
-    if (this.#attached.has(instance)) return;
+  #attach(instance: object, handlers: readonly FoundHandler[]): void {
+    if (handlers.length === 0 || this.#attached.has(instance)) return;
     this.#attached.add(instance);
-    for (const { method, types, when } of handlers) {
+    for (const handler of handlers) {
+      const { key, name, types, when } = handler;
+      const methods = instance as Record<string | symbol, InvalidationHandler>;
       this.stream.handle(
-        `${className}.${method}`,
-        (message) =>
-          (instance[method] as InvalidationHandler).call(instance, message),
+        name,
+        (message) => methods[key]!(message),
         concerns(types),
         when,
       );
+      this.#found.push(handler);
     }
+  }
+
+  #warnOverridden(prototype: object, name: string): void {
+    if (this.#isWarned(prototype)) return;
+    this.#logger.warn(
+      `${name} overrides a method under @OnInvalidation() and has no such decorator: it will not be called. Decorate it too.`,
+    );
   }
 
   #warn(
-    className: string,
+    prototype: object,
     handlers: readonly FoundHandler[],
     why: string,
   ): void {
-    for (const { method } of handlers) {
+    if (this.#isWarned(prototype)) return;
+    for (const { name } of handlers) {
       this.#logger.error(
-        `@OnInvalidation() on ${className}.${method} will never be called: ${className} is ${why}`,
+        `@OnInvalidation() on ${name} will never be called: ${classNameOf(prototype)} is ${why}`,
       );
     }
   }
+
+  /** Classes are explored again when a lazy module was loaded. */
+  #isWarned(prototype: object): boolean {
+    if (this.#warned.has(prototype)) return true;
+    this.#warned.add(prototype);
+    return false;
+  }
 }
 
-type Methods = Record<string, unknown>;
-
 /** `null` where instances exist only during a request. */
-function instancesOf(wrapper: InstanceWrapper): Methods[] | null {
+function instancesOf(wrapper: InstanceWrapper): object[] | null {
   if (!wrapper.isDependencyTreeStatic()) return null;
   // A transient provider has one instance in each class that injects it.
   const hosts = wrapper.isTransient
@@ -154,7 +190,7 @@ function instancesOf(wrapper: InstanceWrapper): Methods[] | null {
   return hosts
     .map((host): unknown => host?.instance)
     .filter(
-      (instance): instance is Methods =>
+      (instance): instance is object =>
         typeof instance === 'object' && instance !== null,
     );
 }

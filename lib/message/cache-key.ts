@@ -10,7 +10,8 @@ import { escapePattern } from './pattern.js';
 
 /**
  * An entity's id as programs hold it. Numbers and bigints are written in
- * decimal.
+ * decimal. A whole number beyond `Number.MAX_SAFE_INTEGER` is refused, since it
+ * may have been another row's id before it was rounded: give a bigint or a string.
  *
  * @publicApi
  */
@@ -27,7 +28,8 @@ export interface CacheKeyParts {
  * `buildCacheKey('session', 'abc')` is `'session:abc'`.
  *
  * @throws InvalidMessageError for an empty id or type, a number that is not
- * finite, a type with a colon in it, or text that is not well-formed Unicode.
+ * finite or a whole number that is not safe, a type with a colon in it, or text
+ * that is not well-formed Unicode.
  * @publicApi
  */
 export function buildCacheKey(type: EntityType, id: EntityId): string {
@@ -105,17 +107,26 @@ function notAType(type: unknown): InvalidMessageError {
 
 /** @internal */
 export function checkEntityId(id: EntityId): string {
-  const isId =
-    typeof id === 'bigint' ||
-    (typeof id === 'number' ? Number.isFinite(id) : typeof id === 'string');
-  if (!isId || id === '') {
+  if (typeof id === 'string' && id !== '') return checkText(id, 'entity_id');
+  if (typeof id === 'bigint') return String(id);
+  if (typeof id !== 'number' || !Number.isFinite(id)) throw notAnEntityId(id);
+  if (Number.isInteger(id) && !Number.isSafeInteger(id)) {
     throw new InvalidMessageError(
-      `${show(id)} is not an entity id.`,
-      'Give a non-empty string, a finite number or a bigint.',
+      `${id} is not an entity id: a number of this size is rounded, and may be the id of another entity.`,
+      'Give a bigint or a string, from where the id is read.',
       'entity_id',
     );
   }
-  return checkText(String(id), 'entity_id');
+  return String(id);
+}
+
+/** @internal */
+export function notAnEntityId(id: unknown): InvalidMessageError {
+  return new InvalidMessageError(
+    `${show(id)} is not an entity id.`,
+    'Give a non-empty string, a finite number or a bigint.',
+    'entity_id',
+  );
 }
 
 /** @internal */

@@ -2,6 +2,8 @@ export * from './cache-key.js';
 export * from './decode-message.js';
 export * from './encode-message.js';
 export * from './entity-type.js';
+export * from './glob.js';
+export * from './id-forms.js';
 export * from './instance.js';
 export * from './invalidation-message.js';
 export * from './invalidation.js';

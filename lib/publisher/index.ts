@@ -1,3 +1,4 @@
+export * from './begun-work.js';
 export * from './cascade.js';
 export * from './durable.outbox.js';
 export * from './invalidation.publisher.js';

@@ -40,6 +40,7 @@ import {
   type DurableOutbox,
   type StoredInvalidation,
 } from './durable.outbox.js';
+import { BegunWork } from './begun-work.js';
 import { MessageEncoder, type EncoderOptions } from './message.encoder.js';
 import type { EncodedMessage } from './split-batch.js';
 
@@ -71,6 +72,9 @@ export class InvalidationPublisher implements DeferringPublisher {
   readonly #relay: OutboxRelay | null;
   readonly #encoder: MessageEncoder;
   #stopped = false;
+
+  /** Decorated calls under way. @internal */
+  readonly work = new BegunWork();
 
   /** How far the journal has come by what one request published. @internal */
   readonly offsets = new OffsetScope();
@@ -339,17 +343,57 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.#queue.whenIdle();
   }
 
-  /** Sends what waits, within `shutdownTimeout`; takes nothing more. @internal */
+  /**
+   * Waits for begun work, sends what waits, all within `shutdownTimeout`; takes
+   * nothing more.
+   *
+   * @internal
+   */
   async stop(): Promise<void> {
-    const { shutdownTimeout } = this.options;
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, shutdownTimeout);
-    });
-    await Promise.race([this.#queue.whenIdle(), timeout]);
-    clearTimeout(timer);
+    const { shutdownTimeout, publishTimeout, enabled } = this.options;
+    const since = performance.now();
+    // A shutdown from within a scope cannot wait for that one.
+    const own = InvalidationScope.depth;
+    if (enabled) {
+      // Some of the time is for what the work publishes last.
+      const share = Math.min(publishTimeout, shutdownTimeout / 2);
+      await within(shutdownTimeout - share, this.#workDone(own));
+      this.#tellEarly();
+    }
+    const left = shutdownTimeout - (performance.now() - since);
+    await within(Math.max(0, left), this.#queue.whenIdle());
     this.#stopped = true;
     this.#queue.close();
+    this.#reportLost(InvalidationScope.open.work.count - own);
+  }
+
+  async #workDone(ownScopes: number): Promise<void> {
+    await this.work.whenDone();
+    await InvalidationScope.open.work.whenDone(ownScopes);
+  }
+
+  /** A transaction may commit after the shutdown: nobody could be told then. */
+  #tellEarly(): void {
+    for (const scope of InvalidationScope.open.holding) scope.tellEarly();
+  }
+
+  #reportLost(scopes: number): void {
+    const { shutdownTimeout } = this.options;
+    if (this.options.enabled && this.work.count + scopes > 0) {
+      const subjects = this.work.subjects().join(', ');
+      const begun = [
+        countOf(this.work.count, 'decorated call', ` (${subjects})`),
+        countOf(scopes, 'scope'),
+      ].filter((count) => count !== '');
+      this.context.errors.report(
+        new InvalidationTimeoutError(
+          `At the end of the shutdown (${shutdownTimeout} ms) there was still work under way: ${begun.join(', ')}. What it changes from now on is lost to other instances.`,
+          'Those keep their stale entries until TTL; end such work before, or raise shutdownTimeout.',
+          shutdownTimeout,
+        ),
+        'shutdown-work',
+      );
+    }
     if (this.pending > 0) {
       this.context.errors.report(
         new InvalidationTimeoutError(
@@ -453,6 +497,21 @@ export class InvalidationPublisher implements DeferringPublisher {
       'Publish before onApplicationShutdown, for example in onModuleDestroy.',
     );
   }
+}
+
+function countOf(count: number, noun: string, more = ''): string {
+  if (count === 0) return '';
+  return `${count} ${noun}${count === 1 ? '' : 's'}${more}`;
+}
+
+/** Waits for it, but not for longer. */
+async function within(ms: number, done: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }
 
 function ending(

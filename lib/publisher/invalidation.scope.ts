@@ -1,8 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { isObservable, Observable, takeWhile } from 'rxjs';
 import type { InvalidationMessage } from '../message/index.js';
-import { isPromiseLike } from '../stream/index.js';
+import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
+import { OpenScopes, type HoldingScope } from './open.scopes.js';
 import type { Outbox } from './outbox.js';
+import { processStore } from './process.store.js';
 
 /** Whose invalidations a scope holds back. @internal */
 export interface DeferringPublisher {
@@ -43,12 +47,13 @@ export interface DeferringPublisher {
  * ```
  * @publicApi
  */
-export class InvalidationScope {
-  /** Of the process: a scope concerns all publishers. Costs nothing unused. */
-  static #storage: AsyncLocalStorage<InvalidationScope | null> | null = null;
+export class InvalidationScope implements HoldingScope {
+  /** Of the process: a scope concerns all publishers. */
+  static readonly #process = processStore();
 
   readonly #held = new Map<DeferringPublisher, Outbox>();
   #ended = false;
+  #since = Infinity;
 
   private constructor(
     /** @internal */
@@ -64,7 +69,9 @@ export class InvalidationScope {
    * @param work may be synchronous, or return a promise or an Observable, which
    * is the work as long as somebody is subscribed to it, and must be lazy
    * (`defer`): what has begun before it is returned is not part of it. Whoever
-   * unsubscribes before its COMMIT has it told before that. It may call `keep` when
+   * unsubscribes before its COMMIT has it told before that. A stream of Node's is
+   * the work until it has finished; an async iterable is refused, so run what
+   * reads it. It may call `keep` when
    * nothing can be rolled back with certainty any more: what throws from then on,
    * such as the COMMIT itself, of which nobody knows whether it took place, does
    * not make the invalidations vanish.
@@ -83,13 +90,32 @@ export class InvalidationScope {
 
   /** The scope that holds back what is published here and now. @internal */
   static get current(): InvalidationScope | null {
-    return openOf(InvalidationScope.#storage?.getStore() ?? null);
+    const { scopes } = InvalidationScope.#process;
+    return scopes === null ? null : openOf(scopes.getStore() ?? null);
+  }
+
+  /** How many open scopes the caller is in. @internal */
+  static get depth(): number {
+    let depth = 0;
+    let scope = InvalidationScope.current;
+    for (; scope !== null; scope = openOf(scope.parent)) depth++;
+    return depth;
   }
 
   /** Runs what others may cause, and no scope is to hold back. @internal */
   static outside<T>(work: () => T): T {
-    const storage = InvalidationScope.#storage;
-    return storage === null ? work() : storage.run(null, work);
+    return InvalidationScope.within(null, work);
+  }
+
+  /** Runs work that belongs to a scope, whoever causes it. @internal */
+  static within<T>(scope: InvalidationScope | null, work: () => T): T {
+    const { scopes } = InvalidationScope.#process;
+    return scopes === null ? work() : scopes.run(scope, work);
+  }
+
+  /** The open scopes of the process. @internal */
+  static get open(): OpenScopes {
+    return (InvalidationScope.#process.open ??= new OpenScopes());
   }
 
   static #run<T>(
@@ -103,12 +129,20 @@ export class InvalidationScope {
       );
     }
     const scope = new InvalidationScope(parent, end);
-    InvalidationScope.#storage ??= new AsyncLocalStorage();
+    const storage = (InvalidationScope.#process.scopes ??=
+      new AsyncLocalStorage());
     // Within it also what a lazy query does only when it is awaited.
-    return InvalidationScope.#storage.run(scope, () => {
+    return storage.run(scope, () => {
       try {
         const result = work(() => (end.kept = true));
         if (isPromiseLike(result)) return scope.#settle(result) as T;
+        const stream = streamOf(result);
+        if (stream !== null) {
+          InvalidationScope.open.begin();
+          void scope.#untilFinished(stream);
+          return result;
+        }
+        refuseIteration(result);
         scope.#endAtOnce();
         return isObservable(result)
           ? (InvalidationScope.#during(parent, result, end) as T)
@@ -169,22 +203,74 @@ export class InvalidationScope {
     if (held === undefined) {
       held = publisher.newHold();
       this.#held.set(publisher, held);
+      this.#holds();
     }
     const unsent = messages.map((message) => ({ message, triedSince: null }));
     if (held.add(unsent)) publisher.holdCollapsed();
   }
 
-  async #settle(result: PromiseLike<unknown>): Promise<unknown> {
-    try {
-      const value = await result;
-      this.end.kept = true;
-      return value;
-    } finally {
-      if (!this.end.kept) this.#held.clear();
-      await Promise.all(
-        this.#end((publisher, messages) => publisher.publishHeld(messages)),
+  /** @internal */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** @internal */
+  tellEarly(): void {
+    for (const [publisher, held] of this.#held) {
+      const unsent = held.take(Infinity);
+      held.add(unsent);
+      InvalidationScope.outside(() =>
+        publisher.publishHeldAtOnce(unsent.map(({ message }) => message)),
       );
     }
+  }
+
+  /** @internal */
+  giveUp(): void {
+    InvalidationScope.outside(() => this.#endAtOnce());
+  }
+
+  #holds(): void {
+    if (this.#since !== Infinity) return;
+    this.#since = performance.now();
+    InvalidationScope.open.holds(this);
+  }
+
+  async #settle(result: PromiseLike<unknown>): Promise<unknown> {
+    InvalidationScope.open.begin();
+    let value: unknown;
+    try {
+      value = await result;
+    } catch (error) {
+      await this.#finish(this.end.kept);
+      throw error;
+    }
+    const stream = streamOf(value);
+    if (stream === null) await this.#finish(true);
+    else void this.#untilFinished(stream);
+    return value;
+  }
+
+  /** Its reader hears of its error, and whoever breaks it off may have committed. */
+  async #untilFinished(stream: Readable): Promise<void> {
+    let kept = true;
+    try {
+      await finished(stream);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      kept = this.end.kept || code === 'ERR_STREAM_PREMATURE_CLOSE';
+    }
+    await this.#finish(kept);
+  }
+
+  async #finish(kept: boolean): Promise<void> {
+    if (kept) this.end.kept = true;
+    else this.#held.clear();
+    const told = this.#end((publisher, messages) =>
+      publisher.publishHeld(messages),
+    );
+    await Promise.all(told);
+    InvalidationScope.open.end(this);
   }
 
   #endAtOnce(): void {
@@ -207,6 +293,13 @@ export class InvalidationScope {
       return [];
     });
   }
+}
+
+function refuseIteration(result: unknown): void {
+  if (!isIteration(result)) return;
+  throw new TypeError(
+    'An InvalidationScope cannot hold for what is iterated later: it would end before the work does. Run what consumes it.',
+  );
 }
 
 /** This one or, once it has ended, the one that it was part of. */

@@ -1,3 +1,4 @@
+import { nextTick } from 'node:process';
 import {
   describeCause,
   InvalidationRedisError,
@@ -146,7 +147,7 @@ export class PublishQueue {
     // and those continuations are microtasks that belong in the same call.
     if (this.#tick.length === 0) {
       // What others publish leaves with it, and their handlers answer to that.
-      InvalidationScope.outside(() => process.nextTick(() => this.#flush()));
+      InvalidationScope.outside(() => nextTick(() => this.#flush()));
     }
     const entry = { message, payload, at, tell };
     if (tell !== null) this.#untold.set(message.messageId, entry);

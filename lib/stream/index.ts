@@ -9,3 +9,4 @@ export * from './invalidation.tracer.js';
 export * from './is-promise-like.js';
 export * from './offset.horizon.js';
 export * from './operators.js';
+export * from './unfinished.js';

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import type {
+  IdNormalizer,
   Invalidation,
   InvalidationMessage,
   QueueLimit,
@@ -15,6 +16,14 @@ import {
 import type { ErrorReporter } from './error.reporter.js';
 import type { InvalidationMeter } from './invalidation.meter.js';
 import { Tracing } from './invalidation.tracer.js';
+import { outsideOfRequests } from './outside.js';
+
+/** Without a closure for each message. */
+let deliverTo: (
+  stream: InvalidationStream,
+  message: InvalidationMessage,
+  now: number | undefined,
+) => void;
 
 /** For the log; `null` where somebody else says more of it. */
 const REASONS: Record<WidenedCause, string | null> = {
@@ -39,6 +48,8 @@ export class InvalidationStream {
   readonly #messages = new Subject<InvalidationMessage>();
   /** What was delivered lately, for who loads something meanwhile. */
   readonly fences = new Fences();
+  /** Forms of ids; `null` where all are as they were published. */
+  ids: IdNormalizer | null = null;
   /** What this instance traces with. */
   readonly tracing = new Tracing();
   #consumers: readonly InvalidationConsumer[] = [];
@@ -106,7 +117,19 @@ export class InvalidationStream {
    *
    * @param now what `performance.now()` says, for who has asked already
    */
-  deliver(message: InvalidationMessage, now?: number): void {
+  deliver(given: InvalidationMessage, now?: number): void {
+    const message = this.ids === null ? given : this.ids.message(given);
+    // Others come from a socket. An own message is delivered where it is
+    // published, or where another one was that left in the same call.
+    if (message.own) outsideOfRequests(deliverTo, this, message, now);
+    else this.#trace(message, now);
+  }
+
+  static {
+    deliverTo = (stream, message, now) => stream.#trace(message, now);
+  }
+
+  #trace(message: InvalidationMessage, now: number | undefined): void {
     if (!this.tracing.active) return this.#deliver(message, now);
     this.tracing.delivering(message, () => this.#deliver(message, now));
   }
@@ -133,6 +156,14 @@ export class InvalidationStream {
       'warn',
       `More was evicted than had changed: ${reason}.`,
       cause,
+    );
+  }
+
+  /** Notes what the journal says of the time before positions were tracked. */
+  recall(past: Parameters<Fences['recall']>[0]): void {
+    const { ids } = this;
+    this.fences.recall(
+      ids === null ? past : past.map((message) => ids.message(message)),
     );
   }
 

@@ -332,15 +332,15 @@ export class InvalidationSubscriber {
   async #recall(): Promise<void> {
     const live = this.status$.pipe(filter(({ state }) => state === 'live'));
     while (await firstValueFrom(live, { defaultValue: null })) {
-      const { fences } = this.context.stream;
-      if (fences.firstPosition === null) return;
+      const { firstPosition } = this.context.stream.fences;
+      if (firstPosition === null) return;
       try {
         const past = await readPast(
           this.context.transport,
-          fences.firstPosition,
+          firstPosition,
           this.options.maxMessageBytes,
         );
-        return fences.recall(past);
+        return this.context.stream.recall(past);
       } catch {
         await delay(RECALL_AGAIN_MS, undefined, { ref: false });
       }

@@ -1,6 +1,7 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import {
+  glob,
   InvalidatesCachePattern,
   InvalidationPublisher,
   OnInvalidation,
@@ -42,7 +43,7 @@ export class FeedsService {
   }
 
   /** How many pages there will be is not known yet: all of them. */
-  @InvalidatesCachePattern((userId: number) => `feed:${userId}:*`)
+  @InvalidatesCachePattern((userId: number) => glob`feed:${userId}:*`)
   follow(userId: number, followeeId: number): void {
     this.follows.add(userId, followeeId);
     this.#drop([userId]);

@@ -3,6 +3,7 @@ import {
   entity,
   InvalidatesCache,
   InvalidationPublisher,
+  glob,
   pattern,
   type Invalidation,
   type StoredInvalidation,
@@ -97,7 +98,7 @@ export class UsersService {
           'DELETE FROM sample_users WHERE id = $1 RETURNING id',
           [id],
         ),
-      () => [entity('User', id), pattern(`feed:${id}:*`)],
+      () => [entity('User', id), pattern(glob`feed:${id}:*`)],
     );
   }
 

@@ -16,6 +16,7 @@ import {
 import { settled } from 'nestjs-cache-invalidation/testing';
 import {
   concatMap,
+  firstValueFrom,
   lastValueFrom,
   NEVER,
   of,
@@ -25,6 +26,8 @@ import {
   type Observable,
 } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
+import type { Announcement } from '../../lib/decorators/announcement.js';
+import { DecoratedCall } from '../../lib/decorators/decorated-call.js';
 import { InvalidationAnnouncer } from '../../lib/decorators/index.js';
 import { InvalidationTransport } from '../../lib/transport/index.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
@@ -399,9 +402,11 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toEqual([]);
   });
 
-  it('is never after an Observable was unsubscribed from before its end', async () => {
+  it('is also when an Observable is unsubscribed from before its end', async () => {
     const { service, recorder, app } = await startWith(Timing);
     service.endless().subscribe().unsubscribe();
+    await settled(app);
+    expect(recorder.published).toMatchObject([{ entityId: 'never' }]);
     const subscription = service.observable().subscribe();
     service.source.next({ id: '1', name: 'Ada' });
 
@@ -409,7 +414,25 @@ describe('When a decorated method invalidates', () => {
     service.source.complete();
 
     await settled(app);
-    expect(recorder.published).toEqual([]);
+    expect(recorder.published.slice(1)).toMatchObject([{ entityId: '1' }]);
+  });
+
+  it('is when its first value is taken, from a synchronous source too', async () => {
+    const { service, recorder, app } = await startWith(Timing);
+
+    expect(await firstValueFrom(service.cold('1'))).toBe('1');
+
+    await settled(app);
+    expect(recorder.published).toMatchObject([{ entityId: '1' }]);
+  });
+
+  it('is of the whole type if an Observable ends before the result is known', async () => {
+    const { service, recorder, app } = await startWith(Timing);
+
+    service.observable().subscribe().unsubscribe();
+
+    await settled(app);
+    expect(recorder.published).toMatchObject([{ pattern: 'user:*' }]);
   });
 });
 
@@ -763,14 +786,23 @@ describe('A decorator that cannot tell what to invalidate', () => {
         return 'result';
       }
     }
-    const { app, service, logs } = await startWith(Late);
+    const { app, logs } = await startApp({
+      providers: [Late],
+      options: { shutdownTimeout: 50 },
+    });
+    const service = app.get(Late);
     const running = service.save();
     await app.close();
+    expect(logs.of('error')).toEqual([
+      expect.stringMatching(/: 1 decorated call \(User\)\. .* lost/),
+    ]);
 
     service.finish();
 
     expect(await running).toBe('result');
-    expect(logs.of('error')).toEqual([expect.stringMatching(/shut down/)]);
+    expect(logs.of('error').slice(1)).toEqual([
+      expect.stringMatching(/cannot be sent/),
+    ]);
   });
 });
 
@@ -999,14 +1031,23 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
   it('a decorator that is broken itself: everything is invalidated', async () => {
     const { app, recorder } = await startApp();
     const announcer = app.get(InvalidationAnnouncer, { strict: false });
-    const broken = (): never => {
+    const announcement = (make: () => Invalidation[]) => ({
+      evenIfFails: false,
+      ask: () => ({ when: null, selected: null, metadata: null }),
+      make,
+    });
+    const broken = announcement(() => {
       throw new Error('broken');
+    });
+    const one = announcement(() => [entity('User', '1')]);
+    const call = (...announcements: Announcement[]) => {
+      const method = { name: 'A.b', announcements, subjects: [] };
+      return new DecoratedCall(announcer, method, null, []);
     };
-    const one = (): Invalidation[] => [entity('User', '1')];
 
-    await announcer.announce('A.b', [broken], [], null);
-    await announcer.announce('A.b', [one, broken], [], null);
-    announcer.announceAtOnce('A.b', [broken], [], null);
+    await call(broken).succeeded(null);
+    await call(one, broken).succeeded(null);
+    call(broken).succeededAtOnce(null);
     await settled(app);
 
     const all = { pattern: '*' };

@@ -278,6 +278,7 @@ describe('without arguments', () => {
     ['CACHE_INVALIDATION_QUEUE_BYTE_LIMIT', 'queueByteLimit', '65536', 65_536],
     ['CACHE_INVALIDATION_MAX_BATCH_SIZE', 'maxBatchSize', '0016', 16],
     ['CACHE_INVALIDATION_MAX_MESSAGE_BYTES', 'maxMessageBytes', '8192', 8_192],
+    ['CACHE_INVALIDATION_DESCRIBE', 'describe', 'on', true],
   ];
   const NAME = 'CACHE_INVALIDATION_SERVICE_NAME';
 

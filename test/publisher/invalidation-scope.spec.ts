@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import {
   entity,
@@ -22,11 +23,12 @@ import {
   toArray,
   Observable,
 } from 'rxjs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AcknowledgedMessages } from '../../lib/subscriber/acknowledged.messages.js';
 import type { JournalReader } from '../../lib/subscriber/journal.reader.js';
 import { ErrorReporter } from '../../lib/stream/index.js';
 import { said, startApp as startRedisApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
 import { startApp, type AppDescription } from '../testing/fakes/start-app.js';
 
 // Errors are asserted on, and need not be read.
@@ -588,4 +590,71 @@ it('keeps many scopes apart that run at once', async () => {
   );
   const even = Array.from({ length: 25 }, (_, index) => `User:${2 * index}`);
   expect((await desk.said()).toSorted()).toEqual(even.toSorted());
+});
+
+describe('A scope around what ends later', () => {
+  it('lasts until a stream of its has finished', async () => {
+    const desk = await start();
+    const stream = new PassThrough();
+
+    expect(
+      run(() => {
+        void desk.user('1');
+        return stream;
+      }),
+    ).toBe(stream);
+    await settled(desk.app);
+    expect(desk.published()).toEqual([]);
+    stream.resume().end();
+
+    await eventually(async () => expect(await desk.said()).toEqual(['User:1']));
+  });
+
+  it('lasts until a promised stream has finished, and forgets if that fails', async () => {
+    const desk = await start();
+    const failing = new PassThrough().on('error', () => {});
+    const broken = new PassThrough();
+    for (const [id, stream] of [
+      ['failed', failing],
+      ['gone', broken],
+    ] as const) {
+      await run(async () => {
+        await desk.user(id);
+        return stream;
+      });
+    }
+
+    failing.destroy(ROLLED_BACK);
+    broken.destroy();
+
+    await eventually(async () =>
+      expect(await desk.said()).toEqual(['User:gone']),
+    );
+  });
+
+  it('is refused for what is iterated later', () => {
+    expect(() => run(async function* () {})).toThrow(/generator/);
+    expect(() => run(() => (async function* () {})())).toThrow(
+      /cannot hold for what is iterated later/,
+    );
+  });
+
+  it('is told of early when it has been open for a minute, and again at its end', async () => {
+    const desk = await start();
+    const { open, opened } = gate();
+    const now = vi.spyOn(performance, 'now');
+    onTestFinished(() => now.mockRestore());
+    const stuck = run(async () => {
+      await desk.user('1');
+      await opened;
+    });
+
+    now.mockReturnValue(performance.now() + 60_001);
+    await run(() => desk.user('2'));
+
+    expect(await desk.said()).toEqual(['User:1', 'User:2']);
+    open();
+    await stuck;
+    expect(await desk.said()).toEqual(['User:1', 'User:2', 'User:1']);
+  });
 });

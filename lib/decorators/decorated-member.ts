@@ -1,0 +1,112 @@
+import { Logger } from '@nestjs/common';
+import type { EntityType, Invalidation } from '../message/index.js';
+import type { Method } from './imitate.js';
+
+/** Metadata of a class member: its decorations, the first one read first. */
+const DECORATIONS = Symbol('CacheInvalidation.decorations');
+
+/** What one decorator makes of a method, for checks and reports at the start. @internal */
+export interface Decoration {
+  readonly does: 'invalidates' | 'caches';
+  /** An entity type or a pattern, for the log. */
+  readonly what: string;
+  /** `null` for patterns. */
+  readonly type: EntityType | null;
+  /** What it may concern; `null` where only a call can say. */
+  readonly covers: Invalidation | null;
+  /** Whether its selector looks at `this`. */
+  readonly seesInstance: boolean;
+  /** Holds, in each instance that Nest made, what the decorator needs. */
+  readonly property: symbol;
+}
+
+/** Class and method, for logs and errors. @internal */
+export function memberName(target: object, key: string | symbol): string {
+  const { name } = typeof target === 'function' ? target : target.constructor;
+  return `${name}.${String(key)}`;
+}
+
+/**
+ * The method under a decorator.
+ *
+ * @param decorator as it is written, such as `@Cached()`
+ * @throws TypeError, by the member's name, for a property, an accessor or a generator
+ * @internal
+ */
+export function methodUnder(
+  target: object,
+  key: string | symbol,
+  // Plain JavaScript may decorate a property, which has no descriptor.
+  descriptor: PropertyDescriptor | undefined,
+  decorator: string,
+): Method {
+  const method: unknown = descriptor?.value;
+  const name = memberName(target, key);
+  if (typeof method !== 'function') {
+    throw new TypeError(
+      `${name} is not a method: ${decorator} decorates methods, and neither accessors nor properties that hold a function. Write it as a method.`,
+    );
+  }
+  if (method.constructor.name.endsWith('GeneratorFunction')) {
+    throw new TypeError(
+      `${name} is a generator: it returns before its body has run. Decorate the method that consumes it.`,
+    );
+  }
+  return method as Method;
+}
+
+/** @throws TypeError for a static method: Nest injects nothing into classes. @internal */
+export function refuseStatic(
+  target: object,
+  key: string | symbol,
+  decorator: string,
+): void {
+  if (typeof target !== 'function') return;
+  throw new TypeError(
+    `${memberName(target, key)} is static: Nest makes no instance of it, so ${decorator} would do nothing. Decorate a method of a provider.`,
+  );
+}
+
+/** @internal */
+export function addDecoration(
+  target: object,
+  key: string | symbol,
+  decoration: Decoration,
+): void {
+  Reflect.defineMetadata(
+    DECORATIONS,
+    [decoration, ...decorationsAt(target, key)],
+    target,
+    key,
+  );
+}
+
+/** The decorations that a class itself has on a member. @internal */
+export function decorationsAt(
+  prototype: object,
+  key: string | symbol,
+): readonly Decoration[] {
+  const found = Reflect.getOwnMetadata(DECORATIONS, prototype, key) as
+    readonly Decoration[] | undefined;
+  return found ?? [];
+}
+
+/** Whether a selector was written as a function that reads `this`. @internal */
+export function readsThis(selector: unknown): boolean {
+  return (
+    typeof selector === 'function' &&
+    /\bthis\b/.test(Function.prototype.toString.call(selector))
+  );
+}
+
+/** One warning for each decorated method, on its first call without injection. @internal */
+export function warnOnce(name: string, but: string): () => void {
+  let warned = false;
+  return () => {
+    if (warned) return;
+    warned = true;
+    new Logger('CacheInvalidation').warn(
+      `${name} was called on an instance that Nest did not make: it works, but ${but}.`,
+    );
+  };
+}

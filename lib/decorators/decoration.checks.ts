@@ -1,0 +1,115 @@
+import { Injectable, Logger } from '@nestjs/common';
+import {
+  classNameOf,
+  DiscoveredClasses,
+  methodsOf,
+  prototypeOf,
+  type FoundMethod,
+  type InstanceWrapper,
+} from '../handlers/index.js';
+import { decorationsAt, type Decoration } from './decorated-member.js';
+
+/** A decorated method of a class in the application. @internal */
+export interface FoundDecoration extends Decoration {
+  /** Class and method. */
+  readonly name: string;
+}
+
+/**
+ * Looks at the start for decorators that have no effect, or another than one may
+ * think, and warns of each once.
+ *
+ * @internal
+ */
+@Injectable()
+export class DecorationChecks {
+  readonly #logger = new Logger('CacheInvalidation');
+
+  constructor(private readonly classes: DiscoveredClasses) {}
+
+  /** @returns every decoration in the application, once */
+  check(): FoundDecoration[] {
+    const found = new Map<object, FoundDecoration[]>();
+    for (const wrapper of this.classes.wrappers()) {
+      const prototype = prototypeOf(wrapper);
+      if (prototype === null || found.has(prototype)) continue;
+      found.set(prototype, this.#checkClass(prototype, wrapper));
+    }
+    return [...found.values()].flat();
+  }
+
+  #checkClass(prototype: object, wrapper: InstanceWrapper): FoundDecoration[] {
+    const className = classNameOf(prototype);
+    const methods = methodsOf(prototype);
+    return methods.flatMap((found) => {
+      const decorations = decorationsAt(found.owner, found.key);
+      if (decorations.length === 0) return [];
+      const name = `${className}.${String(found.key)}`;
+      const nearest = methods.find(({ key }) => key === found.key)!;
+      if (nearest.method !== found.method) {
+        this.#checkOverride(name, nearest, decorations);
+      } else {
+        this.#checkInstance(name, wrapper, decorations);
+      }
+      return decorations.map((decoration) => ({ name, ...decoration }));
+    });
+  }
+
+  /** An override that calls its parent, or says itself what it changes, is right. */
+  #checkOverride(
+    name: string,
+    { owner, key, method }: FoundMethod,
+    decorations: readonly Decoration[],
+  ): void {
+    if (!decorations.some(({ does }) => does === 'invalidates')) return;
+    if (decorationsAt(owner, key).length > 0 || callsSuper(method)) return;
+    this.#logger.warn(
+      `${name} overrides a method under @InvalidatesCache() or @InvalidatesCachePattern() and has no such decorator: it invalidates nothing. Call super.${String(key)}(), or decorate it too.`,
+    );
+  }
+
+  #checkInstance(
+    name: string,
+    wrapper: InstanceWrapper,
+    decorations: readonly Decoration[],
+  ): void {
+    const isStatic = wrapper.isDependencyTreeStatic();
+    const isGiven =
+      wrapper.inject !== undefined || typeof wrapper.metatype !== 'function';
+    if (isGiven && isWithout(wrapper.instance, decorations)) {
+      this.#logger.error(
+        `The decorators on ${name} have no effect on what a factory or a value provides: Nest did not make it. Let Nest make it (useClass).`,
+      );
+    }
+    if (isStatic) return;
+    const shared = decorations.some(
+      ({ does, seesInstance }) => does === 'caches' && !seesInstance,
+    );
+    if (shared) {
+      this.#logger.warn(
+        `@Cached() on ${name} keeps one cache for all requests, and its class is request-scoped: whatever it knows of the request (a tenant, a user) must be in the id. Write the selector as a function that reads \`this\`.`,
+      );
+    }
+  }
+}
+
+function isWithout(
+  instance: unknown,
+  decorations: readonly Decoration[],
+): boolean {
+  return (
+    typeof instance === 'object' &&
+    instance !== null &&
+    decorations.some(
+      ({ property }) =>
+        (instance as Record<symbol, unknown>)[property] === undefined,
+    )
+  );
+}
+
+/** By its source, which a compiler to ES5 writes as `_super.prototype.save`. */
+function callsSuper(method: object): boolean {
+  return /super(?:\.prototype)?\s*[.[]/.test(
+    Function.prototype.toString.call(method),
+  );
+}

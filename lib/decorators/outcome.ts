@@ -1,0 +1,147 @@
+import { finished } from 'node:stream';
+import {
+  catchError,
+  concat,
+  defer,
+  EMPTY,
+  finalize,
+  ignoreElements,
+  isObservable,
+  tap,
+  throwError,
+  type Observable,
+} from 'rxjs';
+import { InvalidationScope } from '../publisher/index.js';
+import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
+import { NO_ANSWER } from './announcement.js';
+import type { DecoratedCall } from './decorated-call.js';
+import { watchIteration } from './iteration.js';
+import { isEager, passLazily, withPromise } from './thenable.js';
+
+type Pending = PromiseLike<unknown> & object;
+type Kind =
+  | 'value'
+  | 'promise'
+  | 'eager'
+  | 'lazy'
+  | 'observable'
+  | 'stream'
+  | 'iteration';
+
+/**
+ * The result of a decorated method, as its caller gets it: the call is told when
+ * the work behind it has ended, and not when the method has returned.
+ *
+ * @internal
+ */
+export function observe(result: unknown, call: DecoratedCall): unknown {
+  const kind = kindOf(result);
+  if (kind === 'promise') return settle(result as Pending, call);
+  if (kind === 'eager') {
+    return withPromise(result as Pending, settle(result as Pending, call));
+  }
+  if (kind === 'lazy') {
+    return passLazily(result as Pending, (begun) => settle(begun, call));
+  }
+  if (kind !== 'value') return observeWork(kind, result as object, call);
+  call.succeededAtOnce(result);
+  return result;
+}
+
+/** Never throws, as asking a proxy or a getter may: the data has changed. */
+function kindOf(result: unknown): Kind {
+  if (typeof result !== 'object' || result === null) return 'value';
+  try {
+    if (isPromiseLike(result)) {
+      const isPlain =
+        result.constructor === Promise && Object.keys(result).length === 0;
+      if (isPlain) return 'promise';
+      return isEager(result) ? 'eager' : 'lazy';
+    }
+    if (isObservable(result)) return 'observable';
+    if (streamOf(result) !== null) return 'stream';
+    return isIteration(result) ? 'iteration' : 'value';
+  } catch {
+    return 'value';
+  }
+}
+
+function observeWork(kind: Kind, result: object, call: DecoratedCall): unknown {
+  if (kind === 'observable') {
+    return duringSubscription(result as Observable<unknown>, call);
+  }
+  if (kind === 'iteration') return watchIteration(result, call);
+  untilFinished(result, call);
+  return result;
+}
+
+/** Awaits, and does not chain: a thenable's `then` may return nothing. */
+async function settle(
+  pending: PromiseLike<unknown>,
+  call: DecoratedCall,
+): Promise<unknown> {
+  call.begin();
+  let value: unknown;
+  try {
+    try {
+      value = await pending;
+    } catch (error) {
+      const told = call.failed();
+      if (told !== null) await told;
+      throw error;
+    }
+    const told = call.succeeded(value);
+    if (told !== null) await told;
+    // The method may have written before it returned it, and goes on in it.
+    const kind = kindOf(value);
+    return kind === 'value' ? value : observeWork(kind, value as object, call);
+  } finally {
+    call.end();
+  }
+}
+
+/** Each subscription is a call of its own, and may end before its source does. */
+function duringSubscription(
+  source: Observable<unknown>,
+  call: DecoratedCall,
+): Observable<unknown> {
+  return defer(() => {
+    let last: unknown = NO_ANSWER;
+    const scope = InvalidationScope.current;
+    const next = (value: unknown): void => void (last = value);
+    // Whoever unsubscribes may be within a scope of somebody else's.
+    const unsubscribe = (): void =>
+      InvalidationScope.within(scope, () => call.succeededAtOnce(last));
+    const completed = (): unknown => (last === NO_ANSWER ? undefined : last);
+    call.begin();
+    return concat(
+      source.pipe(
+        tap({ next, unsubscribe }),
+        catchError((error: unknown) =>
+          concat(
+            afterwards(() => call.failed()),
+            throwError(() => error),
+          ),
+        ),
+      ),
+      afterwards(() => call.succeeded(completed())),
+    ).pipe(finalize(() => call.end()));
+  });
+}
+
+function afterwards(
+  announce: () => Promise<unknown> | null,
+): Observable<never> {
+  return defer(() => announce() ?? EMPTY).pipe(ignoreElements());
+}
+
+function untilFinished(result: object, call: DecoratedCall): void {
+  call.begin();
+  finished(streamOf(result)!, (error) => {
+    // Broken off, by a client that has gone: rows may have been written.
+    const isBrokenOff = error?.code === 'ERR_STREAM_PREMATURE_CLOSE';
+    if (error && !isBrokenOff) call.failedAtOnce();
+    else call.succeededAtOnce(result);
+    call.end();
+  });
+}

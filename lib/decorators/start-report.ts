@@ -1,0 +1,81 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { NearCacheFactory } from '../cache/index.js';
+import { InvalidationHandlersExplorer } from '../handlers/index.js';
+import { concerns, type EntityType } from '../message/index.js';
+import { DecorationChecks, type FoundDecoration } from './decoration.checks.js';
+
+/**
+ * Lists once, at the start, what this application invalidates, caches and hears,
+ * and what is there without its counterpart.
+ *
+ * @internal
+ */
+@Injectable()
+export class StartReport {
+  constructor(
+    private readonly checks: DecorationChecks,
+    private readonly explorer: InvalidationHandlersExplorer,
+    private readonly caches: NearCacheFactory,
+  ) {}
+
+  /** Warns of what has no effect; lists all that there is only if asked. */
+  write(describe: boolean): void {
+    const decorations = this.checks.check();
+    if (!describe) return;
+    new Logger('CacheInvalidation').log(this.#text(decorations));
+  }
+
+  #text(decorations: readonly FoundDecoration[]): string {
+    const writers = decorations.filter(({ does }) => does === 'invalidates');
+    const readers = decorations.filter(({ does }) => does === 'caches');
+    const handlers = this.explorer.handlers;
+    const cached = new Set([
+      ...readers.flatMap(({ type }) => type ?? []),
+      ...this.caches.entityTypes(),
+    ]);
+    const hearsAll = handlers.some(({ types }) => types.length === 0);
+    const heard = [...cached, ...handlers.flatMap(({ types }) => types)];
+    return [
+      'This application, by its decorators and near caches:',
+      ...writers.map(({ name, what }) => `${name} invalidates ${what}`),
+      ...readers.map(({ name, what }) => `${name} caches ${what}`),
+      ...this.caches.entityTypes().map((type) => `A near cache caches ${type}`),
+      ...handlers.map(
+        ({ name, types }) =>
+          `${name} hears ${types.join(', ') || 'everything'}`,
+      ),
+      ...neverInvalidated(cached, writers),
+      ...(hearsAll ? [] : neverCached(writers, heard)),
+    ].join('\n  - ');
+  }
+}
+
+function neverInvalidated(
+  cached: ReadonlySet<EntityType>,
+  writers: readonly FoundDecoration[],
+): string[] {
+  return [...cached]
+    .filter((type) => !writers.some((writer) => concern(writer, type)))
+    .map(
+      (type) =>
+        `${type} is cached, and no decorator here invalidates it: by hand, or by another service?`,
+    );
+}
+
+function neverCached(
+  writers: readonly FoundDecoration[],
+  heard: readonly EntityType[],
+): string[] {
+  const alone = writers.filter(
+    (writer) => !heard.some((type) => concern(writer, type)),
+  );
+  return [...new Set(alone.map(({ what }) => what))].map(
+    (what) =>
+      `${what} is invalidated, and nothing here caches or hears it: a bound cache, or another service?`,
+  );
+}
+
+/** A pattern that only a call can tell may be of any type. */
+function concern({ covers }: FoundDecoration, type: EntityType): boolean {
+  return covers === null || concerns([type])(covers);
+}

@@ -1,0 +1,90 @@
+import type { Method } from './imitate.js';
+
+type Thenable = PromiseLike<unknown> & object;
+type Settle = (begun: PromiseLike<unknown>) => Promise<unknown>;
+
+/**
+ * Whether a thenable is a promise, of whatever library: its work has begun. Others
+ * begin when their `then` is called (a PrismaPromise, a query builder).
+ *
+ * @internal
+ */
+export function isEager(thenable: Thenable): boolean {
+  if (thenable instanceof Promise) return true;
+  // An object without a prototype has none.
+  const type = thenable.constructor as
+    Partial<Record<'resolve' | 'reject', unknown>> | undefined;
+  return (
+    typeof type?.resolve === 'function' && typeof type.reject === 'function'
+  );
+}
+
+/**
+ * A promise with more to it than `then` (`cancel()`, a child process), whose
+ * callers wait for another one.
+ *
+ * @internal
+ */
+export function withPromise(target: Thenable, told: Promise<unknown>): unknown {
+  return withMethods(target, (key, method, args) => {
+    const own: unknown = Reflect.get(told, key);
+    return isSettling(key) && typeof own === 'function'
+      ? Reflect.apply(own, told, args)
+      : Reflect.apply(method, target, args);
+  });
+}
+
+/**
+ * A lazy thenable, not begun, with all its methods. Whichever of them begins the
+ * work gives a promise or another thenable, and that one is watched.
+ *
+ * @internal
+ */
+export function passLazily(target: Thenable, settle: Settle): unknown {
+  // Its properties cannot be replaced, not even in a proxy.
+  if (Object.isFrozen(target)) return settle(target);
+  const passed: unknown = withMethods(target, (key, method, args) => {
+    if (isSettling(key)) {
+      const begun = settle(target);
+      return Reflect.apply(Reflect.get(begun, key) as Method, begun, args);
+    }
+    const result = Reflect.apply(method, target, args);
+    // A builder returns itself.
+    if (result === target) return passed;
+    if (!isThenable(result)) return result;
+    return isEager(result) ? settle(result) : passLazily(result, settle);
+  });
+  return passed;
+}
+
+function isSettling(key: string | symbol): key is 'then' | 'catch' | 'finally' {
+  return key === 'then' || key === 'catch' || key === 'finally';
+}
+
+function isThenable(value: unknown): value is Thenable {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as Thenable).then === 'function'
+  );
+}
+
+/**
+ * The object to whoever uses it, but for calls of its methods.
+ *
+ * @internal
+ */
+export function withMethods(
+  target: object,
+  call: (key: string | symbol, method: Method, args: unknown[]) => unknown,
+): unknown {
+  return new Proxy(target, {
+    // Getters and methods run on the object itself: they may read private fields.
+    get(_target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value !== 'function' || key === 'constructor'
+        ? value
+        : (...args: unknown[]) => call(key, value as Method, args);
+    },
+  });
+}

@@ -1,0 +1,121 @@
+import { Injectable } from '@nestjs/common';
+import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
+
+type Module = ModulesContainer extends Map<string, infer M> ? M : never;
+
+/** A class in the application's container. @internal */
+export type InstanceWrapper =
+  Module['providers'] extends Map<unknown, infer W> ? W : never;
+
+/** Under these `@UseGuards()` and the like keep what they were given. */
+const ENHANCERS = [
+  '__guards__',
+  '__interceptors__',
+  '__pipes__',
+  '__exceptionFilters__',
+] as const;
+
+/** A method as its class has it, its own or inherited. @internal */
+export interface FoundMethod {
+  readonly key: string | symbol;
+  readonly method: object;
+  /** The prototype that it is written in. */
+  readonly owner: object;
+}
+
+/**
+ * The classes of the application: providers and controllers, and what Nest's own
+ * discovery leaves out, guards, interceptors, pipes, filters and middleware.
+ *
+ * @internal
+ */
+@Injectable()
+export class DiscoveredClasses {
+  constructor(
+    private readonly modules: ModulesContainer,
+    private readonly config: ApplicationConfig,
+  ) {}
+
+  wrappers(): InstanceWrapper[] {
+    return [...this.modules.values()].flatMap((module) => [
+      ...module.providers.values(),
+      ...module.controllers.values(),
+      ...module.injectables.values(),
+      ...module.middlewares.values(),
+    ]);
+  }
+
+  /** Enhancers that were made by hand, as in `@UseInterceptors(new Cache())`. */
+  instances(): object[] {
+    const given = this.wrappers().flatMap(({ metatype }) =>
+      typeof metatype === 'function' ? enhancersOf(metatype) : [],
+    );
+    return [
+      ...given,
+      ...this.config.getGlobalGuards(),
+      ...this.config.getGlobalInterceptors(),
+      ...this.config.getGlobalPipes(),
+      ...this.config.getGlobalFilters(),
+    ].filter(
+      (enhancer): enhancer is object =>
+        typeof enhancer === 'object' && enhancer !== null,
+    );
+  }
+}
+
+/** The prototype to look for decorators on; `null` for what has no class. @internal */
+export function prototypeOf(wrapper: InstanceWrapper): object | null {
+  const type = wrapper.metatype;
+  // Factories and values have no class of their own to scan, but what they made
+  // may be an instance of one.
+  if (wrapper.inject === undefined && typeof type === 'function') {
+    return (type.prototype as object | undefined) ?? null;
+  }
+  const instance: unknown = wrapper.instance;
+  return typeof instance === 'object' && instance !== null
+    ? (Object.getPrototypeOf(instance) as object | null)
+    : null;
+}
+
+/** For the log. An object may have no class at all. @internal */
+export function classNameOf(prototype: object): string {
+  const type = prototype.constructor as { name?: string } | undefined;
+  return type?.name ?? 'An object';
+}
+
+/** All methods, the nearest of each name first. @internal */
+export function methodsOf(prototype: object): FoundMethod[] {
+  const methods: FoundMethod[] = [];
+  let owner: object | null = prototype;
+  for (
+    ;
+    owner !== null && owner !== Object.prototype;
+    owner = Object.getPrototypeOf(owner) as object | null
+  ) {
+    for (const key of Reflect.ownKeys(owner)) {
+      // Not by reading: it may be a getter.
+      const method: unknown = Reflect.getOwnPropertyDescriptor(
+        owner,
+        key,
+      )?.value;
+      if (key !== 'constructor' && typeof method === 'function') {
+        methods.push({ key, method, owner });
+      }
+    }
+  }
+  return methods;
+}
+
+function enhancersOf(type: { prototype?: unknown }): unknown[] {
+  const { prototype } = type;
+  const methods =
+    typeof prototype === 'object' && prototype !== null
+      ? methodsOf(prototype).map(({ method }) => method)
+      : [];
+  return [type as object, ...methods].flatMap((decorated) =>
+    ENHANCERS.flatMap((key) => {
+      const given: unknown = Reflect.getMetadata(key, decorated);
+      return Array.isArray(given) ? (given as unknown[]) : [];
+    }),
+  );
+}

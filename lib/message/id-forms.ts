@@ -1,0 +1,83 @@
+import { checkEntityId } from './cache-key.js';
+import { keyPrefixOf, type EntityType } from './entity-type.js';
+import { patternOf, type Invalidation } from './invalidation.js';
+
+/**
+ * Brings ids of one entity type into one form, such as
+ * `(id) => id.toLowerCase()` for UUIDs. The same id must always give the same form.
+ *
+ * @publicApi
+ */
+export type IdForm = (id: string) => string;
+
+/** By entity type. @publicApi */
+export type IdForms = { readonly [T in EntityType]?: IdForm };
+
+/**
+ * The forms of the option `normalizeIds`, for messages that arrive and for reads.
+ *
+ * @internal
+ */
+export class IdNormalizer {
+  /** By what the cache keys of the type begin with. */
+  readonly #forms: ReadonlyMap<string, IdForm>;
+
+  private constructor(forms: IdForms) {
+    this.#forms = new Map(
+      Object.entries(forms).map(([type, form]) => [
+        keyPrefixOf(type),
+        form as IdForm,
+      ]),
+    );
+  }
+
+  /** @returns `null` where there are none, so that nothing is paid for them */
+  static of(forms: IdForms | undefined): IdNormalizer | null {
+    return Object.keys(forms ?? {}).length === 0
+      ? null
+      : new IdNormalizer(forms!);
+  }
+
+  /** @returns `null` for a type whose ids stay as they are */
+  formOf(type: EntityType): IdForm | null {
+    return this.#forms.get(keyPrefixOf(type)) ?? null;
+  }
+
+  /**
+   * The message with its ids in their forms. Never throws: where a form fails,
+   * everything is named.
+   */
+  message<M extends Invalidation>(message: M): M {
+    if (message.action === 'Pattern') return message;
+    if (message.action !== 'Batch') return this.#entity(message);
+    const keys: string[] = [];
+    for (const key of message.entityIds) {
+      const colon = key.indexOf(':');
+      const prefix = key.slice(0, colon);
+      const form = this.#forms.get(prefix);
+      const id = form ? idIn(form, key.slice(colon + 1)) : null;
+      // Several types may be in a batch: everything covers them.
+      if (form && id === null) return { ...message, ...patternOf('*') };
+      keys.push(id === null ? key : `${prefix}:${id}`);
+    }
+    return { ...message, entityIds: keys };
+  }
+
+  #entity<M extends Invalidation>(message: M): M {
+    const prefix = keyPrefixOf(message.entityType);
+    const form = this.#forms.get(prefix);
+    if (form === undefined) return message;
+    const id = idIn(form, message.entityId!);
+    return id === null
+      ? { ...message, ...patternOf('*') }
+      : { ...message, entityId: id };
+  }
+}
+
+function idIn(form: IdForm, id: string): string | null {
+  try {
+    return checkEntityId(form(id));
+  } catch {
+    return null;
+  }
+}

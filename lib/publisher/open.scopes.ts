@@ -1,0 +1,71 @@
+import { Logger } from '@nestjs/common';
+import { BegunWork } from './begun-work.js';
+
+/** A scope that is open for longer is told of before its end. */
+const STUCK_MS = 60_000;
+/** With more scopes that hold something, the oldest is told of and ended. */
+const MAX_HOLDING = 10_000;
+
+/** A scope that holds invalidations back. @internal */
+export interface HoldingScope {
+  /** When it first held something, by `performance.now()`. */
+  readonly since: number;
+  /** Publishes what it holds, and goes on holding it for its end. */
+  tellEarly(): void;
+  /** Ends it: what is published in it from now on leaves at once. */
+  giveUp(): void;
+}
+
+/** All scopes count as one kind of work: what they will publish is not known. */
+const SCOPE = { subjects: [] };
+
+/**
+ * The scopes of the process that are open. One whose work never settles would
+ * keep what it holds to itself for ever: it is told of early, again at its end,
+ * and at the shutdown.
+ *
+ * @internal
+ */
+export class OpenScopes {
+  /** For the shutdown to wait for. */
+  readonly work = new BegunWork();
+  /** Oldest first. */
+  readonly #holding = new Set<HoldingScope>();
+  readonly #stuck = new WeakSet<HoldingScope>();
+
+  begin(): void {
+    this.work.begin(SCOPE);
+  }
+
+  end(scope: HoldingScope): void {
+    this.#holding.delete(scope);
+    this.work.end(SCOPE);
+  }
+
+  /** It holds something for the first time. */
+  holds(scope: HoldingScope): void {
+    this.#holding.add(scope);
+    this.#checkStuck(scope.since);
+    if (this.#holding.size <= MAX_HOLDING) return;
+    const [oldest] = this.#holding;
+    this.#holding.delete(oldest!);
+    oldest!.giveUp();
+  }
+
+  get holding(): ReadonlySet<HoldingScope> {
+    return this.#holding;
+  }
+
+  /** By the clock at the next scope, and not by a timer for each. */
+  #checkStuck(now: number): void {
+    for (const scope of this.#holding) {
+      if (now - scope.since < STUCK_MS) return;
+      if (this.#stuck.has(scope)) continue;
+      this.#stuck.add(scope);
+      scope.tellEarly();
+      new Logger('CacheInvalidation').warn(
+        `An InvalidationScope has been open for more than ${STUCK_MS / 1_000} s: what it holds was published now, and will be again when it ends. See that its work settles.`,
+      );
+    }
+  }
+}

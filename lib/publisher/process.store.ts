@@ -1,0 +1,66 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import { readFileSync } from 'node:fs';
+import { Logger } from '@nestjs/common';
+import type { InvalidationScope } from './invalidation.scope.js';
+import type { OpenScopes } from './open.scopes.js';
+
+/**
+ * State of the process. A second copy of the package (an ES module beside a
+ * bundle, a linked one) shares it: a scope of either holds back what the other
+ * publishes.
+ *
+ * @internal
+ */
+export interface ProcessStore {
+  /** Costs nothing until the first scope. */
+  scopes: AsyncLocalStorage<InvalidationScope | null> | null;
+  open: OpenScopes | null;
+  /** Versions of the copies, by where they were loaded from. */
+  readonly copies: Map<string, () => string>;
+}
+
+/** The number changes with what copies rely on of each other. */
+const KEY = Symbol.for('nestjs-cache-invalidation/process/1');
+
+/** @internal */
+export function processStore(): ProcessStore {
+  const holder = globalThis as { [KEY]?: ProcessStore };
+  holder[KEY] ??= { scopes: null, open: null, copies: new Map() };
+  return holder[KEY];
+}
+
+/**
+ * Warns if the process has another version of the package in it.
+ *
+ * @param url of a module of the copy
+ * @param version of the copy
+ * @internal
+ */
+export function registerCopy(
+  { copies }: ProcessStore,
+  url: string,
+  version: () => string,
+): void {
+  copies.set(url, version);
+  if (copies.size === 1) return;
+  const versions = new Set([...copies.values()].map((each) => each()));
+  if (versions.size === 1) return;
+  new Logger('CacheInvalidation').warn(
+    `This process has loaded nestjs-cache-invalidation in several versions (${[...versions].join(', ')}): decorators of one do not work with the module of the other. Let the package manager keep one copy (npm ls nestjs-cache-invalidation).`,
+  );
+}
+
+/** The version in the manifest next to `dist` or `lib`; `unknown` in a bundle. */
+function versionOfThisCopy(): string {
+  for (const up of ['../../package.json', '../../../package.json']) {
+    try {
+      const manifest = readFileSync(new URL(up, import.meta.url), 'utf8');
+      return (JSON.parse(manifest) as { version: string }).version;
+    } catch {
+      // The other layout.
+    }
+  }
+  return 'unknown';
+}
+
+registerCopy(processStore(), import.meta.url, versionOfThisCopy);

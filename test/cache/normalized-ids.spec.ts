@@ -1,0 +1,93 @@
+import {
+  batch,
+  entity,
+  InvalidationSubscriber,
+  NearCacheFactory,
+  type IdForm,
+} from 'nestjs-cache-invalidation';
+import { settled } from 'nestjs-cache-invalidation/testing';
+import { describe, expect, it } from 'vitest';
+import { said } from '../support/app.js';
+import { startApp } from '../testing/fakes/start-app.js';
+
+const UPPER = '3F2504E0-4F89-11D3-9A0C-0305E82C3301';
+const LOWER = UPPER.toLowerCase();
+
+async function start(form: IdForm = (id) => id.toLowerCase()) {
+  const { app, broker } = await startApp({
+    options: { normalizeIds: { User: form } },
+  });
+  const heard: string[] = [];
+  app
+    .get(InvalidationSubscriber)
+    .messages$.subscribe((message) => heard.push(said(message)));
+  const caches = app.get(NearCacheFactory);
+  return { app, broker, heard, cache: caches.create<string>('User'), caches };
+}
+
+describe('The option `normalizeIds`', () => {
+  it.each([
+    ['read in upper case', UPPER, LOWER],
+    ['published in upper case', LOWER, UPPER],
+  ])('evicts what is %s', async (_what, read, published) => {
+    const { app, broker, cache } = await start();
+    await cache.get(read, () => 'old');
+    expect(cache.peek(published)).toBe('old');
+
+    broker.emit(entity('User', published));
+    await settled(app);
+
+    expect(cache.peek(read)).toBeUndefined();
+    expect(await cache.get(read, () => 'new')).toBe('new');
+  });
+
+  it('keeps out a load that an invalidation in the other case overtakes', async () => {
+    const { broker, cache } = await start();
+
+    await cache.get(UPPER, async () => {
+      broker.emit(entity('User', LOWER));
+      return 'old';
+    });
+
+    expect(cache.peek(LOWER)).toBeUndefined();
+  });
+
+  it('reads several, each under the id that it was asked for', async () => {
+    const { cache } = await start();
+    const asked: string[][] = [];
+
+    const found = await cache.getMany([UPPER, LOWER, 'b'], (ids) => {
+      asked.push(ids);
+      return new Map(ids.map((id) => [id, `row ${id}`]));
+    });
+
+    expect(asked).toEqual([[UPPER, 'b']]);
+    expect([...found]).toEqual([
+      [UPPER, `row ${UPPER}`],
+      [LOWER, `row ${UPPER}`],
+      ['b', 'row b'],
+    ]);
+  });
+
+  it('is of messages, batches included, and of no other type', async () => {
+    const { app, broker, heard } = await start();
+
+    broker.emit(entity('User', 'A'));
+    broker.emit(entity('Post', 'A'));
+    broker.emit(batch(['user:A', 'post:A', 'user:b']));
+    await settled(app);
+
+    expect(heard).toEqual(['User:a', 'Post:A', 'user:a,post:A,user:b']);
+  });
+
+  it('evicts everything where a form fails, and a read fails by name', async () => {
+    const { app, broker, heard, cache } = await start(() => '');
+
+    broker.emit(entity('User', 'A'));
+    broker.emit(batch(['post:1', 'user:A']));
+    await settled(app);
+
+    expect(heard).toEqual(['*', '*']);
+    await expect(cache.get('A', () => 'row')).rejects.toThrow(/no.* entity id/);
+  });
+});

@@ -1,0 +1,212 @@
+import { Injectable, Scope } from '@nestjs/common';
+import {
+  Cached,
+  DeferInvalidations,
+  InvalidatesCache,
+  InvalidatesCachePattern,
+  NearCacheFactory,
+  OnInvalidation,
+} from 'nestjs-cache-invalidation';
+import { describe, expect, it } from 'vitest';
+import { startApp } from '../testing/fakes/start-app.js';
+
+class Base {
+  @InvalidatesCache('User', (id: string) => id)
+  async save(id: string): Promise<string> {
+    return id;
+  }
+}
+
+describe('A decorator without effect is named at the start', () => {
+  it('where a subclass overrides the method and does not call it', async () => {
+    class Overriding extends Base {
+      override async save(id: string): Promise<string> {
+        return `${id}!`;
+      }
+    }
+    class Calling extends Base {
+      override async save(id: string): Promise<string> {
+        return super.save(id);
+      }
+    }
+    class Decorating extends Base {
+      @InvalidatesCache('Post', (id: string) => id)
+      override async save(id: string): Promise<string> {
+        return id;
+      }
+    }
+    const { logs } = await startApp({
+      providers: [Base, Overriding, Calling, Decorating],
+    });
+
+    expect(logs.of('warn')).toEqual([
+      expect.stringMatching(/^Overriding\.save overrides .* Call super\.save/),
+    ]);
+  });
+
+  it.each(['useFactory', 'useValue'])(
+    'where %s provides the class',
+    async (how) => {
+      const { logs } = await startApp({
+        providers: [
+          how === 'useValue'
+            ? { provide: 'base', useValue: new Base() }
+            : { provide: 'base', useFactory: () => new Base() },
+        ],
+      });
+
+      expect(logs.of('error')).toEqual([
+        expect.stringMatching(/^The decorators on Base\.save have no effect/),
+      ]);
+    },
+  );
+
+  it('and not a transient one, nor a value without a class', async () => {
+    @Injectable({ scope: Scope.TRANSIENT })
+    class Transient extends Base {}
+    const { logs } = await startApp({
+      providers: [
+        Transient,
+        { provide: 'bare', useValue: Object.create(null) },
+        {
+          provide: 'odd',
+          useValue: Object.create(
+            Object.assign(Object.create(null) as object, { call: () => {} }),
+          ),
+        },
+      ],
+    });
+
+    expect([...logs.of('error'), ...logs.of('warn')]).toEqual([]);
+  });
+
+  it('where requests would share a cache, unless the selector looks at `this`', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class Settings {
+      readonly tenant = 'red';
+
+      @Cached('setting', (id: string) => id)
+      async find(id: string): Promise<string> {
+        return id;
+      }
+
+      @Cached('setting', function (this: Settings, id: string) {
+        return `${this.tenant}:${id}`;
+      })
+      async findOwn(id: string): Promise<string> {
+        return id;
+      }
+    }
+    const { logs } = await startApp({ providers: [Settings] });
+
+    expect(logs.of('warn')).toEqual([
+      expect.stringMatching(/^@Cached\(\) on Settings\.find keeps one cache/),
+    ]);
+  });
+});
+
+describe('A decorator on what is no method is refused, by name', () => {
+  const decorators = {
+    InvalidatesCache: InvalidatesCache('User', () => '1'),
+    InvalidatesCachePattern: InvalidatesCachePattern('feed:*'),
+    Cached: Cached('User', () => '1'),
+    DeferInvalidations: DeferInvalidations(),
+  };
+
+  it.each(Object.keys(decorators) as (keyof typeof decorators)[])(
+    '@%s() on a property that holds a function',
+    (name) => {
+      class Arrows {}
+      const decorate = decorators[name] as PropertyDecorator;
+
+      expect(() => decorate(Arrows.prototype, 'save')).toThrow(
+        /^Arrows\.save is not a method: .*Write it as a method/,
+      );
+    },
+  );
+});
+
+describe('The option `describe`', () => {
+  class Users {
+    @InvalidatesCache('User', (id: string) => id)
+    async save(_id: string): Promise<void> {}
+
+    @InvalidatesCachePattern('feed:*')
+    async clear(): Promise<void> {}
+
+    @Cached('Post', (id: string) => id)
+    async post(id: string): Promise<string> {
+      return id;
+    }
+
+    @OnInvalidation('User')
+    hear(): void {}
+  }
+
+  @Injectable()
+  class Sessions {
+    constructor(caches: NearCacheFactory) {
+      caches.create('session');
+    }
+  }
+
+  it('lists what is decorated, and what has no counterpart', async () => {
+    const { logs } = await startApp({
+      providers: [Users, Sessions],
+      options: { describe: true },
+    });
+
+    const [report] = logs.of('log').filter((line) => line.includes('\n'));
+    expect(report?.split('\n  - ')).toEqual([
+      'This application, by its decorators and near caches:',
+      'Users.save invalidates User',
+      'Users.clear invalidates feed:*',
+      'Users.post caches Post',
+      'A near cache caches session',
+      'Users.hear hears User',
+      'Post is cached, and no decorator here invalidates it: by hand, or by another service?',
+      'session is cached, and no decorator here invalidates it: by hand, or by another service?',
+      'feed:* is invalidated, and nothing here caches or hears it: a bound cache, or another service?',
+    ]);
+  });
+
+  it('is off unless it is asked for', async () => {
+    const { logs } = await startApp({ providers: [Users] });
+
+    expect(logs.of('log').join()).not.toContain('Users.save');
+  });
+});
+
+describe('An inherited method that is decorated anew', () => {
+  it('leaves the base class and its siblings as they are', async () => {
+    const crud = (type: string) => {
+      class Mixed extends Base {}
+      Object.defineProperty(
+        Mixed.prototype,
+        'save',
+        Object.getOwnPropertyDescriptor(Base.prototype, 'save')!,
+      );
+      const descriptor = Object.getOwnPropertyDescriptor(
+        Mixed.prototype,
+        'save',
+      )!;
+      const decorate = InvalidatesCache(type, (id: string) => id);
+      (decorate as MethodDecorator)(Mixed.prototype, 'save', descriptor);
+      Object.defineProperty(Mixed.prototype, 'save', descriptor);
+      return Mixed;
+    };
+    const [Cats, Dogs] = [crud('cat'), crud('dog')];
+    const { app, recorder } = await startApp({
+      providers: [Base, Cats, Dogs],
+    });
+    const typesSaid = async (service: new () => Base) => {
+      recorder.clear();
+      await app.get(service).save('1');
+      return recorder.published.map(({ entityType }) => entityType);
+    };
+
+    expect(await typesSaid(Base)).toEqual(['User']);
+    expect(await typesSaid(Cats)).toEqual(['User', 'cat']);
+    expect(await typesSaid(Dogs)).toEqual(['User', 'dog']);
+  });
+});
