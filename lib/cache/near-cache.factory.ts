@@ -11,6 +11,7 @@ import type {
   L2Store,
   RedisConnection,
 } from '../transport/index.js';
+import { ForeignMark } from './foreign.mark.js';
 import { L2Tier, type L2Source } from './l2.tier.js';
 import {
   NearCache,
@@ -21,7 +22,14 @@ import {
   resolveNearCache,
   type NearCacheOptions,
   type ResolvedL2Options,
+  type ResolvedNearCacheOptions,
 } from './near-cache.options.js';
+
+/**
+ * How long the mark of a service speaks of entries at least, in milliseconds:
+ * those of tiers that this instance has not made yet.
+ */
+const MARK_MS = 86_400_000;
 
 /** @internal */
 export interface NearCacheContext {
@@ -33,7 +41,11 @@ export interface NearCacheContext {
   };
   readonly transport: InvalidationTransport;
   readonly stream: InvalidationStream;
-  readonly source: CacheSource & L2Source;
+  readonly source: CacheSource &
+    L2Source & {
+      /** Calls it at every message of a publisher without a journal. */
+      whenForeign(listener: () => void): void;
+    };
   readonly errors: ErrorReporter;
 }
 
@@ -53,14 +65,34 @@ export interface NearCacheContext {
  */
 @Injectable()
 export class NearCacheFactory {
-  readonly #l2 = new Map<string, Pick<L2Tier<never>, 'ready' | 'close'>>();
+  readonly #l2 = new Map<
+    string,
+    Pick<L2Tier<never>, 'ready' | 'close' | 'disable'>
+  >();
   readonly #stores = new Map<RedisConnection | undefined, L2Store>();
   readonly #caches = new Map<string, NearCache<never>>();
+  readonly #serviceMark: ForeignMark;
+  /** The longest time that a tier keeps its entries. */
+  #longestTtl = MARK_MS;
   #started = false;
   #stopped = false;
 
   /** @internal */
-  constructor(private readonly context: NearCacheContext) {}
+  constructor(private readonly context: NearCacheContext) {
+    const service = encodeURIComponent(context.options.serviceName);
+    this.#serviceMark = new ForeignMark({
+      store: () => this.#storeOf(undefined),
+      key: `near:${service}~foreign`,
+      ttl: () => this.#longestTtl,
+      // Each tier has a mark of its own, and says if it cannot be left.
+      onWriting: (writing) =>
+        void writing
+          .catch(() => undefined)
+          .then(() => this.#closeStoreWithoutTiers()),
+    });
+    if (!context.options.enabled || !context.transport.journaled) return;
+    context.source.whenForeign(() => this.#serviceMark.leave());
+  }
 
   /**
    * A cache of the entities of one type, for as long as the application runs: make
@@ -76,15 +108,46 @@ export class NearCacheFactory {
     options: NearCacheOptions<V> = {},
     owner?: string,
   ): NearCache<V> {
-    const { stream, source } = this.context;
+    const resolved = resolveNearCache(options);
+    const l2 = this.#usesL2(resolved)
+      ? this.#createL2(entityType, resolved.l2!, owner)
+      : null;
+    return this.#create(entityType, resolved, l2, owner ?? entityType);
+  }
+
+  /**
+   * The cache of a decorated method, which works without its second tier where
+   * that cannot be had.
+   *
+   * @internal
+   */
+  createFor<V>(
+    entityType: EntityType,
+    options: NearCacheOptions<V>,
+    owner: string,
+  ): NearCache<V> {
     const resolved = resolveNearCache(options);
     const l2 =
-      resolved.l2 === null || !this.context.options.enabled || this.#stopped
-        ? null
-        : this.#createL2(entityType, resolved.l2, owner);
+      this.#usesL2(resolved) && this.#canShare(entityType, resolved.l2!, owner)
+        ? this.#createL2(entityType, resolved.l2!, owner)
+        : null;
+    return this.#create(entityType, resolved, l2, owner);
+  }
+
+  #usesL2({ l2 }: { readonly l2: unknown }): boolean {
+    return l2 !== null && this.context.options.enabled && !this.#stopped;
+  }
+
+  #create<V>(
+    entityType: EntityType,
+    resolved: ResolvedNearCacheOptions<V>,
+    l2: L2Tier<V> | null,
+    name: string,
+  ): NearCache<V> {
+    const { stream, source } = this.context;
     const cache = new NearCache<V>(entityType, resolved, source, l2);
     stream.evict('A near cache', (message) => cache.apply(message));
-    this.#caches.set(this.#nameOf(owner ?? entityType), cache as never);
+    this.#caches.set(this.#nameOf(name), cache as never);
     return cache;
   }
 
@@ -122,6 +185,7 @@ export class NearCacheFactory {
     // A method may be called for the first time now: its connection would stay.
     this.#stopped = true;
     for (const cache of this.#caches.values()) cache.close();
+    this.#serviceMark.close();
     for (const tier of this.#l2.values()) tier.close();
     for (const store of this.#stores.values()) store.close();
   }
@@ -133,20 +197,54 @@ export class NearCacheFactory {
     return `${name}-${number}`;
   }
 
+  /** Says once what keeps the entries of a decorated method from being shared. */
+  #canShare(
+    entityType: EntityType,
+    options: Pick<ResolvedL2Options<never>, 'keyPrefix'>,
+    owner: string,
+  ): boolean {
+    const { errors, transport } = this.context;
+    if (!transport.journaled) {
+      errors.say(
+        'warn',
+        `${owner} shares nothing in Redis (option l2), since there is no journal: give the option journal.`,
+        `${owner} l2`,
+      );
+      return false;
+    }
+    const family = keyFamilyOf(entityType);
+    const other = this.#l2.get(this.#prefixOf(options, owner) + family);
+    if (other === undefined || options.keyPrefix !== undefined) return true;
+    other.disable();
+    errors.say(
+      'warn',
+      `${owner} of two classes of one name cannot be told apart in Redis, so neither shares anything there: give each an l2.keyPrefix of its own.`,
+      `${owner} l2`,
+    );
+    return false;
+  }
+
+  /** Whatever their names are, two services or owners never share a prefix. */
+  #prefixOf(
+    { keyPrefix }: Pick<ResolvedL2Options<never>, 'keyPrefix'>,
+    owner: string | undefined,
+  ): string {
+    const service = encodeURIComponent(this.context.options.serviceName);
+    const whose = owner === undefined ? '' : `#${encodeURIComponent(owner)}`;
+    return keyPrefix ?? `near:${service}${whose}:`;
+  }
+
   #createL2<V>(
     entityType: EntityType,
     options: ResolvedL2Options<V>,
     owner: string | undefined,
   ): L2Tier<V> {
-    const { transport, source, errors, options: module } = this.context;
-    // Whatever their names are, two services or owners never share a prefix.
-    const service = encodeURIComponent(module.serviceName);
-    const whose = owner === undefined ? '' : `#${encodeURIComponent(owner)}`;
-    const prefix = options.keyPrefix ?? `near:${service}${whose}:`;
+    const { transport, source, errors } = this.context;
+    const prefix = this.#prefixOf(options, owner);
     if (!transport.journaled) {
       throw misuse('l2', 'it takes the journal.', 'Give the option `journal`.');
     }
-    const family = buildCacheKey(entityType, '-').slice(0, -1);
+    const family = keyFamilyOf(entityType);
     if (this.#l2.has(prefix + family)) {
       throw misuse(
         'l2.keyPrefix',
@@ -157,9 +255,25 @@ export class NearCacheFactory {
     const store = this.#storeOf(options.connection);
     const report = (error: InvalidationRedisError): void =>
       errors.report(error, 'l2');
-    const tier = new L2Tier(prefix, family, store, options, source, report);
+    this.#longestTtl = Math.max(this.#longestTtl, options.ttl);
+    const tier = new L2Tier(
+      prefix,
+      family,
+      store,
+      options,
+      source,
+      this.#serviceMark,
+      report,
+    );
     this.#l2.set(prefix + family, tier);
     return tier;
+  }
+
+  /** An application without a second tier keeps no connection for its mark. */
+  #closeStoreWithoutTiers(): void {
+    if (this.#l2.size > 0) return;
+    this.#stores.get(undefined)?.close();
+    this.#stores.delete(undefined);
   }
 
   #storeOf(connection: RedisConnection | undefined): L2Store {
@@ -182,6 +296,10 @@ export class NearCacheFactory {
     if (this.#started) store.open();
     return store;
   }
+}
+
+function keyFamilyOf(entityType: EntityType): string {
+  return buildCacheKey(entityType, '-').slice(0, -1);
 }
 
 function misuse(

@@ -90,6 +90,32 @@ function cacheOf(
     NearCacheFactory,
     Map<unknown, NearCache<unknown>>
   >();
+  const cacheFor = (
+    instance: object,
+    factory: NearCacheFactory,
+  ): NearCache<unknown> => {
+    let ofClasses = caches.get(factory);
+    if (ofClasses === undefined) caches.set(factory, (ofClasses = new Map()));
+    const owner = instance.constructor;
+    let cache = ofClasses.get(owner);
+    if (cache === undefined) {
+      // A subclass that calls the method of its parent has a cache for each.
+      const whose = owner === target.constructor ? '' : `${owner.name}/`;
+      cache = factory.createFor(type, options, whose + name);
+      ofClasses.set(owner, cache);
+    }
+    return cache;
+  };
+  // The cache exists from the start: what its shared tier does not hear, it
+  // cannot tell those that start later.
+  Object.defineProperty(target, property, {
+    configurable: true,
+    set(this: object, value: unknown) {
+      const own = { configurable: true, enumerable: true, writable: true };
+      Object.defineProperty(this, property, { ...own, value });
+      if (value instanceof NearCacheFactory) cacheFor(this, value);
+    },
+  });
   let warned = false;
   return (instance) => {
     const factory = (instance as Record<symbol, NearCacheFactory | undefined>)[
@@ -104,16 +130,6 @@ function cacheOf(
       }
       return null;
     }
-    let ofClasses = caches.get(factory);
-    if (ofClasses === undefined) caches.set(factory, (ofClasses = new Map()));
-    const owner = instance.constructor;
-    let cache = ofClasses.get(owner);
-    if (cache === undefined) {
-      // A subclass that calls the method of its parent has a cache for each.
-      const whose = owner === target.constructor ? '' : `${owner.name}/`;
-      cache = factory.create(type, options, whose + name);
-      ofClasses.set(owner, cache);
-    }
-    return cache;
+    return cacheFor(instance, factory);
   };
 }

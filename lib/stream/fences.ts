@@ -1,5 +1,10 @@
-import { compilePattern, keysOf, type Invalidation } from '../message/index.js';
-import { EarlyMessages } from './early.messages.js';
+import {
+  compilePattern,
+  everything,
+  keysOf,
+  type Invalidation,
+} from '../message/index.js';
+import { EarlyMessages, type PublishProgress } from './early.messages.js';
 
 /** What is remembered; of what is older it is too late to tell. */
 const KEY_LIMIT = 50_000;
@@ -80,10 +85,17 @@ export class Fences {
     };
   }
 
-  /** From now on offsets are remembered: of those before, nothing is known. */
-  trackPositions(): void {
+  /**
+   * From now on offsets are remembered: of those before, nothing is known.
+   *
+   * @param early whether own messages were delivered before their turn, and which
+   * is not known
+   */
+  trackPositions(early = false): void {
     this.#used = true;
-    this.#heard ??= new Map();
+    if (this.#heard !== null) return;
+    this.#heard = new Map();
+    if (early) this.noteEarly(everything());
   }
 
   /**
@@ -144,9 +156,14 @@ export class Fences {
     if (this.#heard !== null) this.#early.add(message);
   }
 
-  /** This instance has come to all of them: to the offsets so far they are news. */
-  settleEarly(): void {
-    for (const message of this.#early.take()) this.note(message);
+  /**
+   * Early messages that this instance has come to in the journal: whatever was
+   * loaded at an offset so far is affected by them.
+   */
+  settleEarly(progress: PublishProgress, position: string): void {
+    for (const message of this.#early.take(progress, position)) {
+      this.note(message);
+    }
   }
 
   note(message: Invalidation): void {

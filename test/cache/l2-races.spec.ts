@@ -157,6 +157,7 @@ class Node {
       this.connection,
       options.l2!,
       live as never,
+      { isLeft: async () => false },
       (error) => {
         throw error;
       },
@@ -228,8 +229,10 @@ class Node {
   #settle(): void {
     const { acknowledged } = this;
     if (acknowledged === null) return;
-    if (compareOffsets(this.position, acknowledged) < 0) return;
-    this.#fences.settleEarly();
+    this.#fences.settleEarly(
+      { mark: 0, hasTaken: () => true, lastOffset: acknowledged },
+      this.position,
+    );
   }
 
   /** What this instance would serve now: from memory, and from the shared tier. */
