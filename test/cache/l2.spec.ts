@@ -9,6 +9,7 @@ import {
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
+import { InvalidationStream } from '../../lib/stream/index.js';
 import { RedisTransport } from '../../lib/transport/index.js';
 import {
   connectRaw,
@@ -251,6 +252,7 @@ describe('The second tier', () => {
     const { channel, keyPrefix } = service;
     const one = await service.start();
     const other = await startApp({ channel });
+    const first = await one.publisher.invalidate('Post', 'start');
     const { offset } = await one.publisher.invalidate('Post', 'start');
     await other.subscriber.caughtUp(offset!);
     service.table.set('1', { name: 'old' });
@@ -266,6 +268,11 @@ describe('The second tier', () => {
     const last = await other.publisher.invalidate('Post', 'end');
     await one.subscriber.caughtUp(last.offset!);
     await other.subscriber.caughtUp(last.offset!);
+    const { fences } = other.context.get(InvalidationStream);
+    await eventually(() => {
+      const recalled = fences.takenAt(first.offset!);
+      expect(recalled).not.toBeNull();
+    });
     // Nobody deletes it: it is known to be from before the change.
     await service.redis.set(`${keyPrefix}user:1`, old!);
     const load = (): User => service.table.get('1')!;
