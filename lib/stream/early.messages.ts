@@ -87,17 +87,16 @@ class Generation {
   add(message: Invalidation): void {
     if (this.#isEverything) return;
     const keys = keysOf(message);
-    if (keys === null)
-      this.#patterns.push(compilePattern(message.pattern ?? '*'));
-    else for (const key of keys) this.#keys.add(key);
-    this.messages.push(message);
     if (
-      this.messages.length > LIMIT ||
-      this.#keys.size > LIMIT ||
-      this.#patterns.length > PATTERN_LIMIT
+      this.messages.length >= LIMIT ||
+      this.#keys.size + (keys?.length ?? 0) > LIMIT ||
+      (keys === null && this.#patterns.length >= PATTERN_LIMIT)
     ) {
-      this.#collapse();
+      return this.#collapse();
     }
+    this.messages.push(message);
+    if (keys !== null) for (const key of keys) this.#keys.add(key);
+    else this.#patterns.push(compilePattern(message.pattern ?? '*'));
   }
 
   affects(key: string): boolean {
