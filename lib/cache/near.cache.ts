@@ -2,6 +2,7 @@ import {
   buildCacheKey,
   checkEntityId,
   concerns,
+  escapePattern,
   keysOf,
   type EntityId,
   type EntityType,
@@ -54,6 +55,9 @@ interface Loaded<V> {
   /** Of when the load began: on whichever instance. */
   readonly fence: Fence;
 }
+
+/** Keys of one message; for a larger batch all of a cache is evicted. */
+const BATCH_LIMIT = 10_000;
 
 const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
 
@@ -182,6 +186,10 @@ export class NearCache<V> {
       if (this.#concerned(message)) this.#applyPattern(message);
       return;
     }
+    if (keys.length > BATCH_LIMIT) {
+      if (this.#concerned(message)) this.#evictAll(message);
+      return;
+    }
     const own = keys.filter((key) => key.startsWith(this.#prefix));
     if (own.length === 0) return;
     for (const key of own) this.#l1.delete(key.slice(this.#prefix.length));
@@ -191,6 +199,12 @@ export class NearCache<V> {
   /** Nothing is evicted any more, so nothing is kept. @internal */
   close(): void {
     this.#l1.clear();
+  }
+
+  /** Faster than key by key, and no more than the loads of a large batch. */
+  #evictAll(message: InvalidationMessage): void {
+    this.#l1.clear();
+    this.l2?.sweep(`${escapePattern(this.#prefix)}*`, message);
   }
 
   #applyPattern(message: InvalidationMessage): void {

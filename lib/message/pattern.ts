@@ -98,6 +98,20 @@ export function weighPattern(pattern: string): WeighedPattern {
   return { matches: compilePattern(pattern), weight: weightOf(parse(pattern)) };
 }
 
+/**
+ * Compares within a number of steps: a key that takes more counts as matched, so
+ * that whoever evicts by it evicts too much rather than holds the event loop.
+ *
+ * @internal
+ */
+export function compileWithin(
+  maxSteps: number,
+  { matches, weight }: WeighedPattern,
+): (key: string) => boolean {
+  if (weight === 0) return matches;
+  return (key) => weight * key.length > maxSteps || matches(key);
+}
+
 /** A pure memo: it changes the cost of an answer and never the answer. */
 let recent = { pattern: '*', matches: compilePattern('*') };
 
