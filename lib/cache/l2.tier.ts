@@ -1,5 +1,9 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
-import { isOffset, type InvalidationMessage } from '../message/index.js';
+import {
+  compareOffsets,
+  isOffset,
+  type InvalidationMessage,
+} from '../message/index.js';
 import { atOnce, type PastFence } from '../stream/index.js';
 import { L2UnavailableError, type L2Store } from '../transport/index.js';
 import { ForeignMark } from './foreign.mark.js';
@@ -15,6 +19,10 @@ const WRITE_LIMIT = 10_000;
 const VALUE = 'v';
 const NULL = 'n';
 const UNDEFINED = 'u';
+const KINDS = new Set([VALUE, NULL, UNDEFINED]);
+
+/** Later than any offset: what is dropped before it goes, whatever it is. */
+const BEYOND_ALL = `${'9'.repeat(41)}-0`;
 
 /** What the shared tier has to know of its instance. @internal */
 export interface L2Source {
@@ -108,19 +116,42 @@ export class L2Tier<V> {
     if (this.#isDisabled) return null;
     const entry = await this.#answer(() => this.store.get(this.prefix + key));
     if (entry === null) return null;
+    const end = entry.indexOf('\n');
+    const offset = entry.toString('latin1', 0, Math.max(end, 0));
+    const kind = entry.toString('latin1', end + 1, end + 2);
+    if (!isOffset(offset) || !KINDS.has(kind)) {
+      this.#refused++;
+      this.#remove(key);
+      return null;
+    }
     try {
-      const end = entry.indexOf('\n');
-      const fence = this.source.fenceAt(entry.toString('latin1', 0, end));
+      const fence = this.source.fenceAt(offset);
       if (fence !== null && this.#trusts(fence) && fence.holds(key)) {
-        const value = this.#decode(entry.subarray(end + 1));
+        const value = this.#decode(kind, entry.subarray(end + 2));
         this.#hits++;
         return { value, fence };
       }
       this.#refused++;
+      if (fence === null) void this.#removeUnlessReal(key, offset);
     } catch (error) {
       this.#failed(error as Error);
     }
     return null;
+  }
+
+  /**
+   * An entry from beyond the journal's end was not loaded at any offset, and no
+   * right one would replace it.
+   */
+  async #removeUnlessReal(key: string, offset: string): Promise<void> {
+    const { position } = this.source;
+    if (position === null || compareOffsets(offset, position) <= 0) return;
+    if (!(await this.source.isInJournal(offset))) this.#remove(key);
+  }
+
+  #remove(key: string): void {
+    if (this.#writing >= WRITE_LIMIT) return;
+    this.#write(this.store.drop(this.prefix + key, BEYOND_ALL));
   }
 
   /** @param offset where this instance was when the load began */
@@ -200,11 +231,10 @@ export class L2Tier<V> {
     return Buffer.concat([Buffer.from(VALUE), Buffer.from(bytes as Buffer)]);
   }
 
-  #decode(bytes: Buffer): V {
-    const kind = bytes.toString('latin1', 0, 1);
+  #decode(kind: string, bytes: Buffer): V {
     if (kind === UNDEFINED) return undefined as V;
     if (kind === NULL) return null as V;
-    return atOnce(this.options.serializer.deserialize(bytes.subarray(1)));
+    return atOnce(this.options.serializer.deserialize(bytes));
   }
 
   /** Within its deadline, and never an error: `null` then. */

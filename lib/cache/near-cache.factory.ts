@@ -36,6 +36,7 @@ export interface NearCacheContext {
   readonly options: {
     readonly enabled: boolean;
     readonly serviceName: string;
+    readonly channel: string;
     /** How long the start of the application waits for Redis, in milliseconds. */
     readonly startupTimeout: number;
   };
@@ -79,10 +80,13 @@ export class NearCacheFactory {
 
   /** @internal */
   constructor(private readonly context: NearCacheContext) {
-    const service = encodeURIComponent(context.options.serviceName);
+    const [service, channel] = [
+      context.options.serviceName,
+      context.options.channel,
+    ].map(encodeURIComponent);
     this.#serviceMark = new ForeignMark({
       store: () => this.#storeOf(undefined),
-      key: `near:${service}~foreign`,
+      key: `near:${service}~foreign:${channel}`,
       ttl: () => this.#longestTtl,
       // Each tier has a mark of its own, and says if it cannot be left.
       onWriting: (writing) =>

@@ -49,7 +49,10 @@ function spentOn(act: () => void): number {
 
 function newStream(): InvalidationStream {
   const errors = new ErrorReporter();
-  return new InvalidationStream(new InvalidationStats(instance), errors, 1_000);
+  return new InvalidationStream(new InvalidationStats(instance), errors, {
+    messages: 1_000,
+    bytes: 16_777_216,
+  });
 }
 
 function turn(): Promise<void> {

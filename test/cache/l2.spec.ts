@@ -207,7 +207,8 @@ describe('The second tier', () => {
     const early = await startApp(app);
     service.table.set('1', { name: 'new' });
     await service.redis.publish(service.channel, foreign('User', '1'));
-    const mark = `near:${encodeURIComponent(serviceName)}~foreign`;
+    const [name, on] = [serviceName, service.channel].map(encodeURIComponent);
+    const mark = `near:${name}~foreign:${on}`;
     await eventually(async () => {
       expect(await service.redis.exists(mark)).toBe(1);
     });
@@ -277,6 +278,35 @@ describe('The second tier', () => {
     await service.redis.set(`${keyPrefix}user:1`, old!);
     const load = (): User => service.table.get('1')!;
     expect(await users.get('1', load)).toEqual({ name: 'new' });
+  });
+
+  it.each([
+    ['no entry at all', () => 'PWNED'],
+    ['an entry without a line feed', (at: string) => at],
+    ['an entry of an unknown kind', (at: string) => `${at}\nx{"name":"evil"}`],
+    ['an offset that does not fit', () => '99999999999999999999-0\nv{}'],
+    [
+      "an offset beyond the journal's end",
+      () => '99999999999999-0\nv{"name":"evil"}',
+    ],
+    [
+      'the last offset of all',
+      () => '18446744073709551615-18446744073709551615\nv{"name":"evil"}',
+    ],
+  ])('refuses and removes %s', async (_, entry) => {
+    const service = new Service({}, { ttl: 1 });
+    const one = await service.start();
+    await settle(one);
+    const { offset } = await one.publisher.invalidate('Post', 'next');
+    service.table.set('1', { name: 'Ada' });
+    const key = `${service.keyPrefix}user:1`;
+    await service.redis.set(key, entry(offset!));
+    // What it loads would not replace an entry of a later offset.
+    await eventually(async () => {
+      expect(await one.read('1')).toEqual({ name: 'Ada' });
+      expect(await service.stored('1')).toBe('v{"name":"Ada"}');
+    });
+    expect(one.users.stats.l2Refused).toBeGreaterThan(0);
   });
 
   it('renews that mark with what it stores, which it has to outlive', async () => {
