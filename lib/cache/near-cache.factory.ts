@@ -18,6 +18,7 @@ import {
   type CacheSource,
   type NearCacheStats,
 } from './near.cache.js';
+import { NearCacheList } from './near-cache.list.js';
 import {
   resolveNearCache,
   type NearCacheOptions,
@@ -71,7 +72,7 @@ export class NearCacheFactory {
     Pick<L2Tier<never>, 'ready' | 'close' | 'disable'>
   >();
   readonly #stores = new Map<RedisConnection | undefined, L2Store>();
-  readonly #caches = new Map<string, NearCache<never>>();
+  readonly #caches: NearCacheList;
   readonly #serviceMark: ForeignMark;
   /** The longest time that a tier keeps its entries. */
   #longestTtl = MARK_MS;
@@ -80,6 +81,7 @@ export class NearCacheFactory {
 
   /** @internal */
   constructor(private readonly context: NearCacheContext) {
+    this.#caches = new NearCacheList(context.stream);
     const [service, channel] = [
       context.options.serviceName,
       context.options.channel,
@@ -99,8 +101,8 @@ export class NearCacheFactory {
   }
 
   /**
-   * A cache of the entities of one type, for as long as the application runs: make
-   * it once, not for each request.
+   * A cache of the entities of one type, for as long as the application runs, or
+   * until `close()`: make it once, not for each request.
    *
    * @param owner whose it is, such as class and method: it sets its entries in
    * Redis apart from those of other caches of these entities
@@ -148,21 +150,35 @@ export class NearCacheFactory {
     l2: L2Tier<V> | null,
     name: string,
   ): NearCache<V> {
-    const { stream, source } = this.context;
-    const cache = new NearCache<V>(entityType, resolved, source, l2);
-    stream.evict('A near cache', (message) => cache.apply(message));
-    this.#caches.set(this.#nameOf(name), cache as never);
+    const cache = new NearCache<V>(
+      entityType,
+      resolved,
+      this.context.source,
+      l2,
+      () => {
+        this.#caches.remove(cache as never);
+        if (l2 !== null) this.#closeTier(l2 as never);
+      },
+    );
+    this.#caches.add(name, cache, l2 !== null);
     return cache;
+  }
+
+  /** Its prefix is free for another cache. */
+  #closeTier(closed: L2Tier<never>): void {
+    for (const [name, tier] of this.#l2) {
+      if (tier === closed) this.#l2.delete(name);
+    }
+    closed.close();
   }
 
   /**
    * What each cache did, by its name: its entity type, or for `@Cached` class and
-   * method; a second one of that name is `User-2`.
+   * method; a second one of that name is `User-2`, and from the tenth on they are
+   * counted together as `User-more`.
    */
   stats(): Map<string, NearCacheStats> {
-    return new Map(
-      [...this.#caches].map(([name, cache]) => [name, cache.stats]),
-    );
+    return this.#caches.stats();
   }
 
   /**
@@ -188,17 +204,10 @@ export class NearCacheFactory {
   stop(): void {
     // A method may be called for the first time now: its connection would stay.
     this.#stopped = true;
-    for (const cache of this.#caches.values()) cache.close();
+    this.#caches.close();
     this.#serviceMark.close();
     for (const tier of this.#l2.values()) tier.close();
     for (const store of this.#stores.values()) store.close();
-  }
-
-  #nameOf(name: string): string {
-    if (!this.#caches.has(name)) return name;
-    let number = 2;
-    while (this.#caches.has(`${name}-${number}`)) number++;
-    return `${name}-${number}`;
   }
 
   /** Says once what keeps the entries of a decorated method from being shared. */

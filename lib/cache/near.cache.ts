@@ -80,6 +80,7 @@ export class NearCache<V> {
   #misses = 0;
   #loads = 0;
   #overtaken = 0;
+  #isClosed = false;
 
   /** @internal */
   constructor(
@@ -88,6 +89,7 @@ export class NearCache<V> {
     private readonly options: ResolvedNearCacheOptions<V>,
     private readonly source: CacheSource,
     private readonly l2: L2Tier<V> | null,
+    private readonly onClose = (): void => {},
   ) {
     this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
     this.#concerned = concerns([entityType]);
@@ -101,7 +103,7 @@ export class NearCache<V> {
    * @param load must read what was committed, not a replica that lags
    */
   get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
-    if (InvalidationScope.current !== null) return this.#loadAside(load);
+    if (this.#isAside) return this.#loadAside(load);
     const entry = this.#l1.get(nameOf(id));
     if (entry !== undefined) {
       this.#hits++;
@@ -129,8 +131,7 @@ export class NearCache<V> {
     ids: readonly I[],
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
-    if (InvalidationScope.current !== null)
-      return this.#asideMany(ids, loadMany);
+    if (this.#isAside) return this.#asideMany(ids, loadMany);
     const found = new Map<I, Promise<V | undefined>>();
     const missing: I[] = [];
     for (const id of new Set(ids)) {
@@ -196,9 +197,20 @@ export class NearCache<V> {
     this.l2?.drop(own, message);
   }
 
-  /** Nothing is evicted any more, so nothing is kept. @internal */
+  /**
+   * Ends it: it keeps nothing any more, and every read is loaded. For a cache that
+   * does not live as long as the application; at shutdown it ends by itself.
+   */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#l1.clear();
+    this.onClose();
+  }
+
+  /** Whether reads go past it, to the loader. */
+  get #isAside(): boolean {
+    return this.#isClosed || InvalidationScope.current !== null;
   }
 
   /** Faster than key by key, and no more than the loads of a large batch. */
@@ -316,7 +328,8 @@ export class NearCache<V> {
     const { l2 } = this.options;
     if (this.l2 === null || l2 === null || position === null) return;
     const ttl = this.#ttlOf(value, l2.ttl);
-    if (ttl === 0 || this.source.bypass || !fence.holds(key)) return;
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return;
+    if (!fence.holds(key)) return;
     this.l2.put(key, position, value as V, ttl);
   }
 
@@ -354,7 +367,7 @@ export class NearCache<V> {
       return;
     }
     const ttl = this.#ttlOf(value, this.options.ttl);
-    if (ttl === 0 || this.source.bypass) return;
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return;
     this.#l1.set(name, value as V, ttl);
   }
 
