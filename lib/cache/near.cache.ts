@@ -10,6 +10,7 @@ import {
 } from '../message/index.js';
 import { InvalidationScope } from '../publisher/index.js';
 import { isPromiseLike, type Fence } from '../stream/index.js';
+import { ISOLATIONS, type Isolation } from './isolation.js';
 import { L1Tier } from './l1.tier.js';
 import type { L2Stats, L2Tier } from './l2.tier.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
@@ -75,6 +76,7 @@ export class NearCache<V> {
   readonly #l1: L1Tier<V>;
   readonly #flights = new Map<string, Flight<V | undefined>>();
   readonly #prefix: string;
+  readonly #isolation: Isolation | null;
   readonly #concerned: (message: InvalidationMessage) => boolean;
   #hits = 0;
   #misses = 0;
@@ -92,6 +94,8 @@ export class NearCache<V> {
     private readonly onClose = (): void => {},
   ) {
     this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
+    const { isolate } = options;
+    this.#isolation = isolate === false ? null : ISOLATIONS[isolate];
     this.#concerned = concerns([entityType]);
     this.#l1 = new L1Tier(options.max, this.#prefix);
   }
@@ -103,19 +107,21 @@ export class NearCache<V> {
    * @param load must read what was committed, not a replica that lags
    */
   get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
-    if (this.#isAside) return this.#loadAside(load);
+    if (this.#isAside) return this.#loadAside(load, [id]);
     const entry = this.#l1.get(nameOf(id));
     if (entry !== undefined) {
       this.#hits++;
-      return entry.promise;
+      return this.#give(entry.promise);
     }
     this.#misses++;
     const flight = this.#joined(nameOf(id));
-    if (flight === null) return this.#load(id, load);
-    if (!flight.isOfMany) return flight.promise as Promise<V>;
+    if (flight === null) return this.#give(this.#load(id, load));
+    if (!flight.isOfMany) return this.#give(flight.promise as Promise<V>);
     // That there is none is for this loader to say, which may throw.
     return flight.promise.then((value) =>
-      value === undefined ? this.get(id, load) : value,
+      value === undefined
+        ? this.get(id, load)
+        : this.#give(flight.promise as Promise<V>),
     );
   }
 
@@ -151,7 +157,7 @@ export class NearCache<V> {
       }
     }
     const all = [...found].map(
-      async ([id, value]) => [id, await value] as const,
+      async ([id, value]) => [id, await this.#give(value)] as const,
     );
     const result = new Map<I, V>();
     for (const [id, value] of await Promise.all(all)) {
@@ -165,7 +171,10 @@ export class NearCache<V> {
    * trace: it is not a use of the entry, and counts as no read.
    */
   peek(id: EntityId): V | undefined {
-    return this.#l1.peek(nameOf(id))?.value;
+    const value = this.#l1.peek(nameOf(id))?.value;
+    return value === undefined
+      ? value
+      : (this.#isolation?.give?.(value) ?? value);
   }
 
   /** What it did since it was made. */
@@ -225,6 +234,12 @@ export class NearCache<V> {
     this.l2?.sweep(pattern, message);
   }
 
+  /** To one reader, by the option `isolate`. */
+  #give<T>(promise: Promise<T>): Promise<T> {
+    const give = this.#isolation?.give;
+    return give ? promise.then(give) : promise;
+  }
+
   /** A load under way, unless an invalidation has overtaken it. */
   #joined(name: string): Flight<V | undefined> | null {
     const flight = this.#flights.get(name);
@@ -232,7 +247,11 @@ export class NearCache<V> {
   }
 
   /** A unit of work reads its own rows, which are nobody else's before the commit. */
-  async #loadAside<T>(load: () => Promise<T> | T): Promise<T> {
+  async #loadAside<T>(
+    load: () => Promise<T> | T,
+    ids: readonly EntityId[],
+  ): Promise<T> {
+    for (const id of ids) checkEntityId(id);
     this.#misses++;
     this.#loads++;
     return load();
@@ -243,10 +262,9 @@ export class NearCache<V> {
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
     const asked = [...new Set(ids)];
-    for (const id of asked) checkEntityId(id);
     const result = new Map<I, V>();
     if (asked.length === 0) return result;
-    const values = await this.#loadAside(() => loadMany(asked));
+    const values = await this.#loadAside(() => loadMany(asked), asked);
     for (const id of asked) {
       const value = values.get(id);
       if (value !== undefined) result.set(id, value);
@@ -340,10 +358,11 @@ export class NearCache<V> {
     isOfMany = false,
   ): Promise<V | undefined> {
     const promise = loading.then(
-      (loaded) => {
+      ({ value: loaded, fence: taken }) => {
         this.#landed(name, promise);
-        this.#store(name, loaded);
-        return loaded.value;
+        const value = this.#isolation?.keep(loaded) ?? loaded;
+        this.#store(name, { value, fence: taken });
+        return value;
       },
       (error: unknown) => {
         this.#landed(name, promise);
@@ -390,8 +409,13 @@ function refusePromises(values: readonly unknown[]): void {
   );
 }
 
-/** Of what is no id, as plain JavaScript may ask, none: it is refused where it is loaded. */
+/** Untyped callers may pass anything; invalid ids miss here and are refused on load. */
 function nameOf(id: EntityId): string {
   if (typeof id === 'string') return id;
-  return typeof id === 'object' ? '' : String(id);
+  if (Number.isSafeInteger(id)) return String(id);
+  try {
+    return checkEntityId(id);
+  } catch {
+    return '';
+  }
 }

@@ -6,7 +6,7 @@ import {
   type NearCache,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { startApp, type AppOptions, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
@@ -97,6 +97,32 @@ describe('A near cache', () => {
     await users.get('1', load('1'));
     await users.get(1n, load('1'));
     expect(loads).toHaveLength(1);
+  });
+
+  it('refuses what is no id, whatever is kept under its text', async () => {
+    const { users: cache } = await start();
+    for (const text of [
+      'undefined',
+      'null',
+      'NaN',
+      'true',
+      '[object Object]',
+    ]) {
+      await cache.get(text, () => text as never);
+    }
+    for (const id of [undefined, null, NaN, true, {}, Symbol('x'), '']) {
+      const load = vi.fn();
+      await expect(cache.get(id as never, load)).rejects.toThrow(
+        InvalidMessageError,
+      );
+      expect(cache.peek(id as never)).toBeUndefined();
+      await InvalidationScope.run(async () => {
+        await expect(cache.get(id as never, load)).rejects.toThrow(
+          InvalidMessageError,
+        );
+      });
+      expect(load).not.toHaveBeenCalled();
+    }
   });
 
   it('makes one load for 10,000 who ask at once', async () => {
