@@ -10,6 +10,9 @@ interface Entry<V> {
   readonly sweeps: number;
 }
 
+/** Looked up at each read, since tests replace the global clock. */
+const CLOCK = { now: () => performance.now() };
+
 /**
  * What a near cache has in memory. What was evicted is not found any more, even
  * where it takes a while until all of it has gone.
@@ -95,5 +98,7 @@ export class L1Tier<V> {
  * are evicted: 20 ms for 100,000.
  */
 function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
-  return new LRUCache({ max: 0, maxSize: max });
+  // Expiry is judged by the clock at each read: with a resolution, a timer would
+  // have to have its turn before the clock is read again.
+  return new LRUCache({ max: 0, maxSize: max, perf: CLOCK, ttlResolution: 0 });
 }

@@ -6,7 +6,7 @@ import {
   type NearCache,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { startApp, type AppOptions, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
@@ -211,6 +211,28 @@ describe('A near cache', () => {
     for (const id of ['1', '2', '3']) await users.get(id, load(id));
     expect(users.stats.size).toBe(2);
     expect(loads).toHaveLength(4);
+  });
+
+  it('judges its ttl at the read, though no timer has had its turn since', async () => {
+    const { users, load } = await start({ ttl: 20, ttlJitter: 0 });
+    await users.get('1', load('1'));
+    expect(users.peek('1')?.version).toBe(1);
+    // The process stands still, as a suspended machine does.
+    const thaw = performance.now() + 50;
+    while (performance.now() < thaw);
+    expect(users.peek('1')).toBeUndefined();
+    expect((await users.get('1', load('1')))?.version).toBe(2);
+  });
+
+  it('expires by the clock of a test that has stopped its timers', async () => {
+    const { users, load } = await start({ ttl: 1_000, ttlJitter: 0 });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await users.get('1', load('1'));
+    expect(users.peek('1')?.version).toBe(1);
+    vi.setSystemTime(Date.now() + 2_000);
+    vi.advanceTimersByTime(2_000);
+    expect(users.peek('1')).toBeUndefined();
   });
 
   it('does not take a look for a use', async () => {
