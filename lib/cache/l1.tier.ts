@@ -10,8 +10,11 @@ interface Entry<V> {
   readonly sweeps: number;
 }
 
-/** Looked up at each read, since tests replace the global clock. */
-const CLOCK = { now: () => performance.now() };
+/**
+ * Looked up at each read, since tests replace the global clock; and never 0, which
+ * an LRUCache takes for no time at all.
+ */
+const CLOCK = { now: () => performance.now() + 1 };
 
 /**
  * What a near cache has in memory. What was evicted is not found any more, even

@@ -49,6 +49,8 @@ interface Flight<V> {
   readonly fence: Fence;
   /** Its loader leaves out what does not exist. */
   readonly isOfMany: boolean;
+  /** It began while caches were bypassed, as reads do that may join it then. */
+  readonly isBypassed: boolean;
 }
 
 interface Loaded<V> {
@@ -108,7 +110,7 @@ export class NearCache<V> {
    */
   get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
     if (this.#isAside) return this.#loadAside(load, [id]);
-    const entry = this.#l1.get(nameOf(id));
+    const entry = this.source.bypass ? undefined : this.#l1.get(nameOf(id));
     if (entry !== undefined) {
       this.#hits++;
       return this.#give(entry.promise);
@@ -142,7 +144,7 @@ export class NearCache<V> {
     const missing: I[] = [];
     for (const id of new Set(ids)) {
       const name = checkEntityId(id);
-      const entry = this.#l1.get(name);
+      const entry = this.source.bypass ? undefined : this.#l1.get(name);
       if (entry === undefined) this.#misses++;
       else this.#hits++;
       const there = entry?.promise ?? this.#joined(name)?.promise;
@@ -171,6 +173,7 @@ export class NearCache<V> {
    * trace: it is not a use of the entry, and counts as no read.
    */
   peek(id: EntityId): V | undefined {
+    if (this.source.bypass) return undefined;
     const value = this.#l1.peek(nameOf(id))?.value;
     return value === undefined
       ? value
@@ -243,6 +246,7 @@ export class NearCache<V> {
   /** A load under way, unless an invalidation has overtaken it. */
   #joined(name: string): Flight<V | undefined> | null {
     const flight = this.#flights.get(name);
+    if (flight?.isBypassed === false && this.source.bypass) return null;
     return flight?.fence.holds(this.#prefix + name) === true ? flight : null;
   }
 
@@ -369,7 +373,8 @@ export class NearCache<V> {
         throw error;
       },
     );
-    this.#flights.set(name, { promise, fence, isOfMany });
+    const { bypass: isBypassed } = this.source;
+    this.#flights.set(name, { promise, fence, isOfMany, isBypassed });
     return promise;
   }
 
