@@ -2,11 +2,13 @@ import {
   InvalidationConfigurationError,
   InvalidationScope,
   InvalidMessageError,
+  NearCache,
   NearCacheFactory,
-  type NearCache,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { resolveNearCache } from '../../lib/cache/index.js';
+import { Fences } from '../../lib/stream/index.js';
 import { startApp, type AppOptions, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
@@ -363,6 +365,34 @@ describe('A near cache', () => {
     await users.get('1', load('1'));
     await users.get('1', load('1'));
     expect(users.stats).toMatchObject({ hits: 0, loads: 2, size: 0 });
+  });
+
+  it('serves nothing from before, once it is known that something may be missed', async () => {
+    const fences = new Fences();
+    const source = {
+      bypass: false,
+      position: null,
+      fence: () => fences.take(),
+    };
+    const cache = new NearCache<number>(
+      'User',
+      resolveNearCache({}),
+      source,
+      null,
+    );
+    const slow = deferred<number>();
+    const before = cache.get('2', () => slow.promise);
+    await cache.get('1', () => 1);
+    source.bypass = true;
+    expect(cache.peek('1')).toBeUndefined();
+    expect(await cache.get('1', () => 2)).toBe(2);
+    const many = await cache.getMany(['1'], () => new Map([['1', 3]]));
+    expect(many.get('1')).toBe(3);
+    expect(await cache.get('2', () => 4)).toBe(4);
+    slow.resolve(5);
+    expect(await before).toBe(5);
+    source.bypass = false;
+    expect(cache.peek('2')).toBeUndefined();
   });
 
   it('keeps nothing where the module is off: nobody would evict it', async () => {
