@@ -4,11 +4,11 @@
  */
 class SweepTurns {
   readonly #steps = new Set<() => void>();
-  #next: NodeJS.Immediate | null = null;
+  #isDue = false;
 
   add(step: () => void): void {
     this.#steps.add(step);
-    this.#next ??= setImmediate(() => this.#run());
+    this.#turn();
   }
 
   remove(step: () => void): void {
@@ -16,12 +16,18 @@ class SweepTurns {
   }
 
   #run(): void {
+    this.#isDue = false;
     const [step] = this.#steps;
-    this.#next = null;
     if (step === undefined) return;
     this.#steps.delete(step);
-    if (this.#steps.size > 0) this.#next = setImmediate(() => this.#run());
+    if (this.#steps.size > 0) this.#turn();
     step();
+  }
+
+  #turn(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(() => this.#run());
   }
 }
 

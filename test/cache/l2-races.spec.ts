@@ -6,7 +6,6 @@
 import { describe, expect, it } from 'vitest';
 import { L2Tier, NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import {
-  compareOffsets,
   entity,
   Instance,
   pattern,
