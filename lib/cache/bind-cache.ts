@@ -1,7 +1,9 @@
+import { Logger } from '@nestjs/common';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import {
-  compilePattern,
+  compileWithin,
   keysOf,
+  weighPattern,
   type InvalidationMessage,
 } from '../message/index.js';
 import {
@@ -15,6 +17,13 @@ import {
   type BindableCache,
   type CacheEntries,
 } from './bindable.cache.js';
+
+/** Keys of one message; for a larger batch all of a cache is dropped. */
+const BATCH_LIMIT = 10_000;
+/** Entries of an LRUCache, which clears 1,000 in 0.3 ms. */
+const LARGEST = 100_000;
+/** Steps of one comparison, some 10 µs: beyond it an entry goes unseen. */
+const KEY_STEPS = 5_000;
 
 /**
  * How a bound cache names its entries. Without any of it an entry's name is its
@@ -37,7 +46,10 @@ export interface BindOptions {
    * once.
    */
   readonly cacheKeyOf?: (name: never) => string | undefined;
-  /** `user:123` also drops `user:123:profile`: a pass over all keys each time. */
+  /**
+   * `user:123`, by whichever message it is named, also drops `user:123:profile`:
+   * a pass over all keys each time.
+   */
   readonly subKeys?: boolean;
   /** Only messages for which this is true. What it throws counts as true. */
   readonly when?: InvalidationCondition;
@@ -64,11 +76,23 @@ export function bindCache(
       'Give a Map, an LRUCache, a Keyv, a cache of cache-manager, or anything with delete(), keys() and clear().',
     );
   }
+  warnOfSize(cache);
   const binding = new CacheBinding(entries, options);
   return stream.evict(
     'A bound cache',
     (message) => binding.apply(message),
     options.when,
+  );
+}
+
+/** What an LRUCache takes to be cleared grows with its size. */
+function warnOfSize(cache: object): void {
+  const { max } = cache as { readonly max?: unknown };
+  if (!('purgeStale' in cache) || typeof max !== 'number' || max <= LARGEST) {
+    return;
+  }
+  new Logger('CacheInvalidation').warn(
+    `A bound LRUCache of ${max} entries holds the event loop whenever it is cleared: bind one of ${LARGEST} at most, or make a near cache.`,
   );
 }
 
@@ -118,9 +142,10 @@ class CacheBinding {
     const keys = keysOf(message);
     if (keys !== null) return this.#dropKeys(keys);
     const pattern = message.pattern ?? '*';
-    return this.#cacheKeyOf === undefined || (pattern === '*' && this.#isPlain)
-      ? this.entries.clear()
-      : this.#dropWhere(compilePattern(pattern));
+    if (this.#cacheKeyOf === undefined || (pattern === '*' && this.#isPlain)) {
+      return this.entries.clear();
+    }
+    return this.#dropWhere(compileWithin(KEY_STEPS, weighPattern(pattern)));
   }
 
   /** Whatever failed, in the cache or a function of the application's. */
@@ -130,27 +155,42 @@ class CacheBinding {
   }
 
   #dropKeys(keys: readonly string[]): unknown {
-    if (this.options.subKeys !== true) {
-      return this.entries.drop(
-        keys
-          .map((key) => atOnce(this.#nameOf(key)))
-          .filter((name) => name !== undefined),
-      );
+    if (keys.length > BATCH_LIMIT) return this.entries.clear();
+    if (this.options.subKeys === true) {
+      const named = new Set(keys);
+      return this.#dropWhere((key) => named.has(key));
     }
-    const exact = new Set(keys);
-    const starts = keys.map((key) => `${key}:`);
-    return this.#dropWhere(
-      (key) => exact.has(key) || starts.some((start) => key.startsWith(start)),
+    return this.entries.drop(
+      keys
+        .map((key) => atOnce(this.#nameOf(key)))
+        .filter((name) => name !== undefined),
     );
   }
 
   #dropWhere(isAffected: (key: string) => boolean): unknown {
     const cacheKeyOf = this.#cacheKeyOf!;
+    const { subKeys } = this.options;
     return this.entries.dropWhere((name) => {
       const key = atOnce(cacheKeyOf(name as never));
-      return key !== undefined && isAffected(key);
+      if (key === undefined) return false;
+      return (
+        isAffected(key) || (subKeys === true && anyParent(key, isAffected))
+      );
     });
   }
+}
+
+/** Whether it holds for a key that this one is below: `a:1` of `a:1:b:c`. */
+function anyParent(
+  key: string,
+  isAffected: (parent: string) => boolean,
+): boolean {
+  let colon = key.indexOf(':', key.indexOf(':') + 1);
+  while (colon !== -1) {
+    if (isAffected(key.slice(0, colon))) return true;
+    colon = key.indexOf(':', colon + 1);
+  }
+  return false;
 }
 
 function withoutPrefix(prefix: string, name: unknown): string | undefined {

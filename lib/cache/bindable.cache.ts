@@ -1,3 +1,12 @@
+import { loopBudget } from './loop.budget.js';
+
+/** A cache of more entries is cleared by a pattern: a pass would take too long. */
+const SWEPT_AT_MOST = 50_000;
+/** The same for one that is listed asynchronously, which takes longer. */
+const LISTED_AT_MOST = 10_000;
+/** Entries between two looks at the clock. */
+const CHUNK = 64;
+
 /** What names entries and drops them at once: a `Map`, an `LRUCache`. @publicApi */
 export interface KeyedCache {
   delete(key: never): unknown;
@@ -33,7 +42,10 @@ export type BindableCache = KeyedCache | KeyvLike | CacheManagerLike;
 export interface CacheEntries {
   /** Drops these entries, whether they are there or not. */
   drop(names: readonly unknown[]): unknown;
-  /** Drops those that are chosen, in one pass. */
+  /**
+   * Drops those that are chosen in one pass, or all of them where a pass would
+   * hold the event loop.
+   */
   dropWhere(isChosen: (name: unknown) => boolean): unknown;
   clear(): unknown;
 }
@@ -65,22 +77,45 @@ function has(cache: object, method: string): boolean {
 }
 
 function entriesOfKeyed(cache: KeyedCache): CacheEntries {
+  const optional = cache as KeyedCache & {
+    readonly size?: unknown;
+    purgeStale?(): unknown;
+    prune?(): unknown;
+  };
   return {
     drop(names) {
       for (const name of names) cache.delete(name as never);
     },
     dropWhere(isChosen) {
       // An LRUCache does not list what it is fetching, and would store it.
-      if (has(cache, 'fetchMethod')) {
+      if (has(cache, 'fetchMethod') || Number(optional.size) > SWEPT_AT_MOST) {
         cache.clear();
         return;
       }
-      for (const name of cache.keys()) {
-        if (isChosen(name)) cache.delete(name as never);
-      }
+      const began = performance.now();
+      const end = began + loopBudget.left(began);
+      if (!dropInTime(cache, isChosen, end)) cache.clear();
+      // Expired entries are not listed, and may be served all the same.
+      else if (has(cache, 'purgeStale')) optional.purgeStale!();
+      else if (has(cache, 'prune')) optional.prune!();
+      loopBudget.spend(performance.now() - began);
     },
     clear: () => cache.clear(),
   };
+}
+
+/** @returns whether it was done in time */
+function dropInTime(
+  cache: KeyedCache,
+  isChosen: (name: unknown) => boolean,
+  end: number,
+): boolean {
+  let seen = 0;
+  for (const name of cache.keys()) {
+    if (++seen % CHUNK === 0 && performance.now() > end) return false;
+    if (isChosen(name)) cache.delete(name as never);
+  }
+  return true;
 }
 
 function entriesOfKeyv(cache: KeyvLike): CacheEntries {
@@ -89,7 +124,9 @@ function entriesOfKeyv(cache: KeyvLike): CacheEntries {
   ): Promise<unknown> => {
     if (cache.iterator === undefined) return cache.clear();
     const chosen: string[] = [];
+    let seen = 0;
     for await (const entry of cache.iterator(cache.namespace)) {
+      if (++seen > LISTED_AT_MOST) return cache.clear();
       const [name] = entry as [string];
       if (isChosen(name)) chosen.push(name);
     }

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { compilePattern, matchesAllOf } from '../message/index.js';
+import { matchesAllOf, weighPattern } from '../message/index.js';
 import { Sweep } from './sweep.js';
 
 interface Entry<V> {
@@ -10,10 +10,11 @@ interface Entry<V> {
   readonly sweeps: number;
 }
 
-/** Entries for which lists are made in advance: some milliseconds. */
-const LISTED = 100_000;
-/** Entries that are cleared faster than new lists are made. */
-const CLEARED = 10_000;
+/**
+ * Looked up at each read, since tests replace the global clock; and never 0, which
+ * an LRUCache takes for no time at all.
+ */
+const CLOCK = { now: () => performance.now() + 1 };
 
 /**
  * What a near cache has in memory. What was evicted is not found any more, even
@@ -66,7 +67,7 @@ export class L1Tier<V> {
   /** @param pattern of cache keys */
   deleteMatching(pattern: string): void {
     if (matchesAllOf(this.prefix, pattern)) return this.clear();
-    const matches = compilePattern(pattern);
+    const { matches, weight } = weighPattern(pattern);
     this.#sweep ??= new Sweep(
       this.#entries,
       () => (this.#sweep = null),
@@ -74,6 +75,7 @@ export class L1Tier<V> {
     );
     this.#sweep.add({
       isAffected: (name) => matches(this.prefix + name),
+      weight,
       number: ++this.#sweeps,
     });
   }
@@ -81,12 +83,8 @@ export class L1Tier<V> {
   clear(): void {
     this.#sweep?.stop();
     this.#sweep = null;
-    const { size } = this.#entries;
-    if (size === 0) return;
-    // clear() holds the event loop for half a second per million, and to start
-    // anew costs as much for one entry as for all that there are lists for.
-    if (size <= CLEARED && this.max <= LISTED) this.#entries.clear();
-    else this.#entries = newEntries(this.max);
+    // clear() holds the event loop for half a second per million.
+    if (this.#entries.size > 0) this.#entries = newEntries(this.max);
   }
 
   #unlessSwept(name: string, entry?: Entry<V>): Entry<V> | undefined {
@@ -99,9 +97,11 @@ export class L1Tier<V> {
 }
 
 /**
- * With `max` an LRUCache makes lists of that length at once: faster to read, but
- * for a million it would take 100 ms each time that all are evicted.
+ * With `max` an LRUCache makes lists of that length at once, each time that all
+ * are evicted: 20 ms for 100,000.
  */
 function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
-  return new LRUCache({ max: max <= LISTED ? max : 0, maxSize: max });
+  // Expiry is judged by the clock at each read: with a resolution, a timer would
+  // have to have its turn before the clock is read again.
+  return new LRUCache({ max: 0, maxSize: max, perf: CLOCK, ttlResolution: 0 });
 }

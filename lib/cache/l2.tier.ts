@@ -1,7 +1,12 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
-import type { InvalidationMessage } from '../message/index.js';
+import {
+  compareOffsets,
+  isOffset,
+  type InvalidationMessage,
+} from '../message/index.js';
 import { atOnce, type PastFence } from '../stream/index.js';
 import { L2UnavailableError, type L2Store } from '../transport/index.js';
+import { ForeignMark } from './foreign.mark.js';
 import { L2Sweeper } from './l2.sweeper.js';
 import type { ResolvedL2Options } from './near-cache.options.js';
 
@@ -9,15 +14,15 @@ import type { ResolvedL2Options } from './near-cache.options.js';
 const REST_MS = 1_000;
 /** Writes under way; beyond it what was loaded is not shared. */
 const WRITE_LIMIT = 10_000;
-/** How often it is written down that some publishers keep no journal. */
-const FOREIGN_MS = 60_000;
-/** When that is tried again where it failed. */
-const RETRY_MS = 1_000;
 
 /** What stands in the place of a value that does not exist. */
 const VALUE = 'v';
 const NULL = 'n';
 const UNDEFINED = 'u';
+const KINDS = new Set([VALUE, NULL, UNDEFINED]);
+
+/** Later than any offset: what is dropped before it goes, whatever it is. */
+const BEYOND_ALL = `${'9'.repeat(41)}-0`;
 
 /** What the shared tier has to know of its instance. @internal */
 export interface L2Source {
@@ -57,14 +62,13 @@ export class L2Tier<V> {
   /** Connected, and what was said before this instance started is known. */
   readonly ready: Promise<void>;
   readonly #sweeper: L2Sweeper;
+  readonly #foreignMark: ForeignMark;
   #hits = 0;
   #refused = 0;
   #errors = 0;
   #writing = 0;
   #restUntil = 0;
-  #notedForeign = -Infinity;
-  #noteAgain: NodeJS.Timeout | null = null;
-  #closed = false;
+  #isDisabled = false;
   /** What the journal alone knows counts: nobody published without it. */
   #trustsRecalled = false;
 
@@ -78,10 +82,19 @@ export class L2Tier<V> {
     private readonly store: L2Store,
     private readonly options: ResolvedL2Options<V>,
     private readonly source: L2Source,
+    /** Left by instances that had not made this tier when they heard of it. */
+    private readonly serviceMark: Pick<ForeignMark, 'isLeft'>,
     private readonly report: (error: InvalidationRedisError) => void,
   ) {
     this.#sweeper = new L2Sweeper(prefix, family, store);
+    this.#foreignMark = new ForeignMark({
+      store: () => store,
+      key: `${prefix}~foreign:${family}`,
+      ttl: () => options.ttl,
+      onWriting: (writing) => this.#write(writing),
+    });
     source.trackPositions();
+    if (source.foreign) this.#foreignMark.leave();
     this.ready = store.opened.then(() => this.#recall());
   }
 
@@ -93,36 +106,64 @@ export class L2Tier<V> {
     };
   }
 
+  /** Another cache has the same entries: neither reads or stores any from now on. */
+  disable(): void {
+    this.#isDisabled = true;
+  }
+
   /** @returns `null` if there is none, or none that is known to be right */
   async get(key: string): Promise<Found<V> | null> {
+    if (this.#isDisabled) return null;
     const entry = await this.#answer(() => this.store.get(this.prefix + key));
     if (entry === null) return null;
+    const end = entry.indexOf('\n');
+    const offset = entry.toString('latin1', 0, Math.max(end, 0));
+    const kind = entry.toString('latin1', end + 1, end + 2);
+    if (!isOffset(offset) || !KINDS.has(kind)) {
+      this.#refused++;
+      this.#remove(key);
+      return null;
+    }
     try {
-      const end = entry.indexOf('\n');
-      const fence = this.source.fenceAt(entry.toString('latin1', 0, end));
+      const fence = this.source.fenceAt(offset);
       if (fence !== null && this.#trusts(fence) && fence.holds(key)) {
-        const value = this.#decode(entry.subarray(end + 1));
+        const value = this.#decode(kind, entry.subarray(end + 2));
         this.#hits++;
         return { value, fence };
       }
       this.#refused++;
+      if (fence === null) void this.#removeUnlessReal(key, offset);
     } catch (error) {
       this.#failed(error as Error);
     }
     return null;
   }
 
+  /**
+   * An entry from beyond the journal's end was not loaded at any offset, and no
+   * right one would replace it.
+   */
+  async #removeUnlessReal(key: string, offset: string): Promise<void> {
+    const { position } = this.source;
+    if (position === null || compareOffsets(offset, position) <= 0) return;
+    if (!(await this.source.isInJournal(offset))) this.#remove(key);
+  }
+
+  #remove(key: string): void {
+    if (this.#writing >= WRITE_LIMIT) return;
+    this.#write(this.store.drop(this.prefix + key, BEYOND_ALL));
+  }
+
   /** @param offset where this instance was when the load began */
   put(key: string, offset: string, value: V, ttl: number): void {
-    if (this.#writing >= WRITE_LIMIT) return;
+    if (this.#isDisabled || this.#writing >= WRITE_LIMIT) return;
     let entry: Buffer;
     try {
       entry = Buffer.concat([Buffer.from(`${offset}\n`), this.#encode(value)]);
     } catch (error) {
       return this.#failed(error as Error);
     }
-    // The mark has to outlive the entry.
-    if (this.#notedForeign !== -Infinity) this.#noteForeign();
+    this.#foreignMark.renew();
     this.#write(this.#putConfirmed(key, offset, entry, ttl));
   }
 
@@ -139,7 +180,7 @@ export class L2Tier<V> {
 
   /** @param keys those of this cache that the message names */
   drop(keys: readonly string[], message: InvalidationMessage): void {
-    if (isForeign(message)) this.#noteForeign();
+    if (isForeign(message)) this.#foreignMark.leave();
     const before = this.#limitOf(message);
     if (before === null || this.#writing >= WRITE_LIMIT) return;
     for (const key of keys)
@@ -148,32 +189,28 @@ export class L2Tier<V> {
 
   /** @param pattern of what the message names */
   sweep(pattern: string, message: InvalidationMessage): void {
-    if (isForeign(message)) this.#noteForeign();
+    if (isForeign(message)) this.#foreignMark.leave();
     const before = this.#limitOf(message);
     // Only this instance does not know what it missed: others may use it all.
     if (before === null || message.widened !== null) return;
-    this.#sweeper.add(pattern, before, message.offset !== null);
+    this.#sweeper.add(pattern, before, before === message.offset);
   }
 
   close(): void {
-    this.#closed = true;
-    if (this.#noteAgain !== null) clearTimeout(this.#noteAgain);
+    this.#foreignMark.close();
     this.#sweeper.close();
   }
 
   /** What was said before this instance started. */
   async #recall(): Promise<void> {
     try {
-      if ((await this.store.get(this.#foreignKey)) !== null) return;
+      if (await this.#foreignMark.isLeft()) return;
+      if (await this.serviceMark.isLeft()) return;
       await this.source.recall();
       this.#trustsRecalled = true;
     } catch (error) {
       this.#failed(error as Error);
     }
-  }
-
-  get #foreignKey(): string {
-    return `${this.prefix}~foreign:${this.family}`;
   }
 
   #trusts(fence: PastFence): boolean {
@@ -182,32 +219,9 @@ export class L2Tier<V> {
 
   /** Whatever was loaded before this offset is affected by the message. */
   #limitOf({ offset }: InvalidationMessage): string | null {
-    if (offset !== null) return offset;
+    if (isOffset(offset)) return offset;
     const { position } = this.source;
     return position === null ? null : next(position);
-  }
-
-  /** What an instance that starts later reads in the journal is not all. */
-  #noteForeign(): void {
-    const now = performance.now();
-    if (now - this.#notedForeign < FOREIGN_MS) return;
-    this.#notedForeign = now;
-    const ttl = this.options.ttl + FOREIGN_MS;
-    this.#write(
-      this.store.write(this.#foreignKey, '1', ttl).catch((error: Error) => {
-        this.#noteForeignLater();
-        throw error;
-      }),
-    );
-  }
-
-  /** There may be no other message, and until then others trust what is stale. */
-  #noteForeignLater(): void {
-    if (this.#closed) return;
-    this.#noteAgain = setTimeout(() => {
-      this.#notedForeign = -Infinity;
-      this.#noteForeign();
-    }, RETRY_MS).unref();
   }
 
   #encode(value: V): Buffer {
@@ -217,11 +231,10 @@ export class L2Tier<V> {
     return Buffer.concat([Buffer.from(VALUE), Buffer.from(bytes as Buffer)]);
   }
 
-  #decode(bytes: Buffer): V {
-    const kind = bytes.toString('latin1', 0, 1);
+  #decode(kind: string, bytes: Buffer): V {
     if (kind === UNDEFINED) return undefined as V;
     if (kind === NULL) return null as V;
-    return atOnce(this.options.serializer.deserialize(bytes.subarray(1)));
+    return atOnce(this.options.serializer.deserialize(bytes));
   }
 
   /** Within its deadline, and never an error: `null` then. */
@@ -269,9 +282,9 @@ export class L2Tier<V> {
   }
 }
 
-/** Of a publisher that keeps no journal, understood or not. */
+/** From a publisher without a journal; others may call something else an offset. */
 function isForeign({ own, offset }: InvalidationMessage): boolean {
-  return !own && offset === null;
+  return !own && !isOffset(offset);
 }
 
 /** The next offset there could be. */

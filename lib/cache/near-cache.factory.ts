@@ -11,6 +11,7 @@ import type {
   L2Store,
   RedisConnection,
 } from '../transport/index.js';
+import { ForeignMark } from './foreign.mark.js';
 import { L2Tier, type L2Source } from './l2.tier.js';
 import {
   NearCache,
@@ -18,23 +19,36 @@ import {
   type NearCacheStats,
 } from './near.cache.js';
 import { NormalizingNearCache } from './normalizing-near.cache.js';
+import { NearCacheList } from './near-cache.list.js';
 import {
   resolveNearCache,
   type NearCacheOptions,
   type ResolvedL2Options,
+  type ResolvedNearCacheOptions,
 } from './near-cache.options.js';
+
+/**
+ * How long the mark of a service speaks of entries at least, in milliseconds:
+ * those of tiers that this instance has not made yet.
+ */
+const MARK_MS = 86_400_000;
 
 /** @internal */
 export interface NearCacheContext {
   readonly options: {
     readonly enabled: boolean;
     readonly serviceName: string;
+    readonly channel: string;
     /** How long the start of the application waits for Redis, in milliseconds. */
     readonly startupTimeout: number;
   };
   readonly transport: InvalidationTransport;
   readonly stream: InvalidationStream;
-  readonly source: CacheSource & L2Source;
+  readonly source: CacheSource &
+    L2Source & {
+      /** Calls it at every message of a publisher without a journal. */
+      whenForeign(listener: () => void): void;
+    };
   readonly errors: ErrorReporter;
 }
 
@@ -54,18 +68,42 @@ export interface NearCacheContext {
  */
 @Injectable()
 export class NearCacheFactory {
-  readonly #l2 = new Map<string, Pick<L2Tier<never>, 'ready' | 'close'>>();
+  readonly #l2 = new Map<
+    string,
+    Pick<L2Tier<never>, 'ready' | 'close' | 'disable'>
+  >();
   readonly #stores = new Map<RedisConnection | undefined, L2Store>();
-  readonly #caches = new Map<string, NearCache<never>>();
+  readonly #caches: NearCacheList;
+  readonly #serviceMark: ForeignMark;
+  /** The longest time that a tier keeps its entries. */
+  #longestTtl = MARK_MS;
   #started = false;
   #stopped = false;
 
   /** @internal */
-  constructor(private readonly context: NearCacheContext) {}
+  constructor(private readonly context: NearCacheContext) {
+    this.#caches = new NearCacheList(context.stream);
+    const [service, channel] = [
+      context.options.serviceName,
+      context.options.channel,
+    ].map(encodeURIComponent);
+    this.#serviceMark = new ForeignMark({
+      store: () => this.#storeOf(undefined),
+      key: `near:${service}~foreign:${channel}`,
+      ttl: () => this.#longestTtl,
+      // Each tier has a mark of its own, and says if it cannot be left.
+      onWriting: (writing) =>
+        void writing
+          .catch(() => undefined)
+          .then(() => this.#closeStoreWithoutTiers()),
+    });
+    if (!context.options.enabled || !context.transport.journaled) return;
+    context.source.whenForeign(() => this.#serviceMark.leave());
+  }
 
   /**
-   * A cache of the entities of one type, for as long as the application runs: make
-   * it once, not for each request.
+   * A cache of the entities of one type, for as long as the application runs, or
+   * until `close()`: make it once, not for each request.
    *
    * @param owner whose it is, such as class and method: it sets its entries in
    * Redis apart from those of other caches of these entities
@@ -77,38 +115,82 @@ export class NearCacheFactory {
     options: NearCacheOptions<V> = {},
     owner?: string,
   ): NearCache<V> {
-    const { stream, source } = this.context;
+    const resolved = resolveNearCache(options);
+    const l2 = this.#usesL2(resolved)
+      ? this.#createL2(entityType, resolved.l2!, owner)
+      : null;
+    return this.#create(entityType, resolved, l2, owner ?? entityType);
+  }
+
+  /**
+   * The cache of a decorated method, which works without its second tier where
+   * that cannot be had.
+   *
+   * @internal
+   */
+  createFor<V>(
+    entityType: EntityType,
+    options: NearCacheOptions<V>,
+    owner: string,
+  ): NearCache<V> {
     const resolved = resolveNearCache(options);
     const l2 =
-      resolved.l2 === null || !this.context.options.enabled || this.#stopped
-        ? null
-        : this.#createL2(entityType, resolved.l2, owner);
+      this.#usesL2(resolved) && this.#canShare(entityType, resolved.l2!, owner)
+        ? this.#createL2(entityType, resolved.l2!, owner)
+        : null;
+    return this.#create(entityType, resolved, l2, owner);
+  }
+
+  #usesL2({ l2 }: { readonly l2: unknown }): boolean {
+    return l2 !== null && this.context.options.enabled && !this.#stopped;
+  }
+
+  #create<V>(
+    entityType: EntityType,
+    resolved: ResolvedNearCacheOptions<V>,
+    l2: L2Tier<V> | null,
+    name: string,
+  ): NearCache<V> {
+    const { stream, source } = this.context;
+    const close = (): void => {
+      this.#caches.remove(cache as never);
+      if (l2 !== null) this.#closeTier(l2 as never);
+    };
     const form = stream.ids?.formOf(entityType) ?? null;
     const cache =
       form === null
-        ? new NearCache<V>(entityType, resolved, source, l2)
-        : new NormalizingNearCache<V>(entityType, resolved, source, l2).useForm(
-            form,
-          );
-    stream.evict('A near cache', (message) => cache.apply(message));
-    this.#caches.set(this.#nameOf(owner ?? entityType), cache as never);
+        ? new NearCache<V>(entityType, resolved, source, l2, close)
+        : new NormalizingNearCache<V>(
+            entityType,
+            resolved,
+            source,
+            l2,
+            close,
+          ).useForm(form);
+    this.#caches.add(name, cache, l2 !== null);
     return cache;
+  }
+
+  /** Its prefix is free for another cache. */
+  #closeTier(closed: L2Tier<never>): void {
+    for (const [name, tier] of this.#l2) {
+      if (tier === closed) this.#l2.delete(name);
+    }
+    closed.close();
   }
 
   /**
    * What each cache did, by its name: its entity type, or for `@Cached` class and
-   * method; a second one of that name is `User-2`.
+   * method; a second one of that name is `User-2`, and from the tenth on they are
+   * counted together as `User-more`.
    */
   stats(): Map<string, NearCacheStats> {
-    return new Map(
-      [...this.#caches].map(([name, cache]) => [name, cache.stats]),
-    );
+    return this.#caches.stats();
   }
 
   /** Of the caches so far, each once. @internal */
   entityTypes(): EntityType[] {
-    const caches = [...this.#caches.values()];
-    return [...new Set(caches.map(({ entityType }) => entityType))];
+    return this.#caches.entityTypes();
   }
 
   /**
@@ -134,16 +216,47 @@ export class NearCacheFactory {
   stop(): void {
     // A method may be called for the first time now: its connection would stay.
     this.#stopped = true;
-    for (const cache of this.#caches.values()) cache.close();
+    this.#caches.close();
+    this.#serviceMark.close();
     for (const tier of this.#l2.values()) tier.close();
     for (const store of this.#stores.values()) store.close();
   }
 
-  #nameOf(name: string): string {
-    if (!this.#caches.has(name)) return name;
-    let number = 2;
-    while (this.#caches.has(`${name}-${number}`)) number++;
-    return `${name}-${number}`;
+  /** Says once what keeps the entries of a decorated method from being shared. */
+  #canShare(
+    entityType: EntityType,
+    options: Pick<ResolvedL2Options<never>, 'keyPrefix'>,
+    owner: string,
+  ): boolean {
+    const { errors, transport } = this.context;
+    if (!transport.journaled) {
+      errors.say(
+        'warn',
+        `${owner} shares nothing in Redis (option l2), since there is no journal: give the option journal.`,
+        `${owner} l2`,
+      );
+      return false;
+    }
+    const family = keyFamilyOf(entityType);
+    const other = this.#l2.get(this.#prefixOf(options, owner) + family);
+    if (other === undefined || options.keyPrefix !== undefined) return true;
+    other.disable();
+    errors.say(
+      'warn',
+      `${owner} of two classes of one name cannot be told apart in Redis, so neither shares anything there: give each an l2.keyPrefix of its own.`,
+      `${owner} l2`,
+    );
+    return false;
+  }
+
+  /** Whatever their names are, two services or owners never share a prefix. */
+  #prefixOf(
+    { keyPrefix }: Pick<ResolvedL2Options<never>, 'keyPrefix'>,
+    owner: string | undefined,
+  ): string {
+    const service = encodeURIComponent(this.context.options.serviceName);
+    const whose = owner === undefined ? '' : `#${encodeURIComponent(owner)}`;
+    return keyPrefix ?? `near:${service}${whose}:`;
   }
 
   #createL2<V>(
@@ -151,15 +264,12 @@ export class NearCacheFactory {
     options: ResolvedL2Options<V>,
     owner: string | undefined,
   ): L2Tier<V> {
-    const { transport, source, errors, options: module } = this.context;
-    // Whatever their names are, two services or owners never share a prefix.
-    const service = encodeURIComponent(module.serviceName);
-    const whose = owner === undefined ? '' : `#${encodeURIComponent(owner)}`;
-    const prefix = options.keyPrefix ?? `near:${service}${whose}:`;
+    const { transport, source, errors } = this.context;
+    const prefix = this.#prefixOf(options, owner);
     if (!transport.journaled) {
       throw misuse('l2', 'it takes the journal.', 'Give the option `journal`.');
     }
-    const family = buildCacheKey(entityType, '-').slice(0, -1);
+    const family = keyFamilyOf(entityType);
     if (this.#l2.has(prefix + family)) {
       throw misuse(
         'l2.keyPrefix',
@@ -170,9 +280,25 @@ export class NearCacheFactory {
     const store = this.#storeOf(options.connection);
     const report = (error: InvalidationRedisError): void =>
       errors.report(error, 'l2');
-    const tier = new L2Tier(prefix, family, store, options, source, report);
+    this.#longestTtl = Math.max(this.#longestTtl, options.ttl);
+    const tier = new L2Tier(
+      prefix,
+      family,
+      store,
+      options,
+      source,
+      this.#serviceMark,
+      report,
+    );
     this.#l2.set(prefix + family, tier);
     return tier;
+  }
+
+  /** An application without a second tier keeps no connection for its mark. */
+  #closeStoreWithoutTiers(): void {
+    if (this.#l2.size > 0) return;
+    this.#stores.get(undefined)?.close();
+    this.#stores.delete(undefined);
   }
 
   #storeOf(connection: RedisConnection | undefined): L2Store {
@@ -195,6 +321,10 @@ export class NearCacheFactory {
     if (this.#started) store.open();
     return store;
   }
+}
+
+function keyFamilyOf(entityType: EntityType): string {
+  return buildCacheKey(entityType, '-').slice(0, -1);
 }
 
 function misuse(

@@ -8,6 +8,8 @@ import {
   type RedisConnection,
 } from '../transport/index.js';
 
+import { ISOLATIONS } from './isolation.js';
+
 /** How values become bytes in Redis, and back. @publicApi */
 export interface L2Serializer<V> {
   serialize(value: V): string | Buffer;
@@ -67,6 +69,14 @@ export interface NearCacheOptions<V = unknown> {
    */
   readonly negativeTtl?: number;
   /**
+   * What keeps one reader from changing what the others read: `freeze` freezes
+   * what is loaded, in depth; `clone` hands each reader a copy of its own, without
+   * methods. A value for which that cannot be done rejects the read.
+   *
+   * @default false, which shares one object among all readers
+   */
+  readonly isolate?: 'freeze' | 'clone' | false;
+  /**
    * Keeps what is loaded in Redis as well, for all instances of this service,
    * and for those that start later. It takes the journal.
    *
@@ -98,6 +108,7 @@ const DEFAULTS: Required<Omit<NearCacheOptions, 'l2'>> = {
   ttl: 300_000,
   ttlJitter: 0.1,
   negativeTtl: 0,
+  isolate: false,
 };
 
 const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250 };
@@ -114,7 +125,7 @@ export function resolveNearCache<V>({
   const l2 = givenL2
     ? { serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...known(givenL2) }
     : null;
-  const { max, ttl, ttlJitter, negativeTtl } = options;
+  const { max, ttl, ttlJitter, negativeTtl, isolate } = options;
   const problems: ConfigurationProblem[] = [];
   const need = (isRight: boolean, field: string, fix: string): void => {
     if (!isRight) problems.push({ field, problem: 'it will not do.', fix });
@@ -126,6 +137,11 @@ export function resolveNearCache<V>({
     negativeTtl === 0 || isCount(negativeTtl),
     'negativeTtl',
     'Give milliseconds, or 0.',
+  );
+  need(
+    isolate === false || Object.hasOwn(ISOLATIONS, isolate),
+    'isolate',
+    'Give "freeze", "clone" or false.',
   );
   if (l2 !== null) {
     need(isCount(l2.ttl), 'l2.ttl', 'Give milliseconds.');

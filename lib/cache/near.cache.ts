@@ -2,6 +2,7 @@ import {
   buildCacheKey,
   checkEntityId,
   concerns,
+  escapePattern,
   keysOf,
   type EntityId,
   type EntityType,
@@ -9,6 +10,7 @@ import {
 } from '../message/index.js';
 import { InvalidationScope } from '../publisher/index.js';
 import { isPromiseLike, type Fence } from '../stream/index.js';
+import { ISOLATIONS, type Isolation } from './isolation.js';
 import { L1Tier } from './l1.tier.js';
 import type { L2Stats, L2Tier } from './l2.tier.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
@@ -47,6 +49,8 @@ interface Flight<V> {
   readonly fence: Fence;
   /** Its loader leaves out what does not exist. */
   readonly isOfMany: boolean;
+  /** It began while caches were bypassed, as reads do that may join it then. */
+  readonly isBypassed: boolean;
 }
 
 interface Loaded<V> {
@@ -54,6 +58,9 @@ interface Loaded<V> {
   /** Of when the load began: on whichever instance. */
   readonly fence: Fence;
 }
+
+/** Keys of one message; for a larger batch all of a cache is evicted. */
+const BATCH_LIMIT = 10_000;
 
 const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
 
@@ -71,11 +78,13 @@ export class NearCache<V> {
   readonly #l1: L1Tier<V>;
   readonly #flights = new Map<string, Flight<V | undefined>>();
   readonly #prefix: string;
+  readonly #isolation: Isolation | null;
   readonly #concerned: (message: InvalidationMessage) => boolean;
   #hits = 0;
   #misses = 0;
   #loads = 0;
   #overtaken = 0;
+  #isClosed = false;
 
   /** @internal */
   constructor(
@@ -84,8 +93,11 @@ export class NearCache<V> {
     private readonly options: ResolvedNearCacheOptions<V>,
     private readonly source: CacheSource,
     private readonly l2: L2Tier<V> | null,
+    private readonly onClose = (): void => {},
   ) {
     this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
+    const { isolate } = options;
+    this.#isolation = isolate === false ? null : ISOLATIONS[isolate];
     this.#concerned = concerns([entityType]);
     this.#l1 = new L1Tier(options.max, this.#prefix);
   }
@@ -97,19 +109,21 @@ export class NearCache<V> {
    * @param load must read what was committed, not a replica that lags
    */
   get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
-    if (InvalidationScope.current !== null) return this.#loadAside(load);
-    const entry = this.#l1.get(nameOf(id));
+    if (this.#isAside) return this.#loadAside(load, [id]);
+    const entry = this.source.bypass ? undefined : this.#l1.get(nameOf(id));
     if (entry !== undefined) {
       this.#hits++;
-      return entry.promise;
+      return this.#give(entry.promise);
     }
     this.#misses++;
     const flight = this.#joined(nameOf(id));
-    if (flight === null) return this.#load(id, load);
-    if (!flight.isOfMany) return flight.promise as Promise<V>;
+    if (flight === null) return this.#give(this.#load(id, load));
+    if (!flight.isOfMany) return this.#give(flight.promise as Promise<V>);
     // That there is none is for this loader to say, which may throw.
     return flight.promise.then((value) =>
-      value === undefined ? this.get(id, load) : value,
+      value === undefined
+        ? this.get(id, load)
+        : this.#give(flight.promise as Promise<V>),
     );
   }
 
@@ -125,13 +139,12 @@ export class NearCache<V> {
     ids: readonly I[],
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
-    if (InvalidationScope.current !== null)
-      return this.#asideMany(ids, loadMany);
+    if (this.#isAside) return this.#asideMany(ids, loadMany);
     const found = new Map<I, Promise<V | undefined>>();
     const missing: I[] = [];
     for (const id of new Set(ids)) {
       const name = checkEntityId(id);
-      const entry = this.#l1.get(name);
+      const entry = this.source.bypass ? undefined : this.#l1.get(name);
       if (entry === undefined) this.#misses++;
       else this.#hits++;
       const there = entry?.promise ?? this.#joined(name)?.promise;
@@ -146,7 +159,7 @@ export class NearCache<V> {
       }
     }
     const all = [...found].map(
-      async ([id, value]) => [id, await value] as const,
+      async ([id, value]) => [id, await this.#give(value)] as const,
     );
     const result = new Map<I, V>();
     for (const [id, value] of await Promise.all(all)) {
@@ -160,7 +173,11 @@ export class NearCache<V> {
    * trace: it is not a use of the entry, and counts as no read.
    */
   peek(id: EntityId): V | undefined {
-    return this.#l1.peek(nameOf(id))?.value;
+    if (this.source.bypass) return undefined;
+    const value = this.#l1.peek(nameOf(id))?.value;
+    return value === undefined
+      ? value
+      : (this.#isolation?.give?.(value) ?? value);
   }
 
   /** What it did since it was made. */
@@ -182,15 +199,36 @@ export class NearCache<V> {
       if (this.#concerned(message)) this.#applyPattern(message);
       return;
     }
+    if (keys.length > BATCH_LIMIT) {
+      if (this.#concerned(message)) this.#evictAll(message);
+      return;
+    }
     const own = keys.filter((key) => key.startsWith(this.#prefix));
     if (own.length === 0) return;
     for (const key of own) this.#l1.delete(key.slice(this.#prefix.length));
     this.l2?.drop(own, message);
   }
 
-  /** Nothing is evicted any more, so nothing is kept. @internal */
+  /**
+   * Ends it: it keeps nothing any more, and every read is loaded. For a cache that
+   * does not live as long as the application; at shutdown it ends by itself.
+   */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#l1.clear();
+    this.onClose();
+  }
+
+  /** Whether reads go past it, to the loader. */
+  get #isAside(): boolean {
+    return this.#isClosed || InvalidationScope.current !== null;
+  }
+
+  /** Faster than key by key, and no more than the loads of a large batch. */
+  #evictAll(message: InvalidationMessage): void {
+    this.#l1.clear();
+    this.l2?.sweep(`${escapePattern(this.#prefix)}*`, message);
   }
 
   #applyPattern(message: InvalidationMessage): void {
@@ -199,14 +237,25 @@ export class NearCache<V> {
     this.l2?.sweep(pattern, message);
   }
 
+  /** To one reader, by the option `isolate`. */
+  #give<T>(promise: Promise<T>): Promise<T> {
+    const give = this.#isolation?.give;
+    return give ? promise.then(give) : promise;
+  }
+
   /** A load under way, unless an invalidation has overtaken it. */
   #joined(name: string): Flight<V | undefined> | null {
     const flight = this.#flights.get(name);
+    if (flight?.isBypassed === false && this.source.bypass) return null;
     return flight?.fence.holds(this.#prefix + name) === true ? flight : null;
   }
 
   /** A unit of work reads its own rows, which are nobody else's before the commit. */
-  async #loadAside<T>(load: () => Promise<T> | T): Promise<T> {
+  async #loadAside<T>(
+    load: () => Promise<T> | T,
+    ids: readonly EntityId[],
+  ): Promise<T> {
+    for (const id of ids) checkEntityId(id);
     this.#misses++;
     this.#loads++;
     return load();
@@ -217,10 +266,9 @@ export class NearCache<V> {
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
     const asked = [...new Set(ids)];
-    for (const id of asked) checkEntityId(id);
     const result = new Map<I, V>();
     if (asked.length === 0) return result;
-    const values = await this.#loadAside(() => loadMany(asked));
+    const values = await this.#loadAside(() => loadMany(asked), asked);
     for (const id of asked) {
       const value = values.get(id);
       if (value !== undefined) result.set(id, value);
@@ -302,7 +350,8 @@ export class NearCache<V> {
     const { l2 } = this.options;
     if (this.l2 === null || l2 === null || position === null) return;
     const ttl = this.#ttlOf(value, l2.ttl);
-    if (ttl === 0 || this.source.bypass || !fence.holds(key)) return;
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return;
+    if (!fence.holds(key)) return;
     this.l2.put(key, position, value as V, ttl);
   }
 
@@ -313,17 +362,19 @@ export class NearCache<V> {
     isOfMany = false,
   ): Promise<V | undefined> {
     const promise = loading.then(
-      (loaded) => {
+      ({ value: loaded, fence: taken }) => {
         this.#landed(name, promise);
-        this.#store(name, loaded);
-        return loaded.value;
+        const value = this.#isolation?.keep(loaded) ?? loaded;
+        this.#store(name, { value, fence: taken });
+        return value;
       },
       (error: unknown) => {
         this.#landed(name, promise);
         throw error;
       },
     );
-    this.#flights.set(name, { promise, fence, isOfMany });
+    const { bypass: isBypassed } = this.source;
+    this.#flights.set(name, { promise, fence, isOfMany, isBypassed });
     return promise;
   }
 
@@ -340,7 +391,7 @@ export class NearCache<V> {
       return;
     }
     const ttl = this.#ttlOf(value, this.options.ttl);
-    if (ttl === 0 || this.source.bypass) return;
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return;
     this.#l1.set(name, value as V, ttl);
   }
 
@@ -363,8 +414,13 @@ function refusePromises(values: readonly unknown[]): void {
   );
 }
 
-/** Of what is no id, as plain JavaScript may ask, none: it is refused where it is loaded. */
+/** Untyped callers may pass anything; invalid ids miss here and are refused on load. */
 function nameOf(id: EntityId): string {
   if (typeof id === 'string') return id;
-  return typeof id === 'object' ? '' : String(id);
+  if (Number.isSafeInteger(id)) return String(id);
+  try {
+    return checkEntityId(id);
+  } catch {
+    return '';
+  }
 }

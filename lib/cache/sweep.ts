@@ -1,3 +1,6 @@
+import { loopBudget } from './loop.budget.js';
+import { sweepTurns } from './sweep.turns.js';
+
 /** One go takes about so long, then whatever else waits has its turn. */
 const STEP_MS = 3;
 /** Comparisons between two looks at the clock. */
@@ -6,6 +9,10 @@ const CHUNK = 64;
 const PATTERN_LIMIT = 1_000;
 /** Beyond one for each entry: for more patterns, and for passes begun anew. */
 const SPARE_COMPARISONS = 4_000_000;
+/** What comparing one name with all patterns may cost; beyond it the entry goes. */
+const NAME_STEPS = 100_000;
+/** Steps of a pattern that take as long as one simple comparison. */
+const STEPS = 64;
 /** With so many entries, patterns that come together have one pass. */
 const LARGE = 1_000;
 
@@ -25,6 +32,8 @@ interface Entries {
 /** One pattern. */
 interface Broom {
   readonly isAffected: (name: string) => boolean;
+  /** Its steps for each character of a name. */
+  readonly weight: number;
   /** Of all that have come: what was stored later is not its concern. */
   readonly number: number;
 }
@@ -48,7 +57,11 @@ export class Sweep {
   } | null = null;
   /** Comparisons that it may still make. */
   #left = 0;
-  #next: NodeJS.Immediate | null = null;
+  /** The weight of all patterns of this pass, and of those that wait. */
+  #weight = 0;
+  #waitingWeight = 0;
+  /** What the next turn of the event loop is for; `null` if for nothing. */
+  #next: (() => void) | null = null;
 
   constructor(
     private readonly entries: Entries,
@@ -59,27 +72,39 @@ export class Sweep {
 
   add(broom: Broom): void {
     this.#waiting.push(broom);
+    this.#waitingWeight += broom.weight;
     if (this.#waiting.length > PATTERN_LIMIT) return this.onTooMuch();
     if (this.#next !== null) return;
-    if (this.entries.size < LARGE) this.#begin();
-    else this.#next = setImmediate(() => this.#begin());
+    if (this.entries.size >= LARGE) return this.#later(() => this.#begin());
+    const now = performance.now();
+    if (loopBudget.left(now) <= 0) return this.#later(() => this.#begin());
+    this.#begin();
+    loopBudget.spend(performance.now() - now);
   }
 
   /** Whether what was stored when so many patterns had come is to be evicted. */
   concerns(name: string, sweeps: number): boolean {
     return (
-      isAnyAffecting(this.#brooms, name, sweeps) ||
-      isAnyAffecting(this.#waiting, name, sweeps)
+      isAnyAffecting(this.#brooms, this.#weight, name, sweeps) ||
+      isAnyAffecting(this.#waiting, this.#waitingWeight, name, sweeps)
     );
   }
 
   stop(): void {
-    if (this.#next !== null) clearImmediate(this.#next);
+    if (this.#next !== null) sweepTurns.remove(this.#next);
+  }
+
+  #later(step: () => void): void {
+    this.#next = step;
+    sweepTurns.add(step);
   }
 
   #begin(): void {
+    this.#next = null;
     this.#brooms = this.#waiting;
     this.#waiting = [];
+    this.#weight = this.#waitingWeight;
+    this.#waitingWeight = 0;
     const { size } = this.entries;
     this.#left = size + SPARE_COMPARISONS;
     if (size * this.#brooms.length > this.#left) return this.onTooMuch();
@@ -98,20 +123,22 @@ export class Sweep {
     const end = performance.now() + STEP_MS;
     do {
       if (this.#left < 0) return this.onTooMuch();
-      this.#left -= Math.max(CHUNK, this.#brooms.length);
       if (!this.#evictSome()) return this.#endPass();
     } while (performance.now() < end);
-    this.#next = setImmediate(() => this.#step());
+    this.#later(() => this.#step());
   }
 
   /** @returns `false` at the end of the pass */
   #evictSome(): boolean {
-    for (let made = 0; made < CHUNK; made += this.#brooms.length) {
+    let made = 0;
+    while (made < CHUNK) {
       const { done, value: name } = this.#names!.next();
       this.#evictRest();
       if (done === true) return false;
       this.#rest = { name, entry: this.entries.peek(name) };
+      made += this.#brooms.length + (this.#weight * name.length) / STEPS;
     }
+    this.#left -= made;
     return true;
   }
 
@@ -128,7 +155,7 @@ export class Sweep {
     this.#rest = null;
     if (
       entry !== undefined &&
-      isAnyAffecting(this.#brooms, name, entry.sweeps)
+      isAnyAffecting(this.#brooms, this.#weight, name, entry.sweeps)
     ) {
       this.entries.delete(name);
     }
@@ -148,9 +175,13 @@ export class Sweep {
 
 function isAnyAffecting(
   brooms: readonly Broom[],
+  weight: number,
   name: string,
   sweeps: number,
 ): boolean {
+  if (weight * name.length > NAME_STEPS) {
+    return sweeps < (brooms.at(-1)?.number ?? 0);
+  }
   for (const { isAffected, number } of brooms) {
     if (sweeps < number && isAffected(name)) return true;
   }

@@ -71,6 +71,7 @@ export function Cached<A extends any[]>(
     );
     const name = memberName(target, key);
     const cacheOf = cachesOf(target, name, type, options);
+    makeAtStart(target, property, cacheOf);
     const wrapped = function (this: object, ...args: unknown[]): unknown {
       try {
         const factory = find(this);
@@ -117,11 +118,30 @@ function cachesOf(
     if (cache === undefined) {
       // A subclass that calls the method of its parent has a cache for each.
       const whose = owner === target.constructor ? '' : `${owner.name}/`;
-      cache = factory.create(type, options, whose + name);
+      cache = factory.createFor(type, options, whose + name);
       // A test's stub of the factory makes none.
       if (!(cache instanceof NearCache)) return null;
       ofClasses.set(owner, cache);
     }
     return cache;
   };
+}
+
+/**
+ * Makes the cache when Nest injects the factory: a shared tier that is made at the
+ * first call has not heard what came before it.
+ */
+function makeAtStart(
+  target: object,
+  property: symbol,
+  cacheOf: (factory: NearCacheFactory, instance: object) => unknown,
+): void {
+  Object.defineProperty(target, property, {
+    configurable: true,
+    set(this: object, value: unknown) {
+      const own = { configurable: true, enumerable: true, writable: true };
+      Object.defineProperty(this, property, { ...own, value });
+      if (value instanceof NearCacheFactory) cacheOf(value, this);
+    },
+  });
 }

@@ -89,9 +89,7 @@ export function concerns(
   return (message) => {
     switch (message.action) {
       case 'Batch':
-        return message.entityIds.some((key) =>
-          starts.some((start) => key.startsWith(start)),
-        );
+        return mayName(message.entityIds, starts);
       case 'Pattern': {
         const literal = literalPrefix(message.pattern);
         return starts.some(
@@ -105,6 +103,35 @@ export function concerns(
       }
     }
   };
+}
+
+/** Batches of so many keys are looked through once for all who ask. */
+const LARGE_BATCH = 1_000;
+
+/** A pure memo of the last large batch, which is never changed. */
+let families: {
+  readonly keys: readonly string[];
+  readonly names: ReadonlySet<string>;
+} | null = null;
+
+/**
+ * Whether keys of a batch may begin with one of these; of a large batch only the
+ * parts before the first colons are compared.
+ *
+ * @internal
+ */
+export function mayName(
+  keys: readonly string[],
+  starts: readonly string[],
+): boolean {
+  if (keys.length < LARGE_BATCH) {
+    return keys.some((key) => starts.some((start) => key.startsWith(start)));
+  }
+  if (families?.keys !== keys) {
+    families = { keys, names: new Set(keys.map(beforeColon)) };
+  }
+  const { names } = families;
+  return starts.some((start) => names.has(beforeColon(start)));
 }
 
 /**

@@ -10,6 +10,7 @@ export const MAX_PATTERN_LENGTH = 1024;
 /** A key of an entity is at least `t:i`: one character each side of its colon. */
 const SHORTEST_KEY = 3;
 
+const ASTERISK = 0x2a;
 const HIGHEST_ASCII = 0x7f;
 const HIGHEST_BYTE = 0xff;
 
@@ -34,6 +35,9 @@ const STEP =
  */
 const MEMBER = /\\(?<escaped>[^])|(?<from>[^])-(?<to>[^])|[^]/g;
 
+/** Without it a pattern has nothing but literals and stars, as they are written. */
+const SPECIAL = /[?[\\]/;
+
 interface Program {
   /** Closed by `END`, which accepts nothing. Stars in a row are one. */
   readonly steps: readonly number[];
@@ -43,13 +47,20 @@ interface Program {
   readonly classes: readonly Uint8Array[];
 }
 
+/** A compiled pattern, and what comparing it costs. @internal */
+export interface WeighedPattern {
+  readonly matches: (key: string) => boolean;
+  /** Steps for each character of a key at most; 0 where it is searched natively. */
+  readonly weight: number;
+}
+
 /**
  * Compiles a Redis glob to match many keys against it. The answers are those of
  * Redis' own `KEYS` and `PSUBSCRIBE`: `*`, `?`, `[a-c]`, `[^a]` and `\` escapes
  * over UTF-8 **bytes**, so that `日` needs `???`. Nothing is invalid.
  *
- * A literal, `prefix*` and `*` cost one native string comparison. Others take at
- * most key × pattern steps. Keys in ASCII are matched without allocating.
+ * Literals between stars cost one native search each. Others take at most
+ * key × pattern steps. Keys in ASCII are matched without allocating.
  *
  * Strings must be well-formed. A range with one end in ASCII and the other not
  * means what it does to a Redis built with signed `char` (x86-64, not Linux on
@@ -70,10 +81,35 @@ export function compilePattern(pattern: string): (key: string) => boolean {
   if (rest[0] === STAR && rest[1] === END) {
     return (key) => key !== '' && key.startsWith(prefix);
   }
+  if (isAllLiteral(program)) return matchPieces(piecesOf(pattern, program));
   // A byte string is made only when a byte beyond ASCII has a say.
   return (key) =>
     run(program, key, HIGHEST_ASCII) ??
     run(program, toByteString(key), HIGHEST_BYTE) === true;
+}
+
+/**
+ * Compiles a pattern that anybody may have published, for those who compare it
+ * with many keys and have to bound what that costs.
+ *
+ * @internal
+ */
+export function weighPattern(pattern: string): WeighedPattern {
+  return { matches: compilePattern(pattern), weight: weightOf(parse(pattern)) };
+}
+
+/**
+ * Compares within a number of steps: a key that takes more counts as matched, so
+ * that whoever evicts by it evicts too much rather than holds the event loop.
+ *
+ * @internal
+ */
+export function compileWithin(
+  maxSteps: number,
+  { matches, weight }: WeighedPattern,
+): (key: string) => boolean {
+  if (weight === 0) return matches;
+  return (key) => weight * key.length > maxSteps || matches(key);
 }
 
 /** A pure memo: it changes the cost of an answer and never the answer. */
@@ -148,9 +184,27 @@ export function escapePattern(literal: string): string {
   return literal.replace(/[*?[\\]/g, '\\$&');
 }
 
+/** Several parts of one delivery ask for the same pattern. A pure memo as well. */
+let parsed: { readonly pattern: string; readonly program: Program } | null =
+  null;
+
 function parse(pattern: string): Program {
+  if (parsed?.pattern !== pattern) {
+    parsed = { pattern, program: parseAnew(pattern) };
+  }
+  return parsed.program;
+}
+
+function parseAnew(pattern: string): Program {
   const steps: number[] = [];
   const classes: Uint8Array[] = [];
+  if (!SPECIAL.test(pattern)) {
+    for (const byte of Buffer.from(pattern)) {
+      if (byte !== ASTERISK) steps.push(byte);
+      else if (steps.at(-1) !== STAR) steps.push(STAR);
+    }
+    return closed(steps, classes);
+  }
   for (const { 0: text, groups } of toByteString(pattern).matchAll(STEP)) {
     const body = groups?.body;
     if (text.startsWith('*')) steps.push(STAR);
@@ -162,8 +216,13 @@ function parse(pattern: string): Program {
       else steps.push(FIRST_CLASS - 1 + classes.push(accepted));
     }
   }
+  return closed(steps, classes);
+}
+
+function closed(steps: number[], classes: readonly Uint8Array[]): Program {
   const tail = steps.lastIndexOf(STAR) + 1;
-  return { steps: [...steps, END], tail, classes };
+  steps.push(END);
+  return { steps, tail, classes };
 }
 
 function parseClass(body: string, negated: boolean): Uint8Array {
@@ -182,6 +241,68 @@ function parseClass(body: string, negated: boolean): Uint8Array {
 /** Redis compares the ends of a range as `char`, signed on x86-64. */
 function signed(byte: string): number {
   return (byte.charCodeAt(0) << 24) >> 24;
+}
+
+/** Whether it has nothing but literals and stars, at least one. */
+function isAllLiteral({ steps, tail }: Program): boolean {
+  return (
+    tail > 0 && steps.every((step) => step <= HIGHEST_BYTE || isStarOrEnd(step))
+  );
+}
+
+function isStarOrEnd(step: number): boolean {
+  return step === STAR || step === END;
+}
+
+/** The literals before, between and after the stars. */
+function piecesOf(pattern: string, { steps }: Program): string[] {
+  if (!SPECIAL.test(pattern)) return pattern.split('*');
+  const pieces: string[] = [];
+  let from = 0;
+  for (const [at, step] of steps.entries()) {
+    if (!isStarOrEnd(step)) continue;
+    pieces.push(Buffer.from(steps.slice(from, at)).toString());
+    from = at + 1;
+  }
+  return pieces;
+}
+
+/**
+ * Each piece is taken where it first occurs: whatever a later occurrence leaves
+ * for the next pieces, the first one leaves too. UTF-8 synchronises itself, so a
+ * search in the text finds what a search in its bytes would.
+ */
+function matchPieces(pieces: readonly string[]): (key: string) => boolean {
+  const [first = ''] = pieces;
+  const last = pieces.at(-1)!;
+  const between = pieces.slice(1, -1);
+  return (key) => {
+    const end = key.length - last.length;
+    if (end < first.length || !key.startsWith(first) || !key.endsWith(last)) {
+      return false;
+    }
+    let at = first.length;
+    for (const piece of between) {
+      const found = key.indexOf(piece, at);
+      if (found === -1) return false;
+      at = found + piece.length;
+    }
+    return at <= end;
+  };
+}
+
+/** The longest run of steps that is tried anew at each character. */
+function weightOf(program: Program): number {
+  if (isAllLiteral(program)) return 0;
+  const { steps, tail } = program;
+  let longest = 0;
+  let from = steps.indexOf(STAR) + 1;
+  for (let at = from; at < tail; at++) {
+    if (steps[at] !== STAR) continue;
+    longest = Math.max(longest, at - from);
+    from = at + 1;
+  }
+  return longest;
 }
 
 /**

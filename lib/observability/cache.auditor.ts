@@ -13,6 +13,9 @@ import {
 } from './cache-audit.report.js';
 import { CacheAudit } from './cache.audit.js';
 
+/** So many audits at once are hardly meant. */
+const MANY = 250;
+
 /**
  * Measures in production what caches promise. Of the keys that invalidations
  * name it follows a sample: 1, 5 and 60 s later it compares what is cached then,
@@ -76,6 +79,13 @@ export class CacheAuditor implements OnModuleDestroy {
       this.#stops.delete(stop);
     };
     this.#stops.add(stop);
+    if (this.#stops.size === MANY) {
+      this.errors.say(
+        'warn',
+        `${MANY} caches are audited, the last of ${cache.entityType}: call watch() once, in a singleton and not in a request-scoped class, or end it.`,
+        'audits',
+      );
+    }
     return stop;
   }
 

@@ -19,6 +19,12 @@ import { SCOPE, SERVICE } from './attributes.js';
 const PREFIX = 'cache_invalidation.';
 
 /**
+ * Staleness before the first proof. No exporter can write Infinity as JSON, and
+ * without a value the instance that is worst off would not be seen.
+ */
+const ENDLESS_SECONDS = 1_000_000_000;
+
+/**
  * What there is to measure, for whoever reads OpenTelemetry's metrics.
  *
  * @internal
@@ -64,11 +70,9 @@ export class OpenTelemetryMeter {
     instrument: Observable,
   ): void {
     for (const [labelled, value] of read(this.metrics.source)) {
-      // Staleness before the first proof: no exporter can write Infinity as JSON.
-      if (!Number.isFinite(value)) continue;
       result.observe(
         instrument,
-        value,
+        Math.min(value, ENDLESS_SECONDS),
         label === undefined
           ? this.#service
           : { ...this.#service, [PREFIX + label]: labelled },

@@ -46,8 +46,29 @@ export class PulledMetric extends Gauge {
   *#samples() {
     for (const [service, source] of this.sources) {
       for (const sample of this.exposition.read(source)) {
-        yield { ...sample, labels: { service, ...sample.labels } };
+        const value = portable(sample.value);
+        yield { ...sample, value, labels: { service, ...sample.labels } };
       }
     }
   }
+}
+
+/**
+ * The workers of a cluster send their values as JSON, which has no Infinity: as
+ * text it counts for the aggregators of the primary process as what it is.
+ */
+class PortableInfinity extends Number {
+  constructor() {
+    super(Infinity);
+  }
+
+  toJSON(): string {
+    return 'Infinity';
+  }
+}
+
+const INFINITY = new PortableInfinity() as unknown as number;
+
+function portable(value: number): number {
+  return value === Infinity ? INFINITY : value;
 }

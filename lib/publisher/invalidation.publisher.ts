@@ -338,6 +338,16 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.#queue.lastOffset;
   }
 
+  /** @internal */
+  get mark(): number {
+    return this.#queue.mark;
+  }
+
+  /** @internal */
+  hasTaken(mark: number): boolean {
+    return this.#queue.hasTaken(mark);
+  }
+
   /** Resolves once nothing is pending. @internal */
   whenIdle(): Promise<void> {
     return this.#queue.whenIdle();

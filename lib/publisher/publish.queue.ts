@@ -90,6 +90,8 @@ export class PublishQueue {
   /** Failed while later ones were in flight; put back together, in order. */
   #failed: { order: number; unsent: Unsent[] }[] = [];
   #sends = 0;
+  /** The numbers of the calls in flight, oldest first. */
+  readonly #calls = new Set<number>();
   #closed = false;
   #attempt = 0;
   /** The last failure was a refusal, and costs Redis something. */
@@ -135,6 +137,20 @@ export class PublishQueue {
   /** Where in the journal the last message is that Redis took. */
   get lastOffset(): string | null {
     return this.#lastOffset;
+  }
+
+  /** A number that only calls with what is published from now on reach. */
+  get mark(): number {
+    return this.#sends + Math.ceil(this.#tick.length / CALL_LIMIT);
+  }
+
+  /** Whether Redis has taken all that was published before a mark. */
+  hasTaken(mark: number): boolean {
+    if (this.pending === 0) return true;
+    // The outbox holds older messages, wherever its calls are numbered.
+    if (this.#kept > 0 || this.#draining || this.#sends < mark) return false;
+    const [oldest = Infinity] = this.#calls;
+    return oldest >= mark;
   }
 
   /** @param tell `null` if the message has been delivered here already */
@@ -235,6 +251,7 @@ export class PublishQueue {
     this.#inFlight += entries.length;
     for (const { message } of entries) this.#sent.add(message.messageId);
     const order = this.#sends++;
+    this.#calls.add(order);
     // A first try that fails may be anywhere after what is known now.
     const since = triedSince ?? this.#lastOffset ?? '-';
     const deadline = setTimeout(
@@ -283,6 +300,7 @@ export class PublishQueue {
       }
     }
     this.#inFlight -= entries.length;
+    this.#calls.delete(order);
     if (sent !== null) this.relay?.sent(sent);
     if (cause !== null) {
       this.#failed.push({ order, unsent });

@@ -1,52 +1,116 @@
 import {
+  compareOffsets,
   compilePattern,
   everything,
   keysOf,
   type Invalidation,
 } from '../message/index.js';
 
-/** Beyond as many messages or keys, "everything". */
+/** Messages or keys of one generation; beyond it, "everything". */
 const LIMIT = 10_000;
+/** Patterns of one generation, each of which every look is compared with. */
+const PATTERN_LIMIT = 100;
+
+/** How far own messages have come on their way to the journal. @internal */
+export interface PublishProgress {
+  /** A mark that only what is published from now on comes after. */
+  readonly mark: number;
+  /** Whether Redis has taken all that was published before a mark. */
+  hasTaken(mark: number): boolean;
+  /** Where in the journal the last message is that Redis took. */
+  readonly lastOffset: string | null;
+}
 
 /**
- * What this instance has told itself before its turn in the journal came: its own
- * messages. Until then no offset of the journal says whether they were applied.
+ * Own messages that this instance has delivered before their turn in the journal
+ * came. Until then no offset of the journal says whether they were applied.
+ *
+ * They settle by generations, since a busy publisher always has something under
+ * way: one is closed, and settles when this instance has come to its last message;
+ * meanwhile the next one is filled.
  *
  * @internal
  */
 export class EarlyMessages {
-  #messages: Invalidation[] = [];
-  #keys = new Set<string>();
-  #patterns: ((key: string) => boolean)[] = [];
+  #open = new Generation();
+  #closed: Generation | null = null;
+  /** Publishes before it belong to the closed generation. */
+  #mark = 0;
+  /** The end of the closed generation in the journal; `null` until Redis has it. */
+  #end: string | null = null;
 
   get any(): boolean {
-    return this.#messages.length > 0;
+    return this.#open.any || this.#closed !== null;
   }
 
   add(message: Invalidation): void {
-    const keys = keysOf(message);
-    if (keys === null)
-      this.#patterns.push(compilePattern(message.pattern ?? '*'));
-    else for (const key of keys) this.#keys.add(key);
-    this.#messages.push(message);
-    if (this.#messages.length > LIMIT || this.#keys.size > LIMIT) {
-      this.take();
-      this.add(everything());
+    this.#open.add(message);
+  }
+
+  affects(key: string): boolean {
+    return this.#open.affects(key) || this.#closed?.affects(key) === true;
+  }
+
+  /** @returns those that this instance has come to; they are early no more */
+  take(progress: PublishProgress, position: string): Invalidation[] {
+    const taken: Invalidation[] = [];
+    while (this.any) {
+      if (this.#closed === null) this.#close(progress.mark);
+      if (this.#end === null && progress.hasTaken(this.#mark)) {
+        this.#end = progress.lastOffset;
+      }
+      if (this.#end === null || compareOffsets(position, this.#end) < 0) break;
+      taken.push(...this.#closed!.messages);
+      this.#closed = null;
     }
+    return taken;
+  }
+
+  #close(mark: number): void {
+    this.#closed = this.#open;
+    this.#open = new Generation();
+    this.#mark = mark;
+    this.#end = null;
+  }
+}
+
+class Generation {
+  messages: Invalidation[] = [];
+  readonly #keys = new Set<string>();
+  #patterns: ((key: string) => boolean)[] = [];
+  #isEverything = false;
+
+  get any(): boolean {
+    return this.messages.length > 0;
+  }
+
+  add(message: Invalidation): void {
+    if (this.#isEverything) return;
+    const keys = keysOf(message);
+    if (
+      this.messages.length >= LIMIT ||
+      this.#keys.size + (keys?.length ?? 0) > LIMIT ||
+      (keys === null && this.#patterns.length >= PATTERN_LIMIT)
+    ) {
+      return this.#collapse();
+    }
+    this.messages.push(message);
+    if (keys !== null) for (const key of keys) this.#keys.add(key);
+    else this.#patterns.push(compilePattern(message.pattern ?? '*'));
   }
 
   affects(key: string): boolean {
     return (
-      this.#keys.has(key) || this.#patterns.some((matches) => matches(key))
+      this.#isEverything ||
+      this.#keys.has(key) ||
+      this.#patterns.some((matches) => matches(key))
     );
   }
 
-  /** All of them; none are left. */
-  take(): Invalidation[] {
-    const messages = this.#messages;
-    this.#messages = [];
-    this.#keys = new Set();
+  #collapse(): void {
+    this.#isEverything = true;
+    this.#keys.clear();
     this.#patterns = [];
-    return messages;
+    this.messages = [everything()];
   }
 }

@@ -1,10 +1,23 @@
-import { compilePattern, keysOf, type Invalidation } from '../message/index.js';
-import { EarlyMessages } from './early.messages.js';
+import {
+  everything,
+  keysOf,
+  weighPattern,
+  type Invalidation,
+  type WeighedPattern,
+} from '../message/index.js';
+import { BoundedMap } from './bounded.map.js';
+import { EarlyMessages, type PublishProgress } from './early.messages.js';
 
 /** What is remembered; of what is older it is too late to tell. */
 const KEY_LIMIT = 50_000;
 const PATTERN_LIMIT = 1_000;
 const POSITION_LIMIT = 50_000;
+/** Keys of one message; a larger batch counts as "everything". */
+const BATCH_LIMIT = 10_000;
+/** What one look may cost in steps of patterns: some milliseconds. */
+const LOOK_STEPS = 1_000_000;
+/** What compiling a pattern costs for each of its characters. */
+const COMPILING_STEPS = 25;
 
 /**
  * A moment in this instance's stream, taken before something is loaded.
@@ -25,7 +38,7 @@ interface RememberedPattern {
   readonly pattern: string;
   readonly time: number;
   /** Compiled when a fence first asks. */
-  matches: ((key: string) => boolean) | null;
+  compiled: WeighedPattern | null;
 }
 
 /** @internal */
@@ -47,14 +60,14 @@ export class Fences {
   #now = 0;
   #used = false;
   /** When each was last named, oldest first. */
-  #keys = new Map<string, number>();
+  #keys = new BoundedMap<number>(KEY_LIMIT);
   #patterns: RememberedPattern[] = [];
   /** Up to here something was forgotten, or everything invalidated. */
   #unknown = -Infinity;
   /** When this instance came to each offset by hearing its message, oldest first. */
-  #heard: Map<string, number> | null = null;
+  #heard: BoundedMap<number> | null = null;
   /** The same for offsets that it read: what keeps no journal it may have missed. */
-  #read = new Map<string, number>();
+  #read = new BoundedMap<number>(POSITION_LIMIT);
   readonly #early = new EarlyMessages();
   /** Where it was when tracking began. */
   #first: string | null = null;
@@ -80,10 +93,17 @@ export class Fences {
     };
   }
 
-  /** From now on offsets are remembered: of those before, nothing is known. */
-  trackPositions(): void {
+  /**
+   * From now on offsets are remembered: of those before, nothing is known.
+   *
+   * @param early whether own messages were delivered before their turn, and which
+   * is not known
+   */
+  trackPositions(early = false): void {
     this.#used = true;
-    this.#heard ??= new Map();
+    if (this.#heard !== null) return;
+    this.#heard = new BoundedMap(POSITION_LIMIT);
+    if (early) this.noteEarly(everything());
   }
 
   /**
@@ -95,12 +115,7 @@ export class Fences {
     if (this.#heard === null || this.#heard.has(offset)) return;
     if (this.#read.has(offset)) return;
     this.#first ??= offset;
-    this.#place(heard ? this.#heard : this.#read, offset);
-  }
-
-  #place(positions: Map<string, number>, offset: string): void {
-    positions.set(offset, this.#now);
-    if (positions.size > POSITION_LIMIT) deleteOldest(positions);
+    (heard ? this.#heard : this.#read).set(offset, this.#now);
   }
 
   /** Where this instance was when tracking began; `null` if it was nowhere. */
@@ -118,14 +133,14 @@ export class Fences {
     const keys = this.#keys;
     const patterns = this.#patterns;
     const read = this.#read;
-    this.#keys = new Map();
+    this.#keys = new BoundedMap(KEY_LIMIT);
     this.#patterns = [];
-    this.#read = new Map();
+    this.#read = new BoundedMap(POSITION_LIMIT);
     // Before all that came since, which may be of any place in the journal.
     this.#now = -past.length;
     for (const message of past) {
       this.note(message);
-      this.#place(this.#read, message.offset);
+      this.#read.set(message.offset, this.#now);
     }
     this.#now = now;
     for (const [key, time] of keys) this.#noteKey(key, time);
@@ -144,9 +159,14 @@ export class Fences {
     if (this.#heard !== null) this.#early.add(message);
   }
 
-  /** This instance has come to all of them: to the offsets so far they are news. */
-  settleEarly(): void {
-    for (const message of this.#early.take()) this.note(message);
+  /**
+   * Early messages that this instance has come to in the journal: whatever was
+   * loaded at an offset so far is affected by them.
+   */
+  settleEarly(progress: PublishProgress, position: string): void {
+    for (const message of this.#early.take(progress, position)) {
+      this.note(message);
+    }
   }
 
   note(message: Invalidation): void {
@@ -154,13 +174,13 @@ export class Fences {
     const time = ++this.#now;
     const keys = keysOf(message);
     if (keys === null) this.#notePattern(message.pattern ?? '*', time);
+    else if (keys.length > BATCH_LIMIT) this.#notePattern('*', time);
     else for (const key of keys) this.#noteKey(key, time);
   }
 
   #noteKey(key: string, time: number): void {
-    this.#keys.delete(key);
-    this.#keys.set(key, time);
-    if (this.#keys.size > KEY_LIMIT) this.#forget(deleteOldest(this.#keys));
+    const forgotten = this.#keys.set(key, time);
+    if (forgotten !== null) this.#forget(forgotten);
   }
 
   #notePattern(pattern: string, time: number): void {
@@ -170,7 +190,7 @@ export class Fences {
       this.#patterns = [];
       return;
     }
-    this.#patterns.push({ pattern, time, matches: null });
+    this.#patterns.push({ pattern, time, compiled: null });
     // In steps, since an array loses its head slowly.
     if (this.#patterns.length < 2 * PATTERN_LIMIT) return;
     this.#forget(this.#patterns[PATTERN_LIMIT - 1]!.time);
@@ -185,19 +205,19 @@ export class Fences {
     if (since < this.#unknown || (this.#keys.get(key) ?? -Infinity) > since) {
       return false;
     }
+    let left = LOOK_STEPS;
     for (let at = this.#patterns.length - 1; at >= 0; at--) {
       const remembered = this.#patterns[at]!;
       if (remembered.time <= since) return true;
-      remembered.matches ??= compilePattern(remembered.pattern);
-      if (remembered.matches(key)) return false;
+      if (remembered.compiled === null) {
+        left -= COMPILING_STEPS * remembered.pattern.length;
+        remembered.compiled = weighPattern(remembered.pattern);
+      }
+      const { matches, weight } = remembered.compiled;
+      left -= weight * key.length;
+      // Whatever takes long to tell does not hold.
+      if (left < 0 || matches(key)) return false;
     }
     return true;
   }
-}
-
-/** @returns its value */
-function deleteOldest(map: Map<string, number>): number {
-  const [[key, value] = ['', -Infinity]] = map;
-  map.delete(key);
-  return value;
 }

@@ -49,7 +49,7 @@ export class InvalidationConsumer {
 
   constructor(
     /** Class and method, for logs. */
-    private readonly name: string,
+    readonly name: string,
     private readonly handler: InvalidationHandler,
     private readonly wants: (message: Invalidation) => boolean,
     private readonly when: InvalidationCondition | undefined,

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
+import { InvalidationConfigurationError } from '../errors/index.js';
 import type {
   IdNormalizer,
   Invalidation,
@@ -24,6 +25,13 @@ let deliverTo: (
   message: InvalidationMessage,
   now: number | undefined,
 ) => void;
+
+/** So many of one name are hardly meant. */
+const MANY = 250;
+/** Caches and handlers of one instance. */
+const CONSUMER_LIMIT = 10_000;
+const MANY_ADVICE =
+  'A constructor runs again for each request if its class, or anything that it injects, is request-scoped: make caches and subscriptions once, in a singleton, or end each of them.';
 
 /** For the log; `null` where somebody else says more of it. */
 const REASONS: Record<WidenedCause, string | null> = {
@@ -76,6 +84,7 @@ export class InvalidationStream {
     when?: InvalidationCondition,
   ): () => void {
     const consumer = this.#consumer(name, handler, wants, when, this.tracing);
+    this.#count(name);
     // A new array each time: the list may change while it is walked.
     this.#consumers = [...this.#consumers, consumer];
     return () => this.#remove(consumer);
@@ -88,8 +97,33 @@ export class InvalidationStream {
     when?: InvalidationCondition,
   ): () => void {
     const consumer = this.#consumer(name, handler, () => true, when, null);
+    this.#count(name);
     this.#consumers = [consumer, ...this.#consumers];
     return () => this.#remove(consumer);
+  }
+
+  /** What registers itself in a constructor stays, however often that runs. */
+  #count(name: string): void {
+    if (this.#consumers.length >= CONSUMER_LIMIT) {
+      throw new InvalidationConfigurationError(
+        'Nothing more can be told of invalidations:',
+        [
+          {
+            field: 'subscribers',
+            problem: `there are ${CONSUMER_LIMIT} already, the last of which is "${name}".`,
+            fix: MANY_ADVICE,
+          },
+        ],
+        '',
+      );
+    }
+    const same = this.#consumers.filter((other) => other.name === name).length;
+    if (same + 1 !== MANY) return;
+    this.errors.say(
+      'warn',
+      `${name} has been registered for invalidations ${MANY} times, and each is told of every message. ${MANY_ADVICE}`,
+      `${name} registered`,
+    );
   }
 
   #consumer(

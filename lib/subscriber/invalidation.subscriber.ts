@@ -95,6 +95,7 @@ export class InvalidationSubscriber {
   #owed: 'reconnected' | 'started-late' | null = null;
   /** Somebody publishes without a journal, so that it does not tell all. */
   #foreign = false;
+  #onForeign = (): void => {};
   #subscribed = false;
   #wasSubscribed = false;
   /** From now on whatever is missed is made up for. */
@@ -295,6 +296,11 @@ export class InvalidationSubscriber {
     return this.#foreign;
   }
 
+  /** Calls it at every message of a publisher without a journal. @internal */
+  whenForeign(listener: () => void): void {
+    this.#onForeign = listener;
+  }
+
   /** A fence that was taken when this instance was there. @internal */
   fenceAt(offset: string): PastFence | null {
     this.#settleEarly();
@@ -313,9 +319,17 @@ export class InvalidationSubscriber {
 
   /** From now on `fenceAt` knows where this instance has been. @internal */
   trackPositions(): void {
+    if (this.#tracks) return;
     this.#tracks = true;
-    this.context.stream.fences.trackPositions();
-    this.#moved(false);
+    const { publisher, stream } = this.context;
+    const { position } = this.#catchUp.cursor;
+    const { lastOffset } = publisher;
+    const isAhead =
+      lastOffset !== null &&
+      (position === null || compareOffsets(position, lastOffset) < 0);
+    // Own messages of before were not remembered as early.
+    stream.fences.trackPositions(isAhead || publisher.pending > 0);
+    if (this.position !== null) stream.fences.reached(this.position, false);
   }
 
   /**
@@ -438,6 +452,7 @@ export class InvalidationSubscriber {
     // Others may mean something else by the word.
     if (!isOffset(offset)) {
       this.#foreign = true;
+      this.#onForeign();
       return true;
     }
     if (!this.context.transport.journaled) return true;
@@ -492,15 +507,12 @@ export class InvalidationSubscriber {
     }
   }
 
-  /** Once this instance has come to all that it has published. */
+  /** Early messages whose turn in the journal has come are early no more. */
   #settleEarly(): void {
     const { publisher, stream } = this.context;
     const { position, catchingUp } = this.#catchUp.cursor;
-    if (!stream.fences.early || publisher.pending > 0) return;
-    const { lastOffset } = publisher;
-    if (position === null || lastOffset === null || catchingUp) return;
-    if (compareOffsets(position, lastOffset) < 0) return;
-    stream.fences.settleEarly();
+    if (!stream.fences.early || position === null || catchingUp) return;
+    stream.fences.settleEarly(publisher, position);
   }
 
   #widen(cause: WidenedCause): void {

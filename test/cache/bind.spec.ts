@@ -17,7 +17,7 @@ import {
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
 import { InvalidationStream } from '../../lib/stream/index.js';
-import { startApp, type TestApp } from '../support/app.js';
+import { LogRecorder, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
 const KEYS = ['user:1', 'user:2', 'user:1:profile', 'user:12', 'post:1'];
@@ -79,7 +79,13 @@ function ofCacheManager(cache: Cache): Subject {
   };
 }
 
-const CANDIDATES = [...KEYS, 'app:user:1', 'app:user:2', 'other:user:1'];
+const CANDIDATES = [
+  ...KEYS,
+  'post:9:body',
+  'app:user:1',
+  'app:user:2',
+  'other:user:1',
+];
 
 async function present(cache: {
   get(key: string): Promise<unknown>;
@@ -133,6 +139,20 @@ describe.each(Object.entries(SUBJECTS))('%s, bound,', (_, make) => {
     });
     expect(left).toEqual(['user:2', 'user:12', 'post:1']);
   });
+
+  it.each(['user:?', '*:1', 'user:1', 'user:[13]'])(
+    'drops keys below what the pattern %s matches, too',
+    async (glob) => {
+      const app = await startApp();
+      const subject = await make();
+      const names = ['user:1', 'user:1:profile', 'user:12', 'post:9:body'];
+      const options = { subKeys: true };
+      const left = await leftAfter(app, subject, pattern(glob), options, names);
+      expect(left).not.toContain('user:1');
+      expect(left).not.toContain('user:1:profile');
+      expect(left).toContain('user:12');
+    },
+  );
 
   it('keeps what does not have its prefix', async () => {
     const app = await startApp();
@@ -270,6 +290,48 @@ describe('A binding', () => {
     loads[0]!('old');
     await fetching;
     expect(cache.get('user:1')).toBeUndefined();
+  });
+
+  it.each(['user:*', 'user:?', '*:1'])(
+    'leaves nothing expired of an LRUCache to any of its reads: %s',
+    async (glob) => {
+      const app = await startApp();
+      let now = 0;
+      const perf = { now: () => now };
+      const cache = new LRUCache<string, string>({ max: 10, ttl: 20, perf });
+      app.subscriber.bind(cache);
+      cache.set('user:1', 'old');
+      now = 1_000;
+      await app.publisher.invalidatePattern(glob);
+      const allowStale = { allowStale: true };
+      expect(cache.get('user:1', allowStale)).toBeUndefined();
+      expect(cache.peek('user:1', allowStale)).toBeUndefined();
+      expect(cache.dump()).toEqual([]);
+      expect([...cache.rentries()]).toEqual([]);
+    },
+  );
+
+  it('is cleared by a pattern where a pass over it would take too long', async () => {
+    const app = await startApp();
+    const large = new Map<string, number>();
+    for (let id = 0; id < 100_000; id++) large.set(`post:${id}`, id);
+    const keyv = new Keyv<number>();
+    for (let id = 0; id < 11_000; id++) await keyv.set(`post:${id}`, id);
+    for (const cache of [large, keyv]) app.subscriber.bind(cache);
+    await app.publisher.invalidatePattern('user:1*');
+    await app.context.get(InvalidationStream).whenIdle();
+    expect(large.size).toBe(0);
+    expect(await keyv.get('post:1')).toBeUndefined();
+    expect(app.errors).toEqual([]);
+  });
+
+  it('warns of an LRUCache that takes long to be cleared', async () => {
+    const logger = new LogRecorder();
+    const app = await startApp({ logger });
+    app.subscriber.bind(new LRUCache({ max: 100_000 }));
+    expect(logger.warnings).toEqual([]);
+    app.subscriber.bind(new LRUCache({ max: 300_000 }));
+    expect(logger.warnings.join()).toContain('300000 entries');
   });
 
   it('clears a store that cannot be listed, when a pattern comes', async () => {

@@ -93,6 +93,9 @@ describe('A fence', () => {
   });
 });
 
+/** Redis has taken all that was published, none of it later than the first offset. */
+const TAKEN = { mark: 0, hasTaken: () => true, lastOffset: '0-1' };
+
 describe('A fence of when this instance was at an offset', () => {
   const KEYS = ['user:1', 'user:2', 'user:12', 'post:1'];
   const said = fc.oneof(
@@ -127,7 +130,8 @@ describe('A fence of when this instance was at an offset', () => {
         for (const [at, each] of all.entries()) {
           if (at > first) {
             if (at !== early) noting(fences, each);
-            if (settles && at === early) fences.settleEarly();
+            if (settles && at === early)
+              fences.settleEarly(TAKEN, offsets[at]!);
             fences.reached(offsets[at]!, true);
           }
           if (at === recalled) fences.recall(past);

@@ -6,7 +6,6 @@
 import { describe, expect, it } from 'vitest';
 import { L2Tier, NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import {
-  compareOffsets,
   entity,
   Instance,
   pattern,
@@ -157,6 +156,7 @@ class Node {
       this.connection,
       options.l2!,
       live as never,
+      { isLeft: async () => false },
       (error) => {
         throw error;
       },
@@ -228,8 +228,10 @@ class Node {
   #settle(): void {
     const { acknowledged } = this;
     if (acknowledged === null) return;
-    if (compareOffsets(this.position, acknowledged) < 0) return;
-    this.#fences.settleEarly();
+    this.#fences.settleEarly(
+      { mark: 0, hasTaken: () => true, lastOffset: acknowledged },
+      this.position,
+    );
   }
 
   /** What this instance would serve now: from memory, and from the shared tier. */

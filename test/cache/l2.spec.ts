@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Cluster } from 'ioredis';
 import {
+  entity,
   NearCache,
   NearCacheFactory,
   type L2Options,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
+import { InvalidationStream } from '../../lib/stream/index.js';
 import { RedisTransport } from '../../lib/transport/index.js';
 import {
   connectRaw,
@@ -188,6 +190,124 @@ describe('The second tier', () => {
       const mark = `${service.keyPrefix}~foreign:user:`;
       expect(await service.redis.exists(mark)).toBe(1);
     });
+  });
+
+  it('marks what others say before it is made, for those that start later', async () => {
+    const service = new Service();
+    const { keyPrefix } = service;
+    const one = await service.start();
+    await settle(one);
+    service.table.set('1', { name: 'old' });
+    await one.read('1');
+    await service.whenStored('1');
+    await one.close();
+
+    // The next version makes its caches when it needs them.
+    const serviceName = `late ${service.channel}`;
+    const app = { channel: service.channel, serviceName };
+    const early = await startApp(app);
+    service.table.set('1', { name: 'new' });
+    await service.redis.publish(service.channel, foreign('User', '1'));
+    const [name, on] = [serviceName, service.channel].map(encodeURIComponent);
+    const mark = `near:${name}~foreign:${on}`;
+    await eventually(async () => {
+      expect(await service.redis.exists(mark)).toBe(1);
+    });
+
+    const late = await startApp(app);
+    const [users, others] = [late, early].map(({ context }) =>
+      context
+        .get(NearCacheFactory)
+        .create<User>('User', { l2: { keyPrefix, ttl: 60_000 } }),
+    );
+    const load = (): User => service.table.get('1')!;
+    expect(await users!.get('1', load)).toEqual({ name: 'new' });
+    expect(users!.stats.l2Hits).toBe(0);
+    // One that heard of it says so for the tiers that it makes later.
+    await eventually(async () => {
+      const marks = await service.redis.exists(`${keyPrefix}~foreign:user:`);
+      expect(marks).toBe(1);
+    });
+    expect(await others!.get('1', load)).toEqual({ name: 'new' });
+  });
+
+  it('takes an offset that is none for what it is: said without a journal', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    service.table.set('2', { name: 'Ada' });
+    await one.read('2');
+    await service.whenStored('2');
+    const said = JSON.parse(foreign('User', '2')) as object;
+    const message = JSON.stringify({ ...said, offset: 'partition 3' });
+    await service.redis.publish(service.channel, message);
+    await eventually(async () => {
+      const mark = `${service.keyPrefix}~foreign:user:`;
+      expect(await service.redis.exists(mark)).toBe(1);
+      expect(await service.stored('2')).toBeNull();
+    });
+    expect(one.users.stats.l2Errors).toBe(0);
+  });
+
+  it('that is made late counts own messages of before as not yet applied', async () => {
+    const service = new Service();
+    const { channel, keyPrefix } = service;
+    const one = await service.start();
+    const other = await startApp({ channel });
+    const first = await one.publisher.invalidate('Post', 'start');
+    const { offset } = await one.publisher.invalidate('Post', 'start');
+    await other.subscriber.caughtUp(offset!);
+    service.table.set('1', { name: 'old' });
+    await one.read('1');
+    await service.whenStored('1');
+    const old = await service.redis.getBuffer(`${keyPrefix}user:1`);
+
+    service.table.set('1', { name: 'new' });
+    other.publisher.publishAtOnce(entity('User', 1));
+    const users = other.context
+      .get(NearCacheFactory)
+      .create<User>('User', { l2: { keyPrefix } });
+    const last = await other.publisher.invalidate('Post', 'end');
+    await one.subscriber.caughtUp(last.offset!);
+    await other.subscriber.caughtUp(last.offset!);
+    const { fences } = other.context.get(InvalidationStream);
+    await eventually(() => {
+      const recalled = fences.takenAt(first.offset!);
+      expect(recalled).not.toBeNull();
+    });
+    // Nobody deletes it: it is known to be from before the change.
+    await service.redis.set(`${keyPrefix}user:1`, old!);
+    const load = (): User => service.table.get('1')!;
+    expect(await users.get('1', load)).toEqual({ name: 'new' });
+  });
+
+  it.each([
+    ['no entry at all', () => 'PWNED'],
+    ['an entry without a line feed', (at: string) => at],
+    ['an entry of an unknown kind', (at: string) => `${at}\nx{"name":"evil"}`],
+    ['an offset that does not fit', () => '99999999999999999999-0\nv{}'],
+    [
+      "an offset beyond the journal's end",
+      () => '99999999999999-0\nv{"name":"evil"}',
+    ],
+    [
+      'the last offset of all',
+      () => '18446744073709551615-18446744073709551615\nv{"name":"evil"}',
+    ],
+  ])('refuses and removes %s', async (_, entry) => {
+    const service = new Service({}, { ttl: 1 });
+    const one = await service.start();
+    await settle(one);
+    const { offset } = await one.publisher.invalidate('Post', 'next');
+    service.table.set('1', { name: 'Ada' });
+    const key = `${service.keyPrefix}user:1`;
+    await service.redis.set(key, entry(offset!));
+    // What it loads would not replace an entry of a later offset.
+    await eventually(async () => {
+      expect(await one.read('1')).toEqual({ name: 'Ada' });
+      expect(await service.stored('1')).toBe('v{"name":"Ada"}');
+    });
+    expect(one.users.stats.l2Refused).toBeGreaterThan(0);
   });
 
   it('renews that mark with what it stores, which it has to outlive', async () => {

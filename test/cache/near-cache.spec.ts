@@ -2,11 +2,13 @@ import {
   InvalidationConfigurationError,
   InvalidationScope,
   InvalidMessageError,
+  NearCache,
   NearCacheFactory,
-  type NearCache,
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { resolveNearCache } from '../../lib/cache/index.js';
+import { Fences } from '../../lib/stream/index.js';
 import { startApp, type AppOptions, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
@@ -99,6 +101,32 @@ describe('A near cache', () => {
     expect(loads).toHaveLength(1);
   });
 
+  it('refuses what is no id, whatever is kept under its text', async () => {
+    const { users: cache } = await start();
+    for (const text of [
+      'undefined',
+      'null',
+      'NaN',
+      'true',
+      '[object Object]',
+    ]) {
+      await cache.get(text, () => text as never);
+    }
+    for (const id of [undefined, null, NaN, true, {}, Symbol('x'), '']) {
+      const load = vi.fn();
+      await expect(cache.get(id as never, load)).rejects.toThrow(
+        InvalidMessageError,
+      );
+      expect(cache.peek(id as never)).toBeUndefined();
+      await InvalidationScope.run(async () => {
+        await expect(cache.get(id as never, load)).rejects.toThrow(
+          InvalidMessageError,
+        );
+      });
+      expect(load).not.toHaveBeenCalled();
+    }
+  });
+
   it('makes one load for 10,000 who ask at once', async () => {
     const { users, load, loads } = await start();
     const all = await Promise.all(
@@ -185,6 +213,28 @@ describe('A near cache', () => {
     for (const id of ['1', '2', '3']) await users.get(id, load(id));
     expect(users.stats.size).toBe(2);
     expect(loads).toHaveLength(4);
+  });
+
+  it('judges its ttl at the read, though no timer has had its turn since', async () => {
+    const { users, load } = await start({ ttl: 20, ttlJitter: 0 });
+    await users.get('1', load('1'));
+    expect(users.peek('1')?.version).toBe(1);
+    // The process stands still, as a suspended machine does.
+    const thaw = performance.now() + 50;
+    while (performance.now() < thaw);
+    expect(users.peek('1')).toBeUndefined();
+    expect((await users.get('1', load('1')))?.version).toBe(2);
+  });
+
+  it('expires by the clock of a test that has stopped its timers', async () => {
+    const { users, load } = await start({ ttl: 1_000, ttlJitter: 0 });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await users.get('1', load('1'));
+    expect(users.peek('1')?.version).toBe(1);
+    vi.setSystemTime(Date.now() + 2_000);
+    vi.advanceTimersByTime(2_000);
+    expect(users.peek('1')).toBeUndefined();
   });
 
   it('does not take a look for a use', async () => {
@@ -315,6 +365,34 @@ describe('A near cache', () => {
     await users.get('1', load('1'));
     await users.get('1', load('1'));
     expect(users.stats).toMatchObject({ hits: 0, loads: 2, size: 0 });
+  });
+
+  it('serves nothing from before, once it is known that something may be missed', async () => {
+    const fences = new Fences();
+    const source = {
+      bypass: false,
+      position: null,
+      fence: () => fences.take(),
+    };
+    const cache = new NearCache<number>(
+      'User',
+      resolveNearCache({}),
+      source,
+      null,
+    );
+    const slow = deferred<number>();
+    const before = cache.get('2', () => slow.promise);
+    await cache.get('1', () => 1);
+    source.bypass = true;
+    expect(cache.peek('1')).toBeUndefined();
+    expect(await cache.get('1', () => 2)).toBe(2);
+    const many = await cache.getMany(['1'], () => new Map([['1', 3]]));
+    expect(many.get('1')).toBe(3);
+    expect(await cache.get('2', () => 4)).toBe(4);
+    slow.resolve(5);
+    expect(await before).toBe(5);
+    source.bypass = false;
+    expect(cache.peek('2')).toBeUndefined();
   });
 
   it('keeps nothing where the module is off: nobody would evict it', async () => {

@@ -146,7 +146,7 @@ describe('A pattern, in a cache too large for one go', () => {
       return false;
     };
     for (let number = 1; number <= 50; number++) {
-      sweep.add({ isAffected, number });
+      sweep.add({ isAffected, weight: 0, number });
     }
     let most = 0;
     while (done.mock.calls.length === 0) {

@@ -1,4 +1,5 @@
-import { Injectable, Scope, SetMetadata } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import { Injectable, Scope, SetMetadata, type Type } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import {
   Cached,
@@ -7,7 +8,7 @@ import {
   NearCacheFactory,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
-import { LogRecorder, startApp } from '../support/app.js';
+import { connectRaw, LogRecorder, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
 interface User {
@@ -140,7 +141,110 @@ describe('@Cached', () => {
     expect(await greetings.find('1')).toBe('Hello 1');
     expect(await greetings.find('1')).toBe('Hello 1');
     const names = [...context.get(NearCacheFactory).stats().keys()];
-    expect(names).toEqual(['Greetings.find', 'Greetings/Names.find']);
+    expect(names.toSorted()).toEqual([
+      'Greetings.find',
+      'Greetings/Names.find',
+    ]);
+  });
+
+  it('shares in Redis from the start, so that it hears what it must mark', async () => {
+    @Injectable()
+    class Names {
+      @Cached('User', (id: string) => id, { l2: {} })
+      async find(id: string): Promise<string> {
+        return id;
+      }
+    }
+    const serviceName = randomUUID();
+    const app = await startApp({ serviceName, providers: [Names] });
+    const raw = connectRaw();
+    await raw.publish(
+      app.channel,
+      JSON.stringify({
+        message_id: randomUUID(),
+        entity_type: 'User',
+        entity_id: '1',
+        action: 'Delete',
+        timestamp: new Date().toISOString(),
+        source_service: 'another-language',
+      }),
+    );
+    await eventually(async () => {
+      const mark = `near:${serviceName}#Names.find:~foreign:user:`;
+      expect(await raw.exists(mark)).toBe(1);
+    });
+  });
+
+  it('shares nothing of two classes of one name, and says so at the start', async () => {
+    const make = (
+      value: string,
+    ): Type<{ find(id: string): Promise<string> }> => {
+      @Injectable()
+      class Names {
+        @Cached('User', (id: string) => id, { l2: {} })
+        async find(): Promise<string> {
+          return value;
+        }
+      }
+      return Names;
+    };
+    const [One, Two, Three] = [make('one'), make('two'), make('three')];
+    const serviceName = randomUUID();
+    const providers = [One, Two, Three];
+    const logger = new LogRecorder();
+    const { context } = await startApp({ serviceName, providers, logger });
+    expect(logger.lines.join()).toContain('Names.find of two classes');
+    for (const [Class, value] of [
+      [One, 'one'],
+      [Two, 'two'],
+      [Three, 'three'],
+    ] as const) {
+      expect(await context.get(Class).find('1')).toBe(value);
+      expect(await context.get(Class).find('1')).toBe(value);
+    }
+    const stats = [...context.get(NearCacheFactory).stats().values()];
+    expect(stats.map(({ loads, l2Errors }) => [loads, l2Errors])).toEqual([
+      [1, 0],
+      [1, 0],
+      [1, 0],
+    ]);
+    expect(await connectRaw().keys(`near:${serviceName}*user:1`)).toEqual([]);
+  });
+
+  it('refuses at the start what two methods were told to share', async () => {
+    @Injectable()
+    class Names {
+      @Cached('User', (id: string) => id, { l2: { keyPrefix: 'names:' } })
+      async find(id: string): Promise<string> {
+        return id;
+      }
+
+      @Cached('User', (id: string) => id, { l2: { keyPrefix: 'names:' } })
+      async findBy(id: string): Promise<string> {
+        return id;
+      }
+    }
+    await expect(startApp({ providers: [Names] })).rejects.toThrow(
+      /another cache of User has "names:"/,
+    );
+  });
+
+  it('does without Redis where there is no journal, and says so at the start', async () => {
+    @Injectable()
+    class Names {
+      @Cached('User', (id: string) => id, { l2: {} })
+      async find(id: string): Promise<string> {
+        return id;
+      }
+    }
+    const logger = new LogRecorder();
+    const { context } = await startApp({
+      journal: false,
+      providers: [Names],
+      logger,
+    });
+    expect(logger.lines.join()).toContain('give the option journal');
+    expect(await context.get(Names).find('1')).toBe('1');
   });
 
   it('refuses a promise for an id, whatever becomes of it', async () => {

@@ -135,6 +135,44 @@ const numbers = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, i) => String(from + i));
 
 describe('while Redis answers', () => {
+  it('knows what Redis has taken, although it is never idle', async () => {
+    const desk = new Desk();
+    void desk.publish('1');
+    await breathe();
+    void desk.publish('2');
+    // Number 2 has not left yet.
+    const { mark } = desk.queue;
+    await breathe();
+    void desk.publish('3');
+    await breathe();
+    const [first, second] = desk.transport.calls;
+    second!.succeed();
+    await breathe();
+    expect(desk.queue.hasTaken(mark)).toBe(false);
+    first!.succeed();
+    await breathe();
+    expect(desk.queue.hasTaken(mark)).toBe(true);
+    expect(desk.queue.pending).toBe(1);
+  });
+
+  it('has not taken what failed and waits, or is sent again', async () => {
+    const desk = new Desk();
+    void desk.publish('1');
+    const { mark } = desk.queue;
+    await breathe();
+    void desk.publish('2');
+    await breathe();
+    desk.transport.calls[0]!.fail();
+    desk.transport.calls[1]!.succeed();
+    await breathe();
+    expect(desk.queue.hasTaken(mark)).toBe(false);
+    await desk.retry();
+    expect(desk.queue.hasTaken(mark)).toBe(false);
+    desk.transport.calls[2]!.succeed();
+    await breathe();
+    expect(desk.queue.hasTaken(mark)).toBe(true);
+  });
+
   it('what is published in one tick leaves in one call', async () => {
     const desk = new Desk();
     const first = desk.publish('1', '2');

@@ -1,0 +1,96 @@
+import { types } from 'node:util';
+import {
+  describeCause,
+  InvalidationSerializationError,
+} from '../errors/index.js';
+
+/** Keeps readers from changing what others read. @internal */
+export interface Isolation {
+  /** Once, of what was loaded. */
+  keep<V>(value: V): V;
+  /** For each reader; `null` where all may have the same. */
+  readonly give: (<V>(value: V) => V) | null;
+}
+
+/** By the option `isolate`. @internal */
+export const ISOLATIONS: Record<'freeze' | 'clone', Isolation> = {
+  freeze: { keep: deepFreeze, give: null },
+  clone: { keep: clone, give: clone },
+};
+
+/** What changes these objects though they are frozen. */
+const MUTATORS: readonly [
+  is: (value: object) => boolean,
+  prototype: object,
+  pattern: RegExp,
+][] = [
+  [types.isDate, Date.prototype, /^set/],
+  [types.isMap, Map.prototype, /^(set|delete|clear)$/],
+  [types.isSet, Set.prototype, /^(add|delete|clear)$/],
+];
+
+function clone<V>(value: V): V {
+  if (typeof value !== 'object' || value === null) {
+    if (typeof value !== 'function' && typeof value !== 'symbol') return value;
+  }
+  try {
+    return structuredClone(value);
+  } catch (cause) {
+    throw new InvalidationSerializationError(
+      `A loaded value cannot be cloned: ${describeCause(cause as Error)}.`,
+      "Return data without functions, or give the near cache isolate: 'freeze'.",
+    );
+  }
+}
+
+/** Without recursion, since data may be nested deeply, and refer to itself. */
+function deepFreeze<V>(value: V): V {
+  const seen = new Set<object>();
+  const open: unknown[] = [value];
+  while (open.length > 0) {
+    const next = open.pop();
+    if (typeof next !== 'object' || next === null || seen.has(next)) continue;
+    seen.add(next);
+    open.push(...partsOf(next));
+    freeze(next);
+  }
+  return value;
+}
+
+function partsOf(value: object): unknown[] {
+  // A getter is not called: it may load something.
+  const parts: unknown[] = Object.values(
+    Object.getOwnPropertyDescriptors(value),
+  ).map((property: PropertyDescriptor) => property.value as unknown);
+  if (types.isMap(value)) {
+    for (const [key, one] of value) parts.push(key, one);
+  } else if (types.isSet(value)) {
+    for (const one of value) parts.push(one);
+  }
+  return parts;
+}
+
+function freeze(value: object): void {
+  if (types.isArrayBufferView(value) || types.isAnyArrayBuffer(value)) {
+    throw new InvalidationSerializationError(
+      'A loaded value holds bytes, which cannot be frozen.',
+      "Give the near cache isolate: 'clone'.",
+    );
+  }
+  if (Object.isFrozen(value)) return;
+  for (const [is, prototype, pattern] of MUTATORS) {
+    if (is(value)) refuseChanges(value, prototype, pattern);
+  }
+  Object.freeze(value);
+}
+
+function refuseChanges(value: object, prototype: object, names: RegExp): void {
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    if (!names.test(name)) continue;
+    Object.defineProperty(value, name, { value: refuseChange });
+  }
+}
+
+function refuseChange(): never {
+  throw new TypeError('A near cache has frozen this value: change a copy.');
+}

@@ -1,0 +1,118 @@
+import type { EntityType } from '../message/index.js';
+import type { InvalidationStream } from '../stream/index.js';
+import type { NearCache, NearCacheStats } from './near.cache.js';
+
+/** Caches of one name that have a label of their own in metrics. */
+const NUMBERED = 9;
+/** Names that have; entity types may be made up at run time. */
+const NAMES = 1_000;
+
+interface Listed {
+  readonly name: string;
+  /** What keeps nothing in Redis goes when its owner goes, as with a request. */
+  readonly cache: WeakRef<NearCache<never>>;
+  readonly unsubscribe: () => void;
+  /** Caches that must not go: Redis holds entries of theirs. */
+  readonly pinned: NearCache<never> | null;
+}
+
+/**
+ * The near caches of an application, and their names. Nobody can read a cache that
+ * is unreachable, so nothing needs to be evicted from it: it is not kept alive.
+ *
+ * @internal
+ */
+export class NearCacheList {
+  readonly #listed = new Map<string, Set<Listed>>();
+  readonly #ofCache = new WeakMap<NearCache<never>, Listed>();
+  readonly #collected = new FinalizationRegistry<Listed>((listed) =>
+    this.#drop(listed),
+  );
+
+  #isClosed = false;
+
+  constructor(private readonly stream: InvalidationStream) {}
+
+  /** @param isPinned whether it stays although nobody refers to it */
+  add<V>(name: string, cache: NearCache<V>, isPinned: boolean): void {
+    const reference = new WeakRef(cache);
+    const unsubscribe = this.stream.evict('A near cache', (message) =>
+      reference.deref()?.apply(message),
+    );
+    const listed: Listed = {
+      name: this.#labelOf(name),
+      cache: reference as never,
+      unsubscribe,
+      pinned: isPinned ? (cache as never) : null,
+    };
+    const same = this.#listed.get(listed.name) ?? new Set();
+    this.#listed.set(listed.name, same.add(listed));
+    this.#ofCache.set(cache as never, listed);
+    this.#collected.register(cache, listed, listed);
+  }
+
+  remove(cache: NearCache<never>): void {
+    const listed = this.#ofCache.get(cache);
+    // At shutdown what they did can still be asked for.
+    if (listed === undefined || this.#isClosed) return;
+    this.#collected.unregister(listed);
+    this.#drop(listed);
+  }
+
+  stats(): Map<string, NearCacheStats> {
+    const all = new Map<string, NearCacheStats>();
+    for (const [name, same] of this.#listed) {
+      const stats = [...same].flatMap(
+        ({ cache }) => cache.deref()?.stats ?? [],
+      );
+      if (stats.length > 0) all.set(name, stats.reduce(sum));
+    }
+    return all;
+  }
+
+  /** Of all caches, each type once. */
+  entityTypes(): EntityType[] {
+    const caches = [...this.#listed.values()].flatMap((same) => [...same]);
+    return [
+      ...new Set(
+        caches.flatMap(({ cache }) => cache.deref()?.entityType ?? []),
+      ),
+    ];
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const same of this.#listed.values()) {
+      for (const { cache } of same) cache.deref()?.close();
+    }
+  }
+
+  #drop(listed: Listed): void {
+    listed.unsubscribe();
+    const same = this.#listed.get(listed.name);
+    same?.delete(listed);
+    if (same?.size === 0) this.#listed.delete(listed.name);
+  }
+
+  #labelOf(name: string): string {
+    if (this.#listed.size >= NAMES) return 'more';
+    if (!this.#listed.has(name)) return name;
+    for (let number = 2; number <= NUMBERED; number++) {
+      if (!this.#listed.has(`${name}-${number}`)) return `${name}-${number}`;
+    }
+    return `${name}-more`;
+  }
+}
+
+function sum(one: NearCacheStats, other: NearCacheStats): NearCacheStats {
+  return {
+    hits: one.hits + other.hits,
+    misses: one.misses + other.misses,
+    loads: one.loads + other.loads,
+    overtaken: one.overtaken + other.overtaken,
+    size: one.size + other.size,
+    l2Hits: one.l2Hits + other.l2Hits,
+    l2Refused: one.l2Refused + other.l2Refused,
+    l2Errors: one.l2Errors + other.l2Errors,
+  };
+}

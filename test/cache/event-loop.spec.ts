@@ -1,0 +1,134 @@
+import { LRUCache } from 'lru-cache';
+import { describe, expect, it } from 'vitest';
+import { bindCache } from '../../lib/cache/bind-cache.js';
+import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
+import { InvalidationStats } from '../../lib/observability/index.js';
+import { ErrorReporter } from '../../lib/stream/error.reporter.js';
+import { Fences, InvalidationStream } from '../../lib/stream/index.js';
+import {
+  batch,
+  Instance,
+  patternOf,
+  type Invalidation,
+} from '../../lib/message/index.js';
+
+const instance = new Instance('test');
+const IDS = Array.from({ length: 5_000 }, (_, id) => `${'a'.repeat(60)}${id}`);
+const NAMES = IDS.map((id) => `user:${id}`);
+/** The entries of ten bound caches, of which one is large. */
+const SETS = Array.from({ length: 10 }, (_, index) =>
+  index > 0 ? NAMES : NAMES.flatMap((name) => [name, ...numbered(name)]),
+);
+
+function numbered(name: string): string[] {
+  return Array.from({ length: 30 }, (_, number) => `${name}-${number}`);
+}
+
+/** Written by somebody who wants them to take long. */
+const HOSTILE: Record<string, Invalidation> = {
+  'nothing matches': patternOf('user:z*q'),
+  'a literal that nearly occurs': patternOf(`user:*${'a'.repeat(59)}b*`),
+  'many stars': patternOf(`user:${'*a'.repeat(500)}*b`),
+  'many question marks': patternOf(`user:*${'?'.repeat(55)}b*`),
+  'many classes': patternOf(`user:*${'[^b]'.repeat(55)}b*`),
+  'a batch of many keys': batch(
+    Array.from({ length: 75_000 }, (_, id) => `user:zz${id}`),
+  ),
+  'a batch for others': batch(
+    Array.from({ length: 75_000 }, (_, id) => `x:${id}`),
+  ),
+};
+
+/** Processor time, since others may have the processor meanwhile, in milliseconds. */
+function spentOn(act: () => void): number {
+  const before = process.cpuUsage();
+  act();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
+}
+
+function newStream(): InvalidationStream {
+  const errors = new ErrorReporter();
+  return new InvalidationStream(new InvalidationStats(instance), errors, {
+    messages: 1_000,
+    bytes: 16_777_216,
+  });
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
+  const message = { ...instance.stamp(said), own: false };
+  /** More than it is, for a machine that is busy or slow. */
+  const LONGEST = 50;
+
+  it('does not hold the event loop in bound caches, however many', () => {
+    const stream = newStream();
+    for (const [index, names] of SETS.entries()) {
+      const cache =
+        index % 2 === 0
+          ? new Map<string, number>()
+          : new LRUCache({ max: 20_000 });
+      for (const name of names) cache.set(name, 1);
+      bindCache(stream, cache, { subKeys: index % 4 === 0 });
+    }
+    const held = spentOn(() => stream.deliver(message));
+    expect(held).toBeLessThan(LONGEST);
+  });
+
+  it('does not hold the event loop in near caches, however many', async () => {
+    const fences = new Fences();
+    const source = {
+      fence: () => fences.take(),
+      position: null,
+      bypass: false,
+    };
+    const options = resolveNearCache<number>({ max: 100_000 });
+    const caches = Array.from(
+      { length: 10 },
+      () => new NearCache<number>('User', options, source, null),
+    );
+    for (const cache of caches) {
+      await cache.getMany(IDS, (ids) => new Map(ids.map((id) => [id, 1])));
+    }
+    const held = spentOn(() => {
+      fences.note(message);
+      for (const cache of caches) cache.apply(message);
+    });
+    expect(held).toBeLessThan(LONGEST);
+    for (let step = 0; step < 20; step++) {
+      const before = process.cpuUsage();
+      await turn();
+      const { user } = process.cpuUsage(before);
+      expect(user / 1_000).toBeLessThan(LONGEST);
+    }
+  });
+});
+
+describe('What is remembered', () => {
+  it('costs no more when it is full', () => {
+    const fences = new Fences();
+    fences.take();
+    fences.trackPositions();
+    const note = (from: number): number =>
+      spentOn(() => {
+        for (let id = from; id < from + 50_000; id++) {
+          fences.note({ ...patternless, entityId: String(id) });
+          fences.reached(`${id}-0`, true);
+        }
+      });
+    note(0);
+    // Full from here on: with a new iterator for each it took seconds.
+    expect(note(50_000) + note(100_000)).toBeLessThan(1_000);
+  });
+});
+
+const patternless = {
+  action: 'Delete',
+  entityType: 'User',
+  pattern: null,
+  entityIds: null,
+  metadata: null,
+} as const;
