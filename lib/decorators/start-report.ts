@@ -29,17 +29,18 @@ export class StartReport {
     const writers = decorations.filter(({ does }) => does === 'invalidates');
     const readers = decorations.filter(({ does }) => does === 'caches');
     const handlers = this.explorer.handlers;
-    const cached = new Set([
-      ...readers.flatMap(({ type }) => type ?? []),
-      ...this.caches.entityTypes(),
-    ]);
+    const decorated = new Set(readers.flatMap(({ type }) => type ?? []));
+    const others = this.caches
+      .entityTypes()
+      .filter((type) => !decorated.has(type));
+    const cached = new Set([...decorated, ...others]);
     const hearsAll = handlers.some(({ types }) => types.length === 0);
     const heard = [...cached, ...handlers.flatMap(({ types }) => types)];
     return [
       'This application, by its decorators and near caches:',
       ...writers.map(({ name, what }) => `${name} invalidates ${what}`),
       ...readers.map(({ name, what }) => `${name} caches ${what}`),
-      ...this.caches.entityTypes().map((type) => `A near cache caches ${type}`),
+      ...others.map((type) => `A near cache caches ${type}`),
       ...handlers.map(
         ({ name, types }) =>
           `${name} hears ${types.join(', ') || 'everything'}`,

@@ -1,5 +1,5 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
-import { printable, withoutArguments } from './printable.js';
+import { messageOf, printable, withoutArguments } from './printable.js';
 
 /**
  * The application's own code failed: an invalidation handler, or the selector
@@ -18,20 +18,9 @@ export class HandlerFailedError extends CacheInvalidationError {
     cause: unknown,
   ) {
     super(
-      `${source} ${what}: ${describe(cause).replace(/\.$/, '')}.`,
+      `${source} ${what}: ${printable(withoutArguments(messageOf(cause))).replace(/\.$/, '')}.`,
       advice,
       cause,
     );
-  }
-}
-
-function describe(cause: unknown): string {
-  try {
-    // A message may be anything, as long as somebody has written to it.
-    const text = String(cause instanceof Error ? cause.message : cause);
-    return printable(withoutArguments(text));
-  } catch {
-    // Object.create(null), or a toString() that throws.
-    return 'a value that cannot be shown';
   }
 }

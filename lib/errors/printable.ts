@@ -32,7 +32,9 @@ export function escapeUnseen(text: string): string {
  *
  * @internal
  */
-export function printableStack({ name, message, stack }: Error): string {
+export function printableStack(error: Error): string {
+  const { name, stack } = error;
+  const message = messageOf(error);
   const text = String(stack);
   const places = text
     .slice(Math.max(0, text.indexOf(message)) + message.length)
@@ -40,7 +42,17 @@ export function printableStack({ name, message, stack }: Error): string {
     .filter((line) => /^\s+at /.test(line))
     .map((line) => escapeUnseen(line));
   const said = printable(withoutArguments(message));
-  return [`${printable(name)}: ${said}`, ...places].join('\n');
+  return [`${printable(String(name))}: ${said}`, ...places].join('\n');
+}
+
+/** The message of what was thrown, which may be anything that somebody wrote to it. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    // Object.create(null), or a toString() that throws.
+    return 'a value that cannot be shown';
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
-import { printable, withoutArguments } from './printable.js';
+import { messageOf, printable, withoutArguments } from './printable.js';
 
 /**
  * Redis is away, or refused a command. A caller who publishes is not told: the
@@ -27,7 +27,7 @@ export function describeCause(cause: Error): string {
     // A cluster's error says only that it failed; this says why.
     lastNodeError?: Error;
   };
-  const text = withoutArguments(cause.message).replace(/\.$/, '');
+  const text = withoutArguments(messageOf(cause)).replace(/\.$/, '');
   const what = printable(text) || code || cause.name;
   return lastNodeError === undefined
     ? what

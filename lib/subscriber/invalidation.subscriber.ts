@@ -52,6 +52,9 @@ const CAUGHT_UP_MS = 1_000;
 /** When the journal is read again for what came before, in milliseconds. */
 const RECALL_AGAIN_MS = 1_000;
 
+/** ioredis says so of any connection that ended: every other reason says more. */
+const CLOSED = 'Connection is closed';
+
 /** Too frequent for the log: a message overtaken by a heartbeat is enough. */
 const GAP = 'something may have been missed';
 
@@ -428,6 +431,7 @@ export class InvalidationSubscriber {
   #closedDoor(reason: string): void {
     const { state, reason: before } = this.status;
     if (state !== 'connecting' && state !== 'disconnected') return;
+    if (before !== null && reason === CLOSED) return;
     if (reason !== before) this.#status.next({ ...this.status, reason });
   }
 

@@ -300,6 +300,7 @@ describe('an application', () => {
 
     expect(silent.messages).toEqual([]);
     expect(silent.errors).toEqual([]);
-    expect(silent.states).toEqual(['stopped', 'stopped']);
+    expect(silent.states).toEqual(['stopped']);
+    expect(silent.subscriber.status).toMatchObject({ reason: 'disabled' });
   });
 });
