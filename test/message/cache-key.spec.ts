@@ -79,7 +79,10 @@ describe('parseCacheKey', () => {
   it('undoes buildCacheKey', () => {
     const id = fc.oneof(
       nastyText(1),
-      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      fc
+        .double({ noNaN: true, noDefaultInfinity: true })
+        // A larger number is rounded, and refused.
+        .filter((n) => !Number.isInteger(n) || Number.isSafeInteger(n)),
       fc.bigInt(),
     );
     fc.assert(
