@@ -17,6 +17,24 @@ const OPTIONAL_ENTRIES = ['prometheus', 'opentelemetry', 'terminus'].map(
 );
 const TYPESCRIPTS = ['5.9', '6.0'];
 
+/**
+ * How a consumer's compiler finds our types, and in which files: as a module and as
+ * CommonJS, or as most Nest projects do that were begun before 2025.
+ */
+const RESOLUTIONS = {
+  nodenext: {
+    files: ['consumer.mts', 'consumer.cts'],
+    module: 'nodenext',
+    moduleResolution: 'nodenext',
+  },
+  node10: {
+    files: ['consumer.ts'],
+    module: 'commonjs',
+    moduleResolution: 'node10',
+    esModuleInterop: true,
+  },
+};
+
 const FOLDERS = [
   {
     title: 'Nest 12, ioredis 6',
@@ -24,6 +42,7 @@ const FOLDERS = [
     redis: 'ioredis@6',
     optional: ['@nestjs/terminus@12', '@opentelemetry/api@1', 'prom-client@15'],
     degraded: 'degraded false',
+    resolutions: ['nodenext'],
   },
   {
     title: 'Nest 11, ioredis 5',
@@ -36,6 +55,7 @@ const FOLDERS = [
     ],
     // Terminus 11 has no status for that.
     degraded: 'up true',
+    resolutions: ['nodenext', 'node10'],
   },
 ];
 
@@ -158,9 +178,12 @@ await main('check:package', async () => {
     await step(`${folder.title}: an application`, () => serve(cwd, folder));
     await step(`${folder.title}: the command`, () => command(cwd));
     for (const version of TYPESCRIPTS) {
-      await step(`${folder.title}: types, TypeScript ${version}`, () =>
-        compile(cwd, version),
-      );
+      for (const resolution of folder.resolutions) {
+        await step(
+          `${folder.title}: types, TypeScript ${version}, ${resolution}`,
+          () => compile(cwd, version, resolution),
+        );
+      }
     }
   }
 });
@@ -216,15 +239,15 @@ async function command(cwd) {
   }
 }
 
-// A consumer as a module, and the same as CommonJS. The declarations of others
-// are not ours to answer for: only what is said about ours and about the
-// consumer counts.
-async function compile(cwd, version) {
-  const files = ['consumer.mts', 'consumer.cts'];
+// The declarations of others are not ours to answer for: only what is said about
+// ours and about the consumer counts.
+async function compile(cwd, version, resolution) {
+  const { files, ...found } = RESOLUTIONS[resolution];
   for (const file of files) await writeFile(join(cwd, file), CONSUMER);
   const compilerOptions = {
-    module: 'nodenext',
-    moduleResolution: 'nodenext',
+    ...found,
+    // TypeScript 6 takes node10 only from who knows that it will go.
+    ...(version.startsWith('6') ? { ignoreDeprecations: '6.0' } : {}),
     target: 'ES2023',
     types: ['node'],
     strict: true,
