@@ -53,6 +53,9 @@ const DISCONNECT_MS = 100;
  * dead.
  */
 const OPENING_MS = 3_000;
+/** States of a cluster that it leaves at once, unless it has halted there. */
+const HALTED = ['disconnecting', 'close'];
+const HALTED_MS = 500;
 /** How long one Sentinel may take; ioredis waits for ever, and asks no other. */
 const SENTINEL_MS = 1_000;
 
@@ -291,8 +294,9 @@ export function openingTime(client: Redis | Cluster): number {
 
 /**
  * Connects again where ioredis has given up for good, as it does when it is
- * disconnected while it asks a Sentinel for the master; and gives up an opening
- * that nobody answers, which ioredis never does once it has a socket.
+ * disconnected while it asks a Sentinel for the master, or as a cluster halts
+ * that lost its last node while it was being opened; and gives up an opening that
+ * nobody answers, which ioredis never does once it has a socket.
  *
  * @returns what ends that
  * @internal
@@ -300,12 +304,21 @@ export function openingTime(client: Redis | Cluster): number {
 export function keepOpen(client: Redis | Cluster): () => void {
   let attempt = 0;
   let retry: NodeJS.Timeout | undefined;
+  let halt: NodeJS.Timeout | undefined;
   let opening: NodeJS.Timeout | undefined;
   const connect = (): void => {
     // Its errors are told by its 'error' event.
     client.connect().catch(() => undefined);
   };
+  const connectIfHalted = (): void => {
+    if (!isCluster(client)) return;
+    clearTimeout(halt);
+    halt = setTimeout(() => {
+      if (HALTED.includes(client.status)) connect();
+    }, HALTED_MS);
+  };
   const listeners = {
+    disconnecting: connectIfHalted,
     connecting: () => {
       clearTimeout(opening);
       const giveUp = (): void => client.disconnect(true);
@@ -315,7 +328,10 @@ export function keepOpen(client: Redis | Cluster): () => void {
       attempt = 0;
       clearTimeout(opening);
     },
-    close: () => clearTimeout(opening),
+    close: () => {
+      clearTimeout(opening);
+      connectIfHalted();
+    },
     end: () => {
       clearTimeout(opening);
       retry = setTimeout(connect, retryDelay(attempt++));
@@ -329,6 +345,7 @@ export function keepOpen(client: Redis | Cluster): () => void {
       client.off(event, listener);
     }
     clearTimeout(retry);
+    clearTimeout(halt);
     clearTimeout(opening);
   };
 }
@@ -346,6 +363,11 @@ export function reopen(client: Redis | Cluster): boolean {
   // A cluster opens its nodes' connections anew by itself.
   client.disconnect(true);
   return true;
+}
+
+/** Whether there is a server to ask: a cluster can be ready with none. @internal */
+export function hasNodes(client: Redis | Cluster): boolean {
+  return !isCluster(client) || client.nodes('all').length > 0;
 }
 
 /** Slots may have moved. @internal */

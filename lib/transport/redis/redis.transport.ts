@@ -9,6 +9,7 @@ import {
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
 import {
+  hasNodes,
   keepOpen,
   openCommands,
   openEntries,
@@ -184,7 +185,9 @@ export class RedisTransport extends InvalidationTransport {
   /** Some refusals say that the connection leads to the wrong server by now. */
   #learn({ message }: Error): void {
     refreshNodes(this.#client);
-    if (message.includes('READONLY')) this.reconnect('commands');
+    if (message.includes('READONLY') || !hasNodes(this.#client)) {
+      this.reconnect('commands');
+    }
   }
 
   /** Without a journal. */
