@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import {
   affects,
@@ -170,5 +172,23 @@ describe('A fence of when this instance was at an offset', () => {
     fences.reached('1-0', false);
     fences.reached('1-0', true);
     expect(fences.takenAt('1-0')?.recalled).toBe(true);
+  });
+
+  it('keeps of a payload no more than its offset', () => {
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    const fences = new Fences();
+    fences.trackPositions();
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    for (let at = 0; at < 500; at++) {
+      const payload = `,"offset":"1763846400000-${at}`.padEnd(200_000, 'x');
+      const offset = payload.slice(11, payload.indexOf('x'));
+      fences.reached(offset, true);
+    }
+    gc();
+    const kept = process.memoryUsage().heapUsed - before;
+    expect(kept).toBeLessThan(20_000_000);
+    expect(fences.takenAt('1763846400000-499')).not.toBeNull();
   });
 });
