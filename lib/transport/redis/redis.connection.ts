@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import {
   Cluster,
   Redis,
@@ -215,6 +216,7 @@ function watchedNodes(cluster: Cluster, source: () => object): Cluster {
 /** A server or proxy without INFO is never ready for ioredis unless told. */
 function watched<C extends Redis>(client: C): C {
   return client.on('error', (error: NodeJS.ErrnoException) => {
+    hearFurtherErrors(client);
     if (/unknown command\W+info\b/i.test(error.message)) {
       client.options.enableReadyCheck = false;
     }
@@ -223,6 +225,16 @@ function watched<C extends Redis>(client: C): C {
       error.message = `the connection was closed before it was answered, as Redis does beyond maxclients (${error.message})`;
     }
   });
+}
+
+/**
+ * ioredis hears the first error of a socket only. A TLS socket may have two, a bad
+ * certificate and the alert of the server, and one that nobody hears ends the
+ * process.
+ */
+function hearFurtherErrors(client: Redis): void {
+  const stream = client.stream as Socket | undefined;
+  if (stream?.listenerCount('error') === 0) stream.on('error', () => undefined);
 }
 
 function isCutOff({ code }: NodeJS.ErrnoException): boolean {
