@@ -174,6 +174,17 @@ describe('A fence of when this instance was at an offset', () => {
     expect(fences.takenAt('1-0')?.recalled).toBe(true);
   });
 
+  it('does not hold where many patterns of many stars would have to be searched', () => {
+    const fences = new Fences();
+    const fence = fences.take();
+    for (let at = 0; at < 900; at++) {
+      fences.note(pattern(`user:${'*a'.repeat(150)}*${at}b*`));
+    }
+    const key = `user:${'a'.repeat(300)}`;
+    const looks = Array.from({ length: 20 }, () => fence.holds(key));
+    expect(looks).not.toContain(true);
+  });
+
   it('keeps of a payload no more than its offset', () => {
     setFlagsFromString('--expose-gc');
     const gc = runInNewContext('gc') as () => void;
