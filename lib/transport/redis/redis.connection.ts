@@ -222,7 +222,7 @@ function watched<C extends Redis>(client: C): C {
     }
     // Its last words are lost where ours crossed them.
     if (client.status === 'connect' && isCutOff(error)) {
-      error.message = `the connection was closed before it was answered, as Redis does beyond maxclients (${error.message})`;
+      error.message = `the connection was closed before it was answered, as Redis does beyond maxclients and where it expects TLS or a client's certificate (${error.message})`;
     }
   });
 }
