@@ -11,8 +11,7 @@ import {
 const clients = {
   commands: () => openCommands(inject('redisUrl')) as Redis,
   entries: () => openEntries(inject('redisUrl')) as Redis,
-  subscription: () =>
-    openSubscription(openCommands(inject('redisUrl')) as Redis, null)!,
+  subscription: () => openSubscription(openCommands(inject('redisUrl')), null)!,
 };
 
 it.each(Object.entries(clients))(
