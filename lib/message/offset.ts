@@ -46,3 +46,13 @@ export function compareOffsets(a: string, b: string): number {
 export function millisecondsOf(offset: string): number {
   return Number(offset.slice(0, offset.indexOf('-')));
 }
+
+/**
+ * The same offset with memory of its own. One that was cut out of a payload keeps
+ * all of the payload in memory for as long as it is kept itself.
+ *
+ * @internal
+ */
+export function copyOffset(offset: string): string {
+  return Buffer.from(offset, 'latin1').toString('latin1');
+}

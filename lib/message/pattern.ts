@@ -14,6 +14,9 @@ const ASTERISK = 0x2a;
 const HIGHEST_ASCII = 0x7f;
 const HIGHEST_BYTE = 0xff;
 
+/** As many native searches take no longer than one step at each character. */
+const STARS_OF_ONE_STEP = 16;
+
 /** Steps of a compiled pattern. Up to `HIGHEST_BYTE`, one accepts that byte. */
 const ANY = 256;
 const STAR = 257;
@@ -50,7 +53,7 @@ interface Program {
 /** A compiled pattern, and what comparing it costs. @internal */
 export interface WeighedPattern {
   readonly matches: (key: string) => boolean;
-  /** Steps for each character of a key at most; 0 where it is searched natively. */
+  /** Steps for each character of a key at most; 0 where a few searches do. */
   readonly weight: number;
 }
 
@@ -293,8 +296,11 @@ function matchPieces(pieces: readonly string[]): (key: string) => boolean {
 
 /** The longest run of steps that is tried anew at each character. */
 function weightOf(program: Program): number {
-  if (isAllLiteral(program)) return 0;
   const { steps, tail } = program;
+  if (isAllLiteral(program)) {
+    const stars = steps.filter((step) => step === STAR).length;
+    return Math.floor(stars / STARS_OF_ONE_STEP);
+  }
   let longest = 0;
   let from = steps.indexOf(STAR) + 1;
   for (let at = from; at < tail; at++) {

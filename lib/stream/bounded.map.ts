@@ -1,5 +1,11 @@
 /**
- * A map that forgets its oldest entry when it is full. A fresh iterator has to
+ * What the keys of one map may have in characters: they come from the wire, where
+ * an id may be as long as a message.
+ */
+const CHARACTERS = 16_777_216;
+
+/**
+ * A map that forgets its oldest entries when it is full. A fresh iterator has to
  * pass everything that was deleted before it finds the oldest one, so one is kept.
  *
  * @internal
@@ -7,6 +13,8 @@
 export class BoundedMap<V> {
   readonly #map = new Map<string, V>();
   #oldest: Iterator<string> | null = null;
+  /** Of all keys. */
+  #characters = 0;
 
   constructor(private readonly limit: number) {}
 
@@ -21,17 +29,23 @@ export class BoundedMap<V> {
   /**
    * It is the newest entry from now on.
    *
-   * @returns the value of the entry that was forgotten; `null` if there is room
+   * @returns the value of the last entry that was forgotten; `null` if there is
+   * room
    */
   set(key: string, value: V): V | null {
-    this.#map.delete(key);
+    if (!this.#map.delete(key)) this.#characters += key.length;
     this.#map.set(key, value);
-    return this.#map.size > this.limit ? this.#forgetOldest() : null;
+    let forgotten: V | null = null;
+    while (this.#map.size > this.limit || this.#characters > CHARACTERS) {
+      forgotten = this.#forgetOldest();
+    }
+    return forgotten;
   }
 
   clear(): void {
     this.#map.clear();
     this.#oldest = null;
+    this.#characters = 0;
   }
 
   [Symbol.iterator](): Iterator<[string, V]> {
@@ -43,6 +57,7 @@ export class BoundedMap<V> {
     const key = this.#oldest.next().value as string;
     const value = this.#map.get(key)!;
     this.#map.delete(key);
+    this.#characters -= key.length;
     return value;
   }
 }

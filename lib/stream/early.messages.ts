@@ -3,11 +3,14 @@ import {
   compilePattern,
   everything,
   keysOf,
+  sizeOf,
   type Invalidation,
 } from '../message/index.js';
 
 /** Messages or keys of one generation; beyond it, "everything". */
 const LIMIT = 10_000;
+/** What the messages of one generation may take; beyond it, "everything". */
+const BYTES_LIMIT = 16_777_216;
 /** Patterns of one generation, each of which every look is compared with. */
 const PATTERN_LIMIT = 100;
 
@@ -78,6 +81,7 @@ class Generation {
   messages: Invalidation[] = [];
   readonly #keys = new Set<string>();
   #patterns: ((key: string) => boolean)[] = [];
+  #bytes = 0;
   #isEverything = false;
 
   get any(): boolean {
@@ -87,14 +91,17 @@ class Generation {
   add(message: Invalidation): void {
     if (this.#isEverything) return;
     const keys = keysOf(message);
+    const said = withoutMetadata(message);
+    this.#bytes += sizeOf(said);
     if (
+      this.#bytes > BYTES_LIMIT ||
       this.messages.length >= LIMIT ||
       this.#keys.size + (keys?.length ?? 0) > LIMIT ||
       (keys === null && this.#patterns.length >= PATTERN_LIMIT)
     ) {
       return this.#collapse();
     }
-    this.messages.push(message);
+    this.messages.push(said);
     if (keys !== null) for (const key of keys) this.#keys.add(key);
     else this.#patterns.push(compilePattern(message.pattern ?? '*'));
   }
@@ -113,4 +120,17 @@ class Generation {
     this.#patterns = [];
     this.messages = [everything()];
   }
+}
+
+/** Which entries a message names: the rest of it may be large, and is no concern. */
+function withoutMetadata(message: Invalidation): Invalidation {
+  const { action, entityType, entityId, pattern, entityIds } = message;
+  return {
+    action,
+    entityType,
+    entityId,
+    pattern,
+    entityIds,
+    metadata: null,
+  } as Invalidation;
 }

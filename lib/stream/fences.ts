@@ -1,4 +1,5 @@
 import {
+  copyOffset,
   everything,
   keysOf,
   weighPattern,
@@ -114,8 +115,9 @@ export class Fences {
   reached(offset: string, heard: boolean): void {
     if (this.#heard === null || this.#heard.has(offset)) return;
     if (this.#read.has(offset)) return;
-    this.#first ??= offset;
-    (heard ? this.#heard : this.#read).set(offset, this.#now);
+    const kept = copyOffset(offset);
+    this.#first ??= kept;
+    (heard ? this.#heard : this.#read).set(kept, this.#now);
   }
 
   /** Where this instance was when tracking began; `null` if it was nowhere. */

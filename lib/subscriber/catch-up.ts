@@ -29,15 +29,11 @@ import { ConfirmedOffset } from './confirmed.offset.js';
 import { Deadlines } from './deadlines.js';
 import {
   decodeEntry,
+  FIRST_PAGE,
   JournalReader,
+  nextCount,
   type JournaledMessage,
 } from './journal.reader.js';
-
-/** Entries in one reading: at most, and at first, while their size is unknown. */
-const PAGE = 1_000;
-const FIRST_PAGE = 16;
-/** What one reading should hold, in characters. */
-const PAGE_SIZE = 1_048_576;
 
 /** Messages that wait for the journal to be read; beyond it, "everything". */
 const HELD_LIMIT = 10_000;
@@ -361,13 +357,6 @@ export class CatchUp {
     if (this.context.transport.writable) return;
     await this.#deadlines.within('a connection', new Promise(() => undefined));
   }
-}
-
-/** As many as fit, going by the size of those before. */
-function nextCount(entries: readonly JournalEntry[]): number {
-  const size = entries.reduce((sum, { payload }) => sum + payload.length, 0);
-  const fit = Math.floor((PAGE_SIZE * entries.length) / Math.max(1, size));
-  return Math.max(2, Math.min(PAGE, fit));
 }
 
 function isTimeout(error: unknown): error is InvalidationTimeoutError {

@@ -6,6 +6,13 @@ import type {
 } from '../transport/index.js';
 import type { Deadlines } from './deadlines.js';
 
+/** Entries in one reading: at first, while their size is unknown. @internal */
+export const FIRST_PAGE = 16;
+/** At most. */
+const PAGE = 1_000;
+/** What one reading should hold, in characters. */
+const PAGE_SIZE = 1_048_576;
+
 /** @internal */
 export type JournaledMessage = InvalidationMessage & Journaled;
 
@@ -51,4 +58,11 @@ export function decodeEntry(
   } catch {
     return null;
   }
+}
+
+/** As many as fit, going by the size of those before. @internal */
+export function nextCount(entries: readonly JournalEntry[]): number {
+  const size = entries.reduce((sum, { payload }) => sum + payload.length, 0);
+  const fit = Math.floor((PAGE_SIZE * entries.length) / Math.max(1, size));
+  return Math.max(2, Math.min(PAGE, fit));
 }

@@ -1,12 +1,21 @@
+import { sizeOf } from '../message/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
-import { decodeEntry, type JournaledMessage } from './journal.reader.js';
+import {
+  decodeEntry,
+  FIRST_PAGE,
+  nextCount,
+  type JournaledMessage,
+} from './journal.reader.js';
 
-/** Entries of one answer. */
-const PAGE = 1_000;
+/** Keys of all messages: fences remember no more of them, and note them at once. */
+const KEYS = 50_000;
+/** What the messages may take in memory. */
+const BYTES = 33_554_432;
 
 /**
  * What the journal holds up to an offset: the last part of it of which each
- * message names the one before. Empty if the journal does not hold the offset.
+ * message names the one before, and of a large one the end. Empty if the journal
+ * does not hold the offset.
  *
  * @internal
  */
@@ -17,8 +26,9 @@ export async function readPast(
 ): Promise<JournaledMessage[]> {
   let past: JournaledMessage[] = [];
   let from = '-';
+  let count = FIRST_PAGE;
   for (;;) {
-    const entries = await transport.readJournal(from, PAGE);
+    const entries = await transport.readJournal(from, count);
     for (const entry of entries) {
       const message = decodeEntry(entry, maxBytes);
       if (message === null) past = [];
@@ -26,9 +36,26 @@ export async function readPast(
         if (message.previous !== past.at(-1)?.offset) past = [];
         past.push(message);
       }
-      if (message?.offset === upTo) return past;
+      if (message?.offset === upTo) return endOf(past);
     }
-    if (entries.length < PAGE) return [];
+    past = endOf(past);
+    if (entries.length < count) return [];
     from = entries.at(-1)!.offset;
+    count = nextCount(entries);
   }
+}
+
+/** Its last messages, as many as are of use. */
+function endOf(past: JournaledMessage[]): JournaledMessage[] {
+  let keys = 0;
+  let bytes = 0;
+  let from = past.length;
+  while (from > 0) {
+    const message = past[from - 1]!;
+    keys += message.entityIds?.length ?? 1;
+    bytes += sizeOf(message);
+    if (keys > KEYS || bytes > BYTES) return past.slice(from);
+    from--;
+  }
+  return past;
 }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import {
   affects,
@@ -170,5 +172,34 @@ describe('A fence of when this instance was at an offset', () => {
     fences.reached('1-0', false);
     fences.reached('1-0', true);
     expect(fences.takenAt('1-0')?.recalled).toBe(true);
+  });
+
+  it('does not hold where many patterns of many stars would have to be searched', () => {
+    const fences = new Fences();
+    const fence = fences.take();
+    for (let at = 0; at < 900; at++) {
+      fences.note(pattern(`user:${'*a'.repeat(150)}*${at}b*`));
+    }
+    const key = `user:${'a'.repeat(300)}`;
+    const looks = Array.from({ length: 20 }, () => fence.holds(key));
+    expect(looks).not.toContain(true);
+  });
+
+  it('keeps of a payload no more than its offset', () => {
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    const fences = new Fences();
+    fences.trackPositions();
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    for (let at = 0; at < 500; at++) {
+      const payload = `,"offset":"1763846400000-${at}`.padEnd(200_000, 'x');
+      const offset = payload.slice(11, payload.indexOf('x'));
+      fences.reached(offset, true);
+    }
+    gc();
+    const kept = process.memoryUsage().heapUsed - before;
+    expect(kept).toBeLessThan(20_000_000);
+    expect(fences.takenAt('1763846400000-499')).not.toBeNull();
   });
 });

@@ -87,4 +87,22 @@ describe('Early messages', () => {
     expect(fences.takenAt('0-5')!.holds('user:1')).toBe(false);
     expect(fences.takenAt('1-0')!.holds('user:1')).toBe(true);
   });
+
+  it('keep no metadata, which may be large', () => {
+    const publisher = new BusyPublisher();
+    const early = new EarlyMessages();
+    early.add(entity('User', 1, { metadata: { text: 'x'.repeat(100_000) } }));
+    publisher.publish();
+    publisher.answer();
+    const [settled] = early.take(publisher, '9-0');
+    expect(settled).toMatchObject({ entityId: '1', metadata: null });
+  });
+
+  it('are "everything" where their ids take too much room', () => {
+    const early = new EarlyMessages();
+    for (let id = 0; id < 20; id++) {
+      early.add(entity('User', `${id}:`.padEnd(1_048_576, 'x')));
+    }
+    expect(early.affects('post:1')).toBe(true);
+  });
 });

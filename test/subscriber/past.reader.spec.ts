@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import {
+  batch,
   encodeMessage,
   entity,
   Instance,
   JOURNAL_START,
+  type Invalidation,
 } from '../../lib/message/index.js';
 import { readPast } from '../../lib/subscriber/past.reader.js';
 import type {
@@ -14,10 +16,14 @@ import type {
 const instance = new Instance('test');
 
 /** @param previous `null` for the one before it */
-function entry(at: number, previous: number | null = null): JournalEntry {
+function entry(
+  at: number,
+  previous: number | null = null,
+  said: Invalidation = entity('User', at),
+): JournalEntry {
   const before = previous ?? at - 1;
   const message = {
-    ...instance.stamp(entity('User', at)),
+    ...instance.stamp(said),
     offset: `${at}-0`,
     previous: before === 0 ? JOURNAL_START : `${before}-0`,
   };
@@ -66,5 +72,30 @@ describe('The past of an offset', () => {
   it('is not known if the journal does not hold the offset', async () => {
     expect(await idsUpTo(3, [])).toEqual([]);
     expect(await idsUpTo(3, [entry(1), entry(2), entry(4, 2)])).toEqual([]);
+  });
+
+  it('is the end of what is too much to be remembered, read in parts', async () => {
+    const keys = range(1, 1_000).map((id) => `user:${id}`);
+    const entries = range(1, 120).map((at) => entry(at, null, batch(keys)));
+    const pages: number[] = [];
+    const transport = {
+      readJournal: async (from: string, count: number) => {
+        const start = entries.findIndex(({ offset }) => offset === from);
+        const page = entries.slice(
+          Math.max(0, start),
+          Math.max(0, start) + count,
+        );
+        pages.push(page.reduce((sum, { payload }) => sum + payload.length, 0));
+        return page;
+      },
+    };
+    const past = await readPast(
+      transport as unknown as InvalidationTransport,
+      '110-0',
+      Infinity,
+    );
+    const offsets = range(61, 110).map((at) => `${at}-0`);
+    expect(past.map(({ offset }) => offset)).toEqual(offsets);
+    expect(Math.max(...pages)).toBeLessThan(1_200_000);
   });
 });

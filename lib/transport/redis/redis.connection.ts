@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import {
   Cluster,
   Redis,
@@ -218,14 +219,25 @@ function watchedNodes(cluster: Cluster, source: () => object): Cluster {
 /** A server or proxy without INFO is never ready for ioredis unless told. */
 function watched<C extends Redis>(client: C): C {
   return client.on('error', (error: NodeJS.ErrnoException) => {
+    hearFurtherErrors(client);
     if (/unknown command\W+info\b/i.test(error.message)) {
       client.options.enableReadyCheck = false;
     }
     // Its last words are lost where ours crossed them.
     if (client.status === 'connect' && isCutOff(error)) {
-      error.message = `the connection was closed before it was answered, as Redis does beyond maxclients (${error.message})`;
+      error.message = `the connection was closed before it was answered, as Redis does beyond maxclients and where it expects TLS or a client's certificate (${error.message})`;
     }
   });
+}
+
+/**
+ * ioredis hears the first error of a socket only. A TLS socket may have two, a bad
+ * certificate and the alert of the server, and one that nobody hears ends the
+ * process.
+ */
+function hearFurtherErrors(client: Redis): void {
+  const stream = client.stream as Socket | undefined;
+  if (stream?.listenerCount('error') === 0) stream.on('error', () => undefined);
 }
 
 function isCutOff({ code }: NodeJS.ErrnoException): boolean {

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { BoundedMap } from '../../lib/stream/bounded.map.js';
+
+/** Of a key that is as long as a message may be. */
+const LONG = 1_048_576;
+
+describe('A bounded map', () => {
+  it('forgets the oldest entries where the keys take too much room', () => {
+    const map = new BoundedMap<number>(50_000);
+    const keys: string[] = [];
+    for (let at = 0; at < 40; at++) {
+      const key = `${at}:`.padEnd(LONG, 'x');
+      keys.push(key);
+      map.set(key, at);
+    }
+    expect(keys.filter((key) => map.has(key))).toEqual(keys.slice(-16));
+  });
+
+  it('tells the last of several entries that it forgot at once', () => {
+    const map = new BoundedMap<number>(50_000);
+    for (let at = 0; at < 16; at++) {
+      map.set(`${at}:`.padEnd(LONG - 1, 'x'), at);
+    }
+    expect(map.set('y'.repeat(3 * LONG), 16)).toBe(2);
+  });
+
+  it('counts a key that is renewed once, and starts anew when cleared', () => {
+    const map = new BoundedMap<number>(50_000);
+    const key = 'x'.repeat(LONG);
+    for (let at = 0; at < 40; at++) expect(map.set(key, at)).toBeNull();
+    map.clear();
+    for (let at = 0; at < 16; at++) {
+      expect(map.set(`${at}:`.padEnd(LONG, 'x'), at)).toBeNull();
+    }
+  });
+
+  it('keeps nothing of a key that is too long by itself, and goes on', () => {
+    const map = new BoundedMap<number>(50_000);
+    expect(map.set('x'.repeat(17 * LONG), 1)).toBe(1);
+    expect(map.set('y', 2)).toBeNull();
+    expect(map.get('y')).toBe(2);
+  });
+});
