@@ -24,6 +24,11 @@ describe('A decorator without effect is named at the start', () => {
         return `${id}!`;
       }
     }
+    class CallingAnother extends Base {
+      override async save(id: string): Promise<string> {
+        return super.toString() + id;
+      }
+    }
     class Calling extends Base {
       override async save(id: string): Promise<string> {
         return super.save(id);
@@ -36,11 +41,12 @@ describe('A decorator without effect is named at the start', () => {
       }
     }
     const { logs } = await startApp({
-      providers: [Base, Overriding, Calling, Decorating],
+      providers: [Base, Overriding, CallingAnother, Calling, Decorating],
     });
 
     expect(logs.of('warn')).toEqual([
       expect.stringMatching(/^Overriding\.save overrides .* Call super\.save/),
+      expect.stringMatching(/^CallingAnother\.save overrides /),
     ]);
   });
 

@@ -3,6 +3,7 @@ import {
   Get,
   Injectable,
   Module,
+  Scope,
   UseFilters,
   UseGuards,
   UseInterceptors,
@@ -139,6 +140,24 @@ describe('@OnInvalidation() that cannot be called', () => {
       expect.stringMatching(
         /^Overriding\.evict overrides a method under @OnInvalidation\(\)/,
       ),
+    ]);
+  });
+
+  it('is named for each reason that its class has', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class ForRequests extends Copies {
+      override evict(): void {}
+
+      @OnInvalidation()
+      other(): void {}
+    }
+    const { logs } = await startApp({ providers: [ForRequests] });
+
+    expect(logs.of('warn')).toEqual([
+      expect.stringMatching(/^ForRequests\.evict overrides /),
+    ]);
+    expect(logs.of('error')).toEqual([
+      expect.stringMatching(/ForRequests\.other will never be called/),
     ]);
   });
 
