@@ -7,7 +7,7 @@ import {
   InvalidationScope,
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
-import { concat, NEVER, of, type Observable } from 'rxjs';
+import { BehaviorSubject, concat, map, NEVER, of, type Observable } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
 import { said } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -122,6 +122,17 @@ class Rows {
   }
 }
 
+/** As for work that has begun, and goes on without subscribers. */
+@Injectable()
+class Jobs {
+  readonly state = new BehaviorSubject('begun');
+
+  @InvalidatesCache('User', (id: string) => id)
+  start(_id: string): BehaviorSubject<string> {
+    return this.state;
+  }
+}
+
 type Started = StartedApp & { rows: Rows; heard: () => string[] };
 
 async function start(shutdownTimeout = 2_000): Promise<Started> {
@@ -197,6 +208,27 @@ describe('A decorated method that returns what is read later', () => {
 
     await settled(app);
     expect(heard()).toEqual(['User:1']);
+  });
+
+  it('invalidates at once for a Subject, which keeps its methods, and when a subscription ends', async () => {
+    const { app, recorder } = await startApp({ providers: [Jobs] });
+    const heard = (): string[] => recorder.published.map(said);
+    const values: string[] = [];
+
+    const state = app.get(Jobs).start('1');
+    await settled(app);
+
+    expect(heard()).toEqual(['User:1']);
+    expect(state).toBeInstanceOf(BehaviorSubject);
+    state.pipe(map((value) => `${value}!`)).subscribe((one) => {
+      values.push(one);
+    });
+    state.next('more');
+    expect(state.value).toBe('more');
+    state.complete();
+    await settled(app);
+    expect(values).toEqual(['begun!', 'more!']);
+    expect(heard()).toEqual(['User:1', 'User:1']);
   });
 
   it('invalidates once at its end, whose steps may be asked for at once', async () => {
