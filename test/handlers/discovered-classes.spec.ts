@@ -3,6 +3,7 @@ import {
   Get,
   Injectable,
   Module,
+  Query,
   Scope,
   UseFilters,
   UseGuards,
@@ -51,6 +52,9 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
   @Injectable()
   class Middleware extends Copies {}
   class ByHand extends Copies {}
+  @Injectable()
+  class OfParameter extends Copies {}
+  class OfParameterByHand extends Copies {}
   class Global extends Copies {}
 
   @UseGuards(Guard)
@@ -60,8 +64,10 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
   class Pages {
     @Get()
     @UseInterceptors(Interceptor, new ByHand())
-    read(): string {
-      return 'page';
+    read(
+      @Query('page', OfParameter, new OfParameterByHand()) page: string,
+    ): string {
+      return page;
     }
   }
 
@@ -75,6 +81,8 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
       'Filter',
       'Guard',
       'Interceptor',
+      'OfParameter',
+      'OfParameterByHand',
       'Pipe',
     ]);
   });
