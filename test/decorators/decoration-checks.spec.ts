@@ -130,6 +130,24 @@ describe('A decorator on what is no method is refused, by name', () => {
       );
     },
   );
+
+  it.each(Object.keys(decorators) as (keyof typeof decorators)[])(
+    '@%s() as a standard decorator, and on a class',
+    (name) => {
+      const decorate = decorators[name] as (...args: unknown[]) => void;
+      const context = { kind: 'method', name: 'save' };
+
+      for (const args of [[() => {}, context], [class {}]]) {
+        expect(() => decorate(...args)).toThrow(/set experimentalDecorators/);
+      }
+    },
+  );
+
+  it('@Cached() without a selector', () => {
+    expect(() => Cached('User', undefined as never)).toThrow(
+      /^undefined is no selector/,
+    );
+  });
 });
 
 describe('The option `describe`', () => {
