@@ -15,6 +15,10 @@ class Base {
   async save(id: string): Promise<string> {
     return id;
   }
+
+  async other(id: string): Promise<string> {
+    return id;
+  }
 }
 
 describe('A decorator without effect is named at the start', () => {
@@ -26,7 +30,7 @@ describe('A decorator without effect is named at the start', () => {
     }
     class CallingAnother extends Base {
       override async save(id: string): Promise<string> {
-        return super.toString() + id;
+        return super.other(id);
       }
     }
     class Calling extends Base {
