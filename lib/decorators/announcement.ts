@@ -1,3 +1,4 @@
+import { MissingIdError } from '../errors/index.js';
 import { show, type Invalidation } from '../message/index.js';
 import { atOnce } from '../stream/index.js';
 import { isSelector, select, type Selector } from './selector.js';
@@ -50,13 +51,18 @@ export interface AnnounceOptions<W extends Selector<boolean>> {
 
 /** Both answers of a selector, and the metadata that goes with each. @internal */
 export interface Selected<T> {
-  /** `NO_ANSWER` from a selector of the result, or one that threw. */
+  /** `NO_ANSWER` from a selector of the result, and from one that threw. */
   readonly before: T | typeof NO_ANSWER;
   readonly after: T;
   readonly metadataBefore: unknown;
   readonly metadata: unknown;
   /** Of the call. */
   readonly args: readonly unknown[];
+}
+
+/** What a selector threw before the call: it may need what the call makes. */
+class Thrown {
+  constructor(readonly cause: unknown) {}
 }
 
 type Make<T> = (
@@ -109,11 +115,9 @@ class SelectedAnnouncement<T> implements Announcement {
 
   ask(self: unknown, args: readonly unknown[]): Asked {
     const { when, metadata } = this.options;
-    const selected = answerOf(this.selector, self, args);
     return {
       when: answerOf(when, self, args),
-      // The list may be the method's argument, and shrink meanwhile.
-      selected: Array.isArray(selected) ? [...selected] : selected,
+      selected: answerOf(this.selector, self, args),
       metadata: answerOf(metadata, self, args),
     };
   }
@@ -133,10 +137,13 @@ class SelectedAnnouncement<T> implements Announcement {
     }
     const metadata = this.#metadata(self, args, asked.metadata, failed);
     try {
-      const after = atOnce(select(selector, self, args, result));
-      const before = asked.selected as T | typeof NO_ANSWER;
-      const metadataBefore =
-        asked.metadata === NO_ANSWER ? metadata : asked.metadata;
+      const after = this.#after(self, args, asked.selected, result);
+      const before = isAnswer(asked.selected)
+        ? (asked.selected as T)
+        : NO_ANSWER;
+      const metadataBefore = isAnswer(asked.metadata)
+        ? asked.metadata
+        : metadata;
       return this.makeOf(
         { before, after, metadataBefore, metadata, args },
         failed,
@@ -145,6 +152,26 @@ class SelectedAnnouncement<T> implements Announcement {
       failed(cause);
       return [this.instead];
     }
+  }
+
+  /** @throws where nobody can tell what the selector would have named */
+  #after(
+    self: unknown,
+    args: readonly unknown[],
+    before: unknown,
+    result: unknown,
+  ): T {
+    let after: T;
+    try {
+      after = atOnce(select(this.selector, self, args, result));
+    } catch (cause) {
+      // A `glob` with the id that the call has taken off the entity.
+      const isGone = cause instanceof MissingIdError && isAnswer(before);
+      if (isGone) return undefined as T;
+      throw cause;
+    }
+    if (before instanceof Thrown && isNothing(after)) throw before.cause;
+    return after;
   }
 
   #holds(
@@ -156,10 +183,12 @@ class SelectedAnnouncement<T> implements Announcement {
   ): boolean {
     const { when } = this.options;
     if (when === undefined) return true;
-    if (before !== NO_ANSWER && Boolean(before)) return true;
+    if (isAnswer(before) && Boolean(before)) return true;
     if (result === NO_ANSWER && typeof when !== 'function') return true;
     try {
-      return atOnce(select(when, self, args, result));
+      const holds = atOnce(select(when, self, args, result));
+      if (!holds && before instanceof Thrown) throw before.cause;
+      return holds;
     } catch (cause) {
       failed(cause);
       return true;
@@ -176,9 +205,9 @@ class SelectedAnnouncement<T> implements Announcement {
     if (typeof metadata !== 'function') return metadata;
     try {
       const after: unknown = atOnce(metadata.apply(self, args));
-      return after === undefined && before !== NO_ANSWER ? before : after;
+      return after === undefined && isAnswer(before) ? before : after;
     } catch (cause) {
-      if (before !== NO_ANSWER) return before;
+      if (isAnswer(before)) return before;
       failed(cause);
       return null;
     }
@@ -192,9 +221,20 @@ function answerOf(
 ): unknown {
   if (typeof selector !== 'function') return NO_ANSWER;
   try {
-    return atOnce(selector.apply(self, args) as unknown);
-  } catch {
-    // It is asked again after the call, and reported if it fails then.
-    return NO_ANSWER;
+    const answer = atOnce(selector.apply(self, args) as unknown);
+    // A list may be the method's argument, and shrink meanwhile.
+    return Array.isArray(answer) ? [...(answer as unknown[])] : answer;
+  } catch (cause) {
+    // It is asked again after the call, and reported if that does not help.
+    return new Thrown(cause);
   }
+}
+
+function isAnswer(asked: unknown): boolean {
+  return asked !== NO_ANSWER && !(asked instanceof Thrown);
+}
+
+function isNothing(selected: unknown): boolean {
+  const list: unknown[] = Array.isArray(selected) ? selected : [selected];
+  return list.every((one) => one === null || one === undefined);
 }

@@ -8,6 +8,7 @@ import {
   buildPattern,
   checkEntityType,
   patternOf,
+  show,
   type EntityId,
   type EntityType,
 } from '../message/index.js';
@@ -45,7 +46,7 @@ export type CachingDecorator<A extends any[]> = <
  * depends on. It is called on the method's instance: what that knows by injection,
  * such as a tenant, a `function` reads from `this`.
  * @throws InvalidationConfigurationError that names every bad option, and
- * InvalidMessageError for an impossible entity type
+ * InvalidMessageError for an impossible entity type, and TypeError for what is no selector
  * @example
  * ```ts
  * @Cached('User', (id: string) => id)
@@ -59,6 +60,11 @@ export function Cached<A extends any[]>(
   options: NearCacheOptions = {},
 ): CachingDecorator<A> {
   checkEntityType(type);
+  if (typeof selectId !== 'function') {
+    throw new TypeError(
+      `${show(selectId)} is no selector: give a function of the method's arguments.`,
+    );
+  }
   return (target, key, descriptor) => {
     refuseStatic(target, key, '@Cached()');
     const original = methodUnder(target, key, descriptor, '@Cached()');

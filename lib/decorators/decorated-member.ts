@@ -40,6 +40,7 @@ export function methodUnder(
   descriptor: PropertyDescriptor | undefined,
   decorator: string,
 ): Method {
+  checkLegacy(key, decorator);
   const method: unknown = descriptor?.value;
   const name = memberName(target, key);
   if (typeof method !== 'function') {
@@ -55,12 +56,21 @@ export function methodUnder(
   return method as Method;
 }
 
+/** @throws TypeError where standard decorators are compiled, and on a class */
+function checkLegacy(key: unknown, decorator: string): void {
+  if (typeof key === 'string' || typeof key === 'symbol') return;
+  throw new TypeError(
+    `${decorator} was not given a method in the way of Nest: write it above a method, and set experimentalDecorators in tsconfig.json.`,
+  );
+}
+
 /** @throws TypeError for a static method: Nest injects nothing into classes. @internal */
 export function refuseStatic(
   target: object,
   key: string | symbol,
   decorator: string,
 ): void {
+  checkLegacy(key, decorator);
   if (typeof target !== 'function') return;
   throw new TypeError(
     `${memberName(target, key)} is static: Nest makes no instance of it, so ${decorator} would do nothing. Decorate a method of a provider.`,

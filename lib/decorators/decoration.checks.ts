@@ -62,7 +62,7 @@ export class DecorationChecks {
     decorations: readonly Decoration[],
   ): void {
     if (!decorations.some(({ does }) => does === 'invalidates')) return;
-    if (decorationsAt(owner, key).length > 0 || callsSuper(method)) return;
+    if (decorationsAt(owner, key).length > 0 || callsSuper(method, key)) return;
     this.#logger.warn(
       `${name} overrides a method under @InvalidatesCache() or @InvalidatesCachePattern() and has no such decorator: it invalidates nothing. Call super.${String(key)}(), or decorate it too.`,
     );
@@ -107,9 +107,15 @@ function isWithout(
   );
 }
 
-/** By its source, which a compiler to ES5 writes as `_super.prototype.save`. */
-function callsSuper(method: object): boolean {
-  return /super(?:\.prototype)?\s*[.[]/.test(
-    Function.prototype.toString.call(method),
-  );
+/**
+ * By its source, which a compiler to ES5 writes as `_super.prototype.save`. What is
+ * in brackets is taken for the method.
+ */
+function callsSuper(method: object, key: string | symbol): boolean {
+  const source = Function.prototype.toString.call(method);
+  return [
+    ...source.matchAll(
+      /super(?:\.prototype)?\s*(?:\[|\.\s*([\p{ID_Continue}$]+))/gu,
+    ),
+  ].some(([, called]) => called === undefined || called === key);
 }

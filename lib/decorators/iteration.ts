@@ -1,4 +1,4 @@
-import { isGenerator } from '../stream/index.js';
+import { isGenerator, isPromiseLike } from '../stream/index.js';
 import { NO_ANSWER } from './announcement.js';
 import type { DecoratedCall } from './decorated-call.js';
 import type { Method } from './imitate.js';
@@ -33,7 +33,8 @@ function watched(target: object, call: DecoratedCall): unknown {
     }
     return key === 'next' || key === 'return' || key === 'throw'
       ? own.step(key, method, args)
-      : Reflect.apply(method, target, args);
+      : // A helper of a generator's (`toArray`) reads it: by the proxy, then.
+        Reflect.apply(method, isGenerator(target) ? proxy : target, args);
   });
   return proxy;
 }
@@ -75,7 +76,7 @@ class WatchedIterator {
     if (method === undefined) return this.#without(key, args[0]);
     try {
       const step = Reflect.apply(method, this.iterator, args);
-      if (step instanceof Promise) return this.#later(step, key);
+      if (isPromiseLike(step)) return this.#later(step, key);
       if (this.#isEnd(step as Step)) this.#succeededAtOnce(key);
       return step;
     } catch (error) {
@@ -84,13 +85,15 @@ class WatchedIterator {
     }
   }
 
-  async #later(pending: Promise<unknown>, key: string): Promise<unknown> {
+  async #later(pending: PromiseLike<unknown>, key: string): Promise<unknown> {
     try {
       const step = (await pending) as Step;
       if (this.#isEnd(step)) {
+        // Before the wait: of steps that were asked for at once, each is an end.
+        this.#state = 'ended';
         const told = this.call.succeeded(this.#resultAt(key));
         if (told !== null) await told;
-        this.#end();
+        this.call.end();
       }
       return step;
     } catch (error) {

@@ -7,6 +7,7 @@ import {
   finalize,
   ignoreElements,
   isObservable,
+  Subject,
   tap,
   throwError,
   type Observable,
@@ -15,8 +16,9 @@ import { InvalidationScope } from '../publisher/index.js';
 import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
 import { NO_ANSWER } from './announcement.js';
 import type { DecoratedCall } from './decorated-call.js';
+import type { Method } from './imitate.js';
 import { watchIteration } from './iteration.js';
-import { isEager, passLazily, withPromise } from './thenable.js';
+import { isEager, passLazily, withMethods, withPromise } from './thenable.js';
 
 type Pending = PromiseLike<unknown> & object;
 type Kind =
@@ -68,7 +70,7 @@ function kindOf(result: unknown): Kind {
 
 function observeWork(kind: Kind, result: object, call: DecoratedCall): unknown {
   if (kind === 'observable') {
-    return duringSubscription(result as Observable<unknown>, call);
+    return watchObservable(result as Observable<unknown>, call);
   }
   if (kind === 'iteration') return watchIteration(result, call);
   untilFinished(result, call);
@@ -98,6 +100,21 @@ async function settle(
   } finally {
     call.end();
   }
+}
+
+/** A Subject keeps its methods; its work goes on with or without subscribers. */
+function watchObservable(
+  source: Observable<unknown>,
+  call: DecoratedCall,
+): unknown {
+  const watched = duringSubscription(source, call);
+  if (!(source instanceof Subject)) return watched;
+  call.succeededAtOnce(NO_ANSWER);
+  return withMethods(source, (key, method, args) =>
+    key === 'subscribe' || key === 'pipe'
+      ? Reflect.apply(Reflect.get(watched, key) as Method, watched, args)
+      : Reflect.apply(method, source, args),
+  );
 }
 
 /** Each subscription is a call of its own, and may end before its source does. */

@@ -41,8 +41,11 @@ export function withPromise(target: Thenable, told: Promise<unknown>): unknown {
  * @internal
  */
 export function passLazily(target: Thenable, settle: Settle): unknown {
-  // Its properties cannot be replaced, not even in a proxy.
-  if (Object.isFrozen(target)) return settle(target);
+  // Not even a proxy may replace what is fixed, and it may begin the work.
+  if (Reflect.ownKeys(target).some((key) => isFixed(target, key))) {
+    const told = settle(target);
+    return isFixed(target, 'then') ? told : withPromise(target, told);
+  }
   const passed: unknown = withMethods(target, (key, method, args) => {
     if (isSettling(key)) {
       const begun = settle(target);
@@ -82,9 +85,21 @@ export function withMethods(
     // Getters and methods run on the object itself: they may read private fields.
     get(_target, key) {
       const value: unknown = Reflect.get(target, key, target);
-      return typeof value !== 'function' || key === 'constructor'
+      return typeof value !== 'function' ||
+        key === 'constructor' ||
+        isFixed(target, key)
         ? value
         : (...args: unknown[]) => call(key, value as Method, args);
     },
   });
+}
+
+/** Whether a proxy must give this method as it is. */
+function isFixed(target: object, key: string | symbol): boolean {
+  const own = Reflect.getOwnPropertyDescriptor(target, key);
+  return (
+    own?.configurable === false &&
+    own.writable === false &&
+    typeof own.value === 'function'
+  );
 }

@@ -33,7 +33,7 @@ export function escapeUnseen(text: string): string {
  * @internal
  */
 export function printableStack(error: Error): string {
-  const { name, stack } = error;
+  const { name, stack } = error as Record<'name' | 'stack', unknown>;
   const message = messageOf(error);
   const text = String(stack);
   const places = text

@@ -15,6 +15,9 @@ const ENHANCERS = [
   '__exceptionFilters__',
 ] as const;
 
+/** Under this `@Param()` and the like do. */
+const PARAMETERS = '__routeArguments__';
+
 /** A method as its class has it, its own or inherited. @internal */
 export interface FoundMethod {
   readonly key: string | symbol;
@@ -110,12 +113,24 @@ function enhancersOf(type: { prototype?: unknown }): unknown[] {
   const { prototype } = type;
   const methods =
     typeof prototype === 'object' && prototype !== null
-      ? methodsOf(prototype).map(({ method }) => method)
+      ? methodsOf(prototype)
       : [];
-  return [type as object, ...methods].flatMap((decorated) =>
-    ENHANCERS.flatMap((key) => {
-      const given: unknown = Reflect.getMetadata(key, decorated);
-      return Array.isArray(given) ? (given as unknown[]) : [];
-    }),
-  );
+  const decorated = [type as object, ...methods.map(({ method }) => method)];
+  return [
+    ...decorated.flatMap((each) =>
+      ENHANCERS.flatMap((key) => listIn(Reflect.getMetadata(key, each))),
+    ),
+    ...methods.flatMap(({ key }) => parameterPipesOf(type as object, key)),
+  ];
+}
+
+/** As in `@Param('id', new Pipe())`. */
+function parameterPipesOf(type: object, key: string | symbol): unknown[] {
+  const parameters = Reflect.getMetadata(PARAMETERS, type, key) as
+    Record<string, { pipes?: unknown }> | undefined;
+  return Object.values(parameters ?? {}).flatMap(({ pipes }) => listIn(pipes));
+}
+
+function listIn(value: unknown): unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [];
 }

@@ -39,8 +39,8 @@ export class InvalidationHandlersExplorer {
   readonly #logger = new Logger('CacheInvalidation');
   /** One instance may be provided under several tokens. */
   readonly #attached = new WeakSet<object>();
-  /** Classes that were warned of. */
-  readonly #warned = new WeakSet<object>();
+  /** Lines that were logged: classes are explored again with each lazy module. */
+  readonly #said = new Set<string>();
   readonly #found: FoundHandler[] = [];
 
   constructor(
@@ -130,7 +130,7 @@ export class InvalidationHandlersExplorer {
         nearest.set(key, isHandler);
         if (isHandler) handlers.push({ key, name, ...metadata });
       } else if (isHandler && nearest.get(key) === false) {
-        this.#warnOverridden(prototype, name);
+        this.#warnOverridden(name);
       }
     }
     return handlers;
@@ -152,11 +152,9 @@ export class InvalidationHandlersExplorer {
     }
   }
 
-  #warnOverridden(prototype: object, name: string): void {
-    if (this.#isWarned(prototype)) return;
-    this.#logger.warn(
-      `${name} overrides a method under @OnInvalidation() and has no such decorator: it will not be called. Decorate it too.`,
-    );
+  #warnOverridden(name: string): void {
+    const line = `${name} overrides a method under @OnInvalidation() and has no such decorator: it will not be called. Decorate it too.`;
+    if (this.#isNew(line)) this.#logger.warn(line);
   }
 
   #warn(
@@ -164,19 +162,16 @@ export class InvalidationHandlersExplorer {
     handlers: readonly FoundHandler[],
     why: string,
   ): void {
-    if (this.#isWarned(prototype)) return;
     for (const { name } of handlers) {
-      this.#logger.error(
-        `@OnInvalidation() on ${name} will never be called: ${classNameOf(prototype)} is ${why}`,
-      );
+      const line = `@OnInvalidation() on ${name} will never be called: ${classNameOf(prototype)} is ${why}`;
+      if (this.#isNew(line)) this.#logger.error(line);
     }
   }
 
-  /** Classes are explored again when a lazy module was loaded. */
-  #isWarned(prototype: object): boolean {
-    if (this.#warned.has(prototype)) return true;
-    this.#warned.add(prototype);
-    return false;
+  #isNew(line: string): boolean {
+    if (this.#said.has(line)) return false;
+    this.#said.add(line);
+    return true;
   }
 }
 

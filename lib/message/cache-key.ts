@@ -1,4 +1,4 @@
-import { InvalidMessageError } from '../errors/index.js';
+import { InvalidMessageError, MissingIdError } from '../errors/index.js';
 import {
   entityTypeOf,
   isBuiltInEntityType,
@@ -122,7 +122,9 @@ export function checkEntityId(id: EntityId): string {
 
 /** @internal */
 export function notAnEntityId(id: unknown): InvalidMessageError {
-  return new InvalidMessageError(
+  const Kind =
+    id === undefined || id === null ? MissingIdError : InvalidMessageError;
+  return new Kind(
     `${show(id)} is not an entity id.`,
     'Give a non-empty string, a finite number or a bigint.',
     'entity_id',

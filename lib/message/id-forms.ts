@@ -1,6 +1,12 @@
 import { checkEntityId } from './cache-key.js';
-import { keyPrefixOf, type EntityType } from './entity-type.js';
-import { patternOf, type Invalidation } from './invalidation.js';
+import { entityTypeOf, keyPrefixOf, type EntityType } from './entity-type.js';
+import { concerns, prefixesOf } from './invalidation-message.js';
+import {
+  patternOf,
+  type Invalidation,
+  type PatternInvalidation,
+} from './invalidation.js';
+import { escapePattern, isMatchAll } from './pattern.js';
 
 /**
  * Brings ids of one entity type into one form, such as
@@ -45,10 +51,13 @@ export class IdNormalizer {
 
   /**
    * The message with its ids in their forms. Never throws: where a form fails,
-   * everything is named.
+   * everything is named. A pattern that is not in the form of its ids names the
+   * entity type, since keys in that form may be spared by it.
    */
   message<M extends Invalidation>(message: M): M {
-    if (message.action === 'Pattern') return message;
+    if (message.action === 'Pattern') {
+      return { ...message, ...this.#pattern(message) };
+    }
     if (message.action !== 'Batch') return this.#entity(message);
     const keys: string[] = [];
     for (const key of message.entityIds) {
@@ -61,6 +70,22 @@ export class IdNormalizer {
       keys.push(id === null ? key : `${prefix}:${id}`);
     }
     return { ...message, entityIds: keys };
+  }
+
+  #pattern(message: PatternInvalidation): PatternInvalidation {
+    const { pattern } = message;
+    if (isMatchAll(pattern)) return message;
+    const [prefix] = prefixesOf(message);
+    const ids = pattern.slice(pattern.indexOf(':') + 1);
+    for (const [of, form] of this.#forms) {
+      if (!concerns([entityTypeOf(of)])(message)) continue;
+      if (idIn(form, ids) === ids) continue;
+      return {
+        ...message,
+        pattern: of === prefix ? `${escapePattern(of)}:*` : '*',
+      };
+    }
+    return message;
   }
 
   #entity<M extends Invalidation>(message: M): M {

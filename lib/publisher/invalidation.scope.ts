@@ -18,6 +18,8 @@ export interface DeferringPublisher {
   publishHeld(messages: readonly InvalidationMessage[]): Promise<unknown>;
   /** The same for a caller that cannot wait. Never throws. */
   publishHeldAtOnce(messages: readonly InvalidationMessage[]): void;
+  /** In the place of what is not known any more. */
+  publishEverything(): Promise<unknown>;
 }
 
 /**
@@ -53,6 +55,7 @@ export class InvalidationScope implements HoldingScope {
 
   readonly #held = new Map<DeferringPublisher, Outbox>();
   #ended = false;
+  #givenUp = false;
   #since = Infinity;
 
   private constructor(
@@ -227,6 +230,7 @@ export class InvalidationScope implements HoldingScope {
 
   /** @internal */
   giveUp(): void {
+    this.#givenUp = true;
     InvalidationScope.outside(() => this.#endAtOnce());
   }
 
@@ -267,9 +271,12 @@ export class InvalidationScope implements HoldingScope {
     if (kept) this.end.kept = true;
     else this.#held.clear();
     const told = this.#end((publisher, messages) =>
-      publisher.publishHeld(messages),
+      // What it held was told before the commit, and is not known any more.
+      this.#givenUp
+        ? publisher.publishEverything()
+        : publisher.publishHeld(messages),
     );
-    await Promise.all(told);
+    await Promise.allSettled(told);
     InvalidationScope.open.end(this);
   }
 

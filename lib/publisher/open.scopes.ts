@@ -12,7 +12,10 @@ export interface HoldingScope {
   readonly since: number;
   /** Publishes what it holds, and goes on holding it for its end. */
   tellEarly(): void;
-  /** Ends it: what is published in it from now on leaves at once. */
+  /**
+   * What it holds, and what is published in it from now on, leaves at once; its
+   * commit is told of as everything.
+   */
   giveUp(): void;
 }
 

@@ -28,5 +28,7 @@ export function isIteration(value: unknown): value is object {
 
 /** Whether a generator function returned it: nothing of its body has run. @internal */
 export function isGenerator(value: object): boolean {
-  return Object.prototype.toString.call(value).endsWith('Generator]');
+  return /^\[object (?:Async)?Generator\]$/.test(
+    Object.prototype.toString.call(value),
+  );
 }

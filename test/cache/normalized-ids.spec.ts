@@ -3,6 +3,7 @@ import {
   entity,
   InvalidationSubscriber,
   NearCacheFactory,
+  pattern,
   type IdForm,
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
@@ -78,6 +79,25 @@ describe('The option `normalizeIds`', () => {
     await settled(app);
 
     expect(heard).toEqual(['User:a', 'Post:A', 'user:a,post:A,user:b']);
+  });
+
+  it.each([
+    ['user:A*', 'user:*'],
+    ['user:a*', 'user:a*'],
+    ['user:*', 'user:*'],
+    ['*:A', '*'],
+    ['*:a', '*:a'],
+    ['post:A*', 'post:A*'],
+  ])('is not that of patterns: %s means %s', async (published, meant) => {
+    const { app, broker, heard, cache } = await start();
+    await cache.get('A1', () => 'old');
+
+    broker.emit(pattern(published, 'why'));
+    await settled(app);
+
+    expect(heard).toEqual([meant]);
+    const isNamed = published.startsWith('user:');
+    expect(cache.peek('A1')).toBe(isNamed || meant === '*' ? undefined : 'old');
   });
 
   it('evicts everything where a form fails, and a read fails by name', async () => {

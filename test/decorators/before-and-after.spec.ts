@@ -77,6 +77,21 @@ class Rows {
     setId(row, id);
   }
 
+  @InvalidatesCachePattern((row: Row) => glob`page:${row.id as string}:*`)
+  async setIdInPattern(row: Row, id: Row['id']): Promise<void> {
+    setId(row, id);
+  }
+
+  @InvalidatesCache('User', () => '1', {
+    when: (row: Row) => {
+      if (row.id === undefined) throw new Error('no id yet');
+      return row.slug !== undefined;
+    },
+  })
+  async whenNeedsId(row: Row, id: string): Promise<void> {
+    setId(row, id);
+  }
+
   @InvalidatesCache('User', (row: Row) => (row.id as string).trim())
   async breaks(row: Row): Promise<void> {
     setId(row, undefined);
@@ -209,6 +224,40 @@ describe('An entity that changes its id in the method', () => {
 
     expect(heard()).toEqual(['User:7']);
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(0);
+  });
+
+  it.each<[string, Row['id'], Row['id'], string[]]>([
+    ['is lost', '7', undefined, ['page:7:*']],
+    ['is lost to null', '7', null, ['page:7:*']],
+    ['is new', undefined, '7', ['page:7:*']],
+    ['becomes impossible', '7', 1e21, ['*']],
+    ['was never there', undefined, undefined, ['*']],
+  ])(
+    'is told by a glob whose id %s',
+    async (_what, before, after, expected) => {
+      const { rows, heard } = await start();
+
+      await rows.setIdInPattern({ id: before }, after);
+
+      expect(heard()).toEqual(expected);
+    },
+  );
+
+  it('is covered by its type if a selector failed before the call, and names nothing after it', async () => {
+    const { rows, heard, app } = await start();
+
+    await rows.needsId({}, null as never);
+
+    expect(heard()).toEqual(['user:*']);
+    expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(1);
+  });
+
+  it('is told if its condition failed before the call, and does not hold after it', async () => {
+    const { rows, heard } = await start();
+
+    await rows.whenNeedsId({}, '7');
+
+    expect(heard()).toEqual(['User:1']);
   });
 
   it('is covered by its type if a selector breaks on what is left', async () => {

@@ -7,7 +7,7 @@ import {
   InvalidationScope,
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
-import { concat, NEVER, of, type Observable } from 'rxjs';
+import { BehaviorSubject, concat, map, NEVER, of, type Observable } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
 import { said } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -74,6 +74,43 @@ class Rows {
     return { count: 1, [Symbol.asyncIterator]: () => rows };
   }
 
+  /** As iterators written by hand may be. */
+  @InvalidatesCache('User', (id: string) => id)
+  steps(id: string, end: Promise<IteratorResult<string>>) {
+    void id;
+    const iterator: AsyncIterableIterator<string> = {
+      // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+      next: () => ({ then: end.then.bind(end) }) as never,
+      [Symbol.asyncIterator]: () => iterator,
+    };
+    return iterator;
+  }
+
+  @InvalidatesCache('User', (id: string) => id)
+  frozen(id: string): AsyncIterable<string> {
+    const rows = this.write(id);
+    return Object.freeze({ [Symbol.asyncIterator]: () => rows });
+  }
+
+  /** With a method that reads it, as newer versions of Node have them. */
+  @InvalidatesCache('User', (id: string) => id)
+  withHelper(id: string): Iterable<string> & { toArray(): string[] } {
+    const rows = (function* () {
+      yield id;
+    })();
+    return Object.assign(rows, {
+      toArray(this: Iterable<string>) {
+        return [...this];
+      },
+    });
+  }
+
+  /** It only has a name like one. */
+  @InvalidatesCache('User', (id: string) => id)
+  named(id: string): object {
+    return { id, [Symbol.toStringTag]: 'ReportGenerator' };
+  }
+
   @InvalidatesCache('User', (id: string) => id)
   async slow(_id: string): Promise<void> {
     await new Promise<void>((resolve) => (this.finish = resolve));
@@ -82,6 +119,17 @@ class Rows {
   @InvalidatesCache('User', (id: string) => id)
   values(id: string): Observable<string> {
     return concat(of(id), NEVER);
+  }
+}
+
+/** As for work that has begun, and goes on without subscribers. */
+@Injectable()
+class Jobs {
+  readonly state = new BehaviorSubject('begun');
+
+  @InvalidatesCache('User', (id: string) => id)
+  start(_id: string): BehaviorSubject<string> {
+    return this.state;
   }
 }
 
@@ -157,6 +205,75 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual([]);
 
     expect([...list]).toEqual(['1']);
+
+    await settled(app);
+    expect(heard()).toEqual(['User:1']);
+  });
+
+  it('invalidates at once for a Subject, which keeps its methods, and when a subscription ends', async () => {
+    const { app, recorder } = await startApp({ providers: [Jobs] });
+    const heard = (): string[] => recorder.published.map(said);
+    const values: string[] = [];
+
+    const state = app.get(Jobs).start('1');
+    await settled(app);
+
+    expect(heard()).toEqual(['User:1']);
+    expect(state).toBeInstanceOf(BehaviorSubject);
+    state.pipe(map((value) => `${value}!`)).subscribe((one) => {
+      values.push(one);
+    });
+    state.next('more');
+    expect(state.value).toBe('more');
+    state.complete();
+    await settled(app);
+    expect(values).toEqual(['begun!', 'more!']);
+    expect(heard()).toEqual(['User:1', 'User:1']);
+  });
+
+  it('invalidates once at its end, whose steps may be asked for at once', async () => {
+    const { rows, heard, app } = await start();
+    const { work } = app.get(InvalidationPublisher);
+    const iterator = rows.iterable('1');
+
+    await Promise.all([iterator.next(), iterator.next(), iterator.next()]);
+
+    await settled(app);
+    expect(heard()).toEqual(['User:1']);
+    expect(work.count).toBe(0);
+  });
+
+  it('invalidates at the end of an iterator whose steps are thenables', async () => {
+    const { rows, heard } = await start();
+    const end = Promise.resolve({ done: true as const, value: undefined });
+
+    expect(await read(rows.steps('1', end))).toEqual([]);
+
+    expect(heard()).toEqual(['User:1', 'User:1']);
+  });
+
+  it('invalidates for one that is frozen, and stays readable', async () => {
+    const { rows, heard, app } = await start();
+
+    expect(await read(rows.frozen('1'))).toEqual(['1']);
+
+    await settled(app);
+    expect(heard()).toEqual(['User:1']);
+  });
+
+  it('invalidates when a method of the generator has read it', async () => {
+    const { rows, heard, app } = await start();
+
+    expect(rows.withHelper('1').toArray()).toEqual(['1']);
+
+    await settled(app);
+    expect(heard()).toContain('User:1');
+  });
+
+  it('invalidates at once for what only has a name like a generator', async () => {
+    const { rows, heard, app } = await start();
+
+    rows.named('1');
 
     await settled(app);
     expect(heard()).toEqual(['User:1']);

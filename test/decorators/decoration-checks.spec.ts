@@ -15,6 +15,10 @@ class Base {
   async save(id: string): Promise<string> {
     return id;
   }
+
+  async other(id: string): Promise<string> {
+    return id;
+  }
 }
 
 describe('A decorator without effect is named at the start', () => {
@@ -22,6 +26,11 @@ describe('A decorator without effect is named at the start', () => {
     class Overriding extends Base {
       override async save(id: string): Promise<string> {
         return `${id}!`;
+      }
+    }
+    class CallingAnother extends Base {
+      override async save(id: string): Promise<string> {
+        return super.other(id);
       }
     }
     class Calling extends Base {
@@ -36,11 +45,12 @@ describe('A decorator without effect is named at the start', () => {
       }
     }
     const { logs } = await startApp({
-      providers: [Base, Overriding, Calling, Decorating],
+      providers: [Base, Overriding, CallingAnother, Calling, Decorating],
     });
 
     expect(logs.of('warn')).toEqual([
       expect.stringMatching(/^Overriding\.save overrides .* Call super\.save/),
+      expect.stringMatching(/^CallingAnother\.save overrides /),
     ]);
   });
 
@@ -124,6 +134,24 @@ describe('A decorator on what is no method is refused, by name', () => {
       );
     },
   );
+
+  it.each(Object.keys(decorators) as (keyof typeof decorators)[])(
+    '@%s() as a standard decorator, and on a class',
+    (name) => {
+      const decorate = decorators[name] as (...args: unknown[]) => void;
+      const context = { kind: 'method', name: 'save' };
+
+      for (const args of [[() => {}, context], [class {}]]) {
+        expect(() => decorate(...args)).toThrow(/set experimentalDecorators/);
+      }
+    },
+  );
+
+  it('@Cached() without a selector', () => {
+    expect(() => Cached('User', undefined as never)).toThrow(
+      /^undefined is no selector/,
+    );
+  });
 });
 
 describe('The option `describe`', () => {

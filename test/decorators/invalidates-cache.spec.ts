@@ -265,7 +265,7 @@ describe('When a decorated method invalidates', () => {
 
     @InvalidatesCache('User', fromResult((user: User | undefined) => user?.id))
     observable(): Observable<User> {
-      return this.source;
+      return this.source.asObservable();
     }
 
     @InvalidatesCache('User', () => 'never')

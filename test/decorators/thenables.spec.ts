@@ -69,6 +69,11 @@ class Users {
   }
 
   @InvalidatesCache('User', (id: string) => id)
+  other(_id: string, query: Query): Query {
+    return query;
+  }
+
+  @InvalidatesCache('User', (id: string) => id)
   cancellable(id: string): Cancellable<string> {
     return Cancellable.resolve(id) as Cancellable<string>;
   }
@@ -93,6 +98,15 @@ class Users {
     return Object.freeze({
       then: Promise.resolve(id).then.bind(Promise.resolve(id)),
     });
+  }
+}
+
+/** Its `then`, or another method, is fixed. */
+class Fixed extends Query {
+  constructor(key: 'then' | 'exec') {
+    super();
+    const value = Query.prototype[key].bind(this);
+    Object.defineProperty(this, key, { value });
   }
 }
 
@@ -154,6 +168,27 @@ describe('A lazy thenable out of a decorated method', () => {
     expect(await users.frozen('1')).toBe('1');
 
     expect(heard()).toEqual(['User:1']);
+  });
+});
+
+describe('A lazy thenable with a method that is fixed', () => {
+  it.each(['then', 'exec'] as const)('(%s) is awaited at once', async (key) => {
+    const { users, heard } = await start();
+    const query = new Fixed(key);
+
+    expect(await users.other('1', query)).toBe('done ');
+
+    expect(heard()).toEqual(['User:1']);
+    expect(query.runs).toBe(1);
+  });
+
+  it('keeps its other methods', async () => {
+    const { users } = await start();
+
+    const query = users.other('1', new Fixed('exec'));
+
+    expect(query.toSQL()).toBe('update where ');
+    await query;
   });
 });
 

@@ -3,6 +3,8 @@ import {
   Get,
   Injectable,
   Module,
+  Query,
+  Scope,
   UseFilters,
   UseGuards,
   UseInterceptors,
@@ -50,6 +52,9 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
   @Injectable()
   class Middleware extends Copies {}
   class ByHand extends Copies {}
+  @Injectable()
+  class OfParameter extends Copies {}
+  class OfParameterByHand extends Copies {}
   class Global extends Copies {}
 
   @UseGuards(Guard)
@@ -59,8 +64,10 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
   class Pages {
     @Get()
     @UseInterceptors(Interceptor, new ByHand())
-    read(): string {
-      return 'page';
+    read(
+      @Query('page', OfParameter, new OfParameterByHand()) page: string,
+    ): string {
+      return page;
     }
   }
 
@@ -74,6 +81,8 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
       'Filter',
       'Guard',
       'Interceptor',
+      'OfParameter',
+      'OfParameterByHand',
       'Pipe',
     ]);
   });
@@ -139,6 +148,24 @@ describe('@OnInvalidation() that cannot be called', () => {
       expect.stringMatching(
         /^Overriding\.evict overrides a method under @OnInvalidation\(\)/,
       ),
+    ]);
+  });
+
+  it('is named for each reason that its class has', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class ForRequests extends Copies {
+      override evict(): void {}
+
+      @OnInvalidation()
+      other(): void {}
+    }
+    const { logs } = await startApp({ providers: [ForRequests] });
+
+    expect(logs.of('warn')).toEqual([
+      expect.stringMatching(/^ForRequests\.evict overrides /),
+    ]);
+    expect(logs.of('error')).toEqual([
+      expect.stringMatching(/ForRequests\.other will never be called/),
     ]);
   });
 

@@ -657,4 +657,43 @@ describe('A scope around what ends later', () => {
     await stuck;
     expect(await desk.said()).toEqual(['User:1', 'User:2', 'User:1']);
   });
+
+  it.each([
+    ['commits', () => {}, ['*']],
+    [
+      'is rolled back',
+      () => {
+        throw ROLLED_BACK;
+      },
+      [],
+    ],
+  ] as const)(
+    'is told of early when too many others hold something, and as everything if it %s',
+    async (_what, end, expected) => {
+      const desk = await start();
+      const { open, opened } = gate();
+      const oldest = run(async () => {
+        await desk.user('oldest');
+        await opened;
+        end();
+      });
+      const others = gate();
+      const crowd = Array.from({ length: 10_000 }, () =>
+        run(async () => {
+          await desk.user('other');
+          await others.opened;
+        }),
+      );
+      await eventually(async () =>
+        expect(await desk.said()).toEqual(['User:oldest']),
+      );
+
+      open();
+      await oldest.catch(() => {});
+
+      expect((await desk.said()).slice(1)).toEqual(expected);
+      others.open();
+      await Promise.all(crowd);
+    },
+  );
 });
