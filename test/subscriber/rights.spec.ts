@@ -126,7 +126,8 @@ describeOnRedisServer('A door that is closed', () => {
     const log = new LogRecorder();
     const app = await startApp({
       connection: server.url.replace('//', '//app:any@'),
-      startupTimeout: 300,
+      // Several tries: at some of them only the end of the connection is seen.
+      startupTimeout: 2_000,
       shutdownTimeout: 50,
       logger: log,
     });
