@@ -78,7 +78,7 @@ export class IdNormalizer {
     const [prefix] = prefixesOf(message);
     const ids = pattern.slice(pattern.indexOf(':') + 1);
     for (const [of, form] of this.#forms) {
-      if (!concerns([entityTypeOf(of) as EntityType])(message)) continue;
+      if (!concerns([entityTypeOf(of)])(message)) continue;
       if (idIn(form, ids) === ids) continue;
       return {
         ...message,

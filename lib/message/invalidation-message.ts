@@ -1,5 +1,5 @@
 import { checkHeardType } from './cache-key.js';
-import { keyPrefixOf, type EntityType } from './entity-type.js';
+import { keyPrefixOf, type AnyEntityType } from './entity-type.js';
 import type { Invalidation } from './invalidation.js';
 import { literalPrefix, matchesPattern } from './pattern.js';
 
@@ -82,7 +82,7 @@ export function affects(message: Invalidation, key: string): boolean {
  * @internal
  */
 export function concerns(
-  types: readonly EntityType[],
+  types: readonly AnyEntityType[],
 ): (message: Invalidation) => boolean {
   if (types.length === 0) return () => true;
   const starts = types.map((type) => `${keyPrefixOf(checkHeardType(type))}:`);
