@@ -1,5 +1,5 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
-import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import type { InvalidationScope } from './invalidation.scope.js';
 import type { OpenScopes } from './open.scopes.js';
@@ -15,7 +15,7 @@ export interface ProcessStore {
   /** Costs nothing until the first scope. */
   scopes: AsyncLocalStorage<InvalidationScope | null> | null;
   open: OpenScopes | null;
-  /** Versions of the copies, by where they were loaded from. */
+  /** Versions of the copies, by name. */
   readonly copies: Map<string, () => string>;
 }
 
@@ -32,16 +32,16 @@ export function processStore(): ProcessStore {
 /**
  * Warns if the process has another version of the package in it.
  *
- * @param url of a module of the copy
+ * @param copy its name, which no other copy has
  * @param version of the copy
  * @internal
  */
 export function registerCopy(
   { copies }: ProcessStore,
-  url: string,
+  copy: string,
   version: () => string,
 ): void {
-  copies.set(url, version);
+  copies.set(copy, version);
   if (copies.size === 1) return;
   const versions = new Set([...copies.values()].map((each) => each()));
   if (versions.size === 1) return;
@@ -50,17 +50,7 @@ export function registerCopy(
   );
 }
 
-/** The version in the manifest next to `dist` or `lib`; `unknown` in a bundle. */
-function versionOfThisCopy(): string {
-  for (const up of ['../../package.json', '../../../package.json']) {
-    try {
-      const manifest = readFileSync(new URL(up, import.meta.url), 'utf8');
-      return (JSON.parse(manifest) as { version: string }).version;
-    } catch {
-      // The other layout.
-    }
-  }
-  return 'unknown';
-}
+/** Of this copy. CommonJS, as of ts-jest, cannot ask where it lies. @internal */
+export const VERSION = '0.1.0';
 
-registerCopy(processStore(), import.meta.url, versionOfThisCopy);
+registerCopy(processStore(), randomUUID(), () => VERSION);

@@ -46,3 +46,12 @@ describe('Two copies of the package in one process', () => {
     ]);
   });
 });
+
+it('the version of this copy is that of the manifest', async () => {
+  const { readFileSync } = await import('node:fs');
+  const { VERSION } = await import('../../lib/publisher/process.store.js');
+  const manifest = new URL('../../package.json', import.meta.url);
+  expect(JSON.parse(readFileSync(manifest, 'utf8'))).toMatchObject({
+    version: VERSION,
+  });
+});
