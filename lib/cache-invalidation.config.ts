@@ -1,12 +1,11 @@
-import { Injectable } from '@nestjs/common';
-import { ConfigService } from '@nestjs/config';
+import { Module, type DynamicModule } from '@nestjs/common';
 import {
   variableOf,
   type CacheInvalidationModuleOptions,
   type CacheInvalidationOptions,
-  type CacheInvalidationOptionsFactory,
   type ScalarOption,
 } from './cache-invalidation.options.js';
+import { InvalidationConfigurationError } from './errors/index.js';
 
 type Scalar = string | number | boolean | undefined;
 
@@ -36,24 +35,63 @@ const READERS: Record<
   describe: flag,
 };
 
+/** Injection token of the options from the environment. @internal */
+export const ENVIRONMENT_OPTIONS = Symbol('ENVIRONMENT_OPTIONS');
+
 /**
- * The options from the environment, by way of `@nestjs/config`: what
- * `forRootAsync()` without arguments uses. What cannot be read is passed on as
- * it is, so that the check names it.
+ * Provides the options from the environment by way of `@nestjs/config`, for
+ * `forRootAsync()` without arguments. Only such an application loads that
+ * package. What cannot be read is passed on as it is, so that the check names it.
  *
  * @internal
  */
-@Injectable()
-export class EnvironmentOptions implements CacheInvalidationOptionsFactory {
-  constructor(private readonly config: ConfigService) {}
-
-  createCacheInvalidationOptions(): CacheInvalidationModuleOptions {
-    const entries = Object.entries(READERS).map(([option, read]) => [
-      option,
-      read(this.config.get<Scalar>(variableOf(option))),
-    ]);
-    return Object.fromEntries(entries) as CacheInvalidationModuleOptions;
+@Module({})
+export class EnvironmentOptionsModule {
+  /** Never rejects: Nest reports an error of a provider, at the start. */
+  static async load(): Promise<DynamicModule> {
+    const token = { provide: ENVIRONMENT_OPTIONS };
+    const definition = {
+      module: EnvironmentOptionsModule,
+      exports: [ENVIRONMENT_OPTIONS],
+    };
+    try {
+      const { ConfigModule, ConfigService } = await import('@nestjs/config');
+      const useFactory = (config: { get: Read }) =>
+        optionsFrom((variable) => config.get(variable));
+      return {
+        ...definition,
+        imports: [ConfigModule],
+        providers: [{ ...token, inject: [ConfigService], useFactory }],
+      };
+    } catch (cause) {
+      const useFactory = () => {
+        throw loadingFailed(cause);
+      };
+      return { ...definition, providers: [{ ...token, useFactory }] };
+    }
   }
+}
+
+type Read = (variable: string) => Scalar;
+
+function optionsFrom(read: Read): CacheInvalidationModuleOptions {
+  const entries = Object.entries(READERS).map(([option, reader]) => [
+    option,
+    reader(read(variableOf(option))),
+  ]);
+  return Object.fromEntries(entries) as CacheInvalidationModuleOptions;
+}
+
+function loadingFailed(cause: unknown): Error {
+  const { code } = cause as { code?: unknown };
+  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') {
+    return cause as Error;
+  }
+  return new InvalidationConfigurationError(
+    'forRootAsync() without arguments reads the environment through @nestjs/config, which is not installed.',
+    [],
+    'Install it (npm install @nestjs/config), or pass options to forRoot() or forRootAsync().',
+  );
 }
 
 // An empty variable is an absent one.

@@ -6,8 +6,10 @@ import {
   type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
-import { ConfigModule } from '@nestjs/config';
-import { EnvironmentOptions } from './cache-invalidation.config.js';
+import {
+  ENVIRONMENT_OPTIONS,
+  EnvironmentOptionsModule,
+} from './cache-invalidation.config.js';
 import {
   CACHE_INVALIDATION_OPTIONS,
   INVALIDATION_STREAM,
@@ -20,6 +22,7 @@ import {
 import {
   CacheInvalidationOptions,
   resolveOptions,
+  type CacheInvalidationModuleOptions,
 } from './cache-invalidation.options.js';
 import { NearCacheFactory } from './cache/index.js';
 import {
@@ -289,8 +292,9 @@ export class CacheInvalidationModule
     }
     return super.forRootAsync({
       ...options,
-      imports: [...imports, ConfigModule],
-      useClass: EnvironmentOptions,
+      imports: [...imports, EnvironmentOptionsModule.load()],
+      inject: [ENVIRONMENT_OPTIONS],
+      useFactory: (environment: CacheInvalidationModuleOptions) => environment,
     });
   }
 

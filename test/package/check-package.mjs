@@ -15,7 +15,7 @@ const OPTIONAL_PEERS = Object.keys(manifest.peerDependenciesMeta);
 const OPTIONAL_ENTRIES = ['prometheus', 'opentelemetry', 'terminus'].map(
   (end) => `${name}/${end}`,
 );
-const TYPESCRIPTS = ['5.9', '6.0'];
+const TYPESCRIPTS = ['5.4', '5.6', '5.9', '6.0'];
 
 /**
  * How a consumer's compiler finds our types, and in which files: as a module and as
@@ -26,6 +26,16 @@ const RESOLUTIONS = {
     files: ['consumer.mts', 'consumer.cts'],
     module: 'nodenext',
     moduleResolution: 'nodenext',
+  },
+  node16: {
+    files: ['consumer.mts', 'consumer.cts'],
+    module: 'node16',
+    moduleResolution: 'node16',
+  },
+  bundler: {
+    files: ['consumer.ts'],
+    module: 'esnext',
+    moduleResolution: 'bundler',
   },
   node10: {
     files: ['consumer.ts'],
@@ -38,24 +48,32 @@ const RESOLUTIONS = {
 const FOLDERS = [
   {
     title: 'Nest 12, ioredis 6',
-    peers: ['@nestjs/common@12', '@nestjs/core@12', '@nestjs/config@12'],
+    peers: ['@nestjs/common@12', '@nestjs/core@12', 'class-validator@0.15'],
     redis: 'ioredis@6',
     optional: ['@nestjs/terminus@12', '@opentelemetry/api@1', 'prom-client@15'],
     degraded: 'degraded false',
-    resolutions: ['nodenext'],
+    // Nest 12 is made of ES modules: earlier compilers refuse to require it.
+    compilations: [
+      ['5.9', 'nodenext'],
+      ['6.0', 'nodenext'],
+      ['6.0', 'bundler'],
+    ],
   },
   {
     title: 'Nest 11, ioredis 5',
-    peers: ['@nestjs/common@11', '@nestjs/core@11', '@nestjs/config@4'],
+    peers: ['@nestjs/common@11', '@nestjs/core@11', 'class-validator@0.14.0'],
     redis: 'ioredis@5.4.0',
     optional: [
       '@nestjs/terminus@11.0.0',
       '@opentelemetry/api@1.9.0',
       'prom-client@15.1.0',
     ],
+    commonJs: true,
     // Terminus 11 has no status for that.
     degraded: 'up true',
-    resolutions: ['nodenext', 'node10'],
+    compilations: TYPESCRIPTS.flatMap((version) =>
+      Object.keys(RESOLUTIONS).map((resolution) => [version, resolution]),
+    ),
   },
 ];
 
@@ -158,7 +176,7 @@ await main('check:package', async () => {
     }),
   );
   await step('are the types wrong?', () =>
-    run('npx', ['--no', '--', 'attw', tarball, '--profile', 'esm-only'], {
+    run('npx', ['--no', '--', 'attw', tarball, '--profile', 'strict'], {
       cwd: root,
     }),
   );
@@ -167,23 +185,31 @@ await main('check:package', async () => {
     const cwd = join(bench, `consumer-${index}`);
     await step(`${folder.title}: install`, () => install(cwd, folder, tarball));
     if (index === 0) await checkContents(join(cwd, 'node_modules', name));
-    await step(`${folder.title}: import and require`, () => load(cwd, ENTRIES));
+    await step(`${folder.title}: import and require`, () =>
+      load(cwd, ENTRIES, folder),
+    );
     await step(`${folder.title}: without the optional peers`, () =>
       checkAbsent(cwd, OPTIONAL_PEERS),
     );
+    await step(`${folder.title}: the environment without its peer`, () =>
+      adviseConfig(cwd),
+    );
     await step(`${folder.title}: what takes optional peers`, async () => {
       await run('npm', ['install', ...folder.optional], { cwd });
-      await load(cwd, OPTIONAL_ENTRIES);
+      await load(cwd, OPTIONAL_ENTRIES, folder);
     });
     await step(`${folder.title}: an application`, () => serve(cwd, folder));
     await step(`${folder.title}: the command`, () => command(cwd));
-    for (const version of TYPESCRIPTS) {
-      for (const resolution of folder.resolutions) {
-        await step(
-          `${folder.title}: types, TypeScript ${version}, ${resolution}`,
-          () => compile(cwd, version, resolution),
-        );
-      }
+    for (const [version, resolution] of folder.compilations) {
+      await step(
+        `${folder.title}: types, TypeScript ${version}, ${resolution}`,
+        () =>
+          Promise.all(
+            [true, false].map((strict) =>
+              compile(cwd, { version, resolution, strict }),
+            ),
+          ),
+      );
     }
   }
 });
@@ -207,6 +233,25 @@ async function checkAbsent(cwd, peers) {
   refuse('is there though nobody asked for it', found);
 }
 
+/** `forRootAsync()` without arguments says which package it lacks. */
+async function adviseConfig(cwd) {
+  const start = `
+    import 'reflect-metadata';
+    import { NestFactory } from '@nestjs/core';
+    import { CacheInvalidationModule } from '${name}';
+    await NestFactory.createApplicationContext(
+      CacheInvalidationModule.forRootAsync(),
+      { logger: false, abortOnError: false },
+    ).catch(({ message }) => console.log(message));
+  `;
+  const output = await run('node', ['--input-type=module', '-e', start], {
+    cwd,
+  });
+  if (!output.includes('npm install @nestjs/config')) {
+    throw new Error(`It printed:\n${output}`);
+  }
+}
+
 async function serve(cwd, { degraded }) {
   await writeFile(join(cwd, 'application.mjs'), APPLICATION);
   const output = await run('node', ['application.mjs'], { cwd });
@@ -216,14 +261,33 @@ async function serve(cwd, { degraded }) {
   }
 }
 
-async function load(cwd, entries) {
+async function load(cwd, entries, { commonJs }) {
   for (const entry of entries) {
     const report =
       "if (names.length === 0) throw new Error('nothing is exported'); console.log(names.length);";
     const imported = `const names = Object.keys(await import('${entry}')); ${report}`;
     const required = `const names = Object.keys(require('${entry}')); ${report}`;
+    // Two copies in one process would be two sets of classes and of injection tokens.
+    const both = `if (require('${entry}') !== (await import('${entry}'))) throw new Error('there are two copies'); console.log('one');`;
     await run('node', ['--input-type=module', '-e', imported], { cwd });
     await run('node', ['--input-type=commonjs', '-e', required], { cwd });
+    await run(
+      'node',
+      ['--input-type=commonjs', '-e', `(async () => { ${both} })()`],
+      { cwd },
+    );
+    // Jest and older bundlers know no condition `module-sync`: they require CommonJS.
+    if (!commonJs) continue;
+    await run(
+      'node',
+      [
+        '--no-experimental-require-module',
+        '--input-type=commonjs',
+        '-e',
+        required,
+      ],
+      { cwd },
+    );
   }
 }
 
@@ -241,7 +305,7 @@ async function command(cwd) {
 
 // The declarations of others are not ours to answer for: only what is said about
 // ours and about the consumer counts.
-async function compile(cwd, version, resolution) {
+async function compile(cwd, { version, resolution, strict }) {
   const { files, ...found } = RESOLUTIONS[resolution];
   for (const file of files) await writeFile(join(cwd, file), CONSUMER);
   const compilerOptions = {
@@ -250,20 +314,23 @@ async function compile(cwd, version, resolution) {
     ...(version.startsWith('6') ? { ignoreDeprecations: '6.0' } : {}),
     target: 'ES2023',
     types: ['node'],
-    strict: true,
+    strict,
     skipLibCheck: false,
     experimentalDecorators: true,
     emitDecoratorMetadata: true,
     noEmit: true,
   };
+  const project = strict ? 'tsconfig.strict.json' : 'tsconfig.json';
   await writeFile(
-    join(cwd, 'tsconfig.json'),
+    join(cwd, project),
     JSON.stringify({ compilerOptions, files }),
   );
   const tsc = join('node_modules', `ts-${version}`, 'bin', 'tsc');
-  const output = await run('node', [tsc, '--pretty', 'false'], { cwd }).catch(
-    ({ message }) => message,
-  );
+  const output = await run(
+    'node',
+    [tsc, '--project', project, '--pretty', 'false'],
+    { cwd },
+  ).catch(({ message }) => message);
   const errors = output.split('\n').filter((line) => /error TS\d+/.test(line));
   const ours = errors.filter(
     (line) => !line.startsWith('node_modules') || line.includes(name),
@@ -285,7 +352,9 @@ async function checkContents(folder) {
     const missing = wanted.filter((file) => !files.includes(file));
     const strangers = files.filter(
       (file) =>
-        !wanted.includes(file) && !/^dist\/lib\/.+\.(d\.ts|js)$/.test(file),
+        !wanted.includes(file) &&
+        file !== 'dist/cjs/package.json' &&
+        !/^dist\/(cjs|lib)\/.+\.(d\.ts|js)$/.test(file),
     );
     refuse('is missing', missing);
     refuse('does not belong into the package', strangers);

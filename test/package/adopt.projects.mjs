@@ -1,0 +1,201 @@
+// What `npm run check:adopt` makes: installations, and the projects in them.
+import { http } from './instances.mjs';
+
+/** What a project is written in, and what is installed for it. */
+export const COMMUNITIES = {
+  'nest-11': {
+    manifest: { private: true },
+    extension: '',
+    packages: [
+      ...['common', 'core', 'platform-express', 'platform-fastify'].map(
+        (part) => `@nestjs/${part}@11`,
+      ),
+      ...['microservices', 'bullmq', 'cli', 'testing'].map(
+        (part) => `@nestjs/${part}@11`,
+      ),
+      ...['@nestjs/graphql@13', '@nestjs/apollo@13', 'graphql@16'],
+      ...['@apollo/server@5', '@as-integrations/express5', 'bullmq@5'],
+      ...['ioredis@5', 'class-validator@0.14', 'class-transformer@0.5'],
+      ...['reflect-metadata@0.2', 'rxjs@7', 'typescript@5.9'],
+      ...['jest@30', 'ts-jest@29', '@types/jest@30', '@types/node@20'],
+      ...['@swc/core@1', '@swc/cli', '@swc/jest', 'esbuild', 'chokidar'],
+    ],
+  },
+  'nest-12': {
+    manifest: { private: true, type: 'module' },
+    extension: '.js',
+    packages: [
+      ...['common', 'core', 'platform-express', 'cli', 'testing'].map(
+        (part) => `@nestjs/${part}@12`,
+      ),
+      ...['ioredis@6', 'class-validator@0.15', 'reflect-metadata@0.2'],
+      ...['rxjs@7', 'typescript@6.0', 'vitest@4', '@types/node@20'],
+    ],
+  },
+};
+
+const JEST = (transform) => ({
+  moduleFileExtensions: ['js', 'json', 'ts'],
+  rootDir: 'src',
+  testRegex: '.*\\.spec\\.ts$',
+  transform: { '^.+\\.(t|j)s$': transform },
+  testEnvironment: 'node',
+});
+
+const DECORATORS = {
+  emitDecoratorMetadata: true,
+  experimentalDecorators: true,
+  target: 'ES2023',
+  outDir: './dist',
+  rootDir: './src',
+  skipLibCheck: true,
+  strict: true,
+};
+
+/** As `nest new` wrote it until 2025: no moduleResolution. */
+const CLASSIC = {
+  'tsconfig.json': {
+    compilerOptions: { ...DECORATORS, module: 'commonjs' },
+    include: ['src'],
+  },
+  'nest-cli.json': { sourceRoot: 'src' },
+};
+
+const BUILT = {
+  'tsconfig.build.json': {
+    extends: './tsconfig.json',
+    exclude: ['**/*.spec.ts'],
+  },
+};
+
+const GRAPHQL = {
+  async read(url, id) {
+    return (await ask(url, `query { user(id: "${id}") { id name loads } }`))
+      .user;
+  },
+  write: (url, id, name) =>
+    ask(url, `mutation { saveUser(id: "${id}", name: "${name}") { id } }`),
+};
+
+async function ask(url, query) {
+  const { data, errors } = await http(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query }),
+  });
+  if (errors) throw new Error(JSON.stringify(errors));
+  return data;
+}
+
+/**
+ * Each: `of` which installation, `sources` on top of the common ones, `files` of
+ * its own, the commands that `build` and `test` it, the file that is `started`,
+ * and the `door` through which it is read and written.
+ */
+export const PROJECTS = {
+  jest: {
+    of: 'nest-11',
+    files: { ...CLASSIC, ...BUILT, 'jest.config.json': JEST('ts-jest') },
+    build: ['nest build'],
+    test: 'jest --config jest.config.json',
+  },
+  swc: {
+    of: 'nest-11',
+    files: {
+      ...CLASSIC,
+      'nest-cli.json': {
+        sourceRoot: 'src',
+        compilerOptions: { builder: 'swc' },
+      },
+      '.swcrc': {
+        module: { type: 'commonjs' },
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true },
+        },
+      },
+      'jest.config.json': JEST('@swc/jest'),
+    },
+    build: ['nest build'],
+    test: 'jest --config jest.config.json',
+  },
+  webpack: {
+    of: 'nest-11',
+    files: {
+      ...CLASSIC,
+      ...BUILT,
+      // Monorepo mode bundles with webpack, and leaves packages outside.
+      'nest-cli.json': {
+        monorepo: true,
+        root: '.',
+        sourceRoot: 'src',
+        compilerOptions: { webpack: true, tsConfigPath: 'tsconfig.build.json' },
+        projects: {},
+      },
+    },
+    build: ['nest build'],
+  },
+  esbuild: {
+    of: 'nest-11',
+    files: { ...CLASSIC, ...BUILT },
+    build: [
+      'nest build',
+      // The library goes into the bundle, and what it has as peers does not.
+      `esbuild dist/main.js --bundle --platform=node --outfile=bundle/main.js ${[
+        '@nestjs/*',
+        'class-transformer',
+        'class-validator',
+        'ioredis',
+        'reflect-metadata',
+        'rxjs',
+      ]
+        .map((each) => `--external:${each}`)
+        .join(' ')}`,
+    ],
+    started: 'bundle/main.js',
+  },
+  fastify: {
+    of: 'nest-11',
+    sources: ['fastify'],
+    files: { ...CLASSIC, ...BUILT },
+    build: ['nest build'],
+  },
+  graphql: {
+    of: 'nest-11',
+    sources: ['graphql'],
+    files: { ...CLASSIC, ...BUILT },
+    build: ['nest build'],
+    door: GRAPHQL,
+  },
+  microservice: {
+    of: 'nest-11',
+    sources: ['microservice'],
+    files: { ...CLASSIC, ...BUILT },
+    build: ['nest build'],
+  },
+  bullmq: {
+    of: 'nest-11',
+    sources: ['bullmq'],
+    files: { ...CLASSIC, ...BUILT },
+    build: ['nest build'],
+  },
+  vitest: {
+    of: 'nest-12',
+    files: {
+      ...BUILT,
+      'tsconfig.json': {
+        compilerOptions: {
+          ...DECORATORS,
+          module: 'nodenext',
+          isolatedModules: true,
+          types: ['vitest/globals', 'node'],
+        },
+        include: ['src'],
+      },
+      'nest-cli.json': { sourceRoot: 'src' },
+    },
+    build: ['nest build'],
+    test: 'vitest run --globals',
+  },
+};
