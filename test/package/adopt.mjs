@@ -49,7 +49,9 @@ await main('check:adopt', async () => {
 async function install(home, { manifest, packages }, tarball) {
   await mkdir(home);
   await writeFile(join(home, 'package.json'), JSON.stringify(manifest));
-  await run('npm', ['install', tarball, ...packages], { cwd: home });
+  await run('npm', ['install', tarball, ...packages.trim().split(/\s+/)], {
+    cwd: home,
+  });
 }
 
 async function adopt(name, { home, community, redisUrl }) {

@@ -6,31 +6,22 @@ export const COMMUNITIES = {
   'nest-11': {
     manifest: { private: true },
     extension: '',
-    packages: [
-      ...['common', 'core', 'platform-express', 'platform-fastify'].map(
-        (part) => `@nestjs/${part}@11`,
-      ),
-      ...['microservices', 'bullmq', 'cli', 'testing'].map(
-        (part) => `@nestjs/${part}@11`,
-      ),
-      ...['@nestjs/graphql@13', '@nestjs/apollo@13', 'graphql@16'],
-      ...['@apollo/server@5', '@as-integrations/express5', 'bullmq@5'],
-      ...['ioredis@5', 'class-validator@0.14', 'class-transformer@0.5'],
-      ...['reflect-metadata@0.2', 'rxjs@7', 'typescript@5.9'],
-      ...['jest@30', 'ts-jest@29', '@types/jest@30', '@types/node@20'],
-      ...['@swc/core@1', '@swc/cli', '@swc/jest', 'esbuild', 'chokidar'],
-    ],
+    packages: `
+      @nestjs/common@11 @nestjs/core@11 @nestjs/platform-express@11
+      @nestjs/platform-fastify@11 @nestjs/microservices@11 @nestjs/bullmq@11
+      @nestjs/graphql@13 @nestjs/apollo@13 graphql@16 @apollo/server@5
+      @as-integrations/express5 bullmq@5 ioredis@5 class-validator@0.14
+      class-transformer@0.5 reflect-metadata@0.2 rxjs@7 typescript@5.9
+      @nestjs/cli@11 ts-loader@9 @nestjs/testing@11 jest@30 ts-jest@29 @types/jest@30
+      @types/node@20 @swc/core@1 @swc/cli @swc/jest esbuild chokidar`,
   },
   'nest-12': {
     manifest: { private: true, type: 'module' },
     extension: '.js',
-    packages: [
-      ...['common', 'core', 'platform-express', 'cli', 'testing'].map(
-        (part) => `@nestjs/${part}@12`,
-      ),
-      ...['ioredis@6', 'class-validator@0.15', 'reflect-metadata@0.2'],
-      ...['rxjs@7', 'typescript@6.0', 'vitest@4', '@types/node@20'],
-    ],
+    packages: `
+      @nestjs/common@12 @nestjs/core@12 @nestjs/platform-express@12 ioredis@6
+      class-validator@0.15 reflect-metadata@0.2 rxjs@7 typescript@6.0
+      @nestjs/cli@12 @nestjs/testing@12 vitest@4 @types/node@20`,
   },
 };
 
@@ -45,7 +36,7 @@ const JEST = (transform) => ({
 const DECORATORS = {
   emitDecoratorMetadata: true,
   experimentalDecorators: true,
-  target: 'ES2023',
+  target: 'ES2022',
   outDir: './dist',
   rootDir: './src',
   skipLibCheck: true,

@@ -312,7 +312,7 @@ async function compile(cwd, { version, resolution, strict }) {
     ...found,
     // TypeScript 6 takes node10 only from who knows that it will go.
     ...(version.startsWith('6') ? { ignoreDeprecations: '6.0' } : {}),
-    target: 'ES2023',
+    target: 'ES2022',
     types: ['node'],
     strict,
     skipLibCheck: false,

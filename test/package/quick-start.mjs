@@ -95,7 +95,11 @@ async function create({ nest, modules }) {
 
 async function install(cwd, { config, ioredis }, tarball) {
   await run('npm', ['install'], { cwd });
-  const peers = [`@nestjs/config@${config}`, `ioredis@${ioredis}`];
+  const peers = [
+    'class-validator',
+    `@nestjs/config@${config}`,
+    `ioredis@${ioredis}`,
+  ];
   await run('npm', ['install', tarball, ...peers], { cwd });
   console.log(await run('npm', ['ls', '--depth=0', ...PEERS], { cwd }));
 }
