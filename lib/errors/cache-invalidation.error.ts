@@ -1,5 +1,5 @@
 /**
- * What every error of this library has: a stable `code` to branch on, the
+ * Base of every error of this library: it has a stable `code` to branch on, the
  * `advice` that says what to do, and the `cause` where there is one.
  *
  * @publicApi
@@ -10,7 +10,7 @@ export abstract class CacheInvalidationError extends Error {
 
   protected constructor(
     what: string,
-    /** What to do about it. */
+    /** The remedy. */
     readonly advice: string,
     cause?: unknown,
   ) {

@@ -8,9 +8,9 @@ import { CacheInvalidationError } from './cache-invalidation.error.js';
 export interface ConfigurationProblem {
   /** The option's name. */
   readonly field: string;
-  /** What is wrong with its value. */
+  /** The fault of its value. */
   readonly problem: string;
-  /** What to write instead. */
+  /** A value that would do, and how to write it. */
   readonly fix: string;
 }
 

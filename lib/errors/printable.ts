@@ -27,7 +27,7 @@ export function escapeUnseen(text: string): string {
 }
 
 /**
- * Where an error comes from, for a log: its own lines only, since a message may
+ * The stack of an error, for a log: its own lines only, since a message may
  * hold lines that look like those of others.
  *
  * @internal

@@ -16,7 +16,7 @@ import {
   type InstanceWrapper,
 } from './discovered-classes.js';
 
-/** What `@OnInvalidation()` leaves behind. */
+/** The metadata of `@OnInvalidation()`. */
 interface HandlerMetadata {
   readonly types: readonly EntityType[];
   readonly when: InvalidationCondition | undefined;
@@ -70,7 +70,7 @@ export class InvalidationHandlersExplorer {
     }
   }
 
-  /** What a lazy module brings is in no container before, and no hook tells of it. */
+  /** Classes of a lazy module are in no container before it is loaded, and no hook tells of it. */
   #exploreLazyModules(): void {
     const load = this.lazyModules.load.bind(this.lazyModules);
     this.lazyModules.load = async (...args) => {

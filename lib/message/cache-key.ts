@@ -17,7 +17,7 @@ import { escapePattern } from './pattern.js';
  */
 export type EntityId = string | number | bigint;
 
-/** What a cache key says. @publicApi */
+/** The parts of a cache key. @publicApi */
 export interface CacheKeyParts {
   readonly entityType: AnyEntityType;
   readonly entityId: string;

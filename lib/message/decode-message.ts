@@ -21,7 +21,7 @@ import {
   refuse,
 } from './wire-rules.js';
 
-/** What a trace may take up: W3C's three fields, and others' that are like them. */
+/** Bounds of a trace: the three fields of W3C, and similar ones of others. */
 const TRACE_FIELDS = 8;
 const TRACE_FIELD_LENGTH = 8_192 + 64;
 
@@ -53,12 +53,12 @@ export function decodeMessage(
     // V8's message quotes the payload, which may hold what logs must not.
     return refuse('the payload', 'JSON');
   }
-  // What came as UTF-8 holds half a character only where it is escaped.
+  // UTF-8 holds half a surrogate pair only as an escape.
   return readMessage(value, !payload.includes('\\'));
 }
 
 /**
- * The same for a value that was parsed elsewhere: an HTTP body, a queue.
+ * Reads a message that was parsed elsewhere: an HTTP body, a queue.
  *
  * @throws InvalidMessageError if it is no invalidation message.
  * @publicApi
@@ -192,7 +192,7 @@ function checkWellFormed(value: Record<string, unknown>): void {
   }
 }
 
-/** What these say is not about one type, whatever their sender calls it. */
+/** Patterns and batches name no single type, whatever type their sender gives. */
 function nameOf(action: string): string | null {
   if (action === 'Pattern') return 'pattern';
   return action === 'Batch' ? 'batch' : null;
@@ -236,7 +236,7 @@ function isGiven(text: string | null): text is string {
   return text !== null && text !== '';
 }
 
-/** What is known to cover a message that was not fully understood. */
+/** Covers a message that was not fully understood: its entity type, or everything. */
 function coarser(entityType: AnyEntityType | null): Invalidation {
   const unusable =
     entityType === null || /^(pattern|batch|)$|:/.test(entityType);

@@ -63,8 +63,8 @@ export function encodeOrigin(origin: string): string {
 }
 
 /**
- * Where in the journal an own message is, without parsing it: the journal writes
- * these two before the origin.
+ * The journal offset of an own message, cut out without parsing: the journal writes
+ * `offset` and `previous` before the origin.
  *
  * @returns `null` for one that is not in a journal
  * @internal
@@ -85,7 +85,7 @@ export function readOwnPlace(
     : null;
 }
 
-/** Of an own message, without parsing it: it comes first. @internal */
+/** The id of an own message, cut out without parsing: it is the first field. @internal */
 export function readOwnId(payload: string): string {
   return payload.slice(MESSAGE_ID_AT, MESSAGE_ID_AT + UUID_LENGTH);
 }
@@ -109,7 +109,7 @@ function encodeMetadata(metadata: unknown): string {
   } catch (cause) {
     throw notJson(cause);
   }
-  // Whoever reads it would give it up, and its publisher would not know.
+  // Readers would refuse such metadata, and the publisher would not know.
   if (json === undefined || !isSafeJson(JSON.parse(json))) throw notJson();
   return json;
 }

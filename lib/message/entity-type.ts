@@ -24,14 +24,14 @@ export interface CacheEntityTypes {}
 export type BuiltInEntityType =
   'User' | 'Post' | 'Comment' | 'Notification' | 'Feed';
 
-/** What a program may name. @publicApi */
+/** The entity types that a program may name. @publicApi */
 export type EntityType =
   | BuiltInEntityType
   | ([keyof CacheEntityTypes] extends [never]
       ? string & {}
       : Extract<keyof CacheEntityTypes, string>);
 
-/** What may arrive: other services know types that this one does not. @publicApi */
+/** Entity types that may arrive: other services know types that this one does not. @publicApi */
 export type AnyEntityType = BuiltInEntityType | (string & {});
 
 /** @internal */
@@ -39,7 +39,7 @@ export function isBuiltInEntityType(type: string): type is BuiltInEntityType {
   return builtInPrefix(type) !== null;
 }
 
-/** What a type's cache keys begin with, without the colon. @internal */
+/** The beginning of a type's cache keys, without the colon. @internal */
 export function keyPrefixOf(type: string): string {
   return builtInPrefix(type) ?? type;
 }

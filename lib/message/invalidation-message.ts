@@ -26,13 +26,13 @@ export type WidenedCause =
   | 'handler-overflow';
 
 /**
- * What a tracing library sends along, such as the `traceparent` of W3C.
+ * Fields that a tracing library sends along, such as the `traceparent` of W3C.
  *
  * @publicApi
  */
 export type TraceContext = Readonly<Record<string, string>>;
 
-/** Who said it, when, and how it came here. @publicApi */
+/** The publisher of a message, its time, and the way on which it came. @publicApi */
 export interface MessageEnvelope {
   /** A UUID. */
   readonly messageId: string;
@@ -45,7 +45,7 @@ export interface MessageEnvelope {
   readonly offset: string | null;
   /** The offset before its own; `null` where no journal is kept. */
   readonly previous: string | null;
-  /** Of its publisher's trace; `null` where nothing is traced. */
+  /** The publisher's trace; `null` where nothing is traced. */
   readonly trace: TraceContext | null;
   /** Whether this instance published it. Not on the wire. */
   readonly own: boolean;
@@ -53,7 +53,7 @@ export interface MessageEnvelope {
   readonly widened: WidenedCause | null;
 }
 
-/** What travels, and what every consumer receives. @publicApi */
+/** An invalidation message, as it travels and as every consumer receives it. @publicApi */
 export type InvalidationMessage = Invalidation & MessageEnvelope;
 
 /**
@@ -166,7 +166,7 @@ function beforeColon(text: string): string {
   return text.slice(0, Math.max(0, text.indexOf(':')));
 }
 
-// What was received is taken as it is: buildCacheKey's checks are for input.
+// Received ids are taken as they are: the checks of buildCacheKey are for input.
 function keyOf(type: string, id: string): string {
   return `${keyPrefixOf(type)}:${id}`;
 }

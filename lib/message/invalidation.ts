@@ -47,11 +47,11 @@ export interface BatchInvalidation {
   readonly metadata: unknown;
 }
 
-/** What is to be dropped, before it is anybody's message. @publicApi */
+/** The entries to be dropped, before a publisher makes a message of it. @publicApi */
 export type Invalidation =
   EntityInvalidation | PatternInvalidation | BatchInvalidation;
 
-/** What may accompany what `entity()` makes. @publicApi */
+/** Options of `entity()`. @publicApi */
 export interface InvalidationContent {
   /** @default 'Delete' */
   readonly action?: 'Delete' | 'Update';
@@ -161,8 +161,9 @@ export function everything(metadata: unknown = null): PatternInvalidation {
 }
 
 /**
- * What the factories made passes as it is said; what plain JavaScript made up
- * passes only if it says something, without what does not belong to it.
+ * Invalidations of the factories pass unchanged. An object that plain JavaScript
+ * wrote passes only if it names something, without the fields that do not belong
+ * to its action.
  *
  * @throws InvalidMessageError if it says nothing that can be invalidated.
  * @internal

@@ -1,7 +1,7 @@
 import type { Invalidation } from './invalidation.js';
 import type { InvalidationMessage } from './invalidation-message.js';
 
-/** What a message says, as text that is equal where it says the same. @internal */
+/** The content of a message as text, equal for messages that invalidate the same. @internal */
 export function contentOf(message: Invalidation): string {
   const { action, entityType, entityId, pattern, entityIds, metadata } =
     message;

@@ -48,8 +48,8 @@ export function millisecondsOf(offset: string): number {
 }
 
 /**
- * The same offset with memory of its own. One that was cut out of a payload keeps
- * all of the payload in memory for as long as it is kept itself.
+ * Copies an offset into memory of its own. A string that was cut out of a payload
+ * keeps the whole payload in memory for as long as it is kept itself.
  *
  * @internal
  */

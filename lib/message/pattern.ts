@@ -24,7 +24,8 @@ const END = 258;
 const FIRST_CLASS = 259;
 
 /**
- * What Redis reads as one step: stars, `?`, a class, or a byte perhaps escaped.
+ * One step of a pattern, as Redis reads it: stars, `?`, a class, or a byte, perhaps
+ * escaped.
  * A class ends at its `]` or, unclosed, with the pattern. A trailing backslash
  * stands for itself.
  */
@@ -44,7 +45,7 @@ const SPECIAL = /[?[\\]/;
 interface Program {
   /** Closed by `END`, which accepts nothing. Stars in a row are one. */
   readonly steps: readonly number[];
-  /** Where the steps after the last star begin; each takes one byte. */
+  /** Index of the first step after the last star; each of those takes one byte. */
   readonly tail: number;
   /** For each class, by step less `FIRST_CLASS`: 1 at the bytes it accepts. */
   readonly classes: readonly Uint8Array[];
@@ -167,9 +168,9 @@ export function matchesAllOf(prefix: string, pattern: string): boolean {
 }
 
 /**
- * What every matching key begins with: the pattern up to its first special,
- * escapes resolved. It says without a search that a pattern can not touch a
- * family of keys.
+ * The beginning that all matching keys share: the pattern up to its first special
+ * character, escapes resolved. It tells without a search that a pattern cannot
+ * touch a family of keys.
  *
  * @internal
  */

@@ -1,8 +1,8 @@
 import { InvalidMessageError } from '../errors/index.js';
 
 /**
- * What each field of the wire may hold. The codec and the class-validator
- * schema are both made of these, so they cannot drift apart in detail.
+ * The values that each field of the wire may hold. The codec and the
+ * class-validator schema are both made of these rules, so they cannot disagree.
  */
 
 const DASH = '-'.charCodeAt(0);

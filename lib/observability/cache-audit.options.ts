@@ -5,14 +5,15 @@ import {
 import type { EntityType } from '../message/index.js';
 
 /**
- * What can be audited: a near cache as it is, of any other cache a look into it.
+ * A cache that can be audited: a near cache as it is, any other cache by a function
+ * that looks into it.
  *
  * @publicApi
  */
 export interface AuditableCache<V> {
   readonly entityType: EntityType;
   /**
-   * What is cached of this entity, `undefined` if nothing is. It should neither
+   * The cached copy of this entity, `undefined` if there is none. It should neither
    * load, nor count, nor renew what it finds: of an `LRUCache` take `peek`.
    */
   peek(id: string): V | undefined | Promise<V | undefined>;

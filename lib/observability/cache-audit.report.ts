@@ -1,4 +1,4 @@
-/** What the comparisons have shown so far. @publicApi */
+/** Results of the comparisons so far. @publicApi */
 export interface CacheAuditReport {
   /** Copies that were compared, with a result: the next two together. */
   readonly checked: number;
@@ -51,7 +51,7 @@ const BOUNDS_MS = [1_000, 3_000, 30_000];
 /** The quantile of the normal distribution for 95 %, one-sided. */
 const Z = 1.645;
 
-/** What the audits of all caches counted. @internal */
+/** Counts of the audits of all caches. @internal */
 export class AuditCounts {
   consistent = 0;
   undecided = 0;

@@ -89,7 +89,7 @@ export class CacheAuditor implements OnModuleDestroy {
     return stop;
   }
 
-  /** Of all caches that were watched, since the start. */
+  /** The report of all caches that were watched, since the start. */
   report(): CacheAuditReport {
     return this.#counts.report();
   }

@@ -6,7 +6,7 @@ import type { SubscriptionState } from '../subscriber/index.js';
 import type { StaleCopy } from './cache-audit.report.js';
 
 /**
- * What is said on each of Node's `diagnostics_channel`s of this library, which
+ * Events of the library's `diagnostics_channel`s, which
  * are named `nestjs-cache-invalidation:` and this. Of every event it is said
  * which application it is of: several may run in one process.
  *
@@ -46,7 +46,7 @@ export interface InvalidationEvents {
     readonly state: SubscriptionState;
     readonly reason: string | null;
   };
-  /** What went wrong and had no caller to be thrown at. */
+  /** The error, which had no caller to be thrown at. */
   readonly error: EventSender & { readonly error: CacheInvalidationError };
   /** The auditor has found a stale copy. */
   readonly stale: EventSender & StaleCopy;
@@ -55,7 +55,7 @@ export interface InvalidationEvents {
 /** The application that an event is of. @publicApi */
 export interface EventSender {
   readonly serviceName: string;
-  /** Of the instance: the `origin` of its messages. */
+  /** The instance's id: the `origin` of its messages. */
   readonly origin: string;
 }
 

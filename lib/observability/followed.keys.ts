@@ -2,7 +2,7 @@ import type { Fence } from '../stream/index.js';
 
 /** After an invalidation, when its copy is looked at. */
 const LOOKS_MS = [1_000, 5_000, 60_000];
-/** What an invalidation that is still on its way is given to arrive. */
+/** Milliseconds in which an invalidation that is on its way may still arrive. */
 const CONFIRM_MS = 1_000;
 const TICK_MS = 100;
 /** Keys at a time; a look that never ends holds one for good. */

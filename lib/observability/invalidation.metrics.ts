@@ -9,7 +9,7 @@ import type {
 } from './invalidation.stats.js';
 import type { LatencyRecorder } from './latency.recorder.js';
 
-/** What metrics are read from. @internal */
+/** The sources of the metrics. @internal */
 export interface MetricSource {
   readonly stats: Pick<InvalidationStats, 'totals' | 'widenedBy' | 'latencies'>;
   readonly publisher: Pick<InvalidationPublisher, 'outboxSize'>;
@@ -23,7 +23,7 @@ export interface MetricSource {
 /** By the value of its label, or under '' where it has none. @internal */
 export type MetricValues = Iterable<readonly [label: string, value: number]>;
 
-/** What is read when somebody asks. @internal */
+/** A metric that is read when somebody asks. @internal */
 export interface MetricDefinition {
   /** Without the prefix and the endings that a system of metrics gives it. */
   readonly name: string;
@@ -35,7 +35,7 @@ export interface MetricDefinition {
   readonly read: (source: MetricSource) => MetricValues;
 }
 
-/** What is recorded each time. @internal */
+/** A metric that is recorded each time. @internal */
 export interface LatencyDefinition {
   readonly name: string;
   readonly help: string;
@@ -162,7 +162,7 @@ export const LATENCIES: readonly LatencyDefinition[] = [
 ];
 
 /**
- * What there is to measure of one application, for whichever system of metrics.
+ * The metrics of one application, for whichever system of metrics.
  *
  * @internal
  */

@@ -5,7 +5,7 @@ import type { Published } from '../transport/index.js';
 import { CHANNELS, type EventSender } from './diagnostics.channels.js';
 import { LatencyRecorder, type LatencySummary } from './latency.recorder.js';
 
-/** What happened since the start, or since `reset()`. @publicApi */
+/** Counts and latencies since the start, or since `reset()`. @publicApi */
 export interface InvalidationStatsSnapshot extends InvalidationCounts {
   readonly since: Date;
   readonly latency: {
@@ -13,7 +13,7 @@ export interface InvalidationStatsSnapshot extends InvalidationCounts {
     readonly publish: LatencySummary;
     /** From the publisher's timestamp to the delivery here: two machines' clocks. */
     readonly propagation: LatencySummary;
-    /** What a handler took. */
+    /** Milliseconds that handlers took. */
     readonly handler: LatencySummary;
   };
 }
@@ -66,7 +66,7 @@ const COUNTERS: InvalidationCounts = {
 export class InvalidationStats extends InvalidationMeter {
   #since = new Date();
   readonly #counts: Counts = { ...COUNTERS };
-  /** What they were at the last `reset()`. */
+  /** The counts at the last `reset()`. */
   #before = COUNTERS;
   readonly #widened = new Map<WideningCause, number>();
 

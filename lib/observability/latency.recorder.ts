@@ -37,7 +37,7 @@ export class LatencyRecorder {
     figures: 3,
   });
 
-  /** Of all since the start, in seconds. */
+  /** Sum of all values since the start, in seconds. */
   get sum(): number {
     return this.#sum / 1_000;
   }

@@ -1,13 +1,13 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { InvalidationMessage } from '../message/index.js';
 
-/** Of what is said here, among all that an application says. @internal */
+/** The instrumentation scope of the library's spans and metrics. @internal */
 export const SCOPE = 'nestjs-cache-invalidation';
 
 /** @internal */
 export const SERVICE = 'cache_invalidation.service';
 
-/** What became of a publish. @internal */
+/** The outcome of a publish. @internal */
 export const STATUS = 'cache_invalidation.status';
 
 /** By OpenTelemetry's semantic conventions. @internal */
@@ -17,7 +17,8 @@ export const FUNCTION_NAME = 'code.function.name';
 export const ERROR_TYPE = 'error.type';
 
 /**
- * What a sampler may decide by, by the semantic conventions for messaging.
+ * Attributes for a sampler to decide by, from the semantic conventions for
+ * messaging.
  *
  * @internal
  */
@@ -34,7 +35,7 @@ export function operationOn(
 }
 
 /**
- * Of which kind a message is. Not what it names: ids and patterns may be anybody's
+ * The kind of a message. Not what it names: ids and patterns may be anybody's
  * data, and traces are kept where others read them.
  *
  * @internal

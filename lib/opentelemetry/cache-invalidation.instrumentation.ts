@@ -11,7 +11,7 @@ import { OpenTelemetryMeter } from './opentelemetry.meter.js';
 import { OpenTelemetryTracer } from './opentelemetry.tracer.js';
 
 /**
- * What `CacheInvalidationOpenTelemetryModule` provides. Where
+ * The provider of `CacheInvalidationOpenTelemetryModule`. Where
  * `CacheInvalidationModule` is not global, provide it yourself in place of that
  * module, in the one that imports `CacheInvalidationModule`.
  *

@@ -25,7 +25,7 @@ const PREFIX = 'cache_invalidation.';
 const ENDLESS_SECONDS = 1_000_000_000;
 
 /**
- * What there is to measure, for whoever reads OpenTelemetry's metrics.
+ * The library's metrics, for OpenTelemetry.
  *
  * @internal
  */
@@ -60,7 +60,7 @@ export class OpenTelemetryMeter {
     try {
       this.#stop?.();
     } catch {
-      // Who ends after this has invalidations to send.
+      // A provider that ends after this one may still have invalidations to send.
     }
   }
 

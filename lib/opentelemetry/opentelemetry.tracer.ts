@@ -42,7 +42,7 @@ export class OpenTelemetryTracer implements InvalidationTracer {
   readonly #tracer = trace.getTracer(SCOPE);
   readonly #publish: Operation;
   readonly #process: Operation;
-  /** Of deliveries: a handler may be called when its turn comes, much later. */
+  /** Spans of deliveries: a handler may be called when its turn comes, much later. */
   readonly #deliveries = new WeakMap<InvalidationMessage, Context>();
 
   constructor(channel: string) {
@@ -102,7 +102,7 @@ export class OpenTelemetryTracer implements InvalidationTracer {
     handler: string,
     handle: () => unknown,
   ): void {
-    // What a queue was collapsed to was never delivered as such.
+    // A message that stands for a collapsed queue was never delivered as such.
     const parent = this.#deliveries.get(message) ?? extracted(message);
     const options = { attributes: { [FUNCTION_NAME]: handler } };
     const span = this.#tracer.startSpan(handler, options, parent);
@@ -145,7 +145,7 @@ function endWith(span: Span, result: PromiseLike<unknown>): void {
         span.end();
       },
     )
-    // What an SDK throws costs the span; a rejection would end the process.
+    // An error of the SDK costs the span; a rejection would end the process.
     .then(undefined, () => undefined);
 }
 

@@ -7,7 +7,7 @@ import { PrometheusExporter } from './prometheus.exporter.js';
 /** @publicApi */
 export interface PrometheusOptions {
   /**
-   * Where the metrics go, such as prom-client's own `register`. Applications that
+   * The registry that takes the metrics, such as prom-client's own `register`. Applications that
    * share one need different service names.
    *
    * @default one of the application's own, which `@InjectMetricsRegistry()` gives
@@ -16,7 +16,7 @@ export interface PrometheusOptions {
 }
 
 /**
- * What the library knows of itself, for Prometheus. Import it beside
+ * The library's metrics, for Prometheus. Import it beside
  * `CacheInvalidationModule`. Values are read when somebody scrapes; a message
  * costs nothing more. It serves no route: see `@InjectMetricsRegistry()`.
  *

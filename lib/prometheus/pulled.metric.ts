@@ -5,7 +5,7 @@ import type { MetricSource } from '../observability/index.js';
 export interface Sample {
   readonly labels?: Readonly<Record<string, string | number>>;
   readonly value: number;
-  /** Where it is not the metric's, as in a histogram. */
+  /** The name of the sample, where it is not the metric's, as in a histogram. */
   readonly metricName?: string;
 }
 

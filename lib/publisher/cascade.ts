@@ -23,7 +23,7 @@ const MAX_FOLLOWING = 1_000;
 const MAX_EXPANDED = 10_000;
 
 /**
- * What else is to be invalidated when an entity with this id changes. It must
+ * Invalidations that follow when an entity with this id changes. The rule must
  * answer at once, and name entities (not patterns) of types that have a rule
  * themselves.
  *
@@ -73,8 +73,8 @@ export class Cascade {
   }
 
   /**
-   * What follows, without the invalidation itself, as `make` makes it. Never
-   * throws: what goes wrong is reported, and everything follows.
+   * The invalidations that follow, without the given one, as `make` makes them. Never
+   * throws: an error is reported, and everything follows.
    */
   expand<T>(
     invalidation: Invalidation,

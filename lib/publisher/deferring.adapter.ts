@@ -4,7 +4,7 @@ import { InvalidationScope } from './invalidation.scope.js';
 
 type Work = (...args: any[]) => Promise<any>;
 
-/** What an adapter of `@nestjs-cls/transactional` does with a connection. @publicApi */
+/** The options of an adapter of `@nestjs-cls/transactional`, for one connection. @publicApi */
 export interface TransactionalOptions {
   wrapWithTransaction(options: any, work: Work, setTx: any): Promise<any>;
   wrapWithNestedTransaction?(
@@ -64,7 +64,7 @@ export function deferringAdapter<A extends TransactionalAdapterLike>(
   return adapter;
 }
 
-/** What fails after the work is the COMMIT, and it may have taken place. @internal */
+/** An error after the work comes from the COMMIT, which may have taken place. @internal */
 export function thenKeep(work: Work, keep: () => void): Work {
   return async (...args: unknown[]) => {
     const result: unknown = await work(...args);

@@ -43,7 +43,7 @@ const ANSWER_MS = 30_000;
 /** Rows that stay, which are remembered; then they are handled once more. */
 const STAYING_LIMIT = 10_000;
 
-/** What was handed on of one row. */
+/** The messages made of one row. */
 interface Row {
   readonly messageId: string;
   /** Those of its messages of which it is not known what becomes of them. */
@@ -52,7 +52,7 @@ interface Row {
   complete: boolean;
 }
 
-/** Whoever stored it is given this long to send it by itself. */
+/** Milliseconds in which the instance that stored a row may send it by itself. */
 const GRACE_MS = 5_000;
 
 const TRIED_AGAIN =
@@ -104,7 +104,7 @@ export class OutboxRelay {
   async sweep(): Promise<void> {
     if (this.#sweeping) return;
     this.#sweeping = true;
-    // What is sent while the table is read may be among what was read.
+    // A row may be sent by its own instance while the table is read.
     const underWay = new Set(this.#underWay.keys());
     try {
       const found = (await this.#pending())

@@ -52,7 +52,7 @@ export interface PublisherOptions extends PublishQueueOptions, EncoderOptions {
   readonly durableOutbox?: DurableOutbox | undefined;
 }
 
-/** What may accompany an invalidation. @publicApi */
+/** Options of one publish. @publicApi */
 export type PublishContent = Omit<InvalidationContent, 'action'>;
 
 /**
@@ -203,8 +203,9 @@ export class InvalidationPublisher implements DeferringPublisher {
   }
 
   /**
-   * What `entity()`, `batch()`, `pattern()` or `everything()` made, or a message
-   * that came from elsewhere; it is signed as this instance's own.
+   * Publishes an invalidation that `entity()`, `batch()`, `pattern()` or
+   * `everything()` made, or a message that came from elsewhere, which leaves as this
+   * instance's own.
    */
   publish(invalidation: Invalidation): Promise<PublishReceipt> {
     return this.#publish(() => checkInvalidation(invalidation));
@@ -251,7 +252,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     }
   }
 
-  /** The same for what needs no check. @internal */
+  /** Publishes an invalidation that needs no check. @internal */
   publishChecked(invalidation: Invalidation): Promise<PublishReceipt> {
     return this.#publish(() => invalidation);
   }
@@ -333,7 +334,7 @@ export class InvalidationPublisher implements DeferringPublisher {
     return this.#queue.heard(messageId);
   }
 
-  /** Where in the journal the last message is that Redis took. @internal */
+  /** Journal offset of the last message that Redis has taken. @internal */
   get lastOffset(): string | null {
     return this.#queue.lastOffset;
   }

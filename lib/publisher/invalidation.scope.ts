@@ -8,7 +8,7 @@ import { OpenScopes, type HoldingScope } from './open.scopes.js';
 import type { Outbox } from './outbox.js';
 import { processStore } from './process.store.js';
 
-/** Whose invalidations a scope holds back. @internal */
+/** A publisher, as a scope sees it. @internal */
 export interface DeferringPublisher {
   /** A place for them, in which they are merged, and bounded. */
   newHold(): Outbox;
@@ -16,7 +16,7 @@ export interface DeferringPublisher {
   holdCollapsed(): void;
   /** Never rejects. */
   publishHeld(messages: readonly InvalidationMessage[]): Promise<unknown>;
-  /** The same for a caller that cannot wait. Never throws. */
+  /** Publishes for a caller that cannot wait. Never throws. */
   publishHeldAtOnce(messages: readonly InvalidationMessage[]): void;
   /** In the place of what is not known any more. */
   publishEverything(): Promise<unknown>;
@@ -50,7 +50,7 @@ export interface DeferringPublisher {
  * @publicApi
  */
 export class InvalidationScope implements HoldingScope {
-  /** Of the process: a scope concerns all publishers. */
+  /** The process' storage: a scope concerns all publishers. */
   static readonly #process = processStore();
 
   readonly #held = new Map<DeferringPublisher, Outbox>();
@@ -170,7 +170,7 @@ export class InvalidationScope implements HoldingScope {
         parent,
         () =>
           new Promise<void>((resolve, reject) => {
-            // Of a synchronous source nobody could unsubscribe otherwise.
+            // Nobody could unsubscribe from a synchronous source otherwise.
             const open = source.pipe(takeWhile(() => !observer.closed));
             const subscription = open.subscribe({
               next: (value) => observer.next(value),
@@ -271,7 +271,7 @@ export class InvalidationScope implements HoldingScope {
     if (kept) this.end.kept = true;
     else this.#held.clear();
     const told = this.#end((publisher, messages) =>
-      // What it held was told before the commit, and is not known any more.
+      // The held messages were published before the commit and are not known any more.
       this.#givenUp
         ? publisher.publishEverything()
         : publisher.publishHeld(messages),

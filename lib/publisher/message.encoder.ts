@@ -9,7 +9,7 @@ import { InvalidationScope } from './invalidation.scope.js';
 import type { PublishQueueContext } from './publish.queue.js';
 import { encodeInParts, type EncodedMessage } from './split-batch.js';
 
-/** What the journal adds to a message, with room to spare. */
+/** Bytes that the journal adds to a message, with room to spare. */
 const PLACE_BYTES = 256;
 
 /** @internal */
@@ -57,7 +57,7 @@ export class MessageEncoder {
     return { message, payload: encodeMessage(message, this.#limit) };
   }
 
-  /** What the rules of the option `cascade` say of it. Never throws. */
+  /** Invalidations that the rules of the option `cascade` add. Never throws. */
   following(
     invalidation: Invalidation,
     now: number,
@@ -93,7 +93,7 @@ export class MessageEncoder {
       : parts;
   }
 
-  /** What a scope holds back is published, and traced, when it has ended. */
+  /** Held invalidations are published, and traced, when their scope has ended. */
   get #isTraced(): boolean {
     return (
       this.context.stream.tracing.active && InvalidationScope.current === null

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { compareOffsets } from '../message/index.js';
 import type { PublishReceipt } from './publish-receipt.js';
 
-/** Of everything that was published in one scope, the last place. */
+/** The last journal offset of all messages that were published in one scope. */
 interface Scope {
   offset: string | null;
 }
@@ -25,7 +25,7 @@ export class OffsetScope {
     return this.#storage.run(scope, work, () => scope.offset);
   }
 
-  /** The same `tell`, which also notes the offset for the scope it is in. */
+  /** Wraps `tell`, so that it also records the offset for the current scope. */
   noting(tell: Tell): Tell {
     const scope = this.#storage?.getStore();
     if (scope === undefined) return tell;

@@ -10,11 +10,11 @@ const MAX_HOLDING = 10_000;
 export interface HoldingScope {
   /** When it first held something, by `performance.now()`. */
   readonly since: number;
-  /** Publishes what it holds, and goes on holding it for its end. */
+  /** Publishes the held invalidations, and goes on holding them for its end. */
   tellEarly(): void;
   /**
-   * What it holds, and what is published in it from now on, leaves at once; its
-   * commit is told of as everything.
+   * Publishes the held invalidations, and all later ones of the scope at once; at
+   * its commit everything is invalidated.
    */
   giveUp(): void;
 }

@@ -17,8 +17,8 @@ const MAX_TYPES = 16;
 export interface Unsent {
   readonly message: InvalidationMessage;
   /**
-   * Where in the journal an earlier try may have left it, `-` for anywhere;
-   * `null` if it was never tried.
+   * Journal offset after which an earlier try may have left the message, `-` for
+   * anywhere; `null` if it was never tried.
    */
   readonly triedSince: string | null;
 }
@@ -29,9 +29,9 @@ function weightOf({ message }: Unsent): number {
 }
 
 /**
- * What this instance has not managed to publish yet, oldest first. What is said
- * already is not said again. When full it collapses: to one pattern for each
- * entity type, and when that would not do, to everything.
+ * Messages that this instance has not managed to publish yet, oldest first. An
+ * invalidation that waits already is not added again. When full it collapses: to
+ * one pattern for each entity type, and if that is too much, to everything.
  *
  * @internal
  */
@@ -40,8 +40,8 @@ export class Outbox {
   #weight = 0;
   #bytes = 0;
   /**
-   * What the messages say that were never tried. One that was may be out
-   * already, and then does not cover what is added now.
+   * Contents of the messages that were never tried. A message that was tried may be
+   * out already, and then does not cover one that is added now.
    */
   readonly #said = new Set<string>();
 

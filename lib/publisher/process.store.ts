@@ -50,7 +50,7 @@ export function registerCopy(
   );
 }
 
-/** Of this copy. CommonJS, as of ts-jest, cannot ask where it lies. @internal */
+/** The version of this copy. A constant, since CommonJS has no `import.meta` to find package.json by. @internal */
 export const VERSION = '0.1.0';
 
 registerCopy(processStore(), randomUUID(), () => VERSION);

@@ -40,7 +40,7 @@ const DRAIN_LIMIT = 1_000;
 
 /** @internal */
 export interface PublishQueueOptions {
-  /** What a caller waits for Redis at most, in milliseconds. */
+  /** Milliseconds that a caller waits for Redis at most. */
   readonly publishTimeout: number;
   /** How many messages may wait for Redis. */
   readonly outboxLimit: number;
@@ -77,11 +77,11 @@ export class PublishQueue {
   readonly #outbox: Outbox;
   #tick: Entry[] = [];
   #inFlight = 0;
-  /** What this instance has not been told of, until Redis has answered. */
+  /** Messages that are not delivered locally yet, until Redis has answered. */
   readonly #untold = new Map<string, Entry>();
   /** Messages that may come back over the channel. */
   readonly #sent = new SentMessages();
-  /** What the outbox held is in flight: anything newer waits for it. */
+  /** Whether messages of the outbox are under way: newer ones wait for them. */
   #draining = false;
   /** Messages that the outbox has given since it was last empty. */
   #drained = 0;
@@ -134,7 +134,7 @@ export class PublishQueue {
     );
   }
 
-  /** Where in the journal the last message is that Redis took. */
+  /** Journal offset of the last message that Redis has taken. */
   get lastOffset(): string | null {
     return this.#lastOffset;
   }
@@ -162,7 +162,7 @@ export class PublishQueue {
     // nextTick and not a microtask: what answers one reply publishes the next,
     // and those continuations are microtasks that belong in the same call.
     if (this.#tick.length === 0) {
-      // What others publish leaves with it, and their handlers answer to that.
+      // Messages of other callers leave in the same call, and their handlers answer for those.
       InvalidationScope.outside(() => nextTick(() => this.#flush()));
     }
     const entry = { message, payload, at, tell };
@@ -462,7 +462,7 @@ function searchedUpTo(reply: Error): string | null | undefined {
   return (reply as Partial<Refusal>).searchedUpTo;
 }
 
-/** Of a message that nobody waits for. */
+/** An entry of the outbox for a message that nobody waits for. */
 function entryOf(message: InvalidationMessage): Entry {
   return {
     message,
@@ -473,7 +473,7 @@ function entryOf(message: InvalidationMessage): Entry {
   };
 }
 
-/** Where in the journal to look for all of them. */
+/** Journal offset from which on all of them are looked for. */
 function firstTry(unsent: readonly Unsent[]): string | null {
   const tries = unsent.map(({ triedSince }) => triedSince);
   return tries.includes('-')

@@ -8,7 +8,7 @@ export interface EncodedMessage {
   readonly payload: string;
   /** A rule said it, and not the caller. */
   readonly cascaded?: true;
-  /** Where it is traced. */
+  /** Its span, where publishing is traced. */
   readonly span?: PublishSpan;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the keys of one map may have in characters: they come from the wire, where
- * an id may be as long as a message.
+ * Characters of all keys of one map. Keys come from the wire, where an id may be as
+ * long as a message.
  */
 const CHARACTERS = 16_777_216;
 
@@ -13,7 +13,7 @@ const CHARACTERS = 16_777_216;
 export class BoundedMap<V> {
   readonly #map = new Map<string, V>();
   #oldest: Iterator<string> | null = null;
-  /** Of all keys. */
+  /** Characters of all keys. */
   #characters = 0;
 
   constructor(private readonly limit: number) {}

@@ -12,11 +12,11 @@ export interface Journaled {
   readonly previous: string | null;
 }
 
-/** What the cursor decides. @internal */
+/** Decisions of the cursor. @internal */
 export interface CursorSink<M extends Journaled> {
   /** @param replayed whether it comes from the journal */
   deliver(message: M, replayed: boolean): void;
-  /** What was missed cannot be told: deliver "everything" in its place. */
+  /** Messages were missed and cannot be told: deliver "everything" in their place. */
   widen(): void;
 }
 
@@ -54,7 +54,7 @@ export class DeliveryCursor<M extends Journaled> {
   #position: string | null = null;
   /** The message at the position; `null` if that was an own one, or not read. */
   #last: M | null = null;
-  /** What was delivered last on this subscription while no position was known. */
+  /** The message delivered last on this subscription while no position was known. */
   #early: string | null = null;
   #catchingUp = false;
   #held: M[] = [];
@@ -130,7 +130,7 @@ export class DeliveryCursor<M extends Journaled> {
   }
 
   /**
-   * What the journal holds from the position on, the entry there included.
+   * Takes the journal's entries from the position on, the position's own included.
    *
    * @param complete whether these are all
    * @returns `false` if the chain is broken: then `restart` from the tail
@@ -186,7 +186,7 @@ export class DeliveryCursor<M extends Journaled> {
     this.#early = null;
     this.#replayed = null;
     this.#catchingUp = false;
-    // Of an empty journal it cannot be told whether it still is the same.
+    // An empty journal cannot be told from another empty one.
     if (this.#position === JOURNAL_START) this.#position = null;
   }
 

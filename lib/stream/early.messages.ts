@@ -9,7 +9,7 @@ import {
 
 /** Messages or keys of one generation; beyond it, "everything". */
 const LIMIT = 10_000;
-/** What the messages of one generation may take; beyond it, "everything". */
+/** Bytes of the messages of one generation; beyond it they count as "everything". */
 const BYTES_LIMIT = 16_777_216;
 /** Patterns of one generation, each of which every look is compared with. */
 const PATTERN_LIMIT = 100;
@@ -20,7 +20,7 @@ export interface PublishProgress {
   readonly mark: number;
   /** Whether Redis has taken all that was published before a mark. */
   hasTaken(mark: number): boolean;
-  /** Where in the journal the last message is that Redis took. */
+  /** Journal offset of the last message that Redis has taken. */
   readonly lastOffset: string | null;
 }
 

@@ -15,10 +15,10 @@ interface Source {
 }
 
 /**
- * Where errors go that have no caller to be thrown at, and what else is worth a
- * line in the log. Each error is emitted on `errors$`; each source is logged at
- * most once per second, with the number of lines that were held back, so that
- * garbage on a channel cannot fill a disk.
+ * Takes errors that have no caller to be thrown at, and other lines for the log.
+ * Each error is emitted on `errors$`. Each source is logged at most once a second,
+ * with the number of lines that were held back, so that garbage on a channel
+ * cannot fill a disk.
  *
  * @internal
  */
@@ -37,7 +37,7 @@ export class ErrorReporter {
     this.#errors.next(error);
   }
 
-  /** What is no error. */
+  /** Logs a line that is no error. */
   say(level: 'log' | 'warn', text: string, source: string): void {
     this.#log(level, text, source);
   }

@@ -9,15 +9,15 @@ import {
 import { BoundedMap } from './bounded.map.js';
 import { EarlyMessages, type PublishProgress } from './early.messages.js';
 
-/** What is remembered; of what is older it is too late to tell. */
+/** Bounds of the memory. A fence from before the oldest remembered message does not hold. */
 const KEY_LIMIT = 50_000;
 const PATTERN_LIMIT = 1_000;
 const POSITION_LIMIT = 50_000;
 /** Keys of one message; a larger batch counts as "everything". */
 const BATCH_LIMIT = 10_000;
-/** What one look may cost in steps of patterns: some milliseconds. */
+/** Steps of patterns that one look may cost: some milliseconds. */
 const LOOK_STEPS = 1_000_000;
-/** What compiling a pattern costs for each of its characters. */
+/** Steps that compiling a pattern costs for each of its characters. */
 const COMPILING_STEPS = 25;
 
 /**
@@ -44,7 +44,7 @@ interface RememberedPattern {
 
 /** @internal */
 export interface PastFence extends Fence {
-  /** What has come since was partly read: without what keeps no journal. */
+  /** Whether some of the messages since then were read from the journal, where messages without a journal are missing. */
   readonly recalled: boolean;
 }
 
@@ -52,7 +52,8 @@ export interface PastFence extends Fence {
 type Recalled = Invalidation & { readonly offset: string };
 
 /**
- * What was invalidated lately. Costs nothing until the first fence is taken.
+ * Remembers recent invalidations, so that loads can tell whether one has overtaken
+ * them. Costs nothing until the first fence is taken.
  *
  * @internal
  */
@@ -67,10 +68,10 @@ export class Fences {
   #unknown = -Infinity;
   /** When this instance came to each offset by hearing its message, oldest first. */
   #heard: BoundedMap<number> | null = null;
-  /** The same for offsets that it read: what keeps no journal it may have missed. */
+  /** Offsets that were read from the journal: messages without a journal may have been missed there. */
   #read = new BoundedMap<number>(POSITION_LIMIT);
   readonly #early = new EarlyMessages();
-  /** Where it was when tracking began. */
+  /** Position of this instance when tracking began. */
   #first: string | null = null;
 
   take(): Fence {
@@ -120,7 +121,7 @@ export class Fences {
     (heard ? this.#heard : this.#read).set(kept, this.#now);
   }
 
-  /** Where this instance was when tracking began; `null` if it was nowhere. */
+  /** Position of this instance when tracking began; `null` if it had none. */
   get firstPosition(): string | null {
     return this.#first;
   }
@@ -217,7 +218,7 @@ export class Fences {
       }
       const { matches, weight } = remembered.compiled;
       left -= weight * key.length;
-      // Whatever takes long to tell does not hold.
+      // A fence that takes too long to check does not hold.
       if (left < 0 || matches(key)) return false;
     }
     return true;

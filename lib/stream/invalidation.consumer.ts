@@ -15,7 +15,7 @@ import { isPromiseLike } from './is-promise-like.js';
 /** A handler that takes longer, while others wait, is reported. */
 const STUCK_MS = 30_000;
 
-/** What to do with a message. A returned promise delays the next one. @publicApi */
+/** Handles a message. A returned promise delays the next message. @publicApi */
 export type InvalidationHandler = (message: InvalidationMessage) => unknown;
 
 /** Whether a message matters. It must answer at once. @publicApi */
@@ -27,7 +27,7 @@ export interface ConsumerContext {
   readonly errors: ErrorReporter;
   /** `null` for what is no handler of the application's. */
   readonly tracing: Tracing | null;
-  /** What may wait for a handler that is busy. */
+  /** Bounds of the messages that wait for a busy handler. */
   readonly queueLimit: QueueLimit;
 }
 
@@ -93,7 +93,7 @@ export class InvalidationConsumer {
 
   #enqueue(message: InvalidationMessage): void {
     const [first] = this.#waiting;
-    // Whatever is said while "everything" waits is covered by it.
+    // A waiting "everything" covers whatever comes after it.
     if (first?.widened === 'handler-overflow') return;
     const { messages, bytes } = this.context.queueLimit;
     const size = sizeOf(message);
@@ -173,7 +173,7 @@ export class InvalidationConsumer {
     }
   }
 
-  /** What to wait for. Not even asking for that may throw. */
+  /** Calls the handler; returns the promise to wait for, if any. Never throws, not even for a hostile `then`. */
   #call(message: InvalidationMessage): PromiseLike<unknown> | null {
     try {
       const { tracing } = this.context;

@@ -16,8 +16,8 @@ export type WideningCause =
   WidenedCause | 'outbox-overflow' | 'scope-overflow' | 'cascade';
 
 /**
- * Where the library counts what it does. The numbers are kept by
- * `InvalidationStats`; this is the side that the hot path sees.
+ * Counts the library's work. `InvalidationStats` keeps the numbers; this is the side
+ * that the hot path sees.
  *
  * @internal
  */

@@ -46,19 +46,19 @@ const REASONS: Record<WidenedCause, string | null> = {
 };
 
 /**
- * Where messages come out: the one place that every consumer of this instance
- * hangs on, fed by the subscriber (others' messages) and the publisher (own).
+ * Delivers messages to every consumer of this instance. The subscriber feeds it
+ * with messages of others, the publisher with own ones.
  *
  * @internal
  */
 @Injectable()
 export class InvalidationStream {
   readonly #messages = new Subject<InvalidationMessage>();
-  /** What was delivered lately, for who loads something meanwhile. */
+  /** Fences: recently delivered messages, for loads that are under way. */
   readonly fences = new Fences();
   /** Forms of ids; `null` where all are as they were published. */
   ids: IdNormalizer | null = null;
-  /** What this instance traces with. */
+  /** The tracer of this instance. */
   readonly tracing = new Tracing();
   #consumers: readonly InvalidationConsumer[] = [];
 
@@ -90,7 +90,7 @@ export class InvalidationStream {
     return () => this.#remove(consumer);
   }
 
-  /** The same for a cache, which is told before any handler that may read it. */
+  /** Registers a cache: its messages come before those of handlers, which may read it. */
   evict(
     name: string,
     handler: InvalidationHandler,
@@ -102,7 +102,7 @@ export class InvalidationStream {
     return () => this.#remove(consumer);
   }
 
-  /** What registers itself in a constructor stays, however often that runs. */
+  /** Bounds the consumers: one that a constructor registers stays, however often that constructor runs. */
   #count(name: string): void {
     if (this.#consumers.length >= CONSUMER_LIMIT) {
       throw new InvalidationConfigurationError(

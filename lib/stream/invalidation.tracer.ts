@@ -3,13 +3,13 @@ import { isPromiseLike } from './is-promise-like.js';
 
 /** A publish that is being traced. @internal */
 export interface PublishSpan {
-  /** What travels with the message, so that its receivers can go on with it. */
+  /** Trace fields that travel with the message, so that its receivers can continue the trace. */
   readonly trace: TraceContext | null;
   /** @param status as the receipt says it */
   end(status: string): void;
 }
 
-/** What a tracing library does at the three places that it may see. @internal */
+/** The port of a tracing library: publish, delivery, handler. @internal */
 export interface InvalidationTracer {
   /** @returns `null` where this message is not traced */
   publishing(message: InvalidationMessage): PublishSpan | null;
@@ -29,8 +29,8 @@ export interface InvalidationTracer {
 }
 
 /**
- * What an application traces with, if anything. A tracer that fails costs the
- * trace, and not the message.
+ * The application's tracer, if it has one. A tracer that fails costs the trace, and
+ * not the message.
  *
  * @internal
  */
@@ -87,7 +87,7 @@ export class Tracing {
   }
 }
 
-/** Whoever waits for the receipt must get it. */
+/** Keeps a failing tracer from costing the caller its receipt. */
 function guarded(span: PublishSpan | null | undefined): PublishSpan | null {
   if (!span) return null;
   const { trace } = span;

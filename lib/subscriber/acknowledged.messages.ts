@@ -39,7 +39,7 @@ export class AcknowledgedMessages {
     this.#echo = offset;
   }
 
-  /** What was acknowledged before may be missing from the journal. */
+  /** Marks earlier acknowledged messages as doubtful: the journal may have lost them. */
   journalBroke(): void {
     this.#broken = true;
   }

@@ -54,7 +54,7 @@ export interface CatchUpOptions {
   /** How long Redis may take to answer, in milliseconds. */
   readonly heartbeatTimeout: number;
   readonly maxMessageBytes: number;
-  /** What is held while the journal is read. */
+  /** Messages that are held while the journal is read. */
   readonly queueByteLimit: number;
 }
 
@@ -90,7 +90,7 @@ export class CatchUp {
   #running = false;
   /** Nothing has been delivered yet that something could be missing from. */
   #first = true;
-  /** Of the next widened message. */
+  /** Cause of the next widened message. */
   #cause: WidenedCause = 'missed';
   /** By what is being read now. */
   #replayed = 0;
@@ -317,7 +317,7 @@ export class CatchUp {
     this.listener.onPosition();
   }
 
-  /** What came meanwhile is delivered, and "everything" for what is unknown. */
+  /** Delivers the messages that came meanwhile, and "everything" for the unknown ones. */
   #failed(error: Error): string {
     if (!this.#first) this.cursor.restart(null);
     if (isTimeout(error)) {
@@ -345,7 +345,7 @@ export class CatchUp {
       .catch(() => undefined);
   }
 
-  /** What is being read is of no use any more. */
+  /** Ends a reading whose result is of no use any more. */
   #abandon(): void {
     this.#session++;
     this.#running = false;

@@ -13,7 +13,7 @@ export class Deadlines {
   constructor(private readonly timeout: number) {}
 
   /**
-   * The same promise, but never pending for longer than that.
+   * Bounds a promise in time.
    *
    * @param what for the error's message: "Redis has not answered …"
    */
@@ -39,9 +39,9 @@ export class Deadlines {
     });
   }
 
-  /** Whatever is waited for now is of no use any more. */
+  /** Ends all waiting: the results are of no use any more. */
   cancel(): void {
-    for (const fail of this.#waiting) fail(new Error('Asked in vain.'));
+    for (const fail of this.#waiting) fail(new Error('Redis did not answer in time.'));
   }
 
   #timeoutError(what: string): InvalidationTimeoutError {

@@ -177,7 +177,7 @@ export class Heartbeat {
       await this.#deadlines.within('a PING', transport.ping());
       return true;
     } catch (error) {
-      // Whoever delivers is alive, and only slow.
+      // A connection that delivers is alive, and only slow.
       if (isTimeout(error) && this.listener.arrived() === arrived) {
         this.context.errors.report(error);
         transport.reconnect('subscription');

@@ -75,9 +75,9 @@ export interface SubscriberOptions extends HeartbeatOptions {
 export type SubscriberContext = CatchUpContext;
 
 /**
- * Where invalidations arrive: those of other instances from Redis, and this
- * instance's own. What was missed is read from the journal; where that cannot
- * be done, one message that covers everything is delivered in its place.
+ * Receives the invalidations of other instances from Redis, and this instance's
+ * own. Missed messages are read from the journal; where that cannot be done, one
+ * message that covers everything is delivered in their place.
  *
  * @publicApi
  */
@@ -117,8 +117,8 @@ export class InvalidationSubscriber {
     this.#status.asObservable();
 
   /**
-   * What went wrong and had no caller to be thrown at: bytes that are no
-   * message, handlers that failed, Redis that is away. Completes at shutdown.
+   * Errors that had no caller to be thrown at: bytes that are no message, handlers
+   * that failed, Redis that is away. Completes at shutdown.
    */
   readonly errors$: Observable<CacheInvalidationError>;
 

@@ -10,7 +10,7 @@ import type { Deadlines } from './deadlines.js';
 export const FIRST_PAGE = 16;
 /** At most. */
 const PAGE = 1_000;
-/** What one reading should hold, in characters. */
+/** Characters that one reading should hold. */
 const PAGE_SIZE = 1_048_576;
 
 /** @internal */

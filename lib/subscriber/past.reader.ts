@@ -9,13 +9,12 @@ import {
 
 /** Keys of all messages: fences remember no more of them, and note them at once. */
 const KEYS = 50_000;
-/** What the messages may take in memory. */
+/** Bytes that the messages may take in memory. */
 const BYTES = 33_554_432;
 
 /**
- * What the journal holds up to an offset: the last part of it of which each
- * message names the one before, and of a large one the end. Empty if the journal
- * does not hold the offset.
+ * Reads the journal back from an offset, as far as each message names the one
+ * before it and the bounds allow. Empty if the journal does not hold the offset.
  *
  * @internal
  */

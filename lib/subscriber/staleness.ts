@@ -1,4 +1,4 @@
-/** What to do when `maxStaleness` is exceeded. @publicApi */
+/** The behaviour beyond `maxStaleness`. @publicApi */
 export type StalePolicy = 'serve' | 'widen';
 
 /**

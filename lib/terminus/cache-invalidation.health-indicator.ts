@@ -9,7 +9,7 @@ type Say<Key extends string> = (
   details: Record<string, unknown>,
 ) => HealthIndicatorResult<Key>;
 
-/** What Terminus gives for a key. */
+/** The result of Terminus for a key. */
 interface Session<Key extends string> {
   up: Say<Key>;
   down: Say<Key>;
