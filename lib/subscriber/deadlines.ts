@@ -41,7 +41,8 @@ export class Deadlines {
 
   /** Ends all waiting: the results are of no use any more. */
   cancel(): void {
-    for (const fail of this.#waiting) fail(new Error('Redis did not answer in time.'));
+    for (const fail of this.#waiting)
+      fail(new Error('Redis did not answer in time.'));
   }
 
   #timeoutError(what: string): InvalidationTimeoutError {
