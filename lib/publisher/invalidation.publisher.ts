@@ -35,11 +35,8 @@ import {
 } from './invalidation.scope.js';
 import { OffsetScope } from './offset.scope.js';
 import { Outbox } from './outbox.js';
-import {
-  OutboxRelay,
-  type DurableOutbox,
-  type StoredInvalidation,
-} from './durable.outbox.js';
+import type { DurableOutbox, StoredInvalidation } from './durable.outbox.js';
+import { OutboxRelay } from './outbox.relay.js';
 import { BegunWork } from './begun-work.js';
 import { MessageEncoder, type EncoderOptions } from './message.encoder.js';
 import type { EncodedMessage } from './split-batch.js';

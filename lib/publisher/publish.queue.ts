@@ -1,14 +1,6 @@
 import { nextTick } from 'node:process';
 import {
-  describeCause,
-  InvalidationRedisError,
-  InvalidationTimeoutError,
-  JournalAheadError,
-} from '../errors/index.js';
-import {
   compareOffsets,
-  encodeMessage,
-  parseTimestamp,
   wallClock,
   type Instance,
   type InvalidationMessage,
@@ -18,25 +10,23 @@ import type {
   InvalidationMeter,
   InvalidationStream,
 } from '../stream/index.js';
-import {
-  refusedDelay,
-  retryDelay,
-  type InvalidationTransport,
-  type Published,
-  type PublishReply,
-  type Refusal,
+import type {
+  InvalidationTransport,
+  Published,
+  PublishReply,
+  Refusal,
 } from '../transport/index.js';
-import type { OutboxRelay } from './durable.outbox.js';
 import { InvalidationScope } from './invalidation.scope.js';
-import { Outbox, type Unsent } from './outbox.js';
+import { OutboxDrain, type DrainingQueue } from './outbox.drain.js';
+import type { Unsent } from './outbox.js';
+import type { OutboxRelay } from './outbox.relay.js';
+import { Publication } from './publication.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import { SentMessages } from './sent.messages.js';
 import type { EncodedMessage } from './split-batch.js';
 
-/** Messages in one call: Redis works on one while we take the last one's answers. */
+/** Messages in one call: Redis works on one call while the last one's answers are read. */
 const CALL_LIMIT = 64;
-/** Messages in one call of what the outbox held: there is one at a time. */
-const DRAIN_LIMIT = 1_000;
 
 /** @internal */
 export interface PublishQueueOptions {
@@ -58,80 +48,53 @@ export interface PublishQueueContext {
   readonly errors: ErrorReporter;
 }
 
-/** One message under way, and whoever waits for it. */
-interface Entry extends EncodedMessage {
-  readonly at: number;
-  /** Resolves the caller's receipt; `null` once it has been told. */
-  tell: ((receipt: PublishReceipt) => void) | null;
-}
-
 /**
- * From the callers to the transport, in order. What is published in one tick
- * leaves in one call; what Redis does not take goes to the outbox and is
- * sent, ahead of anything newer, when Redis is back. Callers never wait for
- * longer than `publishTimeout`, and not at all while Redis is known to be away.
+ * Takes messages from the callers to the transport, in order. Messages of one tick
+ * leave in one call; messages that Redis does not take wait in the outbox, and are
+ * sent ahead of newer ones when Redis is back. Callers never wait for longer than
+ * `publishTimeout`, and not at all while Redis is known to be away.
  *
  * @internal
  */
-export class PublishQueue {
-  readonly #outbox: Outbox;
-  #tick: Entry[] = [];
+export class PublishQueue implements DrainingQueue {
+  readonly #drain: OutboxDrain;
+  #tick: Publication[] = [];
   #inFlight = 0;
   /** Messages that are not delivered locally yet, until Redis has answered. */
-  readonly #untold = new Map<string, Entry>();
+  readonly #undelivered = new Map<string, Publication>();
   /** Messages that may come back over the channel. */
   readonly #sent = new SentMessages();
-  /** Whether messages of the outbox are under way: newer ones wait for them. */
-  #draining = false;
-  /** Messages that the outbox has given since it was last empty. */
-  #drained = 0;
-  /** Redis is connected and does not answer. */
-  #hanging = false;
-  /** Failed while later ones were in flight; put back together, in order. */
-  #failed: { order: number; unsent: Unsent[] }[] = [];
   #sends = 0;
   /** The numbers of the calls in flight, oldest first. */
   readonly #calls = new Set<number>();
-  #closed = false;
-  #attempt = 0;
-  /** The last failure was a refusal, and costs Redis something. */
-  #refused = false;
-  #retry: NodeJS.Timeout | null = null;
   #idle: (() => void)[] = [];
   #lastOffset: string | null = null;
 
   constructor(
     private readonly options: PublishQueueOptions,
     private readonly context: PublishQueueContext,
-    /** Told what becomes of each message, where somebody wants to know. */
+    /** Told what becomes of each message, where a durable outbox is used. */
     private readonly relay: Pick<OutboxRelay, 'sent' | 'replaced'> | null,
   ) {
-    this.#outbox = new Outbox(
-      { messages: options.outboxLimit, bytes: options.queueByteLimit },
-      (invalidation) => context.instance.stamp(invalidation),
-      relay === null ? null : (messageId) => relay.replaced(messageId),
-    );
+    this.#drain = new OutboxDrain(options, context, this, relay);
+  }
+
+  /** Messages that Redis has not answered for. */
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   /** Messages that Redis has not taken, or not answered for. */
   get pending(): number {
-    return this.#tick.length + this.#inFlight + this.#kept;
+    return this.#tick.length + this.#inFlight + this.#drain.size;
   }
 
   /**
-   * Messages that wait for Redis. Of those under way only what it does not
-   * answer, and what has waited before: it has not left until it is answered for.
+   * Messages that wait for Redis. Those under way count only if Redis does not
+   * answer them, or if they have waited before.
    */
   get waiting(): number {
-    const isLate = this.#hanging || this.#draining;
-    return this.#kept + (isLate ? this.#inFlight : 0);
-  }
-
-  get #kept(): number {
-    return (
-      this.#failed.reduce((sum, { unsent }) => sum + unsent.length, 0) +
-      this.#outbox.size
-    );
+    return this.#drain.size + (this.#drain.late ? this.#inFlight : 0);
   }
 
   /** Journal offset of the last message that Redis has taken. */
@@ -139,7 +102,7 @@ export class PublishQueue {
     return this.#lastOffset;
   }
 
-  /** A number that only calls with what is published from now on reach. */
+  /** A number that only calls with later messages reach. */
   get mark(): number {
     return this.#sends + Math.ceil(this.#tick.length / CALL_LIMIT);
   }
@@ -148,16 +111,17 @@ export class PublishQueue {
   hasTaken(mark: number): boolean {
     if (this.pending === 0) return true;
     // The outbox holds older messages, wherever its calls are numbered.
-    if (this.#kept > 0 || this.#draining || this.#sends < mark) return false;
+    const isOlderWaiting = this.#drain.size > 0 || this.#drain.draining;
+    if (isOlderWaiting || this.#sends < mark) return false;
     const [oldest = Infinity] = this.#calls;
     return oldest >= mark;
   }
 
-  /** @param tell `null` if the message has been delivered here already */
+  /** @param settle takes the receipt; `null` if the message has been delivered here */
   push(
     { message, payload }: EncodedMessage,
     at: number,
-    tell: ((receipt: PublishReceipt) => void) | null,
+    settle: ((receipt: PublishReceipt) => void) | null,
   ): void {
     // nextTick and not a microtask: what answers one reply publishes the next,
     // and those continuations are microtasks that belong in the same call.
@@ -165,20 +129,24 @@ export class PublishQueue {
       // Messages of other callers leave in the same call, and their handlers answer for those.
       InvalidationScope.outside(() => nextTick(() => this.#flush()));
     }
-    const entry = { message, payload, at, tell };
-    if (tell !== null) this.#untold.set(message.messageId, entry);
-    this.#tick.push(entry);
+    const publication = new Publication(message, payload, at, settle);
+    if (settle !== null) this.#undelivered.set(message.messageId, publication);
+    this.#tick.push(publication);
   }
 
   /**
-   * Sends what an earlier run may have sent, unless the journal has it. Not by
-   * way of the outbox: what is collapsed there would not be known to be sent.
+   * Sends messages that an earlier run may have sent, unless the journal has them.
+   * Not by way of the outbox: collapsed there, they could not be known to be sent.
    *
    * @returns whether it could be done now
    */
   resend(messages: readonly InvalidationMessage[]): boolean {
-    if (!this.#canSend()) return false;
-    this.#send(messages.map(entryOf), '-', messages.length);
+    if (!this.#drain.canSend) return false;
+    this.send(
+      messages.map((message) => Publication.ofWaiting(message)),
+      '-',
+      messages.length,
+    );
     return true;
   }
 
@@ -195,16 +163,14 @@ export class PublishQueue {
    */
   heard(messageId: string): boolean {
     if (!this.#sent.remove(messageId)) return false;
-    const entry = this.#untold.get(messageId);
-    if (entry !== undefined) this.#deliver(entry);
+    this.#undelivered.get(messageId)?.deliver(this.context.stream);
+    this.#undelivered.delete(messageId);
     return true;
   }
 
   /** Redis is there: send what waits. */
   resume(): void {
-    // One that refuses may well be the one that was connected to anew.
-    if (!this.#refused) this.#attempt = 0;
-    this.#drain();
+    this.#drain.resume();
   }
 
   /** Resolves once nothing is pending. */
@@ -214,99 +180,85 @@ export class PublishQueue {
   }
 
   close(): void {
-    this.#closed = true;
-    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#drain.close();
   }
 
-  #flush(): void {
-    const entries = this.#tick;
-    this.#tick = [];
-    if (!this.#canSend() || this.#draining || this.#outbox.size > 0) {
-      for (const entry of entries) this.#queued(entry);
-      this.#postpone(
-        entries.map(({ message }) => ({ message, triedSince: null })),
-      );
-      // A retry that is due means that Redis refuses: more calls do not hasten it.
-      if (this.#retry === null) this.#drain();
-      return;
-    }
-    for (let from = 0; from < entries.length; from += CALL_LIMIT) {
-      this.#send(
-        entries.length <= CALL_LIMIT
-          ? entries
-          : entries.slice(from, from + CALL_LIMIT),
-      );
-    }
-  }
-
-  #canSend(): boolean {
-    return (
-      this.context.transport.writable &&
-      !this.#hanging &&
-      this.#failed.length === 0
-    );
-  }
-
-  #send(entries: Entry[], triedSince: string | null = null, tried = 0): void {
-    this.#inFlight += entries.length;
-    for (const { message } of entries) this.#sent.add(message.messageId);
+  send(
+    publications: Publication[],
+    triedSince: string | null = null,
+    tried = 0,
+  ): void {
+    this.#inFlight += publications.length;
+    for (const { message } of publications) this.#sent.add(message.messageId);
     const order = this.#sends++;
     this.#calls.add(order);
     // A first try that fails may be anywhere after what is known now.
     const since = triedSince ?? this.#lastOffset ?? '-';
-    const deadline = setTimeout(
-      () => this.#unanswered(entries),
-      this.options.publishTimeout,
-    );
+    const deadline = setTimeout(() => {
+      for (const publication of publications) this.#queued(publication);
+      this.#drain.hang();
+    }, this.options.publishTimeout);
     void this.context.transport
       .publish(
-        entries.map(({ payload }) => payload),
+        publications.map(({ payload }) => payload),
         triedSince,
         tried,
       )
       .then((replies) => {
         clearTimeout(deadline);
-        this.#answered(order, since, entries, replies);
+        this.#answered(order, since, publications, replies);
       });
+  }
+
+  #flush(): void {
+    const publications = this.#tick;
+    this.#tick = [];
+    if (!this.#drain.canPass) {
+      for (const publication of publications) this.#queued(publication);
+      this.#drain.keep(publications);
+      return;
+    }
+    for (let from = 0; from < publications.length; from += CALL_LIMIT) {
+      this.send(
+        publications.length <= CALL_LIMIT
+          ? publications
+          : publications.slice(from, from + CALL_LIMIT),
+      );
+    }
   }
 
   #answered(
     order: number,
     since: string,
-    entries: Entry[],
+    publications: readonly Publication[],
     replies: readonly PublishReply[],
   ): void {
     const now = wallClock();
-    let cause: Error | null = null;
+    let failure: { cause: Error; refused: boolean } | null = null;
     const sent: string[] | null = this.relay === null ? null : [];
     const unsent: Unsent[] = [];
-    for (const [index, entry] of entries.entries()) {
+    for (const [index, publication] of publications.entries()) {
+      const { message, at } = publication;
       const reply = replies[index] ?? new Error('Redis gave no answer.');
       if (reply instanceof Error) {
-        cause = reply;
         const searched = searchedUpTo(reply);
-        this.#refused = searched !== undefined;
-        unsent.push({
-          message: entry.message,
-          triedSince: searched ?? since,
-        });
-        this.#queued(entry);
+        failure = { cause: reply, refused: searched !== undefined };
+        unsent.push({ message, triedSince: searched ?? since });
+        this.#queued(publication);
       } else {
-        const latency = Math.max(0, now - entry.at);
-        this.context.meter.published(latency, entry.message, reply);
+        this.context.meter.published(Math.max(0, now - at), message, reply);
         this.#tookAt(reply);
-        sent?.push(entry.message.messageId);
-        this.#tell(entry, 'delivered', reply);
+        sent?.push(message.messageId);
+        this.#answer(publication, 'delivered', reply);
       }
     }
-    this.#inFlight -= entries.length;
+    this.#inFlight -= publications.length;
     this.#calls.delete(order);
     if (sent !== null) this.relay?.sent(sent);
-    if (cause !== null) {
-      this.#failed.push({ order, unsent });
-      this.#reportFailure(cause);
-    }
-    if (this.#inFlight === 0) this.#settled();
+    if (failure !== null) this.#drain.fail(order, unsent, failure);
+    if (this.#inFlight > 0) return;
+    this.#drain.settle();
+    if (this.pending === 0) this.#becameIdle();
   }
 
   /** A message that an earlier run announced has an old offset, which says nothing. */
@@ -318,136 +270,18 @@ export class PublishQueue {
     this.#lastOffset = offset;
   }
 
-  /** Nothing is in flight: what failed can be put back in its order. */
-  #settled(): void {
-    this.#hanging = false;
-    this.#draining = false;
-    if (this.#failed.length > 0) {
-      // Answers may come in another order than the calls went out.
-      const failed = this.#failed
-        .toSorted((a, b) => a.order - b.order)
-        .flatMap(({ unsent }) => unsent);
-      this.#failed = [];
-      this.#noteCollapse(this.#outbox.putBack(failed));
-      this.#drainLater();
-    } else {
-      this.#attempt = 0;
-      this.#drain();
-      if (this.#inFlight === 0) this.#sayDrained();
-    }
-    if (this.pending === 0) this.#becameIdle();
-  }
-
-  #unanswered(entries: readonly Entry[]): void {
-    this.#hanging = true;
-    for (const entry of entries) this.#queued(entry);
-    this.context.meter.publishFailed();
-    this.context.errors.report(
-      new InvalidationTimeoutError(
-        `Redis has not answered a publish for ${this.options.publishTimeout} ms.`,
-        'Until it does, invalidations wait in the outbox and callers do not wait at all.',
-        this.options.publishTimeout,
-      ),
-    );
-  }
-
-  #postpone(unsent: readonly Unsent[]): void {
-    this.#noteCollapse(this.#outbox.add(unsent));
-  }
-
-  #drain(): void {
-    if (this.#outbox.size === 0 || !this.#canSend() || this.#inFlight > 0) {
-      return;
-    }
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#retry = null;
-    this.#draining = true;
-    const unsent = this.#outbox.take(DRAIN_LIMIT);
-    this.#drained += unsent.length;
-    this.#send(
-      unsent.map(({ message }) => entryOf(message)),
-      firstTry(unsent),
-      unsent.findLastIndex(({ triedSince }) => triedSince !== null) + 1,
-    );
-  }
-
-  #sayDrained(): void {
-    const count = this.#drained;
-    this.#drained = 0;
-    if (count === 0) return;
-    this.context.errors.say(
-      'log',
-      `Redis has taken what had waited for it: ${count} ${count === 1 ? 'invalidation' : 'invalidations'}.`,
-      'outbox-sent',
-    );
-  }
-
-  #drainLater(): void {
-    if (this.#closed) return;
-    this.#retry ??= setTimeout(
-      () => {
-        this.#retry = null;
-        this.#drain();
-      },
-      this.#refused
-        ? refusedDelay(this.#attempt++)
-        : retryDelay(this.#attempt++),
-    );
-  }
-
   /** Not sent yet; this instance must know of it all the same. */
-  #queued(entry: Entry): void {
-    if (entry.tell === null) return;
-    this.context.meter.queued();
-    this.#tell(entry, 'queued', null);
+  #queued(publication: Publication): void {
+    if (this.#answer(publication, 'queued', null)) this.context.meter.queued();
   }
 
-  #tell(
-    entry: Entry,
+  #answer(
+    publication: Publication,
     status: PublishReceipt['status'],
     published: Published | null,
-  ): void {
-    const { tell, message } = entry;
-    if (tell === null) return;
-    entry.tell = null;
-    this.#deliver(entry);
-    tell({
-      status,
-      messageId: message.messageId,
-      receivers: published?.receivers ?? null,
-      offset: published?.offset ?? null,
-    });
-  }
-
-  #deliver({ message }: Entry): void {
-    if (!this.#untold.delete(message.messageId)) return;
-    this.context.stream.deliver(message);
-  }
-
-  #reportFailure(cause: Error): void {
-    if (this.#closed) return;
-    this.context.meter.publishFailed();
-    this.context.errors.report(
-      cause instanceof JournalAheadError
-        ? cause
-        : new InvalidationRedisError(
-            `Redis did not take a publish: ${describeCause(cause)}.`,
-            'It waits in the outbox and will be sent again.',
-            cause,
-          ),
-    );
-  }
-
-  #noteCollapse(collapsed: boolean): void {
-    if (!collapsed) return;
-    this.context.meter.widened('outbox-overflow');
-    this.context.errors.report(
-      new InvalidationRedisError(
-        `More than ${this.options.outboxLimit} invalidations, or ${this.options.queueByteLimit} bytes of them, wait for Redis.`,
-        'They were collapsed to coarser ones (options outboxLimit, queueByteLimit): nothing is lost, more entries will be evicted.',
-      ),
-      'outbox-overflow',
-    );
+  ): boolean {
+    this.#undelivered.delete(publication.message.messageId);
+    return publication.answer(this.context.stream, status, published);
   }
 
   #becameIdle(): void {
@@ -460,23 +294,4 @@ export class PublishQueue {
 /** `undefined` if that was no refusal. */
 function searchedUpTo(reply: Error): string | null | undefined {
   return (reply as Partial<Refusal>).searchedUpTo;
-}
-
-/** An entry of the outbox for a message that nobody waits for. */
-function entryOf(message: InvalidationMessage): Entry {
-  return {
-    message,
-    // It was short enough, or is a collapse that must not be refused.
-    payload: encodeMessage(message, Infinity),
-    at: parseTimestamp(message.timestamp),
-    tell: null,
-  };
-}
-
-/** Journal offset from which on all of them are looked for. */
-function firstTry(unsent: readonly Unsent[]): string | null {
-  const tries = unsent.map(({ triedSince }) => triedSince);
-  return tries.includes('-')
-    ? '-'
-    : (tries.find((since) => since !== null) ?? null);
 }

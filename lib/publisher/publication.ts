@@ -1,0 +1,70 @@
+import {
+  encodeMessage,
+  parseTimestamp,
+  type InvalidationMessage,
+} from '../message/index.js';
+import type { InvalidationStream } from '../stream/index.js';
+import type { Published } from '../transport/index.js';
+import type { PublishReceipt } from './publish-receipt.js';
+
+/**
+ * One message on its way to Redis. It is delivered to this instance's consumers
+ * once, and its caller is given a receipt once, whichever comes first: Redis'
+ * answer, the message itself over the channel, or the end of the caller's patience.
+ *
+ * @internal
+ */
+export class Publication {
+  #delivered: boolean;
+
+  constructor(
+    readonly message: InvalidationMessage,
+    readonly payload: string,
+    /** The wall clock when it was published, in milliseconds. */
+    readonly at: number,
+    /**
+     * Takes the receipt; `null` if nobody waits for it, and this instance's
+     * consumers have the message already.
+     */
+    private settle: ((receipt: PublishReceipt) => void) | null,
+  ) {
+    this.#delivered = settle === null;
+  }
+
+  /** A message that has waited: it is delivered here, and its caller has the receipt. */
+  static ofWaiting(message: InvalidationMessage): Publication {
+    // It was short enough, or is a collapse that must not be refused.
+    const payload = encodeMessage(message, Infinity);
+    const at = parseTimestamp(message.timestamp);
+    return new Publication(message, payload, at, null);
+  }
+
+  deliver(stream: InvalidationStream): void {
+    if (this.#delivered) return;
+    this.#delivered = true;
+    stream.deliver(this.message);
+  }
+
+  /**
+   * Gives the caller its receipt, after the local delivery.
+   *
+   * @returns whether the caller was still waiting
+   */
+  answer(
+    stream: InvalidationStream,
+    status: PublishReceipt['status'],
+    published: Published | null,
+  ): boolean {
+    const { settle } = this;
+    if (settle === null) return false;
+    this.settle = null;
+    this.deliver(stream);
+    settle({
+      status,
+      messageId: this.message.messageId,
+      receivers: published?.receivers ?? null,
+      offset: published?.offset ?? null,
+    });
+    return true;
+  }
+}
