@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import type { EntityType, Invalidation } from '../message/index.js';
 import type { Method } from './imitate.js';
 
@@ -107,16 +106,4 @@ export function readsThis(selector: unknown): boolean {
     typeof selector === 'function' &&
     /\bthis\b/.test(Function.prototype.toString.call(selector))
   );
-}
-
-/** One warning for each decorated method, on its first call without injection. @internal */
-export function warnOnce(name: string, but: string): () => void {
-  let warned = false;
-  return () => {
-    if (warned) return;
-    warned = true;
-    new Logger('CacheInvalidation').warn(
-      `${name} was called on an instance that Nest did not make: it works, but ${but}.`,
-    );
-  };
 }

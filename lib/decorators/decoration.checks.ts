@@ -1,4 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { InvalidationConfigurationError } from '../errors/index.js';
 import {
   classNameOf,
   DiscoveredClasses,
@@ -8,6 +9,7 @@ import {
   type InstanceWrapper,
 } from '../handlers/index.js';
 import { decorationsAt, type Decoration } from './decorated-member.js';
+import { modulesOf } from './module.need.js';
 
 /** A decorated method of a class in the application. @internal */
 export interface FoundDecoration extends Decoration {
@@ -17,7 +19,8 @@ export interface FoundDecoration extends Decoration {
 
 /**
  * Looks at the start for decorators that have no effect, or another than one may
- * think, and warns of each once.
+ * think, and warns of each once. Those that Nest should have given what they need,
+ * and did not, are an error.
  *
  * @internal
  */
@@ -27,8 +30,12 @@ export class DecorationChecks {
 
   constructor(private readonly classes: DiscoveredClasses) {}
 
-  /** @returns every decoration in the application, once */
+  /**
+   * @returns every decoration in the application, once
+   * @throws InvalidationConfigurationError for classes out of the module's reach
+   */
   check(): FoundDecoration[] {
+    this.#refuseUnreached();
     const found = new Map<object, FoundDecoration[]>();
     for (const wrapper of this.classes.wrappers()) {
       const prototype = prototypeOf(wrapper);
@@ -36,6 +43,16 @@ export class DecorationChecks {
       found.set(prototype, this.#checkClass(prototype, wrapper));
     }
     return [...found.values()].flat();
+  }
+
+  #refuseUnreached(): void {
+    const names = this.classes.wrappers().flatMap(unreachedIn);
+    if (names.length === 0) return;
+    throw new InvalidationConfigurationError(
+      `The decorators on ${[...new Set(names)].join(', ')} would do nothing: Nest could not inject what CacheInvalidationModule provides.`,
+      [],
+      'With `isGlobal: false` import it in the modules of these classes too; and let forRootAsync() inject none of them, since they wait for it.',
+    );
   }
 
   #checkClass(prototype: object, wrapper: InstanceWrapper): FoundDecoration[] {
@@ -91,6 +108,25 @@ export class DecorationChecks {
       );
     }
   }
+}
+
+/** Decorated methods of an instance that Nest made without what they need. */
+function unreachedIn(wrapper: InstanceWrapper): string[] {
+  const isMade =
+    wrapper.inject === undefined &&
+    typeof wrapper.metatype === 'function' &&
+    wrapper.isDependencyTreeStatic() &&
+    !wrapper.isTransient &&
+    modulesOf(wrapper.instance) !== undefined;
+  if (!isMade) return [];
+  const prototype = prototypeOf(wrapper);
+  return prototype === null
+    ? []
+    : methodsOf(prototype)
+        .filter(({ owner, key }) =>
+          isWithout(wrapper.instance, decorationsAt(owner, key)),
+        )
+        .map(({ key }) => `${classNameOf(prototype)}.${String(key)}`);
 }
 
 function isWithout(

@@ -1,6 +1,7 @@
 import { InvalidationScope } from '../publisher/index.js';
 import { methodUnder } from './decorated-member.js';
 import { imitate, type Method } from './imitate.js';
+import { needsModule } from './module.need.js';
 
 /**
  * Makes each call of the method an `InvalidationScope`: what is published in the
@@ -46,5 +47,7 @@ export function DeferInvalidations() {
     };
     imitate(wrapped, original);
     descriptor.value = wrapped as never;
+    // Nest makes no instance of a class itself.
+    if (typeof target !== 'function') needsModule(target, key);
   };
 }

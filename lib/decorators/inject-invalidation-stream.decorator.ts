@@ -1,5 +1,6 @@
-import { Inject } from '@nestjs/common';
+import { Inject, Optional } from '@nestjs/common';
 import { INVALIDATION_STREAM } from '../cache-invalidation.constants.js';
+import { needsModule } from './module.need.js';
 
 /**
  * Injects `Observable<InvalidationMessage>`: every message this instance hears,
@@ -7,9 +8,24 @@ import { INVALIDATION_STREAM } from '../cache-invalidation.constants.js';
  * uncaught error of the process; `InvalidationSubscriber.subscribe()` and
  * `@OnInvalidation()` catch, log and count instead.
  *
+ * In a testing module without CacheInvalidationModule a property stays undefined;
+ * a constructor's parameter takes `CacheInvalidationTestingModule`.
+ *
  * @publicApi
  */
 export function InjectInvalidationStream(): ParameterDecorator &
   PropertyDecorator {
-  return Inject(INVALIDATION_STREAM);
+  const inject: ParameterDecorator & PropertyDecorator =
+    Inject(INVALIDATION_STREAM);
+  return (
+    target: object,
+    key: string | symbol | undefined,
+    index?: number,
+  ): void => {
+    if (index !== undefined) return inject(target, key, index);
+    if (key === undefined) return;
+    inject(target, key);
+    Optional()(target, key);
+    needsModule(target, key);
+  };
 }

@@ -1,12 +1,20 @@
-import { Inject, type Type } from '@nestjs/common';
-import { memberName, warnOnce } from './decorated-member.js';
+import { Inject, Logger, Optional, type Type } from '@nestjs/common';
+import { channel } from 'node:diagnostics_channel';
+import { isSwitchedOff } from '../environment.js';
+import { memberName } from './decorated-member.js';
+import { isImported, modulesOf, needsModule } from './module.need.js';
+
+/**
+ * Has a subscriber once the process was warned. Jest gives each test file globals
+ * of its own, but no diagnostics channels.
+ */
+const WARNED = channel('nestjs-cache-invalidation:warned-of-new');
 
 /**
  * A property dependency of the decorated class. Nest sets it on every instance
- * it makes, whatever its scope. Where it cannot, its error shows the property's
- * description, which therefore says what to do.
+ * it makes, whatever its scope, if the module is there: see `needsModule`.
  *
- * @param but what the method does not do on an instance that Nest did not make
+ * @param but what the method does not do without it
  * @returns `find`, which gives the dependency of an instance; `null` without one,
  * or where a test injects a mock in its place: then the method passes through
  * @internal
@@ -18,18 +26,45 @@ export function injected<T extends object>(
   but: string,
 ): { find: (instance: unknown) => T | null; property: symbol } {
   const name = memberName(target, key);
-  const property = Symbol(
-    `${name} (import CacheInvalidationModule). In a unit test use InMemoryBroker of nestjs-cache-invalidation/testing, or useMocker(). If the module is imported, look for two copies of the package`,
-  );
+  const property = Symbol(name);
   Inject(type)(target, property);
-  const warn = warnOnce(name, but);
+  Optional()(target, property);
+  needsModule(target, key);
+  let isReported = false;
+  const reportOnce = (text: string): void => {
+    if (isReported) return;
+    isReported = true;
+    new Logger('CacheInvalidation').error(text);
+  };
+  const report = (instance: unknown): void => {
+    if (typeof instance !== 'object' || instance === null) {
+      return reportOnce(
+        `${name} was called without its instance: it works, but ${but}. Call it on the object that Nest made.`,
+      );
+    }
+    const modules = modulesOf(instance);
+    if (modules === undefined) return warnOfNew(name, but);
+    if (!isImported(modules)) return;
+    reportOnce(
+      `${name} ${but}: CacheInvalidationModule is imported, but not where Nest makes the class. With \`isGlobal: false\` import it in that module too.`,
+    );
+  };
   const find = (instance: unknown): T | null => {
     const dependency = (instance as Record<symbol, unknown> | undefined)?.[
       property
     ];
     if (dependency instanceof type) return dependency;
-    if (dependency === undefined) warn();
+    if (dependency === undefined) report(instance);
     return null;
   };
   return { find, property };
+}
+
+/** Once in a process: unit tests make such instances on purpose. */
+function warnOfNew(name: string, but: string): void {
+  if (WARNED.hasSubscribers || isSwitchedOff()) return;
+  WARNED.subscribe(() => {});
+  new Logger('CacheInvalidation').warn(
+    `${name} was called on an instance that Nest did not make: it works, but ${but}. Others like it are not reported; CACHE_INVALIDATION_ENABLED=false silences this one too.`,
+  );
 }

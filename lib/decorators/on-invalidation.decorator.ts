@@ -7,6 +7,7 @@ import {
   type InvalidationMessage,
 } from '../message/index.js';
 import { methodUnder, refuseStatic } from './decorated-member.js';
+import { needsModule } from './module.need.js';
 import type { InvalidationCondition } from '../stream/index.js';
 
 /** What `@OnInvalidation()` can be told. @publicApi */
@@ -55,5 +56,6 @@ export function OnInvalidation(
     refuseStatic(target, key, '@OnInvalidation()');
     methodUnder(target, key, descriptor, '@OnInvalidation()');
     mark(target, key, descriptor);
+    needsModule(target, key);
   };
 }

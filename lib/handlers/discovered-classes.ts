@@ -40,12 +40,7 @@ export class DiscoveredClasses {
   ) {}
 
   wrappers(): InstanceWrapper[] {
-    return [...this.modules.values()].flatMap((module) => [
-      ...module.providers.values(),
-      ...module.controllers.values(),
-      ...module.injectables.values(),
-      ...module.middlewares.values(),
-    ]);
+    return wrappersIn(this.modules);
   }
 
   /** Enhancers that were made by hand, as in `@UseInterceptors(new Cache())`. */
@@ -64,6 +59,16 @@ export class DiscoveredClasses {
         typeof enhancer === 'object' && enhancer !== null,
     );
   }
+}
+
+/** @internal */
+export function wrappersIn(modules: ModulesContainer): InstanceWrapper[] {
+  return [...modules.values()].flatMap((module) => [
+    ...module.providers.values(),
+    ...module.controllers.values(),
+    ...module.injectables.values(),
+    ...module.middlewares.values(),
+  ]);
 }
 
 /** The prototype to look for decorators on; `null` for what has no class. @internal */

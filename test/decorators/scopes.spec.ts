@@ -319,12 +319,17 @@ describe('Instances that Nest did not make', () => {
     return logs;
   }
 
-  it('by `new`, in a unit test: pass through and warn once', async () => {
+  it('by `new`, in a unit test: pass through and warn once in a process', async () => {
     const logs = captureLogs();
-    const users = new (usersService())();
+    vi.stubEnv('CACHE_INVALIDATION_ENABLED', 'false');
+    expect(await new (usersService())().update('1')).toBe('1');
+    vi.unstubAllEnvs();
+    expect(logs.of('warn')).toEqual([]);
 
+    const users = new (usersService())();
     expect(await users.update('1')).toBe('1');
     expect(await users.update('2')).toBe('2');
+    expect(await new (usersService())().update('3')).toBe('3');
 
     expect(logs.of('warn')).toEqual([expect.stringMatching(PASSES_THROUGH)]);
   });
@@ -342,17 +347,20 @@ describe('Instances that Nest did not make', () => {
     await expect(new Failing().update()).rejects.toBe(error);
   });
 
-  it('a method without its instance: passes through and warns', async () => {
+  it('a method without its instance: passes through and says so once', async () => {
     const logs = captureLogs();
     const { update } = usersService().prototype;
 
     expect(await update('1')).toBe('1');
+    expect(await update('2')).toBe('2');
 
-    expect(logs.of('warn')).toEqual([expect.stringMatching(PASSES_THROUGH)]);
+    expect(logs.of('error')).toEqual([
+      expect.stringMatching(/^UsersService\.update .*without its instance/),
+    ]);
   });
 
   it.each(['useFactory', 'useValue'] as const)(
-    'by %s: pass through and warn once',
+    'by %s: pass through, and the start names them',
     async (how) => {
       const UsersService = usersService();
       const { app, recorder, logs } = await startApp({
@@ -368,7 +376,9 @@ describe('Instances that Nest did not make', () => {
 
       await settled(app);
       expect(recorder.published).toEqual([]);
-      expect(logs.of('warn')).toEqual([expect.stringMatching(PASSES_THROUGH)]);
+      expect(logs.of('error')).toEqual([
+        expect.stringMatching(/UsersService\.update have no effect/),
+      ]);
     },
   );
 
@@ -383,55 +393,42 @@ describe('Instances that Nest did not make', () => {
   });
 });
 
-describe('Without the module', () => {
-  it('Nest does not start, and names class and method', async () => {
-    const UsersService = usersService();
+describe('With `isGlobal: false`', () => {
+  const UsersService = usersService();
 
-    await expect(
-      Test.createTestingModule({ providers: [UsersService] })
-        .setLogger(new CapturingLogger())
-        .compile(),
-    ).rejects.toThrow(
-      /UsersService.*UsersService\.update \(import CacheInvalidationModule\)/s,
+  function start(featureImports: DynamicModule[]) {
+    @Module({ imports: featureImports, providers: [UsersService] })
+    class UsersModule {}
+    return new InMemoryBroker()
+      .install(
+        Test.createTestingModule({ imports: [cacheModule, UsersModule] }),
+      )
+      .setLogger(new CapturingLogger())
+      .compile();
+  }
+
+  const cacheModule = CacheInvalidationModule.forRoot({
+    serviceName: 'test',
+    isGlobal: false,
+  });
+
+  it('a feature module that does not import it does not start', async () => {
+    const module = await start([]);
+    await expect(module.init()).rejects.toThrow(
+      /UsersService\.update.*isGlobal: false/,
     );
   });
 
-  describe('isGlobal: false', () => {
-    const UsersService = usersService();
+  it('one that imports it does', async () => {
+    const module = await start([cacheModule]);
+    await module.init();
 
-    function start(featureImports: DynamicModule[]) {
-      @Module({ imports: featureImports, providers: [UsersService] })
-      class UsersModule {}
-      return new InMemoryBroker()
-        .install(
-          Test.createTestingModule({ imports: [cacheModule, UsersModule] }),
-        )
-        .setLogger(new CapturingLogger())
-        .compile();
-    }
+    await module.get(UsersService, { strict: false }).update('1');
 
-    const cacheModule = CacheInvalidationModule.forRoot({
-      serviceName: 'test',
-      isGlobal: false,
-    });
-
-    it('a feature module that does not import it does not start', async () => {
-      await expect(start([])).rejects.toThrow(
-        /UsersService\.update \(import CacheInvalidationModule\)/,
-      );
-    });
-
-    it('one that imports it does', async () => {
-      const module = await start([cacheModule]);
-      await module.init();
-
-      await module.get(UsersService, { strict: false }).update('1');
-
-      expect(
-        module.get(InvalidationStats, { strict: false }).snapshot().published,
-      ).toBe(1);
-      await module.close();
-    });
+    expect(
+      module.get(InvalidationStats, { strict: false }).snapshot().published,
+    ).toBe(1);
+    await module.close();
   });
 });
 

@@ -79,14 +79,6 @@ describe('A unit test of a decorated class', () => {
     expect(await lastValueFrom(users.values('1'))).toBe('1');
     expect(await users.find('1')).toBe('1');
   });
-
-  it('without the module: the error says what to do', async () => {
-    await expect(
-      Test.createTestingModule({ providers: [Users] }).compile(),
-    ).rejects.toThrow(
-      /In a unit test use InMemoryBroker .*testing.*two copies/,
-    );
-  });
 });
 
 describe('settled() under fake timers', () => {

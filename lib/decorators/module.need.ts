@@ -1,0 +1,133 @@
+import { Inject, Logger, Optional } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { isSwitchedOff } from '../environment.js';
+import { InvalidationConfigurationError } from '../errors/index.js';
+import { classNameOf, prototypeOf, wrappersIn } from '../handlers/index.js';
+import { InvalidationStream } from '../stream/index.js';
+
+/** Metadata of a prototype: its decorated members, inherited ones included. */
+const MEMBERS = Symbol('CacheInvalidation.members');
+
+/** Where Nest sets, on each instance that it makes, the modules of the application. */
+const MODULES = Symbol('CacheInvalidation.modules');
+
+/** More than these are counted in the error. */
+const MOST_NAMES = 20;
+
+/**
+ * Whether the decorators of an application work: `passing` where they are meant
+ * to pass through, in a testing module or switched off by the environment.
+ */
+type Presence = 'imported' | 'passing' | InvalidationConfigurationError;
+
+const presences = new WeakMap<ModulesContainer, Presence>();
+const logged = new WeakSet<ModulesContainer>();
+
+/**
+ * Has the application checked for CacheInvalidationModule when Nest makes an
+ * instance of the class. Without the module nothing else of this library runs,
+ * and without this check nobody would know.
+ *
+ * @internal
+ */
+export function needsModule(target: object, key: string | symbol): void {
+  const members = membersOf(target);
+  Reflect.defineMetadata(MEMBERS, [...members, key], target);
+  if (MODULES in target) return;
+  Inject(ModulesContainer)(target, MODULES);
+  Optional()(target, MODULES);
+  Object.defineProperty(target, MODULES, {
+    configurable: true,
+    get: () => undefined,
+    set(this: object, modules: unknown) {
+      // An automock, of a test that makes the instance without Nest.
+      if (!(modules instanceof ModulesContainer)) return;
+      Object.defineProperty(this, MODULES, {
+        configurable: true,
+        value: modules,
+      });
+      check(modules, this);
+    },
+  });
+}
+
+/** The modules of the application whose Nest made this instance. @internal */
+export function modulesOf(instance: unknown): ModulesContainer | undefined {
+  return (instance as { [MODULES]?: ModulesContainer } | undefined)?.[MODULES];
+}
+
+/** Whether decorators of this application ought to do something. @internal */
+export function isImported(modules: ModulesContainer): boolean {
+  return presenceIn(modules) === 'imported';
+}
+
+/** @throws InvalidationConfigurationError where the module is forgotten */
+function check(modules: ModulesContainer, instance: object): void {
+  const presence = presenceIn(modules);
+  if (!(presence instanceof InvalidationConfigurationError)) return;
+  // No request fails by it.
+  if (isMadeAtStart(modules, instance)) throw presence;
+  if (logged.has(modules)) return;
+  logged.add(modules);
+  new Logger('CacheInvalidation').error(presence.message);
+}
+
+function presenceIn(modules: ModulesContainer): Presence {
+  let presence = presences.get(modules);
+  if (presence === undefined) {
+    presences.set(modules, (presence = lookFor(modules)));
+  }
+  return presence;
+}
+
+function lookFor(modules: ModulesContainer): Presence {
+  const all = [...modules.values()];
+  if (all.some(({ providers }) => providers.has(InvalidationStream))) {
+    return 'imported';
+  }
+  const names = new Set(all.map(({ metatype }) => metatype.name));
+  // The root of what `Test.createTestingModule()` makes.
+  if (names.has('RootTestModule') || isSwitchedOff()) return 'passing';
+  const members = decoratedMembers(modules);
+  return names.has('CacheInvalidationModule')
+    ? new InvalidationConfigurationError(
+        `CacheInvalidationModule is imported from another copy of nestjs-cache-invalidation than the decorators on ${members}: they would do nothing.`,
+        [],
+        'Let the package manager keep one copy (npm ls nestjs-cache-invalidation).',
+      )
+    : new InvalidationConfigurationError(
+        `CacheInvalidationModule is not imported, and without it the decorators on ${members} do nothing.`,
+        [],
+        'Import CacheInvalidationModule.forRoot() or forRootAsync() in the root module. To start without it, set CACHE_INVALIDATION_ENABLED=false.',
+      );
+}
+
+function decoratedMembers(modules: ModulesContainer): string {
+  const prototypes = new Set(wrappersIn(modules).map(prototypeOf));
+  const names = [...prototypes].flatMap((prototype) =>
+    prototype === null
+      ? []
+      : [...new Set(membersOf(prototype))].map(
+          (key) => `${classNameOf(prototype)}.${String(key)}`,
+        ),
+  );
+  const more = names.length - MOST_NAMES;
+  return more > 0
+    ? `${names.slice(0, MOST_NAMES).join(', ')} and ${more} more`
+    : names.join(', ');
+}
+
+/** With the application, or with a lazy module; not for a request. */
+function isMadeAtStart(modules: ModulesContainer, instance: object): boolean {
+  return wrappersIn(modules).some(
+    (wrapper) =>
+      wrapper.metatype === instance.constructor &&
+      wrapper.isDependencyTreeStatic(),
+  );
+}
+
+function membersOf(prototype: object): readonly (string | symbol)[] {
+  const members = Reflect.getMetadata(MEMBERS, prototype) as
+    readonly (string | symbol)[] | undefined;
+  return members ?? [];
+}
