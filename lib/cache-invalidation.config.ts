@@ -5,6 +5,7 @@ import {
   type CacheInvalidationOptions,
   type ScalarOption,
 } from './cache-invalidation.options.js';
+import { flagIn } from './environment.js';
 import { InvalidationConfigurationError } from './errors/index.js';
 
 type Scalar = string | number | boolean | undefined;
@@ -72,6 +73,16 @@ export class EnvironmentOptionsModule {
   }
 }
 
+/**
+ * The options that the process's own environment gives, for those that `forRoot()`
+ * or a factory leaves out.
+ *
+ * @internal
+ */
+export function processOptions(): CacheInvalidationModuleOptions {
+  return optionsFrom((variable) => process.env[variable]);
+}
+
 type Read = (variable: string) => Scalar;
 
 function optionsFrom(read: Read): CacheInvalidationModuleOptions {
@@ -109,23 +120,12 @@ function whole(value: Scalar): Scalar {
       : value;
 }
 
-const FLAGS = new Map([
-  ['true', true],
-  ['1', true],
-  ['on', true],
-  ['yes', true],
-  ['false', false],
-  ['0', false],
-  ['off', false],
-  ['no', false],
-]);
-
 function flag(value: Scalar): Scalar {
   if (typeof value !== 'string') return value;
   const trimmed = value.trim();
   return trimmed === ''
     ? undefined
-    : (FLAGS.get(trimmed.toLowerCase()) ?? value);
+    : (flagIn(trimmed) ?? value);
 }
 
 /** A number of messages, or one of the words for "no". */

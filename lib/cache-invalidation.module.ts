@@ -9,6 +9,7 @@ import {
 import {
   ENVIRONMENT_OPTIONS,
   EnvironmentOptionsModule,
+  processOptions,
 } from './cache-invalidation.config.js';
 import {
   CACHE_INVALIDATION_OPTIONS,
@@ -21,6 +22,7 @@ import {
 } from './cache-invalidation.module-definition.js';
 import {
   CacheInvalidationOptions,
+  known,
   resolveOptions,
   type CacheInvalidationModuleOptions,
 } from './cache-invalidation.options.js';
@@ -56,7 +58,8 @@ const providers: Provider[] = [
   {
     provide: CACHE_INVALIDATION_OPTIONS,
     inject: [MODULE_OPTIONS_TOKEN],
-    useFactory: resolveOptions,
+    useFactory: (given: unknown) =>
+      resolveOptions({ ...processOptions(), ...known(given) }),
   },
   {
     provide: Instance,

@@ -11,6 +11,7 @@ import {
   validateSync,
   type ValidationError,
 } from 'class-validator';
+import { inMilliseconds, LONGEST_TIMER_MS, type Duration } from './duration.js';
 import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
@@ -31,8 +32,6 @@ import {
 } from './transport/index.js';
 
 const MEBIBYTE = 1_048_576;
-/** Node's timers take no more, and fire at once if they are asked to. */
-const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
  * What the module can be told. The initialisers are the defaults.
@@ -183,7 +182,7 @@ export class CacheInvalidationOptions {
     { name: 'maxStaleness', validator: { validate: exceedsHeartbeat } },
     {
       message:
-        'Give 0, or a whole number of milliseconds above heartbeatInterval + heartbeatTimeout.',
+        'Give 0, or milliseconds or a time such as "30s" above heartbeatInterval + heartbeatTimeout.',
     },
   )
   maxStaleness: number = 0;
@@ -308,9 +307,29 @@ export type ScalarOption = Exclude<
   (typeof OBJECT_OPTIONS)[number]
 >;
 
-/** What `forRoot()` takes: every option but `serviceName` has a default. @publicApi */
-export type CacheInvalidationModuleOptions = Partial<CacheInvalidationOptions> &
-  Pick<CacheInvalidationOptions, 'serviceName'>;
+/** Options that are times. */
+const TIME_OPTIONS = [
+  'startupTimeout',
+  'publishTimeout',
+  'shutdownTimeout',
+  'heartbeatInterval',
+  'heartbeatTimeout',
+  'maxStaleness',
+] as const;
+
+type TimeOption = (typeof TIME_OPTIONS)[number];
+
+/**
+ * What `forRoot()` takes. An option that is absent comes from the environment,
+ * then from the defaults. Times may be texts, such as `'10s'`.
+ *
+ * @publicApi
+ */
+export type CacheInvalidationModuleOptions = {
+  [Option in keyof CacheInvalidationOptions]?: Option extends TimeOption
+    ? Duration
+    : CacheInvalidationOptions[Option];
+} & Pick<CacheInvalidationOptions, 'serviceName'>;
 
 /** For `useClass` and `useExisting`. @publicApi */
 export interface CacheInvalidationOptionsFactory {
@@ -327,10 +346,10 @@ export interface CacheInvalidationOptionsFactory {
  */
 export function resolveOptions(given: unknown): CacheInvalidationOptions {
   const options = new CacheInvalidationOptions();
-  const known = Object.entries(given ?? {}).filter(
-    ([, value]) => value !== undefined,
-  );
-  Object.assign(options, Object.fromEntries(known));
+  Object.assign(options, known(given));
+  for (const option of TIME_OPTIONS) {
+    Object.assign(options, { [option]: inMilliseconds(options[option]) });
+  }
   const problems = validateSync(options, {
     whitelist: true,
     forbidNonWhitelisted: true,
@@ -344,6 +363,13 @@ export function resolveOptions(given: unknown): CacheInvalidationOptions {
     );
   }
   return options;
+}
+
+/** An option that is undefined is absent. @internal */
+export function known(given: unknown): object {
+  return Object.fromEntries(
+    Object.entries(given ?? {}).filter(([, value]) => value !== undefined),
+  );
 }
 
 function problemOf(error: ValidationError): ConfigurationProblem {
@@ -366,7 +392,7 @@ function problemOf(error: ValidationError): ConfigurationProblem {
   };
 }
 
-/** The variable that `forRootAsync()` without arguments reads. @internal */
+/** The variable that stands in for an option. @internal */
 export function variableOf(option: string): string {
   if (option === 'connection') return 'REDIS_URL';
   const words = option.replace(/[A-Z]/g, (letter) => `_${letter}`);
@@ -457,7 +483,7 @@ function isDurableOutbox(value: unknown): boolean {
 
 function Milliseconds(): PropertyDecorator {
   return Whole(
-    'Give a whole number of milliseconds, from 1 to 2147483647.',
+    'Give a whole number of milliseconds, from 1 to 2147483647, or a time such as "10s" or "5m".',
     1,
     LONGEST_TIMER_MS,
   );

@@ -3,6 +3,7 @@
  *
  * @module nestjs-cache-invalidation
  */
+export type { Duration } from './duration.js';
 export {
   NearCache,
   NearCacheFactory,

@@ -1,3 +1,4 @@
+import { inMilliseconds, type Duration } from '../duration.js';
 import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
@@ -20,11 +21,12 @@ export interface L2Serializer<V> {
 /** The second tier of a near cache, in Redis. @publicApi */
 export interface L2Options<V> {
   /**
-   * How long an entry is kept there if nothing invalidates it, in milliseconds.
+   * How long an entry is kept there if nothing invalidates it, in milliseconds or
+   * as a text such as `'1h'`.
    *
    * @default 3600000
    */
-  readonly ttl?: number;
+  readonly ttl?: Duration;
   /**
    * What stands before every cache key there. Services, and caches that keep
    * something else of the same entities, need different ones.
@@ -37,11 +39,12 @@ export interface L2Options<V> {
   /** @default JSON */
   readonly serializer?: L2Serializer<V>;
   /**
-   * How long a read waits for it before it does without, in milliseconds.
+   * How long a read waits for it before it does without, in milliseconds or as a
+   * text.
    *
    * @default 250
    */
-  readonly timeout?: number;
+  readonly timeout?: Duration;
 }
 
 /** How much a near cache keeps, how long, and whether in Redis too. @publicApi */
@@ -49,11 +52,12 @@ export interface NearCacheOptions<V = unknown> {
   /** Entries that are kept; of more, those used least lately go. @default 10000 */
   readonly max?: number;
   /**
-   * How long an entry is kept if nothing invalidates it, in milliseconds.
+   * How long an entry is kept if nothing invalidates it, in milliseconds or as a
+   * text such as `'5m'`.
    *
    * @default 300000
    */
-  readonly ttl?: number;
+  readonly ttl?: Duration;
   /**
    * The share of `ttl`, 0 to 1, by which each entry's may be shorter, so that
    * what was loaded together does not expire together.
@@ -63,11 +67,11 @@ export interface NearCacheOptions<V = unknown> {
   readonly ttlJitter?: number;
   /**
    * How long it is kept that an entity does not exist (`null` or `undefined` was
-   * loaded), in milliseconds; 0 for not at all.
+   * loaded), in milliseconds or as a text; 0 for not at all.
    *
    * @default 0
    */
-  readonly negativeTtl?: number;
+  readonly negativeTtl?: Duration;
   /**
    * What keeps one reader from changing what the others read: `freeze` freezes
    * what is loaded, in depth; `clone` hands each reader a copy of its own, without
@@ -86,17 +90,22 @@ export interface NearCacheOptions<V = unknown> {
 }
 
 /** All of them known. @internal */
-export interface ResolvedNearCacheOptions<V> extends Required<
-  Omit<NearCacheOptions, 'l2'>
+export interface ResolvedNearCacheOptions<V> extends InMilliseconds<
+  Required<Omit<NearCacheOptions, 'l2'>>,
+  'ttl' | 'negativeTtl'
 > {
   readonly l2: ResolvedL2Options<V> | null;
 }
 
 /** @internal */
-export type ResolvedL2Options<V> = Required<
-  Omit<L2Options<V>, 'connection' | 'keyPrefix'>
+export type ResolvedL2Options<V> = InMilliseconds<
+  Required<Omit<L2Options<V>, 'connection' | 'keyPrefix'>>,
+  'ttl' | 'timeout'
 > &
   Pick<L2Options<V>, 'connection' | 'keyPrefix'>;
+
+/** Options of which some times were texts. */
+type InMilliseconds<T, K extends keyof T> = Omit<T, K> & Record<K, number>;
 
 const JSON_SERIALIZER: L2Serializer<never> = {
   serialize: (value) => JSON.stringify(value),
@@ -121,9 +130,15 @@ export function resolveNearCache<V>({
   l2: givenL2,
   ...given
 }: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
-  const options = { ...DEFAULTS, ...known(given) };
+  const options = inMs({ ...DEFAULTS, ...known(given) }, [
+    'ttl',
+    'negativeTtl',
+  ]);
   const l2 = givenL2
-    ? { serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...known(givenL2) }
+    ? inMs({ serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...known(givenL2) }, [
+        'ttl',
+        'timeout',
+      ])
     : null;
   const { max, ttl, ttlJitter, negativeTtl, isolate } = options;
   const problems: ConfigurationProblem[] = [];
@@ -131,12 +146,12 @@ export function resolveNearCache<V>({
     if (!isRight) problems.push({ field, problem: 'it will not do.', fix });
   };
   need(isCount(max), 'max', 'Give a count above 0.');
-  need(isCount(ttl), 'ttl', 'Give milliseconds.');
+  need(isCount(ttl), 'ttl', TIME_ADVICE);
   need(ttlJitter >= 0 && ttlJitter <= 1, 'ttlJitter', 'Give 0 to 1.');
   need(
     negativeTtl === 0 || isCount(negativeTtl),
     'negativeTtl',
-    'Give milliseconds, or 0.',
+    `${TIME_ADVICE} Or 0.`,
   );
   need(
     isolate === false || Object.hasOwn(ISOLATIONS, isolate),
@@ -144,8 +159,8 @@ export function resolveNearCache<V>({
     'Give "freeze", "clone" or false.',
   );
   if (l2 !== null) {
-    need(isCount(l2.ttl), 'l2.ttl', 'Give milliseconds.');
-    need(isCount(l2.timeout), 'l2.timeout', 'Give milliseconds.');
+    need(isCount(l2.ttl), 'l2.ttl', TIME_ADVICE);
+    need(isCount(l2.timeout), 'l2.timeout', TIME_ADVICE);
     need(
       l2.connection === undefined || isConnection(l2.connection),
       'l2.connection',
@@ -169,6 +184,17 @@ export function resolveNearCache<V>({
     );
   }
   return { ...options, l2 };
+}
+
+const TIME_ADVICE = 'Give milliseconds, or a time such as "5m".';
+
+/** Times that are no times stay as they are, for the check. */
+function inMs<T extends object, K extends keyof T>(
+  options: T,
+  times: readonly K[],
+): InMilliseconds<T, K> {
+  const numbers = times.map((key) => [key, inMilliseconds(options[key])]);
+  return { ...options, ...Object.fromEntries(numbers) } as InMilliseconds<T, K>;
 }
 
 /** What a timer, and the length of an array, can be. */

@@ -1,9 +1,5 @@
+import { inMilliseconds, LONGEST_TIMER_MS } from '../duration.js';
 import { UsageError } from './usage.error.js';
-
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
-/** Node's timers take no more, and fire at once if they are asked to. */
-const LONGEST_MS = 2_147_483_647;
 
 /**
  * `10s`, `5m`, `1.5h`, in milliseconds.
@@ -12,9 +8,8 @@ const LONGEST_MS = 2_147_483_647;
  * @internal
  */
 export function parseDuration(option: string, text: string): number {
-  const [, number, unit] = DURATION.exec(text) ?? [];
-  const ms = Number(number) * UNITS[(unit ?? 'ms') as keyof typeof UNITS];
-  if (ms >= 1 && ms <= LONGEST_MS) return ms;
+  const ms = inMilliseconds(text);
+  if (typeof ms === 'number' && ms >= 1 && ms <= LONGEST_TIMER_MS) return ms;
   throw new UsageError(
     `--${option} is not a time.`,
     'Give a number with ms, s, m, h or d behind it, such as 10s or 5m, of at most 24 days.',

@@ -1,5 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { filter, firstValueFrom, takeUntil, timer } from 'rxjs';
+import {
+  inMilliseconds,
+  LONGEST_TIMER_MS,
+  type Duration,
+} from '../duration.js';
+import { InvalidationConfigurationError } from '../errors/index.js';
+import { show } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
 import type {
   InvalidationSubscriber,
@@ -29,9 +36,6 @@ export interface InvalidationHealthReport {
   /** Messages that Redis has not taken yet. */
   readonly outbox: number;
 }
-
-/** Node's timers take no more, and fire at once if they are asked to. */
-const LONGEST_TIMER_MS = 2_147_483_647;
 
 /** @internal */
 export interface HealthOptions {
@@ -83,10 +87,21 @@ export class InvalidationHealth {
    * Whether this instance has once heard everything since it started: only then
    * should it be sent its first request. It stays true from then on.
    *
-   * @param options.timeout how long to wait for that, in milliseconds; 0 if absent
+   * @param options.timeout how long to wait for that, in milliseconds or as a text
+   * such as `'5s'`; 0 if absent
+   * @throws InvalidationConfigurationError for what is no time
    */
-  async ready(options: { readonly timeout?: number } = {}): Promise<boolean> {
-    const { timeout = 0 } = options;
+  async ready(options: { readonly timeout?: Duration } = {}): Promise<boolean> {
+    const timeout = inMilliseconds(options.timeout ?? 0);
+    if (typeof timeout !== 'number') {
+      throw new InvalidationConfigurationError('That is no time to wait:', [
+        {
+          field: 'timeout',
+          problem: `${show(timeout)} will not do.`,
+          fix: 'Give { timeout } with milliseconds, or a time such as "5s".',
+        },
+      ]);
+    }
     if (this.#isReady || timeout <= 0) return this.#isReady;
     const live = this.subscriber.status$.pipe(
       filter(({ state }) => state === 'live'),

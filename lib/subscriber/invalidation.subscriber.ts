@@ -6,6 +6,7 @@ import {
   type BindableCache,
   type BindOptions,
 } from '../cache/index.js';
+import { inMilliseconds, type Duration } from '../duration.js';
 import {
   describeCause,
   InvalidationConfigurationError,
@@ -196,8 +197,8 @@ export class InvalidationSubscriber {
    * asynchronous `@OnInvalidation()`, a bound cache elsewhere) may still be at
    * work on it.
    *
-   * @param options.timeout how long to wait at most, in milliseconds; 1000 if
-   * absent
+   * @param options.timeout how long to wait at most, in milliseconds or as a text
+   * such as `'5s'`; 1000 if absent
    * @throws InvalidationTimeoutError if it has not come so far by then, or at once
    * if a thousand calls wait already
    * @throws InvalidationSerializationError for what is no offset, or one that lies
@@ -205,7 +206,7 @@ export class InvalidationSubscriber {
    */
   async caughtUp(
     offset: string,
-    options: { readonly timeout?: number } = {},
+    options: { readonly timeout?: Duration } = {},
   ): Promise<void> {
     if (!isOffset(offset)) {
       throw new InvalidationSerializationError(
@@ -627,9 +628,9 @@ function because(reason: string | null): string {
 }
 
 /** As plain JavaScript may give it. */
-function timeoutOf(options: { readonly timeout?: number } | null): number {
+function timeoutOf(options: { readonly timeout?: Duration } | null): number {
   const isGiven = typeof options === 'object' && options !== null;
-  const timeout: unknown = isGiven ? options.timeout : options;
+  const timeout = isGiven ? inMilliseconds(options.timeout) : options;
   if (isGiven && timeout === undefined) return CAUGHT_UP_MS;
   if (isGiven && typeof timeout === 'number' && timeout >= 0) return timeout;
   throw new InvalidationConfigurationError(
@@ -638,7 +639,7 @@ function timeoutOf(options: { readonly timeout?: number } | null): number {
       {
         field: 'timeout',
         problem: `${show(timeout)} will not do.`,
-        fix: 'Give { timeout } with a number of milliseconds, 0 or more.',
+        fix: 'Give { timeout } with a number of milliseconds, 0 or more, or a time such as "5s".',
       },
     ],
     '',

@@ -1,11 +1,9 @@
+import { LONGEST_TIMER_MS } from '../duration.js';
 import {
   InvalidationRedisError,
   InvalidationTimeoutError,
 } from '../errors/index.js';
 import { compareOffsets } from '../message/index.js';
-
-/** Node's timers take no more, and fire at once if they are asked to. */
-const LONGEST_TIMER_MS = 2_147_483_647;
 
 interface Waiter {
   readonly offset: string;

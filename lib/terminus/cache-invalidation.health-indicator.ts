@@ -3,6 +3,7 @@ import {
   HealthIndicatorService,
   type HealthIndicatorResult,
 } from '@nestjs/terminus';
+import type { Duration } from '../duration.js';
 import { InvalidationHealth } from '../observability/index.js';
 
 type Say<Key extends string> = (
@@ -84,11 +85,12 @@ export class CacheInvalidationHealthIndicator {
    * that it should get no requests. It stays up from then on, whatever becomes of
    * Redis.
    *
-   * @param options.timeout how long to wait for that, in milliseconds; 0 if absent
+   * @param options.timeout how long to wait for that, in milliseconds or as a text
+   * such as `'5s'`; 0 if absent
    */
   async isReady<const Key extends string = 'cache-invalidation'>(
     key = 'cache-invalidation' as Key,
-    options: { readonly timeout?: number } = {},
+    options: { readonly timeout?: Duration } = {},
   ): Promise<HealthIndicatorResult<Key>> {
     const isReady = await this.health.ready(options);
     const { status: _, ...details } = this.health.check();

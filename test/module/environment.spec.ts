@@ -1,0 +1,145 @@
+import { Test } from '@nestjs/testing';
+import {
+  CacheInvalidationModule,
+  type CacheInvalidationModuleOptions,
+} from 'nestjs-cache-invalidation';
+import { InMemoryBroker } from 'nestjs-cache-invalidation/testing';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CACHE_INVALIDATION_OPTIONS } from '../../lib/cache-invalidation.constants.js';
+import { inMilliseconds } from '../../lib/duration.js';
+import { resolveNearCache } from '../../lib/cache/index.js';
+
+type Given = CacheInvalidationModuleOptions;
+
+/** What the module makes of the options and of the process's environment. */
+async function resolved(
+  module = CacheInvalidationModule.forRoot({ serviceName: 'users' }),
+): Promise<Record<string, unknown>> {
+  const testing = await new InMemoryBroker()
+    .install(Test.createTestingModule({ imports: [module] }))
+    .compile();
+  return testing.get(CACHE_INVALIDATION_OPTIONS, { strict: false });
+}
+
+const forRoot = (options: Given) =>
+  resolved(CacheInvalidationModule.forRoot(options));
+
+describe('What forRoot() is not given', () => {
+  beforeEach(() => {
+    vi.stubEnv('REDIS_URL', 'redis://cache.internal:6380');
+    vi.stubEnv('CACHE_INVALIDATION_SERVICE_NAME', 'from-environment');
+    vi.stubEnv('CACHE_INVALIDATION_CHANNEL', 'app:invalidate');
+    vi.stubEnv('CACHE_INVALIDATION_PUBLISH_TIMEOUT', '1.5s');
+    vi.stubEnv('CACHE_INVALIDATION_JOURNAL', 'off');
+    vi.stubEnv('CACHE_INVALIDATION_MAX_BATCH_SIZE', '');
+  });
+  afterEach(() => void vi.unstubAllEnvs());
+
+  it('comes from the environment, option by option', async () => {
+    expect(
+      await forRoot({ serviceName: 'users', channel: 'mine' }),
+    ).toMatchObject({
+      serviceName: 'users',
+      channel: 'mine',
+      connection: 'redis://cache.internal:6380',
+      publishTimeout: 1_500,
+      journal: false,
+      maxBatchSize: 1_000,
+    });
+  });
+
+  it('and what is given as undefined', async () => {
+    expect(
+      await forRoot({ serviceName: 'users', connection: undefined }),
+    ).toMatchObject({ connection: 'redis://cache.internal:6380' });
+  });
+
+  it('nor what a factory leaves out', async () => {
+    const options = await resolved(
+      CacheInvalidationModule.forRootAsync({
+        useFactory: () => ({ journal: { maxLength: 7 } }) as Given,
+      }),
+    );
+    expect(options).toMatchObject({
+      serviceName: 'from-environment',
+      journal: { maxLength: 7 },
+      channel: 'app:invalidate',
+    });
+  });
+
+  it('is not looked at where an option is given', async () => {
+    vi.stubEnv('CACHE_INVALIDATION_PUBLISH_TIMEOUT', 'soon');
+    expect(
+      await forRoot({ serviceName: 'users', publishTimeout: '2s' }),
+    ).toMatchObject({ publishTimeout: 2_000 });
+    await expect(forRoot({ serviceName: 'users' })).rejects.toThrow(
+      /publishTimeout: "soon".*CACHE_INVALIDATION_PUBLISH_TIMEOUT/s,
+    );
+  });
+});
+
+describe('Times', () => {
+  it.each<[unknown, unknown]>([
+    ['500ms', 500],
+    ['10s', 10_000],
+    ['5m', 300_000],
+    ['1h', 3_600_000],
+    ['1d', 86_400_000],
+    ['1.1m', 66_000],
+    [' 10s ', 10_000],
+    [250, 250],
+    ['10', '10'],
+    ['10 parsecs', '10 parsecs'],
+    ['-1s', '-1s'],
+    ['', ''],
+    [undefined, undefined],
+  ])('%j is %j', (given, ms) => {
+    expect(inMilliseconds(given)).toBe(ms);
+  });
+
+  it('may be texts in every option of the module that is a time', async () => {
+    const times = {
+      startupTimeout: '1s',
+      publishTimeout: '500ms',
+      shutdownTimeout: '1.5s',
+      heartbeatInterval: '2s',
+      heartbeatTimeout: '1s',
+      maxStaleness: '1m',
+    } as const;
+    expect(await forRoot({ serviceName: 'users', ...times })).toMatchObject({
+      startupTimeout: 1_000,
+      publishTimeout: 500,
+      shutdownTimeout: 1_500,
+      heartbeatInterval: 2_000,
+      heartbeatTimeout: 1_000,
+      maxStaleness: 60_000,
+    });
+  });
+
+  it.each(['0s', '0.5ms', '30d', 'soon'])(
+    'of %j are refused by the name of the option',
+    async (heartbeatInterval) => {
+      const options = { serviceName: 'users', heartbeatInterval } as Given;
+      await expect(forRoot(options)).rejects.toThrow(
+        /heartbeatInterval: .* will not do\. .*"10s"/,
+      );
+    },
+  );
+
+  it('may be texts in the options of a near cache', () => {
+    expect(
+      resolveNearCache({
+        ttl: '10m',
+        negativeTtl: '5s',
+        l2: { ttl: '1h', timeout: '100ms' },
+      }),
+    ).toMatchObject({
+      ttl: 600_000,
+      negativeTtl: 5_000,
+      l2: { ttl: 3_600_000, timeout: 100 },
+    });
+    expect(() =>
+      resolveNearCache({ ttl: 'soon' as never, l2: { ttl: '1y' as never } }),
+    ).toThrow(/- ttl: .*"5m".*- l2\.ttl: /s);
+  });
+});
