@@ -139,7 +139,7 @@ export class L2Sweeper {
   async #pause(ms: number): Promise<void> {
     if (this.#closed) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = setTimeout(resolve, ms).unref();
       this.#wake = () => {
         clearTimeout(timer);
         resolve();

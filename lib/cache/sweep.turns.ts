@@ -1,3 +1,6 @@
+/** Real under a test's fake timers, if it loads this file before them. */
+const nextTurn = setImmediate;
+
 /**
  * Steps of sweeps, one for each turn of the event loop: several caches that are
  * swept at once must not hold it any longer than one.
@@ -27,7 +30,7 @@ class SweepTurns {
   #turn(): void {
     if (this.#isDue) return;
     this.#isDue = true;
-    setImmediate(() => this.#run());
+    nextTurn(() => this.#run());
   }
 }
 

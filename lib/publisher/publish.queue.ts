@@ -1,4 +1,4 @@
-import { nextTick } from 'node:process';
+import { nextTick as realNextTick } from 'node:process';
 import {
   compareOffsets,
   wallClock,
@@ -24,6 +24,9 @@ import { Publication } from './publication.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import { SentMessages } from './sent.messages.js';
 import type { EncodedMessage } from './split-batch.js';
+
+/** Real under a test's fake timers, if it loads this file before them. */
+const nextTick = realNextTick;
 
 /** Messages in one call: Redis works on one call while the last one's answers are read. */
 const CALL_LIMIT = 64;

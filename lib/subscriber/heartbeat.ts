@@ -58,7 +58,7 @@ export class Heartbeat {
     this.#timer = setInterval(
       () => void this.#beat(),
       this.options.heartbeatInterval,
-    );
+    ).unref();
   }
 
   stop(): void {

@@ -66,6 +66,6 @@ export class Staleness {
         else this.#watch();
       },
       Math.max(1, Math.ceil(this.bound - this.#unproven)),
-    );
+    ).unref();
   }
 }

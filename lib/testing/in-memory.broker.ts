@@ -1,7 +1,11 @@
+import { inMilliseconds, type Duration } from '../duration.js';
+import { InvalidationConfigurationError } from '../errors/index.js';
 import {
   decodeMessage,
   encodeMessage,
+  entity,
   Instance,
+  show,
   type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -10,6 +14,7 @@ import {
   InvalidationTransport,
   MemoryTransport,
 } from '../transport/index.js';
+import type { AppWithProviders } from './settled.js';
 
 /** The part of `TestingModuleBuilder` that is needed here. @publicApi */
 export interface OverridableModule {
@@ -17,8 +22,9 @@ export interface OverridableModule {
 }
 
 /**
- * A channel in memory, in the place of Redis. Several applications in one
- * process may share it, and then hear each other as over the network.
+ * A channel in memory with its journal, in the place of Redis. Several
+ * applications in one process may share it, and then hear each other as over the
+ * network, which can be cut, slow, or lose messages.
  *
  * @example
  * ```ts
@@ -31,12 +37,32 @@ export interface OverridableModule {
  */
 export class InMemoryBroker {
   readonly #channel = new InMemoryChannel();
+  readonly #transports = new Set<MemoryTransport>();
+  #published: InvalidationMessage[] = [];
 
-  /** Gives one application a connection to this broker, in the place of Redis. */
+  constructor() {
+    // From an empty journal nobody can tell what was missed, and must widen.
+    this.emit(entity('in-memory-broker', 'started'));
+    this.tap((message) => this.#published.push(message));
+  }
+
+  /** Every message so far, in order, whoever published it. */
+  get published(): readonly InvalidationMessage[] {
+    return this.#published;
+  }
+
+  /** Forgets what was published, and nothing else. */
+  clear(): void {
+    this.#published = [];
+  }
+
+  /**
+   * Gives one application a connection to this broker, in the place of Redis. A
+   * testing module without CacheInvalidationModule stays as it is: decorated
+   * methods pass through; see `CacheInvalidationTestingModule`.
+   */
   install<T extends OverridableModule>(builder: T): T {
-    builder
-      .overrideProvider(InvalidationTransport)
-      .useValue(new MemoryTransport(this.#channel));
+    builder.overrideProvider(InvalidationTransport).useValue(this.connect());
     return builder;
   }
 
@@ -47,22 +73,117 @@ export class InMemoryBroker {
    */
   emit(invalidation: Invalidation, sourceService = 'another-service'): void {
     const message = new Instance(sourceService).stamp(invalidation);
-    this.#channel.publish(encodeMessage(message, Infinity));
+    this.#channel.append(encodeMessage(message, Infinity));
   }
 
-  /** Puts any text on the channel: what a broken publisher would say. */
+  /**
+   * Puts any text on the channel, and none in the journal: what a broken publisher
+   * would say, or one that keeps no journal.
+   */
   emitRaw(payload: string): void {
     this.#channel.publish(payload);
   }
 
+  /**
+   * Cuts applications off: they hear nothing, and what they publish waits in their
+   * outboxes. All of them unless told.
+   */
+  cut(...apps: AppWithProviders[]): void {
+    for (const transport of this.#of(apps)) transport.cut();
+  }
+
+  /**
+   * Ends `cut()`: they send what waits, and read in the journal what they missed,
+   * which `settled()` waits for. All of them unless told.
+   */
+  heal(...apps: AppWithProviders[]): void {
+    for (const transport of this.#of(apps)) transport.heal();
+  }
+
+  /**
+   * How long every message is on its way from now on; 0 for not at all. A test's
+   * fake timers hold it back; `settled()` does not wait for it.
+   */
+  delay(time: Duration): void {
+    const ms = inMilliseconds(time);
+    if (typeof ms !== 'number' || !(ms >= 0)) {
+      throw new InvalidationConfigurationError(
+        `${show(time)} is no time for a message to be on its way.`,
+        [],
+        'Give milliseconds, or a time such as "1s".',
+      );
+    }
+    this.#channel.latency = ms;
+  }
+
+  /**
+   * Loses messages on their way, from now on: the next ones, by their number, or
+   * those for which a function is true; 0 for none any more. The journal has them,
+   * so instances find the gap with the next message or heartbeat, or by `replay()`.
+   */
+  drop(what: number | ((message: InvalidationMessage) => boolean)): void {
+    if (typeof what === 'function') {
+      this.#channel.loses = (payload) => readable(payload, what) ?? false;
+      return;
+    }
+    let left = what;
+    this.#channel.loses = () => left > 0 && left-- > 0;
+  }
+
+  /**
+   * Every application reads in the journal what it has missed, as it does at its
+   * next heartbeat; `settled()` waits for it.
+   */
+  replay(): void {
+    for (const transport of this.#transports) transport.resubscribe();
+  }
+
+  /**
+   * Loses the journal, as Redis does without persistence: once an application
+   * notices, at its next message or when it is healed, everything is invalid to it.
+   */
+  loseJournal(): void {
+    this.#channel.journal = [];
+  }
+
+  /** @internal */
+  connect(): InvalidationTransport {
+    const transport = new MemoryTransport(this.#channel);
+    this.#transports.add(transport);
+    return transport;
+  }
+
   /** @internal */
   tap(see: (message: InvalidationMessage) => void): void {
-    this.#channel.tap((payload) => {
-      try {
-        see(decodeMessage(payload, Infinity));
-      } catch {
-        // Not a message: nothing was published.
+    this.#channel.tap((payload) => void readable(payload, see));
+  }
+
+  #of(apps: readonly AppWithProviders[]): readonly MemoryTransport[] {
+    if (apps.length === 0) return [...this.#transports];
+    return apps.map((app) => {
+      const transport = app.get(InvalidationTransport, { strict: false });
+      if (this.#transports.has(transport as MemoryTransport)) {
+        return transport as MemoryTransport;
       }
+      throw new InvalidationConfigurationError(
+        'That application is not on this broker.',
+        [],
+        'Use install() of this broker, or CacheInvalidationTestingModule.register({ broker }).',
+      );
     });
   }
+}
+
+/** `undefined` for what is no message: nothing was published. */
+function readable<T>(
+  payload: string,
+  read: (message: InvalidationMessage) => T,
+): T | undefined {
+  let message: InvalidationMessage;
+  try {
+    message = decodeMessage(payload, Infinity);
+  } catch {
+    return undefined;
+  }
+  return read(message);
 }

@@ -7,9 +7,7 @@ import type { InMemoryBroker } from './in-memory.broker.js';
  * @example
  * ```ts
  * await users.update({ id: '1', name: 'Ada' });
- * expect(recorder.published).toMatchObject([
- *   { action: 'Delete', entityType: 'User', entityId: '1' },
- * ]);
+ * expect(recorder).toHaveInvalidated('User', '1');
  * ```
  * @publicApi
  */

@@ -1,5 +1,6 @@
 import { InvalidationPublisher } from '../publisher/index.js';
 import { InvalidationStream } from '../stream/index.js';
+import { InvalidationTransport } from '../transport/index.js';
 
 /** A test's fake timers would never call it: the real one, from before them. */
 const nextTurn = setImmediate;
@@ -15,24 +16,25 @@ export interface AppWithProviders {
 /**
  * Resolves once everything that these applications published has been delivered
  * and every handler has finished, whatever the handlers published included. For
- * applications on an `InMemoryBroker`.
+ * applications on an `InMemoryBroker`. It does not wait for what a broker delays,
+ * nor for what an application that is cut off cannot send.
  *
  * @publicApi
  */
 export async function settled(...apps: AppWithProviders[]): Promise<void> {
-  const publishers = apps.map((app) =>
-    app.get(InvalidationPublisher, { strict: false }),
-  );
-  const streams = apps.map((app) =>
-    app.get(InvalidationStream, { strict: false }),
-  );
+  const parts = apps.map((app) => ({
+    publisher: app.get(InvalidationPublisher, { strict: false }),
+    stream: app.get(InvalidationStream, { strict: false }),
+    transport: app.get(InvalidationTransport, { strict: false }),
+  }));
+  const sending = () =>
+    parts.filter(
+      ({ publisher, transport }) => transport.writable && publisher.pending > 0,
+    );
   do {
-    await Promise.all(publishers.map((publisher) => publisher.whenIdle()));
-    await Promise.all(streams.map((stream) => stream.whenIdle()));
+    await Promise.all(sending().map(({ publisher }) => publisher.whenIdle()));
+    await Promise.all(parts.map(({ stream }) => stream.whenIdle()));
     // What a handler's continuation publishes comes a moment after it.
     await new Promise((resolve) => nextTurn(resolve));
-  } while (
-    publishers.some(({ pending }) => pending > 0) ||
-    streams.some(({ busy }) => busy)
-  );
+  } while (sending().length > 0 || parts.some(({ stream }) => stream.busy));
 }

@@ -15,19 +15,36 @@ const JOURNAL_LENGTH = 1_000;
  * @internal
  */
 export class InMemoryChannel {
-  readonly #listeners = new Set<TransportListener>();
+  /** Every subscriber, and the messages that are on their way to it. */
+  readonly #listeners = new Map<TransportListener, Set<NodeJS.Timeout>>();
   readonly #taps = new Set<(payload: string) => void>();
-  readonly journal: JournalEntry[] = [];
+  journal: JournalEntry[] = [];
   /** What near caches share. */
   readonly l2: L2Entries = new Map();
+  /** How long a message is on its way, in milliseconds. */
+  latency = 0;
+  /** Whether a message is lost on its way; the journal has it all the same. */
+  loses: (payload: string) => boolean = () => false;
   #sequence = 0;
 
   /** Delivers to every subscriber, and tells how many there were. */
   publish(payload: string): number {
     for (const tap of this.#taps) tap(payload);
-    const listeners = [...this.#listeners];
-    for (const listener of listeners) listener.onMessage(payload);
+    const listeners = [...this.#listeners.keys()];
+    if (this.loses(payload)) return listeners.length;
+    for (const listener of listeners) this.#deliver(payload, listener);
     return listeners.length;
+  }
+
+  #deliver(payload: string, listener: TransportListener): void {
+    if (this.latency === 0) return listener.onMessage(payload);
+    const underway = this.#listeners.get(listener)!;
+    const timer = setTimeout(() => {
+      underway.delete(timer);
+      listener.onMessage(payload);
+    }, this.latency);
+    timer.unref();
+    underway.add(timer);
   }
 
   /** The same for a message that ends with its origin, by way of the journal. */
@@ -53,10 +70,15 @@ export class InMemoryChannel {
   }
 
   subscribe(listener: TransportListener): void {
-    this.#listeners.add(listener);
+    if (!this.#listeners.has(listener))
+      this.#listeners.set(listener, new Set());
   }
 
+  /** What is on its way is lost with the connection. */
   unsubscribe(listener: TransportListener): void {
+    for (const timer of this.#listeners.get(listener) ?? []) {
+      clearTimeout(timer);
+    }
     this.#listeners.delete(listener);
   }
 }

@@ -13,15 +13,21 @@ export type L2Entries = Map<string, Buffer>;
 export class MemoryL2Store implements L2Store {
   readonly opened = Promise.resolve();
 
-  constructor(private readonly entries: L2Entries) {}
+  /** @param reach throws while the connection is cut */
+  constructor(
+    private readonly entries: L2Entries,
+    private readonly reach: () => void = () => {},
+  ) {}
 
   open(): void {}
 
   async get(key: string): Promise<Buffer | null> {
+    this.reach();
     return this.entries.get(key) ?? null;
   }
 
   async put(key: string, offset: string, entry: Buffer): Promise<void> {
+    this.reach();
     const there = this.#offsetOf(key);
     if (there === null || compareOffsets(there, offset) <= 0) {
       this.entries.set(key, entry);
@@ -29,6 +35,7 @@ export class MemoryL2Store implements L2Store {
   }
 
   async drop(key: string, offset: string): Promise<void> {
+    this.reach();
     const there = this.#offsetOf(key);
     if (there === null || compareOffsets(there, offset) < 0) {
       this.entries.delete(key);
@@ -36,16 +43,19 @@ export class MemoryL2Store implements L2Store {
   }
 
   async *scan(pattern: string): AsyncIterable<string[]> {
+    this.reach();
     const matches = compilePattern(pattern);
     yield [...this.entries.keys()].filter((key) => matches(key));
   }
 
   async lease(key: string, holder: string): Promise<boolean> {
+    this.reach();
     if (!this.entries.has(key)) this.entries.set(key, Buffer.from(holder));
     return this.entries.get(key)!.toString() === holder;
   }
 
   async write(key: string, text: string): Promise<void> {
+    this.reach();
     this.entries.set(key, Buffer.from(text));
   }
 

@@ -11,8 +11,9 @@ import type { InMemoryChannel } from './in-memory.channel.js';
 import { MemoryL2Store } from './memory.l2.store.js';
 
 /**
- * The transport of tests: no socket, no timer, the same contract. Answers and
- * deliveries come on a later microtask, as over a network.
+ * The transport of tests: no socket, no timer, the same contract, and an outage
+ * when a test wants one. Answers and deliveries come on a later microtask, as over
+ * a network.
  *
  * @internal
  */
@@ -20,23 +21,54 @@ export class MemoryTransport extends InvalidationTransport {
   readonly journaled = true;
   #listener: TransportListener | null = null;
   #closed = false;
+  #isCut = false;
 
   constructor(private readonly channel: InMemoryChannel) {
     super();
   }
 
   get writable(): boolean {
-    return !this.#closed;
+    return !this.#closed && !this.#isCut;
   }
 
   start(listener: TransportListener): void {
     this.#listener = listener;
+    if (!this.#isCut) this.#connect(listener);
+  }
+
+  /** The network between this instance and the broker is gone. */
+  cut(): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
+    if (this.#listener === null) return;
+    this.channel.unsubscribe(this.#listener);
+    this.#listener.onLost(cutOff());
+  }
+
+  /** The network is there again. */
+  heal(): void {
+    if (!this.#isCut) return;
+    this.#isCut = false;
+    if (this.#listener !== null) this.#connect(this.#listener);
+  }
+
+  /** Subscribes anew, as after an outage that was too short to be noticed. */
+  resubscribe(): void {
+    if (this.writable && this.#listener !== null) this.#connect(this.#listener);
+  }
+
+  #connect(listener: TransportListener): void {
     this.channel.subscribe(listener);
-    queueMicrotask(() => {
-      if (this.#listener !== listener) return;
+    // A test's fake timers may hold back `queueMicrotask`, but no promise.
+    void Promise.resolve().then(() => {
+      if (this.#listener !== listener || !this.writable) return;
       listener.onSubscribed();
       listener.onWritable();
     });
+  }
+
+  #reach(): void {
+    if (this.#isCut) throw cutOff();
   }
 
   async publish(
@@ -47,6 +79,7 @@ export class MemoryTransport extends InvalidationTransport {
     if (this.#closed) {
       return payloads.map(() => new Error('The transport was closed.'));
     }
+    if (this.#isCut) return payloads.map(cutOff);
     // All of the journal is as good as a part of it, where it is this short.
     const announced = triedSince === null ? [] : [...this.channel.journal];
     return payloads.map(
@@ -56,6 +89,7 @@ export class MemoryTransport extends InvalidationTransport {
   }
 
   async readJournal(from: string, count: number): Promise<JournalEntry[]> {
+    this.#reach();
     const { journal } = this.channel;
     return journal
       .filter(({ offset }) => from === '-' || compareOffsets(offset, from) >= 0)
@@ -63,6 +97,7 @@ export class MemoryTransport extends InvalidationTransport {
   }
 
   async journalTail(): Promise<string> {
+    this.#reach();
     return this.channel.tail;
   }
 
@@ -70,12 +105,14 @@ export class MemoryTransport extends InvalidationTransport {
     return [];
   }
 
-  async ping(): Promise<void> {}
+  async ping(): Promise<void> {
+    this.#reach();
+  }
 
   reconnect(): void {}
 
   l2Store(): L2Store {
-    return new MemoryL2Store(this.channel.l2);
+    return new MemoryL2Store(this.channel.l2, () => this.#reach());
   }
 
   async close(): Promise<void> {
@@ -83,6 +120,10 @@ export class MemoryTransport extends InvalidationTransport {
     this.#listener = null;
     this.#closed = true;
   }
+}
+
+function cutOff(): Error {
+  return new Error('The test has cut the connection.');
 }
 
 function alreadyIn(

@@ -217,7 +217,7 @@ export class RedisTransport extends InvalidationTransport {
         reject(withoutCommand(error));
       };
       this.#unanswered.set(fail, performance.now());
-      this.#sweeper ??= setTimeout(() => this.#sweep(), UNANSWERED_MS);
+      this.#sweeper ??= setTimeout(() => this.#sweep(), UNANSWERED_MS).unref();
       sent.then((answer) => {
         this.#unanswered.delete(fail);
         resolve(answer);
@@ -245,7 +245,7 @@ export class RedisTransport extends InvalidationTransport {
       fail(unansweredError());
     }
     if (this.#unanswered.size > 0) {
-      this.#sweeper = setTimeout(() => this.#sweep(), UNANSWERED_MS);
+      this.#sweeper = setTimeout(() => this.#sweep(), UNANSWERED_MS).unref();
     }
   }
 }

@@ -1,0 +1,277 @@
+import { Injectable } from '@nestjs/common';
+import {
+  Cached,
+  entity,
+  InvalidatesCache,
+  InvalidationPublisher,
+  InvalidationSubscriber,
+  OnInvalidation,
+  type InvalidationMessage,
+} from 'nestjs-cache-invalidation';
+import { InMemoryBroker, settled } from 'nestjs-cache-invalidation/testing';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { eventually } from '../support/eventually.js';
+import { buildApp, startApp } from './fakes/start-app.js';
+
+let row = 'first';
+
+@Injectable()
+class Users {
+  readonly heard: InvalidationMessage[] = [];
+
+  @InvalidatesCache('User', (id: string) => id)
+  async save(_id: string, name: string): Promise<void> {
+    row = name;
+  }
+
+  @Cached('User', (id: string) => id)
+  async find(_id: string): Promise<string> {
+    return row;
+  }
+
+  @OnInvalidation()
+  hear(message: InvalidationMessage): void {
+    this.heard.push(message);
+  }
+}
+
+async function startPair(options = {}) {
+  row = 'first';
+  const broker = new InMemoryBroker();
+  const description = { broker, providers: [Users], options };
+  const { app: writer } = await startApp(description);
+  const { app: reader, logs } = await startApp(description);
+  expect(await reader.get(Users).find('1')).toBe('first');
+  return {
+    broker,
+    writer,
+    reader,
+    logs,
+    users: writer.get(Users),
+    copies: reader.get(Users),
+  };
+}
+
+const ids = ({ heard }: Users) => heard.map(({ entityId }) => entityId);
+const stateOf = (app: { get(type: typeof InvalidationSubscriber): unknown }) =>
+  (app.get(InvalidationSubscriber) as InvalidationSubscriber).status.state;
+
+describe('An application that is cut off', () => {
+  it('keeps its copies, and drops them once it is healed', async () => {
+    const { broker, writer, reader, users, copies } = await startPair();
+
+    broker.cut(reader);
+    await users.save('1', 'second');
+    await settled(writer, reader);
+    expect(stateOf(reader)).toBe('disconnected');
+    expect(await copies.find('1')).toBe('first');
+
+    broker.heal(reader);
+    await settled(writer, reader);
+    expect(stateOf(reader)).toBe('live');
+    expect(await copies.find('1')).toBe('second');
+    expect(copies.heard).toMatchObject([{ entityId: '1', widened: null }]);
+  });
+
+  it('reads in the journal what another service said meanwhile', async () => {
+    const { broker, reader, copies } = await startPair();
+
+    broker.cut(reader);
+    broker.emit(entity('User', 7));
+    broker.heal(reader);
+    await settled(reader);
+
+    expect(copies.heard).toMatchObject([{ entityId: '7', widened: null }]);
+  });
+
+  it('is told that everything is invalid where the journal is lost', async () => {
+    const { broker, writer, reader, users, copies } = await startPair();
+    await users.save('1', 'second');
+
+    broker.cut(reader);
+    await users.save('1', 'third');
+    broker.loseJournal();
+    broker.heal(reader);
+    await settled(writer, reader);
+
+    expect(copies.heard.at(-1)).toMatchObject({
+      pattern: '*',
+      widened: 'missed',
+    });
+  });
+
+  it('publishes into its outbox, and sends that once it is healed', async () => {
+    const { broker, writer, reader, users, copies } = await startPair();
+
+    broker.cut(writer);
+    await users.save('1', 'second');
+    await settled(writer, reader);
+    expect(broker.published).toEqual([]);
+    expect(writer.get(InvalidationPublisher).outboxSize).toBe(1);
+
+    broker.heal(writer);
+    await eventually(() => expect(broker.published).toHaveLength(1));
+    await settled(writer, reader);
+    expect(ids(copies)).toEqual(['1']);
+  });
+
+  it('is every application unless one is named', async () => {
+    const { broker, writer, reader } = await startPair();
+
+    broker.cut();
+    expect([writer, reader].map(stateOf)).toEqual([
+      'disconnected',
+      'disconnected',
+    ]);
+    broker.heal();
+    await settled(writer, reader);
+    expect([writer, reader].map(stateOf)).toEqual(['live', 'live']);
+  });
+
+  it('may be so from its start', async () => {
+    const broker = new InMemoryBroker();
+    const app = await buildApp({ broker, options: { startupTimeout: '10ms' } });
+    onTestFinished(() => app.close());
+    broker.cut(app);
+    await app.init();
+    expect(stateOf(app)).toBe('connecting');
+
+    broker.heal(app);
+    await settled(app);
+    expect(stateOf(app)).toBe('live');
+  });
+
+  it('is on this broker, or the call is refused', async () => {
+    const { app } = await startApp();
+    expect(() => new InMemoryBroker().cut(app)).toThrow(
+      /not on this broker.*install/,
+    );
+  });
+});
+
+describe('A broker that loses messages', () => {
+  it('by number: what is lost is read from the journal by replay()', async () => {
+    const { broker, writer, reader, users, copies } = await startPair();
+
+    broker.drop(1);
+    await users.save('1', 'second');
+    await settled(writer, reader);
+    expect(await copies.find('1')).toBe('first');
+
+    broker.replay();
+    await settled(writer, reader);
+    expect(await copies.find('1')).toBe('second');
+    expect(ids(copies)).toEqual(['1']);
+  });
+
+  it('and by the next message', async () => {
+    const { broker, writer, reader, users, copies } = await startPair();
+
+    broker.drop(({ entityId }) => entityId === '1');
+    await users.save('1', 'second');
+    await users.save('2', 'second');
+    await settled(writer, reader);
+
+    expect(ids(copies)).toEqual(['1', '2']);
+    broker.drop(0);
+    await users.save('1', 'third');
+    expect(ids(copies)).toEqual(['1', '2', '1']);
+  });
+});
+
+describe('A broker that is slow', () => {
+  it('delivers later, in order', async () => {
+    const { broker, writer, reader, users, copies } = await startPair();
+
+    broker.delay('20ms');
+    await users.save('1', 'second');
+    await users.save('2', 'second');
+    await settled(writer, reader);
+    expect(ids(copies)).toEqual([]);
+
+    await eventually(() => expect(ids(copies)).toEqual(['1', '2']));
+    broker.delay(0);
+    await users.save('3', 'second');
+    expect(ids(copies)).toEqual(['1', '2', '3']);
+  });
+
+  it('refuses what is no time', () => {
+    expect(() => new InMemoryBroker().delay('soon' as never)).toThrow(
+      /no time/,
+    );
+  });
+});
+
+describe('Under fake timers', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it.each([
+    ['of Vitest', undefined],
+    [
+      'that take all but process.nextTick',
+      [
+        'setTimeout',
+        'clearTimeout',
+        'setInterval',
+        'clearInterval',
+        'setImmediate',
+        'clearImmediate',
+        'queueMicrotask',
+        'Date',
+        'performance',
+      ] as const,
+    ],
+  ])('%s: cut, delay, drop and replay work', async (_, toFake) => {
+    const { broker, writer, reader, users, copies } = await startPair();
+    vi.useFakeTimers(toFake && { toFake: [...toFake] });
+
+    broker.cut(reader);
+    await users.save('1', 'second');
+    broker.heal(reader);
+    await settled(writer, reader);
+    expect(ids(copies)).toEqual(['1']);
+
+    broker.drop(1);
+    await users.save('2', 'second');
+    broker.replay();
+    await settled(writer, reader);
+    expect(ids(copies)).toEqual(['1', '2']);
+
+    broker.delay('1m');
+    await users.save('3', 'second');
+    await settled(writer, reader);
+    expect(ids(copies)).toEqual(['1', '2']);
+    vi.advanceTimersByTime(60_000);
+    expect(ids(copies)).toEqual(['1', '2', '3']);
+  });
+
+  it('a bound on staleness is exceeded when their clock says so', async () => {
+    vi.useFakeTimers();
+    const { broker, reader } = await startPair({
+      maxStaleness: '30s',
+      whenStale: 'widen',
+    });
+    const copies = reader.get(Users);
+
+    broker.cut(reader);
+    await vi.advanceTimersByTimeAsync(31_000);
+
+    expect(copies.heard).toMatchObject([{ pattern: '*', widened: 'stale' }]);
+    row = 'second';
+    expect(await copies.find('1')).toBe('second');
+  });
+});
+
+describe('An application in memory that nobody closes', () => {
+  it('has no timer that keeps the process alive', async () => {
+    const timers = () =>
+      process.getActiveResourcesInfo().filter((name) => name === 'Timeout')
+        .length;
+    const before = timers();
+    const { users, broker } = await startPair({ maxStaleness: '30s' });
+    broker.delay('1m');
+    await users.save('1', 'second');
+
+    expect(timers()).toBe(before);
+  });
+});
