@@ -1,4 +1,4 @@
-import type { DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule } from '@nestjs/common';
 import { CacheInvalidationModule } from '../cache-invalidation.module.js';
 import type { CacheInvalidationModuleOptions } from '../cache-invalidation.options.js';
 import { InvalidationTransport } from '../transport/index.js';
@@ -24,6 +24,7 @@ export interface TestingModuleOptions extends Partial<CacheInvalidationModuleOpt
  * ```
  * @publicApi
  */
+@Module({})
 export class CacheInvalidationTestingModule {
   static register({
     broker = new InMemoryBroker(),

@@ -155,7 +155,9 @@ export class InMemoryBroker {
 
   /** @internal */
   tap(see: (message: InvalidationMessage) => void): void {
-    this.#channel.tap((payload) => void readable(payload, see));
+    this.#channel.tap((payload) => {
+      readable(payload, see);
+    });
   }
 
   #of(apps: readonly AppWithProviders[]): readonly MemoryTransport[] {

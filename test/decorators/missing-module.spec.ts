@@ -126,7 +126,8 @@ describe('An application without CacheInvalidationModule', () => {
   });
 
   it('starts where nothing is decorated', async () => {
-    await start([Plain]);
+    const { app } = await start([Plain]);
+    expect(app.get(Plain)).toBeInstanceOf(Plain);
   });
 
   it('starts if the environment switches the library off', async () => {
