@@ -326,9 +326,9 @@ type TimeOption = (typeof TIME_OPTIONS)[number];
  * @publicApi
  */
 export type CacheInvalidationModuleOptions = {
-  [Option in keyof CacheInvalidationOptions]?: Option extends TimeOption
-    ? Duration
-    : CacheInvalidationOptions[Option];
+  [
+    Option in keyof Omit<CacheInvalidationOptions, 'serviceName'>
+  ]?: Option extends TimeOption ? Duration : CacheInvalidationOptions[Option];
 } & Pick<CacheInvalidationOptions, 'serviceName'>;
 
 /** For `useClass` and `useExisting`. @publicApi */

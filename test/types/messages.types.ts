@@ -8,6 +8,7 @@ import {
   type BuiltInEntityType,
   type CacheInvalidationModuleOptions,
   type CacheInvalidationOptions,
+  type NearCacheOptions,
   type CascadeRules,
   type DurableOutbox,
   type EntityId,
@@ -134,6 +135,16 @@ type Options = CacheInvalidationModuleOptions;
 expectTypeOf<{ serviceName: string }>().toExtend<Options>();
 expectTypeOf<{ channel: string }>().not.toExtend<Options>();
 expectTypeOf<{ serviceName: string; enabled: 'yes' }>().not.toExtend<Options>();
+expectTypeOf<{
+  serviceName: string;
+  publishTimeout: '10s';
+}>().toExtend<Options>();
+expectTypeOf<{
+  serviceName: string;
+  publishTimeout: '10 seconds';
+}>().not.toExtend<Options>();
+expectTypeOf<{ ttl: '5m'; l2: { ttl: '1h' } }>().toExtend<NearCacheOptions>();
+expectTypeOf<{ ttl: 'soon' }>().not.toExtend<NearCacheOptions>();
 type Journal = Pick<CacheInvalidationOptions, 'journal'>;
 expectTypeOf<{ journal: false }>().toExtend<Journal>();
 expectTypeOf<{ journal: { maxLength: number } }>().toExtend<Journal>();
