@@ -123,9 +123,7 @@ function whole(value: Scalar): Scalar {
 function flag(value: Scalar): Scalar {
   if (typeof value !== 'string') return value;
   const trimmed = value.trim();
-  return trimmed === ''
-    ? undefined
-    : (flagIn(trimmed) ?? value);
+  return trimmed === '' ? undefined : (flagIn(trimmed) ?? value);
 }
 
 /** A number of messages, or one of the words for "no". */

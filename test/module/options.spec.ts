@@ -118,7 +118,12 @@ describe('an option that will not do', () => {
     ['sharded', 'yes', '"yes" will not do.', /true or false/],
     ['sharded', null, 'null will not do.', /true or false/],
     ['heartbeatInterval', 0, '0 will not do.', RegExp(MILLISECONDS)],
-    ['heartbeatInterval', '5 sec', '"5 sec" will not do.', RegExp(MILLISECONDS)],
+    [
+      'heartbeatInterval',
+      '5 sec',
+      '"5 sec" will not do.',
+      RegExp(MILLISECONDS),
+    ],
     ['heartbeatTimeout', -1, '-1 will not do.', RegExp(MILLISECONDS)],
     ['heartbeatTimeout', 2 ** 31, '2147483648 will not', RegExp(MILLISECONDS)],
     ['maxStaleness', 1, '1 will not do.', STALENESS],
