@@ -16,9 +16,8 @@ import {
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import type { MonoTypeOperatorFunction, Observable } from 'rxjs';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { InvalidationStream } from '../../lib/stream/index.js';
-import { MemoryTransport } from '../../lib/transport/index.js';
 import { eventually } from '../support/eventually.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
 
@@ -33,18 +32,6 @@ async function start(): Promise<
 }
 
 /** An application whose connection can be broken for a moment. */
-async function startLosing() {
-  const start$ = vi.spyOn(MemoryTransport.prototype, 'start');
-  onTestFinished(() => start$.mockRestore());
-  const started = await start();
-  const listener = start$.mock.calls[0]![0];
-  const lose = () => {
-    listener.onLost(null);
-    listener.onSubscribed();
-  };
-  return { ...started, lose };
-}
-
 describe('subscriber.subscribe()', () => {
   it('hears every message', async () => {
     const { subscriber, broker } = await start();
@@ -361,11 +348,13 @@ describe('messages$ and its operators', () => {
   });
 
   it('fromOthers(): what this instance widened because of a loss', async () => {
-    const { subscriber, lose } = await startLosing();
+    const { subscriber, broker } = await start();
     const heard: InvalidationMessage[] = [];
     subscriber.messages$.pipe(fromOthers()).subscribe((m) => heard.push(m));
 
-    lose();
+    broker.cut();
+    broker.loseJournal();
+    broker.heal();
 
     await eventually(() =>
       expect(heard).toMatchObject([
