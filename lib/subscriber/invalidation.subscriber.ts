@@ -101,6 +101,8 @@ export class InvalidationSubscriber {
   #onForeign = (): void => {};
   #subscribed = false;
   #wasSubscribed = false;
+  /** When Redis was lost, for the log; `null` while it is there. */
+  #awaySince: number | null = null;
   /** From now on whatever is missed is made up for. */
   #hears = false;
   #arrived = 0;
@@ -150,7 +152,10 @@ export class InvalidationSubscriber {
     this.#heartbeat = new Heartbeat(options, context, this.#catchUp, {
       subscribed: () => this.#subscribed,
       arrived: () => this.#arrived,
-      onProof: (asOf) => this.#staleness.proven(asOf),
+      onProof: (asOf) => {
+        this.#staleness.proven(asOf);
+        this.#redisAnswers();
+      },
     });
   }
 
@@ -546,6 +551,7 @@ export class InvalidationSubscriber {
       this.#owed = 'reconnected';
     }
     this.#catchUp.lost();
+    this.#awaySince ??= performance.now();
     this.#become(
       'disconnected',
       cause === null ? 'the connection closed' : describeCause(cause),
@@ -554,7 +560,10 @@ export class InvalidationSubscriber {
 
   #caughtUp(asOf: number | null, reason: string | null): void {
     if (asOf !== null) this.#staleness.proven(asOf);
+    // The line of the state says for how long Redis was away.
+    this.context.errors.redisAnswers();
     this.#become('live', reason);
+    this.#awaySince = null;
     this.#started();
   }
 
@@ -574,13 +583,22 @@ export class InvalidationSubscriber {
   #started(): void {
     if (this.status.state !== 'live' || !this.context.transport.writable)
       return;
+    this.#redisAnswers();
     this.#hears = true;
     this.#firstLive?.();
     this.#firstLive = null;
   }
 
+  #redisAnswers(): void {
+    const away = this.context.errors.redisAnswers();
+    if (away !== null) {
+      this.#logger.log(`Redis answers again, after ${seconds(away)}.`);
+    }
+  }
+
   #startLate(): void {
     this.#hears = true;
+    this.#awaySince ??= performance.now() - this.options.startupTimeout;
     if (this.context.transport.journaled) this.#catchUp.served();
     else if (!this.#subscribed) this.#owed = 'started-late';
     this.#logger.warn(
@@ -610,16 +628,24 @@ export class InvalidationSubscriber {
     reason: string | null,
   ): void {
     const channel = `channel "${this.options.channel}"`;
+    const away =
+      this.#awaySince === null
+        ? ''
+        : ` after ${seconds(performance.now() - this.#awaySince)} without Redis`;
     if (state === 'live' && reason !== null) {
-      this.#logger.warn(`Live on ${channel}, but ${reason}.`);
+      this.#logger.warn(`Live on ${channel}${away}, but ${reason}.`);
     } else if (state === 'live' && before.reason !== GAP) {
-      this.#logger.log(`Live on ${channel}.`);
+      this.#logger.log(`Live on ${channel}${away}.`);
     } else if (state === 'disconnected' && before.state !== 'disconnected') {
       this.#logger.warn(
         `Disconnected from ${channel}: ${reason}. What is missed is made up for once the subscription is back.`,
       );
     }
   }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
 }
 
 function because(reason: string | null): string {

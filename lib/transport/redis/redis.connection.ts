@@ -7,7 +7,7 @@ import {
   type RedisOptions,
 } from 'ioredis';
 import { withoutArguments } from '../../errors/index.js';
-import { retryDelay } from '../retry-delay.js';
+import { reconnectDelay } from '../retry-delay.js';
 import {
   renewCredentials,
   renewCredentialsOfNode,
@@ -70,7 +70,7 @@ const COMMAND_OPTIONS = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: null,
-  retryStrategy: retryDelay,
+  retryStrategy: reconnectDelay,
 } satisfies RedisOptions;
 
 /** Where the journal is, for everybody on the channel. */
@@ -192,7 +192,7 @@ function clusterOptions(
     // Sending again is for who knows whether the first try arrived.
     retryDelayOnFailover: 0,
     scaleReads: 'master',
-    clusterRetryStrategy: retryDelay,
+    clusterRetryStrategy: reconnectDelay,
     redisOptions: {
       ...withoutFunctions(redisOptions),
       ...(tls && { tls }),
@@ -346,7 +346,7 @@ export function keepOpen(client: Redis | Cluster): () => void {
     },
     end: () => {
       clearTimeout(opening);
-      retry = setTimeout(connect, retryDelay(attempt++));
+      retry = setTimeout(connect, reconnectDelay(attempt++));
     },
   };
   for (const [event, listener] of Object.entries(listeners)) {

@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { TransportListener } from '../invalidation.transport.js';
-import { retryDelay } from '../retry-delay.js';
+import { reconnectDelay } from '../retry-delay.js';
 import {
   openingTime,
   openSubscription,
@@ -166,7 +166,10 @@ export class RedisSubscription {
 
   #openLater(): void {
     if (this.#closed) return;
-    this.#retry = setTimeout(() => this.open(), retryDelay(this.#attempt++));
+    this.#retry = setTimeout(
+      () => this.open(),
+      reconnectDelay(this.#attempt++),
+    );
   }
 
   #whileOpen(tell: () => void): void {
