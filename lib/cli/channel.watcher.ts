@@ -1,5 +1,10 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
-import { keepOpen, RedisSubscription } from '../transport/index.js';
+import {
+  ConnectionNames,
+  keepOpen,
+  RedisSubscription,
+} from '../transport/index.js';
+import { VERSION } from '../publisher/index.js';
 import { hear, type Heard } from './heard.js';
 import { JournalFollower } from './journal.follower.js';
 import type { RedisLink } from './redis.link.js';
@@ -9,6 +14,14 @@ const PING_MS = 5_000;
 
 /** Said by Redis to who may not come in: trying again is of no use. */
 const REFUSED = /^(?:WRONGPASS|NOAUTH|NOPERM)/;
+
+/** Nothing is evicted here: what a watcher hears is handled by nobody. */
+const WATCHER = {
+  serviceName: 'nestjs-cache-invalidation',
+  version: VERSION,
+  origin: 'command',
+  types: [],
+};
 
 /** @internal */
 export interface WatchOptions {
@@ -79,18 +92,21 @@ export class ChannelWatcher {
 
   #subscription(onError: (error: Error) => void): RedisSubscription {
     const { client, target } = this.link;
-    return new RedisSubscription(client, target, {
-      onMessage: (payload) => this.#follower.hear(hear(payload, false)),
+    const names = new ConnectionNames(client, target.channel);
+    names.introduce(WATCHER);
+    const listener = {
+      onMessage: (payload: string) => this.#follower.hear(hear(payload, false)),
       onSubscribed: () => {
         this.#note(`listening on ${target.channel} at ${target.where}`);
         void this.#follower.catchUp();
       },
-      onLost: (cause) => {
+      onLost: (cause: Error | null) => {
         const why = cause === null ? '' : `: ${describeCause(cause)}`;
         this.#note(`the connection was lost${why}; trying again`);
       },
       onError,
-    });
+    };
+    return new RedisSubscription(client, target, listener, names);
   }
 
   /** Not again and again, however often it is tried. */

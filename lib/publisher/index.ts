@@ -7,3 +7,4 @@ export * from './deferring.data-source.js';
 export * from './invalidation.scope.js';
 export * from './offset.scope.js';
 export * from './publish-receipt.js';
+export { VERSION } from './process.store.js';

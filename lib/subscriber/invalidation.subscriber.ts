@@ -15,7 +15,6 @@ import {
 } from '../errors/index.js';
 import {
   compareOffsets,
-  concerns,
   encodeOrigin,
   isOffset,
   JOURNAL_START,
@@ -37,6 +36,7 @@ import { missingRights } from './missing-rights.js';
 import { readPast } from './past.reader.js';
 import { OffsetWaiters } from './offset.waiters.js';
 import { PayloadDecoder } from './payload.decoder.js';
+import { SelfIntroduction } from './self-introduction.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import type {
   SubscriptionState,
@@ -93,6 +93,7 @@ export class InvalidationSubscriber {
   readonly #heartbeat: Heartbeat;
   readonly #staleness: Staleness;
   readonly #decoder: PayloadDecoder;
+  readonly #introduction: SelfIntroduction;
   readonly #waiters = new OffsetWaiters();
   /** Set while a widened message is owed for what may have been missed. */
   #owed: 'reconnected' | 'started-late' | null = null;
@@ -138,6 +139,11 @@ export class InvalidationSubscriber {
       context.errors,
       () => this.#widen('not-understood'),
     );
+    this.#introduction = new SelfIntroduction(
+      context.instance,
+      context.stream,
+      context.transport,
+    );
     this.#staleness = new Staleness(options.maxStaleness, () => this.#stale());
     this.#catchUp = new CatchUp(options, context, {
       onBegin: () => {
@@ -155,6 +161,7 @@ export class InvalidationSubscriber {
       onProof: (asOf) => {
         this.#staleness.proven(asOf);
         this.#redisAnswers();
+        this.#introduction.renew();
       },
     });
   }
@@ -256,7 +263,7 @@ export class InvalidationSubscriber {
     return this.context.stream.handle(
       handler.name === '' ? 'A subscribed handler' : handler.name,
       handler,
-      concerns(types),
+      types,
     );
   }
 
@@ -380,6 +387,7 @@ export class InvalidationSubscriber {
     if (!this.options.enabled) return this.#become('stopped', 'disabled');
     this.#become('connecting', null);
     const live = new Promise<void>((resolve) => (this.#firstLive = resolve));
+    this.#introduction.renew();
     this.context.transport.start(this.#listener());
     this.#heartbeat.start();
     this.#staleness.start();

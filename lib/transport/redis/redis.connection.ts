@@ -250,17 +250,20 @@ function isCutOff({ code }: NodeJS.ErrnoException): boolean {
  * which SUBSCRIBE is acknowledged, and ioredis does not tell.
  *
  * @param owner the node of a cluster to connect to, `host:port`; any if `null`
+ * @param name of the connection; as the options say if `null`
  * @returns `null` while a cluster does not know its nodes
  * @internal
  */
 export function openSubscription(
   client: Redis | Cluster,
   owner: string | null,
+  name: string | null = null,
 ): Redis | null {
   const at = owner === null ? null : addressFrom(client, owner);
   const source = isCluster(client) ? nodeAt(client, at) : client;
   const connection = source?.duplicate({
     ...at,
+    ...(name !== null && { connectionName: name }),
     keyPrefix: '',
     lazyConnect: true,
     disconnectTimeout: DISCONNECT_MS,
