@@ -43,6 +43,8 @@ export interface WatchOptions {
 export class ChannelWatcher {
   readonly #follower: JournalFollower;
   #lastNote = '';
+  /** Redis has answered once: from then on it is waited for. */
+  #answered = false;
 
   constructor(
     private readonly link: RedisLink,
@@ -57,14 +59,19 @@ export class ChannelWatcher {
     });
   }
 
-  /** @throws InvalidationRedisError if Redis does not let it in. */
+  /**
+   * @throws InvalidationRedisError if Redis does not let it in, or has never
+   * answered
+   */
   async run(): Promise<void> {
     const { client, target } = this.link;
     const refusal = new AbortController();
     const onError = (error: Error): void => {
       const cause = describeCause(error);
       if (REFUSED.test(cause)) refusal.abort(refusedError(target.where, cause));
-      else this.#note(`${target.where}: ${cause}; trying again`);
+      else if (this.#answered) {
+        this.#note(`${target.where}: ${cause}; trying again`);
+      }
     };
     const subscription = this.#subscription(onError);
     client.on('error', onError);
@@ -77,17 +84,26 @@ export class ChannelWatcher {
         .catch(() => subscription.reconnect());
     }, PING_MS);
     try {
-      // Its errors are told by its 'error' event.
-      client.connect().catch(() => undefined);
-      subscription.open();
       const { signal } = this.options;
-      await Promise.race([aborted(refusal.signal), aborted(signal)]);
+      const end = Promise.race([aborted(refusal.signal), aborted(signal)]);
+      const reached = this.#reach().then(() => subscription.open());
+      await Promise.race([reached, end]);
+      await end;
+    } catch (error) {
+      refusal.signal.throwIfAborted();
+      throw error;
     } finally {
       clearInterval(heartbeat);
       letEnd();
       subscription.close();
     }
     refusal.signal.throwIfAborted();
+  }
+
+  /** Doctor's link has been connected before. */
+  async #reach(): Promise<void> {
+    if (this.link.client.status === 'wait') await this.link.connect();
+    this.#answered = true;
   }
 
   #subscription(onError: (error: Error) => void): RedisSubscription {

@@ -1,5 +1,5 @@
 import { describeCause } from '../errors/index.js';
-import { defineCommand } from './command.js';
+import type { CliCommand } from './command.js';
 import { CHANNEL_CHECKS, listening } from './doctor/channel.checks.js';
 import {
   ok,
@@ -35,21 +35,27 @@ const MOST_DETAILS = 50;
 
 type Named = Finding & { readonly name: string };
 
-/** Looks into what a deployment depends on. @internal */
-export const doctor = defineCommand({
-  usage: ['[options]'],
-  options: {
-    listen: {
-      type: 'string',
-      value: 'TIME',
-      about: 'listen that long for messages that no journal holds',
-    },
-  },
-  notes: `Connects as the services do: give it their URL, user included. Each line is ok,
+interface DoctorValues {
+  readonly listen?: string;
+}
+
+const NOTES = `
+Connects as the services do: give it their URL, user included. Each line is ok,
 warn, fail or unknown (the server does not tell), and says what to do. The exit
 code is 1 if anything failed. Versions are those that the application in the
-current folder has installed.`,
-  async run({ values }, io) {
+current folder has installed.`;
+
+/** Looks into what a deployment depends on. @internal */
+export const doctor: CliCommand<DoctorValues> = {
+  define(command) {
+    command
+      .option(
+        '--listen <time>',
+        'listen that long for messages that no journal holds',
+      )
+      .addHelpText('after', NOTES);
+  },
+  async run(values, _words, io) {
     const link = new RedisLink(targetFrom(values, io.env));
     const checks = [
       ...SERVER_CHECKS,
@@ -76,7 +82,7 @@ current folder has installed.`,
     else for (const finding of findings) io.out(text(finding, io));
     return status === 'fail' ? 1 : 0;
   },
-});
+};
 
 async function examine(
   link: RedisLink,
