@@ -109,6 +109,7 @@ export {
 export {
   deferringAdapter,
   deferringDataSource,
+  deferringSequelize,
   InvalidationPublisher,
   InvalidationScope,
   type CascadeRule,
@@ -118,6 +119,7 @@ export {
   type EntityManagerLike,
   type PublishContent,
   type PublishReceipt,
+  type SequelizeLike,
   type StoredInvalidation,
   type TransactionalAdapterLike,
   type TransactionalOptions,
