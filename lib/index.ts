@@ -110,6 +110,7 @@ export {
 export {
   deferringAdapter,
   deferringDataSource,
+  deferringSequelize,
   InvalidationPublisher,
   InvalidationScope,
   type CascadeRule,
@@ -119,6 +120,7 @@ export {
   type EntityManagerLike,
   type PublishContent,
   type PublishReceipt,
+  type SequelizeLike,
   type StoredInvalidation,
   type TransactionalAdapterLike,
   type TransactionalOptions,

@@ -81,6 +81,7 @@ export function bindCache(
   return stream.evict(
     'A bound cache',
     (message) => binding.apply(message),
+    null,
     options.when,
   );
 }

@@ -36,8 +36,10 @@ export class NearCacheList {
   /** @param isPinned whether it stays although nobody refers to it */
   add<V>(name: string, cache: NearCache<V>, isPinned: boolean): void {
     const reference = new WeakRef(cache);
-    const unsubscribe = this.stream.evict('A near cache', (message) =>
-      reference.deref()?.apply(message),
+    const unsubscribe = this.stream.evict(
+      'A near cache',
+      (message) => reference.deref()?.apply(message),
+      [cache.entityType],
     );
     const listed: Listed = {
       name: this.#labelOf(name),

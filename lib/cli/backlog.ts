@@ -1,4 +1,4 @@
-import type { CliOptions, CliValues } from './command.js';
+import { Option } from 'commander';
 import { parseCount, parseDuration } from './duration.js';
 import { offsetAt, serverTime } from './journal.time.js';
 import type { RedisLink } from './redis.link.js';
@@ -8,18 +8,19 @@ import { UsageError } from './usage.error.js';
 const MOST_LAST = 10_000;
 
 /** @internal */
-export const BACKLOG_OPTIONS = {
-  since: {
-    type: 'string',
-    value: 'TIME',
-    about: 'first what the journal has of the last 5m, 2h, …',
-  },
-  last: {
-    type: 'string',
-    value: 'N',
-    about: 'first the last N messages of the journal',
-  },
-} as const satisfies CliOptions;
+export interface BacklogValues {
+  readonly since?: string;
+  readonly last?: string;
+}
+
+/** @internal */
+export const backlogOptions = (): Option[] => [
+  new Option(
+    '--since <time>',
+    'first what the journal has of the last 5m, 2h, …',
+  ),
+  new Option('--last <n>', 'first the last N messages of the journal'),
+];
 
 /**
  * Where in the journal to begin; `null` for nowhere.
@@ -29,9 +30,7 @@ export const BACKLOG_OPTIONS = {
 export function backlogFrom({
   since,
   last,
-}: CliValues<typeof BACKLOG_OPTIONS>): (
-  link: RedisLink,
-) => Promise<string | null> {
+}: BacklogValues): (link: RedisLink) => Promise<string | null> {
   if (since !== undefined && last !== undefined) {
     throw new UsageError('--since and --last are two ways.', 'Give one.');
   }

@@ -1,5 +1,10 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
-import { keepOpen, RedisSubscription } from '../transport/index.js';
+import {
+  ConnectionNames,
+  keepOpen,
+  RedisSubscription,
+} from '../transport/index.js';
+import { VERSION } from '../publisher/index.js';
 import { hear, type Heard } from './heard.js';
 import { JournalFollower } from './journal.follower.js';
 import type { RedisLink } from './redis.link.js';
@@ -9,6 +14,14 @@ const PING_MS = 5_000;
 
 /** Said by Redis to who may not come in: trying again is of no use. */
 const REFUSED = /^(?:WRONGPASS|NOAUTH|NOPERM)/;
+
+/** Nothing is evicted here: what a watcher hears is handled by nobody. */
+const WATCHER = {
+  serviceName: 'nestjs-cache-invalidation',
+  version: VERSION,
+  origin: 'command',
+  types: [],
+};
 
 /** @internal */
 export interface WatchOptions {
@@ -30,6 +43,8 @@ export interface WatchOptions {
 export class ChannelWatcher {
   readonly #follower: JournalFollower;
   #lastNote = '';
+  /** Redis has answered once: from then on it is waited for. */
+  #answered = false;
 
   constructor(
     private readonly link: RedisLink,
@@ -44,14 +59,19 @@ export class ChannelWatcher {
     });
   }
 
-  /** @throws InvalidationRedisError if Redis does not let it in. */
+  /**
+   * @throws InvalidationRedisError if Redis does not let it in, or has never
+   * answered
+   */
   async run(): Promise<void> {
     const { client, target } = this.link;
     const refusal = new AbortController();
     const onError = (error: Error): void => {
       const cause = describeCause(error);
       if (REFUSED.test(cause)) refusal.abort(refusedError(target.where, cause));
-      else this.#note(`${target.where}: ${cause}; trying again`);
+      else if (this.#answered) {
+        this.#note(`${target.where}: ${cause}; trying again`);
+      }
     };
     const subscription = this.#subscription(onError);
     client.on('error', onError);
@@ -64,11 +84,14 @@ export class ChannelWatcher {
         .catch(() => subscription.reconnect());
     }, PING_MS);
     try {
-      // Its errors are told by its 'error' event.
-      client.connect().catch(() => undefined);
-      subscription.open();
       const { signal } = this.options;
-      await Promise.race([aborted(refusal.signal), aborted(signal)]);
+      const end = Promise.race([aborted(refusal.signal), aborted(signal)]);
+      const reached = this.#reach().then(() => subscription.open());
+      await Promise.race([reached, end]);
+      await end;
+    } catch (error) {
+      refusal.signal.throwIfAborted();
+      throw error;
     } finally {
       clearInterval(heartbeat);
       letEnd();
@@ -77,20 +100,29 @@ export class ChannelWatcher {
     refusal.signal.throwIfAborted();
   }
 
+  /** Doctor's link has been connected before. */
+  async #reach(): Promise<void> {
+    if (this.link.client.status === 'wait') await this.link.connect();
+    this.#answered = true;
+  }
+
   #subscription(onError: (error: Error) => void): RedisSubscription {
     const { client, target } = this.link;
-    return new RedisSubscription(client, target, {
-      onMessage: (payload) => this.#follower.hear(hear(payload, false)),
+    const names = new ConnectionNames(client, target.channel);
+    names.introduce(WATCHER);
+    const listener = {
+      onMessage: (payload: string) => this.#follower.hear(hear(payload, false)),
       onSubscribed: () => {
         this.#note(`listening on ${target.channel} at ${target.where}`);
         void this.#follower.catchUp();
       },
-      onLost: (cause) => {
+      onLost: (cause: Error | null) => {
         const why = cause === null ? '' : `: ${describeCause(cause)}`;
         this.#note(`the connection was lost${why}; trying again`);
       },
       onError,
-    });
+    };
+    return new RedisSubscription(client, target, listener, names);
   }
 
   /** Not again and again, however often it is tried. */

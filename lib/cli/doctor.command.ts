@@ -1,5 +1,5 @@
 import { describeCause } from '../errors/index.js';
-import { defineCommand } from './command.js';
+import type { CliCommand } from './command.js';
 import { CHANNEL_CHECKS, listening } from './doctor/channel.checks.js';
 import {
   ok,
@@ -10,6 +10,7 @@ import {
   type Status,
 } from './doctor/finding.js';
 import { JOURNAL_CHECKS } from './doctor/journal.checks.js';
+import { LISTENER_CHECKS } from './doctor/listener.checks.js';
 import { MEMORY_CHECKS } from './doctor/memory.checks.js';
 import { SERVER_CHECKS } from './doctor/server.checks.js';
 import { TLS_CHECK } from './doctor/tls.check.js';
@@ -17,6 +18,7 @@ import { versionsIn } from './doctor/versions.check.js';
 import { parseDuration } from './duration.js';
 import type { Format, Io } from './io.js';
 import { RedisLink } from './redis.link.js';
+import { table } from './table.js';
 import { targetFrom } from './target.js';
 import { jsonLine, visible } from './visible.js';
 
@@ -27,23 +29,33 @@ const COLOURS: Record<Status, Format> = {
   fail: 'red',
 };
 
+/** Under the messages. */
+const INDENT = ' '.repeat(25);
+const MOST_DETAILS = 50;
+
 type Named = Finding & { readonly name: string };
 
-/** Looks into what a deployment depends on. @internal */
-export const doctor = defineCommand({
-  usage: ['[options]'],
-  options: {
-    listen: {
-      type: 'string',
-      value: 'TIME',
-      about: 'listen that long for messages that no journal holds',
-    },
-  },
-  notes: `Connects as the services do: give it their URL, user included. Each line is ok,
+interface DoctorValues {
+  readonly listen?: string;
+}
+
+const NOTES = `
+Connects as the services do: give it their URL, user included. Each line is ok,
 warn, fail or unknown (the server does not tell), and says what to do. The exit
 code is 1 if anything failed. Versions are those that the application in the
-current folder has installed.`,
-  async run({ values }, io) {
+current folder has installed.`;
+
+/** Looks into what a deployment depends on. @internal */
+export const doctor: CliCommand<DoctorValues> = {
+  define(command) {
+    command
+      .option(
+        '--listen <time>',
+        'listen that long for messages that no journal holds',
+      )
+      .addHelpText('after', NOTES);
+  },
+  async run(values, _words, io) {
     const link = new RedisLink(targetFrom(values, io.env));
     const checks = [
       ...SERVER_CHECKS,
@@ -51,15 +63,17 @@ current folder has installed.`,
       ...MEMORY_CHECKS,
       ...CHANNEL_CHECKS,
       ...JOURNAL_CHECKS,
+      ...LISTENER_CHECKS,
     ];
-    if (values.listen !== undefined) {
-      checks.push(listening(parseDuration('listen', values.listen)));
-    }
+    const last =
+      values.listen === undefined
+        ? []
+        : [listening(parseDuration('listen', values.listen))];
     const findings: Named[] = [
       { name: 'versions', ...versionsIn(process.cwd()) },
     ];
     try {
-      findings.push(...(await examine(link, checks)));
+      findings.push(...(await examine(link, checks, last)));
     } finally {
       link.close();
     }
@@ -68,11 +82,12 @@ current folder has installed.`,
     else for (const finding of findings) io.out(text(finding, io));
     return status === 'fail' ? 1 : 0;
   },
-});
+};
 
 async function examine(
   link: RedisLink,
   checks: readonly Check[],
+  last: readonly Check[],
 ): Promise<Named[]> {
   const { where } = link.target;
   try {
@@ -87,9 +102,12 @@ async function examine(
     // Before the others are in its way.
     await look(link, first!),
   ];
-  return findings.concat(
-    await Promise.all(others.map((check) => look(link, check))),
+  findings.push(
+    ...(await Promise.all(others.map((check) => look(link, check)))),
   );
+  // Listening is a subscription too, which the others would count.
+  for (const check of last) findings.push(await look(link, check));
+  return findings;
 }
 
 /** One that fails keeps nobody from the others. */
@@ -102,9 +120,18 @@ async function look(link: RedisLink, { name, run }: Check): Promise<Named> {
   }
 }
 
-function text({ name, status, message, advice }: Named, io: Io): string {
-  const line = `${io.style(COLOURS[status], status.padEnd(7))}  ${name.padEnd(14)}  ${visible(message, 1_000)}`;
-  return advice
-    ? `${line}\n${' '.repeat(25)}${io.style('bold', advice)}`
-    : line;
+function text(finding: Named, io: Io): string {
+  const { name, status, message, advice, details = [] } = finding;
+  const rows = details.slice(0, MOST_DETAILS).map((row) => Object.values(row));
+  const more = details.length - rows.length;
+  return [
+    `${io.style(COLOURS[status], status.padEnd(7))}  ${name.padEnd(14)}  ${visible(message, 1_000)}`,
+    ...(advice === undefined ? [] : [INDENT + io.style('bold', advice)]),
+    ...(rows.length === 0 ? [] : table(rows).split('\n').map(indented)),
+    ...(more > 0 ? [indented(`and ${more} more: --json has them all`)] : []),
+  ].join('\n');
+}
+
+function indented(line: string): string {
+  return INDENT + visible(line);
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 
 /** @internal */
@@ -13,6 +15,8 @@ export interface Io {
   /** The terminal, if the output goes to one. */
   readonly screen: NodeJS.WriteStream | null;
   readonly style: (format: Format, text: string) => string;
+  /** A yes or no of whoever sits there; `null` if nobody does. */
+  readonly ask: ((question: string) => Promise<boolean>) | null;
   /**
    * For what ends only when it is told to: by Ctrl-C, by SIGTERM, or because
    * nobody reads the output any more. Asked for once; a second Ctrl-C kills.
@@ -40,11 +44,25 @@ export function processIo(): Io {
     screen: stdout.isTTY ? stdout : null,
     style: (format, text) =>
       coloured ? styleText(format, text, { validateStream: false }) : text,
+    ask: process.stdin.isTTY && stderr.isTTY ? askOnTerminal : null,
     stopping: () => {
       process.once('SIGINT', end).once('SIGTERM', end);
       return stop;
     },
   };
+}
+
+/** Whatever is no yes is a no, Ctrl-C and the end of the input included. */
+async function askOnTerminal(question: string): Promise<boolean> {
+  const { stdin: input, stderr: output } = process;
+  const terminal = createInterface({ input, output });
+  const closed = once(terminal, 'close').then(() => '');
+  const answer = await Promise.race([
+    terminal.question(`${question} [y/N] `),
+    closed,
+  ]);
+  terminal.close();
+  return /^y(es)?$/i.test(answer.trim());
 }
 
 // Decided here: some versions of Node that we run on have styleText colour

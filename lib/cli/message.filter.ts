@@ -6,37 +6,33 @@ import {
   literalPrefix,
   type InvalidationMessage,
 } from '../message/index.js';
-import type { CliOptions, CliValues } from './command.js';
+import { Option } from 'commander';
+import { collected } from './command.js';
 import type { Heard } from './heard.js';
 import { UsageError } from './usage.error.js';
 
 /** @internal */
-export const FILTER_OPTIONS = {
-  type: {
-    type: 'string',
-    multiple: true,
-    value: 'TYPE',
-    about: 'only what may touch an entity of this type, such as User',
-  },
-  service: {
-    type: 'string',
-    multiple: true,
-    value: 'NAME',
-    about: 'only what this service said',
-  },
-  action: {
-    type: 'string',
-    multiple: true,
-    value: 'ACTION',
-    about: 'only Delete, Update, Batch or Pattern',
-  },
-  key: {
-    type: 'string',
-    multiple: true,
-    value: 'GLOB',
-    about: "only what may touch a key such as user:7 or 'user:*'",
-  },
-} as const satisfies CliOptions;
+export interface FilterValues {
+  readonly type?: readonly string[];
+  readonly service?: readonly string[];
+  readonly action?: readonly string[];
+  readonly key?: readonly string[];
+}
+
+/** @internal */
+export const filterOptions = (): Option[] =>
+  [
+    new Option(
+      '--type <type>',
+      'only what may touch an entity of this type, such as User',
+    ),
+    new Option('--service <name>', 'only what this service said'),
+    new Option('--action <action>', 'only Delete, Update, Batch or Pattern'),
+    new Option(
+      '--key <glob>',
+      "only what may touch a key such as user:7 or 'user:*'",
+    ),
+  ].map((option) => option.argParser(collected));
 
 const ACTIONS = ['Delete', 'Update', 'Batch', 'Pattern'];
 
@@ -54,7 +50,7 @@ export function filterFrom({
   service,
   action,
   key,
-}: CliValues<typeof FILTER_OPTIONS>): (heard: Heard) => boolean {
+}: FilterValues): (heard: Heard) => boolean {
   const tests: Test[] = [];
   if (type) tests.push(concerns(type));
   if (service)

@@ -1,36 +1,39 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command, CommanderError } from 'commander';
 import {
   CacheInvalidationError,
   InvalidationSerializationError,
   InvalidMessageError,
 } from '../errors/index.js';
-import { CONNECTION_OPTIONS, type Command } from './command.js';
-import { helpOf, helpOfAll, PROGRAM } from './help.js';
+import { connectionOptions, type CliCommand } from './command.js';
 import type { Io } from './io.js';
 import { UsageError } from './usage.error.js';
 import { visible } from './visible.js';
 
+const PROGRAM = 'nestjs-cache-invalidation';
+
 /** Loaded when asked for: the help needs no ioredis. */
-const COMMANDS: Record<string, [about: string, load: () => Promise<Command>]> =
-  {
-    tail: [
-      'show what is said on a channel, as it is said',
-      async () => (await import('./tail.command.js')).tail,
-    ],
-    stats: [
-      'count it by service, type and action',
-      async () => (await import('./stats.command.js')).stats,
-    ],
-    publish: [
-      'say that something has changed',
-      async () => (await import('./publish.command.js')).publish,
-    ],
-    doctor: [
-      'check a deployment, and say what to do',
-      async () => (await import('./doctor.command.js')).doctor,
-    ],
-  };
+const COMMANDS: Record<
+  string,
+  [about: string, load: () => Promise<CliCommand<object>>]
+> = {
+  tail: [
+    'show what is said on a channel, as it is said',
+    async () => (await import('./tail.command.js')).tail,
+  ],
+  stats: [
+    'count it by service, type and action',
+    async () => (await import('./stats.command.js')).stats,
+  ],
+  publish: [
+    'say that something has changed',
+    async () => (await import('./publish.command.js')).publish,
+  ],
+  doctor: [
+    'check a deployment, and say what to do',
+    async () => (await import('./doctor.command.js')).doctor,
+  ],
+};
 
 /**
  * The whole program, but for its process.
@@ -42,60 +45,68 @@ export async function runProgram(
   argv: readonly string[],
   io: Io,
 ): Promise<number> {
-  const [name = '', ...args] = argv;
-  if (name === '--version') {
-    io.out(versionOfPackage());
-  } else if (name === '--help') {
-    io.out(helpOfAll(abouts()));
-  } else if (Object.hasOwn(COMMANDS, name)) {
-    return runCommand(name, args, io);
-  } else {
-    const wrong =
-      name === '' ? 'Say what to do.' : `There is no ${visible(name, 40)}.`;
-    io.note(`${wrong}\n\n${helpOfAll(abouts())}`);
+  const [asked, topic = ''] = argv;
+  // `help` of what there is not says so, as calling it does.
+  const isLost =
+    asked === 'help' && argv.length > 1 && !Object.hasOwn(COMMANDS, topic);
+  const args = isLost ? [topic] : argv;
+  const run = { code: 0 };
+  const program = await programFor(args, io, run);
+  if (args.length === 0) {
+    io.note(`Say what to do.\n\n${program.helpInformation()}`);
     return 2;
   }
-  return 0;
-}
-
-async function runCommand(
-  name: string,
-  args: string[],
-  io: Io,
-): Promise<number> {
   try {
-    const [about, load] = COMMANDS[name]!;
-    const command = await load();
-    const { values, positionals: words } = parse(command, args);
-    if (!values.help) return await command.run({ values, words }, io);
-    io.out(helpOf(name, about, command));
-    return 0;
+    await program.parseAsync(args, { from: 'user' });
+    return run.code;
   } catch (error) {
-    io.note(`${PROGRAM} ${name}: ${describe(error, io)}`);
+    // Help and version are ends too.
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const name = Object.hasOwn(COMMANDS, args[0]!)
+      ? `${PROGRAM} ${args[0]}`
+      : PROGRAM;
+    io.note(`${name}: ${describe(error, io)}`);
     if (!isWrongUsage(error)) return 1;
-    io.note(`${PROGRAM} ${name} --help says how it is used.`);
+    io.note(`${name} --help says how it is used.`);
     return 2;
   }
 }
 
-function abouts(): [string, string][] {
-  return Object.entries(COMMANDS).map(([name, [about]]) => [name, about]);
-}
-
-function parse(command: Command, args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: { ...command.options, ...CONNECTION_OPTIONS },
-      allowPositionals: command.takesWords ?? false,
+async function programFor(
+  args: readonly string[],
+  io: Io,
+  run: { code: number },
+): Promise<Command> {
+  const program = new Command(PROGRAM)
+    .option('-v, --version', 'which version this is')
+    .helpOption('-h, --help', 'this text')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out(text.trimEnd()),
+      writeErr: (text) => io.note(text.trimEnd()),
+      // Told where all errors are.
+      outputError: () => undefined,
     });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
+  program.on('option:version', () => {
+    io.out(versionOfPackage());
+    throw new CommanderError(0, 'commander.version', '');
+  });
+  for (const [name, [about, load]] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(about);
+    if (!args.includes(name)) continue;
+    const { define, run: runCommand } = await load();
+    define(command);
+    for (const option of connectionOptions()) command.addOption(option);
+    command.action(async () => {
+      run.code = await runCommand(command.opts(), command.args, io);
+    });
   }
+  return program;
 }
 
 function isWrongUsage(error: unknown): boolean {
   return (
+    error instanceof CommanderError ||
     error instanceof UsageError ||
     error instanceof InvalidMessageError ||
     error instanceof InvalidationSerializationError
@@ -105,11 +116,22 @@ function isWrongUsage(error: unknown): boolean {
 /** One line; all of it for who looks for the reason. */
 function describe(error: unknown, { env }: Io): string {
   if (!(error instanceof Error)) return visible(String(error));
+  if (error instanceof CommanderError) return sentence(error.message);
   if (env['DEBUG']) return error.stack ?? error.message;
   const what = visible(error.message, 2_000);
   return error instanceof CacheInvalidationError
     ? what
     : `${what} (DEBUG=1 says where)`;
+}
+
+/** `error: unknown option '--wat'`, and in a second line what it may have been. */
+function sentence(message: string): string {
+  const [what = '', guess = ''] = message.replace(/^error: /, '').split('\n(');
+  const told = `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
+  return visible(
+    `${told.replace(/\.?$/, '.')} ${guess.replace(/\)$/, '')}`.trim(),
+    2_000,
+  );
 }
 
 function versionOfPackage(): string {

@@ -2,6 +2,7 @@ import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import {
   encodeMessage,
   Instance,
+  type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
 import {
@@ -9,11 +10,18 @@ import {
   publishingNode,
   type Published,
 } from '../transport/index.js';
-import { defineCommand } from './command.js';
+import type { CliCommand } from './command.js';
+import type { Io } from './io.js';
 import { journalState } from './journal.state.js';
-import { invalidationFrom, PUBLISH_OPTIONS } from './publish.options.js';
+import { unseenTypes } from './known.types.js';
+import {
+  invalidationFrom,
+  publishOptions,
+  type PublishValues,
+} from './publish.options.js';
 import { LEAST_KEPT, withLink, type RedisLink } from './redis.link.js';
 import { targetFrom } from './target.js';
+import { UsageError } from './usage.error.js';
 import { jsonLine, visible } from './visible.js';
 
 /** What services read unless told otherwise. */
@@ -26,32 +34,42 @@ interface Receipt extends Published {
   readonly oneNode: boolean;
 }
 
+const NOTES = `
+It goes the way that a service's messages go, into the journal too, so that who
+is away reads it later. The exit code is 1 if Redis did not take it. A type that
+is neither well-known nor in the journal's recent past may be a slip: it asks
+before, or takes --yes where nobody can be asked.`;
+
 /** Says by hand that something has changed. @internal */
-export const publish = defineCommand({
-  usage: [
-    'User 123 [--update]',
-    '--batch user:1 post:2',
-    "--pattern 'feed:42:*'",
-    '--all --yes',
-  ],
-  options: PUBLISH_OPTIONS,
-  takesWords: true,
-  notes: `It goes the way that a service's messages go, into the journal too, so that who
-is away reads it later. The exit code is 1 if Redis did not take it.`,
-  async run(call, io) {
-    const { values } = call;
+export const publish: CliCommand<PublishValues> = {
+  define(command) {
+    command
+      .usage(
+        `User 123 [--update]
+       … publish --batch user:1 post:2
+       … publish --pattern 'feed:42:*'
+       … publish --all --yes`,
+      )
+      .argument('[words...]', 'an entity type and an id, or cache keys');
+    for (const option of publishOptions()) command.addOption(option);
+    command.addHelpText('after', NOTES);
+  },
+  async run(values, words, io) {
     const target = targetFrom(values, io.env);
-    const invalidation = invalidationFrom(call);
+    const invalidation = invalidationFrom(values, words);
     const instance = new Instance(values.service || 'cli');
     const draft = encodeMessage(instance.stamp(invalidation), MAX_BYTES);
-    if (values['dry-run']) {
+    if (values.dryRun) {
       io.out(draft);
       return 0;
     }
     // Stamped anew: to connect takes longer than to deliver.
-    const receipt = await withLink(target, (link) =>
-      send(link, instance.stamp(invalidation), !values['no-journal']),
-    );
+    const receipt = await withLink(target, async (link) => {
+      if (!values.yes && !(await isMeant(link, invalidation, io))) return null;
+      const message = instance.stamp(invalidation);
+      return send(link, message, values.journal !== false);
+    });
+    if (receipt === null) return 1;
     io.out(values.json ? jsonLine(receipt) : text(receipt));
     if (receipt.receivers === 0 && !receipt.oneNode) {
       io.note(
@@ -60,7 +78,22 @@ is away reads it later. The exit code is 1 if Redis did not take it.`,
     }
     return 0;
   },
-});
+};
+
+/** @throws UsageError where nobody can be asked. */
+async function isMeant(
+  link: RedisLink,
+  invalidation: Invalidation,
+  { ask }: Io,
+): Promise<boolean> {
+  const unseen = (await unseenTypes(link, invalidation)).map((type) =>
+    visible(type, 60),
+  );
+  if (unseen.length === 0) return true;
+  const what = `Nobody has published ${unseen.slice(0, 10).join(', ')} lately.`;
+  if (ask !== null) return ask(`${what} Publish it all the same?`);
+  throw new UsageError(what, 'If that is meant, add --yes.');
+}
 
 async function send(
   link: RedisLink,

@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import {
   batch,
   entity,
@@ -6,37 +7,37 @@ import {
   pattern,
   type Invalidation,
 } from '../message/index.js';
-import type { CliCall, CliOptions, CliValues } from './command.js';
 import { UsageError } from './usage.error.js';
 
 /** What is said, and how. @internal */
-export const PUBLISH_OPTIONS = {
-  update: {
-    type: 'boolean',
-    about: '"changed, you may refresh" in place of "deleted"',
-  },
-  batch: { type: 'boolean', about: 'the words are cache keys' },
-  pattern: {
-    type: 'string',
-    value: 'GLOB',
-    about: "every key that it matches, such as 'feed:42:*'",
-  },
-  all: { type: 'boolean', about: 'every key of every cache' },
-  yes: { type: 'boolean', about: 'that is meant' },
-  service: {
-    type: 'string',
-    value: 'NAME',
-    about: 'who says it (cli)',
-  },
-  metadata: { type: 'string', value: 'JSON', about: 'to go with it' },
-  'no-journal': {
-    type: 'boolean',
-    about: 'for services that keep none (journal: false)',
-  },
-  'dry-run': { type: 'boolean', about: 'print the message, and do no more' },
-} as const satisfies CliOptions;
+export interface PublishValues {
+  readonly update?: boolean;
+  readonly batch?: boolean;
+  readonly pattern?: string;
+  readonly all?: boolean;
+  readonly yes?: boolean;
+  readonly service?: string;
+  readonly metadata?: string;
+  /** `false` for --no-journal. */
+  readonly journal?: boolean;
+  readonly dryRun?: boolean;
+}
 
-type Values = CliValues<typeof PUBLISH_OPTIONS>;
+/** @internal */
+export const publishOptions = (): Option[] => [
+  new Option('--update', '"changed, you may refresh" in place of "deleted"'),
+  new Option('--batch', 'the words are cache keys'),
+  new Option(
+    '--pattern <glob>',
+    "every key that it matches, such as 'feed:42:*'",
+  ),
+  new Option('--all', 'every key of every cache'),
+  new Option('--yes', 'that is meant: --all, a type that nobody has published'),
+  new Option('--service <name>', 'who says it (cli)'),
+  new Option('--metadata <json>', 'to go with it'),
+  new Option('--no-journal', 'for services that keep none (journal: false)'),
+  new Option('--dry-run', 'print the message, and do no more'),
+];
 
 /**
  * What the command line says has changed.
@@ -44,10 +45,10 @@ type Values = CliValues<typeof PUBLISH_OPTIONS>;
  * @throws UsageError or InvalidMessageError if it says nothing that could have.
  * @internal
  */
-export function invalidationFrom({
-  values,
-  words,
-}: CliCall<typeof PUBLISH_OPTIONS>): Invalidation {
+export function invalidationFrom(
+  values: PublishValues,
+  words: readonly string[],
+): Invalidation {
   const metadata = metadataFrom(values);
   const { all, pattern: glob, batch: isBatch } = values;
   if ([all, isBatch, glob !== undefined].filter(Boolean).length > 1) {
@@ -77,7 +78,7 @@ export function invalidationFrom({
 function coarse(
   glob: string | undefined,
   metadata: unknown,
-  { yes }: Values,
+  { yes }: PublishValues,
 ): Invalidation {
   if (glob !== undefined) {
     if (!isMatchAll(glob)) return pattern(glob, metadata);
@@ -93,7 +94,7 @@ function coarse(
   );
 }
 
-function metadataFrom({ metadata }: Values): unknown {
+function metadataFrom({ metadata }: PublishValues): unknown {
   if (metadata === undefined) return null;
   try {
     return JSON.parse(metadata) as unknown;

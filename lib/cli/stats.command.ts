@@ -1,12 +1,15 @@
-import { BACKLOG_OPTIONS } from './backlog.js';
 import { ChannelWatcher } from './channel.watcher.js';
-import { defineCommand } from './command.js';
+import type { CliCommand } from './command.js';
 import { parseDuration } from './duration.js';
 import { hear } from './heard.js';
 import type { Io } from './io.js';
 import { millisecondsOf, offsetAt, serverTime } from './journal.time.js';
 import { countsJson, countsTable, MessageCounter } from './message.counter.js';
-import { FILTER_OPTIONS, filterFrom } from './message.filter.js';
+import {
+  filterFrom,
+  filterOptions,
+  type FilterValues,
+} from './message.filter.js';
 import { RedisLink, withLink } from './redis.link.js';
 import { liveScreen } from './live.screen.js';
 import { targetFrom, type Target } from './target.js';
@@ -16,32 +19,34 @@ const PAGE = 1_000;
 
 type Passes = ReturnType<typeof filterFrom>;
 
-/** Counts what is said on a channel, or what its journal holds. @internal */
-export const stats = defineCommand({
-  usage: ['[options]', '--for 10s', '--journal [--since 1h]'],
-  options: {
-    ...FILTER_OPTIONS,
-    for: {
-      type: 'string',
-      value: 'TIME',
-      about: 'count for that long, print, and end',
-    },
-    interval: {
-      type: 'string',
-      value: 'TIME',
-      about: 'how often to print (1s)',
-    },
-    journal: {
-      type: 'boolean',
-      about: 'count what the journal holds, print, and end',
-    },
-    since: { ...BACKLOG_OPTIONS.since, about: 'only the last 5m, 2h, … of it' },
-  },
-  notes: `One row for each service, entity type and action, the busiest first. A batch
+interface StatsValues extends FilterValues {
+  readonly for?: string;
+  readonly interval?: string;
+  readonly journal?: boolean;
+  readonly since?: string;
+}
+
+const NOTES = `
+One row for each service, entity type and action, the busiest first. A batch
 is of type "batch" and a pattern of type "pattern", as they are written; "keys"
 counts what is in a batch. With --json one object each time, with all rows.
-Without --for and --journal it ends at Ctrl-C, with exit code 0.`,
-  async run({ values }, io) {
+Without --for and --journal it ends at Ctrl-C, with exit code 0.`;
+
+/** Counts what is said on a channel, or what its journal holds. @internal */
+export const stats: CliCommand<StatsValues> = {
+  define(command) {
+    command.usage(
+      '[options]\n       … stats --for 10s\n       … stats --journal [--since 1h]',
+    );
+    for (const option of filterOptions()) command.addOption(option);
+    command
+      .option('--for <time>', 'count for that long, print, and end')
+      .option('--interval <time>', 'how often to print (1s)')
+      .option('--journal', 'count what the journal holds, print, and end')
+      .option('--since <time>', 'only the last 5m, 2h, … of it')
+      .addHelpText('after', NOTES);
+  },
+  async run(values, _words, io) {
     const target = targetFrom(values, io.env);
     const passes = filterFrom(values);
     const interval = parseDuration('interval', values.interval ?? '1s');
@@ -61,7 +66,7 @@ Without --for and --journal it ends at Ctrl-C, with exit code 0.`,
     io.out(values.json ? countsJson(counter) : countsTable(counter));
     return 0;
   },
-});
+};
 
 interface Live {
   readonly target: Target;

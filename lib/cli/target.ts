@@ -1,6 +1,6 @@
 import type { RedisOptions } from 'ioredis';
 import { sharesJournal, type RedisConnection } from '../transport/index.js';
-import type { CliValues, CONNECTION_OPTIONS } from './command.js';
+import type { ConnectionValues } from './command.js';
 import { parseDuration } from './duration.js';
 import { UsageError } from './usage.error.js';
 import { visible } from './visible.js';
@@ -21,15 +21,16 @@ export interface Target {
   readonly timeout: number;
 }
 
-type Values = CliValues<typeof CONNECTION_OPTIONS>;
-
 /**
  * Where Redis is, from the command line and the environment.
  *
  * @throws UsageError for what is no way to reach it.
  * @internal
  */
-export function targetFrom(values: Values, env: NodeJS.ProcessEnv): Target {
+export function targetFrom(
+  values: ConnectionValues,
+  env: NodeJS.ProcessEnv,
+): Target {
   const text = values.url ?? (env['REDIS_URL'] || DEFAULT_URL);
   const url = parseUrl(text);
   const channel =
@@ -53,7 +54,7 @@ export function targetFrom(values: Values, env: NodeJS.ProcessEnv): Target {
 }
 
 function connectionFrom(
-  { cluster, sentinel, name }: Values,
+  { cluster, sentinel, name }: ConnectionValues,
   text: string,
   url: URL,
 ): Pick<Target, 'connection' | 'where'> {

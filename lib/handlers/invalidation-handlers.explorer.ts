@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { ON_INVALIDATION } from '../cache-invalidation.constants.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
-import { concerns, type EntityType } from '../message/index.js';
+import type { EntityType } from '../message/index.js';
 import {
   InvalidationStream,
   type InvalidationCondition,
@@ -145,7 +145,7 @@ export class InvalidationHandlersExplorer {
       this.stream.handle(
         name,
         (message) => methods[key]!(message),
-        concerns(types),
+        types,
         when,
       );
       this.#found.push(handler);

@@ -1,1 +1,2 @@
+export * from './offset.carrier.js';
 export * from './read-your-writes.interceptor.js';

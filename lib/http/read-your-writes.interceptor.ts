@@ -6,16 +6,10 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Observable, tap } from 'rxjs';
-import { isOffset } from '../message/index.js';
+import { compareOffsets, isOffset } from '../message/index.js';
 import { InvalidationPublisher } from '../publisher/index.js';
 import { InvalidationSubscriber } from '../subscriber/index.js';
-
-/**
- * The header of `ReadYourWritesInterceptor`, of responses and requests alike.
- *
- * @publicApi
- */
-export const OFFSET_HEADER = 'cache-invalidation-offset';
+import { carrierOf, type OffsetCarrier } from './offset.carrier.js';
 
 /**
  * Lets a client that has just written read its own write on any instance.
@@ -24,6 +18,10 @@ export const OFFSET_HEADER = 'cache-invalidation-offset';
  * published. A client that sends that header with its next requests is served
  * only once the instance that it meets has applied as much; at most a second
  * later, though: a read is never refused because an instance is behind.
+ *
+ * It serves HTTP, GraphQL over HTTP (Apollo on Express, Mercurius, or whatever has
+ * `req` and `res` in its context), and gRPC, by metadata. Of messages over RabbitMQ, Kafka, NATS and MQTT 5 it reads the header;
+ * their answers have none that a handler could set.
  *
  * What a synchronous decorated method says is not known to be in the journal
  * when it returns, and so is in no header; nor are asynchronous handlers waited
@@ -37,6 +35,9 @@ export const OFFSET_HEADER = 'cache-invalidation-offset';
  */
 @Injectable()
 export class ReadYourWritesInterceptor implements NestInterceptor {
+  /** Several resolvers answer in one response: the latest offset counts. */
+  readonly #told = new WeakMap<object, string>();
+
   constructor(
     private readonly publisher: InvalidationPublisher,
     private readonly subscriber: InvalidationSubscriber,
@@ -48,13 +49,14 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     context: ExecutionContext,
     next: CallHandler,
   ): Promise<Observable<unknown>> {
-    if (context.getType() !== 'http') return next.handle();
-    const http = context.switchToHttp();
-    const request = http.getRequest<{ headers: Record<string, unknown> }>();
-    await this.#catchUp(request.headers[OFFSET_HEADER]);
+    const carrier = carrierOf(context, (response, name, value) =>
+      this.adapterHost.httpAdapter.setHeader(response, name, value),
+    );
+    if (carrier === null) return next.handle();
+    await this.#catchUp(carrier.asked);
     return new Observable((observer) =>
       this.publisher.offsets.run((offset) => {
-        const tell = (): void => this.#tell(http.getResponse(), offset());
+        const tell = (): void => this.#tell(carrier, offset());
         // A write may have been committed and told before the method failed.
         return next
           .handle()
@@ -74,8 +76,11 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     }
   }
 
-  #tell(response: { headersSent?: boolean }, offset: string | null): void {
-    if (offset === null || response.headersSent === true) return;
-    this.adapterHost.httpAdapter.setHeader(response, OFFSET_HEADER, offset);
+  #tell({ answer, tell }: OffsetCarrier, offset: string | null): void {
+    if (offset === null || answer === null) return;
+    const told = this.#told.get(answer);
+    if (told !== undefined && compareOffsets(offset, told) <= 0) return;
+    this.#told.set(answer, offset);
+    tell(offset);
   }
 }

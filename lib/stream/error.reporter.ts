@@ -2,11 +2,18 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import {
   HandlerFailedError,
+  InvalidationRedisError,
+  InvalidationTimeoutError,
   printableStack,
   type CacheInvalidationError,
 } from '../errors/index.js';
+import { RedisOutage } from './redis.outage.js';
 
 const QUIET_PERIOD_MS = 1_000;
+/** The same while Redis is away for long. */
+const OUTAGE_PERIOD_MS = 60_000;
+/** Whatever fails on the connections of publisher and subscriber. */
+const OUTAGE = 'redis-outage';
 const MAX_SOURCES = 1_000;
 
 interface Source {
@@ -18,7 +25,8 @@ interface Source {
  * Takes errors that have no caller to be thrown at, and other lines for the log.
  * Each error is emitted on `errors$`. Each source is logged at most once a second,
  * with the number of lines that were held back, so that garbage on a channel
- * cannot fill a disk.
+ * cannot fill a disk. Redis that is away for more than ten seconds is worth one line a
+ * minute.
  *
  * @internal
  */
@@ -27,14 +35,29 @@ export class ErrorReporter {
   readonly #logger = new Logger('CacheInvalidation');
   readonly #errors = new Subject<CacheInvalidationError>();
   readonly #sources = new Map<string, Source>();
+  /** Of Redis, and of another one that near caches share. */
+  readonly #outages = new Map<string, RedisOutage>();
 
   readonly errors$: Observable<CacheInvalidationError> =
     this.#errors.asObservable();
 
   /** `source` is what is throttled as one: a class and method, or a code. */
   report(error: CacheInvalidationError, source: string = error.code): void {
-    this.#log('error', error.message, source, stackOf(error));
+    const outage = this.#outageOf(error, source);
+    this.#log('error', error.message, outage ?? source, stackOf(error), outage);
     this.#errors.next(error);
+  }
+
+  /**
+   * Redis answers: its next error is logged at once.
+   *
+   * @returns how long it was away, in milliseconds; `null` if it was not, or for
+   * less than ten seconds
+   */
+  redisAnswers(): number | null {
+    const away = this.#outages.get(OUTAGE)?.end(Date.now()) ?? null;
+    if (away !== null) this.#sources.delete(OUTAGE);
+    return away;
   }
 
   /** Logs a line that is no error. */
@@ -51,11 +74,13 @@ export class ErrorReporter {
     text: string,
     name: string,
     stack?: string,
+    outage: string | null = null,
   ): void {
     const now = Date.now();
     const source = this.#source(name);
+    const period = outage === null ? QUIET_PERIOD_MS : OUTAGE_PERIOD_MS;
     // A clock that was set back must not silence a source for longer.
-    if (now < source.quietUntil && source.quietUntil - now <= QUIET_PERIOD_MS) {
+    if (now < source.quietUntil && source.quietUntil - now <= period) {
       source.heldBack++;
       return;
     }
@@ -67,8 +92,21 @@ export class ErrorReporter {
     } catch {
       // Not into a socket's callback, nor into a call that has succeeded.
     }
-    source.quietUntil = now + QUIET_PERIOD_MS;
+    source.quietUntil = now + period;
     source.heldBack = 0;
+  }
+
+  /** @returns the source that all its errors are, once it has lasted for long */
+  #outageOf(error: CacheInvalidationError, source: string): string | null {
+    if (!isOfRedis(error)) return null;
+    const name = source === error.code ? OUTAGE : source;
+    let outage = this.#outages.get(name);
+    if (outage === undefined) {
+      if (this.#outages.size >= MAX_SOURCES) this.#outages.clear();
+      outage = new RedisOutage();
+      this.#outages.set(name, outage);
+    }
+    return outage.note(Date.now()) ? name : null;
   }
 
   #source(name: string): Source {
@@ -80,6 +118,13 @@ export class ErrorReporter {
     }
     return source;
   }
+}
+
+function isOfRedis(error: CacheInvalidationError): boolean {
+  return (
+    error instanceof InvalidationRedisError ||
+    error instanceof InvalidationTimeoutError
+  );
 }
 
 /** Only of the application's own code: that of a socket says nothing. */

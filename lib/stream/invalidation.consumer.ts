@@ -29,6 +29,8 @@ export interface ConsumerContext {
   readonly tracing: Tracing | null;
   /** Bounds of the messages that wait for a busy handler. */
   readonly queueLimit: QueueLimit;
+  /** Entity types that it is about; `null` for all. */
+  readonly types: readonly string[] | null;
 }
 
 /**
@@ -73,6 +75,10 @@ export class InvalidationConsumer {
     const awaited = this.#waiting.length > 0 || this.#idle.length > 0;
     if (awaited && !this.#busy) this.#next();
     return ended;
+  }
+
+  get types(): readonly string[] | null {
+    return this.context.types;
   }
 
   get busy(): boolean {

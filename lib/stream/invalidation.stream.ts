@@ -1,16 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import { InvalidationConfigurationError } from '../errors/index.js';
-import type {
-  IdNormalizer,
-  Invalidation,
-  InvalidationMessage,
-  QueueLimit,
-  WidenedCause,
+import {
+  concerns,
+  type AnyEntityType,
+  type IdNormalizer,
+  type InvalidationMessage,
+  type QueueLimit,
+  type WidenedCause,
 } from '../message/index.js';
 import { Fences } from './fences.js';
 import {
   InvalidationConsumer,
+  type ConsumerContext,
   type InvalidationCondition,
   type InvalidationHandler,
 } from './invalidation.consumer.js';
@@ -73,30 +75,48 @@ export class InvalidationStream {
 
   /**
    * @param name class and method, for logs
-   * @param wants which messages
+   * @param types only messages that may touch these entity types; all if empty
    * @param when and which of these, by a function of the application's
    * @returns a function that removes the handler
    */
   handle(
     name: string,
     handler: InvalidationHandler,
-    wants: (message: Invalidation) => boolean,
+    types: readonly AnyEntityType[],
     when?: InvalidationCondition,
   ): () => void {
-    const consumer = this.#consumer(name, handler, wants, when, this.tracing);
+    const consumer = new InvalidationConsumer(
+      name,
+      handler,
+      concerns(types),
+      when,
+      this.#context(types.length === 0 ? null : types, this.tracing),
+    );
     this.#count(name);
     // A new array each time: the list may change while it is walked.
     this.#consumers = [...this.#consumers, consumer];
     return () => this.#remove(consumer);
   }
 
-  /** Registers a cache: its messages come before those of handlers, which may read it. */
+  /**
+   * Registers a cache: its messages come before those of handlers, which may read
+   * it.
+   *
+   * @param types that it keeps; `null` if that is not known
+   */
   evict(
     name: string,
     handler: InvalidationHandler,
+    types: readonly AnyEntityType[] | null,
     when?: InvalidationCondition,
   ): () => void {
-    const consumer = this.#consumer(name, handler, () => true, when, null);
+    const consumer = new InvalidationConsumer(
+      name,
+      handler,
+      () => true,
+      when,
+      this.#context(types, null),
+    );
     this.#count(name);
     this.#consumers = [consumer, ...this.#consumers];
     return () => this.#remove(consumer);
@@ -126,19 +146,23 @@ export class InvalidationStream {
     );
   }
 
-  #consumer(
-    name: string,
-    handler: InvalidationHandler,
-    wants: (message: Invalidation) => boolean,
-    when: InvalidationCondition | undefined,
+  #context(
+    types: readonly string[] | null,
     tracing: Tracing | null,
-  ): InvalidationConsumer {
-    return new InvalidationConsumer(name, handler, wants, when, {
-      meter: this.meter,
-      errors: this.errors,
-      tracing,
-      queueLimit: this.queueLimit,
-    });
+  ): ConsumerContext {
+    const { meter, errors, queueLimit } = this;
+    return { meter, errors, tracing, queueLimit, types };
+  }
+
+  /** Entity types that any consumer is about; `null` for all. */
+  handledTypes(): string[] | null {
+    if (this.#messages.observed) return null;
+    const handled = new Set<string>();
+    for (const { types } of this.#consumers) {
+      if (types === null) return null;
+      for (const type of types) handled.add(type);
+    }
+    return [...handled].toSorted();
   }
 
   #remove(consumer: InvalidationConsumer): void {

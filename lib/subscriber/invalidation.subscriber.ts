@@ -16,7 +16,6 @@ import {
 } from '../errors/index.js';
 import {
   compareOffsets,
-  concerns,
   encodeOrigin,
   isOffset,
   JOURNAL_START,
@@ -38,6 +37,7 @@ import { missingRights } from './missing-rights.js';
 import { readPast } from './past.reader.js';
 import { OffsetWaiters } from './offset.waiters.js';
 import { PayloadDecoder } from './payload.decoder.js';
+import { SelfIntroduction } from './self-introduction.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import type {
   SubscriptionState,
@@ -94,6 +94,7 @@ export class InvalidationSubscriber {
   readonly #heartbeat: Heartbeat;
   readonly #staleness: Staleness;
   readonly #decoder: PayloadDecoder;
+  readonly #introduction: SelfIntroduction;
   readonly #waiters = new OffsetWaiters();
   /** Set while a widened message is owed for what may have been missed. */
   #owed: 'reconnected' | 'started-late' | null = null;
@@ -102,6 +103,8 @@ export class InvalidationSubscriber {
   #onForeign = (): void => {};
   #subscribed = false;
   #wasSubscribed = false;
+  /** When Redis was lost, for the log; `null` while it is there. */
+  #awaySince: number | null = null;
   /** From now on whatever is missed is made up for. */
   #hears = false;
   #arrived = 0;
@@ -137,6 +140,11 @@ export class InvalidationSubscriber {
       context.errors,
       () => this.#widen('not-understood'),
     );
+    this.#introduction = new SelfIntroduction(
+      context.instance,
+      context.stream,
+      context.transport,
+    );
     this.#staleness = new Staleness(options.maxStaleness, () => this.#stale());
     this.#catchUp = new CatchUp(options, context, {
       onBegin: () => {
@@ -151,7 +159,11 @@ export class InvalidationSubscriber {
     this.#heartbeat = new Heartbeat(options, context, this.#catchUp, {
       subscribed: () => this.#subscribed,
       arrived: () => this.#arrived,
-      onProof: (asOf) => this.#staleness.proven(asOf),
+      onProof: (asOf) => {
+        this.#staleness.proven(asOf);
+        this.#redisAnswers();
+        this.#introduction.renew();
+      },
     });
   }
 
@@ -252,7 +264,7 @@ export class InvalidationSubscriber {
     return this.context.stream.handle(
       handler.name === '' ? 'A subscribed handler' : handler.name,
       handler,
-      concerns(types),
+      types,
     );
   }
 
@@ -376,6 +388,7 @@ export class InvalidationSubscriber {
     if (!this.options.enabled) return this.#become('stopped', 'disabled');
     this.#become('connecting', null);
     const live = new Promise<void>((resolve) => (this.#firstLive = resolve));
+    this.#introduction.renew();
     this.context.transport.start(this.#listener());
     this.#heartbeat.start();
     this.#staleness.start();
@@ -547,6 +560,7 @@ export class InvalidationSubscriber {
       this.#owed = 'reconnected';
     }
     this.#catchUp.lost();
+    this.#awaySince ??= performance.now();
     this.#become(
       'disconnected',
       cause === null ? 'the connection closed' : describeCause(cause),
@@ -555,7 +569,10 @@ export class InvalidationSubscriber {
 
   #caughtUp(asOf: number | null, reason: string | null): void {
     if (asOf !== null) this.#staleness.proven(asOf);
+    // The line of the state says for how long Redis was away.
+    this.context.errors.redisAnswers();
     this.#become('live', reason);
+    this.#awaySince = null;
     this.#started();
   }
 
@@ -575,13 +592,22 @@ export class InvalidationSubscriber {
   #started(): void {
     if (this.status.state !== 'live' || !this.context.transport.writable)
       return;
+    this.#redisAnswers();
     this.#hears = true;
     this.#firstLive?.();
     this.#firstLive = null;
   }
 
+  #redisAnswers(): void {
+    const away = this.context.errors.redisAnswers();
+    if (away !== null) {
+      this.#logger.log(`Redis answers again, after ${seconds(away)}.`);
+    }
+  }
+
   #startLate(): void {
     this.#hears = true;
+    this.#awaySince ??= performance.now() - this.options.startupTimeout;
     if (this.context.transport.journaled) this.#catchUp.served();
     else if (!this.#subscribed) this.#owed = 'started-late';
     this.#logger.warn(
@@ -611,16 +637,24 @@ export class InvalidationSubscriber {
     reason: string | null,
   ): void {
     const channel = `channel "${this.options.channel}"`;
+    const away =
+      this.#awaySince === null
+        ? ''
+        : ` after ${seconds(performance.now() - this.#awaySince)} without Redis`;
     if (state === 'live' && reason !== null) {
-      this.#logger.warn(`Live on ${channel}, but ${reason}.`);
+      this.#logger.warn(`Live on ${channel}${away}, but ${reason}.`);
     } else if (state === 'live' && before.reason !== GAP) {
-      this.#logger.log(`Live on ${channel}.`);
+      this.#logger.log(`Live on ${channel}${away}.`);
     } else if (state === 'disconnected' && before.state !== 'disconnected') {
       this.#logger.warn(
         `Disconnected from ${channel}: ${reason}. What is missed is made up for once the subscription is back.`,
       );
     }
   }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
 }
 
 function because(reason: string | null): string {

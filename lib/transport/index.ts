@@ -3,6 +3,8 @@ export * from './l2.store.js';
 export * from './memory/in-memory.channel.js';
 export * from './memory/memory.l2.store.js';
 export * from './memory/memory.transport.js';
+export * from './redis/connection.name.js';
+export * from './redis/connection.names.js';
 export * from './redis/connection.rules.js';
 export * from './redis/redis.connection.js';
 export * from './redis/redis.credentials.js';

@@ -14,6 +14,16 @@ export interface TransportListener {
   onError(cause: Error): void;
 }
 
+/** Who an instance is, for whoever looks after the broker. @internal */
+export interface Introduction {
+  readonly serviceName: string;
+  /** Of this package. */
+  readonly version: string;
+  readonly origin: string;
+  /** Entity types that its caches and handlers are about; `null` for all. */
+  readonly types: readonly string[] | null;
+}
+
 /** The broker has a payload. @internal */
 export interface Published {
   /** Connections that it was handed to; `null` if it was announced earlier. */
@@ -98,6 +108,9 @@ export abstract class InvalidationTransport {
    * if none are missing, or if that cannot be told.
    */
   abstract missingRights(): Promise<string[]>;
+
+  /** Makes this instance known to the broker, where it keeps such names. */
+  introduce(_introduction: Introduction): void {}
 
   /** Where near caches share what they load; not connected yet. */
   abstract l2Store(options: L2StoreOptions): L2Store;

@@ -2,6 +2,9 @@ const FIRST_MS = 50;
 const LAST_MS = 500;
 /** Redis is there, and each try costs it something. */
 const LAST_REFUSED_MS = 4_000;
+/** Tries of the first ten seconds: a failover or a restart is over by then. */
+const QUICK_TRIES = 32;
+const LAST_RECONNECT_MS = 5_000;
 
 /**
  * Milliseconds to wait before the next try. Jittered: a thousand instances must
@@ -11,15 +14,26 @@ const LAST_REFUSED_MS = 4_000;
  * @internal
  */
 export function retryDelay(attempt: number): number {
-  return delay(attempt, LAST_MS);
+  return jittered(Math.min(LAST_MS, FIRST_MS * 2 ** attempt));
 }
 
 /** The same where Redis answers, and refuses. @internal */
 export function refusedDelay(attempt: number): number {
-  return delay(attempt, LAST_REFUSED_MS);
+  return jittered(Math.min(LAST_REFUSED_MS, FIRST_MS * 2 ** attempt));
 }
 
-function delay(attempt: number, last: number): number {
-  const ceiling = Math.min(last, FIRST_MS * 2 ** attempt);
+/**
+ * The same for opening a connection: Redis that has been away for ten seconds is
+ * asked less often.
+ *
+ * @internal
+ */
+export function reconnectDelay(attempt: number): number {
+  if (attempt < QUICK_TRIES) return retryDelay(attempt);
+  const ceiling = LAST_MS * 2 ** (attempt - QUICK_TRIES + 1);
+  return jittered(Math.min(LAST_RECONNECT_MS, ceiling));
+}
+
+function jittered(ceiling: number): number {
   return Math.round(FIRST_MS / 2 + Math.random() * ceiling);
 }

@@ -8,6 +8,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  InvalidationPublisher,
+  NearCacheFactory,
+  OnInvalidation,
+} from 'nestjs-cache-invalidation';
+import {
   afterAll,
   beforeAll,
   describe,
@@ -18,6 +23,7 @@ import {
 import {
   connectRaw,
   startApp,
+  startQuietApp,
   uniqueChannel,
   type TestApp,
 } from '../support/app.js';
@@ -30,6 +36,7 @@ import {
   type RedisCluster,
 } from '../support/redis.topologies.js';
 import { Hand, journalOf, startServer, wire } from '../subscriber/setup.js';
+import { Instance } from '../../lib/message/index.js';
 import { TLS_CHECK } from '../../lib/cli/doctor/tls.check.js';
 import { NEEDED } from '../../lib/cli/doctor/versions.check.js';
 import { root } from '../types/compile.js';
@@ -50,6 +57,7 @@ interface Finding {
   readonly status: string;
   readonly message: string;
   readonly advice?: string;
+  readonly details?: readonly Record<string, string>[];
 }
 
 interface Report {
@@ -85,6 +93,11 @@ const statuses = ({ all }: Report): Record<string, string> =>
 
 const CHANNEL = 'cache:invalidate';
 
+class HandlesUsers {
+  @OnInvalidation('User')
+  evict(): void {}
+}
+
 /** An application on a server of its own, on the channel that is the default. */
 async function startPair(
   args: string[] = [],
@@ -117,6 +130,8 @@ describeOnRedisServer('doctor', () => {
       'clock',
       'journal',
       'journal chain',
+      'listeners',
+      'handled types',
     ]);
     expect(report.of('subscribers').message).toBe(`listening on ${CHANNEL}: 1`);
     expect(report.of('journal').message).toMatch(
@@ -134,6 +149,84 @@ describeOnRedisServer('doctor', () => {
     expect(out).toMatch(/^warn {5}memory policy {3}allkeys-lru/m);
     expect(out).toMatch(/^ {25}With one, the journal is evicted/m);
     expect(out).not.toMatch(OBEYED);
+  });
+
+  it('names the listeners: service, instance, version, since when', async () => {
+    const { server } = await startPair();
+    const other = await startApp({
+      connection: server.url,
+      channel: CHANNEL,
+      serviceName: 'Bücher & co: 1',
+    });
+    await startApp({ connection: server.url, channel: 'another' });
+    await connectRaw(server.url).subscribe(CHANNEL);
+    const { version } = json(readFileSync(join(root, 'package.json'), 'utf8'));
+
+    const report = await examine(server.url);
+    const { status, message, details } = report.of('listeners');
+    expect({ status, message }).toEqual({
+      status: 'ok',
+      message: '3, 1 of which give no name',
+    });
+    expect(details).toHaveLength(2);
+    const found = details!.find(({ service }) => service !== 'test-service')!;
+    expect(found).toEqual({
+      service: 'Bücher & co: 1',
+      instance: other.context.get(Instance, { strict: false }).origin,
+      version,
+      since: expect.any(String) as string,
+    });
+    const age = Date.now() - Date.parse(found['since']!);
+    expect(age).toBeGreaterThanOrEqual(0);
+    expect(age).toBeLessThan(60_000);
+
+    const { out } = await run(['doctor'], { env: { REDIS_URL: server.url } });
+    expect(out).toMatch(
+      /^ok {7}listeners {7}3, 1 of which .+\n {25}\S+.*\n {25}\S+/m,
+    );
+    expect(out).toContain(`Bücher & co: 1  ${found['instance']}  ${version}`);
+  });
+
+  it('says which types nobody handles, and until when nobody knows', async () => {
+    const server = await startServer({ real: true });
+    const options = { connection: server.url, channel: CHANNEL };
+    const context = await startQuietApp({
+      ...options,
+      heartbeatInterval: 50,
+      providers: [HandlesUsers],
+    });
+    const publisher = context.get(InvalidationPublisher);
+    for (let i = 0; i < 3; i++) await publisher.invalidateUser(String(i));
+    const types = async (): Promise<Finding> =>
+      (await examine(server.url)).of('handled types');
+    expect(await types()).toMatchObject({ status: 'ok' });
+
+    await publisher.invalidate('session', 's1');
+    await publisher.invalidateBatch(['user:1', 'order:2', 'order:3']);
+    await publisher.invalidatePattern('*:7');
+    expect(await types()).toMatchObject({
+      status: 'warn',
+      message:
+        'published, and handled by nobody who listens now: session (1), order (1), of the last 6 messages',
+    });
+
+    // Known by name within a heartbeat, on a connection that stands.
+    const caches = context.get(NearCacheFactory);
+    const sessions = caches.create('session', { ttl: 60_000 });
+    const orders = caches.create('order', { ttl: 60_000 });
+    await eventually(async () => expect((await types()).status).toBe('ok'), {
+      timeout: 20_000,
+    });
+    expect([sessions, orders]).toHaveLength(2);
+
+    const raw = connectRaw(server.url);
+    await raw.subscribe(CHANNEL);
+    expect(await types()).toMatchObject({
+      status: 'unknown',
+      message: '1 of 2 listeners do not say what they handle',
+    });
+    await startApp(options);
+    expect((await types()).message).toMatch(/^all of them: test-service/);
   });
 
   it('fails at once where there is no server', async () => {
@@ -483,6 +576,8 @@ describeOnRedisServer('doctor, of a cluster', () => {
       expect(report.all.filter(({ status }) => status !== 'ok')).toEqual([]);
       expect(report.of('cluster').message).toBe('state ok (3 masters)');
       expect(report.of('subscribers').message).toContain(': 3');
+      expect(report.of('listeners').message).toBe('3');
+      expect(report.of('handled types').message).toMatch(/^all of them/);
     },
   );
 

@@ -128,6 +128,7 @@ export function recordingIo(): Io & { lines: string[]; notes: string[] } {
     note: (line) => void notes.push(line),
     screen: null,
     style: (_, text) => text,
+    ask: null,
     stopping: () => new AbortController(),
   };
 }

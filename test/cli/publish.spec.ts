@@ -3,7 +3,13 @@ import {
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
 import { afterAll, beforeAll, describe, expect, it, inject } from 'vitest';
-import { connectRaw, said, startApp, uniqueChannel } from '../support/app.js';
+import {
+  connectRaw,
+  said,
+  startApp,
+  uniqueChannel,
+  type TestApp,
+} from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { describeOnRedisServer } from '../support/redis-server.js';
 import {
@@ -19,7 +25,8 @@ import {
   summary,
   users,
 } from '../subscriber/setup.js';
-import { json, patient, run, withProgram } from './program.js';
+import { runProgram } from '../../lib/cli/program.js';
+import { json, patient, recordingIo, run, withProgram } from './program.js';
 
 withProgram();
 
@@ -98,6 +105,81 @@ describe('publish', () => {
     });
     await app.publisher.invalidateUser('2');
     await hears(app, users(2));
+  });
+
+  describe('a type that nobody has published', () => {
+    const UNSEEN = 'Nobody has published sesion lately.';
+
+    async function startWithPast(): Promise<TestApp> {
+      const app = await startApp();
+      await app.publisher.invalidate('session', '1');
+      await app.publisher.invalidateBatch(['order:1']);
+      return app;
+    }
+
+    it.each([
+      ['sesion', '1'],
+      ['--batch', 'user:1', 'session:1', 'sesion:1'],
+    ])('is refused where nobody can be asked: %j', async (...args) => {
+      const app = await startWithPast();
+      const { code, out, err } = await run(onChannel(app.channel, ...args));
+      expect({ code, out }).toEqual({ code: 2, out: '' });
+      expect(err).toContain(UNSEEN);
+      expect(err).toContain('add --yes');
+      expect(app.messages).toHaveLength(2);
+      const meant = await run(onChannel(app.channel, ...args, '--yes'));
+      expect(meant.code).toBe(0);
+      await eventually(() => expect(app.messages).toHaveLength(3));
+      // By now it was.
+      expect((await run(onChannel(app.channel, ...args))).code).toBe(0);
+    });
+
+    it.each([
+      ['User', '1'],
+      ['Feed', '1'],
+      ['session', '9'],
+      ['order', '9'],
+      ['--pattern', 'sesion:*'],
+    ])('is none of these: %j', async (...args) => {
+      const app = await startWithPast();
+      expect((await run(onChannel(app.channel, ...args))).code).toBe(0);
+    });
+
+    it.each([[true], [false]])(
+      'is asked about on a terminal, and %j is obeyed',
+      async (answer) => {
+        const app = await startWithPast();
+        const questions: string[] = [];
+        const io = {
+          ...recordingIo(),
+          env: { REDIS_URL: inject('redisUrl') },
+          ask: async (question: string) => {
+            questions.push(question);
+            return answer;
+          },
+        };
+        const args = onChannel(app.channel, 'sesion', '1');
+        expect(await runProgram(args, io)).toBe(answer ? 0 : 1);
+        expect(questions).toEqual([`${UNSEEN} Publish it all the same?`]);
+        await app.publisher.invalidate('session', '2');
+        expect(app.messages.map(said)).toEqual([
+          'session:1',
+          'order:1',
+          ...(answer ? ['sesion:1'] : []),
+          'session:2',
+        ]);
+      },
+    );
+
+    it('is found although much else was published since', async () => {
+      const app = await startWithPast();
+      const { publisher } = app;
+      await Promise.all(
+        Array.from({ length: 450 }, (_, n) => publisher.invalidate('User', n)),
+      );
+      const { code } = await run(onChannel(app.channel, 'order', '1'));
+      expect(code).toBe(0);
+    });
   });
 
   it('trims nothing that services keep', async () => {

@@ -247,18 +247,46 @@ describe('tail', () => {
     await prints(tail, ['1', '2']);
   });
 
-  it('waits for a server that is not there yet', async () => {
+  it('gives up at once where there is no server', async () => {
+    const { code, out, err } = await run(['tail', '--timeout', '1h'], {
+      env: { REDIS_URL: 'redis://me:secret@127.0.0.1:1' },
+    });
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toMatch(
+      /^nestjs-cache-invalidation tail: Cannot reach Redis at redis:\/\/127\.0\.0\.1:1: connect ECONNREFUSED .+\n$/,
+    );
+    expect(err).not.toContain('secret');
+  });
+
+  itOnRedisServer(
+    'gives up in time where the server never answers',
+    async () => {
+      const server = await startServer({ real: true });
+      server.pause();
+      const { code, err } = await run(['tail', '--timeout', '300ms'], {
+        env: { REDIS_URL: server.url },
+      });
+      expect(code).toBe(1);
+      expect(err).toContain('Cannot reach Redis');
+    },
+  );
+
+  it('waits for a server that has answered once', async () => {
     const server = await startServer();
-    server.kill();
     const tail = start(['tail', '--json', '--count', '1'], {
       env: { REDIS_URL: server.url },
     });
+    await tail.listens();
+    server.kill();
     await eventually(
       () => expect(tail.err()).toContain('ECONNREFUSED'),
       patient,
     );
     await server.restart();
-    await tail.listens();
+    await eventually(
+      () => expect(tail.err().match(/listening on/g)).toHaveLength(2),
+      patient,
+    );
     await connectRaw(server.url).publish('cache:invalidate', wire('1'));
     expect(await tail.ended).toBe(0);
     expect(subjects(tail)).toEqual(['1']);
@@ -276,14 +304,14 @@ describe('tail', () => {
     },
   );
 
-  it('ends so while there is no server, too', async () => {
+  it('ends so while the server hangs, too', async () => {
+    const proxy = await startProxy((await startServer()).port);
+    onTestFinished(() => proxy.close());
+    proxy.swallow();
     const tail = start(['tail', '--timeout', '1h'], {
-      env: { REDIS_URL: 'redis://127.0.0.1:1' },
+      env: { REDIS_URL: proxy.url },
     });
-    await eventually(
-      () => expect(tail.err()).toContain('ECONNREFUSED'),
-      patient,
-    );
+    await eventually(() => expect(proxy.links).toBe(1), patient);
     tail.child.kill('SIGINT');
     expect(await tail.ended).toBe(0);
   });

@@ -10,38 +10,49 @@ withProgram();
 const COMMANDS = ['tail', 'stats', 'publish', 'doctor'];
 
 describe('the command', () => {
-  it('says which version it is', async () => {
+  it.each(['--version', '-v'])('says which version it is: %s', async (flag) => {
     const { version } = JSON.parse(
       readFileSync(join(root, 'package.json'), 'utf8'),
     ) as { version: string };
-    expect(await run(['--version'])).toEqual({
+    expect(await run([flag])).toEqual({
       code: 0,
       out: `${version}\n`,
       err: '',
     });
   });
 
-  it('names its commands', async () => {
-    const { code, out } = await run(['--help']);
-    expect(code).toBe(0);
+  it.each(['--help', '-h', 'help'])('names its commands: %s', async (flag) => {
+    const { code, out, err } = await run([flag]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
     for (const command of COMMANDS) expect(out).toContain(`  ${command} `);
   });
 
   it.each(COMMANDS)('helps with %s', async (command) => {
     const { code, out, err } = await run([command, '--help']);
     expect({ code, err }).toEqual({ code: 0, err: '' });
+    for (const args of [
+      [command, '-h'],
+      ['help', command],
+    ]) {
+      expect(await run(args)).toEqual({ code, err, out });
+    }
     expect(out).toContain(`nestjs-cache-invalidation ${command} `);
-    for (const option of ['--url URL', '--cluster', '--sentinel', '--json']) {
+    for (const option of ['--url <url>', '--cluster', '--sentinel', '--json']) {
       expect(out).toContain(option);
     }
   });
 
   it.each([
     [[], 'Say what to do.'],
-    [['toString'], 'There is no toString.'],
-    [['\x1b[2J'], 'There is no \\u001b[2J.'],
+    [['toString'], "Unknown command 'toString'."],
+    [['help', 'toString'], "Unknown command 'toString'."],
+    [['\x1b[2J'], "Unknown command '\\u001b[2J'."],
+    [['tial'], 'Did you mean tail?'],
+    [['help', 'docter'], 'Did you mean doctor?'],
+    [['tail', '--chanel', 'a'], 'Did you mean --channel?'],
+    [['--json'], "Unknown option '--json'."],
     [['tail', '--wat'], "Unknown option '--wat'"],
-    [['tail', '--last'], "'--last <value>' argument missing"],
+    [['tail', '--last'], "'--last <n>' argument missing"],
     [['tail', '--last', '0'], '--last is not a number from 1 to 10000.'],
     [['tail', '--count', '-1'], '--count'],
     [['tail', '--since', '5'], '--since is not a time.'],
@@ -55,7 +66,7 @@ describe('the command', () => {
     [['tail', '--sentinel', 'a:b:c'], '--sentinel is not a list'],
     [['tail', '--channel', ''], '--channel is empty.'],
     [['tail', '--channel', '{a}'], '--channel stands in braces'],
-    [['tail', 'word'], "Unexpected argument 'word'"],
+    [['tail', 'word'], 'Too many arguments'],
     [['stats', '--for', '0s'], '--for is not a time.'],
     [['stats', '--for', '30d'], '--for is not a time.'],
     [['stats', '--for', '1s', '--journal'], '--for is not for --journal.'],

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   HandlerFailedError,
   InvalidationRedisError,
+  InvalidationTimeoutError,
   type CacheInvalidationError,
 } from '../../lib/errors/index.js';
 import { ErrorReporter } from '../../lib/stream/index.js';
@@ -133,6 +134,48 @@ describe('ErrorReporter', () => {
       'One more. Trying again.',
       'Forgotten. Trying again.',
     ]);
+  });
+
+  it('logs Redis once a minute when it has been away for ten seconds', () => {
+    const at = (seconds: number): void => {
+      vi.setSystemTime(1_000_000 + seconds * 1_000);
+      reporter.report(failure('Away.'));
+      const late = new InvalidationTimeoutError('Late.', '', 200);
+      reporter.report(late);
+    };
+    for (let second = 0; second < 10; second += 2) at(second);
+    expect(logs.of('error')).toHaveLength(10);
+
+    for (let second = 10; second < 190; second += 5) at(second);
+    expect(logs.of('error').slice(10)).toEqual([
+      'Away. Trying again.',
+      'Away. Trying again. (and 23 more like it)',
+      'Away. Trying again. (and 23 more like it)',
+    ]);
+    expect(reporter.redisAnswers()).toBe(185_000);
+    expect(reporter.redisAnswers()).toBeNull();
+
+    at(186);
+    at(188);
+    expect(logs.of('error').slice(13)).toHaveLength(4);
+    expect(emitted).toHaveLength(2 * 43);
+  });
+
+  it('does not take errors with pauses between them for one outage', () => {
+    for (let n = 0; n < 10; n++) {
+      vi.setSystemTime(1_000_000 + n * 16_000);
+      reporter.report(failure('Now and then.'));
+    }
+    expect(logs.of('error')).toHaveLength(10);
+    expect(reporter.redisAnswers()).toBeNull();
+  });
+
+  it("does not hold back the application's own errors for longer than a second", () => {
+    for (let n = 0; n < 60; n++) {
+      vi.setSystemTime(1_000_000 + n * 1_000);
+      reporter.report(new HandlerFailedError('A.on', 'failed', '', null));
+    }
+    expect(logs.of('error')).toHaveLength(60);
   });
 
   it('goes on for the others when one stops listening', () => {

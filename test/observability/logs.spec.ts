@@ -52,6 +52,35 @@ describe('The log', () => {
     expect(logger.lines.join()).not.toContain(SECRET);
   });
 
+  it('says in one line that Redis is back, and how long it was away', async () => {
+    const { link, reader, logger } = await startPair();
+    link.cut();
+    await eventually(() => {
+      expect(matching(logger, 'Live on channel')).toEqual([
+        expect.stringMatching(/^Live on channel "[^"]+"\./),
+        expect.stringMatching(
+          /^Live on channel "[^"]+" after \d+\.\d s without Redis\./,
+        ),
+      ]);
+    }, patient);
+    expect(reader.subscriber.status.state).toBe('live');
+    expect(matching(logger, 'Redis answers again')).toEqual([]);
+  });
+
+  it('says how long a start without Redis took to become live', async () => {
+    const link = await startLink();
+    link.swallow();
+    const logger = new LogRecorder();
+    await startApp({ connection: link.url, startupTimeout: 100, logger });
+    link.pass();
+    link.cut();
+    await eventually(() => {
+      expect(matching(logger, 'Live on channel')).toEqual([
+        expect.stringMatching(/after \d+\.\d s without Redis\./),
+      ]);
+    }, patient);
+  });
+
   it('says why more was evicted than had changed', async () => {
     const { link, writer, reader, logger } = await startPair();
     await connectRaw().del(journalOf(writer.channel));

@@ -14,6 +14,7 @@ import { Kysely, PostgresDialect, sql as kyselySql } from 'kysely';
 import {
   deferringAdapter,
   deferringDataSource,
+  deferringSequelize,
   InvalidatesCache,
   InvalidationPublisher,
   InvalidationScope,
@@ -24,10 +25,17 @@ import {
 } from 'nestjs-cache-invalidation';
 import { InMemoryBroker, settled } from 'nestjs-cache-invalidation/testing';
 import { ClsModule } from 'nestjs-cls';
+import { Sequelize, type Transaction as SequelizeTransaction } from 'sequelize';
 import { DataSource, type EntityManager } from 'typeorm';
+import {
+  addTransactionalDataSource,
+  deleteDataSourceByName,
+  initializeTransactionalContext,
+  runInTransaction,
+} from 'typeorm-transactional';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { said } from '../support/app.js';
-import { openPglite, PglitePool } from '../support/pglite.js';
+import { openPglite, pgModuleOf, PglitePool } from '../support/pglite.js';
 import { startApp } from '../testing/fakes/start-app.js';
 
 const ROLLED_BACK = new Error('rolled back');
@@ -119,15 +127,17 @@ function withKysely(): Orm {
   };
 }
 
-async function withTypeOrm(): Promise<Orm> {
+function typeOrm(): Promise<DataSource> {
   class Pool extends PglitePool {
     constructor() {
       super(db);
     }
   }
-  const dataSource = deferringDataSource(
-    await new DataSource({ type: 'postgres', driver: { Pool } }).initialize(),
-  );
+  return new DataSource({ type: 'postgres', driver: { Pool } }).initialize();
+}
+
+async function withTypeOrm(): Promise<Orm> {
+  const dataSource = deferringDataSource(await typeOrm());
   const on = (manager: EntityManager): Transaction => ({
     rename: (id, name) =>
       manager.query('UPDATE users SET name = $2 WHERE id = $1', [id, name]),
@@ -148,6 +158,47 @@ function clsModule(adapter: ClsAdapter, imports: DynamicModule[] = []) {
   return ClsModule.forRoot({
     plugins: [new ClsPluginTransactional({ adapter, imports })],
   });
+}
+
+/** CLS-managed: whoever is called within a transaction takes part in it. */
+function withSequelize(): Orm {
+  const sequelize = deferringSequelize(
+    new Sequelize({
+      dialect: 'postgres',
+      dialectModule: pgModuleOf(db),
+      pool: { max: 1 },
+      logging: false,
+    }),
+  );
+  const on = (transaction: SequelizeTransaction): Transaction => ({
+    rename: (id, name) =>
+      sequelize.query('UPDATE users SET name = $name WHERE id = $id', {
+        bind: { id, name },
+        transaction,
+      }),
+    nested: (work) =>
+      sequelize.transaction({ transaction }, (inner) => work(on(inner))),
+  });
+  return {
+    transaction: (work) => sequelize.transaction((tx) => work(on(tx))),
+    knowsCommit: true,
+  };
+}
+
+async function withTypeOrmTransactional(): Promise<Orm> {
+  const dataSource = deferringDataSource(await typeOrm());
+  initializeTransactionalContext();
+  deleteDataSourceByName('default');
+  addTransactionalDataSource(dataSource);
+  const here: Transaction = {
+    rename: (id, name) =>
+      dataSource.query('UPDATE users SET name = $1 WHERE id = $2', [name, id]),
+    nested: (work) => dataSource.manager.transaction(() => work(here)),
+  };
+  return {
+    transaction: (work) => runInTransaction(() => work(here)),
+    knowsCommit: true,
+  };
 }
 
 function drizzleModule() {
@@ -232,6 +283,8 @@ describe.each([
   ['Kysely', withKysely],
   ['TypeORM', withTypeOrm],
   ['@nestjs-cls/transactional', withCls],
+  ['typeorm-transactional', withTypeOrmTransactional],
+  ['Sequelize', withSequelize],
 ])('With %s, on PostgreSQL', (_name, connect) => {
   it('tells of a change after the COMMIT, and once', async () => {
     const orm = await connect();
@@ -356,7 +409,7 @@ describe.each([
       await tx.rename(1, 'Bob');
       await publish(1);
     });
-    await expect(failing).rejects.toThrow('one_of_a_name');
+    await expect(failing).rejects.toThrow(/one_of_a_name|Validation error/);
     expect(await heard()).toEqual(orm.knowsCommit ? ['User:1'] : []);
   });
 });

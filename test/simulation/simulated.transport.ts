@@ -1,6 +1,6 @@
 import {
   InvalidationTransport,
-  retryDelay,
+  reconnectDelay,
   type JournalEntry,
   type PublishReply,
   type TransportListener,
@@ -262,7 +262,7 @@ export class SimulatedTransport extends InvalidationTransport {
     if (cause !== null) this.#listener?.onError(cause);
     this.#retries[line] ??= setTimeout(
       () => this.#open(line),
-      retryDelay(this.#attempts[line]++),
+      reconnectDelay(this.#attempts[line]++),
     );
   }
 

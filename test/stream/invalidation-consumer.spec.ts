@@ -27,6 +27,7 @@ function startBusy(bytes: number) {
       errors,
       tracing: null,
       queueLimit: { messages: 1_000, bytes },
+      types: null,
     },
   );
   return {
@@ -100,6 +101,7 @@ describe('A handler that does not finish', () => {
         errors: reporter,
         tracing: null,
         queueLimit: { messages: 10, bytes: Infinity },
+        types: null,
       },
     );
     const say = (id: number, now: number): number =>

@@ -111,6 +111,33 @@ export async function startApp({
   };
 }
 
+/** The same where nobody hears everything: no handlers but those it is given. */
+export async function startQuietApp({
+  providers = [],
+  logger,
+  ...options
+}: AppOptions = {}): Promise<INestApplicationContext> {
+  @Module({
+    imports: [
+      CacheInvalidationModule.forRoot({
+        connection: inject('redisUrl'),
+        channel: uniqueChannel(),
+        serviceName: 'test-service',
+        ...options,
+      }),
+    ],
+    providers,
+  })
+  class AppModule {}
+
+  const context = await NestFactory.createApplicationContext(AppModule, {
+    logger: logger ?? false,
+    abortOnError: false,
+  });
+  onTestFinished(() => context.close());
+  return context;
+}
+
 /** Tests share one server and must not hear each other. */
 export function uniqueChannel(): string {
   return `test:${randomUUID()}`;

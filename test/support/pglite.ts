@@ -22,6 +22,45 @@ type Connected = (
   release: Release,
 ) => void;
 
+/** Sequelize's `dialectModule`: as much of `pg` as it uses, one client at a time. */
+export function pgModuleOf(db: PGlite) {
+  class PgliteClient extends EventEmitter {
+    readonly connection = new EventEmitter();
+
+    connect(connected: (error: null) => void): void {
+      connected(null);
+    }
+
+    query(sql: string, ...rest: unknown[]): unknown {
+      const answered = rest.at(-1);
+      const result = this.#query(sql, rest);
+      if (typeof answered !== 'function') return result;
+      return result.then(
+        (value) => answered(null, value),
+        (error: unknown) => answered(error),
+      );
+    }
+
+    end(ended: () => void): void {
+      ended();
+    }
+
+    async #query(sql: string, [parameters]: unknown[]): Promise<unknown> {
+      const [command = ''] = /\w+/.exec(sql) ?? [];
+      const results = Array.isArray(parameters)
+        ? [await db.query(sql, parameters)]
+        : await db.exec(sql);
+      const { rows, affectedRows } = results.at(-1)!;
+      return {
+        rows,
+        rowCount: affectedRows ?? 0,
+        command: command.toUpperCase(),
+      };
+    }
+  }
+  return { Client: PgliteClient, types: { getTypeParser: () => String } };
+}
+
 /**
  * As much of `pg.Pool` as Kysely and TypeORM use, with one client: whoever wants
  * it while another has it waits.

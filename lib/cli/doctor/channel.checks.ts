@@ -1,9 +1,9 @@
-import { isCluster } from '../../transport/index.js';
 import { ChannelWatcher } from '../channel.watcher.js';
 import { showDuration } from '../duration.js';
 import { serverTime } from '../journal.time.js';
 import { visible } from '../visible.js';
 import { fail, ok, warn, type Check } from './finding.js';
+import { countSubscriptions } from './listeners.js';
 
 const CLOCKS_APART_MS = 1_000;
 
@@ -31,21 +31,8 @@ export const CHANNEL_CHECKS: readonly Check[] = [
   {
     name: 'subscribers',
     async run(link) {
-      const { client, target } = link;
-      const { channel, sharded } = target;
-      const nodes = isCluster(client) ? client.nodes('all') : [client];
-      const counts = await Promise.all(
-        nodes.map(async (node) => {
-          const [, listeners] = await link.within(
-            'PUBSUB NUMSUB',
-            sharded
-              ? node.pubsub('SHARDNUMSUB', channel)
-              : node.pubsub('NUMSUB', channel),
-          );
-          return Number(listeners);
-        }),
-      );
-      const count = counts.reduce((sum, each) => sum + each, 0);
+      const { channel } = link.target;
+      const count = await countSubscriptions(link);
       return count > 0
         ? ok(`listening on ${visible(channel)}: ${count}`)
         : warn(

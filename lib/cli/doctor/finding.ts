@@ -9,6 +9,8 @@ export interface Finding {
   readonly message: string;
   /** What to do about it. */
   readonly advice?: string;
+  /** Each in a line of its own. */
+  readonly details?: readonly Readonly<Record<string, string>>[];
 }
 
 /** One thing that is looked into. @internal */

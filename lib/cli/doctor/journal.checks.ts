@@ -94,14 +94,15 @@ function endsAhead({ journal }: RedisLink, end: string): Finding {
   );
 }
 
-interface Entry {
+/** @internal */
+export interface Entry {
   readonly offset: string;
   /** `null` for what the publish script did not write. */
   readonly message: InvalidationMessage | null;
 }
 
-/** In order. */
-async function lastEntries(link: RedisLink): Promise<Entry[]> {
+/** In order. @internal */
+export async function lastEntries(link: RedisLink): Promise<Entry[]> {
   const { client, journal } = link;
   const entries = await link.within(
     'a reading of the journal',

@@ -7,7 +7,7 @@ import {
   type RedisOptions,
 } from 'ioredis';
 import { withoutArguments } from '../../errors/index.js';
-import { retryDelay } from '../retry-delay.js';
+import { reconnectDelay } from '../retry-delay.js';
 import {
   renewCredentials,
   renewCredentialsOfNode,
@@ -70,7 +70,7 @@ const COMMAND_OPTIONS = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: null,
-  retryStrategy: retryDelay,
+  retryStrategy: reconnectDelay,
 } satisfies RedisOptions;
 
 /** Where the journal is, for everybody on the channel. */
@@ -192,7 +192,7 @@ function clusterOptions(
     // Sending again is for who knows whether the first try arrived.
     retryDelayOnFailover: 0,
     scaleReads: 'master',
-    clusterRetryStrategy: retryDelay,
+    clusterRetryStrategy: reconnectDelay,
     redisOptions: {
       ...withoutFunctions(redisOptions),
       ...(tls && { tls }),
@@ -250,17 +250,20 @@ function isCutOff({ code }: NodeJS.ErrnoException): boolean {
  * which SUBSCRIBE is acknowledged, and ioredis does not tell.
  *
  * @param owner the node of a cluster to connect to, `host:port`; any if `null`
+ * @param name of the connection; as the options say if `null`
  * @returns `null` while a cluster does not know its nodes
  * @internal
  */
 export function openSubscription(
   client: Redis | Cluster,
   owner: string | null,
+  name: string | null = null,
 ): Redis | null {
   const at = owner === null ? null : addressFrom(client, owner);
   const source = isCluster(client) ? nodeAt(client, at) : client;
   const connection = source?.duplicate({
     ...at,
+    ...(name !== null && { connectionName: name }),
     keyPrefix: '',
     lazyConnect: true,
     disconnectTimeout: DISCONNECT_MS,
@@ -346,7 +349,7 @@ export function keepOpen(client: Redis | Cluster): () => void {
     },
     end: () => {
       clearTimeout(opening);
-      retry = setTimeout(connect, retryDelay(attempt++));
+      retry = setTimeout(connect, reconnectDelay(attempt++));
     },
   };
   for (const [event, listener] of Object.entries(listeners)) {

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { TransportListener } from '../invalidation.transport.js';
-import { retryDelay } from '../retry-delay.js';
+import { reconnectDelay } from '../retry-delay.js';
+import type { ConnectionNames } from './connection.names.js';
 import {
   openingTime,
   openSubscription,
@@ -37,12 +38,17 @@ export class RedisSubscription {
       TransportListener,
       'onMessage' | 'onSubscribed' | 'onLost' | 'onError'
     >,
+    private readonly names: ConnectionNames,
   ) {}
 
   open(): void {
     if (this.#closed) return;
     this.#retry = null;
-    const connection = openSubscription(this.client, this.#owner);
+    const connection = openSubscription(
+      this.client,
+      this.#owner,
+      this.names.subscription,
+    );
     if (connection === null) return this.#openLater();
     this.#connection = connection;
     let cause: Error | null = null;
@@ -166,7 +172,10 @@ export class RedisSubscription {
 
   #openLater(): void {
     if (this.#closed) return;
-    this.#retry = setTimeout(() => this.open(), retryDelay(this.#attempt++));
+    this.#retry = setTimeout(
+      () => this.open(),
+      reconnectDelay(this.#attempt++),
+    );
   }
 
   #whileOpen(tell: () => void): void {

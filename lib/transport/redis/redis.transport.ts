@@ -3,11 +3,13 @@ import { InvalidationTimeoutError } from '../../errors/index.js';
 import { JOURNAL_START } from '../../message/index.js';
 import {
   InvalidationTransport,
+  type Introduction,
   type JournalEntry,
   type PublishReply,
   type TransportListener,
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
+import { ConnectionNames } from './connection.names.js';
 import {
   hasNodes,
   keepOpen,
@@ -46,6 +48,7 @@ export interface RedisTransportOptions {
 export class RedisTransport extends InvalidationTransport {
   readonly #client: Redis | Cluster;
   readonly #letEnd: () => void;
+  readonly #names: ConnectionNames;
   readonly #journal: RedisJournal | null;
   /** What fails each, and since when it waits. */
   readonly #unanswered = new Map<(error: Error) => void, number>();
@@ -60,6 +63,7 @@ export class RedisTransport extends InvalidationTransport {
     const { connection, channel, journal, sharded } = options;
     this.#client = openCommands(connection);
     this.#letEnd = keepOpen(this.#client);
+    this.#names = new ConnectionNames(this.#client, channel);
     this.#journal =
       journal === false
         ? null
@@ -82,6 +86,7 @@ export class RedisTransport extends InvalidationTransport {
       this.#client,
       this.options,
       listener,
+      this.#names,
     );
     this.#subscription.open();
   }
@@ -123,6 +128,10 @@ export class RedisTransport extends InvalidationTransport {
     if (this.#closed) return;
     if (connection === 'subscription') return this.#subscription?.reconnect();
     if (reopen(this.#client)) this.#leaving = true;
+  }
+
+  override introduce(introduction: Introduction): void {
+    if (!this.#closed) this.#names.introduce(introduction);
   }
 
   l2Store({

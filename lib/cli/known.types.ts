@@ -1,0 +1,50 @@
+import {
+  entityTypeOf,
+  isBuiltInEntityType,
+  prefixesOf,
+  type Invalidation,
+} from '../message/index.js';
+import { hear } from './heard.js';
+import type { RedisLink } from './redis.link.js';
+
+const PAGE = 200;
+/** How much of the journal is looked through. */
+const RECENT = 10_000;
+
+/**
+ * Types of an invalidation that nobody has published lately, and that are not
+ * well-known: slips, perhaps. None where no journal tells what was published.
+ *
+ * @internal
+ */
+export async function unseenTypes(
+  link: RedisLink,
+  invalidation: Invalidation,
+): Promise<string[]> {
+  // Whatever a pattern begins with, it names keys and no type.
+  if (invalidation.action === 'Pattern') return [];
+  const unseen = new Set(
+    prefixesOf(invalidation).filter(
+      (prefix) => !isBuiltInEntityType(entityTypeOf(prefix)),
+    ),
+  );
+  let end = '+';
+  for (let read = 0; unseen.size > 0 && read < RECENT; read += PAGE) {
+    const page = await link.within(
+      'a reading of the journal',
+      link.client.xrevrange(link.journal.key, end, '-', 'COUNT', PAGE),
+    );
+    if (page.length === 0 && read === 0) return [];
+    for (const [, [, payload = '']] of page) {
+      const { message } = hear(payload, true);
+      for (const prefix of message === null ? [] : prefixesOf(message)) {
+        unseen.delete(prefix);
+      }
+    }
+    const last = page.at(-1)?.[0];
+    if (last === undefined || page.length < PAGE) break;
+    // The one that was read last does not come again.
+    end = `(${last}`;
+  }
+  return [...unseen].map(entityTypeOf);
+}

@@ -1,0 +1,161 @@
+import type { ExecutionContext } from '@nestjs/common';
+
+/**
+ * The header of `ReadYourWritesInterceptor`, of responses and requests alike; in
+ * gRPC the name of the metadata.
+ *
+ * @publicApi
+ */
+export const OFFSET_HEADER = 'cache-invalidation-offset';
+
+/** Where a call carries offsets, to this instance and back. @internal */
+export interface OffsetCarrier {
+  /** What the caller sent; anything, for nobody has checked it. */
+  readonly asked: unknown;
+  /** What the answer is told by, once for all resolvers of one; `null` if by nothing. */
+  readonly answer: object | null;
+  readonly tell: (offset: string) => void;
+}
+
+type SetHeader = (response: object, name: string, value: string) => void;
+
+interface Request {
+  readonly headers?: Readonly<Record<string, unknown>>;
+  /** Express ties its response to it. */
+  readonly res?: Response;
+}
+
+/** Of Express, of Fastify, or none that has headers. */
+interface Response {
+  readonly headersSent?: boolean;
+  readonly sent?: boolean;
+  readonly setHeader?: unknown;
+  readonly header?: unknown;
+}
+
+/** @returns `null` for calls that carry no headers */
+export function carrierOf(
+  context: ExecutionContext,
+  setHeader: SetHeader,
+): OffsetCarrier | null {
+  switch (context.getType<string>()) {
+    case 'http': {
+      const http = context.switchToHttp();
+      return ofHeaders(http.getRequest(), http.getResponse(), setHeader);
+    }
+    case 'graphql':
+      return ofGraphql(context.getArgByIndex(2), setHeader);
+    case 'rpc':
+      return ofMessage(context.getArgs());
+    default:
+      return null;
+  }
+}
+
+interface GraphqlContext {
+  readonly req?: Request;
+  readonly res?: Response;
+  /** Of Mercurius. */
+  readonly reply?: Response & { readonly request?: Request };
+}
+
+function ofGraphql(
+  given: GraphqlContext | null | undefined,
+  setHeader: SetHeader,
+): OffsetCarrier | null {
+  const { reply, req = reply?.request, res = reply ?? req?.res } = given ?? {};
+  return ofHeaders(req, res, setHeader);
+}
+
+function ofHeaders(
+  request: Request | undefined,
+  response: Response | undefined,
+  setHeader: SetHeader,
+): OffsetCarrier {
+  const answer = takesHeaders(response) ? response : null;
+  return {
+    asked: request?.headers?.[OFFSET_HEADER],
+    answer,
+    tell: (offset) => {
+      if (answer === null || answer.headersSent || answer.sent) return;
+      setHeader(answer, OFFSET_HEADER, offset);
+    },
+  };
+}
+
+/** A subscription over a WebSocket has none. */
+function takesHeaders(response: Response | undefined): response is Response {
+  return (
+    typeof response?.setHeader === 'function' ||
+    typeof response?.header === 'function'
+  );
+}
+
+/** As the contexts of `@nestjs/microservices` have it, which may not be there. */
+interface MessageContext {
+  /** RabbitMQ, Kafka. */
+  getMessage?(): {
+    readonly headers?: Readonly<Record<string, unknown>>;
+    readonly properties?: {
+      readonly headers?: Readonly<Record<string, unknown>>;
+    };
+  };
+  /** NATS. */
+  getHeaders?(): { get?(name: string): unknown } | undefined;
+  /** MQTT 5. */
+  getPacket?(): {
+    readonly properties?: {
+      readonly userProperties?: Readonly<Record<string, unknown>>;
+    };
+  };
+}
+
+interface GrpcMetadata {
+  get(name: string): unknown[];
+  set(name: string, value: string): void;
+}
+
+interface GrpcCall {
+  sendMetadata(metadata: GrpcMetadata): void;
+}
+
+/** Only gRPC lets a handler put anything beside its answer. */
+function ofMessage([, context, call]: unknown[]): OffsetCarrier | null {
+  if (isGrpcCall(call)) return ofGrpc(context as GrpcMetadata, call);
+  const asked = headerOf((context ?? {}) as MessageContext);
+  return { asked, answer: null, tell: () => undefined };
+}
+
+function isGrpcCall(call: unknown): call is GrpcCall {
+  return typeof (call as GrpcCall | undefined)?.sendMetadata === 'function';
+}
+
+function ofGrpc(metadata: GrpcMetadata, call: GrpcCall): OffsetCarrier {
+  let isTold = false;
+  return {
+    asked: metadata.get(OFFSET_HEADER)[0],
+    answer: call,
+    tell: (offset) => {
+      // Metadata leave once, before the first answer.
+      if (isTold) return;
+      isTold = true;
+      const Metadata = metadata.constructor as new () => GrpcMetadata;
+      const told = new Metadata();
+      told.set(OFFSET_HEADER, offset);
+      call.sendMetadata(told);
+    },
+  };
+}
+
+function headerOf(context: MessageContext): unknown {
+  const message = context.getMessage?.();
+  const headers =
+    message?.properties?.headers ??
+    message?.headers ??
+    context.getPacket?.()?.properties?.userProperties;
+  const value =
+    headers === undefined
+      ? context.getHeaders?.()?.get?.(OFFSET_HEADER)
+      : headers[OFFSET_HEADER];
+  return Buffer.isBuffer(value) ? value.toString() : value;
+}

@@ -1,0 +1,94 @@
+import type { Introduction } from '../invalidation.transport.js';
+
+const PREFIX = 'cache-invalidation';
+/** Of each part of a name, encoded: Redis keeps names for every connection. */
+const LONGEST_PART = 256;
+/** Of all types together. */
+const LONGEST_TYPES = 2_048;
+const ALL_TYPES = '*';
+const TOO_MANY_TYPES = '?';
+
+/** What one of an instance's connections is for. @internal */
+export type ConnectionRole = 'commands' | 'subscription';
+
+/** A connection's name, as `CLIENT LIST` shows it. @internal */
+export interface NamedConnection {
+  readonly role: string;
+  readonly serviceName: string;
+  readonly version: string;
+  readonly origin: string;
+  /** What the instance handles; `null` for all, `undefined` for too many to name. */
+  readonly types: readonly string[] | null | undefined;
+}
+
+/**
+ * The name that a connection has in Redis. Only the rights of a connection are
+ * needed for it (`CLIENT SETNAME`); where they are missing it has none.
+ *
+ * @internal
+ */
+export function connectionName(
+  role: ConnectionRole,
+  channel: string,
+  { serviceName, version, origin, types }: Introduction,
+): string {
+  return [
+    PREFIX,
+    role,
+    ...[channel, serviceName, version, origin].map(part),
+    types === null ? ALL_TYPES : listOf(types),
+  ].join(':');
+}
+
+/**
+ * @returns `null` for a name of somebody else, or of an instance on another
+ * channel
+ * @internal
+ */
+export function readConnectionName(
+  name: string,
+  channel: string,
+): NamedConnection | null {
+  const [prefix, role, on, ...parts] = name.split(':');
+  const [serviceName, version, origin, types] = parts;
+  if (prefix !== PREFIX || role === undefined || types === undefined) {
+    return null;
+  }
+  if (on !== part(channel)) return null;
+  return {
+    role,
+    serviceName: decode(serviceName!),
+    version: decode(version!),
+    origin: decode(origin!),
+    types: typesFrom(types),
+  };
+}
+
+function listOf(types: readonly string[]): string {
+  const list = types.map(encode).join(',');
+  return list.length > LONGEST_TYPES ? TOO_MANY_TYPES : list;
+}
+
+function typesFrom(list: string): NamedConnection['types'] {
+  if (list === ALL_TYPES) return null;
+  if (list === TOO_MANY_TYPES) return undefined;
+  return list === '' ? [] : list.split(',').map(decode);
+}
+
+function part(text: string): string {
+  return encode(text).slice(0, LONGEST_PART);
+}
+
+/** Redis takes no spaces in a name. A surrogate alone has no UTF-8. */
+function encode(text: string): string {
+  return encodeURIComponent(Buffer.from(text).toString());
+}
+
+/** Names are anybody's to give, and long ones are cut off. */
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,125 @@
+import { createConnection, type ClientSession } from 'mongoose';
+import {
+  InvalidationPublisher,
+  InvalidationScope,
+} from 'nestjs-cache-invalidation';
+import { settled } from 'nestjs-cache-invalidation/testing';
+import { describe, expect, it } from 'vitest';
+import { said } from '../support/app.js';
+import { startApp } from '../testing/fakes/start-app.js';
+
+/**
+ * No MongoDB can be had here: Mongoose itself, on a connection whose sessions do as
+ * the driver's do, commit and abort and try again, and reach no server.
+ */
+class FakeSession {
+  readonly said: string[] = [];
+  #failures: readonly Error[];
+
+  constructor(failures: readonly Error[]) {
+    this.#failures = failures;
+  }
+
+  startTransaction(): void {
+    this.said.push('start');
+  }
+
+  async commitTransaction(): Promise<void> {
+    this.said.push('commit');
+  }
+
+  async abortTransaction(): Promise<void> {
+    this.said.push('abort');
+  }
+
+  async endSession(): Promise<void> {
+    this.said.push('end');
+  }
+
+  /** Again for as long as it fails transiently. */
+  async withTransaction<T>(work: (session: this) => Promise<T>): Promise<T> {
+    for (;;) {
+      this.startTransaction();
+      try {
+        const result = await work(this);
+        const [failure, ...later] = this.#failures;
+        this.#failures = later;
+        if (failure !== undefined) throw failure;
+        await this.commitTransaction();
+        return result;
+      } catch (error) {
+        await this.abortTransaction();
+        if ((error as Error).message !== 'TransientTransactionError') {
+          throw error;
+        }
+      }
+    }
+  }
+}
+
+async function start(...failures: string[]) {
+  const { app, recorder } = await startApp();
+  const publisher = app.get(InvalidationPublisher);
+  const session = new FakeSession(failures.map((text) => new Error(text)));
+  const connection = createConnection();
+  connection.startSession = async () => session as unknown as ClientSession;
+  return {
+    connection,
+    session,
+    publish: (id: string) => publisher.invalidate('User', id),
+    heard: async () => {
+      await settled(app);
+      return recorder.published.map(said);
+    },
+  };
+}
+
+describe('With Mongoose, on a session that is like one', () => {
+  it('tells of a change after the COMMIT, and once', async () => {
+    const { connection, session, publish, heard } = await start();
+    await InvalidationScope.run(() =>
+      connection.transaction(async () => {
+        expect(await publish('1')).toMatchObject({ status: 'deferred' });
+        await publish('1');
+        expect(await heard()).toEqual([]);
+      }),
+    );
+    expect(session.said).toEqual(['start', 'commit', 'end']);
+    expect(await heard()).toEqual(['User:1']);
+  });
+
+  it('tells nobody of what was rolled back', async () => {
+    const { connection, publish, heard } = await start('WriteConflict');
+    const failing = InvalidationScope.run(() =>
+      connection.transaction(() => publish('1')),
+    );
+    await expect(failing).rejects.toThrow('WriteConflict');
+    expect(await heard()).toEqual([]);
+  });
+
+  it('tells of all tries once the last one has committed', async () => {
+    const { connection, session, publish, heard } = await start(
+      'TransientTransactionError',
+    );
+    let tries = 0;
+    await InvalidationScope.run(() =>
+      connection.transaction(() => publish(String(++tries))),
+    );
+    expect(session.said).toEqual(['start', 'abort', 'start', 'commit', 'end']);
+    // One try's may be another one's too: that costs a miss, and no more.
+    expect(await heard()).toEqual(['User:1', 'User:2']);
+  });
+
+  it('takes a session that is committed by hand', async () => {
+    const { connection, publish, heard } = await start();
+    await InvalidationScope.run(async () => {
+      const session = await connection.startSession();
+      session.startTransaction();
+      await publish('1');
+      expect(await heard()).toEqual([]);
+      await session.commitTransaction();
+      await session.endSession();
+    });
+    expect(await heard()).toEqual(['User:1']);
+  });
+});
