@@ -9,6 +9,7 @@ export {
   type BindableCache,
   type BindOptions,
   type CacheManagerLike,
+  type DependencySelector,
   type KeyedCache,
   type KeyvLike,
   type L2Options,

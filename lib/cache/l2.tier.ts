@@ -6,6 +6,7 @@ import {
 } from '../message/index.js';
 import { atOnce, type PastFence } from '../stream/index.js';
 import { L2UnavailableError, type L2Store } from '../transport/index.js';
+import { NO_DEPENDENCIES, parseDependencies } from './dependencies.js';
 import { ForeignMark } from './foreign.mark.js';
 import { L2Sweeper } from './l2.sweeper.js';
 import type { ResolvedL2Options } from './near-cache.options.js';
@@ -20,6 +21,8 @@ const VALUE = 'v';
 const NULL = 'n';
 const UNDEFINED = 'u';
 const KINDS = new Set([VALUE, NULL, UNDEFINED]);
+/** Stands before a line with the dependencies of an entry that has any. */
+const DEPENDENCIES = 'd';
 
 /** Later than any offset: what is dropped before it goes, whatever it is. */
 const BEYOND_ALL = `${'9'.repeat(41)}-0`;
@@ -47,6 +50,16 @@ export interface L2Stats {
 interface Found<V> {
   readonly value: V;
   readonly fence: PastFence;
+  readonly dependencies: readonly string[];
+}
+
+/** Parts of an entry as it stands in Redis. */
+interface Parts {
+  /** Where its load began. */
+  readonly offset: string;
+  readonly dependencies: readonly string[];
+  readonly kind: string;
+  readonly bytes: Buffer;
 }
 
 /**
@@ -116,20 +129,23 @@ export class L2Tier<V> {
     if (this.#isDisabled) return null;
     const entry = await this.#answer(() => this.store.get(this.prefix + key));
     if (entry === null) return null;
-    const end = entry.indexOf('\n');
-    const offset = entry.toString('latin1', 0, Math.max(end, 0));
-    const kind = entry.toString('latin1', end + 1, end + 2);
-    if (!isOffset(offset) || !KINDS.has(kind)) {
+    const parts = partsOf(entry);
+    if (parts === null) {
       this.#refused++;
       this.#remove(key);
       return null;
     }
+    const { offset, dependencies, kind, bytes } = parts;
     try {
       const fence = this.source.fenceAt(offset);
-      if (fence !== null && this.#trusts(fence) && fence.holds(key)) {
-        const value = this.#decode(kind, entry.subarray(end + 2));
+      const isRight =
+        fence !== null &&
+        this.#trusts(fence) &&
+        fence.holds(key, ...dependencies);
+      if (isRight) {
+        const value = this.#decode(kind, bytes);
         this.#hits++;
-        return { value, fence };
+        return { value, fence, dependencies };
       }
       this.#refused++;
       if (fence === null) void this.#removeUnlessReal(key, offset);
@@ -155,11 +171,18 @@ export class L2Tier<V> {
   }
 
   /** @param offset where this instance was when the load began */
-  put(key: string, offset: string, value: V, ttl: number): void {
+  put(
+    key: string,
+    offset: string,
+    value: V,
+    ttl: number,
+    dependencies: readonly string[] = NO_DEPENDENCIES,
+  ): void {
     if (this.#isDisabled || this.#writing >= WRITE_LIMIT) return;
     let entry: Buffer;
     try {
-      entry = Buffer.concat([Buffer.from(`${offset}\n`), this.#encode(value)]);
+      const head = headOf(offset, dependencies);
+      entry = Buffer.concat([head, this.#encode(value)]);
     } catch (error) {
       return this.#failed(error as Error);
     }
@@ -285,6 +308,33 @@ export class L2Tier<V> {
 /** From a publisher without a journal; others may call something else an offset. */
 function isForeign({ own, offset }: InvalidationMessage): boolean {
   return !own && !isOffset(offset);
+}
+
+function headOf(offset: string, dependencies: readonly string[]): Buffer {
+  const line =
+    dependencies.length === 0
+      ? ''
+      : `${DEPENDENCIES}${JSON.stringify(dependencies)}\n`;
+  return Buffer.from(`${offset}\n${line}`);
+}
+
+/** @returns `null` for what no version of this library has written so */
+function partsOf(entry: Buffer): Parts | null {
+  const end = entry.indexOf('\n');
+  const offset = entry.toString('latin1', 0, Math.max(end, 0));
+  if (!isOffset(offset)) return null;
+  let start = end + 1;
+  let dependencies: readonly string[] | null = NO_DEPENDENCIES;
+  if (entry.toString('latin1', start, start + 1) === DEPENDENCIES) {
+    const lineEnd = entry.indexOf('\n', start);
+    dependencies = parseDependencies(
+      entry.toString('utf8', start + 1, lineEnd),
+    );
+    start = lineEnd + 1;
+  }
+  const kind = entry.toString('latin1', start, start + 1);
+  if (dependencies === null || !KINDS.has(kind)) return null;
+  return { offset, dependencies, kind, bytes: entry.subarray(start + 1) };
 }
 
 /** The next offset there could be. */

@@ -11,6 +11,7 @@ import type {
   L2Store,
   RedisConnection,
 } from '../transport/index.js';
+import { Dependencies } from './dependencies.js';
 import { ForeignMark } from './foreign.mark.js';
 import { L2Tier, type L2Source } from './l2.tier.js';
 import {
@@ -157,18 +158,32 @@ export class NearCacheFactory {
       if (l2 !== null) this.#closeTier(l2 as never);
     };
     const form = stream.ids?.formOf(entityType) ?? null;
+    const dependencies = this.#dependenciesOf(resolved, name);
+    const parts = [
+      entityType,
+      resolved,
+      source,
+      l2,
+      close,
+      dependencies,
+    ] as const;
     const cache =
       form === null
-        ? new NearCache<V>(entityType, resolved, source, l2, close)
-        : new NormalizingNearCache<V>(
-            entityType,
-            resolved,
-            source,
-            l2,
-            close,
-          ).useForm(form);
+        ? new NearCache<V>(...parts)
+        : new NormalizingNearCache<V>(...parts).useForm(form);
     this.#caches.add(name, cache, l2 !== null);
     return cache;
+  }
+
+  #dependenciesOf<V>(
+    { dependsOn }: ResolvedNearCacheOptions<V>,
+    name: string,
+  ): Dependencies<V> | null {
+    if (dependsOn === null) return null;
+    const { stream, errors } = this.context;
+    return new Dependencies(name, dependsOn, stream.ids, (error) =>
+      errors.report(error, `${name} dependsOn`),
+    );
   }
 
   /** Its prefix is free for another cache. */

@@ -8,6 +8,7 @@ import {
   type RedisConnection,
 } from '../transport/index.js';
 
+import type { DependencySelector } from './dependencies.js';
 import { ISOLATIONS } from './isolation.js';
 
 /** How values become bytes in Redis, and back. @publicApi */
@@ -83,13 +84,22 @@ export interface NearCacheOptions<V = unknown> {
    * @default false
    */
   readonly l2?: L2Options<V> | false;
+  /**
+   * What else a value is made of, by what `entity()`, `batch()` and `pattern()`
+   * make: it is evicted with any of it. Of a pattern only the entity type counts;
+   * beyond 256 dependencies of an entry, their types.
+   *
+   * @default nothing
+   */
+  readonly dependsOn?: DependencySelector<V>;
 }
 
 /** All of them known. @internal */
 export interface ResolvedNearCacheOptions<V> extends Required<
-  Omit<NearCacheOptions, 'l2'>
+  Omit<NearCacheOptions, 'l2' | 'dependsOn'>
 > {
   readonly l2: ResolvedL2Options<V> | null;
+  readonly dependsOn: DependencySelector<V> | null;
 }
 
 /** @internal */
@@ -103,7 +113,7 @@ const JSON_SERIALIZER: L2Serializer<never> = {
   deserialize: (bytes) => JSON.parse(bytes.toString()) as never,
 };
 
-const DEFAULTS: Required<Omit<NearCacheOptions, 'l2'>> = {
+const DEFAULTS: Required<Omit<NearCacheOptions, 'l2' | 'dependsOn'>> = {
   max: 10_000,
   ttl: 300_000,
   ttlJitter: 0.1,
@@ -119,6 +129,7 @@ const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250 };
  */
 export function resolveNearCache<V>({
   l2: givenL2,
+  dependsOn = null as never,
   ...given
 }: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
   const options = { ...DEFAULTS, ...known(given) };
@@ -142,6 +153,11 @@ export function resolveNearCache<V>({
     isolate === false || Object.hasOwn(ISOLATIONS, isolate),
     'isolate',
     'Give "freeze", "clone" or false.',
+  );
+  need(
+    dependsOn === null || typeof dependsOn === 'function',
+    'dependsOn',
+    'Give a function of the value.',
   );
   if (l2 !== null) {
     need(isCount(l2.ttl), 'l2.ttl', 'Give milliseconds.');
@@ -168,7 +184,7 @@ export function resolveNearCache<V>({
       problems,
     );
   }
-  return { ...options, l2 };
+  return { ...options, l2, dependsOn };
 }
 
 /** What a timer, and the length of an array, can be. */
