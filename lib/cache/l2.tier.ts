@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import {
   compareOffsets,
@@ -80,6 +81,8 @@ export class L2Tier<V> {
   #refused = 0;
   #errors = 0;
   #writing = 0;
+  /** Settled when the first command may be sent: once ready, or past `timeout`. */
+  #opening: Promise<unknown> | null = null;
   #restUntil = 0;
   #isDisabled = false;
   /** What the journal alone knows counts: nobody published without it. */
@@ -127,6 +130,7 @@ export class L2Tier<V> {
   /** @returns `null` if there is none, or none that is known to be right */
   async get(key: string): Promise<Found<V> | null> {
     if (this.#isDisabled) return null;
+    await this.#whenOpen();
     const entry = await this.#answer(() => this.store.get(this.prefix + key));
     if (entry === null) return null;
     const parts = partsOf(entry);
@@ -166,8 +170,27 @@ export class L2Tier<V> {
   }
 
   #remove(key: string): void {
+    this.#drop(key, BEYOND_ALL);
+  }
+
+  #drop(key: string, before: string): void {
     if (this.#writing >= WRITE_LIMIT) return;
-    this.#write(this.store.drop(this.prefix + key, BEYOND_ALL));
+    const dropping = this.#whenOpen().then(() =>
+      this.store.drop(this.prefix + key, before),
+    );
+    this.#write(dropping);
+  }
+
+  /**
+   * A tier that is made while the application runs has yet to connect: its first
+   * commands wait for that, and for what was said before it was made.
+   */
+  #whenOpen(): Promise<unknown> {
+    this.#opening ??= Promise.race([
+      this.ready,
+      delay(this.options.timeout, undefined, { ref: false }),
+    ]);
+    return this.#opening;
   }
 
   /** @param offset where this instance was when the load began */
@@ -198,6 +221,7 @@ export class L2Tier<V> {
     ttl: number,
   ): Promise<void> {
     if (!(await this.source.isInJournal(offset))) return;
+    await this.#whenOpen();
     await this.store.put(this.prefix + key, offset, entry, ttl);
   }
 
@@ -205,9 +229,8 @@ export class L2Tier<V> {
   drop(keys: readonly string[], message: InvalidationMessage): void {
     if (isForeign(message)) this.#foreignMark.leave();
     const before = this.#limitOf(message);
-    if (before === null || this.#writing >= WRITE_LIMIT) return;
-    for (const key of keys)
-      this.#write(this.store.drop(this.prefix + key, before));
+    if (before === null) return;
+    for (const key of keys) this.#drop(key, before);
   }
 
   /** @param pattern of what the message names */

@@ -18,7 +18,7 @@ const LOOK_STEPS = 1_000_000;
 /** Steps that compiling a pattern costs for each of its characters. */
 const COMPILING_STEPS = 25;
 /** Steps that comparing a key with the simplest pattern costs. */
-const COMPARING_STEPS = 16;
+const COMPARING_STEPS = 64;
 
 interface RememberedPattern {
   readonly pattern: string;

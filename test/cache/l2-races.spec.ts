@@ -45,7 +45,7 @@ interface Journaled {
 
 /** One connection: commands are executed in order, each when it is its turn. */
 class Connection implements L2Store {
-  readonly opened = new Promise<never>(() => undefined);
+  readonly opened = Promise.resolve();
   readonly commands: Command[] = [];
   /** Answers under way. */
   readonly replies: Reply[] = [];
@@ -67,6 +67,8 @@ class Connection implements L2Store {
   }
 
   get(key: string): Promise<Buffer | null> {
+    // The mark of publishers without a journal, of whom there are none.
+    if (key.startsWith('~')) return Promise.resolve(null);
     return new Promise((resolve) => {
       const execute = (): void => {
         const entry = this.entries.get(key) ?? null;
