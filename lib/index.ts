@@ -4,8 +4,10 @@
  * @module nestjs-cache-invalidation
  */
 export {
+  json,
   NearCache,
   NearCacheFactory,
+  structured,
   type BindableCache,
   type BindOptions,
   type CacheManagerLike,
@@ -16,6 +18,7 @@ export {
   type L2Serializer,
   type NearCacheOptions,
   type NearCacheStats,
+  type ValueClass,
 } from './cache/index.js';
 export { CacheInvalidationModule } from './cache-invalidation.module.js';
 export {

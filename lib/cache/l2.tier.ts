@@ -1,5 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import {
+  CacheInvalidationError,
+  describeCause,
+  InvalidationRedisError,
+  InvalidationSerializationError,
+} from '../errors/index.js';
 import {
   compareOffsets,
   isOffset,
@@ -7,6 +12,7 @@ import {
 } from '../message/index.js';
 import { atOnce, type PastFence } from '../stream/index.js';
 import { L2UnavailableError, type L2Store } from '../transport/index.js';
+import { differenceOf, type Difference } from './difference.js';
 import { NO_DEPENDENCIES, parseDependencies } from './dependencies.js';
 import { ForeignMark } from './foreign.mark.js';
 import { L2Sweeper } from './l2.sweeper.js';
@@ -46,6 +52,7 @@ export interface L2Stats {
   readonly l2Hits: number;
   readonly l2Refused: number;
   readonly l2Errors: number;
+  readonly l2Unshared: number;
 }
 
 interface Found<V> {
@@ -80,6 +87,7 @@ export class L2Tier<V> {
   #hits = 0;
   #refused = 0;
   #errors = 0;
+  #unshared = 0;
   #writing = 0;
   /** Settled when the first command may be sent: once ready, or past `timeout`. */
   #opening: Promise<unknown> | null = null;
@@ -100,7 +108,9 @@ export class L2Tier<V> {
     private readonly source: L2Source,
     /** Left by instances that had not made this tier when they heard of it. */
     private readonly serviceMark: Pick<ForeignMark, 'isLeft'>,
-    private readonly report: (error: InvalidationRedisError) => void,
+    private readonly report: (error: CacheInvalidationError) => void,
+    /** Name of the cache, for the log. */
+    private readonly name = family,
   ) {
     this.#sweeper = new L2Sweeper(prefix, family, store);
     this.#foreignMark = new ForeignMark({
@@ -111,7 +121,14 @@ export class L2Tier<V> {
     });
     source.trackPositions();
     if (source.foreign) this.#foreignMark.leave();
-    this.ready = store.opened.then(() => this.#recall());
+    // class-transformer, if it takes that.
+    options.serializer.ready?.catch((error: CacheInvalidationError) =>
+      this.report(error),
+    );
+    this.ready = Promise.all([
+      store.opened.then(() => this.#recall()),
+      options.serializer.ready?.catch(() => undefined),
+    ]).then(() => undefined);
   }
 
   get stats(): L2Stats {
@@ -119,6 +136,7 @@ export class L2Tier<V> {
       l2Hits: this.#hits,
       l2Refused: this.#refused,
       l2Errors: this.#errors,
+      l2Unshared: this.#unshared,
     };
   }
 
@@ -202,13 +220,9 @@ export class L2Tier<V> {
     dependencies: readonly string[] = NO_DEPENDENCIES,
   ): void {
     if (this.#isDisabled || this.#writing >= WRITE_LIMIT) return;
-    let entry: Buffer;
-    try {
-      const head = headOf(offset, dependencies);
-      entry = Buffer.concat([head, this.#encode(value)]);
-    } catch (error) {
-      return this.#failed(error as Error);
-    }
+    const encoded = this.encode(value);
+    if (encoded === null) return;
+    const entry = Buffer.concat([headOf(offset, dependencies), encoded]);
     this.#foreignMark.renew();
     this.#write(this.#putConfirmed(key, offset, entry, ttl));
   }
@@ -270,11 +284,47 @@ export class L2Tier<V> {
     return position === null ? null : next(position);
   }
 
-  #encode(value: V): Buffer {
+  /**
+   * @returns `null` for a value that would not come back as it is
+   * @throws InvalidationSerializationError in its place if the option `strict` is set
+   */
+  encode(value: V): Buffer | null {
     if (value === undefined) return Buffer.from(UNDEFINED);
     if (value === null) return Buffer.from(NULL);
-    const bytes = atOnce(this.options.serializer.serialize(value));
-    return Buffer.concat([Buffer.from(VALUE), Buffer.from(bytes as Buffer)]);
+    const { strict } = this.options;
+    try {
+      return Buffer.concat([Buffer.from(VALUE), this.#serialize(value)]);
+    } catch (error) {
+      const isTold = error instanceof InvalidationSerializationError;
+      if (strict) throw isTold ? error : unserializable(this.name, error);
+      if (!isTold) {
+        this.#failed(error as Error);
+        return null;
+      }
+      if (this.#unshared++ === 0) this.report(error);
+      return null;
+    }
+  }
+
+  /** One whose result is not checked may fail as Redis may. */
+  #serialize(value: V): Buffer {
+    const { serializer } = this.options;
+    const { checkedBytes } = serializer;
+    if (checkedBytes === undefined) {
+      return Buffer.from(atOnce(serializer.serialize(value)) as Buffer);
+    }
+    let bytes: Buffer;
+    let difference: Difference | null;
+    try {
+      bytes = Buffer.from(serializer.serialize(value) as Buffer);
+      if (bytes.length > checkedBytes) throw tooLarge(this.name, checkedBytes);
+      difference = differenceOf(value, serializer.deserialize(bytes));
+    } catch (error) {
+      if (error instanceof CacheInvalidationError) throw error;
+      throw unserializable(this.name, error);
+    }
+    if (difference !== null) throw changed(this.name, difference);
+    return bytes;
   }
 
   #decode(kind: string, bytes: Buffer): V {
@@ -326,6 +376,38 @@ export class L2Tier<V> {
       ),
     );
   }
+}
+
+const CURE =
+  'It is kept in memory only. Give l2 a type (of a class, for class-transformer), a serializer such as structured(), or serializer: json() if it may come back as JSON makes it.';
+
+function changed(
+  name: string,
+  { path, kind }: Difference,
+): InvalidationSerializationError {
+  const place = path === '' ? '' : ` at ${path}`;
+  return new InvalidationSerializationError(
+    `A value of ${name} would not come back from Redis as it is: ${kind}${place}.`,
+    CURE,
+  );
+}
+
+function unserializable(
+  name: string,
+  cause: unknown,
+): InvalidationSerializationError {
+  return new InvalidationSerializationError(
+    `A value of ${name} cannot be written to Redis: ${describeCause(cause as Error)}.`,
+    CURE,
+    cause,
+  );
+}
+
+function tooLarge(name: string, bytes: number): InvalidationSerializationError {
+  return new InvalidationSerializationError(
+    `A value of ${name} has more than ${bytes} bytes, and is not checked for Redis.`,
+    'It is kept in memory only. Keep smaller values, or give l2 a serializer of your own or json().',
+  );
 }
 
 /** From a publisher without a journal; others may call something else an offset. */

@@ -3,6 +3,7 @@ import {
   describeCause,
   InvalidationConfigurationError,
   InvalidationRedisError,
+  type CacheInvalidationError,
 } from '../errors/index.js';
 import { buildCacheKey, type EntityType } from '../message/index.js';
 import type { ErrorReporter, InvalidationStream } from '../stream/index.js';
@@ -293,8 +294,13 @@ export class NearCacheFactory {
       );
     }
     const store = this.#storeOf(options.connection);
-    const report = (error: InvalidationRedisError): void =>
-      errors.report(error, 'l2');
+    const name = owner ?? entityType;
+    // What a value is says more than that Redis is away: neither hides the other.
+    const report = (error: CacheInvalidationError): void =>
+      errors.report(
+        error,
+        error instanceof InvalidationRedisError ? 'l2' : `${name} l2 values`,
+      );
     this.#longestTtl = Math.max(this.#longestTtl, options.ttl);
     const tier = new L2Tier(
       prefix,
@@ -304,6 +310,7 @@ export class NearCacheFactory {
       source,
       this.#serviceMark,
       report,
+      name,
     );
     this.#l2.set(prefix + family, tier);
     return tier;

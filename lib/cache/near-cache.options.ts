@@ -10,13 +10,13 @@ import {
 
 import type { DependencySelector } from './dependencies.js';
 import { ISOLATIONS } from './isolation.js';
-
-/** How values become bytes in Redis, and back. @publicApi */
-export interface L2Serializer<V> {
-  serialize(value: V): string | Buffer;
-  /** What it throws counts as an entry that is not there. */
-  deserialize(bytes: Buffer): V;
-}
+import {
+  CHECKED_JSON,
+  TypedSerializer,
+  type CheckedSerializer,
+  type L2Serializer,
+  type ValueClass,
+} from './serializers.js';
 
 /** The second tier of a near cache, in Redis. @publicApi */
 export interface L2Options<V> {
@@ -35,8 +35,27 @@ export interface L2Options<V> {
   readonly keyPrefix?: string;
   /** @default that of the module's options; never its connection itself */
   readonly connection?: RedisConnection;
-  /** @default JSON */
+  /**
+   * How values become bytes and back: one of your own, which is believed,
+   * `json()`, or `structured()`.
+   *
+   * @default JSON, for values that it carries unchanged; others stay in memory
+   */
   readonly serializer?: L2Serializer<V>;
+  /**
+   * The class of the values, or of the elements of a list: what is read from
+   * Redis is made an instance of it by class-transformer. Not with `serializer`.
+   *
+   * @default none: plain objects
+   */
+  readonly type?: () => ValueClass;
+  /**
+   * Rejects a read whose value would not come back from Redis as it is, where it
+   * else stays in memory only: for tests.
+   *
+   * @default false
+   */
+  readonly strict?: boolean;
   /**
    * How long a read waits for it before it does without, in milliseconds.
    *
@@ -104,14 +123,10 @@ export interface ResolvedNearCacheOptions<V> extends Required<
 
 /** @internal */
 export type ResolvedL2Options<V> = Required<
-  Omit<L2Options<V>, 'connection' | 'keyPrefix'>
-> &
-  Pick<L2Options<V>, 'connection' | 'keyPrefix'>;
-
-const JSON_SERIALIZER: L2Serializer<never> = {
-  serialize: (value) => JSON.stringify(value),
-  deserialize: (bytes) => JSON.parse(bytes.toString()) as never,
-};
+  Omit<L2Options<V>, 'connection' | 'keyPrefix' | 'type' | 'serializer'>
+> & {
+  readonly serializer: L2Serializer<V> & Partial<CheckedSerializer<V>>;
+} & Pick<L2Options<V>, 'connection' | 'keyPrefix'>;
 
 const DEFAULTS: Required<Omit<NearCacheOptions, 'l2' | 'dependsOn'>> = {
   max: 10_000,
@@ -121,7 +136,7 @@ const DEFAULTS: Required<Omit<NearCacheOptions, 'l2' | 'dependsOn'>> = {
   isolate: false,
 };
 
-const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250 };
+const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250, strict: false };
 
 /**
  * @throws InvalidationConfigurationError that names every bad option
@@ -134,7 +149,7 @@ export function resolveNearCache<V>({
 }: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
   const options = { ...DEFAULTS, ...known(given) };
   const l2 = givenL2
-    ? { serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...known(givenL2) }
+    ? { serializer: CHECKED_JSON, ...L2_DEFAULTS, ...known(givenL2) }
     : null;
   const { max, ttl, ttlJitter, negativeTtl, isolate } = options;
   const problems: ConfigurationProblem[] = [];
@@ -177,6 +192,13 @@ export function resolveNearCache<V>({
       'l2.serializer',
       'Give an object with serialize() and deserialize().',
     );
+    need(
+      l2.type === undefined ||
+        (typeof l2.type === 'function' && l2.serializer === CHECKED_JSON),
+      'l2.type',
+      'Give a function that returns a class, such as () => User, and no serializer beside it.',
+    );
+    need(typeof l2.strict === 'boolean', 'l2.strict', 'Give true or false.');
   }
   if (problems.length > 0) {
     throw new InvalidationConfigurationError(
@@ -184,7 +206,16 @@ export function resolveNearCache<V>({
       problems,
     );
   }
-  return { ...options, l2, dependsOn };
+  return { ...options, l2: l2 === null ? null : typed(l2), dependsOn };
+}
+
+function typed<V>({
+  type,
+  ...l2
+}: ResolvedL2Options<V> & Pick<L2Options<V>, 'type'>): ResolvedL2Options<V> {
+  return type === undefined
+    ? l2
+    : { ...l2, serializer: new TypedSerializer<V>(type) };
 }
 
 /** What a timer, and the length of an array, can be. */

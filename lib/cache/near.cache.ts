@@ -47,6 +47,8 @@ export interface NearCacheStats {
   readonly l2Refused: number;
   /** Failures of Redis and of the serializer; the loader was asked instead. */
   readonly l2Errors: number;
+  /** Loaded values that would not come back from Redis as they are: not kept there. */
+  readonly l2Unshared: number;
 }
 
 interface Flight<V> {
@@ -71,7 +73,12 @@ interface Loaded<V> {
 /** Keys of one message; for a larger batch all of a cache is evicted. */
 const BATCH_LIMIT = 10_000;
 
-const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
+const NO_L2: L2Stats = {
+  l2Hits: 0,
+  l2Refused: 0,
+  l2Errors: 0,
+  l2Unshared: 0,
+};
 
 /**
  * A read-through cache of one entity type in this instance's memory, kept right
@@ -402,8 +409,10 @@ export class NearCache<V> {
     position: string | null,
   ): void {
     const { l2 } = this.options;
-    if (this.l2 === null || l2 === null || position === null) return;
-    if (dependencies === null) return;
+    if (this.l2 === null || l2 === null) return;
+    // A test has to fail wherever this instance stands.
+    if (l2.strict) this.l2.encode(value as V);
+    if (position === null || dependencies === null) return;
     const ttl = this.#ttlOf(value, l2.ttl);
     if (ttl === 0 || this.#isClosed || this.source.bypass) return;
     if (!fence.holds(key, ...dependencies)) return;
