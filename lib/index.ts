@@ -8,6 +8,7 @@ export {
   NearCache,
   NearCacheFactory,
   structured,
+  urlKeys,
   type BindableCache,
   type BindOptions,
   type CacheManagerLike,
@@ -56,7 +57,12 @@ export {
   InvalidMessageError,
   type ConfigurationProblem,
 } from './errors/index.js';
-export { OFFSET_HEADER, ReadYourWritesInterceptor } from './http/index.js';
+export {
+  CachedRoute,
+  OFFSET_HEADER,
+  ReadYourWritesInterceptor,
+  type CachedRouteOptions,
+} from './http/index.js';
 export {
   affects,
   batch,

@@ -11,3 +11,4 @@ export {
   type L2Serializer,
   type ValueClass,
 } from './serializers.js';
+export * from './url-keys.js';

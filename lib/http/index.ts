@@ -1,1 +1,2 @@
+export * from './cached-route.decorator.js';
 export * from './read-your-writes.interceptor.js';
