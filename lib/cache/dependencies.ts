@@ -102,7 +102,7 @@ export function parseDependencies(text: string): readonly string[] | null {
       Array.isArray(parsed) &&
       parsed.every((one) => typeof one === 'string') &&
       fits(new Set(parsed));
-    return isList ? (parsed as string[]) : null;
+    return isList ? parsed : null;
   } catch {
     return null;
   }

@@ -121,7 +121,7 @@ export class TypedSerializer<V> implements CheckedSerializer<V> {
   async #load(): Promise<void> {
     try {
       const loaded = await import('class-transformer');
-      this.#toInstance = loaded.plainToInstance as ToInstance;
+      this.#toInstance = loaded.plainToInstance;
     } catch {
       throw notInstalled();
     }

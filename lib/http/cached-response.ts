@@ -1,13 +1,17 @@
 import { types } from 'node:util';
 import { hashOf, type HttpRequest } from './cached-route.js';
 
+type HeaderValues = Readonly<
+  Record<string, string | number | readonly string[] | undefined>
+>;
+
 /** A response of express or fastify. @internal */
 export interface HttpResponse {
   readonly statusCode: number;
   readonly headersSent?: boolean;
   /** Of fastify. */
   readonly sent?: boolean;
-  getHeaders(): Record<string, unknown>;
+  getHeaders(): HeaderValues;
 }
 
 /** @internal */
@@ -24,7 +28,7 @@ export interface CachedResponse {
 /** A response before the method has run. @internal */
 export interface ResponseBefore {
   readonly statusCode: number;
-  readonly headers: Readonly<Record<string, unknown>>;
+  readonly headers: HeaderValues;
 }
 
 /** @internal */

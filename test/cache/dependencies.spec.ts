@@ -370,9 +370,10 @@ describe('A fence for dependencies', () => {
             const isAffected = all
               .slice(index + 1)
               .some((each) => keys.some((key) => touches(each, key)));
-            if (isAffected) {
-              expect(fences.takenAt(offset)!.holds(...keys)).toBe(false);
-            }
+            // It may break without need, for what was told early.
+            const right = isAffected ? [false] : [true, false];
+            const fence = fences.takenAt(offset)!;
+            expect(right).toContain(fence.holds(...keys));
           }
         },
       ),

@@ -49,7 +49,7 @@ interface Pair {
   stored(id: string): Promise<number>;
 }
 
-async function pair(l2: L2Options<any> = {}): Promise<Pair> {
+async function pair(l2: L2Options<unknown> = {}): Promise<Pair> {
   const channel = uniqueChannel();
   const keyPrefix = `near:${channel}:`;
   const logger = new LogRecorder();
@@ -275,11 +275,13 @@ describe('A serializer', () => {
         (changes) => {
           const hostile = Buffer.from(bytes);
           for (const [at, byte] of changes) hostile[at] = byte;
+          let thrown: unknown = new Error('Nothing.');
           try {
             serializer.deserialize(hostile);
           } catch (error) {
-            expect(error).toBeInstanceOf(Error);
+            thrown = error;
           }
+          expect(thrown).toBeInstanceOf(Error);
         },
       ),
       { numRuns: 2_000 },

@@ -158,7 +158,7 @@ describe('Two reads and two updates of one row, in every order', () => {
   it('leave stale entries if a dependency is no concern of the fence', async () => {
     const ownOnly = (fences: Fences): Fence => {
       const fence = fences.take();
-      return { holds: (key) => fence.holds(key!) };
+      return { holds: (key) => fence.holds(key) };
     };
     const total = await playAll(ownOnly, DEPENDENT[1]);
     expect(total.stale).toBeGreaterThan(0);

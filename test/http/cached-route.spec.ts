@@ -143,7 +143,7 @@ async function start(
   app: INestApplication;
   url: string;
   publisher: InvalidationPublisher;
-  body(path: string, init?: RequestInit): Promise<any>;
+  body(path: string, init?: RequestInit): Promise<object>;
 }> {
   const module = await Test.createTestingModule({
     imports: [
@@ -162,9 +162,9 @@ async function start(
   await app.listen(0, '127.0.0.1');
   onTestFinished(() => app.close());
   const url = `${await app.getUrl()}/users`;
-  const body = async (path: string, init?: RequestInit): Promise<unknown> => {
+  const body = async (path: string, init?: RequestInit): Promise<object> => {
     const response = await fetch(url + path, init);
-    return response.json();
+    return (await response.json()) as object;
   };
   return { app, url, publisher: app.get(InvalidationPublisher), body };
 }
@@ -255,12 +255,11 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     'does not cache a response that is for one request: %s',
     async (path) => {
       const { url } = await start(on);
-      const texts = await Promise.all(
-        [1, 2].map(async () => (await fetch(`${url}/${path}/1`)).text()),
-      );
-      if (path !== 'missing') expect(texts[0]).not.toBe(texts[1]);
-      const third = await (await fetch(`${url}/${path}/1`)).text();
-      expect(texts).not.toContain(third);
+      const texts = new Set<string>();
+      for (let at = 0; at < 3; at++) {
+        texts.add(await (await fetch(`${url}/${path}/1`)).text());
+      }
+      expect(texts.size).toBe(3);
       const cookie = (await fetch(`${url}/${path}/1`)).headers.get(
         'set-cookie',
       );
@@ -277,10 +276,12 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
 
   it('runs the method once for who ask at once, unless the response is for one', async () => {
     const { body } = await start(on);
-    const three = (path: string): Promise<{ calls: number }[]> =>
-      Promise.all([body(path), body(path), body(path)]);
-    expect(await three('/slow/1')).toEqual(Array(3).fill({ calls: 1 }));
-    const calls = (await three('/slow/cookie')).map((one) => one.calls);
+    const three = async (path: string): Promise<unknown[]> => {
+      const all = await Promise.all([body(path), body(path), body(path)]);
+      return all.map((one) => (one as { readonly calls: number }).calls);
+    };
+    expect(await three('/slow/1')).toEqual([1, 1, 1]);
+    const calls = await three('/slow/cookie');
     expect(new Set(calls).size).toBe(3);
   });
 
