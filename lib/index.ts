@@ -5,17 +5,22 @@
  */
 export type { Duration } from './duration.js';
 export {
+  json,
   NearCache,
   NearCacheFactory,
+  structured,
+  urlKeys,
   type BindableCache,
   type BindOptions,
   type CacheManagerLike,
+  type DependencySelector,
   type KeyedCache,
   type KeyvLike,
   type L2Options,
   type L2Serializer,
   type NearCacheOptions,
   type NearCacheStats,
+  type ValueClass,
 } from './cache/index.js';
 export { CacheInvalidationModule } from './cache-invalidation.module.js';
 export {
@@ -53,7 +58,12 @@ export {
   InvalidMessageError,
   type ConfigurationProblem,
 } from './errors/index.js';
-export { OFFSET_HEADER, ReadYourWritesInterceptor } from './http/index.js';
+export {
+  CachedRoute,
+  OFFSET_HEADER,
+  ReadYourWritesInterceptor,
+  type CachedRouteOptions,
+} from './http/index.js';
 export {
   affects,
   batch,

@@ -2,8 +2,9 @@ import { Logger } from '@nestjs/common';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import {
   compileWithin,
+  familyOf,
   keysOf,
-  weighPattern,
+  weighAffecting,
   type InvalidationMessage,
 } from '../message/index.js';
 import {
@@ -35,17 +36,22 @@ export interface BindOptions {
   /** What stands before the cache key in every entry's name, such as `app:`. */
   readonly prefix?: string;
   /**
-   * The name of the entry of a cache key, where it is not the key itself;
-   * `undefined` for a key that this cache does not keep. It must answer at once;
-   * not with `prefix`.
+   * Maps a cache key (`user:123`, as it is invalidated) to the name of its entry in
+   * this cache; `undefined` for a key that this cache does not keep. It must answer
+   * at once; not with `prefix`.
    */
-  readonly keyOf?: (key: string) => unknown;
+  readonly entryOf?: (cacheKey: string) => unknown;
   /**
-   * The reverse of `keyOf`, for patterns; without it every pattern clears the
-   * cache. `undefined` for an entry that no message is about. It must answer at
-   * once.
+   * Maps the name of an entry in this cache to its cache key, or to all of several
+   * (`user:` for the whole type); `undefined` for an entry that no message is
+   * about. It must answer at once.
+   *
+   * Beside `entryOf` it serves patterns, each of which clears the cache without it.
+   * Alone it finds what exact keys name as well, by a pass over all entries.
    */
-  readonly cacheKeyOf?: (name: never) => string | undefined;
+  readonly cacheKeyOf?: (
+    entry: never,
+  ) => string | readonly string[] | undefined;
   /**
    * `user:123`, by whichever message it is named, also drops `user:123:profile`:
    * a pass over all keys each time.
@@ -101,30 +107,35 @@ class CacheBinding {
   readonly #nameOf: (key: string) => unknown;
   /** Every entry is named by its cache key. */
   readonly #isPlain: boolean;
-  readonly #cacheKeyOf: ((name: never) => string | undefined) | undefined;
+  readonly #cacheKeyOf: BindOptions['cacheKeyOf'];
+  /** Exact keys are looked for among all entries. */
+  readonly #passes: boolean;
+  #isToldOfStrangers = false;
 
   constructor(
     private readonly entries: CacheEntries,
     private readonly options: BindOptions,
   ) {
-    const { prefix, keyOf, cacheKeyOf, subKeys } = options;
-    if (keyOf !== undefined && prefix !== undefined) {
-      throw misuse('keyOf', 'prefix is given, too.', 'Give one of them.');
+    const { prefix, entryOf, cacheKeyOf, subKeys } = options;
+    if (entryOf !== undefined && prefix !== undefined) {
+      throw misuse('entryOf', 'prefix is given, too.', 'Give one of them.');
     }
-    if (subKeys === true && keyOf !== undefined && cacheKeyOf === undefined) {
+    if (subKeys === true && entryOf !== undefined && cacheKeyOf === undefined) {
       throw misuse(
         'subKeys',
-        'which entries are meant is not known with keyOf alone.',
+        'which entries are meant is not known with entryOf alone.',
         'Give cacheKeyOf, too.',
       );
     }
     const start = prefix ?? '';
-    this.#isPlain = start === '' && (keyOf ?? cacheKeyOf) === undefined;
-    this.#nameOf = keyOf ?? ((key) => start + key);
+    this.#isPlain = start === '' && (entryOf ?? cacheKeyOf) === undefined;
+    this.#nameOf = entryOf ?? ((key) => start + key);
     this.#cacheKeyOf =
-      keyOf === undefined
+      entryOf === undefined
         ? (cacheKeyOf ?? ((name: unknown) => withoutPrefix(start, name)))
         : cacheKeyOf;
+    this.#passes =
+      subKeys === true || (entryOf === undefined && cacheKeyOf !== undefined);
   }
 
   /** @returns what to wait for, if anything */
@@ -146,7 +157,7 @@ class CacheBinding {
     if (this.#cacheKeyOf === undefined || (pattern === '*' && this.#isPlain)) {
       return this.entries.clear();
     }
-    return this.#dropWhere(compileWithin(KEY_STEPS, weighPattern(pattern)));
+    return this.#dropWhere(compileWithin(KEY_STEPS, weighAffecting(pattern)));
   }
 
   /** Whatever failed, in the cache or a function of the application's. */
@@ -157,27 +168,45 @@ class CacheBinding {
 
   #dropKeys(keys: readonly string[]): unknown {
     if (keys.length > BATCH_LIMIT) return this.entries.clear();
-    if (this.options.subKeys === true) {
+    if (this.#passes) {
       const named = new Set(keys);
+      for (const key of keys) named.add(familyOf(key));
       return this.#dropWhere((key) => named.has(key));
     }
-    return this.entries.drop(
-      keys
-        .map((key) => atOnce(this.#nameOf(key)))
-        .filter((name) => name !== undefined),
-    );
+    const names = keys.map((key) => atOnce(this.#nameOf(key)));
+    this.#check(keys[0]!, names[0]);
+    return this.entries.drop(names.filter((name) => name !== undefined));
+  }
+
+  /** Whether the two functions are each other's reverse, which swapped ones are not. */
+  #check(key: string, name: unknown): void {
+    const { entryOf, cacheKeyOf } = this.options;
+    if (this.#isToldOfStrangers || name === undefined) return;
+    if (entryOf === undefined || cacheKeyOf === undefined) return;
+    const back = [atOnce(cacheKeyOf(name as never))].flat();
+    if (!back.includes(key)) this.#tellOfStrangers();
   }
 
   #dropWhere(isAffected: (key: string) => boolean): unknown {
     const cacheKeyOf = this.#cacheKeyOf!;
     const { subKeys } = this.options;
+    const isNamed = (key: string): boolean =>
+      isAffected(key) || (subKeys === true && anyParent(key, isAffected));
     return this.entries.dropWhere((name) => {
       const key = atOnce(cacheKeyOf(name as never));
-      if (key === undefined) return false;
-      return (
-        isAffected(key) || (subKeys === true && anyParent(key, isAffected))
-      );
+      if (typeof key === 'string') return isNamed(key);
+      if (key !== undefined) return key.some(isNamed);
+      if (!this.#isToldOfStrangers) this.#tellOfStrangers();
+      return false;
     });
+  }
+
+  /** It may be meant, or two functions that were swapped. */
+  #tellOfStrangers(): void {
+    this.#isToldOfStrangers = true;
+    new Logger('CacheInvalidation').debug(
+      'A bound cache has an entry that no cache key maps to, so that no message evicts it: see to prefix, entryOf (from a cache key to an entry) and cacheKeyOf (from an entry to its cache key), unless that is meant.',
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { matchesAllOf, weighPattern } from '../message/index.js';
+import type { DependencyGuard } from './dependencies.js';
 import { Sweep } from './sweep.js';
 
 interface Entry<V> {
@@ -8,6 +9,8 @@ interface Entry<V> {
   readonly promise: Promise<V>;
   /** Sweeps that had begun when it was stored: they do not concern it. */
   readonly sweeps: number;
+  /** `null` for an entry that depends on nothing else. */
+  readonly guard: DependencyGuard | null;
 }
 
 /**
@@ -43,19 +46,24 @@ export class L1Tier<V> {
   }
 
   get(name: string): Entry<V> | undefined {
-    return this.#unlessSwept(name, this.#entries.get(name));
+    return this.#unlessEvicted(name, this.#entries.get(name));
   }
 
   /** The same, and leaves no trace. */
   peek(name: string): Entry<V> | undefined {
-    return this.#unlessSwept(name, this.#entries.peek(name));
+    return this.#unlessEvicted(name, this.#entries.peek(name));
   }
 
   /** @param ttl in milliseconds */
-  set(name: string, value: V, ttl: number): void {
+  set(
+    name: string,
+    value: V,
+    ttl: number,
+    guard: DependencyGuard | null = null,
+  ): void {
     this.#entries.set(
       name,
-      { value, promise: Promise.resolve(value), sweeps: this.#sweeps },
+      { value, promise: Promise.resolve(value), sweeps: this.#sweeps, guard },
       { ttl, size: 1 },
     );
   }
@@ -87,10 +95,12 @@ export class L1Tier<V> {
     if (this.#entries.size > 0) this.#entries = newEntries(this.max);
   }
 
-  #unlessSwept(name: string, entry?: Entry<V>): Entry<V> | undefined {
-    if (this.#sweep === null || entry === undefined) return entry;
+  #unlessEvicted(name: string, entry?: Entry<V>): Entry<V> | undefined {
+    if (entry === undefined) return entry;
+    if (entry.guard === null && this.#sweep === null) return entry;
     // The sweep has not come here yet; or never will, if reading it moved it.
-    if (!this.#sweep.concerns(name, entry.sweeps)) return entry;
+    const isSwept = this.#sweep?.concerns(name, entry.sweeps) === true;
+    if (!isSwept && entry.guard?.holds() !== false) return entry;
     this.#entries.delete(name);
     return undefined;
   }

@@ -1,4 +1,10 @@
-import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  CacheInvalidationError,
+  describeCause,
+  InvalidationRedisError,
+  InvalidationSerializationError,
+} from '../errors/index.js';
 import {
   compareOffsets,
   isOffset,
@@ -6,6 +12,8 @@ import {
 } from '../message/index.js';
 import { atOnce, type PastFence } from '../stream/index.js';
 import { L2UnavailableError, type L2Store } from '../transport/index.js';
+import { differenceOf, type Difference } from './difference.js';
+import { NO_DEPENDENCIES, parseDependencies } from './dependencies.js';
 import { ForeignMark } from './foreign.mark.js';
 import { L2Sweeper } from './l2.sweeper.js';
 import type { ResolvedL2Options } from './near-cache.options.js';
@@ -20,6 +28,8 @@ const VALUE = 'v';
 const NULL = 'n';
 const UNDEFINED = 'u';
 const KINDS = new Set([VALUE, NULL, UNDEFINED]);
+/** Stands before a line with the dependencies of an entry that has any. */
+const DEPENDENCIES = 'd';
 
 /** Later than any offset: what is dropped before it goes, whatever it is. */
 const BEYOND_ALL = `${'9'.repeat(41)}-0`;
@@ -42,11 +52,22 @@ export interface L2Stats {
   readonly l2Hits: number;
   readonly l2Refused: number;
   readonly l2Errors: number;
+  readonly l2Unshared: number;
 }
 
 interface Found<V> {
   readonly value: V;
   readonly fence: PastFence;
+  readonly dependencies: readonly string[];
+}
+
+/** Parts of an entry as it stands in Redis. */
+interface Parts {
+  /** Where its load began. */
+  readonly offset: string;
+  readonly dependencies: readonly string[];
+  readonly kind: string;
+  readonly bytes: Buffer;
 }
 
 /**
@@ -66,7 +87,10 @@ export class L2Tier<V> {
   #hits = 0;
   #refused = 0;
   #errors = 0;
+  #unshared = 0;
   #writing = 0;
+  /** Settled when the first command may be sent: once ready, or past `timeout`. */
+  #opening: Promise<unknown> | null = null;
   #restUntil = 0;
   #isDisabled = false;
   /** What the journal alone knows counts: nobody published without it. */
@@ -84,7 +108,9 @@ export class L2Tier<V> {
     private readonly source: L2Source,
     /** Left by instances that had not made this tier when they heard of it. */
     private readonly serviceMark: Pick<ForeignMark, 'isLeft'>,
-    private readonly report: (error: InvalidationRedisError) => void,
+    private readonly report: (error: CacheInvalidationError) => void,
+    /** Name of the cache, for the log. */
+    private readonly name = family,
   ) {
     this.#sweeper = new L2Sweeper(prefix, family, store);
     this.#foreignMark = new ForeignMark({
@@ -95,7 +121,14 @@ export class L2Tier<V> {
     });
     source.trackPositions();
     if (source.foreign) this.#foreignMark.leave();
-    this.ready = store.opened.then(() => this.#recall());
+    // class-transformer, if it takes that.
+    options.serializer.ready?.catch((error: CacheInvalidationError) =>
+      this.report(error),
+    );
+    this.ready = Promise.all([
+      store.opened.then(() => this.#recall()),
+      options.serializer.ready?.catch(() => undefined),
+    ]).then(() => undefined);
   }
 
   get stats(): L2Stats {
@@ -103,6 +136,7 @@ export class L2Tier<V> {
       l2Hits: this.#hits,
       l2Refused: this.#refused,
       l2Errors: this.#errors,
+      l2Unshared: this.#unshared,
     };
   }
 
@@ -114,22 +148,26 @@ export class L2Tier<V> {
   /** @returns `null` if there is none, or none that is known to be right */
   async get(key: string): Promise<Found<V> | null> {
     if (this.#isDisabled) return null;
+    await this.#whenOpen();
     const entry = await this.#answer(() => this.store.get(this.prefix + key));
     if (entry === null) return null;
-    const end = entry.indexOf('\n');
-    const offset = entry.toString('latin1', 0, Math.max(end, 0));
-    const kind = entry.toString('latin1', end + 1, end + 2);
-    if (!isOffset(offset) || !KINDS.has(kind)) {
+    const parts = partsOf(entry);
+    if (parts === null) {
       this.#refused++;
       this.#remove(key);
       return null;
     }
+    const { offset, dependencies, kind, bytes } = parts;
     try {
       const fence = this.source.fenceAt(offset);
-      if (fence !== null && this.#trusts(fence) && fence.holds(key)) {
-        const value = this.#decode(kind, entry.subarray(end + 2));
+      const isRight =
+        fence !== null &&
+        this.#trusts(fence) &&
+        fence.holds(key, ...dependencies);
+      if (isRight) {
+        const value = this.#decode(kind, bytes);
         this.#hits++;
-        return { value, fence };
+        return { value, fence, dependencies };
       }
       this.#refused++;
       if (fence === null) void this.#removeUnlessReal(key, offset);
@@ -150,19 +188,41 @@ export class L2Tier<V> {
   }
 
   #remove(key: string): void {
+    this.#drop(key, BEYOND_ALL);
+  }
+
+  #drop(key: string, before: string): void {
     if (this.#writing >= WRITE_LIMIT) return;
-    this.#write(this.store.drop(this.prefix + key, BEYOND_ALL));
+    const dropping = this.#whenOpen().then(() =>
+      this.store.drop(this.prefix + key, before),
+    );
+    this.#write(dropping);
+  }
+
+  /**
+   * A tier that is made while the application runs has yet to connect: its first
+   * commands wait for that, and for what was said before it was made.
+   */
+  #whenOpen(): Promise<unknown> {
+    this.#opening ??= Promise.race([
+      this.ready,
+      delay(this.options.timeout, undefined, { ref: false }),
+    ]);
+    return this.#opening;
   }
 
   /** @param offset where this instance was when the load began */
-  put(key: string, offset: string, value: V, ttl: number): void {
+  put(
+    key: string,
+    offset: string,
+    value: V,
+    ttl: number,
+    dependencies: readonly string[] = NO_DEPENDENCIES,
+  ): void {
     if (this.#isDisabled || this.#writing >= WRITE_LIMIT) return;
-    let entry: Buffer;
-    try {
-      entry = Buffer.concat([Buffer.from(`${offset}\n`), this.#encode(value)]);
-    } catch (error) {
-      return this.#failed(error as Error);
-    }
+    const encoded = this.encode(value);
+    if (encoded === null) return;
+    const entry = Buffer.concat([headOf(offset, dependencies), encoded]);
     this.#foreignMark.renew();
     this.#write(this.#putConfirmed(key, offset, entry, ttl));
   }
@@ -175,6 +235,7 @@ export class L2Tier<V> {
     ttl: number,
   ): Promise<void> {
     if (!(await this.source.isInJournal(offset))) return;
+    await this.#whenOpen();
     await this.store.put(this.prefix + key, offset, entry, ttl);
   }
 
@@ -182,9 +243,8 @@ export class L2Tier<V> {
   drop(keys: readonly string[], message: InvalidationMessage): void {
     if (isForeign(message)) this.#foreignMark.leave();
     const before = this.#limitOf(message);
-    if (before === null || this.#writing >= WRITE_LIMIT) return;
-    for (const key of keys)
-      this.#write(this.store.drop(this.prefix + key, before));
+    if (before === null) return;
+    for (const key of keys) this.#drop(key, before);
   }
 
   /** @param pattern of what the message names */
@@ -224,11 +284,47 @@ export class L2Tier<V> {
     return position === null ? null : next(position);
   }
 
-  #encode(value: V): Buffer {
+  /**
+   * @returns `null` for a value that would not come back as it is
+   * @throws InvalidationSerializationError in its place if the option `strict` is set
+   */
+  encode(value: V): Buffer | null {
     if (value === undefined) return Buffer.from(UNDEFINED);
     if (value === null) return Buffer.from(NULL);
-    const bytes = atOnce(this.options.serializer.serialize(value));
-    return Buffer.concat([Buffer.from(VALUE), Buffer.from(bytes as Buffer)]);
+    const { strict } = this.options;
+    try {
+      return Buffer.concat([Buffer.from(VALUE), this.#serialize(value)]);
+    } catch (error) {
+      const isTold = error instanceof InvalidationSerializationError;
+      if (strict) throw isTold ? error : unserializable(this.name, error);
+      if (!isTold) {
+        this.#failed(error as Error);
+        return null;
+      }
+      if (this.#unshared++ === 0) this.report(error);
+      return null;
+    }
+  }
+
+  /** One whose result is not checked may fail as Redis may. */
+  #serialize(value: V): Buffer {
+    const { serializer } = this.options;
+    const { checkedBytes } = serializer;
+    if (checkedBytes === undefined) {
+      return Buffer.from(atOnce(serializer.serialize(value)) as Buffer);
+    }
+    let bytes: Buffer;
+    let difference: Difference | null;
+    try {
+      bytes = Buffer.from(serializer.serialize(value) as Buffer);
+      if (bytes.length > checkedBytes) throw tooLarge(this.name, checkedBytes);
+      difference = differenceOf(value, serializer.deserialize(bytes));
+    } catch (error) {
+      if (error instanceof CacheInvalidationError) throw error;
+      throw unserializable(this.name, error);
+    }
+    if (difference !== null) throw changed(this.name, difference);
+    return bytes;
   }
 
   #decode(kind: string, bytes: Buffer): V {
@@ -282,9 +378,68 @@ export class L2Tier<V> {
   }
 }
 
+const CURE =
+  'It is kept in memory only. Give l2 a type (of a class, for class-transformer), a serializer such as structured(), or serializer: json() if it may come back as JSON makes it.';
+
+function changed(
+  name: string,
+  { path, kind }: Difference,
+): InvalidationSerializationError {
+  const place = path === '' ? '' : ` at ${path}`;
+  return new InvalidationSerializationError(
+    `A value of ${name} would not come back from Redis as it is: ${kind}${place}.`,
+    CURE,
+  );
+}
+
+function unserializable(
+  name: string,
+  cause: unknown,
+): InvalidationSerializationError {
+  return new InvalidationSerializationError(
+    `A value of ${name} cannot be written to Redis: ${describeCause(cause as Error)}.`,
+    CURE,
+    cause,
+  );
+}
+
+function tooLarge(name: string, bytes: number): InvalidationSerializationError {
+  return new InvalidationSerializationError(
+    `A value of ${name} has more than ${bytes} bytes, and is not checked for Redis.`,
+    'It is kept in memory only. Keep smaller values, or give l2 a serializer of your own or json().',
+  );
+}
+
 /** From a publisher without a journal; others may call something else an offset. */
 function isForeign({ own, offset }: InvalidationMessage): boolean {
   return !own && !isOffset(offset);
+}
+
+function headOf(offset: string, dependencies: readonly string[]): Buffer {
+  const line =
+    dependencies.length === 0
+      ? ''
+      : `${DEPENDENCIES}${JSON.stringify(dependencies)}\n`;
+  return Buffer.from(`${offset}\n${line}`);
+}
+
+/** @returns `null` for what no version of this library has written so */
+function partsOf(entry: Buffer): Parts | null {
+  const end = entry.indexOf('\n');
+  const offset = entry.toString('latin1', 0, Math.max(end, 0));
+  if (!isOffset(offset)) return null;
+  let start = end + 1;
+  let dependencies: readonly string[] | null = NO_DEPENDENCIES;
+  if (entry.toString('latin1', start, start + 1) === DEPENDENCIES) {
+    const lineEnd = entry.indexOf('\n', start);
+    dependencies = parseDependencies(
+      entry.toString('utf8', start + 1, lineEnd),
+    );
+    start = lineEnd + 1;
+  }
+  const kind = entry.toString('latin1', start, start + 1);
+  if (dependencies === null || !KINDS.has(kind)) return null;
+  return { offset, dependencies, kind, bytes: entry.subarray(start + 1) };
 }
 
 /** The next offset there could be. */

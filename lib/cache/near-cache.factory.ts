@@ -3,6 +3,7 @@ import {
   describeCause,
   InvalidationConfigurationError,
   InvalidationRedisError,
+  type CacheInvalidationError,
 } from '../errors/index.js';
 import { buildCacheKey, type EntityType } from '../message/index.js';
 import type { ErrorReporter, InvalidationStream } from '../stream/index.js';
@@ -11,6 +12,7 @@ import type {
   L2Store,
   RedisConnection,
 } from '../transport/index.js';
+import { Dependencies } from './dependencies.js';
 import { ForeignMark } from './foreign.mark.js';
 import { L2Tier, type L2Source } from './l2.tier.js';
 import {
@@ -157,18 +159,32 @@ export class NearCacheFactory {
       if (l2 !== null) this.#closeTier(l2 as never);
     };
     const form = stream.ids?.formOf(entityType) ?? null;
+    const dependencies = this.#dependenciesOf(resolved, name);
+    const parts = [
+      entityType,
+      resolved,
+      source,
+      l2,
+      close,
+      dependencies,
+    ] as const;
     const cache =
       form === null
-        ? new NearCache<V>(entityType, resolved, source, l2, close)
-        : new NormalizingNearCache<V>(
-            entityType,
-            resolved,
-            source,
-            l2,
-            close,
-          ).useForm(form);
+        ? new NearCache<V>(...parts)
+        : new NormalizingNearCache<V>(...parts).useForm(form);
     this.#caches.add(name, cache, l2 !== null);
     return cache;
+  }
+
+  #dependenciesOf<V>(
+    { dependsOn }: ResolvedNearCacheOptions<V>,
+    name: string,
+  ): Dependencies<V> | null {
+    if (dependsOn === null) return null;
+    const { stream, errors } = this.context;
+    return new Dependencies(name, dependsOn, stream.ids, (error) =>
+      errors.report(error, `${name} dependsOn`),
+    );
   }
 
   /** Its prefix is free for another cache. */
@@ -278,8 +294,13 @@ export class NearCacheFactory {
       );
     }
     const store = this.#storeOf(options.connection);
-    const report = (error: InvalidationRedisError): void =>
-      errors.report(error, 'l2');
+    const name = owner ?? entityType;
+    // What a value is says more than that Redis is away: neither hides the other.
+    const report = (error: CacheInvalidationError): void =>
+      errors.report(
+        error,
+        error instanceof InvalidationRedisError ? 'l2' : `${name} l2 values`,
+      );
     this.#longestTtl = Math.max(this.#longestTtl, options.ttl);
     const tier = new L2Tier(
       prefix,
@@ -289,6 +310,7 @@ export class NearCacheFactory {
       source,
       this.#serviceMark,
       report,
+      name,
     );
     this.#l2.set(prefix + family, tier);
     return tier;

@@ -116,5 +116,6 @@ function sum(one: NearCacheStats, other: NearCacheStats): NearCacheStats {
     l2Hits: one.l2Hits + other.l2Hits,
     l2Refused: one.l2Refused + other.l2Refused,
     l2Errors: one.l2Errors + other.l2Errors,
+    l2Unshared: one.l2Unshared + other.l2Unshared,
   };
 }

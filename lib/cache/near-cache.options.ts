@@ -9,14 +9,15 @@ import {
   type RedisConnection,
 } from '../transport/index.js';
 
+import type { DependencySelector } from './dependencies.js';
 import { ISOLATIONS } from './isolation.js';
-
-/** How values become bytes in Redis, and back. @publicApi */
-export interface L2Serializer<V> {
-  serialize(value: V): string | Buffer;
-  /** What it throws counts as an entry that is not there. */
-  deserialize(bytes: Buffer): V;
-}
+import {
+  CHECKED_JSON,
+  TypedSerializer,
+  type CheckedSerializer,
+  type L2Serializer,
+  type ValueClass,
+} from './serializers.js';
 
 /** The second tier of a near cache, in Redis. @publicApi */
 export interface L2Options<V> {
@@ -36,8 +37,27 @@ export interface L2Options<V> {
   readonly keyPrefix?: string;
   /** @default that of the module's options; never its connection itself */
   readonly connection?: RedisConnection;
-  /** @default JSON */
+  /**
+   * How values become bytes and back: one of your own, which is believed,
+   * `json()`, or `structured()`.
+   *
+   * @default JSON, for values that it carries unchanged; others stay in memory
+   */
   readonly serializer?: L2Serializer<V>;
+  /**
+   * The class of the values, or of the elements of a list: what is read from
+   * Redis is made an instance of it by class-transformer. Not with `serializer`.
+   *
+   * @default none: plain objects
+   */
+  readonly type?: () => ValueClass;
+  /**
+   * Rejects a read whose value would not come back from Redis as it is, where it
+   * else stays in memory only: for tests.
+   *
+   * @default false
+   */
+  readonly strict?: boolean;
   /**
    * How long a read waits for it before it does without, in milliseconds or as a
    * text.
@@ -87,32 +107,39 @@ export interface NearCacheOptions<V = unknown> {
    * @default false
    */
   readonly l2?: L2Options<V> | false;
+  /**
+   * What else a value is made of, by what `entity()`, `batch()` and `pattern()`
+   * make: it is evicted with any of it. Of a pattern only the entity type counts;
+   * beyond 256 dependencies of an entry, their types.
+   *
+   * @default nothing
+   */
+  readonly dependsOn?: DependencySelector<V>;
 }
 
 /** All of them known. @internal */
 export interface ResolvedNearCacheOptions<V> extends InMilliseconds<
-  Required<Omit<NearCacheOptions, 'l2'>>,
+  Required<Omit<NearCacheOptions, 'l2' | 'dependsOn'>>,
   'ttl' | 'negativeTtl'
 > {
   readonly l2: ResolvedL2Options<V> | null;
+  readonly dependsOn: DependencySelector<V> | null;
 }
 
 /** @internal */
 export type ResolvedL2Options<V> = InMilliseconds<
-  Required<Omit<L2Options<V>, 'connection' | 'keyPrefix'>>,
+  Required<
+    Omit<L2Options<V>, 'connection' | 'keyPrefix' | 'type' | 'serializer'>
+  >,
   'ttl' | 'timeout'
-> &
-  Pick<L2Options<V>, 'connection' | 'keyPrefix'>;
+> & {
+  readonly serializer: L2Serializer<V> & Partial<CheckedSerializer<V>>;
+} & Pick<L2Options<V>, 'connection' | 'keyPrefix'>;
 
 /** Options of which some times were texts. */
 type InMilliseconds<T, K extends keyof T> = Omit<T, K> & Record<K, number>;
 
-const JSON_SERIALIZER: L2Serializer<never> = {
-  serialize: (value) => JSON.stringify(value),
-  deserialize: (bytes) => JSON.parse(bytes.toString()) as never,
-};
-
-const DEFAULTS: Required<Omit<NearCacheOptions, 'l2'>> = {
+const DEFAULTS: Required<Omit<NearCacheOptions, 'l2' | 'dependsOn'>> = {
   max: 10_000,
   ttl: 300_000,
   ttlJitter: 0.1,
@@ -120,7 +147,7 @@ const DEFAULTS: Required<Omit<NearCacheOptions, 'l2'>> = {
   isolate: false,
 };
 
-const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250 };
+const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250, strict: false };
 
 /**
  * @throws InvalidationConfigurationError that names every bad option
@@ -128,6 +155,7 @@ const L2_DEFAULTS = { ttl: 3_600_000, timeout: 250 };
  */
 export function resolveNearCache<V>({
   l2: givenL2,
+  dependsOn = null as never,
   ...given
 }: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
   const options = inMs({ ...DEFAULTS, ...known(given) }, [
@@ -135,7 +163,7 @@ export function resolveNearCache<V>({
     'negativeTtl',
   ]);
   const l2 = givenL2
-    ? inMs({ serializer: JSON_SERIALIZER, ...L2_DEFAULTS, ...known(givenL2) }, [
+    ? inMs({ serializer: CHECKED_JSON, ...L2_DEFAULTS, ...known(givenL2) }, [
         'ttl',
         'timeout',
       ])
@@ -158,6 +186,11 @@ export function resolveNearCache<V>({
     'isolate',
     'Give "freeze", "clone" or false.',
   );
+  need(
+    dependsOn === null || typeof dependsOn === 'function',
+    'dependsOn',
+    'Give a function of the value.',
+  );
   if (l2 !== null) {
     need(isCount(l2.ttl), 'l2.ttl', TIME_ADVICE);
     need(isCount(l2.timeout), 'l2.timeout', TIME_ADVICE);
@@ -176,6 +209,13 @@ export function resolveNearCache<V>({
       'l2.serializer',
       'Give an object with serialize() and deserialize().',
     );
+    need(
+      l2.type === undefined ||
+        (typeof l2.type === 'function' && l2.serializer === CHECKED_JSON),
+      'l2.type',
+      'Give a function that returns a class, such as () => User, and no serializer beside it.',
+    );
+    need(typeof l2.strict === 'boolean', 'l2.strict', 'Give true or false.');
   }
   if (problems.length > 0) {
     throw new InvalidationConfigurationError(
@@ -183,7 +223,16 @@ export function resolveNearCache<V>({
       problems,
     );
   }
-  return { ...options, l2 };
+  return { ...options, l2: l2 === null ? null : typed(l2), dependsOn };
+}
+
+function typed<V>({
+  type,
+  ...l2
+}: ResolvedL2Options<V> & Pick<L2Options<V>, 'type'>): ResolvedL2Options<V> {
+  return type === undefined
+    ? l2
+    : { ...l2, serializer: new TypedSerializer<V>(type) };
 }
 
 const TIME_ADVICE = 'Give milliseconds, or a time such as "5m".';

@@ -10,6 +10,11 @@ import {
 } from '../message/index.js';
 import { InvalidationScope } from '../publisher/index.js';
 import { isPromiseLike, type Fence } from '../stream/index.js';
+import {
+  DependencyGuard,
+  NO_DEPENDENCIES,
+  type Dependencies,
+} from './dependencies.js';
 import { ISOLATIONS, type Isolation } from './isolation.js';
 import { L1Tier } from './l1.tier.js';
 import type { L2Stats, L2Tier } from './l2.tier.js';
@@ -42,6 +47,8 @@ export interface NearCacheStats {
   readonly l2Refused: number;
   /** Failures of Redis and of the serializer; the loader was asked instead. */
   readonly l2Errors: number;
+  /** Loaded values that would not come back from Redis as they are: not kept there. */
+  readonly l2Unshared: number;
 }
 
 interface Flight<V> {
@@ -51,18 +58,27 @@ interface Flight<V> {
   readonly isOfMany: boolean;
   /** It began while caches were bypassed, as reads do that may join it then. */
   readonly isBypassed: boolean;
+  /** An invalidation has overtaken what was loaded, as is known once it is there. */
+  isOvertaken: boolean;
 }
 
 interface Loaded<V> {
   readonly value: V;
   /** Of when the load began: on whichever instance. */
   readonly fence: Fence;
+  /** What else it is made of; `null` if that cannot be told. */
+  readonly dependencies: readonly string[] | null;
 }
 
 /** Keys of one message; for a larger batch all of a cache is evicted. */
 const BATCH_LIMIT = 10_000;
 
-const NO_L2: L2Stats = { l2Hits: 0, l2Refused: 0, l2Errors: 0 };
+const NO_L2: L2Stats = {
+  l2Hits: 0,
+  l2Refused: 0,
+  l2Errors: 0,
+  l2Unshared: 0,
+};
 
 /**
  * A read-through cache of one entity type in this instance's memory, kept right
@@ -94,6 +110,7 @@ export class NearCache<V> {
     private readonly source: CacheSource,
     private readonly l2: L2Tier<V> | null,
     private readonly onClose = (): void => {},
+    private readonly dependencies: Dependencies<V> | null = null,
   ) {
     this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
     const { isolate } = options;
@@ -118,12 +135,13 @@ export class NearCache<V> {
     this.#misses++;
     const flight = this.#joined(nameOf(id));
     if (flight === null) return this.#give(this.#load(id, load));
-    if (!flight.isOfMany) return this.#give(flight.promise as Promise<V>);
+    const joined = this.#join(flight, nameOf(id), () => this.#load(id, load));
+    if (!flight.isOfMany) return this.#give(joined as Promise<V>);
     // That there is none is for this loader to say, which may throw.
-    return flight.promise.then((value) =>
+    return joined.then((value) =>
       value === undefined
         ? this.get(id, load)
-        : this.#give(flight.promise as Promise<V>),
+        : this.#give(joined as Promise<V>),
     );
   }
 
@@ -147,15 +165,18 @@ export class NearCache<V> {
       const entry = this.source.bypass ? undefined : this.#l1.get(name);
       if (entry === undefined) this.#misses++;
       else this.#hits++;
-      const there = entry?.promise ?? this.#joined(name)?.promise;
-      if (there === undefined) missing.push(id);
-      else found.set(id, there);
+      const flight = entry === undefined ? this.#joined(name) : null;
+      if (entry !== undefined) found.set(id, entry.promise);
+      else if (flight === null) missing.push(id);
+      else {
+        const again = (): Promise<V | undefined> =>
+          this.#flyAll([id], loadMany).get(id)!;
+        found.set(id, this.#join(flight, name, again));
+      }
     }
     if (missing.length > 0) {
-      const fence = this.source.fence();
-      const fetch = this.#fetch(missing, loadMany);
-      for (const id of missing) {
-        found.set(id, this.#fly(String(id), fence, fetch(id), true));
+      for (const [id, loading] of this.#flyAll(missing, loadMany)) {
+        found.set(id, loading);
       }
     }
     const all = [...found].map(
@@ -250,6 +271,36 @@ export class NearCache<V> {
     return flight?.fence.holds(this.#prefix + name) === true ? flight : null;
   }
 
+  /**
+   * Joins a load. Its dependencies are not known before it has landed: if an
+   * invalidation has overtaken it, perhaps before this read began, it is not for
+   * this read.
+   */
+  #join(
+    flight: Flight<V | undefined>,
+    name: string,
+    again: () => Promise<V | undefined>,
+  ): Promise<V | undefined> {
+    if (this.dependencies === null) return flight.promise;
+    return flight.promise.then((value) => {
+      if (!flight.isOvertaken) return value;
+      // A load that has replaced it began after this read.
+      const later = this.#flights.get(name);
+      return later?.isOfMany === false ? later.promise : again();
+    });
+  }
+
+  #flyAll<I extends EntityId>(
+    ids: I[],
+    loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
+  ): Map<I, Promise<V | undefined>> {
+    const fence = this.source.fence();
+    const fetch = this.#fetch(ids, loadMany);
+    return new Map(
+      ids.map((id) => [id, this.#fly(String(id), fence, fetch(id), true)]),
+    );
+  }
+
   /** A unit of work reads its own rows, which are nobody else's before the commit. */
   async #loadAside<T>(
     load: () => Promise<T> | T,
@@ -319,11 +370,21 @@ export class NearCache<V> {
       values = await load(ids);
       refusePromises(ids.map((id) => values.get(id)));
     }
+    const loaded = new Map<I, Loaded<V | undefined>>();
     for (const id of ids) {
-      const loaded = { value: values.get(id), fence };
-      this.#putL2(this.#prefix + String(id), loaded, position);
+      const value = values.get(id);
+      const dependencies = this.#dependenciesOf(value);
+      const one = { value, fence, dependencies };
+      loaded.set(id, one);
+      this.#putL2(this.#prefix + String(id), one, position);
     }
-    return (id) => ({ value: values.get(id), fence });
+    return (id) => loaded.get(id)!;
+  }
+
+  #dependenciesOf(value: V | undefined): readonly string[] | null {
+    return this.dependencies === null
+      ? NO_DEPENDENCIES
+      : this.dependencies.of(value);
   }
 
   /** What Redis has of them, and is right. */
@@ -344,15 +405,18 @@ export class NearCache<V> {
 
   #putL2(
     key: string,
-    { value, fence }: Loaded<V | undefined>,
+    { value, fence, dependencies }: Loaded<V | undefined>,
     position: string | null,
   ): void {
     const { l2 } = this.options;
-    if (this.l2 === null || l2 === null || position === null) return;
+    if (this.l2 === null || l2 === null) return;
+    // A test has to fail wherever this instance stands.
+    if (l2.strict) this.l2.encode(value as V);
+    if (position === null || dependencies === null) return;
     const ttl = this.#ttlOf(value, l2.ttl);
     if (ttl === 0 || this.#isClosed || this.source.bypass) return;
-    if (!fence.holds(key)) return;
-    this.l2.put(key, position, value as V, ttl);
+    if (!fence.holds(key, ...dependencies)) return;
+    this.l2.put(key, position, value as V, ttl, dependencies);
   }
 
   #fly(
@@ -362,10 +426,10 @@ export class NearCache<V> {
     isOfMany = false,
   ): Promise<V | undefined> {
     const promise = loading.then(
-      ({ value: loaded, fence: taken }) => {
+      (loaded) => {
         this.#landed(name, promise);
-        const value = this.#isolation?.keep(loaded) ?? loaded;
-        this.#store(name, { value, fence: taken });
+        const value = this.#isolation?.keep(loaded.value) ?? loaded.value;
+        flight.isOvertaken = !this.#store(name, { ...loaded, value });
         return value;
       },
       (error: unknown) => {
@@ -374,7 +438,14 @@ export class NearCache<V> {
       },
     );
     const { bypass: isBypassed } = this.source;
-    this.#flights.set(name, { promise, fence, isOfMany, isBypassed });
+    const flight: Flight<V | undefined> = {
+      promise,
+      fence,
+      isOfMany,
+      isBypassed,
+      isOvertaken: false,
+    };
+    this.#flights.set(name, flight);
     return promise;
   }
 
@@ -385,14 +456,26 @@ export class NearCache<V> {
     }
   }
 
-  #store(name: string, { value, fence }: Loaded<V | undefined>): void {
-    if (!fence.holds(this.#prefix + name)) {
+  /** @returns `false` if an invalidation has overtaken it, or may have */
+  #store(
+    name: string,
+    { value, fence, dependencies }: Loaded<V | undefined>,
+  ): boolean {
+    if (dependencies === null) return fence.holds(this.#prefix + name, '');
+    if (!fence.holds(this.#prefix + name, ...dependencies)) {
       this.#overtaken++;
-      return;
+      return false;
     }
     const ttl = this.#ttlOf(value, this.options.ttl);
-    if (ttl === 0 || this.#isClosed || this.source.bypass) return;
-    this.#l1.set(name, value as V, ttl);
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return true;
+    this.#l1.set(name, value as V, ttl, this.#guardOf(dependencies));
+    return true;
+  }
+
+  #guardOf(dependencies: readonly string[]): DependencyGuard | null {
+    if (dependencies.length === 0) return null;
+    const newFence = (): Fence => this.source.fence();
+    return new DependencyGuard(dependencies, newFence(), newFence);
   }
 
   /** Spread, so that what was loaded together is not reloaded together. */

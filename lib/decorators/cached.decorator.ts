@@ -27,8 +27,8 @@ import { injected } from './injected.js';
    method's parameters; only the decorator sees both */
 
 /** For methods that take what the selector takes, and return a promise. @publicApi */
-export type CachingDecorator<A extends any[]> = <
-  M extends (...args: A) => Promise<unknown>,
+export type CachingDecorator<A extends any[], V = unknown> = <
+  M extends (...args: A) => Promise<V | null | undefined>,
 >(
   target: object,
   key: string | symbol,
@@ -54,11 +54,11 @@ export type CachingDecorator<A extends any[]> = <
  * ```
  * @publicApi
  */
-export function Cached<A extends any[]>(
+export function Cached<A extends any[], V = any>(
   type: EntityType,
   selectId: (...args: A) => EntityId,
-  options: NearCacheOptions = {},
-): CachingDecorator<A> {
+  options: NearCacheOptions<V> = {},
+): CachingDecorator<A, V> {
   checkEntityType(type);
   if (typeof selectId !== 'function') {
     throw new TypeError(
@@ -110,7 +110,7 @@ function cachesOf(
   target: object,
   name: string,
   type: EntityType,
-  options: NearCacheOptions,
+  options: NearCacheOptions<any>,
 ): (factory: NearCacheFactory, instance: object) => NearCache<unknown> | null {
   const caches = new WeakMap<
     NearCacheFactory,

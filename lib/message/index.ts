@@ -1,5 +1,6 @@
 export * from './cache-key.js';
 export * from './decode-message.js';
+export * from './dependency.js';
 export * from './encode-message.js';
 export * from './entity-type.js';
 export * from './glob.js';

@@ -135,6 +135,11 @@ export const METRICS: readonly MetricDefinition[] = [
     'l2Refused',
   ),
   ofCaches('l2_errors', 'Failures of the tier in Redis.', 'l2Errors'),
+  ofCaches(
+    'l2_unshared',
+    'Loaded values that would not come back from Redis as they are.',
+    'l2Unshared',
+  ),
   {
     ...ofCaches('size', 'Entries of near caches in memory.'),
     name: 'near_cache_entries',

@@ -1,9 +1,11 @@
 import {
   compareOffsets,
-  compilePattern,
   everything,
+  familyOf,
+  isFamily,
   keysOf,
   sizeOf,
+  weighAffecting,
   type Invalidation,
 } from '../message/index.js';
 
@@ -80,6 +82,8 @@ export class EarlyMessages {
 class Generation {
   messages: Invalidation[] = [];
   readonly #keys = new Set<string>();
+  /** The types of the keys; `null` until somebody asks for a type. */
+  #families: Set<string> | null = null;
   #patterns: ((key: string) => boolean)[] = [];
   #bytes = 0;
   #isEverything = false;
@@ -102,21 +106,34 @@ class Generation {
       return this.#collapse();
     }
     this.messages.push(said);
-    if (keys !== null) for (const key of keys) this.#keys.add(key);
-    else this.#patterns.push(compilePattern(message.pattern ?? '*'));
+    if (keys !== null) for (const key of keys) this.#addKey(key);
+    else this.#patterns.push(weighAffecting(message.pattern ?? '*').matches);
   }
 
   affects(key: string): boolean {
     return (
       this.#isEverything ||
-      this.#keys.has(key) ||
+      this.#names(key) ||
       this.#patterns.some((matches) => matches(key))
     );
+  }
+
+  #addKey(key: string): void {
+    this.#keys.add(key);
+    this.#families?.add(familyOf(key));
+  }
+
+  #names(key: string): boolean {
+    if (!isFamily(key)) return this.#keys.has(key);
+    if (key === '') return this.any;
+    this.#families ??= new Set([...this.#keys].map(familyOf));
+    return this.#families.has(key);
   }
 
   #collapse(): void {
     this.#isEverything = true;
     this.#keys.clear();
+    this.#families = null;
     this.#patterns = [];
     this.messages = [everything()];
   }

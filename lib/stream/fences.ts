@@ -1,24 +1,10 @@
-import {
-  copyOffset,
-  everything,
-  keysOf,
-  weighPattern,
-  type Invalidation,
-  type WeighedPattern,
-} from '../message/index.js';
+import { copyOffset, everything, type Invalidation } from '../message/index.js';
 import { BoundedMap } from './bounded.map.js';
 import { EarlyMessages, type PublishProgress } from './early.messages.js';
+import { RecentChanges } from './recent.changes.js';
 
-/** Bounds of the memory. A fence from before the oldest remembered message does not hold. */
-const KEY_LIMIT = 50_000;
-const PATTERN_LIMIT = 1_000;
+/** Offsets that are remembered of each kind. */
 const POSITION_LIMIT = 50_000;
-/** Keys of one message; a larger batch counts as "everything". */
-const BATCH_LIMIT = 10_000;
-/** Steps of patterns that one look may cost: some milliseconds. */
-const LOOK_STEPS = 1_000_000;
-/** Steps that compiling a pattern costs for each of its characters. */
-const COMPILING_STEPS = 25;
 
 /**
  * A moment in this instance's stream, taken before something is loaded.
@@ -27,19 +13,12 @@ const COMPILING_STEPS = 25;
  */
 export interface Fence {
   /**
-   * Whether what was loaded since may be kept: nothing that affects the key was
-   * delivered here after the fence was taken, as far as can be told.
+   * Whether what was loaded since may be kept: nothing that affects any of the
+   * keys was delivered here after the fence was taken, as far as can be told.
    *
-   * @param key a cache key such as `user:123`
+   * @param keys cache keys such as `user:123`
    */
-  holds(key: string): boolean;
-}
-
-interface RememberedPattern {
-  readonly pattern: string;
-  readonly time: number;
-  /** Compiled when a fence first asks. */
-  compiled: WeighedPattern | null;
+  holds(...keys: string[]): boolean;
 }
 
 /** @internal */
@@ -61,11 +40,12 @@ export class Fences {
   /** Messages so far. */
   #now = 0;
   #used = false;
-  /** When each was last named, oldest first. */
-  #keys = new BoundedMap<number>(KEY_LIMIT);
-  #patterns: RememberedPattern[] = [];
-  /** Up to here something was forgotten, or everything invalidated. */
-  #unknown = -Infinity;
+  #said = new RecentChanges();
+  /**
+   * Own messages, by when their turn in the journal came. For what is loaded here
+   * they count from when they were told; for an offset, from their turn as well.
+   */
+  readonly #settled = new RecentChanges();
   /** When this instance came to each offset by hearing its message, oldest first. */
   #heard: BoundedMap<number> | null = null;
   /** Offsets that were read from the journal: messages without a journal may have been missed there. */
@@ -77,7 +57,7 @@ export class Fences {
   take(): Fence {
     this.#used = true;
     const time = this.#now;
-    return { holds: (key) => this.#unaffected(key, time) };
+    return { holds: (...keys) => this.#said.unaffected(keys, time) };
   }
 
   /**
@@ -90,7 +70,10 @@ export class Fences {
     const time = heard ?? this.#read.get(offset);
     if (time === undefined) return null;
     return {
-      holds: (key) => !this.#early.affects(key) && this.#unaffected(key, time),
+      holds: (...keys) =>
+        !keys.some((key) => this.#early.affects(key)) &&
+        this.#said.unaffected(keys, time) &&
+        this.#settled.unaffected(keys, time),
       recalled: heard === undefined,
     };
   }
@@ -132,23 +115,18 @@ export class Fences {
    * @param past of the journal, in order, none left out, up to the first position
    */
   recall(past: readonly Recalled[]): void {
-    const now = this.#now;
-    const keys = this.#keys;
-    const patterns = this.#patterns;
+    const later = this.#said;
     const read = this.#read;
-    this.#keys = new BoundedMap(KEY_LIMIT);
-    this.#patterns = [];
+    this.#said = new RecentChanges();
     this.#read = new BoundedMap(POSITION_LIMIT);
     // Before all that came since, which may be of any place in the journal.
-    this.#now = -past.length;
+    let time = -past.length;
     for (const message of past) {
-      this.note(message);
-      this.#read.set(message.offset, this.#now);
+      this.#said.note(message, ++time);
+      this.#read.set(message.offset, time);
     }
-    this.#now = now;
-    for (const [key, time] of keys) this.#noteKey(key, time);
-    for (const { pattern, time } of patterns) this.#notePattern(pattern, time);
-    for (const [offset, time] of read) this.#read.set(offset, time);
+    this.#said.append(later);
+    for (const [offset, at] of read) this.#read.set(offset, at);
   }
 
   /** Own messages were told that this instance has not come to in the journal. */
@@ -168,59 +146,11 @@ export class Fences {
    */
   settleEarly(progress: PublishProgress, position: string): void {
     for (const message of this.#early.take(progress, position)) {
-      this.note(message);
+      this.#settled.note(message, ++this.#now);
     }
   }
 
   note(message: Invalidation): void {
-    if (!this.#used) return;
-    const time = ++this.#now;
-    const keys = keysOf(message);
-    if (keys === null) this.#notePattern(message.pattern ?? '*', time);
-    else if (keys.length > BATCH_LIMIT) this.#notePattern('*', time);
-    else for (const key of keys) this.#noteKey(key, time);
-  }
-
-  #noteKey(key: string, time: number): void {
-    const forgotten = this.#keys.set(key, time);
-    if (forgotten !== null) this.#forget(forgotten);
-  }
-
-  #notePattern(pattern: string, time: number): void {
-    if (pattern === '*') {
-      this.#forget(time);
-      this.#keys.clear();
-      this.#patterns = [];
-      return;
-    }
-    this.#patterns.push({ pattern, time, compiled: null });
-    // In steps, since an array loses its head slowly.
-    if (this.#patterns.length < 2 * PATTERN_LIMIT) return;
-    this.#forget(this.#patterns[PATTERN_LIMIT - 1]!.time);
-    this.#patterns = this.#patterns.slice(PATTERN_LIMIT);
-  }
-
-  #forget(time: number): void {
-    this.#unknown = Math.max(this.#unknown, time);
-  }
-
-  #unaffected(key: string, since: number): boolean {
-    if (since < this.#unknown || (this.#keys.get(key) ?? -Infinity) > since) {
-      return false;
-    }
-    let left = LOOK_STEPS;
-    for (let at = this.#patterns.length - 1; at >= 0; at--) {
-      const remembered = this.#patterns[at]!;
-      if (remembered.time <= since) return true;
-      if (remembered.compiled === null) {
-        left -= COMPILING_STEPS * remembered.pattern.length;
-        remembered.compiled = weighPattern(remembered.pattern);
-      }
-      const { matches, weight } = remembered.compiled;
-      left -= weight * key.length;
-      // A fence that takes too long to check does not hold.
-      if (left < 0 || matches(key)) return false;
-    }
-    return true;
+    if (this.#used) this.#said.note(message, ++this.#now);
   }
 }

@@ -1,4 +1,5 @@
 import { CACHE_MANAGER, CacheModule } from '@nestjs/cache-manager';
+import { Logger } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { createCache, type Cache } from 'cache-manager';
 import fc from 'fast-check';
@@ -11,11 +12,12 @@ import {
   everything,
   InvalidationConfigurationError,
   pattern,
+  urlKeys,
   type BindableCache,
   type BindOptions,
   type Invalidation,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { InvalidationStream } from '../../lib/stream/index.js';
 import { LogRecorder, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -171,7 +173,7 @@ describe.each(Object.entries(SUBJECTS))('%s, bound,', (_, make) => {
 });
 
 describe('A Map keyed by ids', () => {
-  const keyOf = (key: string): number | undefined =>
+  const entryOf = (key: string): number | undefined =>
     key.startsWith('user:') ? Number(key.slice('user:'.length)) : undefined;
   const cacheKeyOf = (id: number): string => `user:${id}`;
 
@@ -187,18 +189,93 @@ describe('A Map keyed by ids', () => {
   }
 
   it('drops an id', async () => {
-    expect(await idsAfter(entity('User', 2), { keyOf })).toEqual([1, 12]);
-    expect(await idsAfter(entity('Post', 2), { keyOf })).toEqual([1, 2, 12]);
+    expect(await idsAfter(entity('User', 2), { entryOf })).toEqual([1, 12]);
+    expect(await idsAfter(entity('Post', 2), { entryOf })).toEqual([1, 2, 12]);
   });
 
   it('drops what a pattern matches, if names can be turned into keys', async () => {
-    const options = { keyOf, cacheKeyOf };
+    const options = { entryOf, cacheKeyOf };
     expect(await idsAfter(pattern('user:1*'), options)).toEqual([2]);
     expect(await idsAfter(pattern('post:*'), options)).toEqual([1, 2, 12]);
   });
 
   it('is cleared by a pattern otherwise', async () => {
-    expect(await idsAfter(pattern('post:*'), { keyOf })).toEqual([]);
+    expect(await idsAfter(pattern('post:*'), { entryOf })).toEqual([]);
+  });
+
+  it('drops what exact keys name with the way back alone, by a pass', async () => {
+    const options = { cacheKeyOf };
+    expect(await idsAfter(entity('User', 2), options)).toEqual([1, 12]);
+    expect(await idsAfter(entity('Post', 2), options)).toEqual([1, 2, 12]);
+    expect(await idsAfter(pattern('user:1*'), options)).toEqual([2]);
+  });
+
+  it('may have entries of several entities, or of a whole type', async () => {
+    const options: BindOptions = {
+      cacheKeyOf: (id: number) => (id === 1 ? ['user:', 'post:1'] : `x:${id}`),
+    };
+    expect(await idsAfter(entity('User', 99), options)).toEqual([2, 12]);
+    expect(await idsAfter(entity('Post', 1), options)).toEqual([2, 12]);
+    expect(await idsAfter(pattern('user:9*'), options)).toEqual([2, 12]);
+    expect(await idsAfter(entity('Post', 2), options)).toEqual([1, 2, 12]);
+    expect(await idsAfter(pattern('post:2*'), options)).toEqual([1, 2, 12]);
+  });
+
+  it.each<[string, BindOptions, number]>([
+    ['that are each other’s reverse', { entryOf, cacheKeyOf }, 0],
+    [
+      'that are swapped',
+      { entryOf: cacheKeyOf as never, cacheKeyOf: entryOf as never },
+      1,
+    ],
+    ['that map an entry to nothing', { cacheKeyOf: () => undefined }, 1],
+  ])('tells once, at debug, of functions %s', async (_, options, times) => {
+    const debug = vi.spyOn(Logger.prototype, 'debug');
+    onTestFinished(() => debug.mockRestore());
+    await idsAfter(entity('User', 2), options);
+    await idsAfter(entity('User', 2), { ...options, subKeys: false });
+    const app = await startApp();
+    app.subscriber.bind(new Map([[1, 1]]), options);
+    debug.mockClear();
+    for (const id of [1, 2]) await app.publisher.invalidate('User', id);
+    const lines = debug.mock.calls.map(String);
+    expect(lines.filter((line) => line.includes('entryOf'))).toHaveLength(
+      times,
+    );
+  });
+});
+
+describe('The response cache of CacheInterceptor', () => {
+  it('is bound by the URLs of its entries, whatever their query', async () => {
+    const app = await startApp();
+    const cache = new Map(
+      [
+        '/api/users',
+        '/api/users?page=2',
+        '/api/users/1',
+        '/api/users/1?full=1',
+        '/api/users/12/posts',
+        '/api/users/a%20b',
+        '/health',
+      ].map((url) => [url, url]),
+    );
+    app.subscriber.bind(
+      cache,
+      urlKeys({
+        User: ['/api/users', '/api/users/:id', '/api/users/:id/posts'],
+        Post: '/api/users/:id/posts',
+      }),
+    );
+    await app.publisher.invalidate('User', 1);
+    expect([...cache.keys()]).toEqual([
+      '/api/users/12/posts',
+      '/api/users/a%20b',
+      '/health',
+    ]);
+    await app.publisher.invalidate('User', 'a b');
+    await app.publisher.invalidatePattern('user:12*');
+    expect([...cache.keys()]).toEqual(['/health']);
+    expect(() => urlKeys({ User: 'users' })).toThrow('slash');
   });
 });
 
@@ -232,12 +309,12 @@ describe('A binding', () => {
     [
       'throws',
       {
-        keyOf: () => {
-          throw new Error('of keyOf');
+        entryOf: () => {
+          throw new Error('of entryOf');
         },
       },
     ],
-    ['gives a promise', { keyOf: async (key) => key }],
+    ['gives a promise', { entryOf: async (key) => key }],
     [
       'gives a promise the other way',
       { cacheKeyOf: (async (name: string) => name) as never },
@@ -251,7 +328,7 @@ describe('A binding', () => {
         ['user:2', 2],
       ]);
       app.subscriber.bind(cache, { ...options });
-      if (options.keyOf === undefined) {
+      if (options.entryOf === undefined) {
         await app.publisher.publish(pattern('user:1'));
       } else await app.publisher.invalidate('User', 1);
       expect(cache.size).toBe(0);
@@ -349,8 +426,12 @@ describe('A binding', () => {
   it.each([
     ['what is no cache', {} as BindableCache, {}],
     ['nothing', null as unknown as BindableCache, {}],
-    ['keyOf and a prefix', new Map(), { keyOf: String, prefix: 'a' }],
-    ['subKeys and keyOf alone', new Map(), { keyOf: String, subKeys: true }],
+    ['entryOf and a prefix', new Map(), { entryOf: String, prefix: 'a' }],
+    [
+      'subKeys and entryOf alone',
+      new Map(),
+      { entryOf: String, subKeys: true },
+    ],
   ])('refuses %s', async (_, cache, options) => {
     const { subscriber } = await startApp();
     expect(() => subscriber.bind(cache, options)).toThrow(

@@ -118,6 +118,26 @@ describe('The second tier', () => {
     }
   });
 
+  it('that is made while the application runs answers from its first read on', async () => {
+    const service = new Service();
+    const one = await service.start();
+    await settle(one);
+    await one.users.get('1', () => ({ name: 'Ada' }));
+    await service.whenStored('1');
+    const { channel, keyPrefix } = service;
+    const late = await startApp({ channel });
+    const users = late.context
+      .get(NearCacheFactory)
+      .create<User>('User', { l2: { keyPrefix, timeout: 5_000 } });
+    const reads = ['1', '1', '2'].map((id) =>
+      users.get(id, () => ({ name: 'loaded' })),
+    );
+    const names = (await Promise.all(reads)).map(({ name }) => name);
+    expect(names).toEqual(['Ada', 'Ada', 'loaded']);
+    await service.whenStored('2');
+    expect(users.stats).toMatchObject({ loads: 1, l2Hits: 1, l2Errors: 0 });
+  });
+
   it('removes at once what exact keys name', async () => {
     const service = new Service();
     const one = await service.start();

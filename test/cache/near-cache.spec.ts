@@ -71,6 +71,7 @@ describe('A near cache', () => {
       l2Hits: 0,
       l2Refused: 0,
       l2Errors: 0,
+      l2Unshared: 0,
     });
   });
 

@@ -66,6 +66,7 @@ const PROMISED = [
   'near_cache_l2_hits_total',
   'near_cache_l2_refused_total',
   'near_cache_l2_errors_total',
+  'near_cache_l2_unshared_total',
   'near_cache_entries',
 ];
 

@@ -1,0 +1,132 @@
+import { HandlerFailedError } from '../errors/index.js';
+import {
+  familyOf,
+  keysOf,
+  literalPrefix,
+  type IdNormalizer,
+  type Invalidation,
+} from '../message/index.js';
+import { atOnce, type Fence } from '../stream/index.js';
+
+/** Dependencies of one entry; of more, their types are taken instead. */
+const LIMIT = 256;
+/** Characters of an entry's dependencies; beyond it, their types as well. */
+const CHARACTERS = 65_536;
+
+const ACTIONS: readonly unknown[] = ['Delete', 'Update', 'Batch', 'Pattern'];
+
+/**
+ * Selects what else a cached value is made of: it is evicted with any of it.
+ *
+ * @publicApi
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- a decorator sees no type of the value
+export type DependencySelector<V = any> = (
+  value: V,
+) => Invalidation | readonly Invalidation[];
+
+/** @internal */
+export const NO_DEPENDENCIES: readonly string[] = [];
+
+/**
+ * Dependencies of a cache's entries, by the option `dependsOn`.
+ *
+ * @internal
+ */
+export class Dependencies<V> {
+  constructor(
+    /** Name of the cache, for the log. */
+    private readonly name: string,
+    private readonly select: DependencySelector<V>,
+    private readonly ids: IdNormalizer | null,
+    private readonly onFailure: (error: HandlerFailedError) => void,
+  ) {}
+
+  /** @returns `null` if they cannot be told, so that the value must not be kept */
+  of(value: V | undefined): readonly string[] | null {
+    if (value === undefined || value === null) return NO_DEPENDENCIES;
+    try {
+      const selected = atOnce(this.select(value));
+      const all = Array.isArray(selected) ? selected : [selected];
+      return bounded(new Set(all.flatMap((one) => this.#keysOf(one))));
+    } catch (error) {
+      this.onFailure(
+        new HandlerFailedError(
+          this.name,
+          'cannot tell what a value depends on (option dependsOn), and does not keep it',
+          '',
+          error,
+        ),
+      );
+      return null;
+    }
+  }
+
+  #keysOf(given: unknown): readonly string[] {
+    const { action } = (given ?? {}) as Partial<Invalidation>;
+    if (!ACTIONS.includes(action)) {
+      throw new TypeError(
+        'it gave something that is no invalidation (give what entity(), batch() and pattern() make)',
+      );
+    }
+    const said = given as Invalidation;
+    const named = this.ids === null ? said : this.ids.message(said);
+    // Of a pattern only the entity type counts: it is all that is remembered.
+    return keysOf(named) ?? [familyOf(literalPrefix(named.pattern!))];
+  }
+}
+
+function bounded(keys: ReadonlySet<string>): readonly string[] {
+  if (fits(keys)) return [...keys];
+  const families = new Set([...keys].map(familyOf));
+  return fits(families) ? [...families] : [''];
+}
+
+function fits(keys: ReadonlySet<string>): boolean {
+  if (keys.size > LIMIT) return false;
+  let characters = 0;
+  for (const key of keys) characters += key.length;
+  return characters <= CHARACTERS;
+}
+
+/**
+ * Reads the dependencies that an entry in Redis was stored with.
+ *
+ * @returns `null` for what is not such a list
+ * @internal
+ */
+export function parseDependencies(text: string): readonly string[] | null {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    const isList =
+      Array.isArray(parsed) &&
+      parsed.every((one) => typeof one === 'string') &&
+      fits(new Set(parsed));
+    return isList ? parsed : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Keeps an entry in memory from being served once one of its dependencies was
+ * invalidated. It is asked at each read of that entry.
+ *
+ * @internal
+ */
+export class DependencyGuard {
+  constructor(
+    private readonly dependencies: readonly string[],
+    private fence: Fence,
+    private readonly newFence: () => Fence,
+  ) {}
+
+  holds(): boolean {
+    // Nothing at all was said since the last look.
+    if (this.fence.holds('')) return true;
+    if (!this.fence.holds(...this.dependencies)) return false;
+    // What is remembered is bounded: the next look goes back to this one only.
+    this.fence = this.newFence();
+    return true;
+  }
+}

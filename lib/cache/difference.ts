@@ -1,0 +1,121 @@
+import { isDeepStrictEqual, types } from 'node:util';
+
+/** A part of a value that did not come back as it went in. @internal */
+export interface Difference {
+  /** Its place, such as `posts[0].author`; '' for the value itself. */
+  readonly path: string;
+  /** Its class, such as `User`, or its type. */
+  readonly kind: string;
+}
+
+/** Keys may be data, such as e-mail addresses: only what looks like a name is shown. */
+const NAME = /^[A-Za-z_$][\w$]{0,39}$/;
+
+/**
+ * Compares a value with a copy of it: prototypes, content, and what has none. A
+ * property that is `undefined` may be absent in the copy.
+ *
+ * @returns the first part that differs; `null` if none does
+ * @internal
+ */
+export function differenceOf(value: unknown, copy: unknown): Difference | null {
+  return new Comparison().compare(value, copy, '');
+}
+
+class Comparison {
+  /** Copies of objects, since values may refer to themselves. */
+  readonly #copies = new Map<object, object>();
+
+  compare(value: unknown, copy: unknown, path: string): Difference | null {
+    if (Object.is(value, copy)) return null;
+    if (!isObject(value) || !isObject(copy)) return differing(value, path);
+    if (this.#copies.get(value) === copy) return null;
+    this.#copies.set(value, copy);
+    if (prototypeOf(value) !== prototypeOf(copy)) return differing(value, path);
+    if (Array.isArray(value)) return this.#inArray(value, copy, path);
+    if (!isBuiltIn(value)) return this.#inObject(value, copy, path);
+    return isDeepStrictEqual(value, copy) ? null : differing(value, path);
+  }
+
+  #inArray(value: unknown[], copy: object, path: string): Difference | null {
+    const copied = copy as unknown[];
+    // A hole, and a property beside the elements, changes the number of keys.
+    const isSame =
+      value.length === copied.length &&
+      Object.keys(value).length === Object.keys(copied).length;
+    if (!isSame) return differing(value, path);
+    for (let at = 0; at < value.length; at++) {
+      const [one, other] = [value[at], copied[at]];
+      if (Object.is(one, other)) continue;
+      const found = this.compare(one, other, `${path}[${at}]`);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  #inObject(
+    value: Record<string, unknown>,
+    copy: Record<string, unknown>,
+    path: string,
+  ): Difference | null {
+    if (hasSymbols(value)) return differing(value, path);
+    for (const key of Object.keys(value)) {
+      if (Object.is(value[key], copy[key])) continue;
+      const found = this.compare(value[key], copy[key], below(path, key));
+      if (found !== null) return found;
+    }
+    for (const key of Object.keys(copy)) {
+      const isAdded = copy[key] !== undefined && !Object.hasOwn(value, key);
+      if (isAdded) return differing(value, path);
+    }
+    return null;
+  }
+}
+
+function differing(value: unknown, path: string): Difference {
+  return { path, kind: kindOf(value) };
+}
+
+function below(path: string, key: string): string {
+  const name = NAME.test(key) ? key : '[…]';
+  return path === '' ? name : `${path}.${name}`;
+}
+
+function hasSymbols(value: object): boolean {
+  const symbols = Object.getOwnPropertySymbols(value);
+  return symbols.some((symbol) =>
+    Object.prototype.propertyIsEnumerable.call(value, symbol),
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Objects whose content is not in their properties. */
+function isBuiltIn(value: object): boolean {
+  return (
+    types.isDate(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isRegExp(value) ||
+    types.isNativeError(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isAnyArrayBuffer(value) ||
+    types.isArrayBufferView(value)
+  );
+}
+
+/** Objects without a prototype are as plain as others. */
+function prototypeOf(value: object): unknown {
+  return Object.getPrototypeOf(value) ?? Object.prototype;
+}
+
+function kindOf(value: unknown): string {
+  if (Object.is(value, -0)) return '-0';
+  // NaN and Infinity; a number that can be written is nobody's concern.
+  if (typeof value === 'number' && !Number.isFinite(value)) return `${value}`;
+  if (!isObject(value)) return typeof value;
+  const { constructor } = value as { readonly constructor?: unknown };
+  return typeof constructor === 'function' ? constructor.name : 'object';
+}

@@ -1,0 +1,87 @@
+import { InvalidationConfigurationError } from '../errors/index.js';
+import { buildCacheKey, familyOf, type EntityType } from '../message/index.js';
+
+interface Route {
+  /** `null` for a parameter. */
+  readonly segments: readonly (string | null)[];
+  readonly type: EntityType;
+}
+
+/**
+ * How a bound cache names responses by their URL, as `CacheInterceptor` of
+ * `@nestjs/cache-manager` does: entries of a URL with a parameter belong to the
+ * entity of that id, those of one without to the whole type. The query counts for
+ * nothing, so that all of its variants go.
+ *
+ * @param routes by entity type, with the global prefix: the first parameter is the
+ * id
+ * @throws InvalidationConfigurationError for what is no path
+ * @example
+ * ```ts
+ * subscriber.bind(cacheManager, urlKeys({ User: ['/users', '/users/:id'] }));
+ * ```
+ * @publicApi
+ */
+export function urlKeys(routes: {
+  readonly [T in EntityType]?: string | readonly string[];
+}): { cacheKeyOf(entry: unknown): readonly string[] | undefined } {
+  const all = Object.entries(routes).flatMap(([type, paths]) =>
+    [paths as string | readonly string[]]
+      .flat()
+      .map((path) => routeOf(type, path)),
+  );
+  return {
+    cacheKeyOf(entry) {
+      if (typeof entry !== 'string') return undefined;
+      const segments = segmentsOf(entry.split(/[?#]/, 1)[0]!);
+      const keys = all.flatMap((route) => keyOf(route, segments) ?? []);
+      return keys.length === 0 ? undefined : keys;
+    },
+  };
+}
+
+function routeOf(type: string, path: unknown): Route {
+  if (typeof path !== 'string' || !path.startsWith('/')) {
+    throw new InvalidationConfigurationError('urlKeys() cannot be used:', [
+      {
+        field: type,
+        problem: 'a path does not begin with a slash.',
+        fix: "Give paths such as '/users/:id'.",
+      },
+    ]);
+  }
+  const segments = segmentsOf(path).map((segment) =>
+    segment.startsWith(':') ? null : segment,
+  );
+  return { segments, type };
+}
+
+/** A cache key, or the beginning of those of the type. */
+function keyOf(
+  { segments, type }: Route,
+  given: readonly string[],
+): string | null {
+  if (segments.length !== given.length) return null;
+  let id: string | null = null;
+  for (const [at, segment] of segments.entries()) {
+    if (segment === null) id ??= given[at]!;
+    else if (segment !== given[at]) return null;
+  }
+  const family = familyOf(buildCacheKey(type, '-'));
+  return id === null || id === '' ? family : buildCacheKey(type, id);
+}
+
+function segmentsOf(path: string): string[] {
+  return path
+    .replace(/^\/|\/$/g, '')
+    .split('/')
+    .map(decoded);
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}

@@ -1,0 +1,144 @@
+import {
+  Inject,
+  Injectable,
+  Optional,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { lastValueFrom, of, type Observable } from 'rxjs';
+import { NearCache, NearCacheFactory } from '../cache/index.js';
+import { batch } from '../message/index.js';
+import {
+  before,
+  cachedResponse,
+  isKnown,
+  type CachedResponse,
+  type HttpResponse,
+} from './cached-response.js';
+import {
+  CACHED_ROUTE,
+  cacheableRequest,
+  type CachedRouteMetadata,
+  type HttpRequest,
+} from './cached-route.js';
+
+/** Entity type of cached responses: they depend on those of the application. */
+const RESPONSE_TYPE = 'http-response';
+const SSE = '__sse__';
+
+/** A response that is for one request only, for whom others must not take it. */
+class OneTimeResponse extends Error {
+  constructor(
+    readonly request: HttpRequest,
+    readonly body: unknown,
+  ) {
+    super('This response is not cached.');
+  }
+}
+
+/**
+ * Answers requests of methods that `@CachedRoute` decorates.
+ *
+ * @internal
+ */
+@Injectable()
+export class CachedRouteInterceptor implements NestInterceptor {
+  /** By class and method. */
+  readonly #caches = new Map<
+    unknown,
+    Map<unknown, NearCache<CachedResponse>>
+  >();
+
+  constructor(
+    /** Absent in a unit test of a controller. */
+    @Optional()
+    @Inject(NearCacheFactory)
+    private readonly factory: NearCacheFactory | undefined,
+    @Inject(HttpAdapterHost)
+    private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  async intercept(
+    context: ExecutionContext,
+    next: CallHandler,
+  ): Promise<Observable<unknown>> {
+    const method = context.getHandler();
+    if (context.getType() !== 'http' || Reflect.getMetadata(SSE, method)) {
+      return next.handle();
+    }
+    const route = Reflect.getMetadata(CACHED_ROUTE, method) as
+      CachedRouteMetadata | undefined;
+    const cache = route ? this.#cacheOf(context, route) : null;
+    const request = context.switchToHttp().getRequest<HttpRequest>();
+    const cacheable = cache === null ? null : cacheableRequest(route!, request);
+    if (cacheable === null) return next.handle();
+    const { name, keys } = cacheable;
+    const response = context.switchToHttp().getResponse<HttpResponse>();
+    try {
+      const cached = await cache!.get(name, async () => {
+        const was = before(response);
+        const body: unknown = await lastValueFrom(next.handle(), {
+          defaultValue: undefined,
+        });
+        const isVaried = route!.vary !== undefined;
+        return (
+          cachedResponse(body, response, was, keys, isVaried) ??
+          Promise.reject(new OneTimeResponse(request, body))
+        );
+      });
+      return of(this.#answer(request, response, cached));
+    } catch (error) {
+      if (!(error instanceof OneTimeResponse)) throw error;
+      return error.request === request ? of(error.body) : next.handle();
+    }
+  }
+
+  /** @returns the body */
+  #answer(
+    request: HttpRequest,
+    response: HttpResponse,
+    cached: CachedResponse,
+  ): unknown {
+    const { httpAdapter } = this.adapterHost;
+    for (const [name, value] of cached.headers) {
+      httpAdapter.setHeader(response, name, value);
+    }
+    if (cached.etag !== null) {
+      httpAdapter.setHeader(response, 'ETag', cached.etag);
+    }
+    if (!isKnown(request, cached)) return cached.body;
+    httpAdapter.status(response, 304);
+    return undefined;
+  }
+
+  /** @returns `null` where nothing is cached */
+  #cacheOf(
+    context: ExecutionContext,
+    { caching }: CachedRouteMetadata,
+  ): NearCache<CachedResponse> | null {
+    if (this.factory === undefined) return null;
+    const [owner, method] = [context.getClass(), context.getHandler()];
+    let ofClass = this.#caches.get(owner);
+    if (ofClass === undefined) this.#caches.set(owner, (ofClass = new Map()));
+    let cache = ofClass.get(method);
+    if (cache === undefined) {
+      cache = this.factory.createFor<CachedResponse>(
+        RESPONSE_TYPE,
+        {
+          ...(caching as object),
+          dependsOn: ({ keys, body }) => {
+            const others = caching.dependsOn?.(body) ?? [];
+            return [batch(keys), ...[others].flat()];
+          },
+        },
+        `${owner.name}.${method.name}`,
+      );
+      // A test's stub of the factory makes none.
+      if (!(cache instanceof NearCache)) return null;
+      ofClass.set(method, cache);
+    }
+    return cache;
+  }
+}

@@ -1,0 +1,329 @@
+import {
+  Controller,
+  Get,
+  Header,
+  Headers,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+  Res,
+  StreamableFile,
+  UseInterceptors,
+  ClassSerializerInterceptor,
+  type INestApplication,
+} from '@nestjs/common';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { Exclude } from 'class-transformer';
+import {
+  CachedRoute,
+  CacheInvalidationModule,
+  entity,
+  InvalidationPublisher,
+  NearCacheFactory,
+} from 'nestjs-cache-invalidation';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { uniqueChannel } from '../support/app.js';
+
+class User {
+  @Exclude()
+  readonly hash = 'secret hash';
+  constructor(
+    readonly id: string,
+    readonly version: number,
+  ) {}
+}
+
+/** Responses of express and fastify have these in common. */
+interface Response {
+  status(code: number): unknown;
+  header(name: string, value: string): unknown;
+}
+
+const byId = (request: { params: { id: string } }): string => request.params.id;
+
+@Controller('users')
+class UsersController {
+  calls = 0;
+
+  @Get('feed/:id')
+  @CachedRoute('Feed', byId, { dependsOn: () => entity('Post', 1) })
+  feed(): object {
+    return { calls: ++this.calls };
+  }
+
+  @Get('mine/:id')
+  @CachedRoute('User', byId, {
+    vary: ({ headers }: { headers: Record<string, string> }) =>
+      headers['authorization'],
+  })
+  mine(@Headers('authorization') who: string): object {
+    return { who, calls: ++this.calls };
+  }
+
+  @Get('cookie/:id')
+  @CachedRoute('User', byId)
+  cookie(@Res({ passthrough: true }) response: Response): object {
+    response.header('set-cookie', `session=${++this.calls}`);
+    return { calls: this.calls };
+  }
+
+  @Get('status/:id')
+  @CachedRoute('User', byId)
+  status(@Res({ passthrough: true }) response: Response): object {
+    response.status(202);
+    return { calls: ++this.calls };
+  }
+
+  @Get('private/:id')
+  @CachedRoute('User', byId)
+  private(@Res({ passthrough: true }) response: Response): object {
+    response.header('cache-control', 'private');
+    return { calls: ++this.calls };
+  }
+
+  @Get('stream/:id')
+  @CachedRoute('User', byId)
+  stream(): StreamableFile {
+    return new StreamableFile(Buffer.from(String(++this.calls)));
+  }
+
+  @Get('missing/:id')
+  @CachedRoute('User', byId)
+  missing(): never {
+    throw new NotFoundException(String(++this.calls));
+  }
+
+  @Get('headers/:id')
+  @Header('x-static', 'yes')
+  @CachedRoute('User', byId)
+  headers(@Res({ passthrough: true }) response: Response): object {
+    response.header('x-calls', String(++this.calls));
+    return {};
+  }
+
+  @Get('slow/:id')
+  @CachedRoute('User', byId)
+  async slow(
+    @Param('id') id: string,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<object> {
+    const calls = ++this.calls;
+    if (id === 'cookie') response.header('set-cookie', `session=${calls}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return { calls };
+  }
+
+  @Get('none/:id')
+  @CachedRoute('User', () => undefined)
+  none(): object {
+    return { calls: ++this.calls };
+  }
+
+  @Post(':id')
+  @CachedRoute('User', byId)
+  write(): object {
+    return { calls: ++this.calls };
+  }
+
+  @Get(':id')
+  @UseInterceptors(ClassSerializerInterceptor)
+  @CachedRoute('User', byId)
+  find(@Param('id') id: string, @Query('fields') _fields: string): User {
+    return new User(id, ++this.calls);
+  }
+}
+
+async function start(
+  adapter: 'express' | 'fastify',
+  channel = uniqueChannel(),
+): Promise<{
+  app: INestApplication;
+  url: string;
+  publisher: InvalidationPublisher;
+  body(path: string, init?: RequestInit): Promise<object>;
+}> {
+  const module = await Test.createTestingModule({
+    imports: [
+      CacheInvalidationModule.forRoot({
+        connection: inject('redisUrl'),
+        channel,
+        serviceName: 'routes',
+      }),
+    ],
+    controllers: [UsersController],
+  }).compile();
+  const app: INestApplication = module.createNestApplication(
+    adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter(),
+    { logger: false },
+  );
+  await app.listen(0, '127.0.0.1');
+  onTestFinished(() => app.close());
+  const url = `${await app.getUrl()}/users`;
+  const body = async (path: string, init?: RequestInit): Promise<object> => {
+    const response = await fetch(url + path, init);
+    return (await response.json()) as object;
+  };
+  return { app, url, publisher: app.get(InvalidationPublisher), body };
+}
+
+describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
+  it('answers from memory until its entity is invalidated, here or elsewhere', async () => {
+    const channel = uniqueChannel();
+    const { body, publisher, app } = await start(on, channel);
+    const other = await start(on, channel);
+    expect(await body('/1')).toEqual({ id: '1', version: 1 });
+    expect(await body('/1')).toEqual({ id: '1', version: 1 });
+    expect(await other.body('/1')).toEqual({ id: '1', version: 1 });
+    await publisher.invalidate('User', 2);
+    expect(await body('/1')).toMatchObject({ version: 1 });
+    await other.publisher.invalidate('User', 1);
+    expect(await other.body('/1')).toMatchObject({ version: 2 });
+    await expect.poll(() => body('/1')).toMatchObject({ version: 2 });
+    await publisher.invalidatePattern('user:*');
+    expect(await body('/1')).toMatchObject({ version: 3 });
+    const stats = app.get(NearCacheFactory).stats();
+    expect(stats.get('UsersController.find')).toMatchObject({ loads: 3 });
+  });
+
+  it('keeps what differs apart: query and host', async () => {
+    const { body } = await start(on);
+    for (let at = 0; at < 2; at++) {
+      expect(await body('/1')).toMatchObject({ version: 1 });
+      expect(await body('/1?fields=a')).toMatchObject({ version: 2 });
+      expect(await body(`/1?fields=${'a'.repeat(500)}`)).toMatchObject({
+        version: 3,
+      });
+      expect(await body('/2')).toMatchObject({ version: 4 });
+    }
+  });
+
+  it('answers 304 to who has the response, and anew once it has changed', async () => {
+    const { url, publisher } = await start(on);
+    const first = await fetch(`${url}/1`);
+    const etag = first.headers.get('etag')!;
+    expect(etag).toMatch(/^W\/"[\w-]+"$/);
+    for (const known of [etag, `"other", ${etag}`, etag.slice(2), '*']) {
+      const again = await fetch(`${url}/1`, {
+        headers: { 'if-none-match': known },
+      });
+      expect(again.status).toBe(304);
+      expect(again.headers.get('etag')).toBe(etag);
+      expect(await again.text()).toBe('');
+    }
+    await publisher.invalidate('User', 1);
+    const changed = await fetch(`${url}/1`, {
+      headers: { 'if-none-match': etag },
+    });
+    expect(changed.status).toBe(200);
+    expect(changed.headers.get('etag')).not.toBe(etag);
+    const head = await fetch(`${url}/1`, { method: 'HEAD' });
+    expect(head.headers.get('etag')).toBe(changed.headers.get('etag'));
+  });
+
+  it.each([
+    ['authorization', 'Bearer a'],
+    ['cookie', 'session=a'],
+    ['x-api-key', 'a'],
+  ])('does not cache for a request with %s', async (name, value) => {
+    const { body } = await start(on);
+    const headers = { [name]: value };
+    expect(await body('/1', { headers })).toMatchObject({ version: 1 });
+    expect(await body('/1')).toMatchObject({ version: 2 });
+    expect(await body('/1', { headers })).toMatchObject({ version: 3 });
+  });
+
+  it('keeps users apart by what the application says', async () => {
+    const { body, publisher } = await start(on);
+    const as = (authorization: string): Promise<unknown> =>
+      body('/mine/1', { headers: { authorization } });
+    for (let at = 0; at < 2; at++) {
+      expect(await as('ada')).toEqual({ who: 'ada', calls: 1 });
+      expect(await as('grace')).toEqual({ who: 'grace', calls: 2 });
+    }
+    // Whoever is nobody is not cached.
+    expect(await body('/mine/1')).toEqual({ calls: 3 });
+    expect(await body('/mine/1')).toEqual({ calls: 4 });
+    await publisher.invalidate('User', 1);
+    expect(await as('ada')).toEqual({ who: 'ada', calls: 5 });
+    expect(await as('grace')).toEqual({ who: 'grace', calls: 6 });
+  });
+
+  it.each(['cookie', 'status', 'private', 'none', 'missing', 'stream'])(
+    'does not cache a response that is for one request: %s',
+    async (path) => {
+      const { url } = await start(on);
+      const texts = new Set<string>();
+      for (let at = 0; at < 3; at++) {
+        texts.add(await (await fetch(`${url}/${path}/1`)).text());
+      }
+      expect(texts.size).toBe(3);
+      const cookie = (await fetch(`${url}/${path}/1`)).headers.get(
+        'set-cookie',
+      );
+      expect(cookie !== null).toBe(path === 'cookie');
+    },
+  );
+
+  it('does not cache other methods', async () => {
+    const { body } = await start(on);
+    const post = (): Promise<unknown> => body('/1', { method: 'POST' });
+    expect(await post()).toEqual({ calls: 1 });
+    expect(await post()).toEqual({ calls: 2 });
+  });
+
+  it('runs the method once for who ask at once, unless the response is for one', async () => {
+    const { body } = await start(on);
+    const three = async (path: string): Promise<unknown[]> => {
+      const all = await Promise.all([body(path), body(path), body(path)]);
+      return all.map((one) => (one as { readonly calls: number }).calls);
+    };
+    expect(await three('/slow/1')).toEqual([1, 1, 1]);
+    const calls = await three('/slow/cookie');
+    expect(new Set(calls).size).toBe(3);
+  });
+
+  it('repeats headers that the method has set', async () => {
+    const { url } = await start(on);
+    for (let at = 0; at < 2; at++) {
+      const { headers } = await fetch(`${url}/headers/1`);
+      expect(headers.get('x-calls')).toBe('1');
+      expect(headers.get('x-static')).toBe('yes');
+    }
+  });
+
+  it('goes with what else it is made of', async () => {
+    const { body, publisher } = await start(on);
+    await body('/feed/1');
+    expect(await body('/feed/1')).toEqual({ calls: 1 });
+    await publisher.invalidate('Post', 1);
+    expect(await body('/feed/1')).toEqual({ calls: 2 });
+    await publisher.invalidate('Feed', 1);
+    expect(await body('/feed/1')).toEqual({ calls: 3 });
+  });
+});
+
+describe('A cached route', () => {
+  it('works without the module, as in a unit test, and caches nothing', async () => {
+    const module = await Test.createTestingModule({
+      controllers: [UsersController],
+    }).compile();
+    const app = module.createNestApplication({ logger: false });
+    await app.listen(0, '127.0.0.1');
+    onTestFinished(() => app.close());
+    const url = `${await app.getUrl()}/users/none/1`;
+    expect(await (await fetch(url)).json()).toEqual({ calls: 1 });
+    expect(module.get(UsersController).find('1', '')).toBeInstanceOf(User);
+  });
+
+  it('is refused where it is written', () => {
+    expect(() => CachedRoute('', byId)).toThrow('entity type');
+    expect(() => CachedRoute('User', 'id' as never)).toThrow('selector');
+    expect(() => CachedRoute('User', byId, { ttl: -1 })).toThrow('ttl');
+    expect(() => CachedRoute('User', byId, { vary: 1 as never })).toThrow(
+      'vary',
+    );
+  });
+});
