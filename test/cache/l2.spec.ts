@@ -541,13 +541,14 @@ describeOnRedisServer('The second tier, elsewhere:', () => {
     await eventually(async () => expect(await stored()).toEqual(left));
   });
 
-  it('with no more rights than the README names', async () => {
+  it('with no more rights than docs/near-caches.md names', async () => {
     const server = await startRedis({ real: true });
     onTestFinished(() => server.stop());
     const raw = connectRaw(server.url);
     const [, rights = ''] =
-      /near caches needs? `([^`]+)`/.exec(readFileSync('README.md', 'utf8')) ??
-      [];
+      /near caches needs? `([^`]+)`/.exec(
+        readFileSync('docs/near-caches.md', 'utf8'),
+      ) ?? [];
     expect(rights).toContain('+getrange');
     const service = new Service({
       connection: `redis://cache:pw@127.0.0.1:${server.port}`,

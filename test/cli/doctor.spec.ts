@@ -349,9 +349,11 @@ describeOnRedisServer('doctor', () => {
       expect(advice).toContain('+xadd');
     });
 
-    it('is content with those that the README names', async () => {
-      const readme = readFileSync(join(root, 'README.md'), 'utf8');
-      const [, rights = ''] = /connection needs `([^`]+)`/.exec(readme) ?? [];
+    it('is content with those that docs/operations.md names', async () => {
+      const page = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+      const [, rights = ''] =
+        /-@all \\\s+(\+@connection[^\\]+\+info) \\/.exec(page) ?? [];
+      expect(rights).toContain('+evalsha');
       const { server } = await startPair();
       const key = `~${journalOf(CHANNEL)}`;
       const url = await as(

@@ -11,13 +11,13 @@ import { root } from './markdown.js';
 const ROW =
   /^\| `(?<option>\w+)` +\| (?<default>\S+) +\| (?:`(?<variable>\w+)`|-) +\|/gm;
 const rows = [
-  ...readFileSync(join(root, 'README.md'), 'utf8').matchAll(ROW),
+  ...readFileSync(join(root, 'docs/options.md'), 'utf8').matchAll(ROW),
 ].map(
   ({ groups }) =>
     groups as { option: string; default: string; variable?: string },
 );
 
-test('the README lists every option with its default', () => {
+test('docs/options.md lists every option with its default', () => {
   const listed = new Map(rows.map((row) => [row.option, row.default]));
   const real = new Map(
     Object.entries(new CacheInvalidationOptions()).map(([option, value]) => [
