@@ -19,36 +19,34 @@ const NAME = /^[A-Za-z_$][\w$]{0,39}$/;
  * @internal
  */
 export function differenceOf(value: unknown, copy: unknown): Difference | null {
-  return new Comparison().compare(value, copy, '');
+  return new Comparison().compare(value, copy);
 }
 
 class Comparison {
   /** Copies of objects, since values may refer to themselves. */
   readonly #copies = new Map<object, object>();
 
-  compare(value: unknown, copy: unknown, path: string): Difference | null {
+  compare(value: unknown, copy: unknown): Difference | null {
     if (Object.is(value, copy)) return null;
-    if (!isObject(value) || !isObject(copy)) return differing(value, path);
+    if (!isObject(value) || !isObject(copy)) return differing(value);
     if (this.#copies.get(value) === copy) return null;
     this.#copies.set(value, copy);
-    if (prototypeOf(value) !== prototypeOf(copy)) return differing(value, path);
-    if (Array.isArray(value)) return this.#inArray(value, copy, path);
-    if (!isBuiltIn(value)) return this.#inObject(value, copy, path);
-    return isDeepStrictEqual(value, copy) ? null : differing(value, path);
+    if (prototypeOf(value) !== prototypeOf(copy)) return differing(value);
+    if (Array.isArray(value)) return this.#inArray(value, copy);
+    if (!isBuiltIn(value)) return this.#inObject(value, copy);
+    return isDeepStrictEqual(value, copy) ? null : differing(value);
   }
 
-  #inArray(value: unknown[], copy: object, path: string): Difference | null {
+  #inArray(value: unknown[], copy: object): Difference | null {
     const copied = copy as unknown[];
     // A hole, and a property beside the elements, changes the number of keys.
     const isSame =
       value.length === copied.length &&
       Object.keys(value).length === Object.keys(copied).length;
-    if (!isSame) return differing(value, path);
+    if (!isSame) return differing(value);
     for (let at = 0; at < value.length; at++) {
-      const [one, other] = [value[at], copied[at]];
-      if (Object.is(one, other)) continue;
-      const found = this.compare(one, other, `${path}[${at}]`);
-      if (found !== null) return found;
+      const found = this.compare(value[at], copied[at]);
+      if (found !== null) return below(`[${at}]`, found);
     }
     return null;
   }
@@ -56,29 +54,30 @@ class Comparison {
   #inObject(
     value: Record<string, unknown>,
     copy: Record<string, unknown>,
-    path: string,
   ): Difference | null {
-    if (hasSymbols(value)) return differing(value, path);
+    if (hasSymbols(value)) return differing(value);
+    let common = 0;
     for (const key of Object.keys(value)) {
-      if (Object.is(value[key], copy[key])) continue;
-      const found = this.compare(value[key], copy[key], below(path, key));
-      if (found !== null) return found;
+      const one = value[key];
+      const found = this.compare(one, copy[key]);
+      if (found !== null) return below(NAME.test(key) ? key : '[…]', found);
+      if (one !== undefined || Object.hasOwn(copy, key)) common++;
     }
-    for (const key of Object.keys(copy)) {
-      const isAdded = copy[key] !== undefined && !Object.hasOwn(value, key);
-      if (isAdded) return differing(value, path);
-    }
-    return null;
+    const keys = Object.keys(copy);
+    if (keys.length === common) return null;
+    const isAdded = (key: string): boolean =>
+      copy[key] !== undefined && !Object.hasOwn(value, key);
+    return keys.some(isAdded) ? differing(value) : null;
   }
 }
 
-function differing(value: unknown, path: string): Difference {
-  return { path, kind: kindOf(value) };
+function differing(value: unknown): Difference {
+  return { path: '', kind: kindOf(value) };
 }
 
-function below(path: string, key: string): string {
-  const name = NAME.test(key) ? key : '[…]';
-  return path === '' ? name : `${path}.${name}`;
+function below(name: string, { path, kind }: Difference): Difference {
+  const isJoined = path === '' || path.startsWith('[');
+  return { path: isJoined ? name + path : `${name}.${path}`, kind };
 }
 
 function hasSymbols(value: object): boolean {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   CacheInvalidationError,
   describeCause,
+  InvalidationConfigurationError,
   InvalidationRedisError,
   InvalidationSerializationError,
 } from '../errors/index.js';
@@ -295,13 +296,17 @@ export class L2Tier<V> {
     try {
       return Buffer.concat([Buffer.from(VALUE), this.#serialize(value)]);
     } catch (error) {
-      const isTold = error instanceof InvalidationSerializationError;
-      if (strict) throw isTold ? error : unserializable(this.name, error);
-      if (!isTold) {
+      const isOurs = error instanceof CacheInvalidationError;
+      if (strict) throw isOurs ? error : unserializable(this.name, error);
+      if (!isOurs) {
         this.#failed(error as Error);
         return null;
       }
-      if (this.#unshared++ === 0) this.report(error);
+      // That class-transformer is missing was told when the tier was made.
+      const isFirst = this.#unshared++ === 0;
+      if (isFirst && error instanceof InvalidationSerializationError) {
+        this.report(error);
+      }
       return null;
     }
   }
@@ -321,6 +326,7 @@ export class L2Tier<V> {
       difference = differenceOf(value, serializer.deserialize(bytes));
     } catch (error) {
       if (error instanceof CacheInvalidationError) throw error;
+      if (error instanceof L2UnavailableError) throw error;
       throw unserializable(this.name, error);
     }
     if (difference !== null) throw changed(this.name, difference);
@@ -367,6 +373,7 @@ export class L2Tier<V> {
     this.#errors++;
     // That there is no connection is told by the connection.
     if (error instanceof L2UnavailableError) return;
+    if (error instanceof InvalidationConfigurationError) return;
     if (error.message.includes('enableOfflineQueue')) return;
     this.report(
       new InvalidationRedisError(

@@ -1,5 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import { InvalidationConfigurationError } from '../errors/index.js';
+import { L2UnavailableError } from '../transport/index.js';
 
 /** How values become bytes in Redis, and back. @publicApi */
 export interface L2Serializer<V> {
@@ -17,7 +18,7 @@ export interface CheckedSerializer<V> extends L2Serializer<V> {
 }
 
 /** Written, read and compared within some 20 ms. */
-const CHECKED_BYTES = 1_048_576;
+const CHECKED_BYTES = 524_288;
 /** class-transformer takes several times as long as JSON alone. */
 const CHECKED_TYPED_BYTES = 131_072;
 
@@ -43,7 +44,7 @@ export function json<V = unknown>(): L2Serializer<V> {
  * newer version of Node may not be understood by an older one, and are loaded
  * then.
  *
- * @param options.maxBytes of the largest value that is stored or read; 1 MiB
+ * @param options.maxBytes of the largest value that is stored or read; 512 KiB
  * @throws InvalidationConfigurationError for what is no number of bytes
  * @publicApi
  */
@@ -99,7 +100,7 @@ export class TypedSerializer<V> implements CheckedSerializer<V> {
   readonly checkedBytes = CHECKED_TYPED_BYTES;
   readonly ready: Promise<void>;
   #toInstance: ToInstance = () => {
-    throw notInstalled();
+    throw new L2UnavailableError('class-transformer is not loaded yet.');
   };
 
   constructor(private readonly type: () => ValueClass) {
@@ -123,6 +124,9 @@ export class TypedSerializer<V> implements CheckedSerializer<V> {
       const loaded = await import('class-transformer');
       this.#toInstance = loaded.plainToInstance;
     } catch {
+      this.#toInstance = () => {
+        throw notInstalled();
+      };
       throw notInstalled();
     }
   }

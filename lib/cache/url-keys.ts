@@ -25,10 +25,9 @@ interface Route {
 export function urlKeys(routes: {
   readonly [T in EntityType]?: string | readonly string[];
 }): { cacheKeyOf(entry: unknown): readonly string[] | undefined } {
-  const all = Object.entries(routes).flatMap(([type, paths]) =>
-    [paths as string | readonly string[]]
-      .flat()
-      .map((path) => routeOf(type, path)),
+  const types = Object.keys(routes) as EntityType[];
+  const all = types.flatMap((type) =>
+    [routes[type] ?? []].flat().map((path) => routeOf(type, path)),
   );
   return {
     cacheKeyOf(entry) {
@@ -40,7 +39,7 @@ export function urlKeys(routes: {
   };
 }
 
-function routeOf(type: string, path: unknown): Route {
+function routeOf(type: EntityType, path: unknown): Route {
   if (typeof path !== 'string' || !path.startsWith('/')) {
     throw new InvalidationConfigurationError('urlKeys() cannot be used:', [
       {

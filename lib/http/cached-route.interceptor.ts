@@ -9,7 +9,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { lastValueFrom, of, type Observable } from 'rxjs';
 import { NearCache, NearCacheFactory } from '../cache/index.js';
-import { batch } from '../message/index.js';
+import { batch, type EntityType } from '../message/index.js';
 import {
   before,
   cachedResponse,
@@ -25,7 +25,7 @@ import {
 } from './cached-route.js';
 
 /** Entity type of cached responses: they depend on those of the application. */
-const RESPONSE_TYPE = 'http-response';
+const RESPONSE_TYPE: string = 'http-response';
 const SSE = '__sse__';
 
 /** A response that is for one request only, for whom others must not take it. */
@@ -125,7 +125,7 @@ export class CachedRouteInterceptor implements NestInterceptor {
     let cache = ofClass.get(method);
     if (cache === undefined) {
       cache = this.factory.createFor<CachedResponse>(
-        RESPONSE_TYPE,
+        RESPONSE_TYPE as EntityType,
         {
           ...(caching as object),
           dependsOn: ({ keys, body }) => {

@@ -22,5 +22,5 @@ it('A type of values without class-transformer is told of once, with its cure, a
     expect(logger.errors.join()).toContain('npm install class-transformer'),
   );
   expect(logger.errors).toHaveLength(1);
-  expect(users.stats).toMatchObject({ size: 2, loads: 2 });
+  expect(users.stats).toMatchObject({ size: 2, l2Unshared: 2, l2Errors: 0 });
 });
