@@ -141,12 +141,12 @@ describeOnRedisServer('The name', () => {
 it("leaves a name of the application's own", async () => {
   const channel = uniqueChannel();
   const { hostname: host, port } = new URL(inject('redisUrl'));
-  const connectionName = `mine-${channel}`;
+  const own = `mine-${channel}`;
   await startApp({
-    connection: { host, port: Number(port), connectionName },
+    connection: { host, port: Number(port), connectionName: own },
     channel,
   });
   const { names, ours } = await namesOn(inject('redisUrl'), channel);
   expect(ours).toEqual([]);
-  expect(names.filter((name) => name === connectionName)).toHaveLength(2);
+  expect(names.filter((name) => name === own)).toHaveLength(2);
 });
