@@ -1,5 +1,9 @@
 import { Redis } from 'ioredis';
-import { InvalidationSubscriber } from 'nestjs-cache-invalidation';
+import {
+  entity,
+  InvalidationSubscriber,
+  NearCacheFactory,
+} from 'nestjs-cache-invalidation';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import {
   connectionName,
@@ -104,6 +108,18 @@ describeOnRedisServer('The name', () => {
         expect(await commands()).toEqual(['Order', 'User']),
       );
       end();
+      await eventually(async () => expect(await commands()).toEqual([]));
+      const caches = app.get(NearCacheFactory);
+      const users = caches.create<string>('User', { ttl: 1_000 });
+      await eventually(async () => expect(await commands()).toEqual(['User']));
+      // Its entries are evicted with whatever else they are made of.
+      const feeds = caches.create<string>('Feed', {
+        ttl: 1_000,
+        dependsOn: () => [entity('Post', '1')],
+      });
+      await eventually(async () => expect(await commands()).toBeNull());
+      feeds.close();
+      users.close();
       await eventually(async () => expect(await commands()).toEqual([]));
 
       await connectRaw(server.url).call('CLIENT', 'KILL', 'TYPE', 'normal');
