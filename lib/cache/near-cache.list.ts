@@ -39,7 +39,7 @@ export class NearCacheList {
     const unsubscribe = this.stream.evict(
       'A near cache',
       (message) => reference.deref()?.apply(message),
-      [cache.entityType],
+      cache.handledTypes,
     );
     const listed: Listed = {
       name: this.#labelOf(name),

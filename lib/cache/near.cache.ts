@@ -120,6 +120,16 @@ export class NearCache<V> {
   }
 
   /**
+   * Entity types whose messages evict its entries; `null` where only the entries
+   * know.
+   *
+   * @internal
+   */
+  get handledTypes(): readonly EntityType[] | null {
+    return this.dependencies === null ? [this.entityType] : null;
+  }
+
+  /**
    * The entity, from memory or from `load`, which runs once for all who ask
    * meanwhile. What it throws is thrown here, and not kept.
    *

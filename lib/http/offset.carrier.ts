@@ -122,7 +122,7 @@ interface GrpcCall {
 /** Only gRPC lets a handler put anything beside its answer. */
 function ofMessage([, context, call]: unknown[]): OffsetCarrier | null {
   if (isGrpcCall(call)) return ofGrpc(context as GrpcMetadata, call);
-  const asked = headerOf((context ?? {}) as MessageContext);
+  const asked = headerOf(context ?? {});
   return { asked, answer: null, tell: () => undefined };
 }
 

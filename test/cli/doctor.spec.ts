@@ -184,7 +184,9 @@ describeOnRedisServer('doctor', () => {
     expect(out).toMatch(
       /^ok {7}listeners {7}3, 1 of which .+\n {25}\S+.*\n {25}\S+/m,
     );
-    expect(out).toContain(`Bücher & co: 1  ${found['instance']}  ${version}`);
+    expect(out).toContain(
+      `Bücher & co: 1  ${found['instance']}  ${String(version)}`,
+    );
   });
 
   it('says which types nobody handles, and until when nobody knows', async () => {

@@ -1,5 +1,9 @@
 import { Redis } from 'ioredis';
-import { InvalidationSubscriber } from 'nestjs-cache-invalidation';
+import {
+  entity,
+  InvalidationSubscriber,
+  NearCacheFactory,
+} from 'nestjs-cache-invalidation';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import {
   connectionName,
@@ -105,6 +109,18 @@ describeOnRedisServer('The name', () => {
       );
       end();
       await eventually(async () => expect(await commands()).toEqual([]));
+      const caches = app.get(NearCacheFactory);
+      const users = caches.create<string>('User', { ttl: 1_000 });
+      await eventually(async () => expect(await commands()).toEqual(['User']));
+      // Its entries are evicted with whatever else they are made of.
+      const feeds = caches.create<string>('Feed', {
+        ttl: 1_000,
+        dependsOn: () => [entity('Post', '1')],
+      });
+      await eventually(async () => expect(await commands()).toBeNull());
+      feeds.close();
+      users.close();
+      await eventually(async () => expect(await commands()).toEqual([]));
 
       await connectRaw(server.url).call('CLIENT', 'KILL', 'TYPE', 'normal');
       await eventually(async () => expect(await commands()).toEqual([]));
@@ -141,12 +157,12 @@ describeOnRedisServer('The name', () => {
 it("leaves a name of the application's own", async () => {
   const channel = uniqueChannel();
   const { hostname: host, port } = new URL(inject('redisUrl'));
-  const connectionName = `mine-${channel}`;
+  const own = `mine-${channel}`;
   await startApp({
-    connection: { host, port: Number(port), connectionName },
+    connection: { host, port: Number(port), connectionName: own },
     channel,
   });
   const { names, ours } = await namesOn(inject('redisUrl'), channel);
   expect(ours).toEqual([]);
-  expect(names.filter((name) => name === connectionName)).toHaveLength(2);
+  expect(names.filter((name) => name === own)).toHaveLength(2);
 });
