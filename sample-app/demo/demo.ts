@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { Audience } from './audience.js';
 import { Claims } from './claims.js';
 import { FreshnessJudge } from './freshness.judge.js';
 import { HttpClient } from './http.client.js';
@@ -53,7 +54,8 @@ export class Demo {
     this.#right = this.#judge();
     if (!this.options.once) {
       this.#invite(cast);
-      await Promise.race([once(stop, 'abort'), failure]);
+      const audience = new Audience(this.#network, this.#story.http);
+      await Promise.race([audience.run(cast, stop), failure]);
     }
   }
 
@@ -97,7 +99,9 @@ export class Demo {
     const gateway = this.#network.urlOf('gateway');
     const users = this.#network.urlOf('user-service');
     print.heading('Your turn (Ctrl-C ends it):');
-    print.text(`live page: ${gateway}/`);
+    print.text(
+      `live page: ${gateway}/ (while it is open, six reads a second go through the gateways)`,
+    );
     print.text(`curl -i ${gateway}/users/${graceId}`);
     print.text(
       `curl -X PUT ${users}/users/${graceId} -H 'content-type: application/json' -d '{"name":"Rear Admiral Hopper"}'`,

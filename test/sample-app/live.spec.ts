@@ -1,14 +1,30 @@
 import type { INestApplication } from '@nestjs/common';
-import { InvalidationPublisher } from 'nestjs-cache-invalidation';
+import {
+  InvalidationPublisher,
+  InvalidationStats,
+  InvalidationSubscriber,
+} from 'nestjs-cache-invalidation';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import {
+  afterEach,
+  beforeEach,
+  describe,
+  expect,
+  inject,
+  it,
+  onTestFinished,
+} from 'vitest';
 import { HttpClient } from '../../sample-app/demo/http.client.js';
 import { GatewayModule } from '../../sample-app/gateway/gateway.module.js';
 import type { Frame } from '../../sample-app/gateway/live/frame.js';
 import { LatencyLog } from '../../sample-app/gateway/live/latency.log.js';
 import { LiveFeed } from '../../sample-app/gateway/live/live.feed.js';
+import { MessageTape } from '../../sample-app/gateway/live/message.tape.js';
 import { RedisLink } from '../../sample-app/shared/operations/redis.link.js';
-import { connectRaw } from '../support/app.js';
+import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { wire } from '../subscriber/setup.js';
 import { Stage } from './stage.js';
@@ -47,6 +63,10 @@ class Reader extends Writable {
   }
 }
 
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
 async function publish(app: INestApplication, times: number): Promise<void> {
   const publisher = app.get(InvalidationPublisher);
   for (let i = 1; i <= times; i++) await publisher.invalidateCustom('live', i);
@@ -55,19 +75,20 @@ async function publish(app: INestApplication, times: number): Promise<void> {
 describe('the feed of the live page', () => {
   it('tells all that there is at once, and then what is new', async () => {
     const app = await stage.start('gateway', GatewayModule);
-    await publish(app, 60);
+    await publish(app, 510);
     const reader = new Reader(true);
+    await eventually(() => expect(app.get(MessageTape).total).toBe(510));
     app.get(LiveFeed).add(reader);
     expect(reader.frames).toHaveLength(1);
-    expect(reader.last).toMatchObject({ total: 60 });
+    expect(reader.last).toMatchObject({ total: 510 });
     expect(reader.last.messages.map(({ says }) => says)).toEqual(
-      Array.from({ length: 50 }, (_, index) => `live:${index + 11}`),
+      Array.from({ length: 500 }, (_, index) => `live:${index + 11}`),
     );
     expect(reader.last.services).toHaveLength(5);
     await publish(app, 1);
-    await eventually(() => expect(reader.last.total).toBe(61));
+    await eventually(() => expect(reader.last.total).toBe(511));
     const all = reader.frames.slice(1).flatMap(({ messages }) => messages);
-    expect(all.map(({ number }) => number)).toEqual([61]);
+    expect(all.map(({ number }) => number)).toEqual([511]);
   });
 
   it('queues nothing for who reads slowly, and then leaves out the middle', async () => {
@@ -76,15 +97,15 @@ describe('the feed of the live page', () => {
     app.get(LiveFeed).add(slow);
     app.get(LiveFeed).add(quick);
     const { writableLength } = slow;
-    await publish(app, 500);
-    await eventually(() => expect(quick.last.total).toBe(500));
+    await publish(app, 600);
+    await eventually(() => expect(quick.last.total).toBe(600));
     expect(slow.writableLength).toBe(writableLength);
     expect(slow.frames).toHaveLength(1);
     slow.catchUp();
-    await eventually(() => expect(slow.last.total).toBe(500));
+    await eventually(() => expect(slow.last.total).toBe(600));
     const numbers = slow.frames[1]!.messages.map(({ number }) => number);
-    expect(numbers).toHaveLength(50);
-    expect(numbers.at(-1)).toBe(500);
+    expect(numbers).toHaveLength(500);
+    expect(numbers.at(-1)).toBe(600);
   });
 
   it('goes on after a message that was said in a leap second', async () => {
@@ -112,12 +133,171 @@ describe('the feed of the live page', () => {
     expect(message!.source).toMatch(/^x{199}…$/);
   });
 
+  it('tells what is published while its gateway is cut off', async () => {
+    const app = await stage.start('gateway', GatewayModule);
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    app.get(RedisLink).cut();
+    await eventually(() =>
+      expect(app.get(InvalidationSubscriber).status.state).toBe('disconnected'),
+    );
+    const { publisher } = await startApp({ channel: stage.channel });
+    await publisher.invalidate('User', 'unheard');
+    await eventually(() => expect(reader.last.total).toBe(1));
+    expect(reader.last.messages[0]!.says).toBe('user:unheard');
+    expect(app.get(InvalidationStats).snapshot().delivered).toBe(0);
+  });
+
+  it('does not measure what was replayed', async () => {
+    const link = await RedisLink.open(inject('redisUrl'));
+    onTestFinished(() => link.close());
+    const app = await stage.start('gateway', GatewayModule, {
+      linked: false,
+      redisUrl: link.url,
+    });
+    const tape = app.get(MessageTape);
+    const { publisher } = await startApp({ channel: stage.channel });
+    await publisher.invalidate('User', 'before');
+    await eventually(() => expect(tape.total).toBe(1));
+    link.cut();
+    await eventually(() =>
+      expect(app.get(InvalidationSubscriber).status.state).toBe('disconnected'),
+    );
+    for (let id = 1; id <= 20; id++) await publisher.invalidate('User', id);
+    link.restore();
+    await eventually(() => expect(tape.total).toBe(21));
+    expect(tape.after(0).map(({ late }) => late)).toEqual([
+      null,
+      ...Array.from({ length: 20 }, () => 'replayed'),
+    ]);
+    const points = await eventually(() => {
+      const ended = tape.latenciesAfter(0);
+      expect(sum(ended.map(({ late }) => late))).toBe(20);
+      return ended;
+    });
+    expect(sum(points.map(({ count }) => count))).toBe(1);
+  });
+
+  it('does not measure what waited in an outbox', async () => {
+    const app = await stage.start('gateway', GatewayModule);
+    const tape = app.get(MessageTape);
+    const link = await RedisLink.open(inject('redisUrl'));
+    onTestFinished(() => link.close());
+    const { publisher, subscriber } = await startApp({
+      channel: stage.channel,
+      connection: link.url,
+    });
+    link.cut();
+    await eventually(() => expect(subscriber.status.state).not.toBe('live'));
+    const published = performance.now();
+    await publisher.invalidate('User', 'held');
+    await eventually(() =>
+      expect(performance.now() - published).toBeGreaterThan(1_100),
+    );
+    link.restore();
+    await eventually(() => expect(tape.total).toBe(1), { timeout: 10_000 });
+    expect(tape.after(0)[0]).toMatchObject({ says: 'user:held', late: 'held' });
+    await eventually(() =>
+      expect(tape.latenciesAfter(0)).toMatchObject([
+        { count: 0, late: 1, p50: null, p99: null },
+      ]),
+    );
+  });
+
+  it('tells how many look, to whoever asks', async () => {
+    const app = await stage.start('gateway', GatewayModule);
+    const url = `${await app.getUrl()}/viewers`;
+    expect((await http.mustSend('GET', url)).body).toEqual({ viewers: 0 });
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    expect((await http.mustSend('GET', url)).body).toEqual({ viewers: 1 });
+    reader.destroy();
+    await eventually(async () =>
+      expect((await http.mustSend('GET', url)).body).toEqual({ viewers: 0 }),
+    );
+  });
+
   it('ends with its gateway', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const reader = new Reader(true);
     app.get(LiveFeed).add(reader);
     await app.close();
     expect(reader.writableEnded).toBe(true);
+  });
+});
+
+describe('old copies', () => {
+  const row = { name: 'Grace', version: 1 };
+  const path = '/users/7';
+
+  /** In place of user-service: one row, which is what this test says. */
+  async function startOwner(): Promise<{ row: typeof row }> {
+    const owner = { row };
+    const server = createServer((_, response) =>
+      response.end(JSON.stringify(owner.row)),
+    ).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close().closeAllConnections());
+    const { port } = server.address() as AddressInfo;
+    process.env['USER_SERVICE_URL'] = `http://127.0.0.1:${port}`;
+    return owner;
+  }
+
+  it('are told while a gateway that serves them is cut off, and until they are fresh', async () => {
+    const owner = await startOwner();
+    const app = await stage.start('gateway', GatewayModule);
+    const { publisher } = await startApp({ channel: stage.channel });
+    await http.mustSend('GET', (await app.getUrl()) + path);
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    const copies = (): unknown =>
+      reader.frames.findLast((frame) => frame.copies !== null)?.copies;
+
+    app.get(RedisLink).cut();
+    await eventually(() =>
+      expect(app.get(InvalidationSubscriber).status.state).toBe('disconnected'),
+    );
+    owner.row = { name: 'Ada', version: 2 };
+    await publisher.invalidate('User', 7);
+    const copy = {
+      gateway: 'gateway',
+      key: 'user:7',
+      owner: 'user-service',
+      row: '“Ada”, version 2',
+    };
+    const served = '“Grace”, version 1';
+    await eventually(() =>
+      expect(copies()).toEqual([{ ...copy, served, isOld: true }]),
+    );
+    app.get(RedisLink).restore();
+    await eventually(
+      () =>
+        expect(copies()).toEqual([{ ...copy, served: copy.row, isOld: false }]),
+      { timeout: 15_000 },
+    );
+    reader.destroy();
+    await eventually(() => expect(app.get(LiveFeed).viewers).toBe(0));
+    const later = new Reader(true);
+    app.get(LiveFeed).add(later);
+    expect(later.last.copies).toEqual([]);
+  }, 30_000);
+
+  it('are not looked for where nothing is cut', async () => {
+    await startOwner();
+    const app = await stage.start('gateway', GatewayModule);
+    const { publisher } = await startApp({ channel: stage.channel });
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    await publisher.invalidate('User', 7);
+    const url = await app.getUrl();
+    await eventually(() => {
+      expect(reader.last.total).toBe(1);
+      // For longer than copies are compared twice.
+      expect(reader.last.now - reader.frames[0]!.now).toBeGreaterThan(2_000);
+    });
+    const { body } = await http.mustSend('GET', `${url}/cache`);
+    expect(body).toMatchObject({ hits: 0, misses: 0 });
+    expect(reader.frames.flatMap(({ copies }) => copies ?? [])).toEqual([]);
   });
 });
 
@@ -152,6 +332,27 @@ describe('what the page asks for', () => {
     async (path) => {
       const app = await stage.start('gateway', GatewayModule);
       expect((await fetch((await app.getUrl()) + path)).status).toBe(404);
+    },
+  );
+
+  it.each(['readme', 'guide', 'guarantees', 'operations'])(
+    'reads the page %s of the package',
+    async (page) => {
+      const app = await stage.start('gateway', GatewayModule);
+      const answer = await fetch(`${await app.getUrl()}/docs/${page}`);
+      expect(answer.headers.get('content-type')).toBe(
+        'text/plain; charset=utf-8',
+      );
+      expect(await answer.text()).toMatch(/^# /);
+    },
+  );
+
+  it.each(['nothing', 'toString', '..%2fpackage.json'])(
+    'has no page %s of the package',
+    async (page) => {
+      const app = await stage.start('gateway', GatewayModule);
+      const { status } = await fetch(`${await app.getUrl()}/docs/${page}`);
+      expect(status).toBe(404);
     },
   );
 
@@ -196,12 +397,30 @@ describe('the log of latencies', () => {
       {
         second: 10,
         count: 100,
+        late: 0,
         p50: expect.closeTo(50, 0),
         p99: expect.closeTo(99, 0),
       },
     ]);
     expect(log.after(10, 13_000)).toMatchObject([{ second: 12, count: 1 }]);
     expect(log.after(12, 20_000)).toEqual([]);
+  });
+
+  it('counts what came late, and does not measure it', () => {
+    const log = new LatencyLog();
+    log.record(10_100, 1);
+    for (let i = 0; i < 1_000; i++) log.recordLate(10_500);
+    log.recordLate(11_000);
+    expect(log.after(0, 12_000)).toEqual([
+      {
+        second: 10,
+        count: 1,
+        late: 1_000,
+        p50: expect.closeTo(1, 1),
+        p99: expect.closeTo(1, 1),
+      },
+      { second: 11, count: 0, late: 1, p50: null, p99: null },
+    ]);
   });
 
   it('forgets what is older than the page shows', () => {

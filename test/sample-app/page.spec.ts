@@ -1,5 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { InvalidationPublisher } from 'nestjs-cache-invalidation';
+import { readFile } from 'node:fs/promises';
 import type { Browser, Locator, Page } from 'playwright-core';
 import {
   afterAll,
@@ -8,17 +9,25 @@ import {
   beforeEach,
   describe,
   expect,
+  inject,
   it,
+  onTestFinished,
 } from 'vitest';
 import { CommunicationServiceModule } from '../../sample-app/communication-service/communication-service.module.js';
 import { GatewayModule } from '../../sample-app/gateway/gateway.module.js';
 import { ServicesWatch } from '../../sample-app/gateway/live/services.watch.js';
+import { RedisLink } from '../../sample-app/shared/operations/redis.link.js';
 import { UserServiceModule } from '../../sample-app/user-service/user-service.module.js';
 import { UsersService } from '../../sample-app/user-service/users.service.js';
 import { hasBrowser, launchBrowser } from '../support/browser.js';
 import { eventually } from '../support/eventually.js';
 import { startApp } from '../support/app.js';
 import { Stage } from './stage.js';
+
+async function packageJson(): Promise<{ name: string }> {
+  const path = new URL('../../package.json', import.meta.url);
+  return JSON.parse(await readFile(path, 'utf8')) as { name: string };
+}
 
 const LAPTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
@@ -88,6 +97,13 @@ describe.runIf(hasBrowser)('In a browser', () => {
     return numberIn(text);
   }
 
+  function proved(name: string): Promise<string | null> {
+    return service(name)
+      .locator('dl div', { hasText: 'Proved' })
+      .locator('dd')
+      .textContent();
+  }
+
   function numberIn(text: string | null): number {
     return Number(text?.replaceAll(',', ''));
   }
@@ -128,7 +144,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
           await seen.evaluateAll((nodes) => nodes.map((n) => n.textContent)),
         ).toEqual(['● live', '● live', '– away', '– away', '● live']),
       );
-      expect(await page.locator('#services h3').allTextContents()).toEqual([
+      expect(await page.locator('#services li h3').allTextContents()).toEqual([
         'gateway',
         'user-service',
         'content-service',
@@ -146,6 +162,70 @@ describe.runIf(hasBrowser)('In a browser', () => {
       await page.evaluate('document.fonts.ready');
       expect([...origins]).toEqual([url]);
       expect(complaints).toEqual([]);
+    });
+
+    it('names the package, and links to its pages', async () => {
+      const { name } = await packageJson();
+      const links = await page
+        .locator('.package a, footer a')
+        .evaluateAll((nodes) =>
+          nodes.map((node) => [node.textContent, node.getAttribute('href')]),
+        );
+      const npm = `https://www.npmjs.com/package/${name}`;
+      expect(links).toEqual([
+        [name, npm],
+        ['README', 'docs/readme'],
+        ['Guide', 'docs/guide'],
+        ['Guarantees', 'docs/guarantees'],
+        ['Operations', 'docs/operations'],
+        ['npm', npm],
+      ]);
+      await page.getByRole('link', { name: 'Guide' }).click();
+      await page.getByText(/^# /).waitFor();
+    });
+
+    it('says how long ago it was proved that all was heard', async () => {
+      await eventually(async () =>
+        expect(await proved('gateway')).toMatch(/^[\d.]+ m?s ago$/),
+      );
+      expect(await proved('content-service')).toBe('–');
+      expect(await page.locator('.columns').textContent()).toContain('Proved');
+    });
+
+    it('draws who talks to whom, and says the same in words', async () => {
+      const picture = page.getByRole('img', { name: /^Who talks to whom/ });
+      const words = (): Promise<string | null> =>
+        picture.getAttribute('aria-label');
+      await eventually(async () =>
+        expect(await words()).toContain(
+          'gateway live, Redis up; user-service live, Redis up; content-service away, Redis unknown;',
+        ),
+      );
+      expect(await picture.locator('text').allTextContents()).toEqual(
+        expect.arrayContaining([
+          'gateway',
+          'user-service',
+          'Redis',
+          'channel: what changed',
+          'journal: what was missed',
+          'PostgreSQL: the rows',
+        ]),
+      );
+      const ups = picture.locator('[data-link=up]');
+      expect(await ups.count()).toBe(3);
+      // The other services are told, this one says it.
+      await gateway.get(InvalidationPublisher).invalidate('User', 'drawn');
+      await picture.locator('.arrow').first().waitFor();
+      await press('Cut user-service off from Redis');
+      await eventually(async () => {
+        expect(await words()).toContain('disconnected, cut off from Redis');
+        expect(await ups.count()).toBe(2);
+      });
+      expect(await picture.locator('.cut').textContent()).toBe('✕ cut');
+      await press('Restore the way of user-service to Redis');
+      await eventually(async () => expect(await ups.count()).toBe(3), {
+        timeout: 15_000,
+      });
     });
 
     it('updates a user, whose copy is gone then', async () => {
@@ -182,7 +262,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       await press('Publish the pattern');
       await eventually(async () =>
         expect(await result()).toBe(
-          'The pattern was delivered to 3 connections.',
+          "The pattern was delivered to 4 connections, this page's among them.",
         ),
       );
       await fill('Keys', 'user:1, post:2,, a:1 ,b:2, c:3');
@@ -193,7 +273,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
           'feed:1:*',
         ]),
       );
-      expect(await result()).toBe('The batch was delivered to 3 connections.');
+      expect(await result()).toContain('The batch was delivered to 4');
     });
 
     it('cuts a service off, restores it, and shows the replay', async () => {
@@ -204,7 +284,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
         expect(await stateOf(name)).toBe('disconnected'),
       );
       await fill('Keys', 'user:1');
-      for (const delivered of [2, 2, 2]) {
+      for (const delivered of [3, 3, 3]) {
         await page
           .locator('#result')
           .evaluate((node) => (node.textContent = ''));
@@ -223,6 +303,56 @@ describe.runIf(hasBrowser)('In a browser', () => {
         /^live .+ → disconnected .+ → catching-up .+ → live /,
       );
     });
+
+    it('shows an old copy while the gateway is cut off, and what it is told meanwhile', async () => {
+      const copies = page.locator('#copies');
+      await fill('User', String(userId));
+      await press('Read');
+      await eventually(async () => expect(await result()).toContain('version'));
+      const old = /“.+”, version \d+/;
+      expect(await copies.isVisible()).toBe(false);
+      await press('Cut gateway off from Redis');
+      await eventually(async () =>
+        expect(await stateOf('gateway')).toBe('disconnected'),
+      );
+      const before = await total();
+      await press('Update');
+      await eventually(async () => expect(await result()).toContain('now'));
+      const row = /“.+”, version \d+/.exec(
+        (await result())!.replace(' now', ''),
+      );
+      await eventually(async () => {
+        expect(await total()).toBeGreaterThan(before);
+        expect(await messages()).toContain(`user:${userId}`);
+        expect(await copies.locator('tbody th').textContent()).toBe(
+          `gateway user:${userId}`,
+        );
+      });
+      const [served, widened] = await copies
+        .locator('tbody td')
+        .allTextContents();
+      expect(served).toMatch(/^✕ old/);
+      expect(old.exec(served!)![0]).not.toBe(row![0]);
+      expect(widened).toMatch(/^the old copy too, for another \d+ s$/);
+      await eventually(
+        async () =>
+          expect(await copies.locator('td').last().textContent()).toBe(
+            `asked user-service: ${row![0]}`,
+          ),
+        { timeout: 15_000 },
+      );
+      await press('Restore the way of gateway to Redis');
+      await eventually(
+        async () =>
+          expect(await copies.locator('td').first().textContent()).toBe(
+            `● fresh ${row![0]}`,
+          ),
+        { timeout: 15_000 },
+      );
+      await eventually(async () =>
+        expect(await stateOf('gateway')).toBe('live'),
+      );
+    }, 60_000);
 
     it('shows what waits in an outbox', async () => {
       const name = 'user-service';
@@ -259,8 +389,8 @@ describe.runIf(hasBrowser)('In a browser', () => {
         timeout: 20_000,
       });
       expect((await messages())[0]).toBe('flood:4999');
-      expect(await page.locator('#messages li').count()).toBe(50);
-      expect(await page.evaluate(size)).toBeLessThan(800);
+      expect(await page.locator('#messages li').count()).toBe(500);
+      expect(await page.evaluate(size)).toBeLessThan(3_500);
       await eventually(async () =>
         expect(await page.locator('#plot').getAttribute('aria-label')).toMatch(
           /median .+ and 99th percentile/,
@@ -293,6 +423,56 @@ describe.runIf(hasBrowser)('In a browser', () => {
       await eventually(async () => expect(await total()).toBe(before + 5_000), {
         timeout: 20_000,
       });
+    });
+
+    it('is filled with what was before it was opened', async () => {
+      const { publisher } = await startApp({ channel: stage.channel });
+      await publisher.invalidate('User', 'earlier');
+      await eventually(async () =>
+        expect((await messages())[0]).toBe('user:earlier'),
+      );
+      await page.clock.install({ time: Date.now() + 600_000 });
+      await page.reload();
+      await eventually(async () =>
+        expect((await messages())[0]).toBe('user:earlier'),
+      );
+      await eventually(async () =>
+        expect(await page.locator('#plot').getAttribute('aria-label')).toMatch(
+          /median .+ and 99th percentile/,
+        ),
+      );
+    });
+
+    it('marks what came late, and draws no latency of it', async () => {
+      const link = await RedisLink.open(inject('redisUrl'));
+      onTestFinished(() => link.close());
+      const { publisher, subscriber } = await startApp({
+        channel: stage.channel,
+        connection: link.url,
+      });
+      link.cut();
+      await eventually(() => expect(subscriber.status.state).not.toBe('live'));
+      const begun = performance.now();
+      await publisher.invalidate('User', 'late');
+      await eventually(() =>
+        expect(performance.now() - begun).toBeGreaterThan(1_100),
+      );
+      const before = numberIn(await page.locator('#late').textContent());
+      link.restore();
+      await eventually(
+        async () => {
+          expect((await messages())[0]).toBe('user:late');
+          expect(numberIn(await page.locator('#late').textContent())).toBe(
+            before + 1,
+          );
+        },
+        { timeout: 15_000 },
+      );
+      const latency = page.locator('#messages .latency').first();
+      expect(await latency.textContent()).toMatch(/^held [\d.]+ s$/);
+      expect(await page.locator('#plot .late title').last().textContent()).toBe(
+        '1 replayed or held back',
+      );
     });
 
     it('holds its messages back while it is paused', async () => {

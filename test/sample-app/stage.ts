@@ -35,10 +35,10 @@ export class Stage {
   async start(
     name: InstanceName,
     module: Type,
-    { port = 0, linked = true } = {},
+    { port = 0, linked = true, redisUrl = inject('redisUrl') } = {},
   ): Promise<INestApplication> {
-    const link = linked ? await RedisLink.open(inject('redisUrl')) : null;
-    this.#set('REDIS_URL', link?.url ?? inject('redisUrl'));
+    const link = linked ? await RedisLink.open(redisUrl) : null;
+    this.#set('REDIS_URL', link?.url ?? redisUrl);
     this.#set('CACHE_INVALIDATION_SERVICE_NAME', name);
     const testing = await Test.createTestingModule({
       imports: [OperationsModule.around(module, link)],

@@ -1,22 +1,29 @@
 import { createHistogram } from 'node:perf_hooks';
 import type { LatencyPoint } from './frame.js';
 
-/** Two minutes. */
+/** Seconds with messages, however long ago they were. */
 const KEPT = 120;
 
 const HOUR_US = 3_600_000_000;
 
-/** Percentiles of each second in which there was something to measure. */
+/** Percentiles of each of the last seconds in which messages came. */
 export class LatencyLog {
   readonly #points: LatencyPoint[] = [];
   readonly #histogram = createHistogram({ highest: HOUR_US });
   #second = 0;
+  #late = 0;
 
   /** @param now and `latency` in milliseconds */
   record(now: number, latency: number): void {
     this.#turnTo(now);
     const micros = Math.round(latency * 1_000);
     this.#histogram.record(Math.min(HOUR_US, Math.max(1, micros)));
+  }
+
+  /** One that came late because Redis was away: counted, and not measured. */
+  recordLate(now: number): void {
+    this.#turnTo(now);
+    this.#late++;
   }
 
   /** Seconds that have ended since that one. */
@@ -28,18 +35,20 @@ export class LatencyLog {
   #turnTo(now: number): void {
     const second = Math.floor(now / 1_000);
     if (second === this.#second) return;
-    const { count } = this.#histogram;
-    if (count > 0) this.#keep(count);
+    if (this.#histogram.count + this.#late > 0) this.#keep();
     this.#histogram.reset();
+    this.#late = 0;
     this.#second = second;
   }
 
-  #keep(count: number): void {
-    const at = (percentile: number): number =>
-      this.#histogram.percentile(percentile) / 1_000;
+  #keep(): void {
+    const { count } = this.#histogram;
+    const at = (percentile: number): number | null =>
+      count === 0 ? null : this.#histogram.percentile(percentile) / 1_000;
     this.#points.push({
       second: this.#second,
       count,
+      late: this.#late,
       p50: at(50),
       p99: at(99),
     });

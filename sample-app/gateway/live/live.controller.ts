@@ -15,4 +15,10 @@ export class LiveController {
     });
     this.feed.add(response);
   }
+
+  /** How many pages are open: the demo's readers rest while there is none. */
+  @Get('viewers')
+  viewers(): { viewers: number } {
+    return { viewers: this.feed.viewers };
+  }
 }

@@ -1,5 +1,6 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { Writable } from 'node:stream';
+import { CutCopies } from './cut.copies.js';
 import type { Frame } from './frame.js';
 import { MessageTape } from './message.tape.js';
 import { ServicesWatch } from './services.watch.js';
@@ -12,9 +13,10 @@ interface Position {
   readonly total: number;
   readonly version: number;
   readonly second: number;
+  readonly copies: number;
 }
 
-const NOWHERE: Position = { total: 0, version: 0, second: 0 };
+const NOWHERE: Position = { total: 0, version: 0, second: 0, copies: 0 };
 
 /**
  * Tells every viewer what is new. Nothing is queued for one that reads slowly:
@@ -28,7 +30,12 @@ export class LiveFeed implements OnModuleDestroy {
   constructor(
     private readonly tape: MessageTape,
     private readonly services: ServicesWatch,
+    private readonly copies: CutCopies,
   ) {}
+
+  get viewers(): number {
+    return this.#viewers.size;
+  }
 
   /** The first frame, of all that there is, leaves at once. */
   add(viewer: Writable): void {
@@ -38,6 +45,7 @@ export class LiveFeed implements OnModuleDestroy {
     this.#show(viewer, NOWHERE);
     if (this.#timer !== null) return;
     this.services.start();
+    this.copies.start();
     this.#timer = setInterval(() => this.#showAll(), INTERVAL_MS);
   }
 
@@ -54,6 +62,7 @@ export class LiveFeed implements OnModuleDestroy {
     clearInterval(this.#timer);
     this.#timer = null;
     this.services.stop();
+    this.copies.stop();
   }
 
   #showAll(): void {
@@ -67,23 +76,26 @@ export class LiveFeed implements OnModuleDestroy {
     const isNews =
       frame.total > from.total ||
       frame.services.length > 0 ||
-      frame.latencies.length > 0;
+      frame.latencies.length > 0 ||
+      frame.copies !== null;
     if (!isNews && from !== NOWHERE) return;
     viewer.write(`data: ${JSON.stringify(frame)}\n\n`);
     this.#viewers.set(viewer, {
       total: frame.total,
       version: this.services.version,
       second: frame.latencies.at(-1)?.second ?? from.second,
+      copies: this.copies.version,
     });
   }
 
-  #frameFrom({ total, version, second }: Position): Frame {
+  #frameFrom({ total, version, second, copies }: Position): Frame {
     return {
       now: Date.now(),
       total: this.tape.total,
       messages: this.tape.after(total),
       services: this.services.after(version),
       latencies: this.tape.latenciesAfter(second),
+      copies: this.copies.after(copies),
     };
   }
 }

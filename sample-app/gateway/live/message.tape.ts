@@ -1,40 +1,32 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
-import {
-  InjectInvalidationStream,
-  keysOf,
-  type InvalidationMessage,
-} from 'nestjs-cache-invalidation';
-import type { Observable } from 'rxjs';
+import { keysOf, type InvalidationMessage } from 'nestjs-cache-invalidation';
 import type { LatencyPoint, ShownMessage } from './frame.js';
 import { LatencyLog } from './latency.log.js';
+import { PageBus } from './page.bus.js';
 import { WallClock } from './wall.clock.js';
 
-/** As many as a page shows. */
-const KEPT = 50;
+/** As many as the demo's story publishes; a page shows no more rows either. */
+const KEPT = 500;
 
 const KEYS_SHOWN = 3;
 
 /** Characters of one text; an id may have as many as a message. */
 const TEXT_SHOWN = 200;
 
-interface Heard {
-  readonly message: InvalidationMessage;
-  readonly latency: number;
-}
+/** A message that reached Redis later than this after its publish waited in an outbox. */
+const HELD_MS = 1_000;
 
-/** The last messages that this gateway was told of, and how many there were. */
+/** The last messages on the bus, as they are shown, and how many there were. */
 @Injectable()
 export class MessageTape implements OnModuleDestroy {
   readonly #latencies = new LatencyLog();
   readonly #clock = new WallClock();
-  readonly #last: Heard[] = [];
+  readonly #last: ShownMessage[] = [];
   readonly #subscription;
   #total = 0;
 
-  constructor(
-    @InjectInvalidationStream() invalidations$: Observable<InvalidationMessage>,
-  ) {
-    this.#subscription = invalidations$.subscribe((message) =>
+  constructor(private readonly bus: PageBus) {
+    this.#subscription = bus.subscriber.messages$.subscribe((message) =>
       this.#hear(message),
     );
   }
@@ -50,8 +42,9 @@ export class MessageTape implements OnModuleDestroy {
   /** Those after the first `seen`, or as many of them as are kept; oldest first. */
   after(seen: number): ShownMessage[] {
     const first = Math.max(seen, this.#total - KEPT);
-    return Array.from({ length: this.#total - first }, (_, index) =>
-      shown(first + index + 1, this.#last[(first + index) % KEPT]!),
+    return Array.from(
+      { length: this.#total - first },
+      (_, index) => this.#last[(first + index) % KEPT]!,
     );
   }
 
@@ -62,14 +55,37 @@ export class MessageTape implements OnModuleDestroy {
 
   #hear(message: InvalidationMessage): void {
     const now = this.#clock.now();
-    const latency = Math.max(0, now - timeOf(message.timestamp));
-    this.#last[this.#total++ % KEPT] = { message, latency };
+    const published = timeOf(message.timestamp);
+    const latency = Math.max(0, now - published);
+    const late = this.#lateness(message, published);
+    this.#last[this.#total % KEPT] = shown(++this.#total, message, {
+      latency,
+      late,
+    });
     // An own message has not travelled.
-    if (!message.own) this.#latencies.record(now, latency);
+    if (message.own) return;
+    if (late === null) this.#latencies.record(now, latency);
+    else this.#latencies.recordLate(now);
+  }
+
+  /** Such a message says how long Redis was away, and nothing of how fast the bus is. */
+  #lateness(
+    { own, offset }: InvalidationMessage,
+    published: number,
+  ): ShownMessage['late'] {
+    if (own) return null;
+    if (this.bus.isCatchingUp) return 'replayed';
+    // An offset begins with the time at which Redis took the message.
+    const isHeld = offset !== null && parseInt(offset) - published > HELD_MS;
+    return isHeld ? 'held' : null;
   }
 }
 
-function shown(number: number, { message, latency }: Heard): ShownMessage {
+function shown(
+  number: number,
+  message: InvalidationMessage,
+  timing: Pick<ShownMessage, 'latency' | 'late'>,
+): ShownMessage {
   const { timestamp, sourceService, action, widened } = message;
   return {
     number,
@@ -78,12 +94,14 @@ function shown(number: number, { message, latency }: Heard): ShownMessage {
     action: shortened(action),
     says: shortened(saidBy(message)),
     widened,
-    latency,
+    ...timing,
   };
 }
 
+/** By way of a buffer: a mere slice would keep the whole text in memory. */
 function shortened(text: string): string {
-  return text.length <= TEXT_SHOWN ? text : `${text.slice(0, TEXT_SHOWN - 1)}…`;
+  if (text.length <= TEXT_SHOWN) return text;
+  return String(Buffer.from(`${text.slice(0, TEXT_SHOWN - 1)}…`));
 }
 
 function saidBy(message: InvalidationMessage): string {

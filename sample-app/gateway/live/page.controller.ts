@@ -1,23 +1,39 @@
 import { Controller, Get, NotFoundException, Param, Res } from '@nestjs/common';
 import { readFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
+import { extname } from 'node:path';
 import { ServicesWatch } from './services.watch.js';
 
 const FILES = new URL('../page/', import.meta.url);
 
 /** All that there is: what is not named here is not served. */
+const NAMES: ReadonlySet<string> = new Set([
+  'index.html',
+  'icon.svg',
+  'actions.css',
+  'base.css',
+  'lists.css',
+  'picture.css',
+  'plot.css',
+  'services.css',
+  'actions.js',
+  'caches.js',
+  'copies.js',
+  'dom.js',
+  'feed.js',
+  'main.js',
+  'messages.js',
+  'picture.js',
+  'plot.js',
+  'plot.scale.js',
+  'services.js',
+]);
+
 const TYPES: Readonly<Record<string, string>> = {
-  'index.html': 'text/html',
-  'style.css': 'text/css',
-  'icon.svg': 'image/svg+xml',
-  'main.js': 'text/javascript',
-  'actions.js': 'text/javascript',
-  'caches.js': 'text/javascript',
-  'dom.js': 'text/javascript',
-  'feed.js': 'text/javascript',
-  'messages.js': 'text/javascript',
-  'plot.js': 'text/javascript',
-  'services.js': 'text/javascript',
+  '.html': 'text/html',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.js': 'text/javascript',
 };
 
 /** The page, in plain files: what the browser gets is what is in the folder. */
@@ -37,11 +53,10 @@ export class PageController {
     @Param('name') name: string,
     @Res() response: ServerResponse,
   ): Promise<void> {
-    const type = Object.hasOwn(TYPES, name) ? TYPES[name] : undefined;
-    if (type === undefined) throw new NotFoundException(`No ${name}.`);
+    if (!NAMES.has(name)) throw new NotFoundException(`No ${name}.`);
     const content = await readFile(new URL(name, FILES));
     response.writeHead(200, {
-      'content-type': `${type}; charset=utf-8`,
+      'content-type': `${TYPES[extname(name)]}; charset=utf-8`,
       'cache-control': 'no-cache',
       // Nothing of it comes from elsewhere.
       'content-security-policy': "default-src 'self'",

@@ -65,6 +65,14 @@ export class ServicesWatch implements OnModuleDestroy {
       .map(({ name, state }) => ({ name, state }));
   }
 
+  /** The instances of the gateway whose way to Redis is cut now. */
+  get cutGateways(): InstanceName[] {
+    return [...this.#seen.values()]
+      .filter(({ name }) => name.startsWith('gateway'))
+      .filter(({ state }) => typeof state === 'object' && state.link === 'cut')
+      .map(({ name }) => name);
+  }
+
   async look(name: InstanceName): Promise<void> {
     this.#saw(name, await this.#ask(name));
   }

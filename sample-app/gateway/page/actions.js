@@ -71,7 +71,7 @@ function publish(what, content) {
   const from = byId('from').value;
   return act(`services/${from}/${what}`, post(content), (receipt) =>
     receipt.status === 'delivered'
-      ? `The ${what} was delivered to ${count(receipt.receivers)} connections.`
+      ? `The ${what} was delivered to ${count(receipt.receivers)} connections, this page's among them.`
       : `The ${what} is ${receipt.status}: ${from} cannot reach Redis, and keeps it in its outbox.`,
   );
 }

@@ -12,6 +12,16 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** A new element of a drawing. */
+export function shape(tag, attributes = {}, ...children) {
+  const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
 /** Sets the text where it is another: what has not changed is not drawn anew. */
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;

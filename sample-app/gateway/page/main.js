@@ -1,8 +1,10 @@
 import { drawCaches } from './caches.js';
+import { drawCopies } from './copies.js';
 import { byId, count, write } from './dom.js';
 import { startActions } from './actions.js';
 import { follow } from './feed.js';
 import { drawMessages, startMessages } from './messages.js';
+import { drawPicture, forgetPicture } from './picture.js';
 import { addLatencies, drawPlot } from './plot.js';
 import { drawServices, forgetServices } from './services.js';
 
@@ -25,6 +27,8 @@ function drawFigures({ now, total }) {
 function draw(frame) {
   drawFigures(frame);
   drawServices(frame.services);
+  drawPicture(frame.services);
+  drawCopies(frame);
   drawCaches(frame.services);
   drawMessages(frame.messages);
   addLatencies(frame.latencies);
@@ -32,7 +36,10 @@ function draw(frame) {
 }
 
 function connected(isConnected) {
-  if (!isConnected) forgetServices();
+  if (!isConnected) {
+    forgetServices();
+    forgetPicture();
+  }
   const connection = byId('connection');
   connection.dataset.state = isConnected ? 'on' : 'off';
   write(

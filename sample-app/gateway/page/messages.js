@@ -1,7 +1,19 @@
 import { byId, duration, element, write } from './dom.js';
 
-/** No more rows than this, whatever comes. */
-const KEPT = 50;
+/** No more rows than this, whatever comes: as many as the gateway keeps. */
+const KEPT = 500;
+
+/** Why a message has no latency: how that is said, and more about it. */
+const LATE = {
+  replayed: () => [
+    'replayed',
+    'Redis was away from the page: this message was read from the journal afterwards.',
+  ],
+  held: (latency) => [
+    `held ${duration(latency)}`,
+    'Redis was away from the publisher: this message waited in its outbox.',
+  ],
+};
 
 const list = byId('messages').querySelector('ol');
 const pause = byId('pause');
@@ -40,7 +52,10 @@ function newRow() {
   return element('li', {}, ...parts);
 }
 
-function drawRow(row, { number, source, action, says, widened, latency }) {
+function drawRow(
+  row,
+  { number, source, action, says, widened, latency, late },
+) {
   const [actionNode, saysNode, sourceNode, latencyNode] = row.children;
   row.dataset.number = number;
   row.dataset.action = action;
@@ -48,5 +63,8 @@ function drawRow(row, { number, source, action, says, widened, latency }) {
   write(saysNode, widened === null ? says : `${says} (widened: ${widened})`);
   saysNode.title = says;
   write(sourceNode, source.replace(/-service$/, ''));
-  write(latencyNode, duration(latency));
+  const [text, why] =
+    late === null ? [duration(latency), ''] : LATE[late](latency);
+  write(latencyNode, text);
+  latencyNode.title = why;
 }

@@ -17,8 +17,8 @@ const SIGNS = {
 const STARTING = ['stopped', 'connecting'];
 
 const FIGURES = {
-  Staleness: ({ health }) =>
-    health.staleness === null ? '–' : duration(health.staleness),
+  Proved: ({ health }) =>
+    health.staleness === null ? '–' : `${duration(health.staleness)} ago`,
   Delivered: ({ stats }) => count(stats.delivered),
   Replayed: ({ stats }) => count(stats.replayed),
   Outbox: ({ health }) => count(health.outbox),
@@ -142,7 +142,9 @@ function toggle(button, name) {
   return act(`services/${name}/${isCut ? 'restore' : 'cut'}`, post(), () =>
     isCut
       ? `${name} can reach Redis again.`
-      : `${name} is cut off from Redis. Publish something, then restore it.`,
+      : name.startsWith('gateway')
+        ? `${name} is cut off from Redis. Update a user that it has read: it goes on serving its copy.`
+        : `${name} is cut off from Redis. Publish something, then restore it.`,
   );
 }
 

@@ -12,8 +12,11 @@ export class OperationsModule {
     if (link === null) return { ...base, controllers: [StateController] };
     return {
       ...base,
+      // The live page looks for the link: its own subscription goes around it.
+      global: true,
       controllers: [StateController, ControlsController],
       providers: [{ provide: RedisLink, useValue: link }],
+      exports: [RedisLink],
     };
   }
 }

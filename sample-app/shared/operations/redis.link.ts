@@ -19,7 +19,8 @@ export class RedisLink {
   readonly #sockets = new Set<Socket>();
   #isCut = false;
 
-  private constructor(private readonly target: URL) {}
+  /** @param target where it leads: Redis itself, which no cut of this link reaches */
+  private constructor(readonly target: URL) {}
 
   /** @param redisUrl without TLS, whose certificate would be for another host */
   static async open(redisUrl: string): Promise<RedisLink> {
