@@ -125,6 +125,7 @@ export class CachedRouteInterceptor implements NestInterceptor {
     let cache = ofClass.get(method);
     if (cache === undefined) {
       cache = this.factory.createFor<CachedResponse>(
+        // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- an application may have declared its entity types
         RESPONSE_TYPE as EntityType,
         {
           ...(caching as object),

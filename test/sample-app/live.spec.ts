@@ -237,7 +237,7 @@ describe('old copies', () => {
       response.end(JSON.stringify(owner.row)),
     ).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    onTestFinished(() => void server.close().closeAllConnections());
+    onTestFinished(() => server.close().closeAllConnections());
     const { port } = server.address() as AddressInfo;
     process.env['USER_SERVICE_URL'] = `http://127.0.0.1:${port}`;
     return owner;

@@ -110,7 +110,7 @@ describeOnRedisServer('The name', () => {
       end();
       await eventually(async () => expect(await commands()).toEqual([]));
       const caches = app.get(NearCacheFactory);
-      const users = caches.create<string>('User', { ttl: 1_000 });
+      const userCache = caches.create<string>('User', { ttl: 1_000 });
       await eventually(async () => expect(await commands()).toEqual(['User']));
       // Its entries are evicted with whatever else they are made of.
       const feeds = caches.create<string>('Feed', {
@@ -119,7 +119,7 @@ describeOnRedisServer('The name', () => {
       });
       await eventually(async () => expect(await commands()).toBeNull());
       feeds.close();
-      users.close();
+      userCache.close();
       await eventually(async () => expect(await commands()).toEqual([]));
 
       await connectRaw(server.url).call('CLIENT', 'KILL', 'TYPE', 'normal');
