@@ -52,7 +52,7 @@ function draw() {
   svg.replaceChildren(
     ...readsOf(boxes),
     ...boxes.map(linkOf),
-    ...databaseOf(boxes),
+    ...databaseOf(boxes, isNarrow),
     ...redisOf(width, isNarrow),
     ...boxes.map(boxOf),
   );
@@ -154,7 +154,7 @@ function readsOf(boxes) {
   ];
 }
 
-function databaseOf(boxes) {
+function databaseOf(boxes, isNarrow) {
   const readers = boxes.filter(({ name }) => DATABASE_OF.includes(name));
   const [first, last] = [readers[0], readers.at(-1)];
   if (first === undefined) return [];
@@ -175,7 +175,7 @@ function databaseOf(boxes) {
     words(
       (first.x + last.x + last.width) / 2,
       ROWS.database + 15,
-      'PostgreSQL: the rows',
+      isNarrow ? 'PostgreSQL' : 'PostgreSQL: the rows',
       'part',
     ),
   ];
