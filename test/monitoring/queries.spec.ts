@@ -72,7 +72,7 @@ describe('of what the sample app tells,', () => {
         .map((name) => name.replace(/_(bucket|count|sum)$/, '')),
     );
     expect(scrape.names.filter((name) => !shown.has(name))).toEqual([]);
-    expect(scrape.names).toHaveLength(25);
+    expect(scrape.names).toHaveLength(26);
   });
 
   it.each([

@@ -13,7 +13,7 @@ export const COMMUNITIES = {
       @as-integrations/express5 bullmq@5 ioredis@5 class-validator@0.14
       class-transformer@0.5 reflect-metadata@0.2 rxjs@7 typescript@5.9
       @nestjs/cli@11 ts-loader@9 @nestjs/testing@11 jest@30 ts-jest@29 @types/jest@30
-      @types/node@20 @swc/core@1 @swc/cli @swc/jest esbuild chokidar`,
+      @types/node@20 @swc/core@1 @swc/cli@0.7 @swc/jest esbuild chokidar`,
   },
   'nest-12': {
     manifest: { private: true, type: 'module' },
