@@ -64,7 +64,8 @@ function keyOf(
   let id: string | null = null;
   for (const [at, segment] of segments.entries()) {
     if (segment === null) id ??= given[at]!;
-    else if (segment !== given[at]) return null;
+    // Express routes without regard to case.
+    else if (segment.toLowerCase() !== given[at]!.toLowerCase()) return null;
   }
   const family = familyOf(buildCacheKey(type, '-'));
   return id === null || id === '' ? family : buildCacheKey(type, id);

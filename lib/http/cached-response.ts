@@ -1,5 +1,13 @@
+import { finished, type Writable } from 'node:stream';
 import { types } from 'node:util';
-import { hashOf, type HttpRequest } from './cached-route.js';
+import {
+  hashOf,
+  type CacheableRequest,
+  type HttpRequest,
+} from './cached-route.js';
+
+/** Fields of `Vary` that say nothing of who asks: of CORS and of compression. */
+const HARMLESS_VARY = new Set(['', 'origin', 'accept-encoding']);
 
 type HeaderValues = Readonly<
   Record<string, string | number | readonly string[] | undefined>
@@ -12,6 +20,12 @@ export interface HttpResponse {
   /** Of fastify. */
   readonly sent?: boolean;
   getHeaders(): HeaderValues;
+  /** Of fastify: the response of Node. */
+  readonly raw?: RawResponse;
+}
+
+interface RawResponse extends Writable {
+  writeHead(this: unknown, ...args: unknown[]): unknown;
 }
 
 /** @internal */
@@ -38,6 +52,7 @@ export function before(response: HttpResponse): ResponseBefore {
 }
 
 /**
+ * @param name of the entry; part of the ETag, so that variants differ
  * @param isVaried whether the application says what the response depends on
  * @returns `null` for one that is for this request only
  * @internal
@@ -46,7 +61,7 @@ export function cachedResponse(
   body: unknown,
   response: HttpResponse,
   was: ResponseBefore,
-  keys: readonly string[],
+  { name, keys }: CacheableRequest,
   isVaried: boolean,
 ): CachedResponse | null {
   const { statusCode } = response;
@@ -61,13 +76,43 @@ export function cachedResponse(
   const caching = String(headers['cache-control'] ?? '').toLowerCase();
   if (caching.includes('no-store')) return null;
   if (!isVaried && caching.includes('private')) return null;
-  if (!isVaried && headers['vary'] !== was.headers['vary']) return null;
+  if (!isVaried && !isHarmless(headers['vary'])) return null;
   const added = Object.entries(headers)
     .filter(([name, value]) => value !== was.headers[name])
-    .map(([name, value]) => [name, String(value)] as const);
+    .map(([field, value]) => [field, String(value)] as const);
   const own = headers['etag'];
-  const etag = own === undefined ? etagOf(body) : String(own);
+  const etag = own === undefined ? etagOf(name, body) : String(own);
   return { body, headers: added, etag, keys };
+}
+
+/**
+ * Waits until the headers of a response leave: session middleware sets its cookie
+ * with them.
+ *
+ * @returns whether the response is for everybody: it has left, and sets no cookie
+ * @internal
+ */
+export function leavesWithoutCookie(response: HttpResponse): Promise<boolean> {
+  const raw = response.raw ?? (response as unknown as RawResponse);
+  return new Promise((resolve) => {
+    const isWithout = (): boolean =>
+      response.getHeaders()['set-cookie'] === undefined;
+    const { writeHead } = raw;
+    raw.writeHead = function (...args) {
+      const result = writeHead.apply(this, args);
+      resolve(isWithout());
+      return result;
+    };
+    // A client that has gone, or HTTP/2, which writes no head.
+    finished(raw, (error) => resolve(!error && isWithout()));
+  });
+}
+
+function isHarmless(vary: HeaderValues[string]): boolean {
+  const fields = String(vary ?? '')
+    .toLowerCase()
+    .split(',');
+  return fields.every((field) => HARMLESS_VARY.has(field.trim()));
 }
 
 /** Whether the client has this response already. @internal */
@@ -88,10 +133,10 @@ function strong(tag: string): string {
 }
 
 /** Weak: serializers may write the same body differently. */
-function etagOf(body: unknown): string | null {
+function etagOf(name: string, body: unknown): string | null {
   try {
     const content = types.isUint8Array(body) ? body : JSON.stringify(body);
-    return `W/"${hashOf(content)}"`;
+    return `W/"${hashOf(name + hashOf(content))}"`;
   } catch {
     return null;
   }

@@ -25,11 +25,11 @@ export interface CachedRouteOptions<V = any> extends Omit<
   readonly l2?: Omit<L2Options<any>, 'type'> | false;
   /**
    * What the response depends on beside host and URL: a tenant, a user, a
-   * language. Requests of one answer share responses; `undefined` or `null` for
+   * language. Requests of one answer share responses; `undefined`, `null` or `NaN` for
    * one that is not to be cached, `''` where all get the same.
    *
    * Without it, requests with credentials (`Authorization`, `Cookie`,
-   * `X-Api-Key`) are not cached.
+   * `X-Api-Key`), with a `user` or with a `session` are not cached.
    */
   readonly vary?: (request: any) => string | number | null | undefined;
 }

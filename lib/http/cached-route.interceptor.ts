@@ -14,6 +14,7 @@ import {
   before,
   cachedResponse,
   isKnown,
+  leavesWithoutCookie,
   type CachedResponse,
   type HttpResponse,
 } from './cached-response.js';
@@ -28,15 +29,8 @@ import {
 const RESPONSE_TYPE: string = 'http-response';
 const SSE = '__sse__';
 
-/** A response that is for one request only, for whom others must not take it. */
-class OneTimeResponse extends Error {
-  constructor(
-    readonly request: HttpRequest,
-    readonly body: unknown,
-  ) {
-    super('This response is not cached.');
-  }
-}
+/** Keeps a response that is for one request only from the others that wait for it. */
+class OneTimeResponse extends Error {}
 
 /**
  * Answers requests of methods that `@CachedRoute` decorates.
@@ -74,25 +68,38 @@ export class CachedRouteInterceptor implements NestInterceptor {
     const request = context.switchToHttp().getRequest<HttpRequest>();
     const cacheable = cache === null ? null : cacheableRequest(route!, request);
     if (cacheable === null) return next.handle();
-    const { name, keys } = cacheable;
     const response = context.switchToHttp().getResponse<HttpResponse>();
-    try {
-      const cached = await cache!.get(name, async () => {
+    const isVaried = route!.vary !== undefined;
+    return new Promise((resolve, reject) => {
+      let isAnswered = false;
+      const answer = (makeBody: () => Observable<unknown>): void => {
+        if (isAnswered) return;
+        isAnswered = true;
+        resolve(makeBody());
+      };
+      const load = async (): Promise<CachedResponse> => {
         const was = before(response);
         const body: unknown = await lastValueFrom(next.handle(), {
           defaultValue: undefined,
         });
-        const isVaried = route!.vary !== undefined;
-        return (
-          cachedResponse(body, response, was, keys, isVaried) ??
-          Promise.reject(new OneTimeResponse(request, body))
-        );
-      });
-      return of(this.#answer(request, response, cached));
-    } catch (error) {
-      if (!(error instanceof OneTimeResponse)) throw error;
-      return error.request === request ? of(error.body) : next.handle();
-    }
+        const made = cachedResponse(body, response, was, cacheable, isVaried);
+        if (made !== null) {
+          const isForAll = leavesWithoutCookie(response);
+          // This request has its answer; the others, and the cache, wait for its head.
+          answer(() => of(this.#answer(request, response, made)));
+          if (await isForAll) return made;
+        }
+        answer(() => of(body));
+        throw new OneTimeResponse();
+      };
+      cache!.get(cacheable.name, load).then(
+        (cached) => answer(() => of(this.#answer(request, response, cached))),
+        (error: unknown) => {
+          if (error instanceof OneTimeResponse) answer(() => next.handle());
+          else reject(error as Error);
+        },
+      );
+    });
   }
 
   /** @returns the body */

@@ -25,6 +25,12 @@ export interface HttpRequest {
   /** Of express, also below a mounted router. */
   readonly originalUrl?: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The host as the adapter knows it, behind a trusted proxy as well. */
+  readonly hostname?: string;
+  readonly protocol?: string;
+  /** Set by guards and by session middleware. */
+  readonly user?: unknown;
+  readonly session?: unknown;
 }
 
 /** Headers that say who asks. */
@@ -53,18 +59,29 @@ export function cacheableRequest(
 ): CacheableRequest | null {
   const { method, headers, url, originalUrl = url } = request;
   if (method !== 'GET' && method !== 'HEAD') return null;
-  const isPrivate = CREDENTIALS.some((name) => headers[name] !== undefined);
-  if (vary === undefined && isPrivate) return null;
+  if (vary === undefined && isPersonal(request)) return null;
   const variant = vary === undefined ? '' : vary(request);
-  // Also a promise, and what a guard has not set.
-  if (typeof variant !== 'string' && typeof variant !== 'number') return null;
+  // A promise, NaN, or a user that no guard has set name nobody.
+  if (typeof variant !== 'string' && !Number.isFinite(variant)) return null;
   const ids = atOnce(selectIds(request));
   if (ids === undefined || ids === null) return null;
   const all = (Array.isArray(ids) ? ids : [ids]) as readonly EntityId[];
   const keys = all.map((id) => buildCacheKey(type, id));
+  // Nothing would evict it.
+  if (keys.length === 0) return null;
+  const hosts = [headers['host'], headers[':authority'], request.hostname];
+  const from = [request.protocol, ...hosts, originalUrl];
   // Hashed: a variant may be a secret, and a URL may be long.
-  const name = hashOf(JSON.stringify([headers['host'], originalUrl, variant]));
-  return { name, keys };
+  return { name: hashOf(JSON.stringify([from, variant])), keys };
+}
+
+/** Whether the request says who asks, so that its response may be for them alone. */
+function isPersonal({ headers, user, session }: HttpRequest): boolean {
+  return (
+    CREDENTIALS.some((name) => headers[name] !== undefined) ||
+    (user !== undefined && user !== null) ||
+    (session !== undefined && session !== null)
+  );
 }
 
 /** @internal */

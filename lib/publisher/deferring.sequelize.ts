@@ -33,12 +33,13 @@ export interface SequelizeLike {
 export function deferringSequelize<S extends SequelizeLike>(sequelize: S): S {
   const begin = sequelize.transaction.bind(sequelize);
   sequelize.transaction = (...args) => {
-    const work: unknown = args.at(-1);
-    if (typeof work !== 'function') return begin(...args);
-    const options = args.slice(0, -1);
+    // As Sequelize takes them: options may be left out, and the work be undefined.
+    const at = args.findIndex((arg) => typeof arg === 'function');
+    if (at < 0) return begin(...args);
+    const options = args.slice(0, at);
     const nested = Boolean(options[0]?.transaction);
     return InvalidationScope[nested ? 'run' : 'runNew']((keep) =>
-      begin(...options, thenKeep(work as never, keep)),
+      begin(...options, thenKeep(args[at] as never, keep)),
     );
   };
   return sequelize;

@@ -254,6 +254,8 @@ describe('The response cache of CacheInterceptor', () => {
         '/api/users?page=2',
         '/api/users/1',
         '/api/users/1?full=1',
+        // Routed as the others by Express, and so cached.
+        '/API/Users/1',
         '/api/users/12/posts',
         '/api/users/a%20b',
         '/health',

@@ -9,8 +9,11 @@ import {
   Query,
   Res,
   StreamableFile,
+  UseGuards,
   UseInterceptors,
   ClassSerializerInterceptor,
+  type CanActivate,
+  type ExecutionContext,
   type INestApplication,
 } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
@@ -36,13 +39,31 @@ class User {
   ) {}
 }
 
+interface RawResponse {
+  writeHead(this: unknown, ...args: unknown[]): unknown;
+  setHeader(name: string, value: string): unknown;
+}
+
 /** Responses of express and fastify have these in common. */
 interface Response {
+  readonly raw?: RawResponse;
   status(code: number): unknown;
   header(name: string, value: string): unknown;
 }
 
 const byId = (request: { params: { id: string } }): string => request.params.id;
+
+/** Sets on the request what the query names. */
+class Knowing implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const request = context
+      .switchToHttp()
+      .getRequest<{ url: string; [property: string]: unknown }>();
+    const [, property] = request.url.split('?');
+    if (property !== undefined) request[property] = { id: '1' };
+    return true;
+  }
+}
 
 @Controller('users')
 class UsersController {
@@ -114,6 +135,59 @@ class UsersController {
     if (id === 'cookie') response.header('set-cookie', `session=${calls}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
     return { calls };
+  }
+
+  /** As session middleware does, which sets its cookie with the head. */
+  @Get('late/:id')
+  @CachedRoute('User', byId)
+  late(@Res({ passthrough: true }) response: Response): object {
+    const raw = response.raw ?? (response as unknown as RawResponse);
+    const calls = ++this.calls;
+    const { writeHead } = raw;
+    raw.writeHead = function (...args) {
+      response.header('set-cookie', `session=${calls}`);
+      raw.setHeader('set-cookie', `session=${calls}`);
+      return writeHead.apply(this, args);
+    };
+    return { calls };
+  }
+
+  @Get('vary/:id')
+  @Header('Vary', 'X-Tenant')
+  @CachedRoute('User', byId)
+  varied(): object {
+    return { calls: ++this.calls };
+  }
+
+  @Get('number/:id')
+  @CachedRoute('User', byId, {
+    vary: ({ headers }: { headers: Record<string, string> }) =>
+      Number(headers['x-user']),
+  })
+  numbered(): object {
+    return { calls: ++this.calls };
+  }
+
+  @Get('role/:id')
+  @CachedRoute('User', byId, {
+    vary: ({ headers }: { headers: Record<string, string> }) =>
+      headers['x-role'],
+  })
+  role(): object {
+    return { name: 'the same before it is serialized' };
+  }
+
+  @Get('personal/:id')
+  @UseGuards(Knowing)
+  @CachedRoute('User', byId)
+  personal(): object {
+    return { calls: ++this.calls };
+  }
+
+  @Get('nobody/:id')
+  @CachedRoute('User', () => [])
+  nobody(): object {
+    return { calls: ++this.calls };
   }
 
   @Get('none/:id')
@@ -264,6 +338,48 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
         'set-cookie',
       );
       expect(cookie !== null).toBe(path === 'cookie');
+    },
+  );
+
+  it('does not cache where a cookie is set with the head, not even for who waits', async () => {
+    const { url, body } = await start(on);
+    const first = await fetch(`${url}/late/1`);
+    expect(first.headers.get('set-cookie')).toBe('session=1');
+    expect(await first.json()).toEqual({ calls: 1 });
+    const both = await Promise.all([body('/late/1'), body('/late/1')]);
+    expect(new Set(both.map((each) => JSON.stringify(each))).size).toBe(2);
+  });
+
+  it.each(['/vary/1', '/number/1', '/nobody/1'])(
+    'does not cache %s: what its response depends on, or is evicted by, is unknown',
+    async (path) => {
+      const { body } = await start(on);
+      const first = await body(path);
+      expect(await body(path)).not.toEqual(first);
+    },
+  );
+
+  it('gives variants ETags of their own', async () => {
+    const { url } = await start(on);
+    const get = (role: string, etag = ''): Promise<globalThis.Response> =>
+      fetch(`${url}/role/1`, {
+        headers: { 'x-role': role, 'if-none-match': etag },
+      });
+    const etag = (await get('admin')).headers.get('etag')!;
+    expect((await get('admin', etag)).status).toBe(304);
+    expect((await get('user', etag)).status).toBe(200);
+  });
+
+  it.each(['user', 'session'])(
+    'does not cache for a request with a %s of which the application says nothing',
+    async (property) => {
+      const { app, body } = await start(on);
+      const controller = app.get(UsersController);
+      expect(controller.calls).toBe(0);
+      const personal = `/personal/1?${property}`;
+      const first = await body(personal);
+      expect(await body(personal)).not.toEqual(first);
+      expect(await body('/personal/1')).toEqual(await body('/personal/1'));
     },
   );
 

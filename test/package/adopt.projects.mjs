@@ -96,7 +96,10 @@ export const PROJECTS = {
       ...CLASSIC,
       'nest-cli.json': {
         sourceRoot: 'src',
-        compilerOptions: { builder: 'swc' },
+        compilerOptions: {
+          // Some versions write to dist/src else.
+          builder: { type: 'swc', options: { stripLeadingPaths: true } },
+        },
       },
       '.swcrc': {
         module: { type: 'commonjs' },

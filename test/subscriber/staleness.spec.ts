@@ -155,7 +155,7 @@ describeOnRedisServer('beyond maxStaleness', () => {
     });
 
     await eventually(() => expect(app.subscriber.bypass).toBe(true), patient);
-    expect(summary(app)).toEqual(['stale']);
+    await eventually(() => expect(summary(app)).toEqual(['stale']), patient);
     server.resume();
     await becomes(app, 'live');
 
