@@ -170,6 +170,11 @@ function withSequelize(): Orm {
       logging: false,
     }),
   );
+  // As code that hands its options on may call it.
+  const begin = sequelize.transaction.bind(sequelize) as (
+    work: (transaction: SequelizeTransaction) => Promise<unknown>,
+    options: undefined,
+  ) => Promise<unknown>;
   const on = (transaction: SequelizeTransaction): Transaction => ({
     rename: (id, name) =>
       sequelize.query('UPDATE users SET name = $name WHERE id = $id', {
@@ -180,7 +185,7 @@ function withSequelize(): Orm {
       sequelize.transaction({ transaction }, (inner) => work(on(inner))),
   });
   return {
-    transaction: (work) => sequelize.transaction((tx) => work(on(tx))),
+    transaction: (work) => begin((tx) => work(on(tx)), undefined),
     knowsCommit: true,
   };
 }
