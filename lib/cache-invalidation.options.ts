@@ -68,7 +68,7 @@ export class CacheInvalidationOptions {
   )
   channel: string = 'cache:invalidate';
 
-  /** Which service this is; every message it publishes says so. Required. */
+  /** Which service this is; every message it publishes says so. Required, here or in the environment. */
   @ValidateBy(
     { name: 'serviceName', validator: { validate: isServiceName } },
     {
@@ -326,10 +326,10 @@ type TimeOption = (typeof TIME_OPTIONS)[number];
  * @publicApi
  */
 export type CacheInvalidationModuleOptions = {
-  [
-    Option in keyof Omit<CacheInvalidationOptions, 'serviceName'>
-  ]?: Option extends TimeOption ? Duration : CacheInvalidationOptions[Option];
-} & Pick<CacheInvalidationOptions, 'serviceName'>;
+  [Option in keyof CacheInvalidationOptions]?: Option extends TimeOption
+    ? Duration
+    : CacheInvalidationOptions[Option];
+};
 
 /** For `useClass` and `useExisting`. @publicApi */
 export interface CacheInvalidationOptionsFactory {
