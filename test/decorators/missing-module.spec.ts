@@ -1,4 +1,6 @@
 import {
+  Controller,
+  Get,
   Injectable,
   Module,
   Scope,
@@ -9,6 +11,7 @@ import { LazyModuleLoader, NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
   Cached,
+  CachedRoute,
   CacheInvalidationModule,
   DeferInvalidations,
   InjectInvalidationStream,
@@ -63,6 +66,15 @@ class Watcher {
   readonly messages$!: Observable<InvalidationMessage>;
 }
 
+@Controller()
+class Routes {
+  @Get()
+  @CachedRoute('User', () => '1')
+  find(): string {
+    return 'found';
+  }
+}
+
 @Injectable()
 class Plain {}
 
@@ -109,6 +121,7 @@ describe('An application without CacheInvalidationModule', () => {
   it.each<[string, Provider, string]>([
     ['@OnInvalidation()', Listener, 'Listener.hear'],
     ['@InjectInvalidationStream()', Watcher, 'Watcher.messages$'],
+    ['@CachedRoute()', Routes, 'Routes.find'],
   ])('does not start with %s alone', async (_, provider, name) => {
     await expect(start([provider])).rejects.toThrow(name);
   });
@@ -225,7 +238,7 @@ describe('An application with CacheInvalidationModule', () => {
 });
 
 describe('A testing module without CacheInvalidationModule', () => {
-  it.each([Users, Listener, Watcher])(
+  it.each([Users, Listener, Watcher, Routes])(
     'compiles, starts and is silent: %o',
     async (provider) => {
       const logs = new CapturingLogger();

@@ -76,7 +76,7 @@ describe('What forRoot() is not given', () => {
   it('nor what a factory leaves out', async () => {
     const options = await resolved(
       CacheInvalidationModule.forRootAsync({
-        useFactory: () => ({ journal: { maxLength: 7 } }) as Given,
+        useFactory: () => ({ journal: { maxLength: 7 } }),
       }),
     );
     expect(options).toMatchObject({

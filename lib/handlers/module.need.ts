@@ -2,7 +2,7 @@ import { Inject, Logger, Optional } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { isSwitchedOff } from '../environment.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
-import { classNameOf, prototypeOf, wrappersIn } from '../handlers/index.js';
+import { classNameOf, prototypeOf, wrappersIn } from './discovered-classes.js';
 import { InvalidationStream } from '../stream/index.js';
 
 /** Metadata of a prototype: its decorated members, inherited ones included. */
