@@ -1,6 +1,7 @@
 import {
   Controller,
   Get,
+  Inject,
   Injectable,
   Module,
   Scope,
@@ -167,6 +168,31 @@ describe('An application without CacheInvalidationModule', () => {
       expect.stringMatching(/not imported.*PerRequest\.save/),
     ]);
     expect(logs.of('warn')).toEqual([]);
+  });
+
+  it('names a transient class that is resolved later, once, and no call fails', async () => {
+    @Injectable({ scope: Scope.TRANSIENT })
+    class Transient extends Users {}
+    const { app, logs } = await start([Transient]);
+
+    await callAll(await app.resolve(Transient));
+    await callAll(await app.resolve(Transient));
+
+    expect(logs.of('error')).toEqual([
+      expect.stringMatching(/not imported.*Transient\.save/),
+    ]);
+  });
+
+  it('does not start where a class takes a transient one', async () => {
+    @Injectable({ scope: Scope.TRANSIENT })
+    class Transient extends Users {}
+    @Injectable()
+    class Taker {
+      constructor(@Inject(Transient) readonly users: Transient) {}
+    }
+    await expect(start([Transient, Taker])).rejects.toThrow(
+      /not imported.*Transient\.save/,
+    );
   });
 
   it('names a class of a lazy module when that is loaded', async () => {
