@@ -79,6 +79,11 @@ export const invalidationMatchers = {
     count: number,
     ...what: InvalidationExpectation
   ): MatcherResult {
+    if (!Number.isSafeInteger(count) || count < 0) {
+      throw new TypeError(
+        `${show(count)} is no number of times: give a whole number first, then what was invalidated.`,
+      );
+    }
     const published = publishedOn(received);
     const times = published.filter(matcherOf(what)).length;
     const how = ` ${count} times, but was ${times} times`;

@@ -52,6 +52,12 @@ describe('toHaveInvalidated()', () => {
     );
   });
 
+  it.each(['x', -1, 1.5, NaN, undefined])('refuses %s times', (count) => {
+    expect(() =>
+      expect(broker).not.toHaveInvalidatedTimes(count as number),
+    ).toThrow('no number of times');
+  });
+
   it('knows a type, and anything', () => {
     expect(broker).not.toHaveInvalidated();
     broker.emit(entity('User', '1'));
