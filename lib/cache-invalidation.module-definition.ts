@@ -4,6 +4,7 @@ import type { CacheInvalidationModuleOptions } from './cache-invalidation.option
 export const {
   ConfigurableModuleClass,
   MODULE_OPTIONS_TOKEN,
+  OPTIONS_TYPE,
   ASYNC_OPTIONS_TYPE,
 } = new ConfigurableModuleBuilder<CacheInvalidationModuleOptions>()
   .setClassMethodName('forRoot')

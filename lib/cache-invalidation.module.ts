@@ -19,6 +19,7 @@ import {
   ConfigurableModuleClass,
   MODULE_OPTIONS_TOKEN,
   type ASYNC_OPTIONS_TYPE,
+  type OPTIONS_TYPE,
 } from './cache-invalidation.module-definition.js';
 import {
   CacheInvalidationOptions,
@@ -280,6 +281,11 @@ export class CacheInvalidationModule
     private readonly options: CacheInvalidationOptions,
   ) {
     super();
+  }
+
+  /** What is not given comes from the environment of the process. */
+  static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
+    return super.forRoot(options);
   }
 
   /**

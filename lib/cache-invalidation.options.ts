@@ -58,7 +58,9 @@ export class CacheInvalidationOptions {
    * @default 'cache:invalidate'
    */
   @IsString({ message: 'Give a channel name, such as "cache:invalidate".' })
-  @Matches(/./, { message: 'Give a channel name, such as "cache:invalidate".' })
+  @Matches(/\S/, {
+    message: 'Give a channel name, such as "cache:invalidate".',
+  })
   @ValidateBy(
     { name: 'ownJournal', validator: { validate: hasOwnJournal } },
     {
@@ -68,7 +70,7 @@ export class CacheInvalidationOptions {
   )
   channel: string = 'cache:invalidate';
 
-  /** Which service this is; every message it publishes says so. Required. */
+  /** Which service this is; every message it publishes says so. Required, here or in the environment. */
   @ValidateBy(
     { name: 'serviceName', validator: { validate: isServiceName } },
     {
@@ -326,10 +328,10 @@ type TimeOption = (typeof TIME_OPTIONS)[number];
  * @publicApi
  */
 export type CacheInvalidationModuleOptions = {
-  [
-    Option in keyof Omit<CacheInvalidationOptions, 'serviceName'>
-  ]?: Option extends TimeOption ? Duration : CacheInvalidationOptions[Option];
-} & Pick<CacheInvalidationOptions, 'serviceName'>;
+  [Option in keyof CacheInvalidationOptions]?: Option extends TimeOption
+    ? Duration
+    : CacheInvalidationOptions[Option];
+};
 
 /** For `useClass` and `useExisting`. @publicApi */
 export interface CacheInvalidationOptionsFactory {
@@ -354,7 +356,7 @@ export function resolveOptions(given: unknown): CacheInvalidationOptions {
     whitelist: true,
     forbidNonWhitelisted: true,
     stopAtFirstError: true,
-  }).map(problemOf);
+  }).map((error) => problemOf(error, given));
   if (problems.length > 0) {
     throw new InvalidationConfigurationError(
       'CacheInvalidationModule cannot start with these options:',
@@ -372,7 +374,10 @@ export function known(given: unknown): object {
   );
 }
 
-function problemOf(error: ValidationError): ConfigurationProblem {
+function problemOf(
+  error: ValidationError,
+  given: unknown,
+): ConfigurationProblem {
   const [rule = '', fix = ''] =
     Object.entries(error.constraints ?? {})[0] ?? [];
   if (rule === 'whitelistValidation') {
@@ -385,7 +390,7 @@ function problemOf(error: ValidationError): ConfigurationProblem {
   }
   return {
     field: error.property,
-    problem: problemWith(error),
+    problem: problemWith(error, given),
     fix: OBJECT_OPTIONS.some((option) => option === error.property)
       ? fix
       : `${fix} (${variableOf(error.property)} in the environment.)`,
@@ -399,11 +404,16 @@ export function variableOf(option: string): string {
   return `CACHE_INVALIDATION_${words.toUpperCase()}`;
 }
 
-function problemWith({ property, value }: ValidationError): string {
+function problemWith(
+  { property, value }: ValidationError,
+  given: unknown,
+): string {
   if (value === undefined) return 'it is missing.';
   // A URL holds a password.
   if (property === 'connection') return 'it is no way to reach Redis.';
-  return `${show(value)} will not do.`;
+  // A time as it was written, not in milliseconds.
+  const written = (given as Record<string, unknown> | undefined)?.[property];
+  return `${show(written ?? value)} will not do.`;
 }
 
 function isServiceName(value: unknown): boolean {

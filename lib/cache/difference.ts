@@ -31,10 +31,25 @@ class Comparison {
     if (!isObject(value) || !isObject(copy)) return differing(value);
     if (this.#copies.get(value) === copy) return null;
     this.#copies.set(value, copy);
-    if (prototypeOf(value) !== prototypeOf(copy)) return differing(value);
+    if (!isOfOneClass(value, copy)) return differing(value);
     if (Array.isArray(value)) return this.#inArray(value, copy);
     if (!isBuiltIn(value)) return this.#inObject(value, copy);
-    return isDeepStrictEqual(value, copy) ? null : differing(value);
+    return this.#isSameBuiltIn(value, copy) ? null : differing(value);
+  }
+
+  #isSameBuiltIn(value: object, copy: object): boolean {
+    if (isCollection(value)) {
+      return (
+        isCollection(copy) &&
+        Object.keys(value).length === Object.keys(copy).length &&
+        this.#inArray([...value], [...copy]) === null
+      );
+    }
+    // Faster, and stricter, but never true of objects of two realms.
+    if (prototypeOf(value) === prototypeOf(copy)) {
+      return isDeepStrictEqual(value, copy);
+    }
+    return this.compare(contentOf(value), contentOf(copy)) === null;
   }
 
   #inArray(value: unknown[], copy: object): Difference | null {
@@ -106,8 +121,56 @@ function isBuiltIn(value: object): boolean {
 }
 
 /** Objects without a prototype are as plain as others. */
-function prototypeOf(value: object): unknown {
-  return Object.getPrototypeOf(value) ?? Object.prototype;
+function prototypeOf(value: object): object {
+  return (Object.getPrototypeOf(value) ?? Object.prototype) as object;
+}
+
+/**
+ * Jest runs tests in a realm of their own, and what Node reads has the prototypes
+ * of another: those of the language are known by their names.
+ */
+function isOfOneClass(value: object, copy: object): boolean {
+  const one = prototypeOf(value);
+  const other = prototypeOf(copy);
+  if (one === other) return true;
+  const name = nativeNameOf(one);
+  return name !== null && name === nativeNameOf(other);
+}
+
+/** The class of the language that this is the prototype of, in whichever realm. */
+function nativeNameOf(prototype: object): string | null {
+  const { value } = Object.getOwnPropertyDescriptor(
+    prototype,
+    'constructor',
+  ) ?? { value: null };
+  if (typeof value !== 'function') return null;
+  const type = value as { readonly name: string; readonly prototype?: unknown };
+  const isNative =
+    type.prototype === prototype &&
+    Function.prototype.toString.call(type).endsWith('{ [native code] }');
+  return isNative ? type.name : null;
+}
+
+function isCollection(
+  value: object,
+): value is Map<unknown, unknown> | Set<unknown> {
+  return types.isMap(value) || types.isSet(value);
+}
+
+/** The content of a built-in that is no collection, in values that can be compared. */
+function contentOf(value: object): unknown {
+  if (types.isAnyArrayBuffer(value)) return Buffer.from(value);
+  if (types.isArrayBufferView(value)) {
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  }
+  const own = { ...value };
+  if (types.isRegExp(value)) {
+    return [own, value.source, value.flags, value.lastIndex];
+  }
+  if (types.isNativeError(value)) {
+    return [own, value.name, value.message, value.stack, value.cause];
+  }
+  return [own, value.valueOf()];
 }
 
 function kindOf(value: unknown): string {

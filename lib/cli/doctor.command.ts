@@ -122,7 +122,10 @@ async function look(link: RedisLink, { name, run }: Check): Promise<Named> {
 
 function text(finding: Named, io: Io): string {
   const { name, status, message, advice, details = [] } = finding;
-  const rows = details.slice(0, MOST_DETAILS).map((row) => Object.values(row));
+  const rows = details
+    .slice(0, MOST_DETAILS)
+    // Before they are lines: a name may hold the end of one.
+    .map((row) => Object.values(row).map((cell) => visible(cell)));
   const more = details.length - rows.length;
   return [
     `${io.style(COLOURS[status], status.padEnd(7))}  ${name.padEnd(14)}  ${visible(message, 1_000)}`,

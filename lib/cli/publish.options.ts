@@ -66,8 +66,16 @@ export function invalidationFrom(
     return coarse(glob, metadata, values);
   }
   const [type, id, ...more] = words;
-  if (type === undefined || id === undefined || more.length > 0) {
+  if (type === undefined || id === undefined) {
     throw new UsageError('Give an entity type and an id.', 'Such as User 123.');
+  }
+  if (more.length > 0) {
+    throw new UsageError(
+      more.length === 1
+        ? 'There is a word too many.'
+        : `There are ${more.length} words too many.`,
+      'Give one entity type and one id; for several entities take --batch.',
+    );
   }
   return entity(type, id, {
     metadata,

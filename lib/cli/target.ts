@@ -35,7 +35,7 @@ export function targetFrom(
   const url = parseUrl(text);
   const channel =
     values.channel ?? (env['CACHE_INVALIDATION_CHANNEL'] || DEFAULT_CHANNEL);
-  if (channel === '') throw new UsageError('--channel is empty.');
+  if (channel.trim() === '') throw new UsageError('--channel is empty.');
   if (sharesJournal(channel)) {
     throw new UsageError(
       '--channel stands in braces, and no service is on such a channel.',

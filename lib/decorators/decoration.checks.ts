@@ -4,12 +4,12 @@ import {
   classNameOf,
   DiscoveredClasses,
   methodsOf,
+  modulesOf,
   prototypeOf,
   type FoundMethod,
   type InstanceWrapper,
 } from '../handlers/index.js';
 import { decorationsAt, type Decoration } from './decorated-member.js';
-import { modulesOf } from './module.need.js';
 
 /** A decorated method of a class in the application. @internal */
 export interface FoundDecoration extends Decoration {

@@ -1,7 +1,7 @@
+import { needsModule } from '../handlers/index.js';
 import { InvalidationScope } from '../publisher/index.js';
 import { methodUnder } from './decorated-member.js';
 import { imitate, type Method } from './imitate.js';
-import { needsModule } from './module.need.js';
 
 /**
  * Makes each call of the method an `InvalidationScope`: what is published in the

@@ -1,6 +1,6 @@
 import { Inject, Optional } from '@nestjs/common';
 import { INVALIDATION_STREAM } from '../cache-invalidation.constants.js';
-import { needsModule } from './module.need.js';
+import { needsModule } from '../handlers/index.js';
 
 /**
  * Injects `Observable<InvalidationMessage>`: every message this instance hears,

@@ -1,8 +1,8 @@
 import { Inject, Logger, Optional, type Type } from '@nestjs/common';
 import { channel } from 'node:diagnostics_channel';
 import { isSwitchedOff } from '../environment.js';
+import { isImported, modulesOf, needsModule } from '../handlers/index.js';
 import { memberName } from './decorated-member.js';
-import { isImported, modulesOf, needsModule } from './module.need.js';
 
 /**
  * Has a subscriber once the process was warned. Jest gives each test file globals

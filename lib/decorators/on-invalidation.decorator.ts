@@ -1,5 +1,6 @@
 import { SetMetadata } from '@nestjs/common';
 import { ON_INVALIDATION } from '../cache-invalidation.constants.js';
+import { needsModule } from '../handlers/index.js';
 import {
   concerns,
   show,
@@ -7,7 +8,6 @@ import {
   type InvalidationMessage,
 } from '../message/index.js';
 import { methodUnder, refuseStatic } from './decorated-member.js';
-import { needsModule } from './module.need.js';
 import type { InvalidationCondition } from '../stream/index.js';
 
 /** What `@OnInvalidation()` can be told. @publicApi */

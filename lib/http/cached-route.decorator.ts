@@ -4,6 +4,7 @@ import {
   type L2Options,
   type NearCacheOptions,
 } from '../cache/index.js';
+import { needsModule } from '../handlers/index.js';
 import {
   checkEntityType,
   show,
@@ -75,5 +76,6 @@ export function CachedRoute<V = any>(
   return applyDecorators(
     SetMetadata(CACHED_ROUTE, { type, selectIds, vary, caching }),
     UseInterceptors(CachedRouteInterceptor),
+    (target: object, key: string | symbol) => needsModule(target, key),
   );
 }

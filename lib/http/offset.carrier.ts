@@ -33,8 +33,20 @@ interface Response {
   readonly header?: unknown;
 }
 
-/** @returns `null` for calls that carry no headers */
+/** @returns `null` for calls that carry no headers, or do not let them be read */
 export function carrierOf(
+  context: ExecutionContext,
+  setHeader: SetHeader,
+): OffsetCarrier | null {
+  try {
+    return carrierIn(context, setHeader);
+  } catch {
+    // The application makes some contexts itself; no request fails by them.
+    return null;
+  }
+}
+
+function carrierIn(
   context: ExecutionContext,
   setHeader: SetHeader,
 ): OffsetCarrier | null {
@@ -105,7 +117,7 @@ interface MessageContext {
   /** MQTT 5. */
   getPacket?(): {
     readonly properties?: {
-      readonly userProperties?: Readonly<Record<string, unknown>>;
+      readonly userProperties?: Readonly<Record<string, unknown>> | null;
     };
   };
 }
@@ -119,18 +131,29 @@ interface GrpcCall {
   sendMetadata(metadata: GrpcMetadata): void;
 }
 
+const UNTOLD: OffsetCarrier = {
+  asked: undefined,
+  answer: null,
+  tell: () => undefined,
+};
+
 /** Only gRPC lets a handler put anything beside its answer. */
 function ofMessage([, context, call]: unknown[]): OffsetCarrier | null {
-  if (isGrpcCall(call)) return ofGrpc(context as GrpcMetadata, call);
-  const asked = headerOf(context ?? {});
-  return { asked, answer: null, tell: () => undefined };
+  if (isGrpcCall(call)) {
+    return ofGrpc(context as GrpcMetadata | null | undefined, call);
+  }
+  return { ...UNTOLD, asked: headerOf(context ?? {}) };
 }
 
 function isGrpcCall(call: unknown): call is GrpcCall {
   return typeof (call as GrpcCall | undefined)?.sendMetadata === 'function';
 }
 
-function ofGrpc(metadata: GrpcMetadata, call: GrpcCall): OffsetCarrier {
+function ofGrpc(
+  metadata: GrpcMetadata | null | undefined,
+  call: GrpcCall,
+): OffsetCarrier {
+  if (!metadata) return UNTOLD;
   let isTold = false;
   return {
     asked: metadata.get(OFFSET_HEADER)[0],
@@ -154,7 +177,7 @@ function headerOf(context: MessageContext): unknown {
     message?.headers ??
     context.getPacket?.()?.properties?.userProperties;
   const value =
-    headers === undefined
+    headers === undefined || headers === null
       ? context.getHeaders?.()?.get?.(OFFSET_HEADER)
       : headers[OFFSET_HEADER];
   return Buffer.isBuffer(value) ? value.toString() : value;

@@ -5,7 +5,7 @@ import { InvalidationTransport } from '../transport/index.js';
 import { InMemoryBroker } from './in-memory.broker.js';
 
 /** Options of the module, all of which have defaults in a test. @publicApi */
-export interface TestingModuleOptions extends Partial<CacheInvalidationModuleOptions> {
+export interface TestingModuleOptions extends CacheInvalidationModuleOptions {
   /** Shared by applications that are to hear each other. @default a new one */
   readonly broker?: InMemoryBroker;
 }

@@ -1,5 +1,13 @@
-import { inMilliseconds, type Duration } from '../duration.js';
-import { InvalidationConfigurationError } from '../errors/index.js';
+import { Logger } from '@nestjs/common';
+import {
+  inMilliseconds,
+  LONGEST_TIMER_MS,
+  type Duration,
+} from '../duration.js';
+import {
+  describeCause,
+  InvalidationConfigurationError,
+} from '../errors/index.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -39,6 +47,8 @@ export class InMemoryBroker {
   readonly #channel = new InMemoryChannel();
   readonly #transports = new Set<MemoryTransport>();
   #published: InvalidationMessage[] = [];
+  /** What functions of `drop()` have thrown; `null` while the test says nothing. */
+  #thrown: unknown[] | null = null;
 
   constructor() {
     // From an empty journal nobody can tell what was missed, and must widen.
@@ -73,7 +83,8 @@ export class InMemoryBroker {
    */
   emit(invalidation: Invalidation, sourceService = 'another-service'): void {
     const message = new Instance(sourceService).stamp(invalidation);
-    this.#channel.append(encodeMessage(message, Infinity));
+    const encoded = encodeMessage(message, Infinity);
+    this.#say(() => this.#channel.append(encoded));
   }
 
   /**
@@ -81,7 +92,14 @@ export class InMemoryBroker {
    * would say, or one that keeps no journal.
    */
   emitRaw(payload: string): void {
-    this.#channel.publish(payload);
+    if (typeof payload !== 'string') {
+      throw new InvalidationConfigurationError(
+        `${show(payload)} cannot be on the channel.`,
+        [],
+        'Give a text; for a message as services publish it, take emit().',
+      );
+    }
+    this.#say(() => this.#channel.publish(payload));
   }
 
   /**
@@ -106,11 +124,11 @@ export class InMemoryBroker {
    */
   delay(time: Duration): void {
     const ms = inMilliseconds(time);
-    if (typeof ms !== 'number' || !(ms >= 0)) {
+    if (typeof ms !== 'number' || !(ms >= 0 && ms <= LONGEST_TIMER_MS)) {
       throw new InvalidationConfigurationError(
         `${show(time)} is no time for a message to be on its way.`,
         [],
-        'Give milliseconds, or a time such as "1s".',
+        'Give milliseconds, or a time such as "1s", of at most 24 days.',
       );
     }
     this.#channel.latency = ms;
@@ -120,11 +138,21 @@ export class InMemoryBroker {
    * Loses messages on their way, from now on: the next ones, by their number, or
    * those for which a function is true; 0 for none any more. The journal has them,
    * so instances find the gap with the next message or heartbeat, or by `replay()`.
+   * A message for which the function throws is delivered; `emit()` and `emitRaw()`
+   * throw that error then, and for what an application publishes it is logged.
    */
   drop(what: number | ((message: InvalidationMessage) => boolean)): void {
     if (typeof what === 'function') {
-      this.#channel.loses = (payload) => readable(payload, what) ?? false;
+      this.#channel.loses = (payload) =>
+        readable(payload, (message) => this.#isLost(message, what)) ?? false;
       return;
+    }
+    if (!Number.isSafeInteger(what) || what < 0) {
+      throw new InvalidationConfigurationError(
+        `${show(what)} is no number of messages to lose.`,
+        [],
+        'Give a whole number, 0 to lose none, or a function of the message.',
+      );
     }
     let left = what;
     this.#channel.loses = () => left > 0 && left-- > 0;
@@ -160,9 +188,48 @@ export class InMemoryBroker {
     });
   }
 
+  /** An application that published would take the error for one of Redis. */
+  #isLost(
+    message: InvalidationMessage,
+    when: (message: InvalidationMessage) => boolean,
+  ): boolean {
+    try {
+      return when(message);
+    } catch (error) {
+      if (this.#thrown !== null) this.#thrown.push(error);
+      else {
+        new Logger('CacheInvalidation').error(
+          `The function given to drop() has thrown, and the message was delivered: ${describeCause(error as Error)}`,
+        );
+      }
+      return false;
+    }
+  }
+
+  /** @throws what a function of `drop()` has thrown, once all have heard it. */
+  #say(speak: () => void): void {
+    const thrown: unknown[] = [];
+    this.#thrown = thrown;
+    try {
+      speak();
+    } finally {
+      this.#thrown = null;
+    }
+    if (thrown.length > 0) throw thrown[0];
+  }
+
   #of(apps: readonly AppWithProviders[]): readonly MemoryTransport[] {
     if (apps.length === 0) return [...this.#transports];
     return apps.map((app) => {
+      if (
+        typeof (app as Partial<AppWithProviders> | null)?.get !== 'function'
+      ) {
+        throw new InvalidationConfigurationError(
+          `${show(app)} is no application.`,
+          [],
+          'Give what compile() or createNestApplication() made, or nothing for all applications.',
+        );
+      }
       const transport = app.get(InvalidationTransport, { strict: false });
       if (this.#transports.has(transport as MemoryTransport)) {
         return transport as MemoryTransport;

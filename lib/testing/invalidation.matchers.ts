@@ -79,6 +79,11 @@ export const invalidationMatchers = {
     count: number,
     ...what: InvalidationExpectation
   ): MatcherResult {
+    if (!Number.isSafeInteger(count) || count < 0) {
+      throw new TypeError(
+        `${show(count)} is no number of times: give a whole number first, then what was invalidated.`,
+      );
+    }
     const published = publishedOn(received);
     const times = published.filter(matcherOf(what)).length;
     const how = ` ${count} times, but was ${times} times`;
@@ -104,13 +109,20 @@ function publishedOn(received: unknown): Published {
   );
 }
 
-function matcherOf([what, id]: InvalidationExpectation): (
-  message: InvalidationMessage,
-) => boolean {
-  if (what === undefined) return () => true;
+/** By their number: one that is undefined is a slip of the test, and matches too much. */
+function matcherOf(
+  expected: InvalidationExpectation,
+): (message: InvalidationMessage) => boolean {
+  if (expected.length === 0) return () => true;
+  const [what, id] = expected;
+  if (what === undefined || what === null) {
+    throw new TypeError(
+      `${show(what)} is nothing to expect: give an entity type, or what entity(), batch(), pattern() or everything() made.`,
+    );
+  }
   if (typeof what === 'object') return (message) => isSaid(message, what);
-  if (id === undefined) return concerns([what]);
-  const key = buildCacheKey(what, id);
+  if (expected.length === 1) return concerns([what]);
+  const key = buildCacheKey(what, id as EntityId);
   return (message) => affects(message, key);
 }
 

@@ -189,6 +189,20 @@ describeOnRedisServer('doctor', () => {
     );
   });
 
+  it('keeps a name with an end of line in its line', async () => {
+    const server = await startServer({ real: true });
+    await startApp({
+      connection: server.url,
+      channel: CHANNEL,
+      serviceName: 'users\nfail     journal',
+    });
+
+    const { out } = await run(['doctor'], { env: { REDIS_URL: server.url } });
+
+    expect(out).toContain(String.raw`users\u000afail     journal`);
+    expect(out).not.toMatch(/^ *fail {5}journal/m);
+  });
+
   it('says which types nobody handles, and until when nobody knows', async () => {
     const server = await startServer({ real: true });
     const options = { connection: server.url, channel: CHANNEL };

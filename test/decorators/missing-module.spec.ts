@@ -1,4 +1,7 @@
 import {
+  Controller,
+  Get,
+  Inject,
   Injectable,
   Module,
   Scope,
@@ -9,6 +12,7 @@ import { LazyModuleLoader, NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
   Cached,
+  CachedRoute,
   CacheInvalidationModule,
   DeferInvalidations,
   InjectInvalidationStream,
@@ -63,6 +67,15 @@ class Watcher {
   readonly messages$!: Observable<InvalidationMessage>;
 }
 
+@Controller()
+class Routes {
+  @Get()
+  @CachedRoute('User', () => '1')
+  find(): string {
+    return 'found';
+  }
+}
+
 @Injectable()
 class Plain {}
 
@@ -109,6 +122,7 @@ describe('An application without CacheInvalidationModule', () => {
   it.each<[string, Provider, string]>([
     ['@OnInvalidation()', Listener, 'Listener.hear'],
     ['@InjectInvalidationStream()', Watcher, 'Watcher.messages$'],
+    ['@CachedRoute()', Routes, 'Routes.find'],
   ])('does not start with %s alone', async (_, provider, name) => {
     await expect(start([provider])).rejects.toThrow(name);
   });
@@ -154,6 +168,31 @@ describe('An application without CacheInvalidationModule', () => {
       expect.stringMatching(/not imported.*PerRequest\.save/),
     ]);
     expect(logs.of('warn')).toEqual([]);
+  });
+
+  it('names a transient class that is resolved later, once, and no call fails', async () => {
+    @Injectable({ scope: Scope.TRANSIENT })
+    class Transient extends Users {}
+    const { app, logs } = await start([Transient]);
+
+    await callAll(await app.resolve(Transient));
+    await callAll(await app.resolve(Transient));
+
+    expect(logs.of('error')).toEqual([
+      expect.stringMatching(/not imported.*Transient\.save/),
+    ]);
+  });
+
+  it('does not start where a class takes a transient one', async () => {
+    @Injectable({ scope: Scope.TRANSIENT })
+    class Transient extends Users {}
+    @Injectable()
+    class Taker {
+      constructor(@Inject(Transient) readonly users: Transient) {}
+    }
+    await expect(start([Transient, Taker])).rejects.toThrow(
+      /not imported.*Transient\.save/,
+    );
   });
 
   it('names a class of a lazy module when that is loaded', async () => {
@@ -225,7 +264,7 @@ describe('An application with CacheInvalidationModule', () => {
 });
 
 describe('A testing module without CacheInvalidationModule', () => {
-  it.each([Users, Listener, Watcher])(
+  it.each([Users, Listener, Watcher, Routes])(
     'compiles, starts and is silent: %o',
     async (provider) => {
       const logs = new CapturingLogger();

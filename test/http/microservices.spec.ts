@@ -252,6 +252,10 @@ describe('A message', () => {
       'topic',
       { properties: { userProperties: headers } },
     ]),
+    'MQTT 5 without headers': new MqttContext([
+      'topic',
+      { properties: { userProperties: null } },
+    ]),
     'MQTT 3': new MqttContext(['topic', {}]),
     TCP: {},
     'nobody knows': undefined,
@@ -273,6 +277,29 @@ describe('A message', () => {
       expect(carrier.answer).toBeNull();
     },
   );
+});
+
+it.each([undefined, null])(
+  'A call over gRPC whose metadata is %s is served',
+  (metadata) => {
+    const call = { sendMetadata: () => expect.unreachable() };
+    const carrier = carrierOf(
+      { getType: () => 'rpc', getArgs: () => [{}, metadata, call] } as never,
+      () => expect.unreachable(),
+    )!;
+    expect(carrier).toMatchObject({ asked: undefined, answer: null });
+    carrier.tell('1-1');
+  },
+);
+
+it('A GraphQL context that throws when it is read carries nothing', () => {
+  const given = {
+    get req(): never {
+      throw new Error('not here');
+    },
+  };
+  const context = { getType: () => 'graphql', getArgByIndex: () => given };
+  expect(carrierOf(context as never, () => expect.unreachable())).toBeNull();
 });
 
 describe('GraphQL by Mercurius', () => {

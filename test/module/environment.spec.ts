@@ -54,10 +54,29 @@ describe('What forRoot() is not given', () => {
     ).toMatchObject({ connection: 'redis://cache.internal:6380' });
   });
 
+  it('may be the name of the service, and everything', async () => {
+    expect(await forRoot({ startupTimeout: '10s' })).toMatchObject({
+      serviceName: 'from-environment',
+      startupTimeout: 10_000,
+    });
+    expect(await resolved(CacheInvalidationModule.forRoot())).toMatchObject({
+      serviceName: 'from-environment',
+      channel: 'app:invalidate',
+    });
+  });
+
+  it('is missing at the start where nobody says the name of the service', async () => {
+    vi.stubEnv('CACHE_INVALIDATION_SERVICE_NAME', undefined);
+
+    const starting = resolved(CacheInvalidationModule.forRoot());
+
+    await expect(starting).rejects.toThrow(/serviceName.*missing/);
+  });
+
   it('nor what a factory leaves out', async () => {
     const options = await resolved(
       CacheInvalidationModule.forRootAsync({
-        useFactory: () => ({ journal: { maxLength: 7 } }) as Given,
+        useFactory: () => ({ journal: { maxLength: 7 } }),
       }),
     );
     expect(options).toMatchObject({

@@ -81,6 +81,8 @@ describe('an option that will not do', () => {
     ['serviceName', '', '"" will not do.', /name of this service/],
     ['serviceName', 7, '7 will not do.', /name of this service/],
     ['channel', '', '"" will not do.', /channel name/],
+    ['channel', ' ', '" " will not do.', /channel name/],
+    ['startupTimeout', '99999999d', '"99999999d" will not do.', /"10s"/],
     ['channel', '{a}', '"{a}" will not do.', /without the braces/],
     ['channel', '{a}{b}', '"{a}{b}" will not do.', /without the braces/],
     ['channel', ['a'], 'an array will not do.', /channel name/],

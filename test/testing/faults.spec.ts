@@ -3,6 +3,7 @@ import {
   Cached,
   entity,
   InvalidatesCache,
+  InvalidationConfigurationError,
   InvalidationPublisher,
   InvalidationSubscriber,
   OnInvalidation,
@@ -176,6 +177,53 @@ describe('A broker that loses messages', () => {
     broker.drop(0);
     await users.save('1', 'third');
     expect(ids(copies)).toEqual(['1', '2', '1']);
+  });
+});
+
+describe('A broker that is told to do what it cannot', () => {
+  const broker = new InMemoryBroker();
+  const any = (value: unknown): never => value as never;
+
+  it.each<[string, () => void, RegExp]>([
+    ['drop(NaN)', () => broker.drop(NaN), /NaN is no number.*whole number/],
+    ['drop(-1)', () => broker.drop(-1), /-1 is no number/],
+    ['drop()', () => broker.drop(any(undefined)), /undefined is no number/],
+    ['delay(1e12)', () => broker.delay(1e12), /no time.*24 days/],
+    ['cut({})', () => broker.cut(any({})), /no application.*compile/],
+    ['heal(null)', () => broker.heal(any(null)), /no application/],
+    ['emitRaw()', () => broker.emitRaw(any(undefined)), /Give a text/],
+  ])('refuses %s, and says what to give', (_, call, why) => {
+    expect(call).toThrow(InvalidationConfigurationError);
+    expect(call).toThrow(why);
+  });
+});
+
+describe('A function of drop() that throws', () => {
+  const fail = (): never => {
+    throw new Error('slip of the test');
+  };
+
+  it('fails emit(), once the message is delivered', async () => {
+    const { broker, reader, copies } = await startPair();
+    broker.drop(fail);
+
+    expect(() => broker.emit(entity('User', 7))).toThrow('slip of the test');
+
+    await settled(reader);
+    expect(ids(copies)).toEqual(['7']);
+  });
+
+  it('is logged for what an application publishes, once that is delivered', async () => {
+    const { broker, logs, reader, users, writer, copies } = await startPair();
+    broker.drop(fail);
+
+    await users.save('1', 'second');
+    await settled(writer, reader);
+
+    expect(ids(copies)).toEqual(['1']);
+    expect(logs.of('error')).toEqual([
+      expect.stringMatching(/drop\(\).*slip of the test/),
+    ]);
   });
 });
 

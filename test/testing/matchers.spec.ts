@@ -34,6 +34,30 @@ describe('toHaveInvalidated()', () => {
     expect(broker).toHaveInvalidated('Post', '9');
   });
 
+  it('refuses an id that is missing, and a type', () => {
+    broker.emit(entity('User', '1'));
+    const missing = undefined as never;
+
+    expect(() => expect(broker).toHaveInvalidated('User', missing)).toThrow(
+      /undefined.*id|id.*missing/i,
+    );
+    expect(() =>
+      expect(broker).not.toHaveInvalidated('User', null as never),
+    ).toThrow(/null.*id|id.*missing/i);
+    expect(() =>
+      expect(broker).toHaveInvalidatedTimes(1, 'User', missing),
+    ).toThrow(/id/);
+    expect(() => expect(broker).toHaveLastInvalidated(missing)).toThrow(
+      'nothing to expect',
+    );
+  });
+
+  it.each(['x', -1, 1.5, NaN, undefined])('refuses %s times', (count) => {
+    expect(() =>
+      expect(broker).not.toHaveInvalidatedTimes(count as number),
+    ).toThrow('no number of times');
+  });
+
   it('knows a type, and anything', () => {
     expect(broker).not.toHaveInvalidated();
     broker.emit(entity('User', '1'));

@@ -133,7 +133,9 @@ expectTypeOf<Pick<Table, 'pending'>>().not.toExtend<DurableOutbox>();
 
 type Options = CacheInvalidationModuleOptions;
 expectTypeOf<{ serviceName: string }>().toExtend<Options>();
-expectTypeOf<{ channel: string }>().not.toExtend<Options>();
+// The environment may say the name of the service.
+expectTypeOf<{ startupTimeout: '10s' }>().toExtend<Options>();
+expectTypeOf<{ channel: 1 }>().not.toExtend<Options>();
 expectTypeOf<{ serviceName: string; enabled: 'yes' }>().not.toExtend<Options>();
 expectTypeOf<{
   serviceName: string;

@@ -2,7 +2,12 @@ import { Inject, Logger, Optional } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { isSwitchedOff } from '../environment.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
-import { classNameOf, prototypeOf, wrappersIn } from '../handlers/index.js';
+import {
+  classNameOf,
+  prototypeOf,
+  wrappersIn,
+  type InstanceWrapper,
+} from './discovered-classes.js';
 import { InvalidationStream } from '../stream/index.js';
 
 /** Metadata of a prototype: its decorated members, inherited ones included. */
@@ -117,13 +122,23 @@ function decoratedMembers(modules: ModulesContainer): string {
     : names.join(', ');
 }
 
-/** With the application, or with a lazy module; not for a request. */
+/** With the application, or with a lazy module; not for a request, nor by resolve(). */
 function isMadeAtStart(modules: ModulesContainer, instance: object): boolean {
-  return wrappersIn(modules).some(
+  const wrappers = wrappersIn(modules);
+  return wrappers.some(
     (wrapper) =>
       wrapper.metatype === instance.constructor &&
-      wrapper.isDependencyTreeStatic(),
+      wrapper.isDependencyTreeStatic() &&
+      // One of a transient class is made with each class that takes it.
+      (!wrapper.isTransient || wrappers.some(isBeingMade)),
   );
+}
+
+function isBeingMade(wrapper: InstanceWrapper): boolean {
+  if (wrapper.isTransient || !wrapper.isDependencyTreeStatic()) return false;
+  // The only instance that there is, whatever the context.
+  const made = wrapper.getInstanceByContextId({ id: 0 });
+  return made.isPending === true && made.isResolved !== true;
 }
 
 function membersOf(prototype: object): readonly (string | symbol)[] {
