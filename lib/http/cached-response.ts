@@ -25,7 +25,7 @@ export interface HttpResponse {
 }
 
 interface RawResponse extends Writable {
-  writeHead(this: unknown, ...args: unknown[]): unknown;
+  writeHead(...args: unknown[]): unknown;
 }
 
 /** @internal */
@@ -78,7 +78,7 @@ export function cachedResponse(
   if (!isVaried && caching.includes('private')) return null;
   if (!isVaried && !isHarmless(headers['vary'])) return null;
   const added = Object.entries(headers)
-    .filter(([name, value]) => value !== was.headers[name])
+    .filter(([field, value]) => value !== was.headers[field])
     .map(([field, value]) => [field, String(value)] as const);
   const own = headers['etag'];
   const etag = own === undefined ? etagOf(name, body) : String(own);
@@ -95,17 +95,19 @@ export function cachedResponse(
 export function leavesWithoutCookie(response: HttpResponse): Promise<boolean> {
   const raw = response.raw ?? (response as unknown as RawResponse);
   return new Promise((resolve) => {
-    const isWithout = (): boolean =>
-      response.getHeaders()['set-cookie'] === undefined;
-    const { writeHead } = raw;
-    raw.writeHead = function (...args) {
-      const result = writeHead.apply(this, args);
-      resolve(isWithout());
+    const writeHead = raw.writeHead.bind(raw);
+    raw.writeHead = (...args) => {
+      const result = writeHead(...args);
+      resolve(setsNoCookie(response));
       return result;
     };
     // A client that has gone, or HTTP/2, which writes no head.
-    finished(raw, (error) => resolve(!error && isWithout()));
+    finished(raw, (error) => resolve(!error && setsNoCookie(response)));
   });
+}
+
+function setsNoCookie(response: HttpResponse): boolean {
+  return response.getHeaders()['set-cookie'] === undefined;
 }
 
 function isHarmless(vary: HeaderValues[string]): boolean {

@@ -92,13 +92,16 @@ export class CachedRouteInterceptor implements NestInterceptor {
         answer(() => of(body));
         throw new OneTimeResponse();
       };
-      cache!.get(cacheable.name, load).then(
-        (cached) => answer(() => of(this.#answer(request, response, cached))),
-        (error: unknown) => {
-          if (error instanceof OneTimeResponse) answer(() => next.handle());
-          else reject(error as Error);
-        },
-      );
+      cache!
+        .get(cacheable.name, load)
+        .then(
+          (cached) => answer(() => of(this.#answer(request, response, cached))),
+          (error: unknown) => {
+            if (!(error instanceof OneTimeResponse)) throw error;
+            answer(() => next.handle());
+          },
+        )
+        .catch(reject);
     });
   }
 
