@@ -64,7 +64,7 @@ describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
   /** More than it is, for a machine that is busy or slow. */
   const LONGEST = 50;
 
-  it('does not hold the event loop in bound caches, however many', () => {
+  const newBoundStream = (): InvalidationStream => {
     const stream = newStream();
     for (const [index, names] of SETS.entries()) {
       const cache =
@@ -74,6 +74,13 @@ describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
       for (const name of names) cache.set(name, 1);
       bindCache(stream, cache, { subKeys: index % 4 === 0 });
     }
+    return stream;
+  };
+
+  it('does not hold the event loop in bound caches, however many', () => {
+    // The compiler's threads count as well: its work is done before.
+    newBoundStream().deliver(message);
+    const stream = newBoundStream();
     const held = spentOn(() => stream.deliver(message));
     expect(held).toBeLessThan(LONGEST);
   });
