@@ -78,11 +78,13 @@ describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
   };
 
   it('does not hold the event loop in bound caches, however many', () => {
-    // The compiler's threads count as well: its work is done before.
-    newBoundStream().deliver(message);
-    const stream = newBoundStream();
-    const held = spentOn(() => stream.deliver(message));
-    expect(held).toBeLessThan(LONGEST);
+    // The threads of the compiler and of the collector count, too: the least of
+    // several is what the message costs.
+    const held = Array.from({ length: 4 }, () => {
+      const stream = newBoundStream();
+      return spentOn(() => stream.deliver(message));
+    });
+    expect(Math.min(...held)).toBeLessThan(LONGEST);
   });
 
   it('does not hold the event loop in near caches, however many', async () => {
