@@ -283,7 +283,7 @@ export class CacheInvalidationModule
     super();
   }
 
-  /** What is not given comes from the environment of the process. */
+  /** Options that are absent come from the environment of the process. */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
   }

@@ -322,7 +322,7 @@ const TIME_OPTIONS = [
 type TimeOption = (typeof TIME_OPTIONS)[number];
 
 /**
- * What `forRoot()` takes. An option that is absent comes from the environment,
+ * Options of `forRoot()`. An option that is absent comes from the environment,
  * then from the defaults. Times may be texts, such as `'10s'`.
  *
  * @publicApi

@@ -71,7 +71,7 @@ export class Dependencies<V> {
     }
     const said = given as Invalidation;
     const named = this.ids === null ? said : this.ids.message(said);
-    // Of a pattern only the entity type counts: it is all that is remembered.
+    // A pattern counts by its entity type: that is all that fences remember of it.
     return keysOf(named) ?? [familyOf(literalPrefix(named.pattern!))];
   }
 }
@@ -125,7 +125,7 @@ export class DependencyGuard {
     // Nothing at all was said since the last look.
     if (this.fence.holds('')) return true;
     if (!this.fence.holds(...this.dependencies)) return false;
-    // What is remembered is bounded: the next look goes back to this one only.
+    // Fences remember a bounded past: the next look goes back to this one only.
     this.fence = this.newFence();
     return true;
   }

@@ -64,7 +64,7 @@ interface Found<V> {
 
 /** Parts of an entry as it stands in Redis. */
 interface Parts {
-  /** Where its load began. */
+  /** Journal offset at which its load began. */
   readonly offset: string;
   readonly dependencies: readonly string[];
   readonly kind: string;

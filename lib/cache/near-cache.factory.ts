@@ -295,7 +295,7 @@ export class NearCacheFactory {
     }
     const store = this.#storeOf(options.connection);
     const name = owner ?? entityType;
-    // What a value is says more than that Redis is away: neither hides the other.
+    // A value that is not shared and a Redis that is away are two sources: neither hides the other.
     const report = (error: CacheInvalidationError): void =>
       errors.report(
         error,

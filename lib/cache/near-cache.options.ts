@@ -108,7 +108,7 @@ export interface NearCacheOptions<V = unknown> {
    */
   readonly l2?: L2Options<V> | false;
   /**
-   * What else a value is made of, by what `entity()`, `batch()` and `pattern()`
+   * Dependencies of a value, made by `entity()`, `batch()` and `pattern()`
    * make: it is evicted with any of it. Of a pattern only the entity type counts;
    * beyond 256 dependencies of an entry, their types.
    *

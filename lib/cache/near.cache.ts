@@ -66,7 +66,7 @@ interface Loaded<V> {
   readonly value: V;
   /** Of when the load began: on whichever instance. */
   readonly fence: Fence;
-  /** What else it is made of; `null` if that cannot be told. */
+  /** Its dependencies; `null` if they cannot be told. */
   readonly dependencies: readonly string[] | null;
 }
 

@@ -5,7 +5,7 @@ import { L2UnavailableError } from '../transport/index.js';
 /** How values become bytes in Redis, and back. @publicApi */
 export interface L2Serializer<V> {
   serialize(value: V): string | Buffer;
-  /** What it throws counts as an entry that is not there. */
+  /** An error counts as an entry that is not there. */
   deserialize(bytes: Buffer): V;
 }
 

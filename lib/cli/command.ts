@@ -13,7 +13,7 @@ export interface CliCommand<V> {
   ) => Promise<number>;
 }
 
-/** Where Redis is, for every command. @internal */
+/** Options that say where Redis is, for every command. @internal */
 export interface ConnectionValues {
   readonly url?: string;
   readonly cluster?: boolean;

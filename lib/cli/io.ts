@@ -52,7 +52,7 @@ export function processIo(): Io {
   };
 }
 
-/** Whatever is no yes is a no, Ctrl-C and the end of the input included. */
+/** Any answer but yes is a no, Ctrl-C and the end of the input included. */
 async function askOnTerminal(question: string): Promise<boolean> {
   const { stdin: input, stderr: output } = process;
   const terminal = createInterface({ input, output });

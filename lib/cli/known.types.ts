@@ -21,7 +21,7 @@ export async function unseenTypes(
   link: RedisLink,
   invalidation: Invalidation,
 ): Promise<string[]> {
-  // Whatever a pattern begins with, it names keys and no type.
+  // A pattern names keys and no type.
   if (invalidation.action === 'Pattern') return [];
   const unseen = new Set(
     prefixesOf(invalidation).filter(

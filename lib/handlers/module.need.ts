@@ -13,7 +13,7 @@ import { InvalidationStream } from '../stream/index.js';
 /** Metadata of a prototype: its decorated members, inherited ones included. */
 const MEMBERS = Symbol('CacheInvalidation.members');
 
-/** Where Nest sets, on each instance that it makes, the modules of the application. */
+/** Property in which Nest sets the modules of the application, on each instance that it makes. */
 const MODULES = Symbol('CacheInvalidation.modules');
 
 /** More than these are counted in the error. */

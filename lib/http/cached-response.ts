@@ -17,10 +17,10 @@ type HeaderValues = Readonly<
 export interface HttpResponse {
   readonly statusCode: number;
   readonly headersSent?: boolean;
-  /** Of fastify. */
+  /** Set by fastify. */
   readonly sent?: boolean;
   getHeaders(): HeaderValues;
-  /** Of fastify: the response of Node. */
+  /** The response of Node, under the reply of fastify. */
   readonly raw?: RawResponse;
 }
 

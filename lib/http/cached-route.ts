@@ -22,7 +22,7 @@ export interface CachedRouteMetadata {
 export interface HttpRequest {
   readonly method: string;
   readonly url: string;
-  /** Of express, also below a mounted router. */
+  /** The whole URL in express, also below a mounted router. */
   readonly originalUrl?: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The host as the adapter knows it, behind a trusted proxy as well. */

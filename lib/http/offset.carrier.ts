@@ -8,9 +8,9 @@ import type { ExecutionContext } from '@nestjs/common';
  */
 export const OFFSET_HEADER = 'cache-invalidation-offset';
 
-/** Where a call carries offsets, to this instance and back. @internal */
+/** Carries offsets to this instance and back, for one call. @internal */
 export interface OffsetCarrier {
-  /** What the caller sent; anything, for nobody has checked it. */
+  /** The offset that the caller sent; unchecked, so it may be anything. */
   readonly asked: unknown;
   /** What the answer is told by, once for all resolvers of one; `null` if by nothing. */
   readonly answer: object | null;
@@ -25,7 +25,7 @@ interface Request {
   readonly res?: Response;
 }
 
-/** Of Express, of Fastify, or none that has headers. */
+/** A response of Express or of Fastify, or one without headers. */
 interface Response {
   readonly headersSent?: boolean;
   readonly sent?: boolean;
@@ -67,7 +67,7 @@ function carrierIn(
 interface GraphqlContext {
   readonly req?: Request;
   readonly res?: Response;
-  /** Of Mercurius. */
+  /** Set by Mercurius. */
   readonly reply?: Response & { readonly request?: Request };
 }
 

@@ -10,9 +10,9 @@ import {
 import { RedisOutage } from './redis.outage.js';
 
 const QUIET_PERIOD_MS = 1_000;
-/** The same while Redis is away for long. */
+/** Pauses while Redis is away for long. */
 const OUTAGE_PERIOD_MS = 60_000;
-/** Whatever fails on the connections of publisher and subscriber. */
+/** Errors of the connections of publisher and subscriber. */
 const OUTAGE = 'redis-outage';
 const MAX_SOURCES = 1_000;
 

@@ -47,7 +47,7 @@ export class InMemoryBroker {
   readonly #channel = new InMemoryChannel();
   readonly #transports = new Set<MemoryTransport>();
   #published: InvalidationMessage[] = [];
-  /** What functions of `drop()` have thrown; `null` while the test says nothing. */
+  /** Errors of the functions of `drop()`; `null` while the test says nothing. */
   #thrown: unknown[] | null = null;
 
   constructor() {

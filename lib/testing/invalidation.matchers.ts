@@ -22,7 +22,7 @@ export type InvalidationExpectation =
   | [invalidation: Invalidation];
 
 /**
- * What `expect.extend(invalidationMatchers)` adds, for an `InMemoryBroker` and an
+ * Matchers that `expect.extend(invalidationMatchers)` adds, for an `InMemoryBroker` and an
  * `InvalidationRecorder`.
  *
  * @publicApi
@@ -48,7 +48,7 @@ declare global {
   }
 }
 
-/** What both runners take from a matcher. @publicApi */
+/** The result of a matcher, for both runners. @publicApi */
 export interface MatcherResult {
   readonly pass: boolean;
   readonly message: () => string;

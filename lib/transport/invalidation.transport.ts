@@ -14,10 +14,10 @@ export interface TransportListener {
   onError(cause: Error): void;
 }
 
-/** Who an instance is, for whoever looks after the broker. @internal */
+/** The identity of an instance, for people who look after Redis. @internal */
 export interface Introduction {
   readonly serviceName: string;
-  /** Of this package. */
+  /** The version of this package. */
   readonly version: string;
   readonly origin: string;
   /** Entity types that its caches and handlers are about; `null` for all. */

@@ -13,7 +13,7 @@ export interface Listener {
   readonly version: string;
   /** How long its subscription has stood, in milliseconds. */
   readonly since: number;
-  /** What it handles; `null` for all, `undefined` if it does not say. */
+  /** Entity types that it handles; `null` for all, `undefined` if it does not say. */
   readonly types: readonly string[] | null | undefined;
 }
 

@@ -74,7 +74,7 @@ export class InMemoryChannel {
       this.#listeners.set(listener, new Set());
   }
 
-  /** What is on its way is lost with the connection. */
+  /** Messages on their way are lost with the connection. */
   unsubscribe(listener: TransportListener): void {
     for (const timer of this.#listeners.get(listener) ?? []) {
       clearTimeout(timer);

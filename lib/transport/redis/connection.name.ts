@@ -1,14 +1,14 @@
 import type { Introduction } from '../invalidation.transport.js';
 
 const PREFIX = 'cache-invalidation';
-/** Of each part of a name, encoded: Redis keeps names for every connection. */
+/** Bytes of each encoded part of a name: Redis keeps names for every connection. */
 const LONGEST_PART = 256;
-/** Of all types together. */
+/** Bytes of all types together. */
 const LONGEST_TYPES = 2_048;
 const ALL_TYPES = '*';
 const TOO_MANY_TYPES = '?';
 
-/** What one of an instance's connections is for. @internal */
+/** The purpose of one of an instance's connections. @internal */
 export type ConnectionRole = 'commands' | 'subscription';
 
 /** A connection's name, as `CLIENT LIST` shows it. @internal */
@@ -17,7 +17,7 @@ export interface NamedConnection {
   readonly serviceName: string;
   readonly version: string;
   readonly origin: string;
-  /** What the instance handles; `null` for all, `undefined` for too many to name. */
+  /** Entity types that the instance handles; `null` for all, `undefined` for too many to name. */
   readonly types: readonly string[] | null | undefined;
 }
 
