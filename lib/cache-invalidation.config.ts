@@ -5,7 +5,7 @@ import {
   type CacheInvalidationOptions,
   type ScalarOption,
 } from './cache-invalidation.options.js';
-import { flagIn } from './environment.js';
+import { flagIn } from './common/index.js';
 import { InvalidationConfigurationError } from './errors/index.js';
 
 type Scalar = string | number | boolean | undefined;

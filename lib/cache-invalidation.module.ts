@@ -38,8 +38,8 @@ import {
   InvalidationHandlersExplorer,
 } from './handlers/index.js';
 import { IdNormalizer, Instance } from './message/index.js';
+import { CacheAuditor } from './audit/index.js';
 import {
-  CacheAuditor,
   Diagnostics,
   InvalidationHealth,
   InvalidationMetrics,

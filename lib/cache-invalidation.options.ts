@@ -11,7 +11,11 @@ import {
   validateSync,
   type ValidationError,
 } from 'class-validator';
-import { inMilliseconds, LONGEST_TIMER_MS, type Duration } from './duration.js';
+import {
+  inMilliseconds,
+  LONGEST_TIMER_MS,
+  type Duration,
+} from './common/index.js';
 import {
   InvalidationConfigurationError,
   type ConfigurationProblem,

@@ -3,7 +3,7 @@
  *
  * @module nestjs-cache-invalidation
  */
-export type { Duration } from './duration.js';
+export type { Duration } from './common/index.js';
 export {
   json,
   NearCache,
@@ -103,38 +103,42 @@ export {
 } from './message/index.js';
 export {
   CacheAuditor,
-  InvalidationHealth,
-  InvalidationStats,
   type AuditableCache,
   type CacheAuditOptions,
   type CacheAuditReport,
+  type StaleCopy,
+  type TruthLoader,
+} from './audit/index.js';
+export {
+  InvalidationHealth,
+  InvalidationStats,
   type InvalidationCounts,
   type InvalidationEvents,
   type InvalidationHealthReport,
   type InvalidationStatsSnapshot,
   type LatencySummary,
   type EventSender,
-  type StaleCopy,
-  type TruthLoader,
 } from './observability/index.js';
 export {
-  deferringAdapter,
-  deferringDataSource,
-  deferringSequelize,
   InvalidationPublisher,
   InvalidationScope,
   type CascadeRule,
   type CascadeRules,
-  type DataSourceLike,
   type DurableOutbox,
-  type EntityManagerLike,
   type PublishContent,
   type PublishReceipt,
-  type SequelizeLike,
   type StoredInvalidation,
+} from './publisher/index.js';
+export {
+  deferringAdapter,
+  deferringDataSource,
+  deferringSequelize,
+  type DataSourceLike,
+  type EntityManagerLike,
+  type SequelizeLike,
   type TransactionalAdapterLike,
   type TransactionalOptions,
-} from './publisher/index.js';
+} from './transactions/index.js';
 export {
   affecting,
   fromOthers,

@@ -1,4 +1,4 @@
-import { inMilliseconds, type Duration } from '../duration.js';
+import { inMilliseconds, type Duration } from '../common/index.js';
 import {
   InvalidationConfigurationError,
   type ConfigurationProblem,

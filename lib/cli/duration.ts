@@ -1,4 +1,4 @@
-import { inMilliseconds, LONGEST_TIMER_MS } from '../duration.js';
+import { inMilliseconds, LONGEST_TIMER_MS } from '../common/index.js';
 import { UsageError } from './usage.error.js';
 
 /**

@@ -1,6 +1,6 @@
 import { Inject, Logger, Optional, type Type } from '@nestjs/common';
 import { channel } from 'node:diagnostics_channel';
-import { isSwitchedOff } from '../environment.js';
+import { isSwitchedOff } from '../common/index.js';
 import { isImported, modulesOf, needsModule } from '../handlers/index.js';
 import { memberName } from './decorated-member.js';
 

@@ -1,6 +1,6 @@
 import { Inject, Logger, Optional } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { isSwitchedOff } from '../environment.js';
+import { isSwitchedOff } from '../common/index.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import {
   classNameOf,

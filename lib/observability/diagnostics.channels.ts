@@ -3,7 +3,7 @@ import type { CacheInvalidationError } from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
 import type { WideningCause } from '../stream/index.js';
 import type { SubscriptionState } from '../subscriber/index.js';
-import type { StaleCopy } from './cache-audit.report.js';
+import type { StaleCopy } from '../audit/index.js';
 
 /**
  * Events of the library's `diagnostics_channel`s, which

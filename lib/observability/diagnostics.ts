@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Channel } from 'node:diagnostics_channel';
 import type { InvalidationSubscriber } from '../subscriber/index.js';
-import type { CacheAuditor } from './cache.auditor.js';
+import type { CacheAuditor } from '../audit/index.js';
 import {
   CHANNELS,
   type InvalidationEvents,

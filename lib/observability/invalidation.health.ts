@@ -4,7 +4,7 @@ import {
   inMilliseconds,
   LONGEST_TIMER_MS,
   type Duration,
-} from '../duration.js';
+} from '../common/index.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import { show } from '../message/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';

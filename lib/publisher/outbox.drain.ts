@@ -1,10 +1,11 @@
+import { refusedDelay, retryDelay } from '../common/index.js';
 import {
   describeCause,
   InvalidationRedisError,
   InvalidationTimeoutError,
   JournalAheadError,
 } from '../errors/index.js';
-import { refusedDelay, retryDelay } from '../transport/index.js';
+
 import type { OutboxRelay } from './outbox.relay.js';
 import { Outbox, type Unsent } from './outbox.js';
 import { Publication } from './publication.js';

@@ -6,7 +6,7 @@ import {
   type BindableCache,
   type BindOptions,
 } from '../cache/index.js';
-import { inMilliseconds, type Duration } from '../duration.js';
+import { inMilliseconds, type Duration } from '../common/index.js';
 import {
   describeCause,
   InvalidationConfigurationError,

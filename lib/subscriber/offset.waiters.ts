@@ -1,4 +1,4 @@
-import { LONGEST_TIMER_MS } from '../duration.js';
+import { LONGEST_TIMER_MS } from '../common/index.js';
 import {
   InvalidationRedisError,
   InvalidationTimeoutError,

@@ -3,7 +3,7 @@ import {
   HealthIndicatorService,
   type HealthIndicatorResult,
 } from '@nestjs/terminus';
-import type { Duration } from '../duration.js';
+import type { Duration } from '../common/index.js';
 import { InvalidationHealth } from '../observability/index.js';
 
 type Say<Key extends string> = (

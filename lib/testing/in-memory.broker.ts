@@ -3,7 +3,7 @@ import {
   inMilliseconds,
   LONGEST_TIMER_MS,
   type Duration,
-} from '../duration.js';
+} from '../common/index.js';
 import {
   describeCause,
   InvalidationConfigurationError,

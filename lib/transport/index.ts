@@ -11,4 +11,3 @@ export * from './redis/redis.credentials.js';
 export * from './redis/redis.journal.js';
 export * from './redis/redis.subscription.js';
 export * from './redis/redis.transport.js';
-export * from './retry-delay.js';

@@ -6,7 +6,7 @@ import {
 import { InMemoryBroker } from 'nestjs-cache-invalidation/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CACHE_INVALIDATION_OPTIONS } from '../../lib/cache-invalidation.constants.js';
-import { inMilliseconds } from '../../lib/duration.js';
+import { inMilliseconds } from '../../lib/common/index.js';
 import { resolveNearCache } from '../../lib/cache/index.js';
 
 type Given = CacheInvalidationModuleOptions;

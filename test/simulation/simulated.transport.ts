@@ -1,6 +1,6 @@
+import { reconnectDelay } from '../../lib/common/index.js';
 import {
   InvalidationTransport,
-  reconnectDelay,
   type JournalEntry,
   type PublishReply,
   type TransportListener,

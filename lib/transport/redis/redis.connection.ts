@@ -7,7 +7,7 @@ import {
   type RedisOptions,
 } from 'ioredis';
 import { withoutArguments } from '../../errors/index.js';
-import { reconnectDelay } from '../retry-delay.js';
+import { reconnectDelay } from '../../common/index.js';
 import {
   renewCredentials,
   renewCredentialsOfNode,

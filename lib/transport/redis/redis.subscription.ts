@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { TransportListener } from '../invalidation.transport.js';
-import { reconnectDelay } from '../retry-delay.js';
+import { reconnectDelay } from '../../common/index.js';
 import type { ConnectionNames } from './connection.names.js';
 import {
   openingTime,

@@ -1,5 +1,5 @@
 import { thenKeep } from './deferring.adapter.js';
-import { InvalidationScope } from './invalidation.scope.js';
+import { InvalidationScope } from '../publisher/index.js';
 
 /* oxlint-disable typescript/no-explicit-any -- `transaction` is overloaded */
 

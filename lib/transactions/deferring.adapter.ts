@@ -1,4 +1,4 @@
-import { InvalidationScope } from './invalidation.scope.js';
+import { InvalidationScope } from '../publisher/index.js';
 
 /* oxlint-disable typescript/no-explicit-any -- of whatever client and options */
 

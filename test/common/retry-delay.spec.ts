@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { reconnectDelay } from '../../lib/transport/retry-delay.js';
+import { reconnectDelay } from '../../lib/common/index.js';
 
 describe('reconnectDelay', () => {
   beforeEach(() => void vi.spyOn(Math, 'random'));

@@ -1,0 +1,4 @@
+export * from './deadline.js';
+export * from './duration.js';
+export * from './environment.js';
+export * from './retry-delay.js';

@@ -1,0 +1,2 @@
+export function layout(): { ordered: string[]; leaves: string[] };
+export function importRules(): unknown[];
