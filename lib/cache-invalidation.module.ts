@@ -1,11 +1,5 @@
-import {
-  Inject,
-  Module,
-  type DynamicModule,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-  type Provider,
-} from '@nestjs/common';
+import { Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { CacheAuditor } from './audit/index.js';
 import {
   ENVIRONMENT_OPTIONS,
   EnvironmentOptionsModule,
@@ -15,6 +9,7 @@ import {
   CACHE_INVALIDATION_OPTIONS,
   INVALIDATION_STREAM,
 } from './cache-invalidation.constants.js';
+import { CacheInvalidationLifecycle } from './cache-invalidation.lifecycle.js';
 import {
   ConfigurableModuleClass,
   MODULE_OPTIONS_TOKEN,
@@ -22,10 +17,10 @@ import {
   type OPTIONS_TYPE,
 } from './cache-invalidation.module-definition.js';
 import {
-  CacheInvalidationOptions,
   known,
   resolveOptions,
   type CacheInvalidationModuleOptions,
+  type CacheInvalidationOptions,
 } from './cache-invalidation.options.js';
 import { NearCacheFactory } from './cache/index.js';
 import {
@@ -37,25 +32,44 @@ import {
   DiscoveredClasses,
   InvalidationHandlersExplorer,
 } from './handlers/index.js';
-import { IdNormalizer, Instance } from './message/index.js';
-import { CacheAuditor } from './audit/index.js';
+import { Instance } from './message/index.js';
 import {
   Diagnostics,
   InvalidationHealth,
   InvalidationMetrics,
   InvalidationStats,
 } from './observability/index.js';
-import { InvalidationPublisher } from './publisher/index.js';
-import { ErrorReporter, InvalidationStream } from './stream/index.js';
-import { InvalidationSubscriber } from './subscriber/index.js';
+import {
+  BegunWork,
+  InvalidationPublisher,
+  MessageEncoder,
+  OffsetScope,
+  OutboxRelay,
+  PublisherShutdown,
+  PublishPipeline,
+  PublishQueue,
+  StoredRows,
+} from './publisher/index.js';
+import {
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+  OwnMessages,
+  PublishProgress,
+} from './stream/index.js';
+import {
+  AcknowledgedMessages,
+  InvalidationSubscriber,
+  MessageReceiver,
+  PositionTracker,
+  SelfIntroduction,
+  Staleness,
+  StatusLog,
+  SubscriptionSession,
+} from './subscriber/index.js';
 import { InvalidationTransport, RedisTransport } from './transport/index.js';
 
 const providers: Provider[] = [
-  DecorationChecks,
-  DiscoveredClasses,
-  ErrorReporter,
-  InvalidationHandlersExplorer,
-  StartReport,
   {
     provide: CACHE_INVALIDATION_OPTIONS,
     inject: [MODULE_OPTIONS_TOKEN],
@@ -68,119 +82,54 @@ const providers: Provider[] = [
     useFactory: ({ serviceName }: CacheInvalidationOptions) =>
       new Instance(serviceName),
   },
+  CacheInvalidationLifecycle,
+  // messages
+  ErrorReporter,
+  InvalidationStream,
   {
-    provide: InvalidationStats,
-    inject: [Instance],
-    useFactory: (instance: Instance) => new InvalidationStats(instance),
+    provide: INVALIDATION_STREAM,
+    inject: [InvalidationStream],
+    useFactory: ({ messages$ }: InvalidationStream) => messages$,
   },
-  {
-    provide: InvalidationTransport,
-    inject: [CACHE_INVALIDATION_OPTIONS],
-    useFactory: (options: CacheInvalidationOptions) =>
-      new RedisTransport(options),
-  },
-  {
-    provide: InvalidationStream,
-    inject: [CACHE_INVALIDATION_OPTIONS, InvalidationStats, ErrorReporter],
-    useFactory: (
-      options: CacheInvalidationOptions,
-      stats: InvalidationStats,
-      errors: ErrorReporter,
-    ) => {
-      const stream = new InvalidationStream(stats, errors, {
-        messages: options.handlerQueueLimit,
-        bytes: options.queueByteLimit,
-      });
-      stream.ids = IdNormalizer.of(options.normalizeIds);
-      return stream;
-    },
-  },
-  {
-    provide: InvalidationPublisher,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      Instance,
-      InvalidationTransport,
-      InvalidationStream,
-      InvalidationStats,
-      ErrorReporter,
-    ],
-    useFactory: (
-      options: CacheInvalidationOptions,
-      instance: Instance,
-      transport: InvalidationTransport,
-      stream: InvalidationStream,
-      meter: InvalidationStats,
-      errors: ErrorReporter,
-    ) =>
-      new InvalidationPublisher(options, {
-        instance,
-        transport,
-        stream,
-        meter,
-        errors,
-      }),
-  },
-  {
-    provide: InvalidationSubscriber,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      Instance,
-      InvalidationTransport,
-      InvalidationPublisher,
-      InvalidationStream,
-      InvalidationStats,
-      ErrorReporter,
-    ],
-    useFactory: (
-      options: CacheInvalidationOptions,
-      instance: Instance,
-      transport: InvalidationTransport,
-      publisher: InvalidationPublisher,
-      stream: InvalidationStream,
-      meter: InvalidationStats,
-      errors: ErrorReporter,
-    ) =>
-      new InvalidationSubscriber(options, {
-        instance,
-        transport,
-        publisher,
-        stream,
-        meter,
-        errors,
-      }),
-  },
+  { provide: InvalidationTransport, useClass: RedisTransport },
+  // from a call to Redis
+  OwnMessages,
+  BegunWork,
+  OffsetScope,
+  MessageEncoder,
+  StoredRows,
+  PublishQueue,
+  { provide: PublishProgress, useExisting: PublishQueue },
+  PublishPipeline,
+  OutboxRelay,
+  PublisherShutdown,
+  InvalidationPublisher,
+  // from Redis to the stream
+  AcknowledgedMessages,
+  MessageReceiver,
+  PositionTracker,
+  SelfIntroduction,
+  Staleness,
+  StatusLog,
+  SubscriptionSession,
+  InvalidationSubscriber,
+  // caches, handlers and decorators
   {
     provide: NearCacheFactory,
     inject: [
       CACHE_INVALIDATION_OPTIONS,
       InvalidationTransport,
       InvalidationStream,
-      InvalidationSubscriber,
+      PositionTracker,
       ErrorReporter,
     ],
     useFactory: (
       options: CacheInvalidationOptions,
       transport: InvalidationTransport,
       stream: InvalidationStream,
-      source: InvalidationSubscriber,
+      source: PositionTracker,
       errors: ErrorReporter,
     ) => new NearCacheFactory({ options, transport, stream, source, errors }),
-  },
-  {
-    provide: InvalidationAnnouncer,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      InvalidationPublisher,
-      InvalidationStats,
-      ErrorReporter,
-    ],
-    useFactory: (
-      { enabled }: CacheInvalidationOptions,
-      publisher: InvalidationPublisher,
-      meter: InvalidationStats,
-      errors: ErrorReporter,
-    ) => new InvalidationAnnouncer(enabled, publisher, meter, errors),
   },
   {
     provide: CacheAuditor,
@@ -188,6 +137,18 @@ const providers: Provider[] = [
     useFactory: (stream: InvalidationStream, errors: ErrorReporter) =>
       new CacheAuditor(stream, errors),
   },
+  DiscoveredClasses,
+  InvalidationHandlersExplorer,
+  DecorationChecks,
+  InvalidationAnnouncer,
+  StartReport,
+  // observability
+  {
+    provide: InvalidationStats,
+    inject: [Instance],
+    useFactory: (instance: Instance) => new InvalidationStats(instance),
+  },
+  { provide: InvalidationMeter, useExisting: InvalidationStats },
   {
     provide: Diagnostics,
     inject: [Instance, InvalidationSubscriber, CacheAuditor],
@@ -233,11 +194,6 @@ const providers: Provider[] = [
         nearCaches,
       }),
   },
-  {
-    provide: INVALIDATION_STREAM,
-    inject: [InvalidationStream],
-    useFactory: ({ messages$ }: InvalidationStream) => messages$,
-  },
 ];
 
 /**
@@ -264,25 +220,10 @@ const providers: Provider[] = [
     InvalidationSubscriber,
     INVALIDATION_STREAM,
     NearCacheFactory,
+    OffsetScope,
   ],
 })
-export class CacheInvalidationModule
-  extends ConfigurableModuleClass
-  implements OnModuleInit, OnApplicationShutdown
-{
-  /** @internal */
-  constructor(
-    private readonly explorer: InvalidationHandlersExplorer,
-    private readonly subscriber: InvalidationSubscriber,
-    private readonly publisher: InvalidationPublisher,
-    private readonly nearCaches: NearCacheFactory,
-    private readonly report: StartReport,
-    @Inject(CACHE_INVALIDATION_OPTIONS)
-    private readonly options: CacheInvalidationOptions,
-  ) {
-    super();
-  }
-
+export class CacheInvalidationModule extends ConfigurableModuleClass {
   /** Options that are absent come from the environment of the process. */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     return super.forRoot(options);
@@ -305,26 +246,5 @@ export class CacheInvalidationModule
       inject: [ENVIRONMENT_OPTIONS],
       useFactory: (environment: CacheInvalidationModuleOptions) => environment,
     });
-  }
-
-  /** @internal */
-  async onModuleInit(): Promise<void> {
-    this.explorer.explore();
-    this.report.write(this.options.describe);
-    const nearCaches = this.nearCaches.start();
-    try {
-      await this.subscriber.start();
-    } catch (error) {
-      this.nearCaches.stop();
-      throw error;
-    }
-    await nearCaches;
-  }
-
-  /** @internal */
-  async onApplicationShutdown(): Promise<void> {
-    await this.publisher.stop();
-    this.nearCaches.stop();
-    await this.subscriber.stop();
   }
 }

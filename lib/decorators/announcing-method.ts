@@ -87,7 +87,7 @@ function wrap(
     try {
       result = original.apply(this, args);
     } catch (error) {
-      call.failedAtOnce();
+      void call.failed({ wait: false });
       throw error;
     }
     return observe(result, call);

@@ -1,5 +1,6 @@
 import { everything, type Invalidation } from '../message/index.js';
 import { NO_ANSWER, type Announcement, type Asked } from './announcement.js';
+import type { PublishMode } from '../publisher/index.js';
 import type { InvalidationAnnouncer } from './invalidation.announcer.js';
 
 /** A method under one or more invalidating decorators. @internal */
@@ -40,35 +41,26 @@ export class DecoratedCall {
     this.announcer.work.end(this.method);
   }
 
-  /** @returns what to wait for before the caller goes on; `null` for nothing */
-  succeeded(result: unknown): Promise<unknown> | null {
-    return this.#announce(this.#make(result, false));
+  /**
+   * @param mode.wait whether the method can wait for Redis
+   * @returns the promise to wait for before the caller goes on; `null` for none
+   */
+  succeeded(result: unknown, mode: PublishMode): Promise<unknown> | null {
+    return this.#publish(this.#make(result, false), mode);
   }
 
-  /** As `succeeded`, for a method that cannot wait. */
-  succeededAtOnce(result: unknown): void {
-    this.#announceAtOnce(this.#make(result, false));
+  /** The commit may have happened: decorators with `evenIfFails` publish. */
+  failed(mode: PublishMode): Promise<unknown> | null {
+    return this.#publish(this.#make(NO_ANSWER, true), mode);
   }
 
-  /** Its commit may have happened: decorators with `evenIfFails` say so. */
-  failed(): Promise<unknown> | null {
-    return this.#announce(this.#make(NO_ANSWER, true));
-  }
-
-  /** As `failed`, for a method that cannot wait. */
-  failedAtOnce(): void {
-    this.#announceAtOnce(this.#make(NO_ANSWER, true));
-  }
-
-  #announce(invalidations: readonly Invalidation[]): Promise<unknown> | null {
+  #publish(
+    invalidations: readonly Invalidation[],
+    mode: PublishMode,
+  ): Promise<unknown> | null {
     return invalidations.length === 0
       ? null
-      : this.announcer.announce(this.method.name, invalidations);
-  }
-
-  #announceAtOnce(invalidations: readonly Invalidation[]): void {
-    if (invalidations.length === 0) return;
-    this.announcer.announceAtOnce(this.method.name, invalidations);
+      : this.announcer.publish(this.method.name, invalidations, mode);
   }
 
   #make(result: unknown, hasFailed: boolean): readonly Invalidation[] {

@@ -1,4 +1,5 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { HandlerFailedError, InvalidationRedisError } from '../errors/index.js';
 import {
   escapePattern,
@@ -7,8 +8,12 @@ import {
   prefixesOf,
   type Invalidation,
 } from '../message/index.js';
-import type { BegunWork, InvalidationPublisher } from '../publisher/index.js';
-import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
+import {
+  BegunWork,
+  PublishPipeline,
+  type PublishMode,
+} from '../publisher/index.js';
+import { ErrorReporter, InvalidationMeter } from '../stream/index.js';
 
 /**
  * Publishes for decorated methods. Failures are reported, and never reach the
@@ -18,38 +23,37 @@ import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
  */
 @Injectable()
 export class InvalidationAnnouncer {
+  /** Whether decorators do anything. */
+  readonly enabled: boolean;
+
   constructor(
-    readonly enabled: boolean,
-    private readonly publisher: InvalidationPublisher,
+    @Inject(CACHE_INVALIDATION_OPTIONS) options: { readonly enabled: boolean },
+    private readonly pipeline: PublishPipeline,
+    /** Decorated calls under way, which the shutdown waits for. */
+    readonly work: BegunWork,
     private readonly meter: InvalidationMeter,
     private readonly errors: ErrorReporter,
-  ) {}
-
-  /** The shutdown waits for it. */
-  get work(): BegunWork {
-    return this.publisher.work;
+  ) {
+    this.enabled = options.enabled;
   }
 
   /**
    * @param method class and method, for logs
-   * @returns what to wait for before the method returns
+   * @returns when Redis has the invalidations, or has been waited for long enough.
+   * Never rejects.
    */
-  announce(
+  publish(
     method: string,
     invalidations: readonly Invalidation[],
+    mode: PublishMode,
   ): Promise<unknown> {
     const [only] = invalidations;
-    // What is published here in one go leaves in one pipeline.
+    // Messages published in one tick leave in one call.
     return only !== undefined && invalidations.length === 1
-      ? this.#publish(method, only)
-      : Promise.all(invalidations.map((one) => this.#publish(method, one)));
-  }
-
-  /** As `announce`, for a method that cannot wait. */
-  announceAtOnce(method: string, invalidations: readonly Invalidation[]): void {
-    for (const invalidation of invalidations) {
-      this.#publishAtOnce(method, invalidation);
-    }
+      ? this.#publish(method, only, mode)
+      : Promise.all(
+          invalidations.map((one) => this.#publish(method, one, mode)),
+        );
   }
 
   /** Reports a failure of what a decorator was given. */
@@ -69,71 +73,52 @@ export class InvalidationAnnouncer {
     );
   }
 
-  #publish(method: string, invalidation: Invalidation): Promise<unknown> {
-    return this.publisher
-      .publishChecked(invalidation)
-      .catch((error: unknown) =>
-        this.#publishInstead(method, invalidation, error),
-      );
-  }
-
-  async #publishInstead(
+  #publish(
     method: string,
     invalidation: Invalidation,
-    cause: unknown,
-  ): Promise<void> {
-    this.failed(method, cause);
-    for (const instead of insteadOf(invalidation, cause)) {
-      try {
-        await this.publisher.publishChecked(instead);
-        return;
-      } catch {
-        // The next one is coarser, and the last one always fits.
-      }
-    }
-  }
-
-  #publishAtOnce(method: string, invalidation: Invalidation): void {
+    mode: PublishMode,
+  ): Promise<unknown> {
     try {
-      this.publisher.publishAtOnce(invalidation);
-    } catch (error) {
-      this.#publishInsteadAtOnce(method, invalidation, error);
+      return this.pipeline.publish(() => invalidation, mode);
+    } catch (cause) {
+      this.failed(method, cause);
+      return this.#publishCoarser(invalidation, cause, mode);
     }
   }
 
-  #publishInsteadAtOnce(
-    method: string,
+  #publishCoarser(
     invalidation: Invalidation,
     cause: unknown,
-  ): void {
-    this.failed(method, cause);
-    for (const instead of insteadOf(invalidation, cause)) {
+    mode: PublishMode,
+  ): Promise<unknown> {
+    for (const coarser of coarserThan(invalidation, cause)) {
       try {
-        return this.publisher.publishAtOnce(instead);
+        return this.pipeline.publish(() => coarser, mode);
       } catch {
         // The next one is coarser, and the last one always fits.
       }
     }
+    return Promise.resolve();
   }
 }
 
 /**
- * What to try in place of what cannot be said, because it is too large or its
- * metadata is not JSON; each covers it, and is coarser than the one before.
+ * Invalidations that cover one that is too large, or whose metadata is not JSON;
+ * each is coarser than the one before.
  */
-function insteadOf(
+function coarserThan(
   invalidation: Invalidation,
   cause: unknown,
 ): readonly Invalidation[] {
-  // The application has shut down: nothing at all can be said.
+  // The application has shut down: nothing can be published.
   if (cause instanceof InvalidationRedisError) return [];
-  const instead: Invalidation[] = [];
+  const coarser: Invalidation[] = [];
   if (invalidation.metadata !== null) {
-    instead.push({ ...invalidation, metadata: null });
+    coarser.push({ ...invalidation, metadata: null });
   }
   const [prefix, ...others] = new Set(prefixesOf(invalidation));
   if (prefix !== undefined && prefix !== '' && others.length === 0) {
-    instead.push(patternOf(`${escapePattern(prefix)}:*`));
+    coarser.push(patternOf(`${escapePattern(prefix)}:*`));
   }
-  return [...instead, everything()];
+  return [...coarser, everything()];
 }

@@ -17,7 +17,7 @@ type AnyIterator = Partial<
  * @internal
  */
 export function watchIteration(target: object, call: DecoratedCall): unknown {
-  if (!isGenerator(target)) call.succeededAtOnce(NO_ANSWER);
+  if (!isGenerator(target)) void call.succeeded(NO_ANSWER, { wait: false });
   if (target instanceof ReadableStream) {
     return ReadableStream.from(watched(target, call) as AsyncIterable<unknown>);
   }
@@ -77,10 +77,10 @@ class WatchedIterator {
     try {
       const step = Reflect.apply(method, this.iterator, args);
       if (isPromiseLike(step)) return this.#later(step, key);
-      if (this.#isEnd(step as Step)) this.#succeededAtOnce(key);
+      if (this.#isEnd(step as Step)) this.#succeeded(key);
       return step;
     } catch (error) {
-      this.#failedAtOnce();
+      this.#failed();
       throw error;
     }
   }
@@ -91,19 +91,19 @@ class WatchedIterator {
       if (this.#isEnd(step)) {
         // Before the wait: of steps that were asked for at once, each is an end.
         this.#state = 'ended';
-        const told = this.call.succeeded(this.#resultAt(key));
+        const told = this.call.succeeded(this.#resultAt(key), { wait: true });
         if (told !== null) await told;
         this.call.end();
       }
       return step;
     } catch (error) {
-      this.#failedAtOnce();
+      this.#failed();
       throw error;
     }
   }
 
   #without(key: string, value: unknown): unknown {
-    if (this.#state === 'begun') this.#succeededAtOnce(key);
+    if (this.#state === 'begun') this.#succeeded(key);
     if (key === 'throw') throw value;
     return Promise.resolve({ done: true, value });
   }
@@ -124,14 +124,14 @@ class WatchedIterator {
     this.call.begin();
   }
 
-  #succeededAtOnce(key: string): void {
-    this.call.succeededAtOnce(this.#resultAt(key));
+  #succeeded(key: string): void {
+    void this.call.succeeded(this.#resultAt(key), { wait: false });
     this.#end();
   }
 
-  #failedAtOnce(): void {
+  #failed(): void {
     if (this.#state !== 'begun') return;
-    this.call.failedAtOnce();
+    void this.call.failed({ wait: false });
     this.#end();
   }
 

@@ -46,7 +46,7 @@ export function observe(result: unknown, call: DecoratedCall): unknown {
     return passLazily(result as Pending, (begun) => settle(begun, call));
   }
   if (kind !== 'value') return observeWork(kind, result as object, call);
-  call.succeededAtOnce(result);
+  void call.succeeded(result, { wait: false });
   return result;
 }
 
@@ -88,11 +88,11 @@ async function settle(
     try {
       value = await pending;
     } catch (error) {
-      const told = call.failed();
+      const told = call.failed({ wait: true });
       if (told !== null) await told;
       throw error;
     }
-    const told = call.succeeded(value);
+    const told = call.succeeded(value, { wait: true });
     if (told !== null) await told;
     // The method may have written before it returned it, and goes on in it.
     const kind = kindOf(value);
@@ -109,7 +109,7 @@ function watchObservable(
 ): unknown {
   const watched = duringSubscription(source, call);
   if (!(source instanceof Subject)) return watched;
-  call.succeededAtOnce(NO_ANSWER);
+  void call.succeeded(NO_ANSWER, { wait: false });
   return withMethods(source, (key, method, args) =>
     key === 'subscribe' || key === 'pipe'
       ? Reflect.apply(Reflect.get(watched, key) as Method, watched, args)
@@ -128,7 +128,9 @@ function duringSubscription(
     const next = (value: unknown): void => void (last = value);
     // Whoever unsubscribes may be within a scope of somebody else's.
     const unsubscribe = (): void =>
-      InvalidationScope.within(scope, () => call.succeededAtOnce(last));
+      void InvalidationScope.within(scope, () =>
+        call.succeeded(last, { wait: false }),
+      );
     const completed = (): unknown => (last === NO_ANSWER ? undefined : last);
     call.begin();
     return concat(
@@ -136,12 +138,12 @@ function duringSubscription(
         tap({ next, unsubscribe }),
         catchError((error: unknown) =>
           concat(
-            afterwards(() => call.failed()),
+            afterwards(() => call.failed({ wait: true })),
             throwError(() => error),
           ),
         ),
       ),
-      afterwards(() => call.succeeded(completed())),
+      afterwards(() => call.succeeded(completed(), { wait: true })),
     ).pipe(finalize(() => call.end()));
   });
 }
@@ -157,8 +159,8 @@ function untilFinished(result: object, call: DecoratedCall): void {
   finished(streamOf(result)!, (error) => {
     // Broken off, by a client that has gone: rows may have been written.
     const isBrokenOff = error?.code === 'ERR_STREAM_PREMATURE_CLOSE';
-    if (error && !isBrokenOff) call.failedAtOnce();
-    else call.succeededAtOnce(result);
+    if (error && !isBrokenOff) void call.failed({ wait: false });
+    else void call.succeeded(result, { wait: false });
     call.end();
   });
 }

@@ -7,7 +7,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { Observable, tap } from 'rxjs';
 import { compareOffsets, isOffset } from '../message/index.js';
-import { InvalidationPublisher } from '../publisher/index.js';
+import { OffsetScope } from '../publisher/index.js';
 import { InvalidationSubscriber } from '../subscriber/index.js';
 import { carrierOf, type OffsetCarrier } from './offset.carrier.js';
 
@@ -39,7 +39,7 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
   readonly #told = new WeakMap<object, string>();
 
   constructor(
-    private readonly publisher: InvalidationPublisher,
+    private readonly offsets: OffsetScope,
     private readonly subscriber: InvalidationSubscriber,
     private readonly adapterHost: HttpAdapterHost,
   ) {}
@@ -55,7 +55,7 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     if (carrier === null) return next.handle();
     await this.#catchUp(carrier.asked);
     return new Observable((observer) =>
-      this.publisher.offsets.run((offset) => {
+      this.offsets.run((offset) => {
         const tell = (): void => this.#tell(carrier, offset());
         // A write may have been committed and told before the method failed.
         return next

@@ -14,3 +14,4 @@ export * from './message-size.js';
 export * from './offset.js';
 export * from './pattern.js';
 export * from './timestamp.js';
+export * from './wire-layout.js';

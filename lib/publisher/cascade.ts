@@ -34,15 +34,9 @@ export type CascadeRule = (id: string) => readonly Invalidation[];
 /** The rules by entity type. @publicApi */
 export type CascadeRules = { readonly [T in EntityType]?: CascadeRule };
 
-/** @internal */
-export interface CascadeContext {
-  readonly meter: InvalidationMeter;
-  readonly errors: ErrorReporter;
-}
-
 /**
- * Says what follows from an invalidation by the application's rules, and by the
- * same rules from that, each thing once.
+ * Finds the invalidations that follow from one by the application's rules, and
+ * those that follow from these, each once.
  *
  * @internal
  */
@@ -53,7 +47,8 @@ export class Cascade {
 
   private constructor(
     rules: CascadeRules,
-    private readonly context: CascadeContext,
+    private readonly meter: InvalidationMeter,
+    private readonly errors: ErrorReporter,
   ) {
     const types = Object.keys(rules) as EntityType[];
     for (const type of types) {
@@ -65,11 +60,12 @@ export class Cascade {
   /** @returns `null` where there are no rules, so that nothing is paid for them */
   static of(
     rules: CascadeRules | undefined,
-    context: CascadeContext,
+    meter: InvalidationMeter,
+    errors: ErrorReporter,
   ): Cascade | null {
     return Object.keys(rules ?? {}).length === 0
       ? null
-      : new Cascade(rules!, context);
+      : new Cascade(rules!, meter, errors);
   }
 
   /**
@@ -115,7 +111,7 @@ export class Cascade {
       }
     }
     if (count() <= MAX_FOLLOWING) return following;
-    this.context.meter.widened('cascade');
+    this.meter.widened('cascade');
     return collapse(following);
   }
 
@@ -157,7 +153,7 @@ export class Cascade {
   }
 
   #widened(): Invalidation {
-    this.context.meter.widened('cascade');
+    this.meter.widened('cascade');
     return everything();
   }
 
@@ -166,8 +162,8 @@ export class Cascade {
       cause instanceof HandlerFailedError
         ? cause
         : this.#error('cascade', cause);
-    this.context.meter.handlerFailed();
-    this.context.errors.report(error, error.source);
+    this.meter.handlerFailed();
+    this.errors.report(error, error.source);
   }
 
   #error(source: string, cause: unknown): HandlerFailedError {

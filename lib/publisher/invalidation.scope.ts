@@ -10,15 +10,21 @@ import { processStore } from './process.store.js';
 
 /** A publisher, as a scope sees it. @internal */
 export interface DeferringPublisher {
-  /** A place for them, in which they are merged, and bounded. */
+  /** A place for held messages, in which they are merged, and bounded. */
   newHold(): Outbox;
-  /** They were collapsed to coarser ones. */
+  /** The held messages of a scope were collapsed to coarser ones. */
   holdCollapsed(): void;
-  /** Never rejects. */
-  publishHeld(messages: readonly InvalidationMessage[]): Promise<unknown>;
-  /** Publishes for a caller that cannot wait. Never throws. */
-  publishHeldAtOnce(messages: readonly InvalidationMessage[]): void;
-  /** In the place of what is not known any more. */
+  /**
+   * Publishes the messages that a scope held. Never throws or rejects.
+   *
+   * @param mode.wait whether the caller waits for Redis; if not, this instance's
+   * consumers have the messages when it returns
+   */
+  publishHeld(
+    messages: readonly InvalidationMessage[],
+    mode: { readonly wait: boolean },
+  ): Promise<unknown>;
+  /** Covers held messages that are not known any more. */
   publishEverything(): Promise<unknown>;
 }
 
@@ -218,12 +224,13 @@ export class InvalidationScope implements HoldingScope {
   }
 
   /** @internal */
-  tellEarly(): void {
+  publishEarly(): void {
     for (const [publisher, held] of this.#held) {
       const unsent = held.take(Infinity);
       held.add(unsent);
+      const messages = unsent.map(({ message }) => message);
       InvalidationScope.outside(() =>
-        publisher.publishHeldAtOnce(unsent.map(({ message }) => message)),
+        publisher.publishHeld(messages, { wait: false }),
       );
     }
   }
@@ -274,14 +281,16 @@ export class InvalidationScope implements HoldingScope {
       // The held messages were published before the commit and are not known any more.
       this.#givenUp
         ? publisher.publishEverything()
-        : publisher.publishHeld(messages),
+        : publisher.publishHeld(messages, { wait: true }),
     );
     await Promise.allSettled(told);
     InvalidationScope.open.end(this);
   }
 
   #endAtOnce(): void {
-    this.#end((publisher, messages) => publisher.publishHeldAtOnce(messages));
+    this.#end((publisher, messages) =>
+      publisher.publishHeld(messages, { wait: false }),
+    );
   }
 
   /** Hands on what is held: to the outer scope, or to everybody. */

@@ -11,7 +11,7 @@ export interface HoldingScope {
   /** When it first held something, by `performance.now()`. */
   readonly since: number;
   /** Publishes the held invalidations, and goes on holding them for its end. */
-  tellEarly(): void;
+  publishEarly(): void;
   /**
    * Publishes the held invalidations, and all later ones of the scope at once; at
    * its commit everything is invalidated.
@@ -65,7 +65,7 @@ export class OpenScopes {
       if (now - scope.since < STUCK_MS) return;
       if (this.#stuck.has(scope)) continue;
       this.#stuck.add(scope);
-      scope.tellEarly();
+      scope.publishEarly();
       new Logger('CacheInvalidation').warn(
         `An InvalidationScope has been open for more than ${STUCK_MS / 1_000} s: what it holds was published now, and will be again when it ends. See that its work settles.`,
       );

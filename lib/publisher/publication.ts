@@ -3,7 +3,7 @@ import {
   parseTimestamp,
   type InvalidationMessage,
 } from '../message/index.js';
-import type { InvalidationStream } from '../stream/index.js';
+import type { InvalidationStream, OwnMessage } from '../stream/index.js';
 import type { Published } from '../transport/index.js';
 import type { PublishReceipt } from './publish-receipt.js';
 
@@ -14,10 +14,11 @@ import type { PublishReceipt } from './publish-receipt.js';
  *
  * @internal
  */
-export class Publication {
+export class Publication implements OwnMessage {
   #delivered: boolean;
 
   constructor(
+    private readonly stream: InvalidationStream,
     readonly message: InvalidationMessage,
     readonly payload: string,
     /** The wall clock when it was published, in milliseconds. */
@@ -32,17 +33,24 @@ export class Publication {
   }
 
   /** A message that has waited: it is delivered here, and its caller has the receipt. */
-  static ofWaiting(message: InvalidationMessage): Publication {
+  static ofWaiting(
+    stream: InvalidationStream,
+    message: InvalidationMessage,
+  ): Publication {
     // It was short enough, or is a collapse that must not be refused.
     const payload = encodeMessage(message, Infinity);
     const at = parseTimestamp(message.timestamp);
-    return new Publication(message, payload, at, null);
+    return new Publication(stream, message, payload, at, null);
   }
 
-  deliver(stream: InvalidationStream): void {
+  get isDelivered(): boolean {
+    return this.#delivered;
+  }
+
+  deliver(): void {
     if (this.#delivered) return;
     this.#delivered = true;
-    stream.deliver(this.message);
+    this.stream.deliver(this.message);
   }
 
   /**
@@ -51,14 +59,13 @@ export class Publication {
    * @returns whether the caller was still waiting
    */
   answer(
-    stream: InvalidationStream,
     status: PublishReceipt['status'],
     published: Published | null,
   ): boolean {
     const { settle } = this;
     if (settle === null) return false;
     this.settle = null;
-    this.deliver(stream);
+    this.deliver();
     settle({
       status,
       messageId: this.message.messageId,

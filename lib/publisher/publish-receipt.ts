@@ -35,6 +35,12 @@ export const DEFERRED: PublishReceipt = {
   status: 'deferred',
 };
 
+/** @internal */
+export const QUEUED: PublishReceipt = {
+  ...NOTHING_PUBLISHED,
+  status: 'queued',
+};
+
 /**
  * One receipt for the parts of a batch that was split, and for its cascade.
  *

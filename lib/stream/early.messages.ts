@@ -8,6 +8,7 @@ import {
   weighAffecting,
   type Invalidation,
 } from '../message/index.js';
+import type { PublishProgress } from './publish-progress.js';
 
 /** Messages or keys of one generation; beyond it, "everything". */
 const LIMIT = 10_000;
@@ -15,16 +16,6 @@ const LIMIT = 10_000;
 const BYTES_LIMIT = 16_777_216;
 /** Patterns of one generation, each of which every look is compared with. */
 const PATTERN_LIMIT = 100;
-
-/** How far own messages have come on their way to the journal. @internal */
-export interface PublishProgress {
-  /** A mark that only what is published from now on comes after. */
-  readonly mark: number;
-  /** Whether Redis has taken all that was published before a mark. */
-  hasTaken(mark: number): boolean;
-  /** Journal offset of the last message that Redis has taken. */
-  readonly lastOffset: string | null;
-}
 
 /**
  * Own messages that this instance has delivered before their turn in the journal
@@ -57,7 +48,10 @@ export class EarlyMessages {
   }
 
   /** @returns those that this instance has come to; they are early no more */
-  take(progress: PublishProgress, position: string): Invalidation[] {
+  take(
+    progress: Omit<PublishProgress, 'pending'>,
+    position: string,
+  ): Invalidation[] {
     const taken: Invalidation[] = [];
     while (this.any) {
       if (this.#closed === null) this.#close(progress.mark);

@@ -1,6 +1,7 @@
 import { copyOffset, everything, type Invalidation } from '../message/index.js';
 import { BoundedMap } from './bounded.map.js';
-import { EarlyMessages, type PublishProgress } from './early.messages.js';
+import { EarlyMessages } from './early.messages.js';
+import type { PublishProgress } from './publish-progress.js';
 import { RecentChanges } from './recent.changes.js';
 
 /** Offsets that are remembered of each kind. */
@@ -144,7 +145,10 @@ export class Fences {
    * Early messages that this instance has come to in the journal: whatever was
    * loaded at an offset so far is affected by them.
    */
-  settleEarly(progress: PublishProgress, position: string): void {
+  settleEarly(
+    progress: Omit<PublishProgress, 'pending'>,
+    position: string,
+  ): void {
     for (const message of this.#early.take(progress, position)) {
       this.#settled.note(message, ++this.#now);
     }

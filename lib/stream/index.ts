@@ -9,4 +9,6 @@ export * from './invalidation.tracer.js';
 export * from './is-promise-like.js';
 export * from './offset.horizon.js';
 export * from './operators.js';
+export * from './own-messages.js';
+export * from './publish-progress.js';
 export * from './unfinished.js';

@@ -1,10 +1,12 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import {
   concerns,
+  IdNormalizer,
   type AnyEntityType,
-  type IdNormalizer,
+  type IdForms,
   type InvalidationMessage,
   type QueueLimit,
   type WidenedCause,
@@ -16,8 +18,8 @@ import {
   type InvalidationCondition,
   type InvalidationHandler,
 } from './invalidation.consumer.js';
-import type { ErrorReporter } from './error.reporter.js';
-import type { InvalidationMeter } from './invalidation.meter.js';
+import { ErrorReporter } from './error.reporter.js';
+import { InvalidationMeter } from './invalidation.meter.js';
 import { Tracing } from './invalidation.tracer.js';
 import { outsideOfRequests } from './outside.js';
 
@@ -47,6 +49,15 @@ const REASONS: Record<WidenedCause, string | null> = {
   'handler-overflow': null,
 };
 
+/** @internal */
+export interface StreamOptions {
+  /** Messages that may wait for one busy handler. */
+  readonly handlerQueueLimit: number;
+  /** How many bytes of them. */
+  readonly queueByteLimit: number;
+  readonly normalizeIds?: IdForms | undefined;
+}
+
 /**
  * Delivers messages to every consumer of this instance. The subscriber feeds it
  * with messages of others, the publisher with own ones.
@@ -59,7 +70,7 @@ export class InvalidationStream {
   /** Fences: recently delivered messages, for loads that are under way. */
   readonly fences = new Fences();
   /** Forms of ids; `null` where all are as they were published. */
-  ids: IdNormalizer | null = null;
+  readonly ids: IdNormalizer | null;
   /** The tracer of this instance. */
   readonly tracing = new Tracing();
   #consumers: readonly InvalidationConsumer[] = [];
@@ -67,11 +78,19 @@ export class InvalidationStream {
   readonly messages$: Observable<InvalidationMessage> =
     this.#messages.asObservable();
 
+  readonly #queueLimit: QueueLimit;
+
   constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS) options: StreamOptions,
     private readonly meter: InvalidationMeter,
     private readonly errors: ErrorReporter,
-    private readonly queueLimit: QueueLimit,
-  ) {}
+  ) {
+    this.ids = IdNormalizer.of(options.normalizeIds);
+    this.#queueLimit = {
+      messages: options.handlerQueueLimit,
+      bytes: options.queueByteLimit,
+    };
+  }
 
   /**
    * @param name class and method, for logs
@@ -150,8 +169,8 @@ export class InvalidationStream {
     types: readonly string[] | null,
     tracing: Tracing | null,
   ): ConsumerContext {
-    const { meter, errors, queueLimit } = this;
-    return { meter, errors, tracing, queueLimit, types };
+    const { meter, errors } = this;
+    return { meter, errors, tracing, queueLimit: this.#queueLimit, types };
   }
 
   /** Entity types that any consumer is about; `null` for all. */

@@ -1,13 +1,12 @@
-import {
-  describeCause,
-  InvalidationRedisError,
-  InvalidationTimeoutError,
-} from '../errors/index.js';
+import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import { compareOffsets } from '../message/index.js';
-import type { CatchUp, CatchUpContext } from './catch-up.js';
-import { Deadlines } from './deadlines.js';
+import type { ErrorReporter, PublishProgress } from '../stream/index.js';
+import type { InvalidationTransport } from '../transport/index.js';
+import { JournalReader } from './journal-reader.js';
+import type { MessageReceiver } from './message-receiver.js';
+import { isTimeout } from './redis-answers.js';
 
-/** Heartbeats in a row that find something missing, before the link is blamed. */
+/** Heartbeats in a row that find something missing, before the connection is blamed. */
 const DEAF = 3;
 
 /** @internal */
@@ -20,11 +19,19 @@ export interface HeartbeatOptions {
 
 /** @internal */
 export interface HeartbeatListener {
-  readonly subscribed: () => boolean;
-  /** Messages of any kind that arrived so far. */
-  readonly arrived: () => number;
-  /** As of then, this instance had heard everything. */
-  readonly onProof: (asOf: number) => void;
+  /** Whether the subscription stands. */
+  isSubscribed(): boolean;
+  /**
+   * This instance had received everything as of then, by `performance.now()`.
+   *
+   * @param acked the last offset that Redis had acknowledged; `null` without a
+   * journal, or where nothing was published
+   */
+  onProof(asOf: number, acked: string | null): Promise<void>;
+  /** The journal has messages that this instance has not received. */
+  onMissing(): void;
+  /** One heartbeat is over, whatever it found. */
+  onBeat(): void;
 }
 
 /**
@@ -37,21 +44,27 @@ export interface HeartbeatListener {
 export class Heartbeat {
   #timer: NodeJS.Timeout | null = null;
   #beating = false;
-  /** Heartbeats in a row that found something missing, and nothing heard. */
+  /** Heartbeats in a row that found something missing, while nothing arrived. */
   #deaf = 0;
-  /** Messages that had arrived at the last one. */
-  #heard = 0;
-  /** Since when Redis is not writable, or was last reconnected to. */
+  /** Messages that had arrived at the last of these. */
+  #arrived = 0;
+  /** When Redis ceased to be writable, or was last reconnected to. */
   #awaySince: number | null = null;
-  readonly #deadlines: Deadlines;
+  readonly #journal: JournalReader;
 
   constructor(
     private readonly options: HeartbeatOptions,
-    private readonly context: CatchUpContext,
-    private readonly catchUp: CatchUp,
+    private readonly transport: InvalidationTransport,
+    private readonly receiver: MessageReceiver,
+    private readonly progress: PublishProgress,
+    private readonly errors: ErrorReporter,
     private readonly listener: HeartbeatListener,
   ) {
-    this.#deadlines = new Deadlines(options.heartbeatTimeout);
+    this.#journal = new JournalReader(
+      transport,
+      options.heartbeatTimeout,
+      'a heartbeat',
+    );
   }
 
   start(): void {
@@ -64,44 +77,36 @@ export class Heartbeat {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
-    this.#deadlines.cancel();
+    this.#journal.cancel();
   }
 
-  /** Redis takes commands; what was asked before may never be answered. */
+  /** Redis takes commands; earlier ones may never be answered. */
   writable(): void {
-    this.#deadlines.cancel();
+    this.#journal.cancel();
   }
 
   async #beat(): Promise<void> {
     if (this.#beating) return;
     this.#beating = true;
     try {
-      await this.#ask();
+      await this.#check();
     } finally {
       this.#beating = false;
     }
   }
 
-  async #ask(): Promise<void> {
-    const { transport, publisher } = this.context;
+  async #check(): Promise<void> {
+    const { journaled } = this.transport;
     const asOf = performance.now();
-    const acked = publisher.lastOffset;
+    const acked = this.progress.lastOffset;
     const [tail, alive] = await Promise.all([this.#tail(), this.#ping()]);
     if (this.#timer === null) return;
-    if (alive && !transport.journaled) this.listener.onProof(asOf);
-    if (tail !== null) this.catchUp.horizon.sawTail(tail);
-    if (alive && transport.journaled && tail !== null) {
+    if (tail !== null) this.receiver.horizon.sawTail(tail);
+    if (alive && !journaled) await this.listener.onProof(asOf, null);
+    if (alive && journaled && tail !== null) {
       await this.#judge(tail, asOf, acked);
     }
-    publisher.relay();
-  }
-
-  /**
-   * Whether everything up to this end of the journal has been handed over: a
-   * PING sent after that end was read is answered after what came before it.
-   */
-  async #hasHanded(tail: string): Promise<boolean> {
-    return tail === this.catchUp.cursor.position || (await this.#ping());
+    this.listener.onBeat();
   }
 
   async #judge(
@@ -112,43 +117,45 @@ export class Heartbeat {
     if (!(await this.#hasHanded(tail))) return;
     if (await this.#isCurrent(tail)) {
       this.#deaf = 0;
-      this.listener.onProof(asOf);
-      await this.catchUp.confirmOwn(acked);
-      return;
+      return this.listener.onProof(asOf, acked);
     }
-    this.#noteDeafness();
-    this.catchUp.run();
+    this.#countDeafness();
+    this.listener.onMissing();
   }
 
-  /** It answers, but hears nothing: it leads to a server that was left behind. */
-  #noteDeafness(): void {
-    const heard = this.listener.arrived();
-    this.#deaf = heard === this.#heard ? this.#deaf + 1 : 0;
-    this.#heard = heard;
+  /**
+   * Whether everything up to this end of the journal has been handed over: a
+   * PING sent after that end was read is answered after what came before it.
+   */
+  async #hasHanded(tail: string): Promise<boolean> {
+    return tail === this.receiver.position || (await this.#ping());
+  }
+
+  /** A connection that answers and delivers nothing leads to a server that was left behind. */
+  #countDeafness(): void {
+    const { arrived } = this.receiver;
+    this.#deaf = arrived === this.#arrived ? this.#deaf + 1 : 0;
+    this.#arrived = arrived;
     if (this.#deaf < DEAF) return;
     this.#deaf = 0;
-    this.context.transport.reconnect('subscription');
+    this.transport.reconnect('subscription');
   }
 
-  /** `null` if there is none, or no answer. */
+  /** @returns `null` if there is no journal, or no answer */
   async #tail(): Promise<string | null> {
-    const { transport } = this.context;
-    if (!transport.writable) {
+    if (!this.transport.writable) {
       this.#hasten();
       return null;
     }
     this.#awaySince = null;
     try {
-      return await this.#deadlines.within(
-        'a heartbeat',
-        transport.journalTail(),
-      );
+      return await this.#journal.tail();
     } catch (error) {
       if (isTimeout(error)) {
-        this.context.errors.report(error);
-        transport.reconnect('commands');
-      } else if (transport.writable) {
-        this.context.errors.report(
+        this.errors.report(error);
+        this.transport.reconnect('commands');
+      } else if (this.transport.writable) {
+        this.errors.report(
           new InvalidationRedisError(
             `The end of the journal could not be read: ${describeCause(error as Error)}.`,
             'Until it can, nothing proves that this instance has heard everything.',
@@ -166,21 +173,20 @@ export class Heartbeat {
     this.#awaySince ??= now;
     if (now - this.#awaySince < 2 * this.options.heartbeatTimeout) return;
     this.#awaySince = now;
-    this.context.transport.reconnect('commands');
+    this.transport.reconnect('commands');
   }
 
   async #ping(): Promise<boolean> {
-    if (!this.listener.subscribed()) return false;
-    const { transport } = this.context;
-    const arrived = this.listener.arrived();
+    if (!this.listener.isSubscribed()) return false;
+    const { arrived } = this.receiver;
     try {
-      await this.#deadlines.within('a PING', transport.ping());
+      await this.#journal.ping();
       return true;
     } catch (error) {
       // A connection that delivers is alive, and only slow.
-      if (isTimeout(error) && this.listener.arrived() === arrived) {
-        this.context.errors.report(error);
-        transport.reconnect('subscription');
+      if (isTimeout(error) && this.receiver.arrived === arrived) {
+        this.errors.report(error);
+        this.transport.reconnect('subscription');
       }
       return false;
     }
@@ -188,32 +194,19 @@ export class Heartbeat {
 
   /**
    * Whether everything up to the journal's end has been delivered. A position
-   * beyond that end was heard since the end was read, unless somebody forged it
+   * beyond that end was received since the end was read, unless somebody forged it
    * or the journal was rewound: then the journal does not have it.
    */
   async #isCurrent(tail: string): Promise<boolean> {
-    const { position, catchingUp } = this.catchUp.cursor;
+    const { position, catchingUp } = this.receiver.cursor;
     if (position === null || catchingUp) return false;
     if (tail === position) return true;
-    return (
-      compareOffsets(tail, position) < 0 && (await this.#hasEntry(position))
-    );
-  }
-
-  async #hasEntry(offset: string): Promise<boolean> {
+    if (compareOffsets(tail, position) > 0) return false;
     try {
-      const [entry] = await this.#deadlines.within(
-        'a heartbeat',
-        this.context.transport.readJournal(offset, 1),
-      );
-      return entry?.offset === offset;
+      return await this.#journal.has(position);
     } catch {
       // Catching up reads the journal again, and reports what is wrong with it.
       return false;
     }
   }
-}
-
-function isTimeout(error: unknown): error is InvalidationTimeoutError {
-  return error instanceof InvalidationTimeoutError;
 }

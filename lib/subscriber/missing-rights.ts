@@ -1,6 +1,6 @@
 import { InvalidationConfigurationError } from '../errors/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
-import { Deadlines } from './deadlines.js';
+import { RedisAnswers } from './redis-answers.js';
 
 /**
  * A user who may not do what is needed will never be able to: what to tell about
@@ -15,7 +15,7 @@ export async function missingRights(
   if (!transport.writable) return null;
   let missing: string[];
   try {
-    missing = await new Deadlines(options.heartbeatTimeout).within(
+    missing = await new RedisAnswers(options.heartbeatTimeout).within(
       'a question for rights',
       transport.missingRights(),
     );

@@ -1,7 +1,8 @@
-import type { Instance } from '../message/index.js';
+import { Injectable } from '@nestjs/common';
+import { Instance } from '../message/index.js';
 import { VERSION } from '../publisher/index.js';
-import type { InvalidationStream } from '../stream/index.js';
-import type { InvalidationTransport } from '../transport/index.js';
+import { InvalidationStream } from '../stream/index.js';
+import { InvalidationTransport } from '../transport/index.js';
 
 /**
  * Makes this instance known to the broker: its service, its version, and which
@@ -10,6 +11,7 @@ import type { InvalidationTransport } from '../transport/index.js';
  *
  * @internal
  */
+@Injectable()
 export class SelfIntroduction {
   #types: string | null = null;
 

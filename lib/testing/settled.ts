@@ -1,4 +1,4 @@
-import { InvalidationPublisher } from '../publisher/index.js';
+import { PublishQueue } from '../publisher/index.js';
 import { InvalidationStream } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
 
@@ -23,16 +23,16 @@ export interface AppWithProviders {
  */
 export async function settled(...apps: AppWithProviders[]): Promise<void> {
   const parts = apps.map((app) => ({
-    publisher: app.get(InvalidationPublisher, { strict: false }),
+    queue: app.get(PublishQueue, { strict: false }),
     stream: app.get(InvalidationStream, { strict: false }),
     transport: app.get(InvalidationTransport, { strict: false }),
   }));
   const sending = () =>
     parts.filter(
-      ({ publisher, transport }) => transport.writable && publisher.pending > 0,
+      ({ queue, transport }) => transport.writable && queue.pending > 0,
     );
   do {
-    await Promise.all(sending().map(({ publisher }) => publisher.whenIdle()));
+    await Promise.all(sending().map(({ queue }) => queue.whenIdle()));
     await Promise.all(parts.map(({ stream }) => stream.whenIdle()));
     // What a handler's continuation publishes comes a moment after it.
     await new Promise((resolve) => nextTurn(resolve));

@@ -1,4 +1,4 @@
-import { ENCODED_ORIGIN_LENGTH, JOURNAL_START } from '../../message/index.js';
+import { addPlace, JOURNAL_START } from '../../message/index.js';
 import type {
   JournalEntry,
   Published,
@@ -51,10 +51,7 @@ export class InMemoryChannel {
   append(message: string): Published {
     const previous = this.tail;
     const offset = `${++this.#sequence}-0`;
-    const payload =
-      message.slice(0, -ENCODED_ORIGIN_LENGTH) +
-      `,"offset":"${offset}","previous":"${previous}"` +
-      message.slice(-ENCODED_ORIGIN_LENGTH);
+    const payload = addPlace(message, offset, previous);
     this.journal.push({ offset, payload });
     if (this.journal.length > JOURNAL_LENGTH) this.journal.shift();
     return { offset, receivers: this.publish(payload) };

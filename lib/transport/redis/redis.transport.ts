@@ -1,4 +1,6 @@
+import { Inject, Injectable } from '@nestjs/common';
 import type { Cluster, Redis } from 'ioredis';
+import { CACHE_INVALIDATION_OPTIONS } from '../../cache-invalidation.constants.js';
 import { InvalidationTimeoutError } from '../../errors/index.js';
 import { JOURNAL_START } from '../../message/index.js';
 import {
@@ -45,6 +47,7 @@ export interface RedisTransportOptions {
  *
  * @internal
  */
+@Injectable()
 export class RedisTransport extends InvalidationTransport {
   readonly #client: Redis | Cluster;
   readonly #letEnd: () => void;
@@ -58,7 +61,10 @@ export class RedisTransport extends InvalidationTransport {
   /** It is being disconnected, and calls itself ready until that is done. */
   #leaving = false;
 
-  constructor(private readonly options: RedisTransportOptions) {
+  constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
+    private readonly options: RedisTransportOptions,
+  ) {
     super();
     const { connection, channel, journal, sharded } = options;
     this.#client = openCommands(connection);

@@ -1,29 +1,32 @@
 import { nextTick as realNextTick } from 'node:process';
+import { Inject, Injectable } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
   compareOffsets,
+  Instance,
   wallClock,
-  type Instance,
   type InvalidationMessage,
 } from '../message/index.js';
-import type {
+import {
   ErrorReporter,
   InvalidationMeter,
   InvalidationStream,
+  OwnMessages,
+  PublishProgress,
 } from '../stream/index.js';
-import type {
+import {
   InvalidationTransport,
-  Published,
-  PublishReply,
-  Refusal,
+  type Published,
+  type PublishReply,
+  type Refusal,
 } from '../transport/index.js';
 import { InvalidationScope } from './invalidation.scope.js';
-import { OutboxDrain, type DrainingQueue } from './outbox.drain.js';
-import type { Unsent } from './outbox.js';
-import type { OutboxRelay } from './outbox.relay.js';
+import { OutboxDrain, type DrainingQueue } from './outbox-drain.js';
+import { Outbox, type Unsent } from './outbox.js';
 import { Publication } from './publication.js';
 import type { PublishReceipt } from './publish-receipt.js';
-import { SentMessages } from './sent.messages.js';
 import type { EncodedMessage } from './split-batch.js';
+import { StoredRows } from './stored-rows.js';
 
 /** Real under a test's fake timers, if it loads this file before them. */
 const nextTick = realNextTick;
@@ -39,16 +42,6 @@ export interface PublishQueueOptions {
   readonly outboxLimit: number;
   /** How many bytes of them. */
   readonly queueByteLimit: number;
-  readonly maxMessageBytes: number;
-}
-
-/** @internal */
-export interface PublishQueueContext {
-  readonly instance: Instance;
-  readonly transport: InvalidationTransport;
-  readonly stream: InvalidationStream;
-  readonly meter: InvalidationMeter;
-  readonly errors: ErrorReporter;
 }
 
 /**
@@ -59,14 +52,11 @@ export interface PublishQueueContext {
  *
  * @internal
  */
-export class PublishQueue implements DrainingQueue {
+@Injectable()
+export class PublishQueue extends PublishProgress implements DrainingQueue {
   readonly #drain: OutboxDrain;
   #tick: Publication[] = [];
   #inFlight = 0;
-  /** Messages that are not delivered locally yet, until Redis has answered. */
-  readonly #undelivered = new Map<string, Publication>();
-  /** Messages that may come back over the channel. */
-  readonly #sent = new SentMessages();
   #sends = 0;
   /** The numbers of the calls in flight, oldest first. */
   readonly #calls = new Set<number>();
@@ -74,12 +64,31 @@ export class PublishQueue implements DrainingQueue {
   #lastOffset: string | null = null;
 
   constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
     private readonly options: PublishQueueOptions,
-    private readonly context: PublishQueueContext,
-    /** Told what becomes of each message, where a durable outbox is used. */
-    private readonly relay: Pick<OutboxRelay, 'sent' | 'replaced'> | null,
+    instance: Instance,
+    private readonly transport: InvalidationTransport,
+    private readonly own: OwnMessages,
+    private readonly rows: StoredRows,
+    private readonly stream: InvalidationStream,
+    private readonly meter: InvalidationMeter,
+    errors: ErrorReporter,
   ) {
-    this.#drain = new OutboxDrain(options, context, this, relay);
+    super();
+    const outbox = new Outbox(
+      { messages: options.outboxLimit, bytes: options.queueByteLimit },
+      (invalidation) => instance.stamp(invalidation),
+      rows.used ? (messageId) => rows.replaced(messageId) : null,
+    );
+    this.#drain = new OutboxDrain(
+      options,
+      outbox,
+      this,
+      transport,
+      stream,
+      meter,
+      errors,
+    );
   }
 
   /** Messages that Redis has not answered for. */
@@ -132,9 +141,7 @@ export class PublishQueue implements DrainingQueue {
       // Messages of other callers leave in the same call, and their handlers answer for those.
       InvalidationScope.outside(() => nextTick(() => this.#flush()));
     }
-    const publication = new Publication(message, payload, at, settle);
-    if (settle !== null) this.#undelivered.set(message.messageId, publication);
-    this.#tick.push(publication);
+    this.#tick.push(new Publication(this.stream, message, payload, at, settle));
   }
 
   /**
@@ -146,28 +153,10 @@ export class PublishQueue implements DrainingQueue {
   resend(messages: readonly InvalidationMessage[]): boolean {
     if (!this.#drain.canSend) return false;
     this.send(
-      messages.map((message) => Publication.ofWaiting(message)),
+      messages.map((message) => Publication.ofWaiting(this.stream, message)),
       '-',
       messages.length,
     );
-    return true;
-  }
-
-  /** Whether an own message of this id is under way, and so can come back. */
-  isUnderWay(messageId: string): boolean {
-    return this.#sent.has(messageId);
-  }
-
-  /**
-   * A message came back over the channel, or from the journal. Redis may deliver
-   * it before it answers the publish; then it is delivered locally now.
-   *
-   * @returns whether it was an own message under way
-   */
-  heard(messageId: string): boolean {
-    if (!this.#sent.remove(messageId)) return false;
-    this.#undelivered.get(messageId)?.deliver(this.context.stream);
-    this.#undelivered.delete(messageId);
     return true;
   }
 
@@ -192,7 +181,10 @@ export class PublishQueue implements DrainingQueue {
     tried = 0,
   ): void {
     this.#inFlight += publications.length;
-    for (const { message } of publications) this.#sent.add(message.messageId);
+    for (const publication of publications) {
+      const undelivered = publication.isDelivered ? null : publication;
+      this.own.sent(publication.message.messageId, undelivered);
+    }
     const order = this.#sends++;
     this.#calls.add(order);
     // A first try that fails may be anywhere after what is known now.
@@ -201,7 +193,7 @@ export class PublishQueue implements DrainingQueue {
       for (const publication of publications) this.#queued(publication);
       this.#drain.hang();
     }, this.options.publishTimeout);
-    void this.context.transport
+    void this.transport
       .publish(
         publications.map(({ payload }) => payload),
         triedSince,
@@ -238,7 +230,7 @@ export class PublishQueue implements DrainingQueue {
   ): void {
     const now = wallClock();
     let failure: { cause: Error; refused: boolean } | null = null;
-    const sent: string[] | null = this.relay === null ? null : [];
+    const sent: string[] | null = this.rows.used ? [] : null;
     const unsent: Unsent[] = [];
     for (const [index, publication] of publications.entries()) {
       const { message, at } = publication;
@@ -249,7 +241,7 @@ export class PublishQueue implements DrainingQueue {
         unsent.push({ message, triedSince: searched ?? since });
         this.#queued(publication);
       } else {
-        this.context.meter.published(Math.max(0, now - at), message, reply);
+        this.meter.published(Math.max(0, now - at), message, reply);
         this.#tookAt(reply);
         sent?.push(message.messageId);
         this.#answer(publication, 'delivered', reply);
@@ -257,14 +249,14 @@ export class PublishQueue implements DrainingQueue {
     }
     this.#inFlight -= publications.length;
     this.#calls.delete(order);
-    if (sent !== null) this.relay?.sent(sent);
+    if (sent !== null) this.rows.sent(sent);
     if (failure !== null) this.#drain.fail(order, unsent, failure);
     if (this.#inFlight > 0) return;
     this.#drain.settle();
     if (this.pending === 0) this.#becameIdle();
   }
 
-  /** A message that an earlier run announced has an old offset, which says nothing. */
+  /** A message that an earlier run published has an old offset, which says nothing. */
   #tookAt({ offset, receivers }: Published): void {
     if (offset === null) return;
     const last = this.#lastOffset;
@@ -273,9 +265,9 @@ export class PublishQueue implements DrainingQueue {
     this.#lastOffset = offset;
   }
 
-  /** Not sent yet; this instance must know of it all the same. */
+  /** Delivers a message locally that Redis has not taken yet. */
   #queued(publication: Publication): void {
-    if (this.#answer(publication, 'queued', null)) this.context.meter.queued();
+    if (this.#answer(publication, 'queued', null)) this.meter.queued();
   }
 
   #answer(
@@ -283,8 +275,8 @@ export class PublishQueue implements DrainingQueue {
     status: PublishReceipt['status'],
     published: Published | null,
   ): boolean {
-    this.#undelivered.delete(publication.message.messageId);
-    return publication.answer(this.context.stream, status, published);
+    this.own.delivered(publication.message.messageId);
+    return publication.answer(status, published);
   }
 
   #becameIdle(): void {

@@ -6,13 +6,15 @@ import {
   JournalAheadError,
 } from '../errors/index.js';
 
-import type { OutboxRelay } from './outbox.relay.js';
-import { Outbox, type Unsent } from './outbox.js';
-import { Publication } from './publication.js';
 import type {
-  PublishQueueContext,
-  PublishQueueOptions,
-} from './publish.queue.js';
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+} from '../stream/index.js';
+import type { InvalidationTransport } from '../transport/index.js';
+import type { Outbox, Unsent } from './outbox.js';
+import { Publication } from './publication.js';
+import type { PublishQueueOptions } from './publish-queue.js';
 
 /** Messages of the outbox in one call: there is one call at a time. */
 const DRAIN_LIMIT = 1_000;
@@ -40,7 +42,6 @@ export interface DrainingQueue {
  * @internal
  */
 export class OutboxDrain {
-  readonly #outbox: Outbox;
   /** Failed calls while later ones are in flight; put back together, in order. */
   #failed: { order: number; unsent: readonly Unsent[] }[] = [];
   /** Whether messages of the outbox are under way: newer ones wait for them. */
@@ -57,22 +58,19 @@ export class OutboxDrain {
 
   constructor(
     private readonly options: PublishQueueOptions,
-    private readonly context: PublishQueueContext,
+    private readonly outbox: Outbox,
     private readonly queue: DrainingQueue,
-    relay: Pick<OutboxRelay, 'replaced'> | null,
-  ) {
-    this.#outbox = new Outbox(
-      { messages: options.outboxLimit, bytes: options.queueByteLimit },
-      (invalidation) => context.instance.stamp(invalidation),
-      relay === null ? null : (messageId) => relay.replaced(messageId),
-    );
-  }
+    private readonly transport: InvalidationTransport,
+    private readonly stream: InvalidationStream,
+    private readonly meter: InvalidationMeter,
+    private readonly errors: ErrorReporter,
+  ) {}
 
   /** Messages that are not under way. */
   get size(): number {
     return (
       this.#failed.reduce((sum, { unsent }) => sum + unsent.length, 0) +
-      this.#outbox.size
+      this.outbox.size
     );
   }
 
@@ -89,21 +87,19 @@ export class OutboxDrain {
   /** Whether a call may go to Redis. */
   get canSend(): boolean {
     return (
-      this.context.transport.writable &&
-      !this.#hanging &&
-      this.#failed.length === 0
+      this.transport.writable && !this.#hanging && this.#failed.length === 0
     );
   }
 
   /** Whether a new message may go to Redis, since no older one waits. */
   get canPass(): boolean {
-    return this.canSend && !this.#draining && this.#outbox.size === 0;
+    return this.canSend && !this.#draining && this.outbox.size === 0;
   }
 
   /** Keeps messages that were never tried. */
   keep(publications: readonly Publication[]): void {
     this.#reportCollapse(
-      this.#outbox.add(
+      this.outbox.add(
         publications.map(({ message }) => ({ message, triedSince: null })),
       ),
     );
@@ -131,8 +127,8 @@ export class OutboxDrain {
   hang(): void {
     this.#hanging = true;
     const { publishTimeout } = this.options;
-    this.context.meter.publishFailed();
-    this.context.errors.report(
+    this.meter.publishFailed();
+    this.errors.report(
       new InvalidationTimeoutError(
         `Redis has not answered a publish for ${publishTimeout} ms.`,
         'Until it does, invalidations wait in the outbox and callers do not wait at all.',
@@ -151,7 +147,7 @@ export class OutboxDrain {
         .toSorted((a, b) => a.order - b.order)
         .flatMap(({ unsent }) => unsent);
       this.#failed = [];
-      this.#reportCollapse(this.#outbox.putBack(failed));
+      this.#reportCollapse(this.outbox.putBack(failed));
       this.#drainLater();
     } else {
       this.#attempt = 0;
@@ -174,14 +170,14 @@ export class OutboxDrain {
 
   #drain(): void {
     const isIdle = this.canSend && this.queue.inFlight === 0;
-    if (this.#outbox.size === 0 || !isIdle) return;
+    if (this.outbox.size === 0 || !isIdle) return;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
     this.#draining = true;
-    const unsent = this.#outbox.take(DRAIN_LIMIT);
+    const unsent = this.outbox.take(DRAIN_LIMIT);
     this.#drained += unsent.length;
     this.queue.send(
-      unsent.map(({ message }) => Publication.ofWaiting(message)),
+      unsent.map(({ message }) => Publication.ofWaiting(this.stream, message)),
       firstTry(unsent),
       unsent.findLastIndex(({ triedSince }) => triedSince !== null) + 1,
     );
@@ -200,7 +196,7 @@ export class OutboxDrain {
     const count = this.#drained;
     this.#drained = 0;
     if (count === 0) return;
-    this.context.errors.say(
+    this.errors.say(
       'log',
       `Redis has taken what had waited for it: ${count} ${count === 1 ? 'invalidation' : 'invalidations'}.`,
       'outbox-sent',
@@ -209,8 +205,8 @@ export class OutboxDrain {
 
   #reportFailure(cause: Error): void {
     if (this.#closed) return;
-    this.context.meter.publishFailed();
-    this.context.errors.report(
+    this.meter.publishFailed();
+    this.errors.report(
       cause instanceof JournalAheadError
         ? cause
         : new InvalidationRedisError(
@@ -223,8 +219,8 @@ export class OutboxDrain {
 
   #reportCollapse(collapsed: boolean): void {
     if (!collapsed) return;
-    this.context.meter.widened('outbox-overflow');
-    this.context.errors.report(
+    this.meter.widened('outbox-overflow');
+    this.errors.report(
       new InvalidationRedisError(
         `More than ${this.options.outboxLimit} invalidations, or ${this.options.queueByteLimit} bytes of them, wait for Redis.`,
         'They were collapsed to coarser ones (options outboxLimit, queueByteLimit): nothing is lost, more entries will be evicted.',

@@ -5,7 +5,7 @@ import {
   FIRST_PAGE,
   nextCount,
   type JournaledMessage,
-} from './journal.reader.js';
+} from './journal-reader.js';
 
 /** Keys of all messages: fences remember no more of them, and note them at once. */
 const KEYS = 50_000;

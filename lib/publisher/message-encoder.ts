@@ -1,12 +1,19 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
   encodeMessage,
+  Instance,
   type Invalidation,
   type InvalidationMessage,
   type TraceContext,
 } from '../message/index.js';
+import {
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+} from '../stream/index.js';
 import { Cascade, type CascadeRules } from './cascade.js';
 import { InvalidationScope } from './invalidation.scope.js';
-import type { PublishQueueContext } from './publish.queue.js';
 import { encodeInParts, type EncodedMessage } from './split-batch.js';
 
 /** Bytes that the journal adds to a message, with room to spare. */
@@ -21,21 +28,26 @@ export interface EncoderOptions {
 }
 
 /**
- * Makes of an invalidation the messages that say it, and what follows from it:
- * signed by this instance, none too large, traced where something is.
+ * Encodes an invalidation, and those that cascade from it, as messages of this
+ * instance: none too large, each traced where tracing is on.
  *
  * @internal
  */
+@Injectable()
 export class MessageEncoder {
   readonly #cascade: Cascade | null;
   /** In bytes, of one message. */
   readonly #limit: number;
 
   constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
     private readonly options: EncoderOptions,
-    private readonly context: PublishQueueContext,
+    private readonly instance: Instance,
+    private readonly stream: InvalidationStream,
+    meter: InvalidationMeter,
+    errors: ErrorReporter,
   ) {
-    this.#cascade = Cascade.of(options.cascade, context);
+    this.#cascade = Cascade.of(options.cascade, meter, errors);
     this.#limit = options.maxMessageBytes - PLACE_BYTES;
   }
 
@@ -53,7 +65,7 @@ export class MessageEncoder {
 
   /** The message alone, to be sent later. Throws as `encode` does. */
   encodeAlone(invalidation: Invalidation): EncodedMessage {
-    const message = this.context.instance.stamp(invalidation);
+    const message = this.instance.stamp(invalidation);
     return { message, payload: encodeMessage(message, this.#limit) };
   }
 
@@ -74,15 +86,15 @@ export class MessageEncoder {
     return this.#traced(following);
   }
 
-  /** A message whose size is nobody's concern any more. */
-  sign(signed: InvalidationMessage): EncodedMessage {
-    const part = encoded(signed, Infinity);
+  /** A message that has its id and time already. Its size was checked before. */
+  encodeStamped(message: InvalidationMessage): EncodedMessage {
+    const part = encoded(message, Infinity);
     return this.#isTraced ? this.#trace(part, Infinity) : part;
   }
 
   #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
-      encoded(this.context.instance.stamp(part, now), this.#limit),
+      encoded(this.instance.stamp(part, now), this.#limit),
     );
   }
 
@@ -95,14 +107,12 @@ export class MessageEncoder {
 
   /** Held invalidations are published, and traced, when their scope has ended. */
   get #isTraced(): boolean {
-    return (
-      this.context.stream.tracing.active && InvalidationScope.current === null
-    );
+    return this.stream.tracing.active && InvalidationScope.current === null;
   }
 
   #trace(part: EncodedMessage, maxBytes: number): EncodedMessage {
     const { message, payload } = part;
-    const span = this.context.stream.tracing.publishing(message);
+    const span = this.stream.tracing.publishing(message);
     return span === null
       ? part
       : { ...part, span, ...traced(message, payload, span.trace, maxBytes) };

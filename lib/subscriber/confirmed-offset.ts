@@ -1,8 +1,8 @@
-import type { JournalReader } from './journal.reader.js';
+import type { JournalReader } from './journal-reader.js';
 
 /**
- * Whether an offset that was heard is one of the journal's. Loads that began at
- * one offset end one after the other, so one answer serves them all.
+ * Confirms that the journal has an offset that a message claimed. Loads that began
+ * at one offset end one after the other, so one answer serves them all.
  *
  * @internal
  */
@@ -23,8 +23,7 @@ export class ConfirmedOffset {
 
   async #read(offset: string): Promise<boolean> {
     try {
-      const [entry] = await this.journal.read(offset, 1);
-      if (entry?.offset === offset) return true;
+      if (await this.journal.has(offset)) return true;
     } catch {
       // Not stored then: a load that begins later is.
     }

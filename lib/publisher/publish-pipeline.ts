@@ -1,0 +1,205 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { InvalidationRedisError } from '../errors/index.js';
+import {
+  everything,
+  Instance,
+  wallClock,
+  type Invalidation,
+  type InvalidationMessage,
+} from '../message/index.js';
+import {
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+} from '../stream/index.js';
+import {
+  InvalidationScope,
+  type DeferringPublisher,
+} from './invalidation.scope.js';
+import { MessageEncoder } from './message-encoder.js';
+import { OffsetScope } from './offset-scope.js';
+import { Outbox } from './outbox.js';
+import { PublishQueue } from './publish-queue.js';
+import {
+  DEFERRED,
+  mergeReceipts,
+  NOTHING_PUBLISHED,
+  QUEUED,
+  type PublishReceipt,
+} from './publish-receipt.js';
+import type { EncodedMessage } from './split-batch.js';
+
+/** @internal */
+export interface PublishMode {
+  /**
+   * Whether the caller waits for Redis. If not, this instance's consumers have the
+   * messages when the call returns, and Redis is given them afterwards.
+   */
+  readonly wait: boolean;
+}
+
+/** @internal */
+export interface PipelineOptions {
+  readonly enabled: boolean;
+  readonly outboxLimit: number;
+  readonly queueByteLimit: number;
+}
+
+/**
+ * The way of every invalidation from a call to the queue: encoded with what
+ * cascades from it, held back by the scope that is open, or enqueued.
+ *
+ * @internal
+ */
+@Injectable()
+export class PublishPipeline implements DeferringPublisher {
+  #closed = false;
+
+  constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
+    private readonly options: PipelineOptions,
+    private readonly instance: Instance,
+    private readonly encoder: MessageEncoder,
+    private readonly queue: PublishQueue,
+    private readonly offsets: OffsetScope,
+    private readonly stream: InvalidationStream,
+    private readonly meter: InvalidationMeter,
+    private readonly errors: ErrorReporter,
+  ) {}
+
+  /**
+   * Publishes an invalidation, unless a scope holds it back. The promise never
+   * rejects.
+   *
+   * @param make the invalidation; not called where the module is switched off
+   * @throws InvalidationSerializationError for what cannot be encoded,
+   * InvalidationRedisError after the shutdown, and what `make` throws
+   */
+  publish(
+    make: () => Invalidation,
+    mode: PublishMode,
+  ): Promise<PublishReceipt> {
+    if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
+    this.#checkOpen();
+    const now = wallClock();
+    const parts = this.encoder.encode(make(), now);
+    const scope = InvalidationScope.current;
+    if (scope === null || parts.length === 0) {
+      return this.enqueue(parts, now, mode);
+    }
+    scope.hold(
+      this,
+      parts.map(({ message }) => message),
+    );
+    return Promise.resolve(DEFERRED);
+  }
+
+  /** Publishes messages that `encode` makes, which no scope holds back. Throws as `publish` does. */
+  send(
+    encode: (now: number) => readonly EncodedMessage[],
+    mode: PublishMode,
+  ): Promise<PublishReceipt> {
+    if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
+    this.#checkOpen();
+    const now = wallClock();
+    return this.enqueue(encode(now), now, mode);
+  }
+
+  /** Covers what was lost, by whichever request: no scope holds it back. */
+  async publishEverything(): Promise<PublishReceipt> {
+    return InvalidationScope.outside(() =>
+      this.publish(everything, { wait: true }),
+    );
+  }
+
+  newHold(): Outbox {
+    const { outboxLimit, queueByteLimit } = this.options;
+    return new Outbox(
+      { messages: outboxLimit, bytes: queueByteLimit },
+      (invalidation) => this.instance.stamp(invalidation),
+    );
+  }
+
+  holdCollapsed(): void {
+    this.meter.widened('scope-overflow');
+  }
+
+  publishHeld(
+    messages: readonly InvalidationMessage[],
+    mode: PublishMode,
+  ): Promise<unknown> {
+    const now = wallClock();
+    return this.enqueue(this.#stampAnew(messages, now), now, mode);
+  }
+
+  enqueue(
+    parts: readonly EncodedMessage[],
+    now: number,
+    { wait }: PublishMode,
+  ): Promise<PublishReceipt> {
+    if (!wait) {
+      for (const part of parts) this.#deliverFirst(part, now);
+      return Promise.resolve(QUEUED);
+    }
+    const [only] = parts;
+    if (parts.length === 1 && only !== undefined) return this.#push(only, now);
+    const own = parts.filter(({ cascaded }) => cascaded !== true).length;
+    return Promise.all(parts.map((part) => this.#push(part, now))).then(
+      (receipts) => mergeReceipts(receipts, own),
+    );
+  }
+
+  /** Takes nothing more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #push(part: EncodedMessage, now: number): Promise<PublishReceipt> {
+    return new Promise((resolve) =>
+      this.queue.push(part, now, this.offsets.noting(ending(part, resolve))),
+    );
+  }
+
+  #deliverFirst(part: EncodedMessage, now: number): void {
+    this.stream.deliver(part.message);
+    this.queue.push(part, now, null);
+    part.span?.end('pending');
+  }
+
+  /** Held messages as of now, after the commit, and not as of when they were held back. */
+  #stampAnew(
+    messages: readonly InvalidationMessage[],
+    now: number,
+  ): EncodedMessage[] {
+    try {
+      this.#checkOpen();
+    } catch (error) {
+      this.errors.report(error as InvalidationRedisError);
+      return [];
+    }
+    return messages.map((held) =>
+      this.encoder.encodeStamped(this.instance.stamp(held, now)),
+    );
+  }
+
+  #checkOpen(): void {
+    if (!this.#closed) return;
+    throw new InvalidationRedisError(
+      'The application has shut down; this invalidation cannot be sent.',
+      'Publish before onApplicationShutdown, for example in onModuleDestroy.',
+    );
+  }
+}
+
+/** Gives the caller its receipt once the message's span has ended. */
+function ending(
+  { span }: EncodedMessage,
+  resolve: (receipt: PublishReceipt) => void,
+): (receipt: PublishReceipt) => void {
+  if (span === undefined) return resolve;
+  return (receipt) => {
+    span.end(receipt.status);
+    resolve(receipt);
+  };
+}

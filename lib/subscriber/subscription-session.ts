@@ -1,0 +1,261 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import {
+  OutboxRelay,
+  PublishPipeline,
+  PublishQueue,
+} from '../publisher/index.js';
+import {
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+} from '../stream/index.js';
+import { InvalidationTransport } from '../transport/index.js';
+import { AcknowledgedMessages } from './acknowledged-messages.js';
+import { CatchUp, type CatchUpOptions } from './catch-up.js';
+import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
+import { MessageReceiver } from './message-receiver.js';
+import { missingRights } from './missing-rights.js';
+import { PositionTracker } from './position-tracker.js';
+import { SelfIntroduction } from './self-introduction.js';
+import { Staleness, type StalePolicy } from './staleness.js';
+import { StatusLog } from './status-log.js';
+
+/** @internal */
+export interface SessionOptions extends CatchUpOptions, HeartbeatOptions {
+  readonly enabled: boolean;
+  readonly channel: string;
+  /** How long the start of the application waits for Redis, in milliseconds. */
+  readonly startupTimeout: number;
+  readonly maxStaleness: number;
+  readonly whenStale: StalePolicy;
+}
+
+/**
+ * Owns the transport from the start to the end of the application, and decides
+ * what a lost, restored or late connection means for both sides: the publisher
+ * goes on sending, the receiver catches up, or widens.
+ *
+ * @internal
+ */
+@Injectable()
+export class SubscriptionSession {
+  readonly #logger = new Logger('CacheInvalidation');
+  readonly #catchUp: CatchUp;
+  readonly #heartbeat: Heartbeat;
+  /** Why a widened message is owed for what may have been missed; `null` if none is. */
+  #owed: 'reconnected' | 'started-late' | null = null;
+  #subscribed = false;
+  #wasSubscribed = false;
+  #firstLive: (() => void) | null = null;
+
+  constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
+    private readonly options: SessionOptions,
+    private readonly transport: InvalidationTransport,
+    private readonly queue: PublishQueue,
+    private readonly pipeline: PublishPipeline,
+    private readonly relay: OutboxRelay,
+    private readonly receiver: MessageReceiver,
+    private readonly tracker: PositionTracker,
+    private readonly staleness: Staleness,
+    private readonly status: StatusLog,
+    private readonly introduction: SelfIntroduction,
+    private readonly stream: InvalidationStream,
+    private readonly meter: InvalidationMeter,
+    private readonly errors: ErrorReporter,
+    acknowledged: AcknowledgedMessages,
+  ) {
+    this.#catchUp = new CatchUp(
+      options,
+      transport,
+      receiver,
+      acknowledged,
+      queue,
+      errors,
+      {
+        onBegin: () => status.gapFound(),
+        onEnd: (asOf, reason) => this.#caughtUp(asOf, reason),
+        onMoved: () => tracker.moved(false),
+        onLostOwn: () => this.#publishEverything(),
+      },
+    );
+    this.#heartbeat = new Heartbeat(
+      options,
+      transport,
+      receiver,
+      queue,
+      errors,
+      {
+        isSubscribed: () => this.#subscribed,
+        onProof: (asOf, acked) => this.#proven(asOf, acked),
+        onMissing: () => this.#catchUp.run(),
+        onBeat: () => void relay.sweep(),
+      },
+    );
+    receiver.listen({
+      onGap: () => this.#catchUp.run(),
+      onMoved: (live) => tracker.moved(live),
+      onWidened: () => tracker.widened(),
+      onForeign: () => tracker.heardForeign(),
+    });
+  }
+
+  /** How far this instance is behind the journal's end, in milliseconds. */
+  get lag(): number {
+    return this.#catchUp.lag;
+  }
+
+  /**
+   * Connects; waits for the subscription, but never longer than
+   * `startupTimeout`: an application must start without Redis.
+   *
+   * @throws InvalidationConfigurationError if Redis withholds a right
+   */
+  async start(): Promise<void> {
+    if (!this.options.enabled) return this.status.disabled();
+    this.status.connecting();
+    const live = new Promise<void>((resolve) => (this.#firstLive = resolve));
+    this.introduction.renew();
+    this.transport.start({
+      onMessage: (payload) => this.receiver.receive(payload),
+      onSubscribed: () => this.#resubscribed(),
+      onLost: (cause) => this.#lost(cause),
+      onWritable: () => this.#writable(),
+      onError: (cause) => this.#failed(cause),
+    });
+    this.#heartbeat.start();
+    this.staleness.start(() => this.#stale());
+    const late = setTimeout(
+      () => this.#startLate(),
+      this.options.startupTimeout,
+    );
+    await live;
+    clearTimeout(late);
+    const error = await missingRights(this.transport, this.options);
+    if (error === null) return;
+    await this.stop();
+    throw error;
+  }
+
+  async stop(): Promise<void> {
+    this.#firstLive?.();
+    this.#subscribed = false;
+    this.#heartbeat.stop();
+    this.staleness.stop();
+    this.#catchUp.lost();
+    this.tracker.close();
+    await this.transport.close();
+    this.stream.complete();
+    this.errors.complete();
+    this.status.shutDown();
+  }
+
+  #writable(): void {
+    this.queue.resume();
+    void this.relay.sweep();
+    this.#catchUp.writable();
+    this.#heartbeat.writable();
+    this.#started();
+  }
+
+  #failed(cause: Error): void {
+    this.status.refused(describeCause(cause));
+    this.errors.report(
+      new InvalidationRedisError(
+        `Redis: ${describeCause(cause)}.`,
+        'Trying again; until then invalidations wait in the outbox.',
+        cause,
+      ),
+    );
+  }
+
+  #resubscribed(): void {
+    this.#subscribed = true;
+    if (this.#wasSubscribed) this.meter.reconnected();
+    this.#wasSubscribed = true;
+    if (this.#owed !== null) this.receiver.deliverEverything(this.#owed);
+    this.#owed = null;
+    if (!this.transport.journaled) {
+      return this.#caughtUp(performance.now(), null);
+    }
+    this.status.subscribed();
+    this.#catchUp.subscribed();
+  }
+
+  #lost(cause: Error | null): void {
+    this.#subscribed = false;
+    // Without a journal of all messages, what was missed is unknown.
+    if (this.tracker.foreign || !this.transport.journaled) {
+      this.#owed = 'reconnected';
+    }
+    this.#catchUp.lost();
+    this.status.disconnected(
+      cause === null ? 'the connection closed' : describeCause(cause),
+    );
+  }
+
+  #caughtUp(asOf: number | null, reason: string | null): void {
+    if (asOf !== null) this.staleness.proven(asOf);
+    // The status line says for how long Redis was away.
+    this.errors.redisAnswers();
+    this.status.live(reason);
+    this.#started();
+  }
+
+  /** This instance had received everything as of then. */
+  async #proven(asOf: number, acked: string | null): Promise<void> {
+    this.staleness.proven(asOf);
+    this.#redisAnswers();
+    this.introduction.renew();
+    await this.#catchUp.confirmOwn(acked);
+  }
+
+  /** Live, and able to publish: the start of the application waits for both. */
+  #started(): void {
+    if (this.status.current.state !== 'live' || !this.transport.writable) {
+      return;
+    }
+    this.#redisAnswers();
+    this.#serve();
+  }
+
+  /** The application starts without Redis. */
+  #startLate(): void {
+    const { startupTimeout } = this.options;
+    this.status.away(performance.now() - startupTimeout);
+    if (this.transport.journaled) this.#catchUp.served();
+    else if (!this.#subscribed) this.#owed = 'started-late';
+    this.status.startsWithout(startupTimeout);
+    this.#serve();
+  }
+
+  #serve(): void {
+    this.staleness.serve();
+    this.#firstLive?.();
+    this.#firstLive = null;
+  }
+
+  #redisAnswers(): void {
+    const away = this.errors.redisAnswers();
+    if (away !== null) this.status.answersAgain(away);
+  }
+
+  #stale(): void {
+    const { maxStaleness, whenStale } = this.options;
+    this.#logger.warn(
+      `For ${maxStaleness} ms nothing proved that this instance has heard everything (option maxStaleness): ${
+        whenStale === 'widen'
+          ? 'everything is evicted, and caches are to be bypassed'
+          : 'what is cached is served all the same'
+      }.`,
+    );
+    if (whenStale === 'widen') this.receiver.deliverEverything('stale');
+  }
+
+  #publishEverything(): void {
+    // Rejects only at the shutdown: then the other instances are left to do it.
+    this.pipeline.publishEverything().catch(() => undefined);
+  }
+}
