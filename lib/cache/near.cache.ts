@@ -8,7 +8,7 @@ import {
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
-import { InvalidationScope } from '../publisher/index.js';
+import { InvalidationScope, currentScope } from '../publisher/index.js';
 import { isPromiseLike, type Fence } from '../stream/index.js';
 import {
   DependencyGuard,
@@ -253,7 +253,7 @@ export class NearCache<V> {
 
   /** Whether reads go past it, to the loader. */
   get #isAside(): boolean {
-    return this.#isClosed || InvalidationScope.current !== null;
+    return this.#isClosed || currentScope() !== null;
   }
 
   /** Faster than key by key, and no more than the loads of a large batch. */

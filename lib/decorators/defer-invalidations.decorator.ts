@@ -1,5 +1,5 @@
 import { needsModule } from '../handlers/index.js';
-import { InvalidationScope } from '../publisher/index.js';
+import { InvalidationScope, currentScope } from '../publisher/index.js';
 import { methodUnder } from './decorated-member.js';
 import { imitate, type Method } from './imitate.js';
 
@@ -41,9 +41,7 @@ export function DeferInvalidations() {
     );
     const wrapped: Method = function (...args) {
       const work = (): unknown => original.apply(this, args);
-      return InvalidationScope.current === null
-        ? InvalidationScope.run(work)
-        : work();
+      return currentScope() === null ? InvalidationScope.run(work) : work();
     };
     imitate(wrapped, original);
     descriptor.value = wrapped as never;

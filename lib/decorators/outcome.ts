@@ -12,7 +12,7 @@ import {
   throwError,
   type Observable,
 } from 'rxjs';
-import { InvalidationScope } from '../publisher/index.js';
+import { currentScope, withinScope } from '../publisher/index.js';
 import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
 import { NO_ANSWER } from './announcement.js';
 import type { DecoratedCall } from './decorated-call.js';
@@ -124,13 +124,11 @@ function duringSubscription(
 ): Observable<unknown> {
   return defer(() => {
     let last: unknown = NO_ANSWER;
-    const scope = InvalidationScope.current;
+    const scope = currentScope();
     const next = (value: unknown): void => void (last = value);
     // Whoever unsubscribes may be within a scope of somebody else's.
     const unsubscribe = (): void =>
-      void InvalidationScope.within(scope, () =>
-        call.succeeded(last, { wait: false }),
-      );
+      void withinScope(scope, () => call.succeeded(last, { wait: false }));
     const completed = (): unknown => (last === NO_ANSWER ? undefined : last);
     call.begin();
     return concat(

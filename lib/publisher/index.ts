@@ -9,6 +9,7 @@ export * from './outbox-relay.js';
 export * from './publish-pipeline.js';
 export * from './publish-queue.js';
 export * from './publish-receipt.js';
+export * from './scope-context.js';
 export * from './shutdown.js';
 export * from './stored-rows.js';
 export { VERSION } from './process.store.js';

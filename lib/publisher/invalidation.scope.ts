@@ -1,32 +1,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { isObservable, Observable, takeWhile } from 'rxjs';
+import { isObservable } from 'rxjs';
 import type { InvalidationMessage } from '../message/index.js';
 import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
+import {
+  HeldInvalidations,
+  type DeferringPublisher,
+} from './held-invalidations.js';
 import { OpenScopes, type HoldingScope } from './open.scopes.js';
-import type { Outbox } from './outbox.js';
 import { processStore } from './process.store.js';
-
-/** A publisher, as a scope sees it. @internal */
-export interface DeferringPublisher {
-  /** A place for held messages, in which they are merged, and bounded. */
-  newHold(): Outbox;
-  /** The held messages of a scope were collapsed to coarser ones. */
-  holdCollapsed(): void;
-  /**
-   * Publishes the messages that a scope held. Never throws or rejects.
-   *
-   * @param mode.wait whether the caller waits for Redis; if not, this instance's
-   * consumers have the messages when it returns
-   */
-  publishHeld(
-    messages: readonly InvalidationMessage[],
-    mode: { readonly wait: boolean },
-  ): Promise<unknown>;
-  /** Covers held messages that are not known any more. */
-  publishEverything(): Promise<unknown>;
-}
+import { subscribedWork } from './subscribed-work.js';
+import {
+  currentScope,
+  openOf,
+  openScopes,
+  outsideScopes,
+} from './scope-context.js';
 
 /**
  * Holds invalidations back until a unit of work is committed. Whatever is
@@ -56,10 +46,7 @@ export interface DeferringPublisher {
  * @publicApi
  */
 export class InvalidationScope implements HoldingScope {
-  /** The process' storage: a scope concerns all publishers. */
-  static readonly #process = processStore();
-
-  readonly #held = new Map<DeferringPublisher, Outbox>();
+  readonly #held = new HeldInvalidations();
   #ended = false;
   #givenUp = false;
   #since = Infinity;
@@ -86,7 +73,7 @@ export class InvalidationScope implements HoldingScope {
    * not make the invalidations vanish.
    */
   static run<T>(work: (keep: () => void) => T): T {
-    return InvalidationScope.#run(InvalidationScope.current, work);
+    return InvalidationScope.#run(currentScope(), work);
   }
 
   /**
@@ -95,36 +82,6 @@ export class InvalidationScope implements HoldingScope {
    */
   static runNew<T>(work: (keep: () => void) => T): T {
     return InvalidationScope.#run(null, work);
-  }
-
-  /** The scope that holds back what is published here and now. @internal */
-  static get current(): InvalidationScope | null {
-    const { scopes } = InvalidationScope.#process;
-    return scopes === null ? null : openOf(scopes.getStore() ?? null);
-  }
-
-  /** How many open scopes the caller is in. @internal */
-  static get depth(): number {
-    let depth = 0;
-    let scope = InvalidationScope.current;
-    for (; scope !== null; scope = openOf(scope.parent)) depth++;
-    return depth;
-  }
-
-  /** Runs what others may cause, and no scope is to hold back. @internal */
-  static outside<T>(work: () => T): T {
-    return InvalidationScope.within(null, work);
-  }
-
-  /** Runs work that belongs to a scope, whoever causes it. @internal */
-  static within<T>(scope: InvalidationScope | null, work: () => T): T {
-    const { scopes } = InvalidationScope.#process;
-    return scopes === null ? work() : scopes.run(scope, work);
-  }
-
-  /** The open scopes of the process. @internal */
-  static get open(): OpenScopes {
-    return (InvalidationScope.#process.open ??= new OpenScopes());
   }
 
   static #run<T>(
@@ -138,8 +95,7 @@ export class InvalidationScope implements HoldingScope {
       );
     }
     const scope = new InvalidationScope(parent, end);
-    const storage = (InvalidationScope.#process.scopes ??=
-      new AsyncLocalStorage());
+    const storage = (processStore().scopes ??= new AsyncLocalStorage());
     // Within it also what a lazy query does only when it is awaited.
     return storage.run(scope, () => {
       try {
@@ -147,54 +103,22 @@ export class InvalidationScope implements HoldingScope {
         if (isPromiseLike(result)) return scope.#settle(result) as T;
         const stream = streamOf(result);
         if (stream !== null) {
-          InvalidationScope.open.begin();
+          openScopes().begin();
           void scope.#untilFinished(stream);
           return result;
         }
         refuseIteration(result);
         scope.#endAtOnce();
         return isObservable(result)
-          ? (InvalidationScope.#during(parent, result, end) as T)
+          ? (subscribedWork(result, (subscribed) =>
+              InvalidationScope.#run(parent, subscribed, end),
+            ) as T)
           : result;
       } catch (error) {
         if (!end.kept) scope.#held.clear();
         scope.#endAtOnce();
         throw error;
       }
-    });
-  }
-
-  /** Each subscription is a unit of work. */
-  static #during(
-    parent: InvalidationScope | null,
-    source: Observable<unknown>,
-    end: { kept: boolean },
-  ): Observable<unknown> {
-    return new Observable((observer) => {
-      let stop!: () => void;
-      InvalidationScope.#run(
-        parent,
-        () =>
-          new Promise<void>((resolve, reject) => {
-            // Nobody could unsubscribe from a synchronous source otherwise.
-            const open = source.pipe(takeWhile(() => !observer.closed));
-            const subscription = open.subscribe({
-              next: (value) => observer.next(value),
-              error: reject,
-              complete: resolve,
-            });
-            stop = () => {
-              subscription.unsubscribe();
-              // Broken off, and perhaps committed: nothing may be dropped.
-              resolve();
-            };
-          }),
-        end,
-      ).then(
-        () => observer.complete(),
-        (error: unknown) => observer.error(error),
-      );
-      return () => stop();
     });
   }
 
@@ -208,14 +132,11 @@ export class InvalidationScope implements HoldingScope {
     publisher: DeferringPublisher,
     messages: readonly InvalidationMessage[],
   ): void {
-    let held = this.#held.get(publisher);
-    if (held === undefined) {
-      held = publisher.newHold();
-      this.#held.set(publisher, held);
-      this.#holds();
-    }
-    const unsent = messages.map((message) => ({ message, triedSince: null }));
-    if (held.add(unsent)) publisher.holdCollapsed();
+    const isFirst = this.#held.isEmpty;
+    this.#held.add(publisher, messages);
+    if (!isFirst || this.#since !== Infinity) return;
+    this.#since = performance.now();
+    openScopes().holds(this);
   }
 
   /** @internal */
@@ -225,11 +146,8 @@ export class InvalidationScope implements HoldingScope {
 
   /** @internal */
   publishEarly(): void {
-    for (const [publisher, held] of this.#held) {
-      const unsent = held.take(Infinity);
-      held.add(unsent);
-      const messages = unsent.map(({ message }) => message);
-      InvalidationScope.outside(() =>
+    for (const [publisher, messages] of this.#held.copies()) {
+      void outsideScopes(() =>
         publisher.publishHeld(messages, { wait: false }),
       );
     }
@@ -238,17 +156,11 @@ export class InvalidationScope implements HoldingScope {
   /** @internal */
   giveUp(): void {
     this.#givenUp = true;
-    InvalidationScope.outside(() => this.#endAtOnce());
-  }
-
-  #holds(): void {
-    if (this.#since !== Infinity) return;
-    this.#since = performance.now();
-    InvalidationScope.open.holds(this);
+    outsideScopes(() => this.#endAtOnce());
   }
 
   async #settle(result: PromiseLike<unknown>): Promise<unknown> {
-    InvalidationScope.open.begin();
+    openScopes().begin();
     let value: unknown;
     try {
       value = await result;
@@ -284,11 +196,11 @@ export class InvalidationScope implements HoldingScope {
         : publisher.publishHeld(messages, { wait: true }),
     );
     await Promise.allSettled(told);
-    InvalidationScope.open.end(this);
+    openScopes().end(this);
   }
 
   #endAtOnce(): void {
-    this.#end((publisher, messages) =>
+    void this.#end((publisher, messages) =>
       publisher.publishHeld(messages, { wait: false }),
     );
   }
@@ -302,8 +214,7 @@ export class InvalidationScope implements HoldingScope {
   ): R[] {
     this.#ended = true;
     const outer = openOf(this.parent);
-    return [...this.#held].flatMap(([publisher, held]) => {
-      const messages = held.take(Infinity).map(({ message }) => message);
+    return this.#held.takeAll().flatMap(([publisher, messages]) => {
       if (outer === null) return [publish(publisher, messages)];
       outer.hold(publisher, messages);
       return [];
@@ -316,11 +227,4 @@ function refuseIteration(result: unknown): void {
   throw new TypeError(
     'An InvalidationScope cannot hold for what is iterated later: it would end before the work does. Run what consumes it.',
   );
-}
-
-/** This one or, once it has ended, the one that it was part of. */
-function openOf(scope: InvalidationScope | null): InvalidationScope | null {
-  let open = scope;
-  while (open?.ended === true) open = open.parent;
-  return open;
 }

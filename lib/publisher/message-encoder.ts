@@ -13,8 +13,8 @@ import {
   InvalidationStream,
 } from '../stream/index.js';
 import { Cascade, type CascadeRules } from './cascade.js';
-import { InvalidationScope } from './invalidation.scope.js';
 import { encodeInParts, type EncodedMessage } from './split-batch.js';
+import { currentScope } from './scope-context.js';
 
 /** Bytes that the journal adds to a message, with room to spare. */
 const PLACE_BYTES = 256;
@@ -107,7 +107,7 @@ export class MessageEncoder {
 
   /** Held invalidations are published, and traced, when their scope has ended. */
   get #isTraced(): boolean {
-    return this.stream.tracing.active && InvalidationScope.current === null;
+    return this.stream.tracing.active && currentScope() === null;
   }
 
   #trace(part: EncodedMessage, maxBytes: number): EncodedMessage {

@@ -13,10 +13,7 @@ import {
   InvalidationMeter,
   InvalidationStream,
 } from '../stream/index.js';
-import {
-  InvalidationScope,
-  type DeferringPublisher,
-} from './invalidation.scope.js';
+import type { DeferringPublisher } from './held-invalidations.js';
 import { MessageEncoder } from './message-encoder.js';
 import { OffsetScope } from './offset-scope.js';
 import { Outbox } from './outbox.js';
@@ -29,6 +26,7 @@ import {
   type PublishReceipt,
 } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
+import { currentScope, outsideScopes } from './scope-context.js';
 
 /** @internal */
 export interface PublishMode {
@@ -84,7 +82,7 @@ export class PublishPipeline implements DeferringPublisher {
     this.#checkOpen();
     const now = wallClock();
     const parts = this.encoder.encode(make(), now);
-    const scope = InvalidationScope.current;
+    const scope = currentScope();
     if (scope === null || parts.length === 0) {
       return this.enqueue(parts, now, mode);
     }
@@ -108,9 +106,7 @@ export class PublishPipeline implements DeferringPublisher {
 
   /** Covers what was lost, by whichever request: no scope holds it back. */
   async publishEverything(): Promise<PublishReceipt> {
-    return InvalidationScope.outside(() =>
-      this.publish(everything, { wait: true }),
-    );
+    return outsideScopes(() => this.publish(everything, { wait: true }));
   }
 
   newHold(): Outbox {

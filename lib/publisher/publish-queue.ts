@@ -20,13 +20,13 @@ import {
   type PublishReply,
   type Refusal,
 } from '../transport/index.js';
-import { InvalidationScope } from './invalidation.scope.js';
 import { OutboxDrain, type DrainingQueue } from './outbox-drain.js';
 import { Outbox, type Unsent } from './outbox.js';
 import { Publication } from './publication.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
 import { StoredRows } from './stored-rows.js';
+import { outsideScopes } from './scope-context.js';
 
 /** Real under a test's fake timers, if it loads this file before them. */
 const nextTick = realNextTick;
@@ -139,7 +139,7 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
     // and those continuations are microtasks that belong in the same call.
     if (this.#tick.length === 0) {
       // Messages of other callers leave in the same call, and their handlers answer for those.
-      InvalidationScope.outside(() => nextTick(() => this.#flush()));
+      outsideScopes(() => nextTick(() => this.#flush()));
     }
     this.#tick.push(new Publication(this.stream, message, payload, at, settle));
   }

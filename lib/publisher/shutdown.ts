@@ -4,10 +4,10 @@ import { settlesWithin } from '../common/index.js';
 import { InvalidationTimeoutError } from '../errors/index.js';
 import { ErrorReporter } from '../stream/index.js';
 import { BegunWork } from './begun-work.js';
-import { InvalidationScope } from './invalidation.scope.js';
 import { OutboxRelay } from './outbox-relay.js';
 import { PublishPipeline } from './publish-pipeline.js';
 import { PublishQueue } from './publish-queue.js';
+import { openScopes, scopeDepth } from './scope-context.js';
 
 /** @internal */
 export interface ShutdownOptions {
@@ -39,26 +39,26 @@ export class PublisherShutdown {
     const { shutdownTimeout, publishTimeout, enabled } = this.options;
     const since = performance.now();
     // A shutdown from within a scope cannot wait for that one.
-    const own = InvalidationScope.depth;
+    const own = scopeDepth();
     if (enabled) {
       // Some of the time is for what the work publishes last.
       const share = Math.min(publishTimeout, shutdownTimeout / 2);
       await settlesWithin(shutdownTimeout - share, this.#workDone(own));
       // A transaction may commit after the shutdown, when nothing can be published.
-      for (const scope of InvalidationScope.open.holding) scope.publishEarly();
+      for (const scope of openScopes().holding) scope.publishEarly();
     }
     const left = shutdownTimeout - (performance.now() - since);
     await settlesWithin(Math.max(0, left), this.queue.whenIdle());
     this.pipeline.close();
     this.queue.close();
     this.relay.close();
-    if (enabled) this.#reportWork(InvalidationScope.open.work.count - own);
+    if (enabled) this.#reportWork(openScopes().work.count - own);
     this.#reportLost();
   }
 
   async #workDone(ownScopes: number): Promise<void> {
     await this.work.whenDone();
-    await InvalidationScope.open.work.whenDone(ownScopes);
+    await openScopes().work.whenDone(ownScopes);
   }
 
   #reportWork(scopes: number): void {

@@ -50,9 +50,9 @@ function setup(): Setup {
   const instance = new Instance('test');
   const reporter = new ErrorReporter();
   const stream = new InvalidationStream(
+    { handlerQueueLimit: 10, queueByteLimit: Infinity },
     new InvalidationStats(instance),
     reporter,
-    { messages: 10, bytes: Infinity },
   );
   const auditor = new CacheAuditor(stream, reporter);
   const copies = new Map<string, User | null>();

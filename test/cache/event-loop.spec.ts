@@ -49,10 +49,11 @@ function spentOn(act: () => void): number {
 
 function newStream(): InvalidationStream {
   const errors = new ErrorReporter();
-  return new InvalidationStream(new InvalidationStats(instance), errors, {
-    messages: 1_000,
-    bytes: 16_777_216,
-  });
+  return new InvalidationStream(
+    { handlerQueueLimit: 1_000, queueByteLimit: 16_777_216 },
+    new InvalidationStats(instance),
+    errors,
+  );
 }
 
 function turn(): Promise<void> {

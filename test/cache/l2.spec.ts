@@ -9,6 +9,8 @@ import {
   type NearCacheOptions,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
+import { PublishPipeline } from '../../lib/publisher/index.js';
+import { PositionTracker } from '../../lib/subscriber/index.js';
 import { InvalidationStream } from '../../lib/stream/index.js';
 import { RedisTransport } from '../../lib/transport/index.js';
 import {
@@ -283,7 +285,9 @@ describe('The second tier', () => {
     const old = await service.redis.getBuffer(`${keyPrefix}user:1`);
 
     service.table.set('1', { name: 'new' });
-    other.publisher.publishAtOnce(entity('User', 1));
+    void other.context
+      .get(PublishPipeline, { strict: false })
+      .publish(() => entity('User', 1), { wait: false });
     const users = other.context
       .get(NearCacheFactory)
       .create<User>('User', { l2: { keyPrefix } });
@@ -623,7 +627,10 @@ describe('Trouble with the second tier', () => {
     const one = await service.start();
     await settle(one);
     service.table.set('1', { name: 'Ada' });
-    const text = entry.replace('OFFSET', one.subscriber.position!);
+    const text = entry.replace(
+      'OFFSET',
+      one.context.get(PositionTracker, { strict: false }).position!,
+    );
     await service.redis.set(`${service.keyPrefix}user:1`, text);
     expect(await one.read('1')).toEqual({ name: 'Ada' });
     expect(one.users.stats).toMatchObject({ l2Hits: 0, loads: 1 });

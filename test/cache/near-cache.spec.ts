@@ -11,6 +11,7 @@ import { resolveNearCache } from '../../lib/cache/index.js';
 import { Fences } from '../../lib/stream/index.js';
 import { startApp, type AppOptions, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { outsideScopes } from '../../lib/publisher/index.js';
 
 interface User {
   readonly id: string;
@@ -444,7 +445,7 @@ describe('A near cache in a unit of work', () => {
         return new Map([['1', uncommitted]]);
       });
       // Nor does anybody else join its loads.
-      const other = InvalidationScope.outside(() => users.get('2', load('2')));
+      const other = outsideScopes(() => users.get('2', load('2')));
       expect(await read).toBe(uncommitted);
       expect(await many).toEqual(new Map([['1', uncommitted]]));
       expect((await other)?.version).toBe(2);

@@ -9,6 +9,7 @@ import {
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { BehaviorSubject, concat, map, NEVER, of, type Observable } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
+import { BegunWork, PublisherShutdown } from '../../lib/publisher/index.js';
 import { said } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
@@ -233,7 +234,7 @@ describe('A decorated method that returns what is read later', () => {
 
   it('invalidates once at its end, whose steps may be asked for at once', async () => {
     const { rows, heard, app } = await start();
-    const { work } = app.get(InvalidationPublisher);
+    const work = app.get(BegunWork, { strict: false });
     const iterator = rows.iterable('1');
 
     await Promise.all([iterator.next(), iterator.next(), iterator.next()]);
@@ -359,7 +360,7 @@ describe('The shutdown', () => {
       await new Promise<void>((resolve) => (commit = resolve));
     });
 
-    const stop = vi.spyOn(app.get(InvalidationPublisher), 'stop');
+    const stop = vi.spyOn(app.get(PublisherShutdown, { strict: false }), 'run');
     const closing = app.close();
     await eventually(() => expect(stop).toHaveBeenCalled());
     rows.finish();

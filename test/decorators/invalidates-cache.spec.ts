@@ -1045,9 +1045,9 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
       return new DecoratedCall(announcer, method, null, []);
     };
 
-    await call(broken).succeeded(null);
-    await call(one, broken).succeeded(null);
-    call(broken).succeededAtOnce(null);
+    await call(broken).succeeded(null, { wait: true });
+    await call(one, broken).succeeded(null, { wait: true });
+    void call(broken).succeeded(null, { wait: false });
     await settled(app);
 
     const all = { pattern: '*' };

@@ -17,6 +17,7 @@ import {
 import { settled } from 'nestjs-cache-invalidation/testing';
 import type { MonoTypeOperatorFunction, Observable } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
+import { PublishPipeline } from '../../lib/publisher/index.js';
 import { InvalidationStream } from '../../lib/stream/index.js';
 import { eventually } from '../support/eventually.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
@@ -61,12 +62,14 @@ describe('subscriber.subscribe()', () => {
 
   it('of a handler that publishes at once, one after the other', async () => {
     const { app, subscriber, broker } = await start();
-    const publisher = app.get(InvalidationPublisher);
+    const pipeline = app.get(PublishPipeline, { strict: false });
     const heard: string[] = [];
     subscriber.subscribe(async (message) => {
       const id = idOf(message);
       heard.push(`begin ${id}`);
-      if (id === 'outer') publisher.publishAtOnce(entity('User', 'inner'));
+      if (id === 'outer') {
+        void pipeline.publish(() => entity('User', 'inner'), { wait: false });
+      }
       await Promise.resolve();
       heard.push(`end ${id}`);
     });

@@ -5,6 +5,7 @@ import {
   OnInvalidation,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { PositionTracker } from '../../lib/subscriber/index.js';
 import {
   InvalidationMetrics,
   LATENCIES,
@@ -194,7 +195,7 @@ describe('The lag', () => {
     expect(reader.subscriber.lag()).toBe(0);
 
     // What the journal has, an hour later, and nobody was told of.
-    const { position } = reader.subscriber;
+    const { position } = reader.context.get(PositionTracker, { strict: false });
     const later = Number(position!.split('-')[0]) + 3_600_000;
     await connectRaw().xadd(journalOf(channel), `${later}-1`, 'm', '{}');
     await hears(reader, ['User:1', 'missed']);

@@ -8,35 +8,19 @@ import {
   entity,
   everything,
   InvalidatesCache,
-  InvalidationPublisher,
   InvalidationScope,
   keysOf,
   pattern,
-  type CacheInvalidationError,
   type CascadeRules,
   type Invalidation,
-  type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { Instance } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
-import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
+import { describe, expect, it } from 'vitest';
 import { said, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { ScriptedTransport } from '../support/scripted.transport.js';
+import { makePublisher, type PublisherOptions } from '../support/parts.js';
 
 // Errors are asserted on, and need not be read.
 Logger.overrideLogger(false);
-
-const OPTIONS = {
-  enabled: true,
-  publishTimeout: 10_000,
-  shutdownTimeout: 10_000,
-  outboxLimit: 10_000,
-  queueByteLimit: Infinity,
-  maxBatchSize: 10,
-  maxMessageBytes: 2_048,
-};
 
 /** Rows of a durable outbox. */
 class Table {
@@ -51,50 +35,11 @@ class Table {
   }
 }
 
-function makePublisher(
+function publisherWith(
   cascade?: CascadeRules,
-  options: Partial<typeof OPTIONS> & { durableOutbox?: Table } = {},
+  options: Partial<PublisherOptions> = {},
 ) {
-  const transport = new ScriptedTransport();
-  transport.obliging = true;
-  const instance = new Instance('test-service');
-  const meter = new InvalidationStats(instance);
-  const reporter = new ErrorReporter();
-  const errors: CacheInvalidationError[] = [];
-  reporter.errors$.subscribe((error) => errors.push(error));
-  const stream = new InvalidationStream(meter, reporter, {
-    messages: 1_000,
-    bytes: Infinity,
-  });
-  const delivered: InvalidationMessage[] = [];
-  stream.messages$.subscribe((message) => delivered.push(message));
-  const publisher = new InvalidationPublisher(
-    { ...OPTIONS, ...options, cascade },
-    {
-      instance,
-      transport,
-      stream,
-      meter,
-      errors: reporter,
-    },
-  );
-  const finish = async (): Promise<void> => {
-    transport.obliging = true;
-    transport.writable = true;
-    for (const call of transport.calls) call.succeed();
-    publisher.resume();
-    await publisher.stop();
-  };
-  const sent = (): InvalidationMessage[] =>
-    transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
-  return { publisher, transport, meter, errors, delivered, sent, finish };
-}
-
-/** The same, ended with the test. */
-function publisherWith(...args: Parameters<typeof makePublisher>) {
-  const made = makePublisher(...args);
-  onTestFinished(made.finish);
-  return made;
+  return makePublisher({ maxMessageBytes: 2_048, ...options, cascade });
 }
 
 /** What is published when this is, by these rules. */
@@ -278,7 +223,8 @@ describe('How it is published', () => {
   });
 
   it('waits for Redis behind the original', async () => {
-    const { publisher, transport, delivered, sent } = publisherWith(FOLLOWERS);
+    const { publisher, transport, delivered, sent, resume, queue } =
+      publisherWith(FOLLOWERS);
     transport.writable = false;
     expect(await publisher.invalidateUser(1)).toMatchObject({
       status: 'queued',
@@ -286,14 +232,14 @@ describe('How it is published', () => {
     const all = ['User:1', 'feed:1:*', 'Notification:1'];
     expect(delivered.map(said)).toEqual(all);
     transport.writable = true;
-    publisher.resume();
-    await publisher.whenIdle();
+    resume();
+    await queue.whenIdle();
     expect(sent().map(said)).toEqual(all);
   });
 
   it('at once where the caller cannot wait', () => {
-    const { publisher, delivered } = publisherWith(FOLLOWERS);
-    publisher.publishAtOnce(entity('User', 1));
+    const { delivered, pipeline } = publisherWith(FOLLOWERS);
+    void pipeline.publish(() => entity('User', 1), { wait: false });
     expect(delivered.map(said)).toEqual([
       'User:1',
       'feed:1:*',
@@ -391,14 +337,14 @@ describe('A rule that fails', () => {
   });
 
   it('somewhere down the cascade means the same', async () => {
-    const { publisher, sent, errors } = publisherWith({
+    const { sent, errors, pipeline, queue } = publisherWith({
       ...CIRCLE,
       session: () => {
         throw new Error('mistake');
       },
     });
-    publisher.publishAtOnce(batch(['user:1', 'user:2']));
-    await publisher.whenIdle();
+    void pipeline.publish(() => batch(['user:1', 'user:2']), { wait: false });
+    await queue.whenIdle();
     expect(sent().map(said)).toEqual(['user:1,user:2', '*']);
     expect(errors).toMatchObject([{ source: 'cascade.session' }]);
   });
@@ -498,7 +444,7 @@ describe('Whatever the rules', () => {
           }
         }
 
-        const { publisher, sent, errors, finish } = makePublisher(cascade);
+        const { publisher, sent, errors, finish } = publisherWith(cascade);
         const receipt = await publisher.invalidateBatch(named);
         await finish();
 
@@ -548,7 +494,7 @@ describe('A durable outbox', () => {
 
   it('keeps its row until what follows has arrived, too', async () => {
     const durableOutbox = new Table();
-    const { publisher, transport } = publisherWith(FOLLOWERS, {
+    const { publisher, transport, relay } = publisherWith(FOLLOWERS, {
       durableOutbox,
     });
     const stored = publisher.prepare(entity('User', 1));
@@ -560,7 +506,7 @@ describe('A durable outbox', () => {
     await publishing;
     expect(durableOutbox.rows.size).toBe(1);
     // It is under way, and not left behind.
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(2));
     expect(transport.call(1).payloads).toHaveLength(1);
     expect(durableOutbox.rows.size).toBe(1);
@@ -571,13 +517,13 @@ describe('A durable outbox', () => {
 
   it('of which another sends what is left: what follows by its own rules', async () => {
     const durableOutbox = new Table();
-    const { publisher, sent, delivered } = publisherWith(FOLLOWERS, {
+    const { sent, delivered, relay } = publisherWith(FOLLOWERS, {
       durableOutbox,
     });
     const stored = makePublisher().publisher.prepare(entity('User', 1));
     durableOutbox.rows.set(stored.messageId, stored.text);
 
-    publisher.relay();
+    void relay.sweep();
 
     await eventually(() => expect(durableOutbox.rows.size).toBe(0));
     expect(sent().map(said)).toEqual(['User:1', 'feed:1:*', 'Notification:1']);
@@ -587,7 +533,7 @@ describe('A durable outbox', () => {
 
   it('keeps a row of which a part was collapsed, and sweeps it later', async () => {
     const durableOutbox = new Table();
-    const { publisher, transport, sent } = publisherWith(FOLLOWERS, {
+    const { publisher, transport, sent, resume } = publisherWith(FOLLOWERS, {
       durableOutbox,
       outboxLimit: 2,
       queueByteLimit: Infinity,
@@ -597,16 +543,19 @@ describe('A durable outbox', () => {
     durableOutbox.rows.set(stored.messageId, stored.text);
     await publisher.publishStored(stored);
     transport.writable = true;
-    publisher.resume();
+    resume();
     await eventually(() => expect(durableOutbox.rows.size).toBe(0));
     expect(sent().map(said)).toEqual(expect.arrayContaining(['User:1', '*']));
   });
 
   it('sweeps a row later of which a part was said already', async () => {
     const durableOutbox = new Table();
-    const { publisher, transport, sent } = publisherWith(FOLLOWERS, {
-      durableOutbox,
-    });
+    const { publisher, transport, sent, resume, queue, relay } = publisherWith(
+      FOLLOWERS,
+      {
+        durableOutbox,
+      },
+    );
     transport.writable = false;
     await publisher.invalidateNotification(1);
     const stored = publisher.prepare(entity('User', 1));
@@ -614,13 +563,13 @@ describe('A durable outbox', () => {
     await publisher.publishStored(stored);
     expect(publisher.pending).toBe(3);
     transport.writable = true;
-    publisher.resume();
-    await publisher.whenIdle();
+    resume();
+    await queue.whenIdle();
     const waited = ['Notification:1', 'User:1', 'feed:1:*'];
     expect(sent().map(said)).toEqual(waited);
     expect(durableOutbox.rows.size).toBe(1);
     await eventually(() => {
-      publisher.relay();
+      void relay.sweep();
       expect(durableOutbox.rows.size).toBe(0);
     });
     const again = ['User:1', 'feed:1:*', 'Notification:1'];

@@ -5,7 +5,6 @@ import {
   InvalidationRedisError,
   InvalidationSerializationError,
   InvalidMessageError,
-  type CacheInvalidationError,
 } from '../../lib/errors/index.js';
 import {
   affects,
@@ -18,16 +17,13 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
 import {
-  InvalidationPublisher,
   type DurableOutbox,
   type StoredInvalidation,
 } from '../../lib/publisher/index.js';
-import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
 import { connectRaw, said, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { ScriptedTransport } from '../support/scripted.transport.js';
+import { makePublisher, type PublisherOptions } from '../support/parts.js';
 
 // Errors are asserted on, and need not be read.
 Logger.overrideLogger(false);
@@ -98,64 +94,21 @@ const rejects = (message: string) => () => Promise.reject(new Error(message));
 const breathe = (): Promise<void> =>
   new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
-function makePublisher({ outboxLimit = 10_000, enabled = true } = {}) {
+function makeStoring(options: Partial<PublisherOptions> = {}) {
   const table = new Table();
-  const transport = new ScriptedTransport();
-  transport.obliging = true;
-  const instance = new Instance('test-service');
-  const meter = new InvalidationStats(instance);
-  const reporter = new ErrorReporter();
-  const errors: CacheInvalidationError[] = [];
-  reporter.errors$.subscribe((error) => errors.push(error));
-  const stream = new InvalidationStream(meter, reporter, {
-    messages: 1_000,
-    bytes: Infinity,
-  });
-  const delivered: InvalidationMessage[] = [];
-  stream.messages$.subscribe((message) => delivered.push(message));
-  const publisher = new InvalidationPublisher(
-    {
-      enabled,
-      publishTimeout: 10_000,
-      shutdownTimeout: 10_000,
-      outboxLimit,
-      queueByteLimit: Infinity,
-      maxBatchSize: 10,
-      maxMessageBytes: 1_024,
-      durableOutbox: table,
-    },
-    { instance, transport, stream, meter, errors: reporter },
-  );
-  onTestFinished(async () => {
-    transport.obliging = true;
-    transport.writable = true;
-    for (const call of transport.calls) call.succeed();
-    publisher.resume();
-    await publisher.stop();
-  });
-  const sent = (): InvalidationMessage[] =>
-    transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
+  const made = makePublisher({ durableOutbox: table, ...options });
   /** As a transaction does. */
   const store = (invalidation: Invalidation, age?: number) => {
-    const stored = publisher.prepare(invalidation);
+    const stored = made.publisher.prepare(invalidation);
     table.add(stored, age);
     return stored;
   };
-  return {
-    table,
-    transport,
-    instance,
-    errors,
-    delivered,
-    publisher,
-    sent,
-    store,
-  };
+  return { ...made, table, store };
 }
 
 describe('what is prepared', () => {
   it('is a message of this instance, of which nobody is told yet', async () => {
-    const { publisher, transport, delivered, instance } = makePublisher();
+    const { publisher, transport, delivered, instance } = makeStoring();
 
     const { messageId, text } = publisher.prepare(
       entity('User', 1, { metadata: { by: 'me' } }),
@@ -176,7 +129,7 @@ describe('what is prepared', () => {
   });
 
   it('has an id of its own each time', () => {
-    const { publisher } = makePublisher();
+    const { publisher } = makeStoring();
     const one = entity('User', 1);
     expect(publisher.prepare(one).messageId).not.toBe(
       publisher.prepare(one).messageId,
@@ -184,7 +137,7 @@ describe('what is prepared', () => {
   });
 
   it('is refused where it is wrong, before the transaction commits', () => {
-    const { publisher } = makePublisher();
+    const { publisher } = makeStoring();
     expect(() => publisher.prepare({} as never)).toThrow(InvalidMessageError);
     expect(() =>
       publisher.prepare(entity('User', 1, { metadata: 'x'.repeat(1_024) })),
@@ -192,7 +145,7 @@ describe('what is prepared', () => {
   });
 
   it('is small enough for readers of the same limit, its place in the journal added', () => {
-    const { publisher } = makePublisher();
+    const { publisher } = makeStoring();
     const prepare = (length: number): StoredInvalidation =>
       publisher.prepare(entity('User', 'x'.repeat(length)));
     let length = 1;
@@ -211,33 +164,33 @@ describe('what is prepared', () => {
 
 describe('a row that the journal has already', () => {
   it('leaves the offset of the last own message where it is', async () => {
-    const { publisher, transport, table } = makePublisher();
+    const { publisher, transport, table, queue, relay } = makeStoring();
     leftBehind(table, entity('User', 'earlier'));
     await publisher.invalidateUser('1');
     await publisher.invalidateUser('2');
-    const last = publisher.lastOffset;
+    const last = queue.lastOffset;
     expect(last).toBe('2-0');
 
     transport.obliging = false;
-    publisher.relay();
+    void relay.sweep();
     await breathe();
     transport.call(-1).answer({ receivers: null, offset: '1-0' });
     await breathe();
-    expect(publisher.lastOffset).toBe(last);
+    expect(queue.lastOffset).toBe(last);
 
     // A server that was promoted with an earlier clock counts from there.
     void publisher.invalidateUser('3');
     await breathe();
     transport.call(-1).answer({ receivers: 1, offset: '1-5' });
     await breathe();
-    expect(publisher.lastOffset).toBe('1-5');
+    expect(queue.lastOffset).toBe('1-5');
   });
 });
 
 describe('what is stored and then published', () => {
   it('is sent as it was prepared, and its row is removed', async () => {
     const { publisher, table, delivered, sent, store, instance } =
-      makePublisher();
+      makeStoring();
     const stored = store(entity('User', 1, { metadata: ['why'] }));
 
     const receipt = await publisher.publishStored(stored);
@@ -263,7 +216,7 @@ describe('what is stored and then published', () => {
   });
 
   it('in one tick leaves in one call, and is removed in one', async () => {
-    const { publisher, table, transport, store } = makePublisher();
+    const { publisher, table, transport, store } = makeStoring();
     const stored = ['1', '2', '3'].map((id) => store(entity('User', id)));
     await Promise.all(stored.map((each) => publisher.publishStored(each)));
     await eventually(() => expect(table.ids).toEqual([]));
@@ -272,7 +225,7 @@ describe('what is stored and then published', () => {
   });
 
   it('keeps its row while it waits, and loses it once it was sent', async () => {
-    const { publisher, table, transport, store } = makePublisher();
+    const { publisher, table, transport, store, resume } = makeStoring();
     transport.writable = false;
     const stored = store(entity('User', 1));
     expect(await publisher.publishStored(stored)).toMatchObject({
@@ -283,13 +236,13 @@ describe('what is stored and then published', () => {
     expect(table.removals).toEqual([]);
 
     transport.writable = true;
-    publisher.resume();
+    resume();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(transport.sent.flat()).toHaveLength(1);
   });
 
   it('keeps its row where Redis refused it, until it takes it', async () => {
-    const { publisher, table, transport, store } = makePublisher();
+    const { publisher, table, transport, store } = makeStoring();
     transport.obliging = false;
     const stored = store(entity('User', 1));
     const publishing = publisher.publishStored(stored);
@@ -304,7 +257,7 @@ describe('what is stored and then published', () => {
   });
 
   it('leaves the rows of others alone', async () => {
-    const { publisher, table, store } = makePublisher();
+    const { publisher, table, store } = makeStoring();
     const mine = store(entity('User', 1));
     const others = store(entity('User', 2), 0);
     await publisher.publishStored(mine);
@@ -316,7 +269,7 @@ describe('what is stored and then published', () => {
   it.each(['', '{', 'null', '{"message_id":1}'])(
     'is refused where it is no message: %j',
     async (text) => {
-      const { publisher, transport } = makePublisher();
+      const { publisher, transport } = makeStoring();
       const stored = { messageId: crypto.randomUUID(), text };
       const publishing = publisher.publishStored(stored);
       await expect(publishing).rejects.toThrow(InvalidMessageError);
@@ -325,16 +278,16 @@ describe('what is stored and then published', () => {
   );
 
   it('is refused after the shutdown, and its row stays for the next process', async () => {
-    const { publisher, table, store } = makePublisher();
+    const { publisher, table, store, shutdown } = makeStoring();
     const stored = store(entity('User', 1));
-    await publisher.stop();
+    await shutdown.run();
     const publishing = publisher.publishStored(stored);
     await expect(publishing).rejects.toThrow(InvalidationRedisError);
     expect(table.ids).toEqual([stored.messageId]);
   });
 
   it('is disabled where the module is switched off', async () => {
-    const { publisher, transport, store } = makePublisher({ enabled: false });
+    const { publisher, transport, store } = makeStoring({ enabled: false });
     const stored = store(entity('User', 1));
     expect(await publisher.publishStored(stored)).toMatchObject({
       status: 'disabled',
@@ -345,14 +298,14 @@ describe('what is stored and then published', () => {
 
 describe('what another message stands for in the outbox', () => {
   it('is sent by the next sweep, and its row is removed', async () => {
-    const { publisher, table, transport, sent, store } = makePublisher();
+    const { publisher, table, transport, sent, store, resume } = makeStoring();
     transport.writable = false;
     const stored = [1, 1, 1].map(() => store(entity('User', 1)));
     for (const each of stored) await publisher.publishStored(each);
     expect(publisher.pending).toBe(1);
 
     transport.writable = true;
-    publisher.resume();
+    resume();
     await eventually(() => expect(table.ids).toEqual([]));
 
     expect(sent().map(({ messageId }) => messageId)).toEqual(
@@ -361,7 +314,7 @@ describe('what another message stands for in the outbox', () => {
   });
 
   it('is sent exactly after a collapse, and no row is left to be sent for ever', async () => {
-    const { publisher, table, transport, sent, store } = makePublisher({
+    const { publisher, table, transport, sent, store, resume } = makeStoring({
       outboxLimit: 2,
     });
     transport.writable = false;
@@ -370,7 +323,7 @@ describe('what another message stands for in the outbox', () => {
       await publisher.publishStored(store(entity('User', id)));
     }
     transport.writable = true;
-    publisher.resume();
+    resume();
     await eventually(() => expect(table.ids).toEqual([]));
 
     expect(sent().map(said)).toEqual([
@@ -386,7 +339,8 @@ describe('what another message stands for in the outbox', () => {
   });
 
   it('does not keep the sweeps from what was left behind', async () => {
-    const { publisher, table, transport, sent, store } = makePublisher();
+    const { publisher, table, transport, sent, store, resume, relay } =
+      makeStoring();
     transport.writable = false;
     // A page of them.
     for (let i = 0; i < 1_000; i++) {
@@ -394,9 +348,9 @@ describe('what another message stands for in the outbox', () => {
     }
     const left = leftBehind(table, entity('Post', 1));
     transport.writable = true;
-    publisher.resume();
+    resume();
     await eventually(async () => {
-      publisher.relay();
+      void relay.sweep();
       await breathe();
       expect(table.ids).toEqual([]);
     });
@@ -406,14 +360,14 @@ describe('what another message stands for in the outbox', () => {
 
 describe('a sweep', () => {
   it('sends what was left behind, in its order, and tells this instance', async () => {
-    const { publisher, table, delivered, sent, transport, instance } =
-      makePublisher();
+    const { table, delivered, sent, transport, instance, relay } =
+      makeStoring();
     const left = [entity('User', 1), batch(['a:1', 'a:2']), everything()].map(
       (invalidation) => leftBehind(table, invalidation),
     );
     const ids = left.map(({ messageId }) => messageId);
 
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(table.ids).toEqual([]));
 
     expect(sent().map(({ messageId }) => messageId)).toEqual(ids);
@@ -427,10 +381,10 @@ describe('a sweep', () => {
   });
 
   it('leaves to its publisher what was stored a moment ago', async () => {
-    const { publisher, table, transport, store } = makePublisher();
+    const { table, transport, store, relay } = makeStoring();
     const fresh = store(entity('User', 1), 4_999);
 
-    publisher.relay();
+    void relay.sweep();
     await breathe();
 
     expect(table.queries).toEqual([{ limit: 1_000, olderThan: 5_000 }]);
@@ -439,12 +393,12 @@ describe('a sweep', () => {
   });
 
   it('leaves alone what this instance is sending', async () => {
-    const { publisher, table, transport, store } = makePublisher();
+    const { publisher, table, transport, store, relay } = makeStoring();
     transport.obliging = false;
     void publisher.publishStored(store(entity('User', 1)));
     await eventually(() => expect(transport.calls).toHaveLength(1));
 
-    publisher.relay();
+    void relay.sweep();
     await breathe();
 
     expect(table.queries).toHaveLength(1);
@@ -454,13 +408,13 @@ describe('a sweep', () => {
   });
 
   it('leaves alone what is published while the table is read', async () => {
-    const { publisher, table, transport, store } = makePublisher();
+    const { publisher, table, transport, store, relay } = makeStoring();
     transport.obliging = false;
     const stored = store(entity('User', 1));
     table.beforePending.push(() => {
       void publisher.publishStored(stored);
     });
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(1));
     await breathe();
     expect(transport.calls).toHaveLength(1);
@@ -468,12 +422,12 @@ describe('a sweep', () => {
   });
 
   it('does not send again what the last one is still sending', async () => {
-    const { publisher, table, transport } = makePublisher();
+    const { publisher, table, transport, relay } = makeStoring();
     transport.obliging = false;
     leftBehind(table, entity('User', 1));
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(1));
-    publisher.relay();
+    void relay.sweep();
     await breathe();
     expect(table.queries).toHaveLength(2);
     expect(transport.sent.flat()).toHaveLength(1);
@@ -481,86 +435,86 @@ describe('a sweep', () => {
   });
 
   it('waits for the one before, however slow the database is', async () => {
-    const { publisher, table, transport } = makePublisher();
+    const { table, transport, relay } = makeStoring();
     leftBehind(table, entity('User', 1));
     let answer: () => void = () => {};
     table.beforePending.push(
       () => new Promise<void>((resolve) => (answer = resolve)),
     );
-    for (let i = 0; i < 3; i++) publisher.relay();
+    for (let i = 0; i < 3; i++) void relay.sweep();
     await breathe();
     expect(table.queries).toHaveLength(1);
 
     answer();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(transport.sent.flat()).toHaveLength(1);
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(table.queries).toHaveLength(2));
   });
 
   it('waits for none that is never answered', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
-    const { publisher, table, errors } = makePublisher();
+    const { table, errors, relay } = makeStoring();
     leftBehind(table, entity('User', 1));
     table.beforePending.push(() => new Promise(() => undefined));
-    publisher.relay();
+    void relay.sweep();
     await vi.advanceTimersByTimeAsync(30_000);
     expect(errors.map(({ message }) => message).join()).toContain(
       'has not answered for 30000 ms',
     );
-    publisher.relay();
+    void relay.sweep();
     vi.useRealTimers();
     await eventually(() => expect(table.ids).toEqual([]));
   });
 
   it('sends nothing again whose row cannot be removed, nor stops for it', async () => {
-    const { publisher, table, sent } = makePublisher();
+    const { table, sent, relay } = makeStoring();
     const refuse = rejects('The database is read-only.');
     table.beforeRemove.push(...Array.from({ length: 3 }, () => refuse));
     for (let id = 0; id < 1_000; id++) leftBehind(table, entity('User', id));
     const last = leftBehind(table, entity('User', 'last'));
     await eventually(() => {
-      publisher.relay();
+      void relay.sweep();
       expect(table.ids).not.toContain(last.messageId);
     });
     expect(sent()).toHaveLength(1_001);
     await eventually(() => {
-      publisher.relay();
+      void relay.sweep();
       expect(table.ids).toEqual([]);
     });
     expect(sent()).toHaveLength(1_001);
   });
 
   it('reads nothing while Redis is away, and begins when it is back', async () => {
-    const { publisher, table, transport } = makePublisher();
+    const { table, transport, relay, resume } = makeStoring();
     leftBehind(table, entity('User', 1));
     transport.writable = false;
-    publisher.relay();
+    void relay.sweep();
     await breathe();
     expect(table.queries).toEqual([]);
 
     transport.writable = true;
-    publisher.resume();
+    resume();
     await eventually(() => expect(table.ids).toEqual([]));
   });
 
   it('goes ahead of nothing that waits already', async () => {
-    const { publisher, table, transport, sent } = makePublisher();
+    const { publisher, table, transport, sent, resume } = makeStoring();
     transport.writable = false;
     await publisher.invalidateUser('waits');
     leftBehind(table, entity('User', 'left'));
     transport.writable = true;
-    publisher.resume();
+    resume();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(sent().map(({ entityId }) => entityId)).toEqual(['waits', 'left']);
   });
 
   it('keeps no caller from its answer', async () => {
-    const { publisher, table, transport } = makePublisher();
+    const { publisher, table, transport, relay } = makeStoring();
     transport.obliging = false;
     leftBehind(table, entity('User', 'left'));
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(1));
     const publishing = publisher.invalidateUser(1);
     await eventually(() => expect(transport.calls).toHaveLength(2));
@@ -570,47 +524,47 @@ describe('a sweep', () => {
   });
 
   it('sends each as it is, however small the outbox', async () => {
-    const { publisher, table, sent, errors } = makePublisher({
+    const { table, sent, errors, relay } = makeStoring({
       outboxLimit: 1,
     });
     leftBehind(table, batch(['user:1', 'user:2']));
     leftBehind(table, entity('Post', 1));
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(sent().map(said)).toEqual(['user:1,user:2', 'Post:1']);
     expect(errors).toEqual([]);
   });
 
   it('finds Redis away by then, and leaves all of it to the next', async () => {
-    const { publisher, table, transport, delivered } = makePublisher();
+    const { publisher, table, transport, delivered, relay } = makeStoring();
     leftBehind(table, entity('User', 1));
     table.beforePending.push(() => (transport.writable = false));
-    publisher.relay();
+    void relay.sweep();
     await breathe();
     expect(transport.calls).toEqual([]);
     expect(delivered).toEqual([]);
     expect(publisher.pending).toBe(0);
 
     transport.writable = true;
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(delivered).toHaveLength(1);
   });
 
   it('that was refused into a full outbox, is done again', async () => {
-    const { publisher, table, transport, sent } = makePublisher({
+    const { table, transport, sent, relay } = makeStoring({
       outboxLimit: 2,
     });
     transport.obliging = false;
     const left = [1, 2, 3].map((id) => leftBehind(table, entity('User', id)));
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(1));
     transport.call(0).fail();
     transport.obliging = true;
     await eventually(() => expect(sent().map(said)).toContain('user:*'));
     expect(table.ids).toHaveLength(3);
 
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(
       sent()
@@ -620,10 +574,10 @@ describe('a sweep', () => {
   });
 
   it('takes a page at a time, until nothing is left', async () => {
-    const { publisher, table, sent } = makePublisher();
+    const { table, sent, relay } = makeStoring();
     for (let id = 0; id < 2_500; id++) leftBehind(table, entity('User', id));
     await eventually(async () => {
-      publisher.relay();
+      void relay.sweep();
       await breathe();
       expect(table.ids).toEqual([]);
     });
@@ -634,10 +588,10 @@ describe('a sweep', () => {
   });
 
   it('keeps the row where Redis refuses, until it takes it', async () => {
-    const { publisher, table, transport } = makePublisher();
+    const { table, transport, relay } = makeStoring();
     transport.obliging = false;
     const { messageId } = leftBehind(table, entity('User', 1));
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(1));
     transport.call(0).fail();
     await breathe();
@@ -649,10 +603,10 @@ describe('a sweep', () => {
   });
 
   it('removes what the journal turns out to have, and announces nothing', async () => {
-    const { publisher, table, transport } = makePublisher();
+    const { publisher, table, transport, relay } = makeStoring();
     transport.obliging = false;
     leftBehind(table, entity('User', 1));
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(1));
     transport.call(0).answer({ receivers: null, offset: '5-0' });
     await eventually(() => expect(table.ids).toEqual([]));
@@ -667,17 +621,17 @@ describe('a database that fails', () => {
   ])(
     'while it is read, and %s, is reported, and read again',
     async (_, how) => {
-      const { publisher, table, errors } = makePublisher();
+      const { table, errors, relay } = makeStoring();
       leftBehind(table, entity('User', 1));
       table.beforePending.push(how('no such table'));
-      publisher.relay();
+      void relay.sweep();
       await eventually(() => expect(errors).toHaveLength(1));
       expect(errors[0]).toBeInstanceOf(HandlerFailedError);
       expect(errors[0]!.message).toContain(
         'The durable outbox could not be read: no such table.',
       );
 
-      publisher.relay();
+      void relay.sweep();
       await eventually(() => expect(table.ids).toEqual([]));
       expect(errors).toHaveLength(1);
     },
@@ -686,9 +640,9 @@ describe('a database that fails', () => {
   it.each([undefined, null, 7])(
     'and answers nonsense, is reported: %j',
     async (nonsense) => {
-      const { publisher, table, errors, transport } = makePublisher();
+      const { table, errors, transport, relay } = makeStoring();
       table.pending = () => Promise.resolve(nonsense as never);
-      publisher.relay();
+      void relay.sweep();
       await eventually(() => expect(errors).toHaveLength(1));
       expect(errors[0]).toBeInstanceOf(HandlerFailedError);
       expect(transport.calls).toEqual([]);
@@ -701,7 +655,7 @@ describe('a database that fails', () => {
   ])(
     'while it is emptied, and %s, is reported, and emptied again',
     async (_, how) => {
-      const { publisher, table, errors, store } = makePublisher();
+      const { publisher, table, errors, store, relay } = makeStoring();
       table.beforeRemove.push(how('read-only'), how('read-only'));
       const stored = store(entity('User', 1));
       expect(await publisher.publishStored(stored)).toMatchObject({
@@ -714,16 +668,16 @@ describe('a database that fails', () => {
       );
       expect(table.ids).toEqual([stored.messageId]);
 
-      publisher.relay();
+      void relay.sweep();
       await eventually(() => expect(errors).toHaveLength(2));
-      publisher.relay();
+      void relay.sweep();
       await eventually(() => expect(table.ids).toEqual([]));
       expect(errors).toHaveLength(2);
     },
   );
 
   it('does not keep a publish from its answer, however long it takes', async () => {
-    const { publisher, table, store } = makePublisher();
+    const { publisher, table, store } = makeStoring();
     table.beforeRemove.push(() => new Promise(() => undefined));
     const receipt = await publisher.publishStored(store(entity('User', 1)));
     expect(receipt.status).toBe('delivered');
@@ -732,14 +686,14 @@ describe('a database that fails', () => {
   });
 
   it('answers after the shutdown, and nothing is sent any more', async () => {
-    const { publisher, table, transport, errors } = makePublisher();
+    const { table, transport, errors, relay, shutdown } = makeStoring();
     const { messageId } = leftBehind(table, entity('User', 1));
     let answer: () => void = () => {};
     table.beforePending.push(
       () => new Promise<void>((resolve) => (answer = resolve)),
     );
-    publisher.relay();
-    await publisher.stop();
+    void relay.sweep();
+    await shutdown.run();
     transport.writable = false;
     answer();
     await breathe();
@@ -753,12 +707,12 @@ describe('a row that is no message', () => {
   it.each(['', 'null', '{"message_id":"3497a5ba-f0f9-449b-a722-47', 7, null])(
     'is reported, made up for, and stops no other: %j',
     async (text: unknown) => {
-      const { publisher, table, sent, errors } = makePublisher();
+      const { table, sent, errors, relay } = makeStoring();
       const before = leftBehind(table, entity('User', 1));
       table.add({ messageId: 'unreadable', text: text as string });
       const after = leftBehind(table, entity('User', 2));
 
-      publisher.relay();
+      void relay.sweep();
       await eventually(() => expect(table.ids).toEqual(['unreadable']));
 
       const messages = (): InvalidationMessage[] =>
@@ -771,7 +725,7 @@ describe('a row that is no message', () => {
       ]);
       // Once: nobody can remove the row by itself.
       for (let sweeps = 2; sweeps <= 3; sweeps++) {
-        publisher.relay();
+        void relay.sweep();
         await eventually(() => expect(table.queries).toHaveLength(sweeps));
         await breathe();
       }
@@ -786,35 +740,35 @@ describe('a row that is no message', () => {
   );
 
   it('though there are pages of it, stops no other', async () => {
-    const { publisher, table, sent } = makePublisher();
+    const { table, sent, relay } = makeStoring();
     for (let row = 0; row < 1_000; row++) {
       table.add({ messageId: `unreadable ${row}`, text: `no. ${row}` });
     }
     const { messageId } = leftBehind(table, entity('User', 1));
     await eventually(() => {
-      publisher.relay();
+      void relay.sweep();
       expect(sent().map((message) => message.messageId)).toContain(messageId);
     });
     expect(sent().filter(({ pattern }) => pattern === '*')).toHaveLength(1);
   });
 
   it('but of a version to come, is sent as something coarser', async () => {
-    const { publisher, table, sent } = makePublisher();
+    const { table, sent, relay } = makeStoring();
     const { messageId, text } = leftBehind(table, entity('User', 1));
     table.add({ messageId, text: text.replace('"Delete"', '"Refresh"') });
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(sent()).toMatchObject([{ messageId, pattern: 'user:*' }]);
   });
 
   it('but comes back from the database in another form, is sent', async () => {
-    const { publisher, table, sent, errors } = makePublisher();
+    const { table, sent, errors, relay } = makeStoring();
     const { messageId, text } = leftBehind(table, entity('User', 1));
     // As PostgreSQL keeps a jsonb column.
     const fields = Object.entries(JSON.parse(text) as object).toReversed();
     const formatted = JSON.stringify(Object.fromEntries(fields), null, 1);
     table.add({ messageId, text: formatted });
-    publisher.relay();
+    void relay.sweep();
     await eventually(() => expect(table.ids).toEqual([]));
     expect(sent()).toMatchObject([{ messageId, entityId: '1' }]);
     expect(errors).toEqual([]);

@@ -24,9 +24,12 @@ import {
   Observable,
 } from 'rxjs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { AcknowledgedMessages } from '../../lib/subscriber/acknowledged.messages.js';
-import type { JournalReader } from '../../lib/subscriber/journal.reader.js';
-import { ErrorReporter } from '../../lib/stream/index.js';
+import {
+  OffsetScope,
+  PublisherShutdown,
+  PublishPipeline,
+  PublishQueue,
+} from '../../lib/publisher/index.js';
 import { said, startApp as startRedisApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startApp, type AppDescription } from '../testing/fakes/start-app.js';
@@ -169,7 +172,9 @@ describe('InvalidationScope.run()', () => {
     expect(
       run(() => {
         void desk.user('1');
-        desk.publisher.publishAtOnce(entity('User', 2));
+        void desk.app
+          .get(PublishPipeline, { strict: false })
+          .publish(() => entity('User', 2), { wait: false });
         expect(heard).toBe(0);
         return value;
       }),
@@ -518,13 +523,9 @@ describe('What the library does by itself in a scope', () => {
 
   it('"everything", for what Redis has lost, leaves at once', async () => {
     const desk = await start();
-    const empty = { read: () => Promise.resolve([]) };
-    const lost = new AcknowledgedMessages(empty as unknown as JournalReader, {
-      publisher: desk.publisher,
-      errors: desk.app.get(ErrorReporter),
-    });
+    const pipeline = desk.app.get(PublishPipeline, { strict: false });
     await run(async () => {
-      await lost.confirm('1-1', null);
+      await pipeline.publishEverything();
       expect(await desk.said()).toEqual(['*']);
     });
   });
@@ -551,7 +552,7 @@ describe('A scope whose invalidations cannot be sent', () => {
     const desk = await start();
     const result = await run(async () => {
       await desk.user('1');
-      await desk.publisher.stop();
+      await desk.app.get(PublisherShutdown, { strict: false }).run();
       return 'committed';
     });
     expect(result).toBe('committed');
@@ -566,13 +567,15 @@ describe('A scope whose invalidations cannot be sent', () => {
 });
 
 it('tells a request how far the journal came by what its scope published', async () => {
-  const { publisher } = await startRedisApp();
-  await publisher.offsets.run(async (offset) => {
+  const { publisher, context } = await startRedisApp();
+  await context.get(OffsetScope).run(async (offset) => {
     await run(async () => {
       await publisher.invalidate('User', '1');
       expect(offset()).toBeNull();
     });
-    expect(offset()).toBe(publisher.lastOffset);
+    expect(offset()).toBe(
+      context.get(PublishQueue, { strict: false }).lastOffset,
+    );
     expect(offset()).not.toBeNull();
   });
 });

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Logger } from '@nestjs/common';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import {
   buildCacheKey,
   compilePattern,
@@ -10,9 +10,8 @@ import {
   keysOf,
 } from '../../lib/message/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
-import { InvalidationPublisher } from '../../lib/publisher/index.js';
-import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
 import { eventually } from '../support/eventually.js';
+import { publisherParts, ROOMY } from '../support/parts.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
 
 // Errors are asserted on, and need not be read.
@@ -42,23 +41,18 @@ it(
     transport.writable = false;
     const instance = new Instance('s');
     const meter = new InvalidationStats(instance);
-    const errors = new ErrorReporter();
-    const stream = new InvalidationStream(meter, errors, {
-      messages: 1_000,
-      bytes: Infinity,
-    });
-    const publisher = new InvalidationPublisher(
+    const { publisher, queue, shutdown } = publisherParts(
       {
-        enabled: true,
-        publishTimeout: 10_000,
-        shutdownTimeout: 10_000,
+        ...ROOMY,
         outboxLimit: LIMIT,
-        queueByteLimit: Infinity,
         maxBatchSize: 1_000,
         maxMessageBytes: 4 * MEBIBYTE,
       },
-      { instance, transport, stream, meter, errors },
+      instance,
+      transport,
+      meter,
     );
+    onTestFinished(() => shutdown.run());
     let most = 0;
     const publish = async (from: number, to: number): Promise<void> => {
       for (let start = from; start < to; start += TICK) {
@@ -85,7 +79,7 @@ it(
 
     transport.obliging = true;
     transport.writable = true;
-    publisher.resume();
+    queue.resume();
     await eventually(() => expect(publisher.pending).toBe(0));
     const sent = transport.sent
       .flat()
@@ -102,6 +96,5 @@ it(
         forgotten++;
     }
     expect(forgotten).toBe(0);
-    await publisher.stop();
   },
 );

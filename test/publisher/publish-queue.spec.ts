@@ -5,7 +5,11 @@ import {
   InvalidationTimeoutError,
   type CacheInvalidationError,
 } from '../../lib/errors/index.js';
-import { ErrorReporter } from '../../lib/stream/index.js';
+import {
+  ErrorReporter,
+  InvalidationStream,
+  OwnMessages,
+} from '../../lib/stream/index.js';
 import {
   decodeMessage,
   encodeMessage,
@@ -15,10 +19,14 @@ import {
   type InvalidationMessage,
 } from '../../lib/message/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
-import { PublishQueue } from '../../lib/publisher/publish.queue.js';
-import type { PublishReceipt } from '../../lib/publisher/index.js';
-import { InvalidationStream } from '../../lib/stream/index.js';
+import {
+  PublishQueue,
+  StoredRows,
+  type PublishReceipt,
+} from '../../lib/publisher/index.js';
+
 import { said } from '../support/app.js';
+import { ROOMY } from '../support/parts.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
 
 // Errors are asserted on, and need not be read.
@@ -46,38 +54,40 @@ class Desk {
   readonly delivered: InvalidationMessage[] = [];
   /** Each message's status, in the order in which the callers were told. */
   readonly told: string[] = [];
-  /** What the relay of a durable outbox hears. */
+  /** What the rows of a durable outbox hear. */
   readonly sentIds: string[] = [];
   readonly replacedIds: string[] = [];
   readonly queue: PublishQueue;
+  readonly own = new OwnMessages();
 
   constructor(outboxLimit = 10_000) {
     stopTime();
+    const options = {
+      ...ROOMY,
+      publishTimeout: PUBLISH_TIMEOUT,
+      outboxLimit,
+      durableOutbox: { pending: async () => [], remove: async () => {} },
+    };
     const reporter = new ErrorReporter();
     reporter.errors$.subscribe((error) => this.errors.push(error));
-    const stream = new InvalidationStream(this.meter, reporter, {
-      messages: 1_000,
-      bytes: Infinity,
-    });
+    const stream = new InvalidationStream(options, this.meter, reporter);
     stream.messages$.subscribe((message) => this.delivered.push(message));
+    const rows = new StoredRows(options, reporter);
+    vi.spyOn(rows, 'sent').mockImplementation((ids) => {
+      this.sentIds.push(...ids);
+    });
+    vi.spyOn(rows, 'replaced').mockImplementation((id) => {
+      this.replacedIds.push(id);
+    });
     this.queue = new PublishQueue(
-      {
-        publishTimeout: PUBLISH_TIMEOUT,
-        outboxLimit,
-        queueByteLimit: Infinity,
-        maxMessageBytes: 4_194_304,
-      },
-      {
-        instance: this.#instance,
-        transport: this.transport,
-        stream,
-        meter: this.meter,
-        errors: reporter,
-      },
-      {
-        sent: (ids) => this.sentIds.push(...ids),
-        replaced: (id) => this.replacedIds.push(id),
-      },
+      options,
+      this.#instance,
+      this.transport,
+      this.own,
+      rows,
+      stream,
+      this.meter,
+      reporter,
     );
     onTestFinished(() => this.queue.close());
   }
@@ -880,9 +890,9 @@ describe('an echo that comes before the answer', () => {
     await breathe();
     expect(desk.delivered).toEqual([]);
 
-    desk.queue.heard(message.messageId);
+    desk.own.received(message.messageId);
     expect(desk.delivered).toEqual([message]);
-    desk.queue.heard(message.messageId);
+    desk.own.received(message.messageId);
     desk.transport.call(0).succeed(3);
 
     expect(await publishing).toEqual({
@@ -891,7 +901,7 @@ describe('an echo that comes before the answer', () => {
       receivers: 3,
       offset: '1-0',
     });
-    desk.queue.heard(message.messageId);
+    desk.own.received(message.messageId);
     await breathe();
     expect(desk.delivered).toHaveLength(1);
   });
@@ -902,8 +912,8 @@ describe('an echo that comes before the answer', () => {
     void desk.push(first);
     void desk.push(second);
     await breathe();
-    desk.queue.heard(first.messageId);
-    desk.queue.heard(second.messageId);
+    desk.own.received(first.messageId);
+    desk.own.received(second.messageId);
     expect(desk.delivered).toEqual([first, second]);
     desk.transport.call(0).succeed();
     await breathe();
@@ -915,7 +925,7 @@ describe('an echo that comes before the answer', () => {
     const message = desk.message('1');
     const publishing = desk.push(message);
     await breathe();
-    desk.queue.heard(message.messageId);
+    desk.own.received(message.messageId);
     desk.transport.call(0).fail('The connection broke.');
 
     expect(await publishing).toMatchObject({ status: 'queued', offset: null });
@@ -927,8 +937,8 @@ describe('an echo that comes before the answer', () => {
     desk.transport.writable = false;
     const message = desk.message('1');
     await desk.push(message);
-    desk.queue.heard(message.messageId);
-    desk.queue.heard('of nobody');
+    desk.own.received(message.messageId);
+    desk.own.received('of nobody');
     expect(desk.delivered).toHaveLength(1);
   });
 });

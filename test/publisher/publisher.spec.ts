@@ -1,75 +1,36 @@
 import { Logger } from '@nestjs/common';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import type { ScriptedTransport } from '../support/scripted.transport.js';
 import {
   InvalidationSerializationError,
   InvalidMessageError,
   InvalidationRedisError,
   InvalidationTimeoutError,
-  type CacheInvalidationError,
 } from '../../lib/errors/index.js';
-import { ErrorReporter } from '../../lib/stream/index.js';
 import {
   affects,
   batch,
   buildCacheKey,
-  decodeMessage,
   entity,
   everything,
   Instance,
   pattern,
-  type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
 import {
   InvalidationPublisher,
   type PublishReceipt,
 } from '../../lib/publisher/index.js';
-import { InvalidationStream } from '../../lib/stream/index.js';
 import { eventually } from '../support/eventually.js';
-import { ScriptedTransport } from '../support/scripted.transport.js';
+import {
+  makePublisher as makeRoomy,
+  type PublisherOptions,
+} from '../support/parts.js';
 
 // Errors are asserted on, and need not be read.
 Logger.overrideLogger(false);
 
-const OPTIONS = {
-  enabled: true,
-  publishTimeout: 10_000,
-  shutdownTimeout: 10_000,
-  outboxLimit: 100,
-  queueByteLimit: Infinity,
-  maxBatchSize: 10,
-  maxMessageBytes: 1_024,
-};
-
-function makePublisher(options: Partial<typeof OPTIONS> = {}) {
-  const transport = new ScriptedTransport();
-  transport.obliging = true;
-  const instance = new Instance('test-service');
-  const meter = new InvalidationStats(instance);
-  const reporter = new ErrorReporter();
-  const errors: CacheInvalidationError[] = [];
-  reporter.errors$.subscribe((error) => errors.push(error));
-  const stream = new InvalidationStream(meter, reporter, {
-    messages: 1_000,
-    bytes: Infinity,
-  });
-  const delivered: InvalidationMessage[] = [];
-  stream.messages$.subscribe((message) => delivered.push(message));
-  const publisher = new InvalidationPublisher(
-    { ...OPTIONS, ...options },
-    { instance, transport, stream, meter, errors: reporter },
-  );
-  onTestFinished(async () => {
-    transport.obliging = true;
-    transport.writable = true;
-    for (const call of transport.calls) call.succeed();
-    publisher.resume();
-    await publisher.stop();
-  });
-  const sent = (): InvalidationMessage[] =>
-    transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
-  return { publisher, transport, instance, meter, errors, delivered, sent };
-}
+const makePublisher = (options: Partial<PublisherOptions> = {}) =>
+  makeRoomy({ outboxLimit: 100, ...options });
 
 type Publish = (publisher: InvalidationPublisher) => Promise<PublishReceipt>;
 
@@ -509,11 +470,11 @@ describe('the receipt of a batch that was split', () => {
 
 describe('what one request has published', () => {
   it('is known by its last place, whatever others publish meanwhile', async () => {
-    const { publisher, transport } = makePublisher();
+    const { publisher, transport, offsets } = makePublisher();
     transport.obliging = false;
     const places = new Map<string, string | null>();
     const requests = ['a', 'b', 'c'].map((name) =>
-      publisher.offsets.run(async (offset) => {
+      offsets.run(async (offset) => {
         expect(offset()).toBeNull();
         await publisher.invalidateUser(`${name}1`);
         const first = offset();
@@ -535,9 +496,9 @@ describe('what one request has published', () => {
   });
 
   it('is the greatest place, in whatever order the answers come', async () => {
-    const { publisher, transport } = makePublisher();
+    const { publisher, transport, offsets } = makePublisher();
     transport.obliging = false;
-    await publisher.offsets.run(async (offset) => {
+    await offsets.run(async (offset) => {
       const publishing = [publisher.invalidateUser(1)];
       await eventually(() => expect(transport.calls).toHaveLength(1));
       publishing.push(publisher.invalidateUser(2));
@@ -551,15 +512,15 @@ describe('what one request has published', () => {
   });
 
   it('is nothing where it waits, and what is published outside belongs to nobody', async () => {
-    const { publisher, transport } = makePublisher();
-    const seen = await publisher.offsets.run(async (offset) => {
+    const { publisher, transport, offsets, resume, queue } = makePublisher();
+    const seen = await offsets.run(async (offset) => {
       transport.writable = false;
       await publisher.invalidateUser(1);
       return offset;
     });
     transport.writable = true;
-    publisher.resume();
-    await publisher.whenIdle();
+    resume();
+    await queue.whenIdle();
     const { offset } = await publisher.invalidateUser(2);
 
     expect(offset).not.toBeNull();
@@ -567,13 +528,13 @@ describe('what one request has published', () => {
   });
 
   it('includes every part of a split batch, and what nested calls publish', async () => {
-    const { publisher } = makePublisher();
-    await publisher.offsets.run(async (outer) => {
+    const { publisher, offsets } = makePublisher();
+    await offsets.run(async (outer) => {
       await publisher.invalidateBatch(
         Array.from({ length: 25 }, (_, i) => `user:${i}`),
       );
       expect(outer()).toBe('3-0');
-      await publisher.offsets.run(async (inner) => {
+      await offsets.run(async (inner) => {
         await publisher.invalidateUser(1);
         expect(inner()).toBe('4-0');
       });
@@ -595,11 +556,12 @@ async function answer(
 
 describe('an own message that comes back before the answer', () => {
   it('is delivered then, once', async () => {
-    const { publisher, transport, delivered, sent } = makePublisher();
+    const { publisher, transport, delivered, sent, own, queue } =
+      makePublisher();
     transport.obliging = false;
     const publishing = publisher.invalidateUser(1);
     await eventually(() => expect(transport.calls).toHaveLength(1));
-    publisher.heard(sent()[0]!.messageId);
+    own.received(sent()[0]!.messageId);
     expect(delivered).toMatchObject([{ entityId: '1', own: true }]);
 
     transport.call(0).succeed(2);
@@ -608,15 +570,15 @@ describe('an own message that comes back before the answer', () => {
       receivers: 2,
       offset: '1-0',
     });
-    expect(publisher.lastOffset).toBe('1-0');
+    expect(queue.lastOffset).toBe('1-0');
     expect(delivered).toHaveLength(1);
   });
 
   it('is not delivered again where it was told at once', async () => {
-    const { publisher, delivered } = makePublisher();
-    publisher.publishAtOnce(entity('User', '1'));
-    publisher.heard(delivered[0]!.messageId);
-    await publisher.whenIdle();
+    const { delivered, pipeline, own, queue } = makePublisher();
+    void pipeline.publish(() => entity('User', '1'), { wait: false });
+    own.received(delivered[0]!.messageId);
+    await queue.whenIdle();
     expect(delivered).toHaveLength(1);
   });
 });
@@ -675,7 +637,8 @@ describe('receipts', () => {
 
 describe('what waits in the outbox', () => {
   it('is what was said, whatever becomes of the objects', async () => {
-    const { publisher, transport, sent, delivered } = makePublisher();
+    const { publisher, transport, sent, delivered, resume, queue } =
+      makePublisher();
     transport.writable = false;
     const metadata: Record<string, unknown> = { reason: 'renamed' };
     await publisher.invalidateUser('1', { metadata });
@@ -683,8 +646,8 @@ describe('what waits in the outbox', () => {
     // As an ORM does with the entity that somebody gave as metadata.
     metadata['itself'] = metadata;
     transport.writable = true;
-    publisher.resume();
-    await publisher.whenIdle();
+    resume();
+    await queue.whenIdle();
 
     expect(sent()).toMatchObject([{ metadata: { reason: 'renamed' } }]);
     expect(delivered[0]!.metadata).toEqual({ reason: 'renamed' });
@@ -701,7 +664,8 @@ describe('what waits in the outbox', () => {
     'is every key of a batch, whatever its maker and its handlers do: %s',
     async (_, publish) => {
       for (const count of [2, 12]) {
-        const { publisher, transport, sent, delivered } = makePublisher();
+        const { publisher, transport, sent, delivered, resume, queue } =
+          makePublisher();
         transport.writable = false;
         const keys = Array.from({ length: count }, (__, id) => `user:${id}`);
         const mine = [...keys];
@@ -712,8 +676,8 @@ describe('what waits in the outbox', () => {
           expect(() => (entityIds as string[]).pop()).toThrow(TypeError);
         }
         transport.writable = true;
-        publisher.resume();
-        await publisher.whenIdle();
+        resume();
+        await queue.whenIdle();
 
         expect(sent().flatMap(({ entityIds }) => entityIds)).toEqual(keys);
       }
@@ -721,7 +685,9 @@ describe('what waits in the outbox', () => {
   );
 
   it('is sent even where its collapse is larger than a message may be', async () => {
-    const { publisher, transport, sent } = makePublisher({ outboxLimit: 1 });
+    const { publisher, transport, sent, resume, queue } = makePublisher({
+      outboxLimit: 1,
+    });
     transport.writable = false;
     // Each sign is one byte in an id, and three in a pattern written as JSON.
     const type = '*'.repeat(480);
@@ -729,8 +695,8 @@ describe('what waits in the outbox', () => {
     await publisher.invalidate(type, '2');
 
     transport.writable = true;
-    publisher.resume();
-    await publisher.whenIdle();
+    resume();
+    await queue.whenIdle();
 
     expect(sent()).toHaveLength(1);
     expect(affects(sent()[0]!, `${type}:1`)).toBe(true);
@@ -739,34 +705,34 @@ describe('what waits in the outbox', () => {
 
 describe('publishAtOnce, for callers that cannot wait', () => {
   it('has told this instance when it returns, and Redis afterwards', async () => {
-    const { publisher, sent, delivered } = makePublisher();
+    const { sent, delivered, pipeline, queue } = makePublisher();
 
-    publisher.publishAtOnce(entity('User', '1'));
+    void pipeline.publish(() => entity('User', '1'), { wait: false });
 
     expect(delivered).toMatchObject([{ entityId: '1', own: true }]);
     expect(sent()).toEqual([]);
-    await publisher.whenIdle();
+    await queue.whenIdle();
     expect(sent()).toMatchObject([{ entityId: '1' }]);
     expect(delivered).toHaveLength(1);
   });
 
   it('keeps the order with what is published otherwise', async () => {
-    const { publisher, sent } = makePublisher();
+    const { publisher, sent, pipeline, queue } = makePublisher();
     void publisher.invalidateUser('1');
-    publisher.publishAtOnce(entity('User', '2'));
+    void pipeline.publish(() => entity('User', '2'), { wait: false });
     void publisher.invalidateUser('3');
-    await publisher.whenIdle();
+    await queue.whenIdle();
     expect(sent().map(({ entityId }) => entityId)).toEqual(['1', '2', '3']);
   });
 });
 
 describe('the shutdown', () => {
   it('waits for what is under way', async () => {
-    const { publisher, transport, errors } = makePublisher();
+    const { publisher, transport, errors, shutdown } = makePublisher();
     transport.obliging = false;
     const publishing = publisher.invalidateUser('1');
     let stopped = false;
-    const stopping = publisher.stop().then(() => (stopped = true));
+    const stopping = shutdown.run().then(() => (stopped = true));
     await eventually(() => expect(transport.calls).toHaveLength(1));
     expect(stopped).toBe(false);
 
@@ -779,13 +745,13 @@ describe('the shutdown', () => {
   });
 
   it('waits no longer than shutdownTimeout, and says how many are lost', async () => {
-    const { publisher, transport, errors } = makePublisher({
+    const { publisher, transport, errors, shutdown } = makePublisher({
       shutdownTimeout: 20,
     });
     transport.writable = false;
     for (const id of ['1', '2', '3']) await publisher.invalidateUser(id);
 
-    await publisher.stop();
+    await shutdown.run();
 
     expect(errors).toHaveLength(1);
     expect(errors[0]).toBeInstanceOf(InvalidationTimeoutError);
@@ -797,8 +763,8 @@ describe('the shutdown', () => {
     ['everything', (p) => p.invalidateAll()],
     ['a batch of none', (p) => p.invalidateBatch([])],
   ])('takes nothing afterwards: %s', async (_, publish) => {
-    const { publisher, transport } = makePublisher();
-    await publisher.stop();
+    const { publisher, transport, shutdown } = makePublisher();
+    await shutdown.run();
 
     const publishing = publish(publisher);
 
@@ -808,9 +774,9 @@ describe('the shutdown', () => {
   });
 
   it('may come twice', async () => {
-    const { publisher, errors } = makePublisher();
-    await publisher.stop();
-    await publisher.stop();
+    const { errors, shutdown } = makePublisher();
+    await shutdown.run();
+    await shutdown.run();
     expect(errors).toEqual([]);
   });
 });

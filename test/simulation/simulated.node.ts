@@ -8,20 +8,19 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import {
+import type {
+  DurableOutbox,
   InvalidationPublisher,
-  type DurableOutbox,
-  type PublishReceipt,
+  PublisherShutdown,
+  PublishReceipt,
 } from '../../lib/publisher/index.js';
-import {
-  ErrorReporter,
-  InvalidationMeter,
-  InvalidationStream,
-} from '../../lib/stream/index.js';
-import {
+import { InvalidationMeter } from '../../lib/stream/index.js';
+import type {
   InvalidationSubscriber,
-  type StalePolicy,
+  StalePolicy,
+  SubscriptionSession,
 } from '../../lib/subscriber/index.js';
+import { instanceParts, ROOMY } from '../support/parts.js';
 import type { SimulatedNetwork } from './simulated.network.js';
 import { SimulatedTransport } from './simulated.transport.js';
 
@@ -138,6 +137,8 @@ export class SimulatedNode {
   slowestPublish = 0;
   unsettled = 0;
   readonly #loads = new Set<Load>();
+  readonly #session: SubscriptionSession;
+  readonly #shutdown: PublisherShutdown;
 
   constructor(
     readonly name: string,
@@ -147,42 +148,40 @@ export class SimulatedNode {
     counts: Counts,
     private readonly onHeard: (message: InvalidationMessage) => void,
   ) {
-    const errors = new ErrorReporter();
     const instance = new Instance(name);
-    const stream = new InvalidationStream(counts, errors, {
-      messages: 1_000,
-      bytes: Infinity,
-    });
-    const transport = new SimulatedTransport(name, network, options.journaled);
-    const all = {
-      enabled: true,
-      channel: 'cache:invalidate',
-      startupTimeout: 2_000,
-      publishTimeout: PUBLISH_TIMEOUT,
-      shutdownTimeout: 1,
-      maxBatchSize: 1_000,
-      maxMessageBytes: 100_000,
-      queueByteLimit: Infinity,
-      ...options,
-      heartbeatInterval:
-        options.sabotage === 'heartless' ? NEVER_MS : options.heartbeatInterval,
-      ...(options.durable
-        ? { durableOutbox: database.port(() => this.alive) }
-        : {}),
-    };
-    const shared = { instance, transport, stream, meter: counts, errors };
+    this.transport = new SimulatedTransport(name, network, options.journaled);
     this.signature = encodeOrigin(instance.origin);
-    this.transport = transport;
-    this.publisher = new InvalidationPublisher(all, shared);
-    this.subscriber = new InvalidationSubscriber(all, {
-      ...shared,
-      publisher: this.publisher,
-    });
+    const parts = instanceParts(
+      {
+        ...ROOMY,
+        channel: 'cache:invalidate',
+        startupTimeout: 2_000,
+        shutdownTimeout: 1,
+        maxBatchSize: 1_000,
+        maxMessageBytes: 100_000,
+        ...options,
+        publishTimeout: PUBLISH_TIMEOUT,
+        heartbeatInterval:
+          options.sabotage === 'heartless'
+            ? NEVER_MS
+            : options.heartbeatInterval,
+        durableOutbox: options.durable
+          ? database.port(() => this.alive)
+          : undefined,
+      },
+      instance,
+      this.transport,
+      counts,
+    );
+    this.publisher = parts.publisher;
+    this.subscriber = parts.subscriber;
+    this.#session = parts.session;
+    this.#shutdown = parts.shutdown;
     this.subscriber.subscribe((message) => this.#obey(message));
   }
 
   async start(): Promise<void> {
-    await this.subscriber.start();
+    await this.#session.start();
     if (this.alive) this.servingSince = this.network.time.now;
   }
 
@@ -192,8 +191,8 @@ export class SimulatedNode {
     this.servingSince = null;
     this.transport.die();
     // Only to be rid of its timers.
-    void this.publisher.stop();
-    void this.subscriber.stop();
+    void this.#shutdown.run();
+    void this.#session.stop();
   }
 
   /** A request that needs this row: from the cache, or from the database. */

@@ -1,5 +1,6 @@
 import { InvalidationTimeoutError } from 'nestjs-cache-invalidation';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { PublishQueue } from '../../lib/publisher/index.js';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -138,7 +139,11 @@ describe('a heartbeat', () => {
     onTestFinished(() => read.mockRestore());
     // As if its echo had been lost inside a cluster.
     const last = vi
-      .spyOn(app.publisher, 'lastOffset', 'get')
+      .spyOn(
+        app.context.get(PublishQueue, { strict: false }),
+        'lastOffset',
+        'get',
+      )
       .mockReturnValue('99999999999999-0');
     onTestFinished(() => last.mockRestore());
 

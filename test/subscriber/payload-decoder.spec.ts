@@ -3,7 +3,7 @@ import type { CacheInvalidationError } from '../../lib/errors/index.js';
 import { Instance } from '../../lib/message/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
 import { ErrorReporter } from '../../lib/stream/index.js';
-import { PayloadDecoder } from '../../lib/subscriber/payload.decoder.js';
+import { PayloadDecoder } from '../../lib/subscriber/payload-decoder.js';
 import { wire } from './setup.js';
 
 function startDecoder() {

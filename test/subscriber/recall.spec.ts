@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { PositionTracker } from '../../lib/subscriber/index.js';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -6,11 +7,12 @@ import { journalOf } from './setup.js';
 
 it('What was said before positions were tracked is read again where that failed', async () => {
   const app = await startApp();
-  const { subscriber, publisher, channel } = app;
+  const { subscriber, publisher, channel, context } = app;
+  const tracker = context.get(PositionTracker, { strict: false });
   await publisher.invalidateUser('1');
   const { offset } = await publisher.invalidateUser('2');
   await subscriber.caughtUp(offset!);
-  subscriber.trackPositions();
+  tracker.trackPositions();
   const raw = connectRaw();
   const journal = journalOf(channel);
   const kept = `${journal}:kept`;
@@ -20,7 +22,7 @@ it('What was said before positions were tracked is read again where that failed'
 
   const reading = vi.spyOn(RedisTransport.prototype, 'readJournal');
   onTestFinished(() => reading.mockRestore());
-  const recalled = subscriber.recall();
+  const recalled = tracker.recall();
   await eventually(() => expect(reading).toHaveBeenCalledTimes(1));
   await expect(reading.mock.results[0]!.value).rejects.toThrow('WRONGTYPE');
   await raw.rename(kept, journal);

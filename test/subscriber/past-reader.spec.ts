@@ -7,7 +7,7 @@ import {
   JOURNAL_START,
   type Invalidation,
 } from '../../lib/message/index.js';
-import { readPast } from '../../lib/subscriber/past.reader.js';
+import { readPast } from '../../lib/subscriber/past-reader.js';
 import type {
   InvalidationTransport,
   JournalEntry,

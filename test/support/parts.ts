@@ -1,0 +1,249 @@
+import { onTestFinished } from 'vitest';
+import type { CacheInvalidationError } from '../../lib/errors/index.js';
+import {
+  decodeMessage,
+  Instance,
+  type IdForms,
+  type InvalidationMessage,
+} from '../../lib/message/index.js';
+import { InvalidationStats } from '../../lib/observability/index.js';
+import {
+  BegunWork,
+  InvalidationPublisher,
+  MessageEncoder,
+  OffsetScope,
+  OutboxRelay,
+  PublisherShutdown,
+  PublishPipeline,
+  PublishQueue,
+  StoredRows,
+  type CascadeRules,
+  type DurableOutbox,
+} from '../../lib/publisher/index.js';
+import {
+  ErrorReporter,
+  InvalidationStream,
+  OwnMessages,
+  type InvalidationMeter,
+} from '../../lib/stream/index.js';
+import {
+  AcknowledgedMessages,
+  InvalidationSubscriber,
+  MessageReceiver,
+  PositionTracker,
+  SelfIntroduction,
+  Staleness,
+  StatusLog,
+  SubscriptionSession,
+  type StalePolicy,
+} from '../../lib/subscriber/index.js';
+import type { InvalidationTransport } from '../../lib/transport/index.js';
+import { ScriptedTransport } from './scripted.transport.js';
+
+export interface PublisherOptions {
+  readonly enabled: boolean;
+  readonly publishTimeout: number;
+  readonly shutdownTimeout: number;
+  readonly outboxLimit: number;
+  readonly handlerQueueLimit: number;
+  readonly queueByteLimit: number;
+  readonly maxBatchSize: number;
+  readonly maxMessageBytes: number;
+  readonly cascade?: CascadeRules | undefined;
+  readonly durableOutbox?: DurableOutbox | undefined;
+  readonly normalizeIds?: IdForms | undefined;
+}
+
+/** Options under which no bound is met but by a test that wants to. */
+export const ROOMY: PublisherOptions = {
+  enabled: true,
+  publishTimeout: 10_000,
+  shutdownTimeout: 10_000,
+  outboxLimit: 10_000,
+  handlerQueueLimit: 1_000,
+  queueByteLimit: Infinity,
+  maxBatchSize: 10,
+  maxMessageBytes: 1_024,
+};
+
+/** The parts of a publisher, put together by hand as the module does. */
+export function publisherParts(
+  options: PublisherOptions,
+  instance: Instance,
+  transport: InvalidationTransport,
+  meter: InvalidationMeter,
+) {
+  const errors = new ErrorReporter();
+  const stream = new InvalidationStream(options, meter, errors);
+  const own = new OwnMessages();
+  const work = new BegunWork();
+  const offsets = new OffsetScope();
+  const encoder = new MessageEncoder(options, instance, stream, meter, errors);
+  const rows = new StoredRows(options, errors);
+  const queue = new PublishQueue(
+    options,
+    instance,
+    transport,
+    own,
+    rows,
+    stream,
+    meter,
+    errors,
+  );
+  const pipeline = new PublishPipeline(
+    options,
+    instance,
+    encoder,
+    queue,
+    offsets,
+    stream,
+    meter,
+    errors,
+  );
+  const relay = new OutboxRelay(
+    options,
+    instance,
+    transport,
+    encoder,
+    queue,
+    pipeline,
+    rows,
+    stream,
+    errors,
+  );
+  const shutdown = new PublisherShutdown(
+    options,
+    work,
+    pipeline,
+    queue,
+    relay,
+    errors,
+  );
+  const publisher = new InvalidationPublisher(pipeline, encoder, relay, queue);
+  return {
+    errors,
+    stream,
+    own,
+    offsets,
+    queue,
+    pipeline,
+    relay,
+    shutdown,
+    publisher,
+  };
+}
+
+export interface InstanceOptions extends PublisherOptions {
+  readonly channel: string;
+  readonly startupTimeout: number;
+  readonly heartbeatInterval: number;
+  readonly heartbeatTimeout: number;
+  readonly maxStaleness: number;
+  readonly whenStale: StalePolicy;
+}
+
+/** The parts of an instance, put together by hand as the module does. */
+export function instanceParts(
+  options: InstanceOptions,
+  instance: Instance,
+  transport: InvalidationTransport,
+  meter: InvalidationMeter,
+) {
+  const parts = publisherParts(options, instance, transport, meter);
+  const { stream, errors, own, queue, pipeline, relay } = parts;
+  const acknowledged = new AcknowledgedMessages(
+    options,
+    transport,
+    queue,
+    errors,
+  );
+  const receiver = new MessageReceiver(
+    options,
+    instance,
+    transport,
+    own,
+    acknowledged,
+    stream,
+    meter,
+    errors,
+  );
+  const staleness = new Staleness(options);
+  const status = new StatusLog(options);
+  const tracker = new PositionTracker(
+    options,
+    receiver,
+    queue,
+    transport,
+    stream,
+    staleness,
+    status,
+  );
+  const session = new SubscriptionSession(
+    options,
+    transport,
+    queue,
+    pipeline,
+    relay,
+    receiver,
+    tracker,
+    staleness,
+    status,
+    new SelfIntroduction(instance, stream, transport),
+    stream,
+    meter,
+    errors,
+    acknowledged,
+  );
+  const subscriber = new InvalidationSubscriber(
+    options,
+    transport,
+    session,
+    tracker,
+    staleness,
+    stream,
+    status,
+    errors,
+  );
+  return { ...parts, session, subscriber };
+}
+
+/** A publisher on a transport that a test scripts, ended with the test. */
+export function makePublisher(given: Partial<PublisherOptions> = {}) {
+  const transport = new ScriptedTransport();
+  transport.obliging = true;
+  const instance = new Instance('test-service');
+  const meter = new InvalidationStats(instance);
+  const options = { ...ROOMY, ...given };
+  const parts = publisherParts(options, instance, transport, meter);
+  const errors: CacheInvalidationError[] = [];
+  parts.errors.errors$.subscribe((error) => errors.push(error));
+  const delivered: InvalidationMessage[] = [];
+  parts.stream.messages$.subscribe((message) => delivered.push(message));
+  /** Redis is there again: what waits is sent, and the durable outbox swept. */
+  const resume = (): void => {
+    parts.queue.resume();
+    void parts.relay.sweep();
+  };
+  const finish = async (): Promise<void> => {
+    transport.obliging = true;
+    transport.writable = true;
+    for (const call of transport.calls) call.succeed();
+    resume();
+    await parts.shutdown.run();
+  };
+  onTestFinished(finish);
+  /** Messages that the transport was given. */
+  const sent = (): InvalidationMessage[] =>
+    transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
+  return {
+    ...parts,
+    transport,
+    instance,
+    meter,
+    errors,
+    delivered,
+    resume,
+    finish,
+    sent,
+  };
+}
