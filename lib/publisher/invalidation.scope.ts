@@ -8,7 +8,7 @@ import {
   HeldInvalidations,
   type DeferringPublisher,
 } from './held-invalidations.js';
-import { OpenScopes, type HoldingScope } from './open.scopes.js';
+import type { HoldingScope } from './open.scopes.js';
 import { processStore } from './process.store.js';
 import { subscribedWork } from './subscribed-work.js';
 import {

@@ -1,23 +1,25 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { refusedDelay, retryDelay } from '../common/index.js';
-import {
-  describeCause,
-  InvalidationRedisError,
-  InvalidationTimeoutError,
-  JournalAheadError,
-} from '../errors/index.js';
 
-import type {
-  ErrorReporter,
-  InvalidationMeter,
-  InvalidationStream,
-} from '../stream/index.js';
-import type { InvalidationTransport } from '../transport/index.js';
-import type { Outbox, Unsent } from './outbox.js';
+import { Instance } from '../message/index.js';
+import { InvalidationStream } from '../stream/index.js';
+import { InvalidationTransport } from '../transport/index.js';
+import { OutboxReports } from './outbox-reports.js';
+import { Outbox, type Unsent } from './outbox.js';
 import { Publication } from './publication.js';
-import type { PublishQueueOptions } from './publish-queue.js';
+import { StoredRows } from './stored-rows.js';
 
 /** Messages of the outbox in one call: there is one call at a time. */
 const DRAIN_LIMIT = 1_000;
+
+/** @internal */
+export interface DrainOptions {
+  /** How many messages may wait for Redis. */
+  readonly outboxLimit: number;
+  /** How many bytes of them. */
+  readonly queueByteLimit: number;
+}
 
 /** The queue, as its drain sees it. @internal */
 export interface DrainingQueue {
@@ -41,7 +43,10 @@ export interface DrainingQueue {
  *
  * @internal
  */
+@Injectable()
 export class OutboxDrain {
+  readonly #outbox: Outbox;
+  #queue!: DrainingQueue;
   /** Failed calls while later ones are in flight; put back together, in order. */
   #failed: { order: number; unsent: readonly Unsent[] }[] = [];
   /** Whether messages of the outbox are under way: newer ones wait for them. */
@@ -57,20 +62,29 @@ export class OutboxDrain {
   #closed = false;
 
   constructor(
-    private readonly options: PublishQueueOptions,
-    private readonly outbox: Outbox,
-    private readonly queue: DrainingQueue,
+    @Inject(CACHE_INVALIDATION_OPTIONS) options: DrainOptions,
+    instance: Instance,
+    rows: StoredRows,
     private readonly transport: InvalidationTransport,
     private readonly stream: InvalidationStream,
-    private readonly meter: InvalidationMeter,
-    private readonly errors: ErrorReporter,
-  ) {}
+    private readonly reports: OutboxReports,
+  ) {
+    this.#outbox = new Outbox(
+      { messages: options.outboxLimit, bytes: options.queueByteLimit },
+      (invalidation) => instance.stamp(invalidation),
+      rows.used ? (messageId) => rows.replaced(messageId) : null,
+    );
+  }
+
+  drainInto(queue: DrainingQueue): void {
+    this.#queue = queue;
+  }
 
   /** Messages that are not under way. */
   get size(): number {
     return (
       this.#failed.reduce((sum, { unsent }) => sum + unsent.length, 0) +
-      this.outbox.size
+      this.#outbox.size
     );
   }
 
@@ -93,16 +107,17 @@ export class OutboxDrain {
 
   /** Whether a new message may go to Redis, since no older one waits. */
   get canPass(): boolean {
-    return this.canSend && !this.#draining && this.outbox.size === 0;
+    return this.canSend && !this.#draining && this.#outbox.size === 0;
   }
 
   /** Keeps messages that were never tried. */
   keep(publications: readonly Publication[]): void {
-    this.#reportCollapse(
-      this.outbox.add(
+    if (
+      this.#outbox.add(
         publications.map(({ message }) => ({ message, triedSince: null })),
-      ),
-    );
+      )
+    )
+      this.reports.collapsed();
     // A retry that is due means that Redis refuses: more calls do not hasten it.
     if (this.#retry === null) this.#drain();
   }
@@ -120,21 +135,13 @@ export class OutboxDrain {
   ): void {
     this.#failed.push({ order, unsent });
     this.#refused = refused;
-    this.#reportFailure(cause);
+    if (!this.#closed) this.reports.failed(cause);
   }
 
   /** A call was not answered within `publishTimeout`. */
   hang(): void {
     this.#hanging = true;
-    const { publishTimeout } = this.options;
-    this.meter.publishFailed();
-    this.errors.report(
-      new InvalidationTimeoutError(
-        `Redis has not answered a publish for ${publishTimeout} ms.`,
-        'Until it does, invalidations wait in the outbox and callers do not wait at all.',
-        publishTimeout,
-      ),
-    );
+    this.reports.unanswered();
   }
 
   /** Nothing is in flight: failed messages are put back in their order. */
@@ -147,12 +154,12 @@ export class OutboxDrain {
         .toSorted((a, b) => a.order - b.order)
         .flatMap(({ unsent }) => unsent);
       this.#failed = [];
-      this.#reportCollapse(this.outbox.putBack(failed));
+      if (this.#outbox.putBack(failed)) this.reports.collapsed();
       this.#drainLater();
     } else {
       this.#attempt = 0;
       this.#drain();
-      if (this.queue.inFlight === 0) this.#reportDrained();
+      if (this.#queue.inFlight === 0) this.#reportDrained();
     }
   }
 
@@ -169,14 +176,14 @@ export class OutboxDrain {
   }
 
   #drain(): void {
-    const isIdle = this.canSend && this.queue.inFlight === 0;
-    if (this.outbox.size === 0 || !isIdle) return;
+    const isIdle = this.canSend && this.#queue.inFlight === 0;
+    if (this.#outbox.size === 0 || !isIdle) return;
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
     this.#draining = true;
-    const unsent = this.outbox.take(DRAIN_LIMIT);
+    const unsent = this.#outbox.take(DRAIN_LIMIT);
     this.#drained += unsent.length;
-    this.queue.send(
+    this.#queue.send(
       unsent.map(({ message }) => Publication.ofWaiting(this.stream, message)),
       firstTry(unsent),
       unsent.findLastIndex(({ triedSince }) => triedSince !== null) + 1,
@@ -196,37 +203,7 @@ export class OutboxDrain {
     const count = this.#drained;
     this.#drained = 0;
     if (count === 0) return;
-    this.errors.say(
-      'log',
-      `Redis has taken what had waited for it: ${count} ${count === 1 ? 'invalidation' : 'invalidations'}.`,
-      'outbox-sent',
-    );
-  }
-
-  #reportFailure(cause: Error): void {
-    if (this.#closed) return;
-    this.meter.publishFailed();
-    this.errors.report(
-      cause instanceof JournalAheadError
-        ? cause
-        : new InvalidationRedisError(
-            `Redis did not take a publish: ${describeCause(cause)}.`,
-            'It waits in the outbox and will be sent again.',
-            cause,
-          ),
-    );
-  }
-
-  #reportCollapse(collapsed: boolean): void {
-    if (!collapsed) return;
-    this.meter.widened('outbox-overflow');
-    this.errors.report(
-      new InvalidationRedisError(
-        `More than ${this.options.outboxLimit} invalidations, or ${this.options.queueByteLimit} bytes of them, wait for Redis.`,
-        'They were collapsed to coarser ones (options outboxLimit, queueByteLimit): nothing is lost, more entries will be evicted.',
-      ),
-      'outbox-overflow',
-    );
+    this.reports.drained(count);
   }
 }
 

@@ -43,6 +43,7 @@ export interface RelayOptions {
 export class OutboxRelay {
   readonly #deadlines = new Deadlines();
   #sweeping = false;
+  #closed = false;
   /** Hashes of texts that are no message, and were covered by "everything". */
   readonly #unreadable = new Set<string>();
   /** Set when a row could not be read: "everything" covers it. */
@@ -109,6 +110,7 @@ export class OutboxRelay {
       }
       this.#resend(found.filter((message) => !this.#isStaying(message)));
     } catch (cause) {
+      if (this.#closed) return;
       this.#report(
         'could not be read',
         cause,
@@ -121,6 +123,7 @@ export class OutboxRelay {
 
   /** Ends a sweep that waits for the application's database. */
   close(): void {
+    this.#closed = true;
     this.#deadlines.cancel(new Error('The application shuts down.'));
   }
 

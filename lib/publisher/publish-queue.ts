@@ -1,14 +1,8 @@
 import { nextTick as realNextTick } from 'node:process';
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { wallClock, type InvalidationMessage } from '../message/index.js';
 import {
-  compareOffsets,
-  Instance,
-  wallClock,
-  type InvalidationMessage,
-} from '../message/index.js';
-import {
-  ErrorReporter,
   InvalidationMeter,
   InvalidationStream,
   OwnMessages,
@@ -20,8 +14,9 @@ import {
   type PublishReply,
   type Refusal,
 } from '../transport/index.js';
+import { CallLog } from './call-log.js';
 import { OutboxDrain, type DrainingQueue } from './outbox-drain.js';
-import { Outbox, type Unsent } from './outbox.js';
+import type { Unsent } from './outbox.js';
 import { Publication } from './publication.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
@@ -34,16 +29,6 @@ const nextTick = realNextTick;
 /** Messages in one call: Redis works on one call while the last one's answers are read. */
 const CALL_LIMIT = 64;
 
-/** @internal */
-export interface PublishQueueOptions {
-  /** Milliseconds that a caller waits for Redis at most. */
-  readonly publishTimeout: number;
-  /** How many messages may wait for Redis. */
-  readonly outboxLimit: number;
-  /** How many bytes of them. */
-  readonly queueByteLimit: number;
-}
-
 /**
  * Takes messages from the callers to the transport, in order. Messages of one tick
  * leave in one call; messages that Redis does not take wait in the outbox, and are
@@ -54,51 +39,33 @@ export interface PublishQueueOptions {
  */
 @Injectable()
 export class PublishQueue extends PublishProgress implements DrainingQueue {
-  readonly #drain: OutboxDrain;
   #tick: Publication[] = [];
-  #inFlight = 0;
-  #sends = 0;
-  /** The numbers of the calls in flight, oldest first. */
-  readonly #calls = new Set<number>();
+  readonly #calls = new CallLog();
   #idle: (() => void)[] = [];
-  #lastOffset: string | null = null;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS)
-    private readonly options: PublishQueueOptions,
-    instance: Instance,
+    /** `publishTimeout`: how long a caller waits for Redis at most, in milliseconds. */
+    private readonly options: { readonly publishTimeout: number },
     private readonly transport: InvalidationTransport,
     private readonly own: OwnMessages,
     private readonly rows: StoredRows,
+    private readonly drain: OutboxDrain,
     private readonly stream: InvalidationStream,
     private readonly meter: InvalidationMeter,
-    errors: ErrorReporter,
   ) {
     super();
-    const outbox = new Outbox(
-      { messages: options.outboxLimit, bytes: options.queueByteLimit },
-      (invalidation) => instance.stamp(invalidation),
-      rows.used ? (messageId) => rows.replaced(messageId) : null,
-    );
-    this.#drain = new OutboxDrain(
-      options,
-      outbox,
-      this,
-      transport,
-      stream,
-      meter,
-      errors,
-    );
+    drain.drainInto(this);
   }
 
   /** Messages that Redis has not answered for. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#calls.messagesInFlight;
   }
 
   /** Messages that Redis has not taken, or not answered for. */
   get pending(): number {
-    return this.#tick.length + this.#inFlight + this.#drain.size;
+    return this.#tick.length + this.inFlight + this.drain.size;
   }
 
   /**
@@ -106,27 +73,25 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
    * answer them, or if they have waited before.
    */
   get waiting(): number {
-    return this.#drain.size + (this.#drain.late ? this.#inFlight : 0);
+    return this.drain.size + (this.drain.late ? this.inFlight : 0);
   }
 
   /** Journal offset of the last message that Redis has taken. */
   get lastOffset(): string | null {
-    return this.#lastOffset;
+    return this.#calls.lastOffset;
   }
 
   /** A number that only calls with later messages reach. */
   get mark(): number {
-    return this.#sends + Math.ceil(this.#tick.length / CALL_LIMIT);
+    return this.#calls.begun + Math.ceil(this.#tick.length / CALL_LIMIT);
   }
 
   /** Whether Redis has taken all that was published before a mark. */
   hasTaken(mark: number): boolean {
     if (this.pending === 0) return true;
     // The outbox holds older messages, wherever its calls are numbered.
-    const isOlderWaiting = this.#drain.size > 0 || this.#drain.draining;
-    if (isOlderWaiting || this.#sends < mark) return false;
-    const [oldest = Infinity] = this.#calls;
-    return oldest >= mark;
+    const isOlderWaiting = this.drain.size > 0 || this.drain.draining;
+    return !isOlderWaiting && this.#calls.hasAnswered(mark);
   }
 
   /** @param settle takes the receipt; `null` if the message has been delivered here */
@@ -151,7 +116,7 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
    * @returns whether it could be done now
    */
   resend(messages: readonly InvalidationMessage[]): boolean {
-    if (!this.#drain.canSend) return false;
+    if (!this.drain.canSend) return false;
     this.send(
       messages.map((message) => Publication.ofWaiting(this.stream, message)),
       '-',
@@ -162,7 +127,7 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
 
   /** Redis is there: send what waits. */
   resume(): void {
-    this.#drain.resume();
+    this.drain.resume();
   }
 
   /** Resolves once nothing is pending. */
@@ -172,7 +137,7 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
   }
 
   close(): void {
-    this.#drain.close();
+    this.drain.close();
   }
 
   send(
@@ -180,18 +145,16 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
     triedSince: string | null = null,
     tried = 0,
   ): void {
-    this.#inFlight += publications.length;
     for (const publication of publications) {
       const undelivered = publication.isDelivered ? null : publication;
       this.own.sent(publication.message.messageId, undelivered);
     }
-    const order = this.#sends++;
-    this.#calls.add(order);
+    const order = this.#calls.begin(publications.length);
     // A first try that fails may be anywhere after what is known now.
-    const since = triedSince ?? this.#lastOffset ?? '-';
+    const since = triedSince ?? this.lastOffset ?? '-';
     const deadline = setTimeout(() => {
       for (const publication of publications) this.#queued(publication);
-      this.#drain.hang();
+      this.drain.hang();
     }, this.options.publishTimeout);
     void this.transport
       .publish(
@@ -208,9 +171,9 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
   #flush(): void {
     const publications = this.#tick;
     this.#tick = [];
-    if (!this.#drain.canPass) {
+    if (!this.drain.canPass) {
       for (const publication of publications) this.#queued(publication);
-      this.#drain.keep(publications);
+      this.drain.keep(publications);
       return;
     }
     for (let from = 0; from < publications.length; from += CALL_LIMIT) {
@@ -242,27 +205,17 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
         this.#queued(publication);
       } else {
         this.meter.published(Math.max(0, now - at), message, reply);
-        this.#tookAt(reply);
+        this.#calls.took(reply);
         sent?.push(message.messageId);
         this.#answer(publication, 'delivered', reply);
       }
     }
-    this.#inFlight -= publications.length;
-    this.#calls.delete(order);
+    this.#calls.end(order, publications.length);
     if (sent !== null) this.rows.sent(sent);
-    if (failure !== null) this.#drain.fail(order, unsent, failure);
-    if (this.#inFlight > 0) return;
-    this.#drain.settle();
+    if (failure !== null) this.drain.fail(order, unsent, failure);
+    if (this.inFlight > 0) return;
+    this.drain.settle();
     if (this.pending === 0) this.#becameIdle();
-  }
-
-  /** A message that an earlier run published has an old offset, which says nothing. */
-  #tookAt({ offset, receivers }: Published): void {
-    if (offset === null) return;
-    const last = this.#lastOffset;
-    if (last !== null && receivers === null && compareOffsets(offset, last) < 0)
-      return;
-    this.#lastOffset = offset;
   }
 
   /** Delivers a message locally that Redis has not taken yet. */

@@ -20,6 +20,8 @@ import {
 } from '../../lib/message/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
 import {
+  OutboxDrain,
+  OutboxReports,
   PublishQueue,
   StoredRows,
   type PublishReceipt,
@@ -79,15 +81,22 @@ class Desk {
     vi.spyOn(rows, 'replaced').mockImplementation((id) => {
       this.replacedIds.push(id);
     });
-    this.queue = new PublishQueue(
+    const drain = new OutboxDrain(
       options,
       this.#instance,
+      rows,
+      this.transport,
+      stream,
+      new OutboxReports(options, this.meter, reporter),
+    );
+    this.queue = new PublishQueue(
+      options,
       this.transport,
       this.own,
       rows,
+      drain,
       stream,
       this.meter,
-      reporter,
     );
     onTestFinished(() => this.queue.close());
   }

@@ -12,6 +12,8 @@ import {
   InvalidationPublisher,
   MessageEncoder,
   OffsetScope,
+  OutboxDrain,
+  OutboxReports,
   OutboxRelay,
   PublisherShutdown,
   PublishPipeline,
@@ -80,15 +82,22 @@ export function publisherParts(
   const offsets = new OffsetScope();
   const encoder = new MessageEncoder(options, instance, stream, meter, errors);
   const rows = new StoredRows(options, errors);
-  const queue = new PublishQueue(
+  const drain = new OutboxDrain(
     options,
     instance,
+    rows,
+    transport,
+    stream,
+    new OutboxReports(options, meter, errors),
+  );
+  const queue = new PublishQueue(
+    options,
     transport,
     own,
     rows,
+    drain,
     stream,
     meter,
-    errors,
   );
   const pipeline = new PublishPipeline(
     options,
