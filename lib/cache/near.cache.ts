@@ -8,7 +8,7 @@ import {
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
-import { InvalidationScope, currentScope } from '../publisher/index.js';
+import { currentScope } from '../publisher/index.js';
 import { isPromiseLike, type Fence } from '../stream/index.js';
 import {
   DependencyGuard,

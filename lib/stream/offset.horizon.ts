@@ -24,6 +24,13 @@ export class OffsetHorizon {
     this.#tail = offset;
   }
 
+  /** An entry was read, so the journal goes at least so far. */
+  sawEntry(offset: string | undefined): void {
+    if (offset !== undefined && compareOffsets(offset, this.#tail) > 0) {
+      this.#tail = offset;
+    }
+  }
+
   /** Whether an offset can exist by now. Costs one comparison nearly always. */
   allows(offset: string): boolean {
     if (compareOffsets(offset, this.#last) <= 0) return true;

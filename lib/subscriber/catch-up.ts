@@ -1,9 +1,4 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
-import {
-  compareOffsets,
-  JOURNAL_START,
-  millisecondsOf,
-} from '../message/index.js';
 import type { ErrorReporter, PublishProgress } from '../stream/index.js';
 import type {
   InvalidationTransport,
@@ -11,11 +6,10 @@ import type {
 } from '../transport/index.js';
 import type { AcknowledgedMessages } from './acknowledged-messages.js';
 import {
-  decodeEntry,
+  decodeEntries,
   FIRST_PAGE,
   JournalReader,
   nextCount,
-  type JournaledMessage,
 } from './journal-reader.js';
 import type { MessageReceiver } from './message-receiver.js';
 import { isTimeout } from './redis-answers.js';
@@ -70,15 +64,6 @@ export class CatchUp {
     private readonly listener: CatchUpListener,
   ) {
     this.#journal = new JournalReader(transport, options.heartbeatTimeout);
-  }
-
-  /** From the position to the journal's end as it was last seen, in milliseconds. */
-  get lag(): number {
-    const { position, horizon } = this.receiver;
-    // At the start of an empty journal there is nothing to measure from.
-    if (position === null || position === JOURNAL_START) return 0;
-    if (compareOffsets(horizon.tail, position) <= 0) return 0;
-    return millisecondsOf(horizon.tail) - millisecondsOf(position);
   }
 
   /** The subscription stands, at first or again. */
@@ -171,7 +156,7 @@ export class CatchUp {
       cursor.read();
       const entries = await this.#journal.read(from, count);
       if (!isCurrent()) return null;
-      this.#sawEnd(entries.at(-1)?.offset);
+      horizon.sawEntry(entries.at(-1)?.offset);
       if (cursor.position !== from) continue;
       const complete = entries.length < count;
       count = nextCount(entries);
@@ -212,23 +197,10 @@ export class CatchUp {
     this.#first = false;
   }
 
-  /** The journal goes at least as far as the last entry of a page. */
-  #sawEnd(offset: string | undefined): void {
-    if (offset === undefined) return;
-    const { horizon } = this.receiver;
-    if (compareOffsets(offset, horizon.tail) > 0) horizon.sawTail(offset);
-  }
-
   /** @returns whether the entries are messages of the chain */
   #replay(entries: readonly JournalEntry[], complete: boolean): boolean {
-    const messages: JournaledMessage[] = [];
-    let readable = true;
-    for (const entry of entries) {
-      const message = decodeEntry(entry, this.options.maxMessageBytes);
-      readable = message !== null;
-      if (message === null) break;
-      messages.push(message);
-    }
+    const messages = decodeEntries(entries, this.options.maxMessageBytes);
+    const readable = messages.length === entries.length;
     const linked = this.receiver.cursor.replay(messages, complete && readable);
     this.listener.onMoved();
     return linked && readable;

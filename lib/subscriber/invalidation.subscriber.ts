@@ -25,10 +25,10 @@ import {
   type InvalidationHandler,
 } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
+import { MessageReceiver } from './message-receiver.js';
 import { PositionTracker } from './position-tracker.js';
 import { Staleness } from './staleness.js';
 import { StatusLog } from './status-log.js';
-import { SubscriptionSession } from './subscription-session.js';
 import type { SubscriptionStatus } from './subscription-status.js';
 
 /** How long `caughtUp` waits by default, in milliseconds. */
@@ -60,7 +60,7 @@ export class InvalidationSubscriber {
     @Inject(CACHE_INVALIDATION_OPTIONS)
     private readonly options: { readonly enabled: boolean },
     private readonly transport: InvalidationTransport,
-    private readonly session: SubscriptionSession,
+    private readonly receiver: MessageReceiver,
     private readonly tracker: PositionTracker,
     private readonly freshness: Staleness,
     private readonly stream: InvalidationStream,
@@ -91,7 +91,7 @@ export class InvalidationSubscriber {
    * in milliseconds between the two messages; 0 without a journal.
    */
   lag(): number {
-    return this.session.lag;
+    return this.receiver.lag;
   }
 
   /**

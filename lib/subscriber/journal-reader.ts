@@ -86,6 +86,20 @@ export function decodeEntry(
   }
 }
 
+/** The messages of a page, up to the first entry that holds none. @internal */
+export function decodeEntries(
+  entries: readonly JournalEntry[],
+  maxBytes: number,
+): JournaledMessage[] {
+  const messages: JournaledMessage[] = [];
+  for (const entry of entries) {
+    const message = decodeEntry(entry, maxBytes);
+    if (message === null) break;
+    messages.push(message);
+  }
+  return messages;
+}
+
 /** As many as fit, going by the size of those before. @internal */
 export function nextCount(entries: readonly JournalEntry[]): number {
   const size = entries.reduce((sum, { payload }) => sum + payload.length, 0);

@@ -1,11 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
+  compareOffsets,
   encodeOrigin,
   Instance,
   isOffset,
   isSameMessage,
   isSignedWith,
+  JOURNAL_START,
+  millisecondsOf,
   parseTimestamp,
   readOwnId,
   readOwnPlace,
@@ -114,6 +117,15 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
   /** Up to where everything has been delivered; `null` if that is not known. */
   get position(): string | null {
     return this.cursor.position;
+  }
+
+  /** From the position to the journal's end as it was last seen, in milliseconds. */
+  get lag(): number {
+    const { position, horizon } = this;
+    // At the start of an empty journal there is nothing to measure from.
+    if (position === null || position === JOURNAL_START) return 0;
+    if (compareOffsets(horizon.tail, position) <= 0) return 0;
+    return millisecondsOf(horizon.tail) - millisecondsOf(position);
   }
 
   listen(listener: ReceiverListener): void {

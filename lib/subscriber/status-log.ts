@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { BehaviorSubject, type Observable } from 'rxjs';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import type { StalePolicy } from './staleness.js';
 import type {
   SubscriptionState,
   SubscriptionStatus,
@@ -93,6 +94,17 @@ export class StatusLog {
     const because = reason === null ? '' : ` (${reason})`;
     this.#logger.warn(
       `Redis has not answered within ${timeout} ms${because}: the application starts without it and goes live when it comes back.`,
+    );
+  }
+
+  /** Nothing proves any more that this instance has received everything. */
+  stale(maxStaleness: number, whenStale: StalePolicy): void {
+    this.#logger.warn(
+      `For ${maxStaleness} ms nothing proved that this instance has heard everything (option maxStaleness): ${
+        whenStale === 'widen'
+          ? 'everything is evicted, and caches are to be bypassed'
+          : 'what is cached is served all the same'
+      }.`,
     );
   }
 

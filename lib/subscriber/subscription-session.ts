@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import {
@@ -41,7 +41,6 @@ export interface SessionOptions extends CatchUpOptions, HeartbeatOptions {
  */
 @Injectable()
 export class SubscriptionSession {
-  readonly #logger = new Logger('CacheInvalidation');
   readonly #catchUp: CatchUp;
   readonly #heartbeat: Heartbeat;
   /** Why a widened message is owed for what may have been missed; `null` if none is. */
@@ -100,11 +99,6 @@ export class SubscriptionSession {
       onWidened: () => tracker.widened(),
       onForeign: () => tracker.heardForeign(),
     });
-  }
-
-  /** How far this instance is behind the journal's end, in milliseconds. */
-  get lag(): number {
-    return this.#catchUp.lag;
   }
 
   /**
@@ -244,13 +238,7 @@ export class SubscriptionSession {
 
   #stale(): void {
     const { maxStaleness, whenStale } = this.options;
-    this.#logger.warn(
-      `For ${maxStaleness} ms nothing proved that this instance has heard everything (option maxStaleness): ${
-        whenStale === 'widen'
-          ? 'everything is evicted, and caches are to be bypassed'
-          : 'what is cached is served all the same'
-      }.`,
-    );
+    this.status.stale(maxStaleness, whenStale);
     if (whenStale === 'widen') this.receiver.deliverEverything('stale');
   }
 

@@ -206,7 +206,7 @@ export function instanceParts(
   const subscriber = new InvalidationSubscriber(
     options,
     transport,
-    session,
+    receiver,
     tracker,
     staleness,
     stream,
