@@ -1,7 +1,7 @@
 import { copyOffset, everything, type Invalidation } from '../message/index.js';
-import { BoundedMap } from './bounded.map.js';
-import { EarlyMessages, type PublishProgress } from './early.messages.js';
-import { RecentChanges } from './recent.changes.js';
+import { BoundedMap } from './bounded-map.js';
+import { EarlyMessages, type PublishProgress } from './early-messages.js';
+import { RecentChanges } from './recent-changes.js';
 
 /** Offsets that are remembered of each kind. */
 const POSITION_LIMIT = 50_000;

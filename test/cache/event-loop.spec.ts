@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { describe, expect, it } from 'vitest';
-import { bindCache } from '../../lib/cache/bind-cache.js';
+import { bindCache } from '../../lib/cache/binding/bind-cache.js';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
 import { ErrorReporter } from '../../lib/stream/error.reporter.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { entity, pattern } from '../../lib/message/index.js';
-import { EarlyMessages } from '../../lib/stream/early.messages.js';
+import { EarlyMessages } from '../../lib/stream/early-messages.js';
 import { Fences } from '../../lib/stream/index.js';
 
 /** A publisher that always has something under way. */

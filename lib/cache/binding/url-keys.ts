@@ -1,5 +1,9 @@
-import { InvalidationConfigurationError } from '../errors/index.js';
-import { buildCacheKey, familyOf, type EntityType } from '../message/index.js';
+import { InvalidationConfigurationError } from '../../errors/index.js';
+import {
+  buildCacheKey,
+  familyOf,
+  type EntityType,
+} from '../../message/index.js';
 
 interface Route {
   /** `null` for a parameter. */

@@ -1,6 +1,6 @@
-import type { EntityType } from '../message/index.js';
-import type { InvalidationStream } from '../stream/index.js';
-import type { NearCache, NearCacheStats } from './near.cache.js';
+import type { EntityType } from '../../message/index.js';
+import type { InvalidationStream } from '../../stream/index.js';
+import type { NearCache, NearCacheStats } from './near-cache.js';
 
 /** Caches of one name that have a label of their own in metrics. */
 const NUMBERED = 9;

@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import {
   describeCause,
   InvalidationSerializationError,
-} from '../errors/index.js';
+} from '../../errors/index.js';
 
 /** Keeps readers from changing what others read. @internal */
 export interface Isolation {

@@ -1,5 +1,5 @@
-import { retryDelay } from '../common/index.js';
-import type { L2Store } from '../transport/index.js';
+import { retryDelay } from '../../common/index.js';
+import type { L2Store } from '../../transport/index.js';
 
 /** A mark outlives what was stored before it by so long, and is renewed as often. */
 const RENEWAL_MS = 60_000;

@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
-import { InvalidationConfigurationError } from '../errors/index.js';
-import { L2UnavailableError } from '../transport/index.js';
+import { InvalidationConfigurationError } from '../../errors/index.js';
+import { L2UnavailableError } from '../../transport/index.js';
 
 /** How values become bytes in Redis, and back. @publicApi */
 export interface L2Serializer<V> {

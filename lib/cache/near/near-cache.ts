@@ -7,17 +7,17 @@ import {
   type EntityId,
   type EntityType,
   type InvalidationMessage,
-} from '../message/index.js';
-import { InvalidationScope } from '../publisher/index.js';
-import { isPromiseLike, type Fence } from '../stream/index.js';
+} from '../../message/index.js';
+import { InvalidationScope } from '../../publisher/index.js';
+import { isPromiseLike, type Fence } from '../../stream/index.js';
 import {
   DependencyGuard,
   NO_DEPENDENCIES,
   type Dependencies,
-} from './dependencies.js';
+} from '../dependencies.js';
 import { ISOLATIONS, type Isolation } from './isolation.js';
-import { L1Tier } from './l1.tier.js';
-import type { L2Stats, L2Tier } from './l2.tier.js';
+import { L1Tier } from './l1-tier.js';
+import type { L2Stats, L2Tier } from '../shared/l2-tier.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
 
 /** What a near cache has to know of its instance. @internal */

@@ -5,19 +5,19 @@ import {
   InvalidationConfigurationError,
   InvalidationRedisError,
   InvalidationSerializationError,
-} from '../errors/index.js';
+} from '../../errors/index.js';
 import {
   compareOffsets,
   isOffset,
   type InvalidationMessage,
-} from '../message/index.js';
-import { atOnce, type PastFence } from '../stream/index.js';
-import { L2UnavailableError, type L2Store } from '../transport/index.js';
+} from '../../message/index.js';
+import { atOnce, type PastFence } from '../../stream/index.js';
+import { L2UnavailableError, type L2Store } from '../../transport/index.js';
 import { differenceOf, type Difference } from './difference.js';
-import { NO_DEPENDENCIES, parseDependencies } from './dependencies.js';
-import { ForeignMark } from './foreign.mark.js';
-import { L2Sweeper } from './l2.sweeper.js';
-import type { ResolvedL2Options } from './near-cache.options.js';
+import { NO_DEPENDENCIES, parseDependencies } from '../dependencies.js';
+import { ForeignMark } from './foreign-mark.js';
+import { L2Sweeper } from './l2-sweeper.js';
+import type { ResolvedL2Options } from '../near/near-cache.options.js';
 
 /** Redis did not answer a read in time: for so long none asks it. */
 const REST_MS = 1_000;

@@ -1,23 +1,23 @@
 import { Logger } from '@nestjs/common';
-import { InvalidationConfigurationError } from '../errors/index.js';
+import { InvalidationConfigurationError } from '../../errors/index.js';
 import {
   compileWithin,
   familyOf,
   keysOf,
   weighAffecting,
   type InvalidationMessage,
-} from '../message/index.js';
+} from '../../message/index.js';
 import {
   atOnce,
   isPromiseLike,
   type InvalidationCondition,
   type InvalidationStream,
-} from '../stream/index.js';
+} from '../../stream/index.js';
 import {
   entriesOf,
   type BindableCache,
   type CacheEntries,
-} from './bindable.cache.js';
+} from './bindable-cache.js';
 
 /** Keys of one message; for a larger batch all of a cache is dropped. */
 const BATCH_LIMIT = 10_000;

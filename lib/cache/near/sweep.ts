@@ -1,5 +1,5 @@
-import { loopBudget } from './loop.budget.js';
-import { sweepTurns } from './sweep.turns.js';
+import { loopBudget } from '../loop-budget.js';
+import { sweepTurns } from './sweep-turns.js';
 
 /** One go takes about so long, then whatever else waits has its turn. */
 const STEP_MS = 3;

@@ -4,24 +4,24 @@ import {
   InvalidationConfigurationError,
   InvalidationRedisError,
   type CacheInvalidationError,
-} from '../errors/index.js';
-import { buildCacheKey, type EntityType } from '../message/index.js';
-import type { ErrorReporter, InvalidationStream } from '../stream/index.js';
+} from '../../errors/index.js';
+import { buildCacheKey, type EntityType } from '../../message/index.js';
+import type { ErrorReporter, InvalidationStream } from '../../stream/index.js';
 import type {
   InvalidationTransport,
   L2Store,
   RedisConnection,
-} from '../transport/index.js';
-import { Dependencies } from './dependencies.js';
-import { ForeignMark } from './foreign.mark.js';
-import { L2Tier, type L2Source } from './l2.tier.js';
+} from '../../transport/index.js';
+import { Dependencies } from '../dependencies.js';
+import { ForeignMark } from '../shared/foreign-mark.js';
+import { L2Tier, type L2Source } from '../shared/l2-tier.js';
 import {
   NearCache,
   type CacheSource,
   type NearCacheStats,
-} from './near.cache.js';
-import { NormalizingNearCache } from './normalizing-near.cache.js';
-import { NearCacheList } from './near-cache.list.js';
+} from './near-cache.js';
+import { NormalizingNearCache } from './normalizing-near-cache.js';
+import { NearCacheList } from './near-cache-list.js';
 import {
   resolveNearCache,
   type NearCacheOptions,

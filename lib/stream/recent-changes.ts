@@ -6,7 +6,7 @@ import {
   type Invalidation,
   type WeighedPattern,
 } from '../message/index.js';
-import { BoundedMap } from './bounded.map.js';
+import { BoundedMap } from './bounded-map.js';
 
 /** Bounds of the memory. A fence from before the oldest remembered message does not hold. */
 const KEY_LIMIT = 50_000;

@@ -1,5 +1,9 @@
-import { checkEntityId, type EntityId, type IdForm } from '../message/index.js';
-import { NearCache } from './near.cache.js';
+import {
+  checkEntityId,
+  type EntityId,
+  type IdForm,
+} from '../../message/index.js';
+import { NearCache } from './near-cache.js';
 
 /**
  * A near cache of entities whose ids come in several forms (option

@@ -3,8 +3,8 @@ import {
   compareOffsets,
   compilePattern,
   escapePattern,
-} from '../message/index.js';
-import type { L2Store } from '../transport/index.js';
+} from '../../message/index.js';
+import type { L2Store } from '../../transport/index.js';
 
 /** One instance sweeps; if it dies, another takes over after so long. */
 const LEASE_MS = 10_000;

@@ -1,4 +1,4 @@
-import { loopBudget } from './loop.budget.js';
+import { loopBudget } from '../loop-budget.js';
 
 /** A cache of more entries is cleared by a pattern: a pass would take too long. */
 const SWEPT_AT_MOST = 50_000;

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { matchesAllOf, weighPattern } from '../message/index.js';
-import type { DependencyGuard } from './dependencies.js';
+import { matchesAllOf, weighPattern } from '../../message/index.js';
+import type { DependencyGuard } from '../dependencies.js';
 import { Sweep } from './sweep.js';
 
 interface Entry<V> {

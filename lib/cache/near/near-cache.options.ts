@@ -1,15 +1,15 @@
-import { inMilliseconds, type Duration } from '../common/index.js';
+import { inMilliseconds, type Duration } from '../../common/index.js';
 import {
   InvalidationConfigurationError,
   type ConfigurationProblem,
-} from '../errors/index.js';
+} from '../../errors/index.js';
 import {
   CONNECTION_ADVICE,
   isConnection,
   type RedisConnection,
-} from '../transport/index.js';
+} from '../../transport/index.js';
 
-import type { DependencySelector } from './dependencies.js';
+import type { DependencySelector } from '../dependencies.js';
 import { ISOLATIONS } from './isolation.js';
 import {
   CHECKED_JSON,
@@ -17,7 +17,7 @@ import {
   type CheckedSerializer,
   type L2Serializer,
   type ValueClass,
-} from './serializers.js';
+} from '../shared/serializers.js';
 
 /** The second tier of a near cache, in Redis. @publicApi */
 export interface L2Options<V> {
