@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { HandlerFailedError } from '../errors/index.js';
 import {
-  buildCacheKey,
+  cacheKeysStart,
   keysOf,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -54,7 +54,7 @@ export class CacheAudit<V> {
   ) {
     checkCacheAudit(sampleRate, maxPerSecond);
     this.#options = { sampleRate, maxPerSecond, equals };
-    this.#prefix = buildCacheKey(cache.entityType, '-').slice(0, -1);
+    this.#prefix = cacheKeysStart(cache.entityType);
   }
 
   /** Never throws: it runs where messages are delivered. */

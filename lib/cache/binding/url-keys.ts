@@ -1,7 +1,7 @@
 import { InvalidationConfigurationError } from '../../errors/index.js';
 import {
   buildCacheKey,
-  familyOf,
+  cacheKeysStart,
   type EntityType,
 } from '../../message/index.js';
 
@@ -71,8 +71,9 @@ function keyOf(
     // Express routes without regard to case.
     else if (segment.toLowerCase() !== given[at]!.toLowerCase()) return null;
   }
-  const family = familyOf(buildCacheKey(type, '-'));
-  return id === null || id === '' ? family : buildCacheKey(type, id);
+  return id === null || id === ''
+    ? cacheKeysStart(type)
+    : buildCacheKey(type, id);
 }
 
 function segmentsOf(path: string): string[] {

@@ -5,7 +5,7 @@ import {
   InvalidationRedisError,
   type CacheInvalidationError,
 } from '../../errors/index.js';
-import { buildCacheKey, type EntityType } from '../../message/index.js';
+import { cacheKeysStart, type EntityType } from '../../message/index.js';
 import type { ErrorReporter, InvalidationStream } from '../../stream/index.js';
 import type {
   InvalidationTransport,
@@ -253,7 +253,7 @@ export class NearCacheFactory {
       );
       return false;
     }
-    const family = keyFamilyOf(entityType);
+    const family = cacheKeysStart(entityType);
     const other = this.#l2.get(this.#prefixOf(options, owner) + family);
     if (other === undefined || options.keyPrefix !== undefined) return true;
     other.disable();
@@ -285,7 +285,7 @@ export class NearCacheFactory {
     if (!transport.journaled) {
       throw misuse('l2', 'it takes the journal.', 'Give the option `journal`.');
     }
-    const family = keyFamilyOf(entityType);
+    const family = cacheKeysStart(entityType);
     if (this.#l2.has(prefix + family)) {
       throw misuse(
         'l2.keyPrefix',
@@ -343,10 +343,6 @@ export class NearCacheFactory {
     if (this.#started) store.open();
     return store;
   }
-}
-
-function keyFamilyOf(entityType: EntityType): string {
-  return buildCacheKey(entityType, '-').slice(0, -1);
 }
 
 function misuse(

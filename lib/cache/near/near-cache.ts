@@ -1,5 +1,5 @@
 import {
-  buildCacheKey,
+  cacheKeysStart,
   checkEntityId,
   concerns,
   escapePattern,
@@ -112,7 +112,7 @@ export class NearCache<V> {
     private readonly onClose = (): void => {},
     private readonly dependencies: Dependencies<V> | null = null,
   ) {
-    this.#prefix = buildCacheKey(entityType, '-').slice(0, -1);
+    this.#prefix = cacheKeysStart(entityType);
     const { isolate } = options;
     this.#isolation = isolate === false ? null : ISOLATIONS[isolate];
     this.#concerned = concerns([entityType]);
