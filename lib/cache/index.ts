@@ -5,6 +5,8 @@ export * from './shared/l2-tier.js';
 export * from './near/near-cache.factory.js';
 export * from './near/near-cache.options.js';
 export * from './near/near-cache.js';
+export { type NearCacheStats } from './near/near-cache-stats.js';
+export * from './position-source.js';
 export {
   json,
   structured,

@@ -3,7 +3,8 @@ import { matchesAllOf, weighPattern } from '../../message/index.js';
 import type { DependencyGuard } from '../dependencies.js';
 import { Sweep } from './sweep.js';
 
-interface Entry<V> {
+/** @internal */
+export interface L1Entry<V> {
   readonly value: V;
   /** Made once, so that a hit makes nothing. */
   readonly promise: Promise<V>;
@@ -26,7 +27,7 @@ const CLOCK = { now: () => performance.now() + 1 };
  * @internal
  */
 export class L1Tier<V> {
-  #entries: LRUCache<string, Entry<V>>;
+  #entries: LRUCache<string, L1Entry<V>>;
   #sweep: Sweep | null = null;
   #sweeps = 0;
 
@@ -45,12 +46,12 @@ export class L1Tier<V> {
     return this.#entries.size;
   }
 
-  get(name: string): Entry<V> | undefined {
+  get(name: string): L1Entry<V> | undefined {
     return this.#unlessEvicted(name, this.#entries.get(name));
   }
 
   /** The same, and leaves no trace. */
-  peek(name: string): Entry<V> | undefined {
+  peek(name: string): L1Entry<V> | undefined {
     return this.#unlessEvicted(name, this.#entries.peek(name));
   }
 
@@ -95,7 +96,7 @@ export class L1Tier<V> {
     if (this.#entries.size > 0) this.#entries = newEntries(this.max);
   }
 
-  #unlessEvicted(name: string, entry?: Entry<V>): Entry<V> | undefined {
+  #unlessEvicted(name: string, entry?: L1Entry<V>): L1Entry<V> | undefined {
     if (entry === undefined) return entry;
     if (entry.guard === null && this.#sweep === null) return entry;
     // The sweep has not come here yet; or never will, if reading it moved it.
@@ -110,7 +111,7 @@ export class L1Tier<V> {
  * With `max` an LRUCache makes lists of that length at once, each time that all
  * are evicted: 20 ms for 100,000.
  */
-function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
+function newEntries<V>(max: number): LRUCache<string, L1Entry<V>> {
   // Expiry is judged by the clock at each read: with a resolution, a timer would
   // have to have its turn before the clock is read again.
   return new LRUCache({ max: 0, maxSize: max, perf: CLOCK, ttlResolution: 0 });

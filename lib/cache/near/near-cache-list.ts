@@ -1,6 +1,7 @@
 import type { EntityType } from '../../message/index.js';
 import type { InvalidationStream } from '../../stream/index.js';
-import type { NearCache, NearCacheStats } from './near-cache.js';
+import type { NearCache } from './near-cache.js';
+import { sumOf, type NearCacheStats } from './near-cache-stats.js';
 
 /** Caches of one name that have a label of their own in metrics. */
 const NUMBERED = 9;
@@ -67,7 +68,7 @@ export class NearCacheList {
       const stats = [...same].flatMap(
         ({ cache }) => cache.deref()?.stats ?? [],
       );
-      if (stats.length > 0) all.set(name, stats.reduce(sum));
+      if (stats.length > 0) all.set(name, stats.reduce(sumOf));
     }
     return all;
   }
@@ -104,18 +105,4 @@ export class NearCacheList {
     }
     return `${name}-more`;
   }
-}
-
-function sum(one: NearCacheStats, other: NearCacheStats): NearCacheStats {
-  return {
-    hits: one.hits + other.hits,
-    misses: one.misses + other.misses,
-    loads: one.loads + other.loads,
-    overtaken: one.overtaken + other.overtaken,
-    size: one.size + other.size,
-    l2Hits: one.l2Hits + other.l2Hits,
-    l2Refused: one.l2Refused + other.l2Refused,
-    l2Errors: one.l2Errors + other.l2Errors,
-    l2Unshared: one.l2Unshared + other.l2Unshared,
-  };
 }

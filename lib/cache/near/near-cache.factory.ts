@@ -14,12 +14,10 @@ import type {
 } from '../../transport/index.js';
 import { Dependencies } from '../dependencies.js';
 import { ForeignMark } from '../shared/foreign-mark.js';
-import { L2Tier, type L2Source } from '../shared/l2-tier.js';
-import {
-  NearCache,
-  type CacheSource,
-  type NearCacheStats,
-} from './near-cache.js';
+import { L2Tier } from '../shared/l2-tier.js';
+import type { PositionSource } from '../position-source.js';
+import { NearCache } from './near-cache.js';
+import type { NearCacheStats } from './near-cache-stats.js';
 import { NormalizingNearCache } from './normalizing-near-cache.js';
 import { NearCacheList } from './near-cache-list.js';
 import {
@@ -46,11 +44,7 @@ export interface NearCacheContext {
   };
   readonly transport: InvalidationTransport;
   readonly stream: InvalidationStream;
-  readonly source: CacheSource &
-    L2Source & {
-      /** Calls it at every message of a publisher without a journal. */
-      whenForeign(listener: () => void): void;
-    };
+  readonly source: PositionSource;
   readonly errors: ErrorReporter;
 }
 

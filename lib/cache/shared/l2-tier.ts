@@ -17,6 +17,7 @@ import { differenceOf, type Difference } from './difference.js';
 import { NO_DEPENDENCIES, parseDependencies } from '../dependencies.js';
 import { ForeignMark } from './foreign-mark.js';
 import { L2Sweeper } from './l2-sweeper.js';
+import type { PositionSource } from '../position-source.js';
 import type { ResolvedL2Options } from '../near/near-cache.options.js';
 
 /** Redis did not answer a read in time: for so long none asks it. */
@@ -34,19 +35,6 @@ const DEPENDENCIES = 'd';
 
 /** Later than any offset: what is dropped before it goes, whatever it is. */
 const BEYOND_ALL = `${'9'.repeat(41)}-0`;
-
-/** What the shared tier has to know of its instance. @internal */
-export interface L2Source {
-  /** Up to where everything has been applied; `null` if that is not known. */
-  readonly position: string | null;
-  /** Publishers without a journal were heard. */
-  readonly foreign: boolean;
-  fenceAt(offset: string): PastFence | null;
-  trackPositions(): void;
-  /** Whether Redis itself has told of this offset, and not only some message. */
-  isInJournal(offset: string): Promise<boolean>;
-  recall(): Promise<void>;
-}
 
 /** @internal */
 export interface L2Stats {
@@ -106,7 +94,7 @@ export class L2Tier<V> {
     private readonly family: string,
     private readonly store: L2Store,
     private readonly options: ResolvedL2Options<V>,
-    private readonly source: L2Source,
+    private readonly source: PositionSource,
     /** Left by instances that had not made this tier when they heard of it. */
     private readonly serviceMark: Pick<ForeignMark, 'isLeft'>,
     private readonly report: (error: CacheInvalidationError) => void,
