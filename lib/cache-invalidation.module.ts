@@ -23,11 +23,11 @@ import {
 } from './cache-invalidation.module-definition.js';
 import {
   CacheInvalidationOptions,
-  known,
   resolveOptions,
   type CacheInvalidationModuleOptions,
 } from './cache-invalidation.options.js';
 import { NearCacheFactory } from './cache/index.js';
+import { known } from './common/index.js';
 import {
   DecorationChecks,
   InvalidationAnnouncer,

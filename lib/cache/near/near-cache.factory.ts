@@ -14,6 +14,7 @@ import type {
 } from '../../transport/index.js';
 import { Dependencies } from '../dependencies.js';
 import { ForeignMark } from '../shared/foreign-mark.js';
+import type { ResolvedL2Options } from '../shared/l2.options.js';
 import { L2Tier } from '../shared/l2-tier.js';
 import type { PositionSource } from '../position-source.js';
 import { NearCache } from './near-cache.js';
@@ -23,7 +24,6 @@ import { NearCacheList } from './near-cache-list.js';
 import {
   resolveNearCache,
   type NearCacheOptions,
-  type ResolvedL2Options,
   type ResolvedNearCacheOptions,
 } from './near-cache.options.js';
 

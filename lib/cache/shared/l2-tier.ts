@@ -7,7 +7,7 @@ import {
 import type { PastFence } from '../../stream/index.js';
 import type { L2Store } from '../../transport/index.js';
 import { NO_DEPENDENCIES } from '../dependencies.js';
-import type { ResolvedL2Options } from '../near/near-cache.options.js';
+import type { ResolvedL2Options } from './l2.options.js';
 import type { PositionSource } from '../position-source.js';
 import { ForeignMark } from './foreign-mark.js';
 import { L2Commands } from './l2-commands.js';

@@ -7,7 +7,7 @@ import { atOnce } from '../../stream/index.js';
 import { L2UnavailableError } from '../../transport/index.js';
 import { differenceOf, type Difference } from './difference.js';
 import { KIND, type L2Entry } from './l2-entry.js';
-import type { ResolvedL2Options } from '../near/near-cache.options.js';
+import type { ResolvedL2Options } from './l2.options.js';
 
 /** @internal */
 export type EncodedValue = Pick<L2Entry, 'kind' | 'bytes'>;
