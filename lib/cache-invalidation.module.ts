@@ -26,7 +26,7 @@ import {
   resolveOptions,
   type CacheInvalidationModuleOptions,
 } from './cache-invalidation.options.js';
-import { NearCacheFactory } from './cache/index.js';
+import { NearCacheFactory, PositionSource } from './cache/index.js';
 import { known } from './common/index.js';
 import {
   DecorationChecks,
@@ -55,6 +55,7 @@ const providers: Provider[] = [
   DiscoveredClasses,
   ErrorReporter,
   InvalidationHandlersExplorer,
+  NearCacheFactory,
   StartReport,
   {
     provide: CACHE_INVALIDATION_OPTIONS,
@@ -150,23 +151,7 @@ const providers: Provider[] = [
         errors,
       }),
   },
-  {
-    provide: NearCacheFactory,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      InvalidationTransport,
-      InvalidationStream,
-      InvalidationSubscriber,
-      ErrorReporter,
-    ],
-    useFactory: (
-      options: CacheInvalidationOptions,
-      transport: InvalidationTransport,
-      stream: InvalidationStream,
-      source: InvalidationSubscriber,
-      errors: ErrorReporter,
-    ) => new NearCacheFactory({ options, transport, stream, source, errors }),
-  },
+  { provide: PositionSource, useExisting: InvalidationSubscriber },
   {
     provide: InvalidationAnnouncer,
     inject: [
