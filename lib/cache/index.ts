@@ -1,4 +1,5 @@
 export * from './binding/bind-cache.js';
+export { type BindOptions } from './binding/bind.options.js';
 export * from './binding/bindable-cache.js';
 export { type DependencySelector } from './dependencies.js';
 export * from './shared/l2-tier.js';
