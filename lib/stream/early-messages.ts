@@ -9,29 +9,29 @@ import {
   type Invalidation,
 } from '../message/index.js';
 
-/** Messages or keys of one generation; beyond it, "everything". */
+/** Messages or keys of one generation; beyond it they count as everything. */
 const LIMIT = 10_000;
-/** Bytes of the messages of one generation; beyond it they count as "everything". */
+/** Bytes of the messages of one generation; beyond it they count as everything. */
 const BYTES_LIMIT = 16_777_216;
-/** Patterns of one generation, each of which every look is compared with. */
+/** Patterns of one generation; every check is compared with each of them. */
 const PATTERN_LIMIT = 100;
 
-/** How far own messages have come on their way to the journal. @internal */
+/** How many own messages have reached the journal. @internal */
 export interface PublishProgress {
-  /** A mark that only what is published from now on comes after. */
+  /** A mark between the messages published so far and later ones. */
   readonly mark: number;
-  /** Whether Redis has taken all that was published before a mark. */
+  /** Whether Redis has taken all messages published before a mark. */
   hasTaken(mark: number): boolean;
   /** Journal offset of the last message that Redis has taken. */
   readonly lastOffset: string | null;
 }
 
 /**
- * Own messages that this instance has delivered before their turn in the journal
- * came. Until then no offset of the journal says whether they were applied.
+ * Own messages that were delivered locally before their journal offset was reached.
+ * Until it is reached, the position does not say whether they were applied.
  *
- * They settle by generations, since a busy publisher always has something under
- * way: one is closed, and settles when this instance has come to its last message;
+ * They settle by generations, since a busy publisher always has messages under way:
+ * one generation is closed, and settles when the position reaches its last message;
  * meanwhile the next one is filled.
  *
  * @internal
@@ -56,7 +56,7 @@ export class EarlyMessages {
     return this.#open.affects(key) || this.#closed?.affects(key) === true;
   }
 
-  /** @returns those that this instance has come to; they are early no more */
+  /** @returns messages whose offsets the position has reached; they are early no more */
   take(progress: PublishProgress, position: string): Invalidation[] {
     const taken: Invalidation[] = [];
     while (this.any) {
@@ -82,7 +82,7 @@ export class EarlyMessages {
 class Generation {
   messages: Invalidation[] = [];
   readonly #keys = new Set<string>();
-  /** The types of the keys; `null` until somebody asks for a type. */
+  /** Families of the keys; `null` until the first check of a family. */
   #families: Set<string> | null = null;
   #patterns: ((key: string) => boolean)[] = [];
   #bytes = 0;
@@ -95,8 +95,8 @@ class Generation {
   add(message: Invalidation): void {
     if (this.#isEverything) return;
     const keys = keysOf(message);
-    const said = withoutMetadata(message);
-    this.#bytes += sizeOf(said);
+    const bare = withoutMetadata(message);
+    this.#bytes += sizeOf(bare);
     if (
       this.#bytes > BYTES_LIMIT ||
       this.messages.length >= LIMIT ||
@@ -105,7 +105,7 @@ class Generation {
     ) {
       return this.#collapse();
     }
-    this.messages.push(said);
+    this.messages.push(bare);
     if (keys !== null) for (const key of keys) this.#addKey(key);
     else this.#patterns.push(weighAffecting(message.pattern ?? '*').matches);
   }
@@ -139,7 +139,7 @@ class Generation {
   }
 }
 
-/** Which entries a message names: the rest of it may be large, and is no concern. */
+/** Drops the metadata, which may be large and names no entries. */
 function withoutMetadata(message: Invalidation): Invalidation {
   const { action, entityType, entityId, pattern, entityIds } = message;
   return {

@@ -197,9 +197,9 @@ export class InvalidationStream {
     if (message.widened !== null) this.#widened(message.widened);
     // First: a handler may load anew what it hears of.
     if (message.own && message.widened === null) {
-      this.fences.noteEarly(message);
+      this.fences.recordEarly(message);
     } else {
-      this.fences.note(message);
+      this.fences.record(message);
     }
     let time = now;
     for (const consumer of this.#consumers) time = consumer.push(message, time);

@@ -103,7 +103,7 @@ describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
       await cache.getMany(IDS, (ids) => new Map(ids.map((id) => [id, 1])));
     }
     const held = spentOn(() => {
-      fences.note(message);
+      fences.record(message);
       for (const cache of caches) cache.apply(message);
     });
     expect(held).toBeLessThan(LONGEST);
@@ -124,7 +124,7 @@ describe('What is remembered', () => {
     const note = (from: number): number =>
       spentOn(() => {
         for (let id = from; id < from + 50_000; id++) {
-          fences.note({ ...patternless, entityId: String(id) });
+          fences.record({ ...patternless, entityId: String(id) });
           fences.reached(`${id}-0`, true);
         }
       });

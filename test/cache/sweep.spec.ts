@@ -30,7 +30,7 @@ class Subject {
 
   say(said: Invalidation): void {
     const message = instance.stamp(said);
-    this.#fences.note(message);
+    this.#fences.record(message);
     this.cache.apply(message);
   }
 }

@@ -77,7 +77,7 @@ describe('Early messages', () => {
     const publisher = new BusyPublisher();
     const fences = new Fences();
     publisher.publish();
-    fences.note(entity('User', 1));
+    fences.record(entity('User', 1));
     fences.trackPositions(true);
     fences.reached('0-5', false);
     expect(fences.takenAt('0-5')!.holds('user:1')).toBe(false);

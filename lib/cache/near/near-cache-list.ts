@@ -5,21 +5,21 @@ import { sumOf, type NearCacheStats } from './near-cache-stats.js';
 
 /** Caches of one name that have a label of their own in metrics. */
 const NUMBERED = 9;
-/** Names that have; entity types may be made up at run time. */
+/** Names with labels of their own; entity types may be made up at run time. */
 const NAMES = 1_000;
 
 interface Listed {
   readonly name: string;
-  /** What keeps nothing in Redis goes when its owner goes, as with a request. */
+  /** Weak: a cache without a second tier ends with its owner, such as a request. */
   readonly cache: WeakRef<NearCache<never>>;
   readonly unsubscribe: () => void;
-  /** Caches that must not go: Redis holds entries of theirs. */
+  /** The cache itself if it must stay: Redis holds entries of it. */
   readonly pinned: NearCache<never> | null;
 }
 
 /**
- * The near caches of an application, and their names. Nobody can read a cache that
- * is unreachable, so nothing needs to be evicted from it: it is not kept alive.
+ * The near caches of an application, by their names. A cache that nobody refers to
+ * cannot be read, so it is not kept alive for the sake of evictions.
  *
  * @internal
  */
@@ -56,7 +56,7 @@ export class NearCacheList {
 
   remove(cache: NearCache<never>): void {
     const listed = this.#ofCache.get(cache);
-    // At shutdown what they did can still be asked for.
+    // After the shutdown their counts can still be read.
     if (listed === undefined || this.#isClosed) return;
     this.#collected.unregister(listed);
     this.#drop(listed);
@@ -73,7 +73,7 @@ export class NearCacheList {
     return all;
   }
 
-  /** Of all caches, each type once. */
+  /** Entity types of all caches, each once. */
   entityTypes(): EntityType[] {
     const caches = [...this.#listed.values()].flatMap((same) => [...same]);
     return [
