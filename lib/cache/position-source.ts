@@ -1,9 +1,9 @@
 import type { Fence, PastFence } from '../stream/index.js';
 
 /**
- * Where this instance stands in the journal, as its caches have to know it: what
- * it has applied decides what may be kept and what an entry of the second tier is
- * worth. The subscriber provides it.
+ * The position of this instance in the journal, which decides what its caches may
+ * keep, and which entries of a second tier they may serve. The subscriber provides
+ * it.
  *
  * @internal
  */

@@ -8,11 +8,11 @@ import type { Isolation } from './isolation.js';
 export interface Flight<V> {
   readonly promise: Promise<V | undefined>;
   readonly fence: Fence;
-  /** Its loader was called for several ids, and leaves out those that do not exist. */
+  /** Whether its loader was called for several ids, and leaves out those that do not exist. */
   readonly isOfMany: boolean;
-  /** It began while caches were bypassed; only reads of that time may join it. */
+  /** Whether it began while caches were bypassed; only reads of that time may join it. */
   readonly isBypassed: boolean;
-  /** An invalidation has overtaken it; known once it has landed. */
+  /** Whether an invalidation has overtaken it; known once it has landed. */
   isOvertaken: boolean;
 }
 

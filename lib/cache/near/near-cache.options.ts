@@ -15,9 +15,9 @@ import {
 import { TypedSerializer } from '../shared/serializers.js';
 import { ISOLATIONS } from './isolation.js';
 
-/** How much a near cache keeps, how long, and whether in Redis too. @publicApi */
+/** Size, lifetimes and second tier of a near cache. @publicApi */
 export interface NearCacheOptions<V = unknown> {
-  /** Entries that are kept; of more, those used least lately go. @default 10000 */
+  /** Entries in memory; beyond it the least recently used are evicted. @default 10000 */
   readonly max?: number;
   /**
    * How long an entry is kept if nothing invalidates it, in milliseconds or as a
@@ -27,40 +27,40 @@ export interface NearCacheOptions<V = unknown> {
    */
   readonly ttl?: Duration;
   /**
-   * The share of `ttl`, 0 to 1, by which each entry's may be shorter, so that
-   * what was loaded together does not expire together.
+   * The share of `ttl`, 0 to 1, by which each entry may expire sooner, so that
+   * entries loaded together do not expire together.
    *
    * @default 0.1
    */
   readonly ttlJitter?: number;
   /**
-   * How long it is kept that an entity does not exist (`null` or `undefined` was
-   * loaded), in milliseconds or as a text; 0 for not at all.
+   * How long the cache remembers that an entity does not exist (`null` or `undefined`
+   * was loaded), in milliseconds or as a text; 0 for not at all.
    *
    * @default 0
    */
   readonly negativeTtl?: Duration;
   /**
-   * What keeps one reader from changing what the others read: `freeze` freezes
-   * what is loaded, in depth; `clone` hands each reader a copy of its own, without
-   * methods. A value for which that cannot be done rejects the read.
+   * Keeps one reader from changing the values of others: `freeze` freezes loaded
+   * values in depth; `clone` gives each reader a copy of its own, without methods. A
+   * value that cannot be frozen or cloned rejects the read.
    *
    * @default false, which shares one object among all readers
    */
   readonly isolate?: 'freeze' | 'clone' | false;
   /**
-   * Keeps what is loaded in Redis as well, for all instances of this service,
-   * and for those that start later. It takes the journal.
+   * Keeps loaded values in Redis as well, for all instances of this service, also
+   * those that start later. Requires the journal.
    *
    * @default false
    */
   readonly l2?: L2Options<V> | false;
   /**
-   * Dependencies of a value, made by `entity()`, `batch()` and `pattern()`
-   * make: it is evicted with any of it. Of a pattern only the entity type counts;
-   * beyond 256 dependencies of an entry, their types.
+   * Selects the dependencies of a value, made by `entity()`, `batch()` and
+   * `pattern()`: an invalidation of any of them evicts it. A pattern counts as its
+   * entity type; beyond 256 dependencies of an entry, their types count.
    *
-   * @default nothing
+   * @default none
    */
   readonly dependsOn?: DependencySelector<V>;
 }

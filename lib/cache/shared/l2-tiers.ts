@@ -39,7 +39,7 @@ export interface L2TiersOptions {
  * @internal
  */
 export class L2Tiers {
-  /** By the beginning of their entries' names in Redis. */
+  /** Tiers, by the beginning of their entries' names in Redis. */
   readonly #tiers = new Map<
     string,
     Pick<L2Tier<never>, 'ready' | 'close' | 'disable'>

@@ -15,44 +15,48 @@ import {
 /** The second tier of a near cache, in Redis. @publicApi */
 export interface L2Options<V> {
   /**
-   * How long an entry is kept there if nothing invalidates it, in milliseconds or
+   * How long an entry stays in Redis if nothing invalidates it, in milliseconds or
    * as a text such as `'1h'`.
    *
    * @default 3600000
    */
   readonly ttl?: Duration;
   /**
-   * What stands before every cache key there. Services, and caches that keep
-   * something else of the same entities, need different ones.
+   * The beginning of every entry's name in Redis, before the cache key. Services,
+   * and caches that keep other values of the same entities, need different ones.
    *
    * @default `near:` and the name of the service; for `@Cached`, also class and method
    */
   readonly keyPrefix?: string;
-  /** @default that of the module's options; never its connection itself */
+  /**
+   * The Redis that holds the entries; it gets a connection of its own.
+   *
+   * @default that of the module's options
+   */
   readonly connection?: RedisConnection;
   /**
-   * How values become bytes and back: one of your own, which is believed,
-   * `json()`, or `structured()`.
+   * Turns values into bytes and back: `json()`, `structured()`, or one of your own,
+   * whose results are not checked.
    *
-   * @default JSON, for values that it carries unchanged; others stay in memory
+   * @default JSON, for values that it gives back unchanged; others stay in memory
    */
   readonly serializer?: L2Serializer<V>;
   /**
-   * The class of the values, or of the elements of a list: what is read from
-   * Redis is made an instance of it by class-transformer. Not with `serializer`.
+   * The class of the values, or of the elements of a list: values from Redis become
+   * instances of it by class-transformer. Not with `serializer`.
    *
    * @default none: plain objects
    */
   readonly type?: () => ValueClass;
   /**
-   * Rejects a read whose value would not come back from Redis as it is, where it
-   * else stays in memory only: for tests.
+   * Rejects a read whose value Redis would not give back unchanged, instead of
+   * keeping the value in memory only: for tests.
    *
    * @default false
    */
   readonly strict?: boolean;
   /**
-   * How long a read waits for it before it does without, in milliseconds or as a
+   * How long a read waits for Redis before it loads instead, in milliseconds or as a
    * text.
    *
    * @default 250
