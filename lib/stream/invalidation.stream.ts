@@ -79,7 +79,7 @@ export class InvalidationStream {
    * @param when and which of these, by a function of the application's
    * @returns a function that removes the handler
    */
-  handle(
+  addHandler(
     name: string,
     handler: InvalidationHandler,
     types: readonly AnyEntityType[],
@@ -104,7 +104,7 @@ export class InvalidationStream {
    *
    * @param types that it keeps; `null` if that is not known
    */
-  evict(
+  addCache(
     name: string,
     handler: InvalidationHandler,
     types: readonly AnyEntityType[] | null,

@@ -261,7 +261,7 @@ export class InvalidationSubscriber {
    * @returns a function that ends it
    */
   subscribe(handler: InvalidationHandler, ...types: EntityType[]): () => void {
-    return this.context.stream.handle(
+    return this.context.stream.addHandler(
       handler.name === '' ? 'A subscribed handler' : handler.name,
       handler,
       types,

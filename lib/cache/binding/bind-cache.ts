@@ -31,7 +31,7 @@ export function bindCache(
   warnOfSize(cache);
   checkBindOptions(options);
   const binding = new CacheBinding(entries, options);
-  return stream.evict(
+  return stream.addCache(
     'A bound cache',
     (message) => binding.apply(message),
     null,

@@ -37,7 +37,7 @@ export class NearCacheList {
   /** @param isPinned whether it stays although nobody refers to it */
   add<V>(name: string, cache: NearCache<V>, isPinned: boolean): void {
     const reference = new WeakRef(cache);
-    const unsubscribe = this.stream.evict(
+    const unsubscribe = this.stream.addCache(
       'A near cache',
       (message) => reference.deref()?.apply(message),
       cache.handledTypes,
