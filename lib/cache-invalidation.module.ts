@@ -17,12 +17,12 @@ import {
   type OPTIONS_TYPE,
 } from './cache-invalidation.module-definition.js';
 import {
-  known,
   resolveOptions,
   type CacheInvalidationModuleOptions,
   type CacheInvalidationOptions,
 } from './cache-invalidation.options.js';
-import { NearCacheFactory } from './cache/index.js';
+import { NearCacheFactory, PositionSource } from './cache/index.js';
+import { known } from './common/index.js';
 import {
   DecorationChecks,
   InvalidationAnnouncer,
@@ -118,23 +118,8 @@ const providers: Provider[] = [
   SubscriptionSession,
   InvalidationSubscriber,
   // caches, handlers and decorators
-  {
-    provide: NearCacheFactory,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      InvalidationTransport,
-      InvalidationStream,
-      PositionTracker,
-      ErrorReporter,
-    ],
-    useFactory: (
-      options: CacheInvalidationOptions,
-      transport: InvalidationTransport,
-      stream: InvalidationStream,
-      source: PositionTracker,
-      errors: ErrorReporter,
-    ) => new NearCacheFactory({ options, transport, stream, source, errors }),
-  },
+  { provide: PositionSource, useExisting: PositionTracker },
+  NearCacheFactory,
   {
     provide: CacheAuditor,
     inject: [InvalidationStream, ErrorReporter],

@@ -8,16 +8,12 @@ import {
   Min,
   ValidateBy,
   ValidateIf,
-  validateSync,
   type ValidationError,
 } from 'class-validator';
-import {
-  inMilliseconds,
-  LONGEST_TIMER_MS,
-  type Duration,
-} from './common/index.js';
+import { fillIn, LONGEST_TIMER_MS, type Duration } from './common/index.js';
 import {
   InvalidationConfigurationError,
+  problemsIn,
   type ConfigurationProblem,
 } from './errors/index.js';
 import {
@@ -352,15 +348,12 @@ export interface CacheInvalidationOptionsFactory {
  */
 export function resolveOptions(given: unknown): CacheInvalidationOptions {
   const options = new CacheInvalidationOptions();
-  Object.assign(options, known(given));
-  for (const option of TIME_OPTIONS) {
-    Object.assign(options, { [option]: inMilliseconds(options[option]) });
-  }
-  const problems = validateSync(options, {
-    whitelist: true,
-    forbidNonWhitelisted: true,
-    stopAtFirstError: true,
-  }).map((error) => problemOf(error, given));
+  fillIn(options, given, TIME_OPTIONS);
+  const problems = problemsIn(
+    options,
+    (fix, error) => describeFault(fix, error, given),
+    { whitelist: true, forbidNonWhitelisted: true },
+  );
   if (problems.length > 0) {
     throw new InvalidationConfigurationError(
       'CacheInvalidationModule cannot start with these options:',
@@ -371,33 +364,24 @@ export function resolveOptions(given: unknown): CacheInvalidationOptions {
   return options;
 }
 
-/** An option that is undefined is absent. @internal */
-export function known(given: unknown): object {
-  return Object.fromEntries(
-    Object.entries(given ?? {}).filter(([, value]) => value !== undefined),
-  );
-}
-
-function problemOf(
+function describeFault(
+  fix: string,
   error: ValidationError,
   given: unknown,
-): ConfigurationProblem {
-  const [rule = '', fix = ''] =
-    Object.entries(error.constraints ?? {})[0] ?? [];
-  if (rule === 'whitelistValidation') {
+): Omit<ConfigurationProblem, 'field'> {
+  const { property, constraints = {} } = error;
+  if ('whitelistValidation' in constraints) {
     const names = Object.keys(new CacheInvalidationOptions()).join(', ');
     return {
-      field: error.property,
       problem: 'there is no such option.',
       fix: `The options are ${names}.`,
     };
   }
   return {
-    field: error.property,
     problem: problemWith(error, given),
-    fix: OBJECT_OPTIONS.some((option) => option === error.property)
+    fix: OBJECT_OPTIONS.some((option) => option === property)
       ? fix
-      : `${fix} (${variableOf(error.property)} in the environment.)`,
+      : `${fix} (${variableOf(property)} in the environment.)`,
   };
 }
 

@@ -1,6 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
+import { fillIn } from '../common/index.js';
 import {
   InvalidationConfigurationError,
-  type ConfigurationProblem,
+  OptionRule,
+  problemsIn,
 } from '../errors/index.js';
 import type { EntityType } from '../message/index.js';
 
@@ -50,27 +53,41 @@ export interface CacheAuditOptions<V> {
   readonly equals?: (copy: NonNullable<V>, truth: NonNullable<V>) => boolean;
 }
 
+/** Audit options with their defaults. @internal */
+export class ResolvedAuditOptions<V> {
+  @OptionRule(isShare, 'Give 0 to 1.')
+  readonly sampleRate: number = 0.01;
+
+  @OptionRule(isPositive, 'Give a count above 0.')
+  readonly maxPerSecond: number = 10;
+
+  readonly equals: (copy: NonNullable<V>, truth: NonNullable<V>) => boolean =
+    isDeepStrictEqual;
+}
+
 /**
  * @throws InvalidationConfigurationError that names every bad option
  * @internal
  */
-export function checkCacheAudit(
-  sampleRate: number,
-  maxPerSecond: number,
-): void {
-  const problems: ConfigurationProblem[] = [];
-  const need = (isRight: boolean, field: string, fix: string): void => {
-    if (!isRight) problems.push({ field, problem: 'out of range.', fix });
-  };
-  need(sampleRate >= 0 && sampleRate <= 1, 'sampleRate', 'Give 0 to 1.');
-  need(
-    Number.isSafeInteger(maxPerSecond) && maxPerSecond > 0,
-    'maxPerSecond',
-    'Give a count above 0.',
-  );
-  if (problems.length === 0) return;
+export function resolveCacheAudit<V>(
+  given: CacheAuditOptions<V>,
+): ResolvedAuditOptions<V> {
+  const options = fillIn(new ResolvedAuditOptions<V>(), given);
+  const problems = problemsIn(options, (fix) => ({
+    problem: 'out of range.',
+    fix,
+  }));
+  if (problems.length === 0) return options;
   throw new InvalidationConfigurationError(
     'A cache cannot be audited:',
     problems,
   );
+}
+
+function isShare(value: unknown): boolean {
+  return (value as number) >= 0 && (value as number) <= 1;
+}
+
+function isPositive(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) > 0;
 }

@@ -1,15 +1,15 @@
-import { isDeepStrictEqual } from 'node:util';
 import { HandlerFailedError } from '../errors/index.js';
 import {
-  buildCacheKey,
+  cacheKeysStart,
   keysOf,
   type InvalidationMessage,
 } from '../message/index.js';
 import { atOnce, type ErrorReporter, type Fences } from '../stream/index.js';
 import {
-  checkCacheAudit,
+  resolveCacheAudit,
   type AuditableCache,
   type CacheAuditOptions,
+  type ResolvedAuditOptions,
   type TruthLoader,
 } from './cache-audit.options.js';
 import type { AuditCounts, StaleCopy } from './cache-audit.report.js';
@@ -32,7 +32,7 @@ export interface AuditContext {
  */
 export class CacheAudit<V> {
   readonly #followed = new FollowedKeys<V>((followed) => this.#look(followed));
-  readonly #options: Required<CacheAuditOptions<V>>;
+  readonly #options: ResolvedAuditOptions<V>;
   readonly #prefix: string;
   /** When what was admitted in the last second was, oldest first. */
   readonly #admitted: number[] = [];
@@ -45,16 +45,11 @@ export class CacheAudit<V> {
   constructor(
     private readonly cache: AuditableCache<V>,
     private readonly load: TruthLoader<V>,
-    {
-      sampleRate = 0.01,
-      maxPerSecond = 10,
-      equals = isDeepStrictEqual,
-    }: CacheAuditOptions<V>,
+    options: CacheAuditOptions<V>,
     private readonly context: AuditContext,
   ) {
-    checkCacheAudit(sampleRate, maxPerSecond);
-    this.#options = { sampleRate, maxPerSecond, equals };
-    this.#prefix = buildCacheKey(cache.entityType, '-').slice(0, -1);
+    this.#options = resolveCacheAudit(options);
+    this.#prefix = cacheKeysStart(cache.entityType);
   }
 
   /** Never throws: it runs where messages are delivered. */

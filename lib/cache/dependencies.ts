@@ -8,15 +8,16 @@ import {
 } from '../message/index.js';
 import { atOnce, type Fence } from '../stream/index.js';
 
-/** Dependencies of one entry; of more, their types are taken instead. */
+/** Dependencies of one entry; beyond it, their entity types. */
 const LIMIT = 256;
-/** Characters of an entry's dependencies; beyond it, their types as well. */
+/** Characters of an entry's dependencies; beyond it, their entity types. */
 const CHARACTERS = 65_536;
 
 const ACTIONS: readonly unknown[] = ['Delete', 'Update', 'Batch', 'Pattern'];
 
 /**
- * Selects what else a cached value is made of: it is evicted with any of it.
+ * Selects the other entities that a cached value is made of: an invalidation of any
+ * of them evicts it.
  *
  * @publicApi
  */
@@ -29,7 +30,7 @@ export type DependencySelector<V = any> = (
 export const NO_DEPENDENCIES: readonly string[] = [];
 
 /**
- * Dependencies of a cache's entries, by the option `dependsOn`.
+ * Selects the dependencies of a cache's entries, by the option `dependsOn`.
  *
  * @internal
  */
@@ -42,7 +43,7 @@ export class Dependencies<V> {
     private readonly onFailure: (error: HandlerFailedError) => void,
   ) {}
 
-  /** @returns `null` if they cannot be told, so that the value must not be kept */
+  /** @returns `null` if the selector fails: the value must not be kept */
   of(value: V | undefined): readonly string[] | null {
     if (value === undefined || value === null) return NO_DEPENDENCIES;
     try {
@@ -69,9 +70,10 @@ export class Dependencies<V> {
         'it gave something that is no invalidation (give what entity(), batch() and pattern() make)',
       );
     }
-    const said = given as Invalidation;
-    const named = this.ids === null ? said : this.ids.message(said);
-    // A pattern counts by its entity type: that is all that fences remember of it.
+    const invalidation = given as Invalidation;
+    const named =
+      this.ids === null ? invalidation : this.ids.message(invalidation);
+    // A pattern counts as its entity type: fences compare keys and families.
     return keysOf(named) ?? [familyOf(literalPrefix(named.pattern!))];
   }
 }
@@ -92,7 +94,7 @@ function fits(keys: ReadonlySet<string>): boolean {
 /**
  * Reads the dependencies that an entry in Redis was stored with.
  *
- * @returns `null` for what is not such a list
+ * @returns `null` for text that is no list of dependencies
  * @internal
  */
 export function parseDependencies(text: string): readonly string[] | null {
@@ -109,8 +111,8 @@ export function parseDependencies(text: string): readonly string[] | null {
 }
 
 /**
- * Keeps an entry in memory from being served once one of its dependencies was
- * invalidated. It is asked at each read of that entry.
+ * Checks, at each read of an entry in memory, that none of its dependencies has been
+ * invalidated since it was stored.
  *
  * @internal
  */
@@ -122,10 +124,10 @@ export class DependencyGuard {
   ) {}
 
   holds(): boolean {
-    // Nothing at all was said since the last look.
+    // No message at all since the last check.
     if (this.fence.holds('')) return true;
     if (!this.fence.holds(...this.dependencies)) return false;
-    // Fences remember a bounded past: the next look goes back to this one only.
+    // Fences remember a bounded past: the next check goes back to this one only.
     this.fence = this.newFence();
     return true;
   }

@@ -1,14 +1,18 @@
-export * from './bind-cache.js';
-export * from './bindable.cache.js';
+export * from './binding/bind-cache.js';
+export { type BindOptions } from './binding/bind.options.js';
+export * from './binding/bindable-cache.js';
 export { type DependencySelector } from './dependencies.js';
-export * from './l2.tier.js';
-export * from './near-cache.factory.js';
-export * from './near-cache.options.js';
-export * from './near.cache.js';
+export * from './shared/l2-tier.js';
+export { type L2Options } from './shared/l2.options.js';
+export * from './near/near-cache.factory.js';
+export * from './near/near-cache.options.js';
+export * from './near/near-cache.js';
+export { type NearCacheStats } from './near/near-cache-stats.js';
+export * from './position-source.js';
 export {
   json,
   structured,
   type L2Serializer,
   type ValueClass,
-} from './serializers.js';
-export * from './url-keys.js';
+} from './shared/serializers.js';
+export * from './binding/url-keys.js';

@@ -1,4 +1,5 @@
 export * from './deadline.js';
 export * from './duration.js';
 export * from './environment.js';
+export * from './options.js';
 export * from './retry-delay.js';

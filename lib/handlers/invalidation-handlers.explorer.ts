@@ -142,7 +142,7 @@ export class InvalidationHandlersExplorer {
     for (const handler of handlers) {
       const { key, name, types, when } = handler;
       const methods = instance as Record<string | symbol, InvalidationHandler>;
-      this.stream.handle(
+      this.stream.addHandler(
         name,
         (message) => methods[key]!(message),
         types,

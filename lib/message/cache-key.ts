@@ -33,7 +33,17 @@ export interface CacheKeyParts {
  * @publicApi
  */
 export function buildCacheKey(type: EntityType, id: EntityId): string {
-  return `${keyPrefixOf(checkEntityType(type))}:${checkEntityId(id)}`;
+  return cacheKeysStart(type) + checkEntityId(id);
+}
+
+/**
+ * The beginning of all cache keys of an entity type: `user:` for `User`.
+ *
+ * @throws InvalidMessageError for an empty type, or one with a colon in it.
+ * @internal
+ */
+export function cacheKeysStart(type: EntityType): string {
+  return `${keyPrefixOf(checkEntityType(type))}:`;
 }
 
 /**

@@ -1,10 +1,10 @@
 import { copyOffset, everything, type Invalidation } from '../message/index.js';
-import { BoundedMap } from './bounded.map.js';
-import { EarlyMessages } from './early.messages.js';
+import { BoundedMap } from './bounded-map.js';
+import { EarlyMessages } from './early-messages.js';
 import type { PublishProgress } from './publish-progress.js';
-import { RecentChanges } from './recent.changes.js';
+import { RecentChanges } from './recent-changes.js';
 
-/** Offsets that are remembered of each kind. */
+/** Offsets that are remembered, of received and of replayed messages each. */
 const POSITION_LIMIT = 50_000;
 
 /**
@@ -14,7 +14,7 @@ const POSITION_LIMIT = 50_000;
  */
 export interface Fence {
   /**
-   * Whether what was loaded since may be kept: nothing that affects any of the
+   * Whether a value loaded since may be kept: no message that affects any of the
    * keys was delivered here after the fence was taken, as far as can be told.
    *
    * @param keys cache keys such as `user:123`
@@ -24,7 +24,7 @@ export interface Fence {
 
 /** @internal */
 export interface PastFence extends Fence {
-  /** Whether some of the messages since then were read from the journal, where messages without a journal are missing. */
+  /** Whether messages since then were read from the journal, where foreign messages are missing. */
   readonly recalled: boolean;
 }
 
@@ -32,25 +32,25 @@ export interface PastFence extends Fence {
 type Recalled = Invalidation & { readonly offset: string };
 
 /**
- * Remembers recent invalidations, so that loads can tell whether one has overtaken
- * them. Costs nothing until the first fence is taken.
+ * Takes fences, and remembers recent messages and offsets to check them. Costs
+ * nothing until the first fence is taken.
  *
  * @internal
  */
 export class Fences {
-  /** Messages so far. */
+  /** The current tick: messages recorded so far. */
   #now = 0;
   #used = false;
-  #said = new RecentChanges();
+  #changes = new RecentChanges();
   /**
-   * Own messages, by when their turn in the journal came. For what is loaded here
-   * they count from when they were told; for an offset, from their turn as well.
+   * Own messages, again at the tick when their offset was reached. For loads of this
+   * instance they count from their local delivery; for an offset, from both.
    */
   readonly #settled = new RecentChanges();
-  /** When this instance came to each offset by hearing its message, oldest first. */
-  #heard: BoundedMap<number> | null = null;
-  /** Offsets that were read from the journal: messages without a journal may have been missed there. */
-  #read = new BoundedMap<number>(POSITION_LIMIT);
+  /** Tick at which each offset was reached by its message, oldest first. */
+  #received: BoundedMap<number> | null = null;
+  /** Tick of each offset that was read from the journal, where foreign messages are missing. */
+  #replayed = new BoundedMap<number>(POSITION_LIMIT);
   readonly #early = new EarlyMessages();
   /** Position of this instance when tracking began. */
   #first: string | null = null;
@@ -58,51 +58,51 @@ export class Fences {
   take(): Fence {
     this.#used = true;
     const time = this.#now;
-    return { holds: (...keys) => this.#said.unaffected(keys, time) };
+    return { holds: (...keys) => this.#changes.unaffected(keys, time) };
   }
 
   /**
-   * As of when this instance was at an offset of the journal; `null` if it never
-   * was, or too long ago. Whoever loaded something when it was there had applied
-   * what this one had, so what has come since says whether it is still right.
+   * A fence as of when this instance was at a journal offset; `null` if it never was,
+   * or too long ago. An instance that began a load at that offset had applied the
+   * same messages, so the messages since then decide about its value.
    */
   takenAt(offset: string): PastFence | null {
-    const heard = this.#heard?.get(offset);
-    const time = heard ?? this.#read.get(offset);
+    const received = this.#received?.get(offset);
+    const time = received ?? this.#replayed.get(offset);
     if (time === undefined) return null;
     return {
       holds: (...keys) =>
         !keys.some((key) => this.#early.affects(key)) &&
-        this.#said.unaffected(keys, time) &&
+        this.#changes.unaffected(keys, time) &&
         this.#settled.unaffected(keys, time),
-      recalled: heard === undefined,
+      recalled: received === undefined,
     };
   }
 
   /**
-   * From now on offsets are remembered: of those before, nothing is known.
+   * Remembers offsets from now on.
    *
-   * @param early whether own messages were delivered before their turn, and which
-   * is not known
+   * @param early whether own messages, unknown ones, were delivered before their
+   * offset was reached
    */
   trackPositions(early = false): void {
     this.#used = true;
-    if (this.#heard !== null) return;
-    this.#heard = new BoundedMap(POSITION_LIMIT);
-    if (early) this.noteEarly(everything());
+    if (this.#received !== null) return;
+    this.#received = new BoundedMap(POSITION_LIMIT);
+    if (early) this.recordEarly(everything());
   }
 
   /**
-   * This instance has delivered everything up to an offset.
+   * Remembers that this instance has delivered every message up to an offset.
    *
-   * @param heard whether by hearing its message, the next after the one before
+   * @param received whether it received the message itself, and did not replay it
    */
-  reached(offset: string, heard: boolean): void {
-    if (this.#heard === null || this.#heard.has(offset)) return;
-    if (this.#read.has(offset)) return;
+  reached(offset: string, received: boolean): void {
+    if (this.#received === null || this.#received.has(offset)) return;
+    if (this.#replayed.has(offset)) return;
     const kept = copyOffset(offset);
     this.#first ??= kept;
-    (heard ? this.#heard : this.#read).set(kept, this.#now);
+    (received ? this.#received : this.#replayed).set(kept, this.#now);
   }
 
   /** Position of this instance when tracking began; `null` if it had none. */
@@ -111,50 +111,51 @@ export class Fences {
   }
 
   /**
-   * Remembers what was said before positions were tracked.
+   * Remembers messages from before positions were tracked.
    *
-   * @param past of the journal, in order, none left out, up to the first position
+   * @param past messages of the journal, in order and complete, up to the first
+   * position
    */
   recall(past: readonly Recalled[]): void {
-    const later = this.#said;
-    const read = this.#read;
-    this.#said = new RecentChanges();
-    this.#read = new BoundedMap(POSITION_LIMIT);
-    // Before all that came since, which may be of any place in the journal.
+    const later = this.#changes;
+    const replayed = this.#replayed;
+    this.#changes = new RecentChanges();
+    this.#replayed = new BoundedMap(POSITION_LIMIT);
+    // Ticks before those of all later messages, which may be at any offset.
     let time = -past.length;
     for (const message of past) {
-      this.#said.note(message, ++time);
-      this.#read.set(message.offset, time);
+      this.#changes.record(message, ++time);
+      this.#replayed.set(message.offset, time);
     }
-    this.#said.append(later);
-    for (const [offset, at] of read) this.#read.set(offset, at);
+    this.#changes.append(later);
+    for (const [offset, at] of replayed) this.#replayed.set(offset, at);
   }
 
-  /** Own messages were told that this instance has not come to in the journal. */
+  /** Whether own messages were delivered locally before their journal offset was reached. */
   get early(): boolean {
     return this.#early.any;
   }
 
-  /** An own message, told before its turn. */
-  noteEarly(message: Invalidation): void {
-    this.note(message);
-    if (this.#heard !== null) this.#early.add(message);
+  /** Records an own message that is delivered before its offset is reached. */
+  recordEarly(message: Invalidation): void {
+    this.record(message);
+    if (this.#received !== null) this.#early.add(message);
   }
 
   /**
-   * Early messages that this instance has come to in the journal: whatever was
-   * loaded at an offset so far is affected by them.
+   * Settles early messages whose offset was reached: they affect loads that began at
+   * any offset so far.
    */
   settleEarly(
     progress: Omit<PublishProgress, 'pending'>,
     position: string,
   ): void {
     for (const message of this.#early.take(progress, position)) {
-      this.#settled.note(message, ++this.#now);
+      this.#settled.record(message, ++this.#now);
     }
   }
 
-  note(message: Invalidation): void {
-    if (this.#used) this.#said.note(message, ++this.#now);
+  record(message: Invalidation): void {
+    if (this.#used) this.#changes.record(message, ++this.#now);
   }
 }

@@ -98,7 +98,7 @@ export class InvalidationStream {
    * @param when and which of these, by a function of the application's
    * @returns a function that removes the handler
    */
-  handle(
+  addHandler(
     name: string,
     handler: InvalidationHandler,
     types: readonly AnyEntityType[],
@@ -123,7 +123,7 @@ export class InvalidationStream {
    *
    * @param types that it keeps; `null` if that is not known
    */
-  evict(
+  addCache(
     name: string,
     handler: InvalidationHandler,
     types: readonly AnyEntityType[] | null,
@@ -216,9 +216,9 @@ export class InvalidationStream {
     if (message.widened !== null) this.#widened(message.widened);
     // First: a handler may load anew what it hears of.
     if (message.own && message.widened === null) {
-      this.fences.noteEarly(message);
+      this.fences.recordEarly(message);
     } else {
-      this.fences.note(message);
+      this.fences.record(message);
     }
     let time = now;
     for (const consumer of this.#consumers) time = consumer.push(message, time);

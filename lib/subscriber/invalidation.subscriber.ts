@@ -155,7 +155,7 @@ export class InvalidationSubscriber {
    * @returns a function that ends it
    */
   subscribe(handler: InvalidationHandler, ...types: EntityType[]): () => void {
-    return this.stream.handle(
+    return this.stream.addHandler(
       handler.name === '' ? 'A subscribed handler' : handler.name,
       handler,
       types,

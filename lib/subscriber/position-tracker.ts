@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { filter, firstValueFrom } from 'rxjs';
+import { PositionSource } from '../cache/index.js';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { InvalidationSerializationError } from '../errors/index.js';
 import { compareOffsets, JOURNAL_START } from '../message/index.js';
@@ -35,7 +36,7 @@ export interface PositionOptions {
  * @internal
  */
 @Injectable()
-export class PositionTracker {
+export class PositionTracker extends PositionSource {
   readonly #waiters = new OffsetWaiters();
   readonly #confirmed: ConfirmedOffset;
   /** Whether publishers were heard that keep no journal. */
@@ -55,6 +56,7 @@ export class PositionTracker {
     private readonly staleness: Staleness,
     private readonly status: StatusLog,
   ) {
+    super();
     const journal = new JournalReader(transport, options.heartbeatTimeout);
     this.#confirmed = new ConfirmedOffset(journal);
   }

@@ -324,10 +324,10 @@ describe('A fence for dependencies', () => {
         (before, after, keys, isAskedBefore) => {
           const fences = new Fences();
           fences.take();
-          for (const each of before) fences.note(each);
+          for (const each of before) fences.record(each);
           if (isAskedBefore) fences.take().holds(...keys);
           const fence = fences.take();
-          for (const each of after) fences.note(each);
+          for (const each of after) fences.record(each);
           const isAffected = after.some((each) =>
             keys.some(
               (key) =>
@@ -354,9 +354,9 @@ describe('A fence for dependencies', () => {
           const fences = new Fences();
           fences.trackPositions();
           fences.reached('0-1', false);
-          fences.noteEarly(all[early]!);
+          fences.recordEarly(all[early]!);
           for (const [index, each] of all.entries()) {
-            if (index !== early) fences.note(each);
+            if (index !== early) fences.record(each);
             else if (settles) {
               const progress = { mark: 0, hasTaken: () => true };
               fences.settleEarly(
@@ -383,7 +383,7 @@ describe('A fence for dependencies', () => {
   it('takes no longer than a moment for many of them and many patterns', () => {
     const fences = new Fences();
     const fence = fences.take();
-    for (let at = 0; at < 1_900; at++) fences.note(pattern(`user:${at}:*:x`));
+    for (let at = 0; at < 1_900; at++) fences.record(pattern(`user:${at}:*:x`));
     const keys = Array.from({ length: 256 }, (_, at) => `post:${at}`);
     const began = process.cpuUsage();
     fence.holds(...keys);

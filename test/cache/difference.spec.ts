@@ -2,7 +2,7 @@ import { deserialize, serialize } from 'node:v8';
 import { createContext, runInContext } from 'node:vm';
 import { structured } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
-import { differenceOf } from '../../lib/cache/difference.js';
+import { differenceOf } from '../../lib/cache/shared/difference.js';
 
 /** A value of another realm, as those of a test under Jest are. */
 function elsewhere(source: string): unknown {

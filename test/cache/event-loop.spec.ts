@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { describe, expect, it } from 'vitest';
-import { bindCache } from '../../lib/cache/bind-cache.js';
+import { bindCache } from '../../lib/cache/binding/bind-cache.js';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
 import { ErrorReporter } from '../../lib/stream/error.reporter.js';
@@ -104,7 +104,7 @@ describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
       await cache.getMany(IDS, (ids) => new Map(ids.map((id) => [id, 1])));
     }
     const held = spentOn(() => {
-      fences.note(message);
+      fences.record(message);
       for (const cache of caches) cache.apply(message);
     });
     expect(held).toBeLessThan(LONGEST);
@@ -125,7 +125,7 @@ describe('What is remembered', () => {
     const note = (from: number): number =>
       spentOn(() => {
         for (let id = from; id < from + 50_000; id++) {
-          fences.note({ ...patternless, entityId: String(id) });
+          fences.record({ ...patternless, entityId: String(id) });
           fences.reached(`${id}-0`, true);
         }
       });

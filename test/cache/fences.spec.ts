@@ -16,7 +16,7 @@ import { startApp } from '../support/app.js';
 const instance = new Instance('test');
 
 function noting(fences: Fences, ...invalidations: Invalidation[]): void {
-  for (const each of invalidations) fences.note(instance.stamp(each));
+  for (const each of invalidations) fences.record(instance.stamp(each));
 }
 
 describe('A fence', () => {
@@ -128,7 +128,7 @@ describe('A fence of when this instance was at an offset', () => {
         const fences = new Fences();
         fences.trackPositions();
         fences.reached(offsets[first]!, false);
-        if (early > first) fences.noteEarly(all[early]!);
+        if (early > first) fences.recordEarly(all[early]!);
         for (const [at, each] of all.entries()) {
           if (at > first) {
             if (at !== early) noting(fences, each);
@@ -178,7 +178,7 @@ describe('A fence of when this instance was at an offset', () => {
     const fences = new Fences();
     const fence = fences.take();
     for (let at = 0; at < 900; at++) {
-      fences.note(pattern(`user:${'*a'.repeat(150)}*${at}b*`));
+      fences.record(pattern(`user:${'*a'.repeat(150)}*${at}b*`));
     }
     const key = `user:${'a'.repeat(300)}`;
     const looks = Array.from({ length: 20 }, () => fence.holds(key));

@@ -220,8 +220,8 @@ class Node {
   tellOwn({ message, version }: Journaled): void {
     if (this.#ownTold) return;
     this.#ownTold = true;
-    if (this.#early) this.#fences.noteEarly(message);
-    else this.#fences.note(message);
+    if (this.#early) this.#fences.recordEarly(message);
+    else this.#fences.record(message);
     this.#cache.apply({ ...message, own: true, offset: null });
     this.#told = Math.max(this.#told, version);
   }
@@ -234,7 +234,7 @@ class Node {
   }
 
   #apply(message: InvalidationMessage, version: number): void {
-    this.#fences.note(message);
+    this.#fences.record(message);
     this.#cache.apply(message);
     this.#told = Math.max(this.#told, version);
   }

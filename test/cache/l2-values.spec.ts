@@ -9,7 +9,7 @@ import {
   type NearCache,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
-import { differenceOf } from '../../lib/cache/difference.js';
+import { differenceOf } from '../../lib/cache/shared/difference.js';
 import {
   connectRaw,
   LogRecorder,

@@ -109,7 +109,7 @@ async function play(
       () => (version = ++row),
       () => {
         const message = instance.stamp(what);
-        fences.note(message);
+        fences.record(message);
         cache.apply(message);
         delivered = Math.max(delivered, version);
       },

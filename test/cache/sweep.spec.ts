@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
-import { Sweep } from '../../lib/cache/sweep.js';
+import { Sweep } from '../../lib/cache/near/sweep.js';
 import {
   batch,
   Instance,
@@ -30,7 +30,7 @@ class Subject {
 
   say(said: Invalidation): void {
     const message = instance.stamp(said);
-    this.#fences.note(message);
+    this.#fences.record(message);
     this.cache.apply(message);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { entity, pattern } from '../../lib/message/index.js';
-import { EarlyMessages } from '../../lib/stream/early.messages.js';
+import { EarlyMessages } from '../../lib/stream/early-messages.js';
 import { Fences } from '../../lib/stream/index.js';
 
 /** A publisher that always has something under way. */
@@ -77,7 +77,7 @@ describe('Early messages', () => {
     const publisher = new BusyPublisher();
     const fences = new Fences();
     publisher.publish();
-    fences.note(entity('User', 1));
+    fences.record(entity('User', 1));
     fences.trackPositions(true);
     fences.reached('0-5', false);
     expect(fences.takenAt('0-5')!.holds('user:1')).toBe(false);

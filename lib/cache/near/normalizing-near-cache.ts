@@ -1,5 +1,9 @@
-import { checkEntityId, type EntityId, type IdForm } from '../message/index.js';
-import { NearCache } from './near.cache.js';
+import {
+  checkEntityId,
+  type EntityId,
+  type IdForm,
+} from '../../message/index.js';
+import { NearCache } from './near-cache.js';
 
 /**
  * A near cache of entities whose ids come in several forms (option
@@ -10,7 +14,7 @@ import { NearCache } from './near.cache.js';
 export class NormalizingNearCache<V> extends NearCache<V> {
   #form: IdForm = (id) => id;
 
-  /** To be called once, before the first read. */
+  /** Sets the form of ids; to be called once, before the first read. */
   useForm(form: IdForm): this {
     this.#form = form;
     return this;
@@ -24,7 +28,7 @@ export class NormalizingNearCache<V> extends NearCache<V> {
     }
   }
 
-  /** `loadMany` gets ids as they were asked for, of several forms the first one. */
+  /** `loadMany` gets ids as the reader gave them; the first one of several forms. */
   override async getMany<I extends EntityId>(
     ids: readonly I[],
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,

@@ -1,25 +1,25 @@
 import { deserialize, serialize } from 'node:v8';
-import { InvalidationConfigurationError } from '../errors/index.js';
-import { L2UnavailableError } from '../transport/index.js';
+import { InvalidationConfigurationError } from '../../errors/index.js';
+import { L2UnavailableError } from '../../transport/index.js';
 
-/** How values become bytes in Redis, and back. @publicApi */
+/** Turns values into bytes for Redis, and back. @publicApi */
 export interface L2Serializer<V> {
   serialize(value: V): string | Buffer;
-  /** An error counts as an entry that is not there. */
+  /** An error counts as a missing entry. */
   deserialize(bytes: Buffer): V;
 }
 
-/** One whose every result is compared with the value before it is stored. @internal */
+/** A serializer whose results are compared with the value before they are stored. @internal */
 export interface CheckedSerializer<V> extends L2Serializer<V> {
-  /** Bytes of the largest value that is compared; a larger one is not stored. */
+  /** Bytes of the largest value that is compared; larger values are not stored. */
   readonly checkedBytes: number;
-  /** Rejects if it can serialize nothing. */
+  /** Resolves once it can serialize; rejects if it never can. */
   readonly ready?: Promise<void>;
 }
 
-/** Written, read and compared within some 20 ms. */
+/** A value of this size is written, read and compared within some 20 ms. */
 const CHECKED_BYTES = 524_288;
-/** class-transformer takes several times as long as JSON alone. */
+/** Smaller, since class-transformer takes several times as long as JSON alone. */
 const CHECKED_TYPED_BYTES = 131_072;
 
 const PLAIN: L2Serializer<never> = {
@@ -28,8 +28,8 @@ const PLAIN: L2Serializer<never> = {
 };
 
 /**
- * JSON as it is, for values of which only that matters what JSON carries: a class
- * instance comes back as a plain object, a `Date` as a string. Nothing is checked.
+ * Plain `JSON.stringify()` and `JSON.parse()`, unchecked: a class instance comes back
+ * as a plain object, a `Date` as a string.
  *
  * @publicApi
  */
@@ -39,13 +39,12 @@ export function json<V = unknown>(): L2Serializer<V> {
 
 /**
  * Node's structured clone, for values with a `Date`, a `Map`, a `Set`, a bigint,
- * bytes, or cycles. It carries no class instances and no functions; such values
- * are not stored. Nothing of the bytes is run when they are read; those of a
- * newer version of Node may not be understood by an older one, and are loaded
- * then.
+ * bytes, or cycles. Values with class instances or functions are not stored. Reading
+ * runs no code of the bytes. An older version of Node may not understand bytes of a
+ * newer one; such values are loaded instead.
  *
- * @param options.maxBytes of the largest value that is stored or read; 512 KiB
- * @throws InvalidationConfigurationError for what is no number of bytes
+ * @param options.maxBytes size of the largest value that is stored or read; 512 KiB
+ * @throws InvalidationConfigurationError for an impossible `maxBytes`
  * @publicApi
  */
 export function structured<V = unknown>(
@@ -74,7 +73,7 @@ export function structured<V = unknown>(
   return serializer;
 }
 
-/** JSON, of values that it carries unchanged. @internal */
+/** JSON, for values that it gives back unchanged. @internal */
 export const CHECKED_JSON: CheckedSerializer<never> = {
   ...PLAIN,
   checkedBytes: CHECKED_BYTES,
@@ -91,8 +90,8 @@ type ToInstance = (
 ) => unknown;
 
 /**
- * JSON, and instances of a class again by class-transformer. What `@Exclude()`
- * hides from responses is kept, as it is in memory.
+ * JSON, made instances of a class again by class-transformer. Properties that
+ * `@Exclude()` hides from responses are kept, as they are in memory.
  *
  * @internal
  */
@@ -105,7 +104,7 @@ export class TypedSerializer<V> implements CheckedSerializer<V> {
 
   constructor(private readonly type: () => ValueClass) {
     this.ready = this.#load();
-    // Whoever waits for it is told.
+    // Handled by those who wait for it.
     this.ready.catch(() => undefined);
   }
 

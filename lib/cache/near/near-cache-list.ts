@@ -1,24 +1,25 @@
-import type { EntityType } from '../message/index.js';
-import type { InvalidationStream } from '../stream/index.js';
-import type { NearCache, NearCacheStats } from './near.cache.js';
+import type { EntityType } from '../../message/index.js';
+import type { InvalidationStream } from '../../stream/index.js';
+import type { NearCache } from './near-cache.js';
+import { sumOf, type NearCacheStats } from './near-cache-stats.js';
 
 /** Caches of one name that have a label of their own in metrics. */
 const NUMBERED = 9;
-/** Names that have; entity types may be made up at run time. */
+/** Names with labels of their own; entity types may be made up at run time. */
 const NAMES = 1_000;
 
 interface Listed {
   readonly name: string;
-  /** What keeps nothing in Redis goes when its owner goes, as with a request. */
+  /** Weak: a cache without a second tier ends with its owner, such as a request. */
   readonly cache: WeakRef<NearCache<never>>;
   readonly unsubscribe: () => void;
-  /** Caches that must not go: Redis holds entries of theirs. */
+  /** The cache itself if it must stay: Redis holds entries of it. */
   readonly pinned: NearCache<never> | null;
 }
 
 /**
- * The near caches of an application, and their names. Nobody can read a cache that
- * is unreachable, so nothing needs to be evicted from it: it is not kept alive.
+ * The near caches of an application, by their names. A cache that nobody refers to
+ * cannot be read, so it is not kept alive for the sake of evictions.
  *
  * @internal
  */
@@ -36,7 +37,7 @@ export class NearCacheList {
   /** @param isPinned whether it stays although nobody refers to it */
   add<V>(name: string, cache: NearCache<V>, isPinned: boolean): void {
     const reference = new WeakRef(cache);
-    const unsubscribe = this.stream.evict(
+    const unsubscribe = this.stream.addCache(
       'A near cache',
       (message) => reference.deref()?.apply(message),
       cache.handledTypes,
@@ -55,7 +56,7 @@ export class NearCacheList {
 
   remove(cache: NearCache<never>): void {
     const listed = this.#ofCache.get(cache);
-    // At shutdown what they did can still be asked for.
+    // After the shutdown their counts can still be read.
     if (listed === undefined || this.#isClosed) return;
     this.#collected.unregister(listed);
     this.#drop(listed);
@@ -67,12 +68,12 @@ export class NearCacheList {
       const stats = [...same].flatMap(
         ({ cache }) => cache.deref()?.stats ?? [],
       );
-      if (stats.length > 0) all.set(name, stats.reduce(sum));
+      if (stats.length > 0) all.set(name, stats.reduce(sumOf));
     }
     return all;
   }
 
-  /** Of all caches, each type once. */
+  /** Entity types of all caches, each once. */
   entityTypes(): EntityType[] {
     const caches = [...this.#listed.values()].flatMap((same) => [...same]);
     return [
@@ -104,18 +105,4 @@ export class NearCacheList {
     }
     return `${name}-more`;
   }
-}
-
-function sum(one: NearCacheStats, other: NearCacheStats): NearCacheStats {
-  return {
-    hits: one.hits + other.hits,
-    misses: one.misses + other.misses,
-    loads: one.loads + other.loads,
-    overtaken: one.overtaken + other.overtaken,
-    size: one.size + other.size,
-    l2Hits: one.l2Hits + other.l2Hits,
-    l2Refused: one.l2Refused + other.l2Refused,
-    l2Errors: one.l2Errors + other.l2Errors,
-    l2Unshared: one.l2Unshared + other.l2Unshared,
-  };
 }

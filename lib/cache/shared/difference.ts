@@ -1,6 +1,6 @@
 import { isDeepStrictEqual, types } from 'node:util';
 
-/** A part of a value that did not come back as it went in. @internal */
+/** A part of a value that differs in its copy. @internal */
 export interface Difference {
   /** Its place, such as `posts[0].author`; '' for the value itself. */
   readonly path: string;
@@ -8,12 +8,12 @@ export interface Difference {
   readonly kind: string;
 }
 
-/** Keys may be data, such as e-mail addresses: only what looks like a name is shown. */
+/** Keys that are shown; others may be data, such as e-mail addresses. */
 const NAME = /^[A-Za-z_$][\w$]{0,39}$/;
 
 /**
- * Compares a value with a copy of it: prototypes, content, and what has none. A
- * property that is `undefined` may be absent in the copy.
+ * Compares a value with a copy of it: prototypes, properties, and the content of
+ * built-in objects. A property that is `undefined` may be absent in the copy.
  *
  * @returns the first part that differs; `null` if none does
  * @internal
@@ -23,7 +23,7 @@ export function differenceOf(value: unknown, copy: unknown): Difference | null {
 }
 
 class Comparison {
-  /** Copies of objects, since values may refer to themselves. */
+  /** Copies of the objects compared so far, since values may hold cycles. */
   readonly #copies = new Map<object, object>();
 
   compare(value: unknown, copy: unknown): Difference | null {
@@ -45,7 +45,7 @@ class Comparison {
         this.#inArray([...value], [...copy]) === null
       );
     }
-    // Faster, and stricter, but never true of objects of two realms.
+    // Faster and stricter, but never true for objects of two realms.
     if (prototypeOf(value) === prototypeOf(copy)) {
       return isDeepStrictEqual(value, copy);
     }
@@ -54,7 +54,7 @@ class Comparison {
 
   #inArray(value: unknown[], copy: object): Difference | null {
     const copied = copy as unknown[];
-    // A hole, and a property beside the elements, changes the number of keys.
+    // Holes and properties beside the elements change the number of keys.
     const isSame =
       value.length === copied.length &&
       Object.keys(value).length === Object.keys(copied).length;
@@ -120,14 +120,14 @@ function isBuiltIn(value: object): boolean {
   );
 }
 
-/** Objects without a prototype are as plain as others. */
+/** Objects without a prototype count as plain ones. */
 function prototypeOf(value: object): object {
   return (Object.getPrototypeOf(value) ?? Object.prototype) as object;
 }
 
 /**
- * Jest runs tests in a realm of their own, and what Node reads has the prototypes
- * of another: those of the language are known by their names.
+ * Whether both have one prototype. Jest runs tests in a realm of their own, and Node
+ * deserializes into another one: built-in classes are compared by their names.
  */
 function isOfOneClass(value: object, copy: object): boolean {
   const one = prototypeOf(value);
@@ -137,7 +137,7 @@ function isOfOneClass(value: object, copy: object): boolean {
   return name !== null && name === nativeNameOf(other);
 }
 
-/** The class of the language that this is the prototype of, in whichever realm. */
+/** The name of the built-in class of a prototype, of any realm; `null` for others. */
 function nativeNameOf(prototype: object): string | null {
   const { value } = Object.getOwnPropertyDescriptor(
     prototype,
@@ -157,7 +157,7 @@ function isCollection(
   return types.isMap(value) || types.isSet(value);
 }
 
-/** The content of a built-in that is no collection, in values that can be compared. */
+/** The content of a built-in object that is no collection, as comparable values. */
 function contentOf(value: object): unknown {
   if (types.isAnyArrayBuffer(value)) return Buffer.from(value);
   if (types.isArrayBufferView(value)) {
@@ -175,7 +175,7 @@ function contentOf(value: object): unknown {
 
 function kindOf(value: unknown): string {
   if (Object.is(value, -0)) return '-0';
-  // NaN and Infinity; a number that can be written is nobody's concern.
+  // NaN and Infinity; other numbers may be personal data.
   if (typeof value === 'number' && !Number.isFinite(value)) return `${value}`;
   if (!isObject(value)) return typeof value;
   const { constructor } = value as { readonly constructor?: unknown };

@@ -1,5 +1,9 @@
-import { InvalidationConfigurationError } from '../errors/index.js';
-import { buildCacheKey, familyOf, type EntityType } from '../message/index.js';
+import { InvalidationConfigurationError } from '../../errors/index.js';
+import {
+  buildCacheKey,
+  cacheKeysStart,
+  type EntityType,
+} from '../../message/index.js';
 
 interface Route {
   /** `null` for a parameter. */
@@ -8,14 +12,14 @@ interface Route {
 }
 
 /**
- * How a bound cache names responses by their URL, as `CacheInterceptor` of
- * `@nestjs/cache-manager` does: entries of a URL with a parameter belong to the
- * entity of that id, those of one without to the whole type. The query counts for
- * nothing, so that all of its variants go.
+ * Options to bind a cache that names responses by their URL, as `CacheInterceptor`
+ * of `@nestjs/cache-manager` does: entries of a URL with a parameter belong to the
+ * entity of that id, those of a URL without to the whole type. The query is
+ * ignored, so that all of its variants are dropped.
  *
- * @param routes by entity type, with the global prefix: the first parameter is the
- * id
- * @throws InvalidationConfigurationError for what is no path
+ * @param routes paths by entity type, with the global prefix; their first parameter
+ * is the id
+ * @throws InvalidationConfigurationError for a path that does not begin with a slash
  * @example
  * ```ts
  * subscriber.bind(cacheManager, urlKeys({ User: ['/users', '/users/:id'] }));
@@ -55,7 +59,7 @@ function routeOf(type: EntityType, path: unknown): Route {
   return { segments, type };
 }
 
-/** A cache key, or the beginning of those of the type. */
+/** The cache key of a URL, or the beginning of those of the type; `null` for another route. */
 function keyOf(
   { segments, type }: Route,
   given: readonly string[],
@@ -64,11 +68,12 @@ function keyOf(
   let id: string | null = null;
   for (const [at, segment] of segments.entries()) {
     if (segment === null) id ??= given[at]!;
-    // Express routes without regard to case.
+    // Express ignores case in routes.
     else if (segment.toLowerCase() !== given[at]!.toLowerCase()) return null;
   }
-  const family = familyOf(buildCacheKey(type, '-'));
-  return id === null || id === '' ? family : buildCacheKey(type, id);
+  return id === null || id === ''
+    ? cacheKeysStart(type)
+    : buildCacheKey(type, id);
 }
 
 function segmentsOf(path: string): string[] {

@@ -3,30 +3,30 @@ import {
   compareOffsets,
   compilePattern,
   escapePattern,
-} from '../message/index.js';
-import type { L2Store } from '../transport/index.js';
+} from '../../message/index.js';
+import type { L2Store } from '../../transport/index.js';
 
-/** One instance sweeps; if it dies, another takes over after so long. */
+/** Lease of the instance that sweeps; if it dies, another one takes over after it. */
 const LEASE_MS = 10_000;
-/** What others find of what was swept, long after the last has asked. */
+/** TTL of the record of the last sweep, which other instances read. */
 const SWEPT_MS = 3_600_000;
-/** Between two steps, so that Redis has time for others. */
+/** Pause between two steps, so that Redis has time for others. */
 const PAUSE_MS = 2;
-/** Patterns that wait; beyond it, one for everything. */
+/** Patterns that wait; beyond it, one pattern for everything. */
 const PATTERN_LIMIT = 100;
 
 interface Waiting {
   readonly pattern: string;
-  /** Entries that were loaded before it go. */
+  /** Offset: entries whose load began before it are removed. */
   readonly before: string;
-  /** It is the offset of the pattern itself: others give it, too. */
+  /** `before` is the offset of the pattern itself, as every instance sees it. */
   readonly exact: boolean;
 }
 
 /**
- * Removes from Redis what patterns match: nobody serves it any more, but it takes
- * up room. One instance of the service does it for all, since each hears the same
- * patterns; whoever has the lease writes down how far it came.
+ * Removes entries that patterns match from Redis: no instance serves them any more,
+ * but they take up memory. Every instance receives the same patterns, so one of them
+ * sweeps for all: the one that holds the lease, which records how far it came.
  *
  * @internal
  */
@@ -67,14 +67,14 @@ export class L2Sweeper {
         await this.#forgetSwept();
         if (mine) await this.#sweep();
       } catch {
-        // Redis is away, which the connection tells.
+        // The connection reports that Redis is away.
         await this.#pause(LEASE_MS / 2);
       }
     }
     this.#running = false;
   }
 
-  /** All that waits; afterwards the lease is free. */
+  /** Sweeps all waiting patterns, then frees the lease. */
   async #sweep(): Promise<void> {
     const batch = this.#waiting;
     const last = batch.at(-1);
@@ -86,9 +86,9 @@ export class L2Sweeper {
     await this.#lease(1);
   }
 
-  /** @returns `false` if another has taken over */
+  /** @returns `false` if another instance has taken over */
   async #removeAll(batch: readonly Waiting[]): Promise<boolean> {
-    const brooms = batch.map(({ pattern, before }) => ({
+    const patterns = batch.map(({ pattern, before }) => ({
       matches: compilePattern(pattern),
       before,
     }));
@@ -102,7 +102,7 @@ export class L2Sweeper {
       for (const name of names) {
         const key = name.slice(this.prefix.length);
         if (!key.startsWith(this.family)) continue;
-        for (const { matches, before } of brooms) {
+        for (const { matches, before } of patterns) {
           if (matches(key)) drops.push(this.store.drop(name, before));
         }
       }
@@ -113,13 +113,13 @@ export class L2Sweeper {
     return true;
   }
 
-  /** By this instance or by another. */
+  /** Forgets patterns that this or another instance has swept. */
   async #forgetSwept(): Promise<void> {
     const swept = (await this.store.get(this.#sweptKey))?.toString();
     if (swept === undefined) return;
     this.#waiting = this.#waiting.filter(({ before, exact }) => {
       const ahead = compareOffsets(before, swept);
-      // An earlier one of this instance's own may have the same limit.
+      // An earlier pattern without an offset of its own may have the same limit.
       return ahead > 0 || (ahead === 0 && !exact);
     });
   }

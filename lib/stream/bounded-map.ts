@@ -1,12 +1,9 @@
-/**
- * Characters of all keys of one map. Keys come from the wire, where an id may be as
- * long as a message.
- */
+/** Characters of all keys of one map: an id may be as long as a message. */
 const CHARACTERS = 16_777_216;
 
 /**
- * A map that forgets its oldest entries when it is full. A fresh iterator has to
- * pass everything that was deleted before it finds the oldest one, so one is kept.
+ * A map that forgets its oldest entries when it is full. It keeps one iterator, since
+ * a fresh one has to skip all deleted entries before it finds the oldest.
  *
  * @internal
  */
@@ -27,10 +24,9 @@ export class BoundedMap<V> {
   }
 
   /**
-   * It is the newest entry from now on.
+   * Sets an entry, which becomes the newest one.
    *
-   * @returns the value of the last entry that was forgotten; `null` if there is
-   * room
+   * @returns the value of the last entry that was forgotten; `null` if none was
    */
   set(key: string, value: V): V | null {
     if (!this.#map.delete(key)) this.#characters += key.length;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BoundedMap } from '../../lib/stream/bounded.map.js';
+import { BoundedMap } from '../../lib/stream/bounded-map.js';
 
 /** Of a key that is as long as a message may be. */
 const LONG = 1_048_576;

@@ -1,23 +1,24 @@
-import { retryDelay } from '../common/index.js';
-import type { L2Store } from '../transport/index.js';
+import { retryDelay } from '../../common/index.js';
+import type { L2Store } from '../../transport/index.js';
 
-/** A mark outlives what was stored before it by so long, and is renewed as often. */
+/** A mark outlives the entries stored before it by this time, and is renewed as often. */
 const RENEWAL_MS = 60_000;
 
 /** @internal */
 export interface ForeignMarkOptions {
-  /** Called at each use: the mark of a service has a store only once it is needed. */
+  /** Called at each use: the store of a service's mark is created when it is needed. */
   readonly store: () => L2Store;
   readonly key: string;
-  /** How long entries are kept that it speaks of, in milliseconds. */
+  /** Longest time that the entries it covers are kept, in milliseconds. */
   readonly ttl: () => number;
-  /** Told how each attempt to leave it ends. */
+  /** Called with each attempt to leave the mark. */
   readonly onWriting: (writing: Promise<void>) => void;
 }
 
 /**
- * A mark in Redis: publishers without a journal were heard, so that the journal
- * alone does not tell an instance that starts later what it has missed.
+ * A mark in Redis that says that foreign messages, which have no journal offset,
+ * were received: an instance that starts later cannot rely on the journal alone to
+ * know what it has missed.
  *
  * @internal
  */
@@ -29,7 +30,7 @@ export class ForeignMark {
 
   constructor(private readonly options: ForeignMarkOptions) {}
 
-  /** Such a publisher was heard. */
+  /** Leaves the mark; to be called at each foreign message. */
   leave(): void {
     const now = performance.now();
     if (this.#closed || now - this.#leftAt < RENEWAL_MS) return;
@@ -37,12 +38,12 @@ export class ForeignMark {
     this.options.onWriting(this.#write());
   }
 
-  /** Something is stored, which the mark has to outlive. */
+  /** Renews a mark that was left; to be called at each entry stored, which it has to outlive. */
   renew(): void {
     if (this.#leftAt !== -Infinity) this.leave();
   }
 
-  /** Whether an instance of the service has left it. */
+  /** Whether any instance of the service has left the mark. */
   async isLeft(): Promise<boolean> {
     const store = this.options.store();
     await store.opened;
@@ -67,7 +68,7 @@ export class ForeignMark {
     }
   }
 
-  /** No other message may come, and until then others trust stale entries. */
+  /** Retries by itself: until the mark is left, other instances trust stale entries. */
   #leaveLater(): void {
     if (this.#closed) return;
     this.#retry = setTimeout(() => {

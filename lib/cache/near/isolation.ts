@@ -2,23 +2,30 @@ import { types } from 'node:util';
 import {
   describeCause,
   InvalidationSerializationError,
-} from '../errors/index.js';
+} from '../../errors/index.js';
 
-/** Keeps readers from changing what others read. @internal */
+/** Keeps readers from changing values that others read. @internal */
 export interface Isolation {
-  /** Once, of what was loaded. */
+  /** Prepares a loaded value, once. */
   keep<V>(value: V): V;
-  /** For each reader; `null` where all may have the same. */
+  /** Prepares a value for each reader; `null` where all may share it. */
   readonly give: (<V>(value: V) => V) | null;
 }
 
-/** By the option `isolate`. @internal */
+/** Values of the option `isolate`, but for `false`. @internal */
 export const ISOLATIONS: Record<'freeze' | 'clone', Isolation> = {
   freeze: { keep: deepFreeze, give: null },
   clone: { keep: clone, give: clone },
 };
 
-/** What changes these objects though they are frozen. */
+/** @returns `null` for readers that share one object @internal */
+export function isolationBy(
+  isolate: keyof typeof ISOLATIONS | false,
+): Isolation | null {
+  return isolate === false ? null : ISOLATIONS[isolate];
+}
+
+/** Methods that change objects of these classes though they are frozen. */
 const MUTATORS: readonly [
   is: (value: object) => boolean,
   prototype: object,
@@ -43,7 +50,7 @@ function clone<V>(value: V): V {
   }
 }
 
-/** Without recursion, since data may be nested deeply, and refer to itself. */
+/** Without recursion, since data may be nested deeply and hold cycles. */
 function deepFreeze<V>(value: V): V {
   const seen = new Set<object>();
   const open: unknown[] = [value];

@@ -1,27 +1,27 @@
-import { loopBudget } from './loop.budget.js';
-import { sweepTurns } from './sweep.turns.js';
+import { loopBudget } from '../loop-budget.js';
+import { sweepTurns } from './sweep-turns.js';
 
-/** One go takes about so long, then whatever else waits has its turn. */
+/** Time of one step; then the event loop continues with other work. */
 const STEP_MS = 3;
-/** Comparisons between two looks at the clock. */
+/** Comparisons between two readings of the clock. */
 const CHUNK = 64;
-/** Patterns at a time, each of which every read is compared with. */
+/** Patterns that may wait; every read is compared with each of them. */
 const PATTERN_LIMIT = 1_000;
-/** Beyond one for each entry: for more patterns, and for passes begun anew. */
+/** Comparisons beyond one for each entry: for more patterns and restarted passes. */
 const SPARE_COMPARISONS = 4_000_000;
-/** What comparing one name with all patterns may cost; beyond it the entry goes. */
+/** Steps of comparing one name with all patterns; beyond it the entry is evicted. */
 const NAME_STEPS = 100_000;
-/** Steps of a pattern that take as long as one simple comparison. */
+/** Steps of a pattern that cost as much as one simple comparison. */
 const STEPS = 64;
-/** With so many entries, patterns that come together have one pass. */
+/** From this many entries on, patterns of one turn share a pass. */
 const LARGE = 1_000;
 
-/** An entry, by the number of patterns that had come when it was stored. */
+/** A cache entry, tagged with the number of the last pattern before it was stored. */
 interface Sweepable {
   readonly sweeps: number;
 }
 
-/** An `LRUCache`, as far as it is needed here. */
+/** An `LRUCache`, as far as a sweep needs it. */
 interface Entries {
   readonly size: number;
   keys(): Iterator<string>;
@@ -29,19 +29,19 @@ interface Entries {
   delete(name: string): boolean;
 }
 
-/** One pattern. */
+/** A pattern whose matches are evicted. */
 interface Broom {
   readonly isAffected: (name: string) => boolean;
-  /** Its steps for each character of a name. */
+  /** Steps of a comparison for each character of a name. */
   readonly weight: number;
-  /** Of all that have come: what was stored later is not its concern. */
+  /** Counts up with each pattern: entries stored later are not affected. */
   readonly number: number;
 }
 
 /**
- * Evicts what patterns match from a cache of any size: at once from a small one,
- * from a large one in steps. Until it is done, readers ask `concerns` of what
- * they find; patterns that come meanwhile have the next pass.
+ * Evicts the entries that patterns match: at once from a small cache, in steps from
+ * a large one. Until it has finished, readers check the entries they find with
+ * `concerns()`; patterns that arrive meanwhile wait for the next pass.
  *
  * @internal
  */
@@ -49,24 +49,24 @@ export class Sweep {
   #brooms: Broom[] = [];
   #waiting: Broom[] = [];
   #names: Iterator<string> | null = null;
-  /** Where the pass rests. */
+  /** The entry at which the pass rests. */
   #rest: {
     readonly name: string;
     /** `undefined` once it has expired. */
     readonly entry: Sweepable | undefined;
   } | null = null;
-  /** Comparisons that it may still make. */
+  /** Comparisons left for this pass. */
   #left = 0;
-  /** The weight of all patterns of this pass, and of those that wait. */
+  /** Sums of the weights of this pass's patterns, and of those that wait. */
   #weight = 0;
   #waitingWeight = 0;
-  /** What the next turn of the event loop is for; `null` if for nothing. */
+  /** The step that waits for its turn of the event loop. */
   #next: (() => void) | null = null;
 
   constructor(
     private readonly entries: Entries,
     private readonly onDone: () => void,
-    /** It would take too long: everything is to be evicted. */
+    /** Called if a sweep would take too long: evict everything instead. */
     private readonly onTooMuch: () => void,
   ) {}
 
@@ -82,7 +82,7 @@ export class Sweep {
     loopBudget.spend(performance.now() - now);
   }
 
-  /** Whether what was stored when so many patterns had come is to be evicted. */
+  /** Whether an entry with this tag is to be evicted. */
   concerns(name: string, sweeps: number): boolean {
     return (
       isAnyAffecting(this.#brooms, this.#weight, name, sweeps) ||
@@ -148,7 +148,7 @@ export class Sweep {
     else this.onDone();
   }
 
-  /** Only now that the pass has gone on from it. */
+  /** Evicts the entry at which the pass rested, now that it has gone on. */
   #evictRest(): void {
     if (this.#rest === null) return;
     const { name, entry } = this.#rest;
@@ -162,8 +162,8 @@ export class Sweep {
   }
 
   /**
-   * The cache's iterator goes from an entry to its neighbour: if the one at
-   * which it rests has gone, the way from there leads anywhere.
+   * Whether the iterator of the cache is still valid: it goes from an entry to its
+   * neighbour, and misses entries if the one at which it rests has been removed.
    */
   #canGoOn(): boolean {
     return (

@@ -1,20 +1,20 @@
-import { loopBudget } from './loop.budget.js';
+import { loopBudget } from '../loop-budget.js';
 
 /** A cache of more entries is cleared by a pattern: a pass would take too long. */
 const SWEPT_AT_MOST = 50_000;
-/** The same for one that is listed asynchronously, which takes longer. */
+/** Entries of an asynchronous cache, which takes longer to list; of more, a pattern clears it. */
 const LISTED_AT_MOST = 10_000;
-/** Entries between two looks at the clock. */
+/** Entries between two readings of the clock. */
 const CHUNK = 64;
 
-/** What names entries and drops them at once: a `Map`, an `LRUCache`. @publicApi */
+/** A synchronous cache that lists its entries: a `Map`, an `LRUCache`. @publicApi */
 export interface KeyedCache {
   delete(key: never): unknown;
   keys(): Iterable<unknown>;
   clear(): unknown;
 }
 
-/** A `Keyv`, as far as it is needed here. @publicApi */
+/** A `Keyv`, as far as a binding needs it. @publicApi */
 export interface KeyvLike {
   readonly namespace?: string | undefined;
   /** Absent where the store cannot be listed: then patterns clear it. */
@@ -31,27 +31,27 @@ export interface CacheManagerLike {
   readonly stores: readonly KeyvLike[];
 }
 
-/** What `InvalidationSubscriber.bind()` takes. @publicApi */
+/** A cache that `InvalidationSubscriber.bind()` takes. @publicApi */
 export type BindableCache = KeyedCache | KeyvLike | CacheManagerLike;
 
 /**
- * What a binding does to a cache.
+ * Drops entries of a bound cache, of whichever kind it is.
  *
  * @internal
  */
 export interface CacheEntries {
-  /** Drops these entries, whether they are there or not. */
+  /** Drops these entries; names that the cache does not have are ignored. */
   drop(names: readonly unknown[]): unknown;
   /**
-   * Drops those that are chosen in one pass, or all of them where a pass would
-   * hold the event loop.
+   * Drops chosen entries in one pass, or all entries if a pass would hold the event
+   * loop.
    */
   dropWhere(isChosen: (name: unknown) => boolean): unknown;
   clear(): unknown;
 }
 
 /**
- * @returns `null` for what is no cache
+ * @returns `null` for an object that is no cache
  * @internal
  */
 export function entriesOf(cache: BindableCache): CacheEntries | null {
@@ -87,7 +87,7 @@ function entriesOfKeyed(cache: KeyedCache): CacheEntries {
       for (const name of names) cache.delete(name as never);
     },
     dropWhere(isChosen) {
-      // An LRUCache does not list what it is fetching, and would store it.
+      // An LRUCache does not list entries that it is fetching, and would store them.
       if (has(cache, 'fetchMethod') || Number(optional.size) > SWEPT_AT_MOST) {
         cache.clear();
         return;
@@ -95,7 +95,7 @@ function entriesOfKeyed(cache: KeyedCache): CacheEntries {
       const began = performance.now();
       const end = began + loopBudget.left(began);
       if (!dropInTime(cache, isChosen, end)) cache.clear();
-      // Expired entries are not listed, and may be served all the same.
+      // Expired entries are not listed, but may still be served.
       else if (has(cache, 'purgeStale')) optional.purgeStale!();
       else if (has(cache, 'prune')) optional.prune!();
       loopBudget.spend(performance.now() - began);
@@ -104,7 +104,7 @@ function entriesOfKeyed(cache: KeyedCache): CacheEntries {
   };
 }
 
-/** @returns whether it was done in time */
+/** @returns whether the pass ended in time */
 function dropInTime(
   cache: KeyedCache,
   isChosen: (name: unknown) => boolean,
@@ -139,23 +139,23 @@ function entriesOfKeyv(cache: KeyvLike): CacheEntries {
   };
 }
 
-/** A Keyv whose store fails tells its listeners, and not its caller. */
+/** Rejects if the store of a Keyv fails, which emits `error` and rejects nothing. */
 async function orThrow(
   cache: KeyvLike,
   act: () => Promise<unknown>,
 ): Promise<void> {
   const failures: unknown[] = [];
-  const hear = (error: unknown): void => void failures.push(error);
-  cache.on?.('error', hear);
+  const onError = (error: unknown): void => void failures.push(error);
+  cache.on?.('error', onError);
   try {
     await act();
   } finally {
-    cache.off?.('error', hear);
+    cache.off?.('error', onError);
   }
   if (failures.length > 0) throw failures[0];
 }
 
-/** Every tier is told, also if one before it fails. */
+/** Entries of several tiers: a failure in one does not keep the others from dropping. */
 function allOf(stores: readonly CacheEntries[]): CacheEntries {
   const each = (act: (store: CacheEntries) => unknown): Promise<unknown> =>
     Promise.all(stores.map(async (store) => act(store)));

@@ -1,9 +1,9 @@
-/** Real under a test's fake timers, if it loads this file before them. */
+/** The real one, also under fake timers that a test installs later. */
 const nextTurn = setImmediate;
 
 /**
- * Steps of sweeps, one for each turn of the event loop: several caches that are
- * swept at once must not hold it any longer than one.
+ * Runs steps of sweeps, one in each turn of the event loop: several sweeps must not
+ * hold it longer than one.
  */
 class SweepTurns {
   readonly #steps = new Set<() => void>();
@@ -34,5 +34,5 @@ class SweepTurns {
   }
 }
 
-/** Of this process, which has one event loop. @internal */
+/** The turns of this process. @internal */
 export const sweepTurns = new SweepTurns();

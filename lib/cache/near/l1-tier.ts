@@ -1,38 +1,39 @@
 import { LRUCache } from 'lru-cache';
-import { matchesAllOf, weighPattern } from '../message/index.js';
-import type { DependencyGuard } from './dependencies.js';
+import { matchesAllOf, weighPattern } from '../../message/index.js';
+import type { DependencyGuard } from '../dependencies.js';
 import { Sweep } from './sweep.js';
 
-interface Entry<V> {
+/** @internal */
+export interface L1Entry<V> {
   readonly value: V;
-  /** Made once, so that a hit makes nothing. */
+  /** Created once, so that a hit allocates nothing. */
   readonly promise: Promise<V>;
-  /** Sweeps that had begun when it was stored: they do not concern it. */
+  /** Number of the last sweep before it was stored: later ones may evict it. */
   readonly sweeps: number;
   /** `null` for an entry that depends on nothing else. */
   readonly guard: DependencyGuard | null;
 }
 
 /**
- * Looked up at each read, since tests replace the global clock; and never 0, which
- * an LRUCache takes for no time at all.
+ * The clock is looked up at each read, since tests replace the global one. It is
+ * never 0, which an LRUCache takes for an unset time.
  */
 const CLOCK = { now: () => performance.now() + 1 };
 
 /**
- * What a near cache has in memory. What was evicted is not found any more, even
- * where it takes a while until all of it has gone.
+ * Entries of a near cache in memory. An evicted entry is not found any more, even
+ * while a sweep has yet to remove it.
  *
  * @internal
  */
 export class L1Tier<V> {
-  #entries: LRUCache<string, Entry<V>>;
+  #entries: LRUCache<string, L1Entry<V>>;
   #sweep: Sweep | null = null;
   #sweeps = 0;
 
   /**
    * @param max entries
-   * @param prefix what stands before their names in cache keys: `user:`
+   * @param prefix the beginning of their cache keys: `user:`
    */
   constructor(
     private readonly max: number,
@@ -45,12 +46,12 @@ export class L1Tier<V> {
     return this.#entries.size;
   }
 
-  get(name: string): Entry<V> | undefined {
+  get(name: string): L1Entry<V> | undefined {
     return this.#unlessEvicted(name, this.#entries.get(name));
   }
 
-  /** The same, and leaves no trace. */
-  peek(name: string): Entry<V> | undefined {
+  /** Reads an entry without making it recently used. */
+  peek(name: string): L1Entry<V> | undefined {
     return this.#unlessEvicted(name, this.#entries.peek(name));
   }
 
@@ -91,14 +92,14 @@ export class L1Tier<V> {
   clear(): void {
     this.#sweep?.stop();
     this.#sweep = null;
-    // clear() holds the event loop for half a second per million.
+    // LRUCache.clear() holds the event loop for half a second per million entries.
     if (this.#entries.size > 0) this.#entries = newEntries(this.max);
   }
 
-  #unlessEvicted(name: string, entry?: Entry<V>): Entry<V> | undefined {
+  #unlessEvicted(name: string, entry?: L1Entry<V>): L1Entry<V> | undefined {
     if (entry === undefined) return entry;
     if (entry.guard === null && this.#sweep === null) return entry;
-    // The sweep has not come here yet; or never will, if reading it moved it.
+    // The sweep has not reached it yet, or never will if a read moved it.
     const isSwept = this.#sweep?.concerns(name, entry.sweeps) === true;
     if (!isSwept && entry.guard?.holds() !== false) return entry;
     this.#entries.delete(name);
@@ -107,10 +108,10 @@ export class L1Tier<V> {
 }
 
 /**
- * With `max` an LRUCache makes lists of that length at once, each time that all
- * are evicted: 20 ms for 100,000.
+ * With `max` an LRUCache allocates lists of that length when it is created, which
+ * is whenever all entries are evicted: 20 ms for 100,000. So its size is bounded.
  */
-function newEntries<V>(max: number): LRUCache<string, Entry<V>> {
+function newEntries<V>(max: number): LRUCache<string, L1Entry<V>> {
   // Expiry is judged by the clock at each read: with a resolution, a timer would
   // have to have its turn before the clock is read again.
   return new LRUCache({ max: 0, maxSize: max, perf: CLOCK, ttlResolution: 0 });

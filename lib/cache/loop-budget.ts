@@ -1,10 +1,10 @@
 const WINDOW_MS = 100;
-/** What all caches together may hold the event loop for in one window. */
+/** Time for which all caches together may hold the event loop in one window. */
 const BUDGET_MS = 20;
 
 /**
- * Time that caches spend at once, while a message is delivered: shared by all of
- * them, since there is one event loop, however many caches there are.
+ * Time that caches may spend synchronously while messages are delivered. All caches
+ * share it, since they share one event loop.
  *
  * @internal
  */
@@ -12,7 +12,7 @@ export class LoopBudget {
   #began = -Infinity;
   #spent = 0;
 
-  /** @returns milliseconds */
+  /** Milliseconds left in this window. */
   left(now: number): number {
     if (now - this.#began >= WINDOW_MS) {
       this.#began = now;
@@ -26,5 +26,5 @@ export class LoopBudget {
   }
 }
 
-/** Of this process. @internal */
+/** The budget of this process. @internal */
 export const loopBudget = new LoopBudget();

@@ -10,19 +10,19 @@ import {
 } from '../message/index.js';
 import type { PublishProgress } from './publish-progress.js';
 
-/** Messages or keys of one generation; beyond it, "everything". */
+/** Messages or keys of one generation; beyond it they count as everything. */
 const LIMIT = 10_000;
-/** Bytes of the messages of one generation; beyond it they count as "everything". */
+/** Bytes of the messages of one generation; beyond it they count as everything. */
 const BYTES_LIMIT = 16_777_216;
-/** Patterns of one generation, each of which every look is compared with. */
+/** Patterns of one generation; every check is compared with each of them. */
 const PATTERN_LIMIT = 100;
 
 /**
- * Own messages that this instance has delivered before their turn in the journal
- * came. Until then no offset of the journal says whether they were applied.
+ * Own messages that were delivered locally before their journal offset was reached.
+ * Until it is reached, the position does not say whether they were applied.
  *
- * They settle by generations, since a busy publisher always has something under
- * way: one is closed, and settles when this instance has come to its last message;
+ * They settle by generations, since a busy publisher always has messages under way:
+ * one generation is closed, and settles when the position reaches its last message;
  * meanwhile the next one is filled.
  *
  * @internal
@@ -47,7 +47,7 @@ export class EarlyMessages {
     return this.#open.affects(key) || this.#closed?.affects(key) === true;
   }
 
-  /** @returns those that this instance has come to; they are early no more */
+  /** @returns messages whose offsets the position has reached; they are early no more */
   take(
     progress: Omit<PublishProgress, 'pending'>,
     position: string,
@@ -76,7 +76,7 @@ export class EarlyMessages {
 class Generation {
   messages: Invalidation[] = [];
   readonly #keys = new Set<string>();
-  /** The types of the keys; `null` until somebody asks for a type. */
+  /** Families of the keys; `null` until the first check of a family. */
   #families: Set<string> | null = null;
   #patterns: ((key: string) => boolean)[] = [];
   #bytes = 0;
@@ -89,8 +89,8 @@ class Generation {
   add(message: Invalidation): void {
     if (this.#isEverything) return;
     const keys = keysOf(message);
-    const said = withoutMetadata(message);
-    this.#bytes += sizeOf(said);
+    const bare = withoutMetadata(message);
+    this.#bytes += sizeOf(bare);
     if (
       this.#bytes > BYTES_LIMIT ||
       this.messages.length >= LIMIT ||
@@ -99,7 +99,7 @@ class Generation {
     ) {
       return this.#collapse();
     }
-    this.messages.push(said);
+    this.messages.push(bare);
     if (keys !== null) for (const key of keys) this.#addKey(key);
     else this.#patterns.push(weighAffecting(message.pattern ?? '*').matches);
   }
@@ -133,7 +133,7 @@ class Generation {
   }
 }
 
-/** Which entries a message names: the rest of it may be large, and is no concern. */
+/** Drops the metadata, which may be large and names no entries. */
 function withoutMetadata(message: Invalidation): Invalidation {
   const { action, entityType, entityId, pattern, entityIds } = message;
   return {

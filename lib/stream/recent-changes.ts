@@ -6,14 +6,14 @@ import {
   type Invalidation,
   type WeighedPattern,
 } from '../message/index.js';
-import { BoundedMap } from './bounded.map.js';
+import { BoundedMap } from './bounded-map.js';
 
-/** Bounds of the memory. A fence from before the oldest remembered message does not hold. */
+/** Keys and patterns remembered; a fence from before the oldest of them does not hold. */
 const KEY_LIMIT = 50_000;
 const PATTERN_LIMIT = 1_000;
-/** Keys of one message; a larger batch counts as "everything". */
+/** Keys of one message; a larger batch counts as a pattern for everything. */
 const BATCH_LIMIT = 10_000;
-/** Steps of patterns that one look may cost: some milliseconds. */
+/** Steps that one check against patterns may cost: some milliseconds. */
 const LOOK_STEPS = 1_000_000;
 /** Steps that compiling a pattern costs for each of its characters. */
 const COMPILING_STEPS = 25;
@@ -23,49 +23,49 @@ const COMPARING_STEPS = 64;
 interface RememberedPattern {
   readonly pattern: string;
   readonly time: number;
-  /** Compiled when a fence first asks. */
+  /** Compiled at the first check of a fence. */
   compiled: WeighedPattern | null;
 }
 
 /**
- * Keys and patterns that were invalidated lately, and when, by the clock of
- * whoever notes them.
+ * Keys and patterns that were invalidated lately, each with its tick: the caller
+ * counts ticks up with each message.
  *
  * @internal
  */
 export class RecentChanges {
-  /** When each was last named, oldest first. */
+  /** Tick at which each key was last invalidated, oldest first. */
   readonly #keys = new BoundedMap<number>(KEY_LIMIT);
-  /** When a key of each entity type was; `null` until somebody asks for a type. */
+  /** Tick of the last key of each family; `null` until the first check of a family. */
   #families: BoundedMap<number> | null = null;
   #patterns: RememberedPattern[] = [];
-  /** Up to here something was forgotten, or everything invalidated. */
+  /** Fences taken before this tick cannot be checked any more, so they do not hold. */
   #unknown = -Infinity;
   #latest = -Infinity;
 
-  note(message: Invalidation, time: number): void {
+  record(message: Invalidation, time: number): void {
     this.#latest = time;
     const keys = keysOf(message);
-    if (keys === null) this.#notePattern(message.pattern ?? '*', time);
-    else if (keys.length > BATCH_LIMIT) this.#notePattern('*', time);
-    else for (const key of keys) this.#noteKey(key, time);
+    if (keys === null) this.#recordPattern(message.pattern ?? '*', time);
+    else if (keys.length > BATCH_LIMIT) this.#recordPattern('*', time);
+    else for (const key of keys) this.#recordKey(key, time);
   }
 
-  /** Adds changes that were noted after all of these. */
+  /** Adds changes that were recorded after all of these. */
   append(later: RecentChanges): void {
     this.#forget(later.#unknown);
-    for (const [key, time] of later.#keys) this.#noteKey(key, time);
+    for (const [key, time] of later.#keys) this.#recordKey(key, time);
     for (const { pattern, time } of later.#patterns) {
-      this.#notePattern(pattern, time);
+      this.#recordPattern(pattern, time);
     }
     this.#latest = Math.max(this.#latest, later.#latest);
   }
 
   /**
-   * Whether nothing since then is known to affect any of them, or may have been
-   * forgotten.
+   * Whether no change since a tick affects any of these keys, as far as can still be
+   * checked.
    *
-   * @param keys cache keys, and dependencies on many of them
+   * @param keys cache keys and families
    */
   unaffected(keys: readonly string[], since: number): boolean {
     if (since < this.#unknown) return false;
@@ -90,31 +90,31 @@ export class RecentChanges {
 
   #lastNamed(key: string): number {
     if (key === '') return this.#latest;
-    const times = isFamily(key) ? this.#ofFamilies() : this.#keys;
+    const times = isFamily(key) ? this.#familyTicks() : this.#keys;
     return times.get(key) ?? -Infinity;
   }
 
-  #ofFamilies(): BoundedMap<number> {
+  #familyTicks(): BoundedMap<number> {
     if (this.#families === null) {
       this.#families = new BoundedMap(KEY_LIMIT);
-      // The newest of a type comes last.
-      for (const [key, time] of this.#keys) this.#noteFamily(key, time);
+      // The newest key of a family comes last.
+      for (const [key, time] of this.#keys) this.#recordFamily(key, time);
     }
     return this.#families;
   }
 
-  #noteKey(key: string, time: number): void {
+  #recordKey(key: string, time: number): void {
     const forgotten = this.#keys.set(key, time);
     if (forgotten !== null) this.#forget(forgotten);
-    if (this.#families !== null) this.#noteFamily(key, time);
+    if (this.#families !== null) this.#recordFamily(key, time);
   }
 
-  #noteFamily(key: string, time: number): void {
+  #recordFamily(key: string, time: number): void {
     const forgotten = this.#families!.set(familyOf(key), time);
     if (forgotten !== null) this.#forget(forgotten);
   }
 
-  #notePattern(pattern: string, time: number): void {
+  #recordPattern(pattern: string, time: number): void {
     if (pattern === '*') {
       this.#forget(time);
       this.#keys.clear();
@@ -123,7 +123,7 @@ export class RecentChanges {
       return;
     }
     this.#patterns.push({ pattern, time, compiled: null });
-    // In steps, since an array loses its head slowly.
+    // In batches, since removing the head of an array is slow.
     if (this.#patterns.length < 2 * PATTERN_LIMIT) return;
     this.#forget(this.#patterns[PATTERN_LIMIT - 1]!.time);
     this.#patterns = this.#patterns.slice(PATTERN_LIMIT);

@@ -1,0 +1,205 @@
+import {
+  cacheKeysStart,
+  concerns,
+  escapePattern,
+  keysOf,
+  type EntityId,
+  type EntityType,
+  type InvalidationMessage,
+} from '../../message/index.js';
+import type { Fence } from '../../stream/index.js';
+import { DependencyGuard } from '../dependencies.js';
+import type { PositionSource } from '../position-source.js';
+import type { L2Tier } from '../shared/l2-tier.js';
+import { L1Tier, type L1Entry } from './l1-tier.js';
+import {
+  NO_L2_STATS,
+  type NearCacheCounts,
+  type NearCacheStats,
+} from './near-cache-stats.js';
+import type { ResolvedNearCacheOptions } from './near-cache.options.js';
+
+/** Keys of one message; a larger batch evicts the whole cache. */
+const BATCH_LIMIT = 10_000;
+
+/** The source, as far as a cache itself needs it. @internal */
+export type LoadSource = Pick<PositionSource, 'fence' | 'position' | 'bypass'>;
+
+/** A value with what decides whether it may be kept. @internal */
+export interface Loaded<V> {
+  readonly value: V;
+  /** Fence of the moment when the load began, on whichever instance. */
+  readonly fence: Fence;
+  /** Cache keys and families; `null` if they are not known. */
+  readonly dependencies: readonly string[] | null;
+}
+
+/**
+ * Entries of one near cache: in memory, and in Redis if it has a second tier. A
+ * value is kept only while no invalidation has overtaken its load.
+ *
+ * @internal
+ */
+export class CacheTiers<V> {
+  readonly #prefix: string;
+  readonly #l1: L1Tier<V>;
+  readonly #concerned: (message: InvalidationMessage) => boolean;
+  #isClosed = false;
+
+  constructor(
+    entityType: EntityType,
+    private readonly options: ResolvedNearCacheOptions<V>,
+    private readonly source: LoadSource,
+    private readonly l2: L2Tier<V> | null,
+    private readonly counts: NearCacheCounts,
+  ) {
+    this.#prefix = cacheKeysStart(entityType);
+    this.#concerned = concerns([entityType]);
+    this.#l1 = new L1Tier(options.max, this.#prefix);
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  get stats(): NearCacheStats {
+    return {
+      ...this.counts,
+      size: this.#l1.size,
+      ...(this.l2?.stats ?? NO_L2_STATS),
+    };
+  }
+
+  /** The cache key of an entity id that was checked. */
+  keyOf(name: string): string {
+    return this.#prefix + name;
+  }
+
+  /** The entry in memory. */
+  get(name: string): L1Entry<V> | undefined {
+    return this.source.bypass ? undefined : this.#l1.get(name);
+  }
+
+  /** The entry in memory; not a use of it. */
+  peek(name: string): L1Entry<V> | undefined {
+    return this.source.bypass ? undefined : this.#l1.peek(name);
+  }
+
+  /**
+   * Reads entries from the second tier.
+   *
+   * @returns those that may be served; `null` without a second tier
+   */
+  find<I extends EntityId>(
+    ids: readonly I[],
+  ): Promise<Map<I, Loaded<V>>> | null {
+    return this.l2 === null ? null : this.#find(ids, this.l2);
+  }
+
+  /**
+   * Stores a loaded value in the second tier, if there is one.
+   *
+   * @param position of this instance when the load began
+   * @throws InvalidationSerializationError with the option `l2.strict`
+   */
+  share(
+    name: string,
+    { value, fence, dependencies }: Loaded<V | undefined>,
+    position: string | null,
+  ): void {
+    const { l2 } = this.options;
+    if (this.l2 === null || l2 === null) return;
+    // A test with `strict` has to fail at whatever position this instance is.
+    if (l2.strict) this.l2.encode(value as V);
+    if (position === null || dependencies === null) return;
+    const ttl = this.#ttlOf(value, l2.ttl);
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return;
+    const key = this.keyOf(name);
+    if (!fence.holds(key, ...dependencies)) return;
+    this.l2.put(key, position, value as V, ttl, dependencies);
+  }
+
+  /**
+   * Stores a loaded value in memory.
+   *
+   * @returns `false` if an invalidation has overtaken its load, or may have
+   */
+  keep(
+    name: string,
+    { value, fence, dependencies }: Loaded<V | undefined>,
+  ): boolean {
+    const key = this.keyOf(name);
+    if (dependencies === null) return fence.holds(key, '');
+    if (!fence.holds(key, ...dependencies)) {
+      this.counts.overtaken++;
+      return false;
+    }
+    const ttl = this.#ttlOf(value, this.options.ttl);
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return true;
+    this.#l1.set(name, value as V, ttl, this.#guardOf(dependencies));
+    return true;
+  }
+
+  /** Evicts the entries that a message names from both tiers. */
+  evict(message: InvalidationMessage): void {
+    const keys = keysOf(message);
+    if (keys === null) {
+      if (this.#concerned(message)) this.#evictMatching(message);
+      return;
+    }
+    if (keys.length > BATCH_LIMIT) {
+      if (this.#concerned(message)) this.#evictAll(message);
+      return;
+    }
+    const own = keys.filter((key) => key.startsWith(this.#prefix));
+    if (own.length === 0) return;
+    for (const key of own) this.#l1.delete(key.slice(this.#prefix.length));
+    this.l2?.drop(own, message);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#l1.clear();
+  }
+
+  async #find<I extends EntityId>(
+    ids: readonly I[],
+    l2: L2Tier<V>,
+  ): Promise<Map<I, Loaded<V>>> {
+    const found = new Map<I, Loaded<V>>();
+    if (this.source.bypass) return found;
+    await Promise.all(
+      ids.map(async (id) => {
+        const entry = await l2.get(this.keyOf(String(id)));
+        if (entry !== null) found.set(id, entry);
+      }),
+    );
+    return found;
+  }
+
+  #evictMatching(message: InvalidationMessage): void {
+    const pattern = message.pattern ?? '*';
+    this.#l1.deleteMatching(pattern);
+    this.l2?.sweep(pattern, message);
+  }
+
+  /** Faster than key by key, and costs no more loads than the batch would. */
+  #evictAll(message: InvalidationMessage): void {
+    this.#l1.clear();
+    this.l2?.sweep(`${escapePattern(this.#prefix)}*`, message);
+  }
+
+  #guardOf(dependencies: readonly string[]): DependencyGuard | null {
+    if (dependencies.length === 0) return null;
+    const newFence = (): Fence => this.source.fence();
+    return new DependencyGuard(dependencies, newFence(), newFence);
+  }
+
+  /** Jittered, so that values loaded together do not expire together. */
+  #ttlOf(value: V | undefined, ttl: number): number {
+    const { negativeTtl, ttlJitter } = this.options;
+    const exists = value !== undefined && value !== null;
+    const base = exists ? ttl : Math.min(negativeTtl, ttl);
+    return Math.ceil(base * (1 - ttlJitter * Math.random()));
+  }
+}

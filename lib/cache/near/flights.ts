@@ -1,0 +1,116 @@
+import type { EntityId } from '../../message/index.js';
+import type { Fence } from '../../stream/index.js';
+import type { CacheLoader, LoadMany } from './cache-loader.js';
+import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
+import type { Isolation } from './isolation.js';
+
+/** A load under way. @internal */
+export interface Flight<V> {
+  readonly promise: Promise<V | undefined>;
+  readonly fence: Fence;
+  /** Whether its loader was called for several ids, and leaves out those that do not exist. */
+  readonly isOfMany: boolean;
+  /** Whether it began while caches were bypassed; only reads of that time may join it. */
+  readonly isBypassed: boolean;
+  /** Whether an invalidation has overtaken it; known once it has landed. */
+  isOvertaken: boolean;
+}
+
+/**
+ * Loads under way of one near cache, by entity id: reads join them, and values
+ * that land are kept.
+ *
+ * @internal
+ */
+export class Flights<V> {
+  readonly #flights = new Map<string, Flight<V>>();
+
+  constructor(
+    private readonly tiers: CacheTiers<V>,
+    private readonly loader: CacheLoader<V>,
+    private readonly source: LoadSource,
+    private readonly isolation: Isolation | null,
+    private readonly hasDependencies: boolean,
+  ) {}
+
+  /** A load that a new read may join: no invalidation has overtaken it so far. */
+  find(name: string): Flight<V> | null {
+    const flight = this.#flights.get(name);
+    if (flight === undefined) return null;
+    if (!flight.isBypassed && this.source.bypass) return null;
+    return flight.fence.holds(this.tiers.keyOf(name)) ? flight : null;
+  }
+
+  /**
+   * Joins a load. Its dependencies are known only once it has landed: if an
+   * invalidation has overtaken it by then, perhaps before this read began, this
+   * read loads again.
+   */
+  join(
+    flight: Flight<V>,
+    name: string,
+    loadAgain: () => Promise<V | undefined>,
+  ): Promise<V | undefined> {
+    if (!this.hasDependencies) return flight.promise;
+    return flight.promise.then((value) => {
+      if (!flight.isOvertaken) return value;
+      // A flight that has replaced it began after this read.
+      const later = this.#flights.get(name);
+      return later?.isOfMany === false ? later.promise : loadAgain();
+    });
+  }
+
+  /** Starts a load; flights of these ids that an invalidation has overtaken are replaced. */
+  start<I extends EntityId>(
+    ids: I[],
+    load: LoadMany<I, V>,
+    isOfMany: boolean,
+  ): Map<I, Promise<V | undefined>> {
+    const fence = this.source.fence();
+    const started = new Map<I, Promise<V | undefined>>();
+    for (const [id, loading] of this.loader.fetch(ids, load)) {
+      started.set(id, this.#track(String(id), fence, loading, isOfMany));
+    }
+    return started;
+  }
+
+  #track(
+    name: string,
+    fence: Fence,
+    loading: Promise<Loaded<V | undefined>>,
+    isOfMany: boolean,
+  ): Promise<V | undefined> {
+    const promise = loading.then(
+      (loaded) => this.#land(name, flight, loaded),
+      (error: unknown) => {
+        this.#remove(name, flight);
+        throw error;
+      },
+    );
+    const flight: Flight<V> = {
+      promise,
+      fence,
+      isOfMany,
+      isBypassed: this.source.bypass,
+      isOvertaken: false,
+    };
+    this.#flights.set(name, flight);
+    return promise;
+  }
+
+  #land(
+    name: string,
+    flight: Flight<V>,
+    loaded: Loaded<V | undefined>,
+  ): V | undefined {
+    this.#remove(name, flight);
+    const value = this.isolation?.keep(loaded.value) ?? loaded.value;
+    flight.isOvertaken = !this.tiers.keep(name, { ...loaded, value });
+    return value;
+  }
+
+  #remove(name: string, flight: Flight<V>): void {
+    // A flight that was overtaken may have been replaced.
+    if (this.#flights.get(name) === flight) this.#flights.delete(name);
+  }
+}

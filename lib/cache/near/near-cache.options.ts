@@ -1,0 +1,140 @@
+import { fillIn, type Duration } from '../../common/index.js';
+import {
+  InvalidationConfigurationError,
+  OptionRule,
+  problemsIn,
+  type ConfigurationProblem,
+} from '../../errors/index.js';
+import type { DependencySelector } from '../dependencies.js';
+import {
+  isCount,
+  ResolvedL2Options,
+  TIME_ADVICE,
+  type L2Options,
+} from '../shared/l2.options.js';
+import { TypedSerializer } from '../shared/serializers.js';
+import { ISOLATIONS } from './isolation.js';
+
+/** Size, lifetimes and second tier of a near cache. @publicApi */
+export interface NearCacheOptions<V = unknown> {
+  /** Entries in memory; beyond it the least recently used are evicted. @default 10000 */
+  readonly max?: number;
+  /**
+   * How long an entry is kept if nothing invalidates it, in milliseconds or as a
+   * text such as `'5m'`.
+   *
+   * @default 300000
+   */
+  readonly ttl?: Duration;
+  /**
+   * The share of `ttl`, 0 to 1, by which each entry may expire sooner, so that
+   * entries loaded together do not expire together.
+   *
+   * @default 0.1
+   */
+  readonly ttlJitter?: number;
+  /**
+   * How long the cache remembers that an entity does not exist (`null` or `undefined`
+   * was loaded), in milliseconds or as a text; 0 for not at all.
+   *
+   * @default 0
+   */
+  readonly negativeTtl?: Duration;
+  /**
+   * Keeps one reader from changing the values of others: `freeze` freezes loaded
+   * values in depth; `clone` gives each reader a copy of its own, without methods. A
+   * value that cannot be frozen or cloned rejects the read.
+   *
+   * @default false, which shares one object among all readers
+   */
+  readonly isolate?: 'freeze' | 'clone' | false;
+  /**
+   * Keeps loaded values in Redis as well, for all instances of this service, also
+   * those that start later. Requires the journal.
+   *
+   * @default false
+   */
+  readonly l2?: L2Options<V> | false;
+  /**
+   * Selects the dependencies of a value, made by `entity()`, `batch()` and
+   * `pattern()`: an invalidation of any of them evicts it. A pattern counts as its
+   * entity type; beyond 256 dependencies of an entry, their types count.
+   *
+   * @default none
+   */
+  readonly dependsOn?: DependencySelector<V>;
+}
+
+/** Options of a near cache with their defaults, times in milliseconds. @internal */
+export class ResolvedNearCacheOptions<V> {
+  @OptionRule(isCount, 'Give a count above 0.')
+  readonly max: number = 10_000;
+
+  @OptionRule(isCount, TIME_ADVICE)
+  readonly ttl: number = 300_000;
+
+  @OptionRule(isShare, 'Give 0 to 1.')
+  readonly ttlJitter: number = 0.1;
+
+  @OptionRule(isCountOr0, `${TIME_ADVICE} Or 0.`)
+  readonly negativeTtl: number = 0;
+
+  @OptionRule(isIsolation, 'Give "freeze", "clone" or false.')
+  readonly isolate: 'freeze' | 'clone' | false = false;
+
+  @OptionRule(isFunctionOrNull, 'Give a function of the value.')
+  readonly dependsOn: DependencySelector<V> | null = null;
+
+  l2: ResolvedL2Options<V> | null = null;
+}
+
+/**
+ * @throws InvalidationConfigurationError that names every bad option
+ * @internal
+ */
+export function resolveNearCache<V>({
+  l2: givenL2,
+  ...given
+}: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
+  const options = fillIn(new ResolvedNearCacheOptions<V>(), given, [
+    'ttl',
+    'negativeTtl',
+  ]);
+  const problems = problemsOf(options);
+  if (givenL2) {
+    const l2 = fillIn(new ResolvedL2Options<V>(), givenL2, ['ttl', 'timeout']);
+    for (const { field, ...problem } of problemsOf(l2)) {
+      problems.push({ field: `l2.${field}`, ...problem });
+    }
+    options.l2 = l2;
+  }
+  if (problems.length > 0) {
+    throw new InvalidationConfigurationError(
+      'A near cache cannot be made:',
+      problems,
+    );
+  }
+  const { l2 } = options;
+  if (l2?.type !== undefined) l2.serializer = new TypedSerializer<V>(l2.type);
+  return options;
+}
+
+function problemsOf(options: object): ConfigurationProblem[] {
+  return problemsIn(options, (fix) => ({ problem: 'it will not do.', fix }));
+}
+
+function isShare(value: unknown): boolean {
+  return (value as number) >= 0 && (value as number) <= 1;
+}
+
+function isCountOr0(value: unknown): boolean {
+  return value === 0 || isCount(value);
+}
+
+function isIsolation(value: unknown): boolean {
+  return value === false || Object.hasOwn(ISOLATIONS, value as string);
+}
+
+function isFunctionOrNull(value: unknown): boolean {
+  return value === null || typeof value === 'function';
+}

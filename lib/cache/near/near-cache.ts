@@ -1,0 +1,231 @@
+import {
+  checkEntityId,
+  type EntityId,
+  type EntityType,
+  type InvalidationMessage,
+} from '../../message/index.js';
+import { currentScope } from '../../publisher/index.js';
+import type { Dependencies } from '../dependencies.js';
+import type { L2Tier } from '../shared/l2-tier.js';
+import { CacheLoader, type LoadMany } from './cache-loader.js';
+import { CacheTiers, type LoadSource } from './cache-tiers.js';
+import { Flights } from './flights.js';
+import { isolationBy, type Isolation } from './isolation.js';
+import type { NearCacheCounts, NearCacheStats } from './near-cache-stats.js';
+import type { ResolvedNearCacheOptions } from './near-cache.options.js';
+
+/**
+ * A read-through cache of one entity type in this instance's memory, kept right
+ * by invalidations. `NearCacheFactory` creates it.
+ *
+ * A load that an invalidation overtakes is returned to its caller and not kept;
+ * a read that begins after an invalidation never gets a value loaded before it.
+ * In an `InvalidationScope` the cache is bypassed.
+ *
+ * @publicApi
+ */
+export class NearCache<V> {
+  readonly #counts: NearCacheCounts = {
+    hits: 0,
+    misses: 0,
+    loads: 0,
+    overtaken: 0,
+  };
+  readonly #tiers: CacheTiers<V>;
+  readonly #flights: Flights<V>;
+  readonly #isolation: Isolation | null;
+
+  /** @internal */
+  constructor(
+    /** The type of the cached entities. */
+    readonly entityType: EntityType,
+    options: ResolvedNearCacheOptions<V>,
+    source: LoadSource,
+    l2: L2Tier<V> | null,
+    private readonly onClose = (): void => {},
+    private readonly dependencies: Dependencies<V> | null = null,
+  ) {
+    this.#isolation = isolationBy(options.isolate);
+    this.#tiers = new CacheTiers(entityType, options, source, l2, this.#counts);
+    this.#flights = new Flights(
+      this.#tiers,
+      new CacheLoader(this.#tiers, source, dependencies, this.#counts),
+      source,
+      this.#isolation,
+      dependencies !== null,
+    );
+  }
+
+  /**
+   * Entity types whose messages evict its entries; `null` where only the entries
+   * know.
+   *
+   * @internal
+   */
+  get handledTypes(): readonly EntityType[] | null {
+    return this.dependencies === null ? [this.entityType] : null;
+  }
+
+  /**
+   * The entity, from memory or from `load`, which runs once for all reads of that
+   * time. Its errors are thrown here, and not kept.
+   *
+   * @param load must read committed data, not a replica that lags
+   */
+  get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+    if (this.#isAside) return this.#loadAside(load, [id]);
+    const name = nameOf(id);
+    const entry = this.#tiers.get(name);
+    if (entry !== undefined) {
+      this.#counts.hits++;
+      return this.#give(entry.promise);
+    }
+    this.#counts.misses++;
+    const flight = this.#flights.find(name);
+    if (flight === null) return this.#give(this.#load(id, load));
+    const joined = this.#flights.join(flight, name, () => this.#load(id, load));
+    if (!flight.isOfMany) return this.#give(joined as Promise<V>);
+    // The loader of many found nothing; this one may throw instead.
+    return joined.then((value) =>
+      value === undefined
+        ? this.get(id, load)
+        : this.#give(joined as Promise<V>),
+    );
+  }
+
+  /**
+   * Several entities: one call of `loadMany` for those that neither memory nor a
+   * load under way has.
+   *
+   * @param loadMany gets the missing ids, once each; ids that its map does not have
+   * do not exist
+   * @returns those that exist
+   */
+  async getMany<I extends EntityId>(
+    ids: readonly I[],
+    loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
+  ): Promise<Map<I, V>> {
+    if (this.#isAside) return this.#loadManyAside(ids, loadMany);
+    const found = new Map<I, Promise<V | undefined>>();
+    const missing: I[] = [];
+    for (const id of new Set(ids)) {
+      const name = checkEntityId(id);
+      const entry = this.#tiers.get(name);
+      if (entry !== undefined) {
+        this.#counts.hits++;
+        found.set(id, entry.promise);
+        continue;
+      }
+      this.#counts.misses++;
+      const flight = this.#flights.find(name);
+      if (flight === null) missing.push(id);
+      else {
+        const again = (): Promise<V | undefined> =>
+          this.#flights.start([id], loadMany, true).get(id)!;
+        found.set(id, this.#flights.join(flight, name, again));
+      }
+    }
+    if (missing.length > 0) {
+      const started = this.#flights.start(missing, loadMany, true);
+      for (const [id, loading] of started) found.set(id, loading);
+    }
+    const values = await Promise.all(
+      [...found].map(
+        async ([id, value]) => [id, await this.#give(value)] as const,
+      ),
+    );
+    return existing(values);
+  }
+
+  /**
+   * The entity in memory; `undefined` if there is none. Loads nothing, does not
+   * renew the entry, and counts as no read.
+   */
+  peek(id: EntityId): V | undefined {
+    const value = this.#tiers.peek(nameOf(id))?.value;
+    return value === undefined
+      ? value
+      : (this.#isolation?.give?.(value) ?? value);
+  }
+
+  /** Counts since it was created. */
+  get stats(): NearCacheStats {
+    return this.#tiers.stats;
+  }
+
+  /** @internal */
+  apply(message: InvalidationMessage): void {
+    this.#tiers.evict(message);
+  }
+
+  /**
+   * Ends the cache: it keeps nothing from now on, and every read is loaded. Needed
+   * only for a cache that ends before the application; the shutdown closes all.
+   */
+  close(): void {
+    if (this.#tiers.isClosed) return;
+    this.#tiers.close();
+    this.onClose();
+  }
+
+  /**
+   * Whether reads bypass the cache: a unit of work reads its own rows, which
+   * nobody else sees before the commit.
+   */
+  get #isAside(): boolean {
+    return this.#tiers.isClosed || currentScope() !== null;
+  }
+
+  /** Hands a value to one reader, by the option `isolate`. */
+  #give<T>(promise: Promise<T>): Promise<T> {
+    const give = this.#isolation?.give;
+    return give ? promise.then(give) : promise;
+  }
+
+  async #load(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+    const name = checkEntityId(id);
+    const loadOne = async (): Promise<Map<string, V>> =>
+      new Map([[name, await load()]]);
+    const started = this.#flights.start([name], loadOne, false);
+    return started.get(name) as Promise<V>;
+  }
+
+  async #loadAside<T>(
+    load: () => Promise<T> | T,
+    ids: readonly EntityId[],
+  ): Promise<T> {
+    for (const id of ids) checkEntityId(id);
+    this.#counts.misses++;
+    this.#counts.loads++;
+    return load();
+  }
+
+  async #loadManyAside<I extends EntityId>(
+    ids: readonly I[],
+    loadMany: LoadMany<I, V>,
+  ): Promise<Map<I, V>> {
+    const distinct = [...new Set(ids)];
+    if (distinct.length === 0) return new Map();
+    const values = await this.#loadAside(() => loadMany(distinct), distinct);
+    return existing(distinct.map((id) => [id, values.get(id)]));
+  }
+}
+
+function existing<I, V>(
+  values: readonly (readonly [I, V | undefined])[],
+): Map<I, V> {
+  return new Map(
+    values.filter((pair): pair is readonly [I, V] => pair[1] !== undefined),
+  );
+}
+
+/** Untyped callers may pass anything; invalid ids miss here and are refused on load. */
+function nameOf(id: EntityId): string {
+  if (typeof id === 'string') return id;
+  if (Number.isSafeInteger(id)) return String(id);
+  try {
+    return checkEntityId(id);
+  } catch {
+    return '';
+  }
+}
