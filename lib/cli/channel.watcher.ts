@@ -1,9 +1,5 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
-import {
-  ConnectionNames,
-  keepOpen,
-  RedisSubscription,
-} from '../transport/index.js';
+import { ConnectionNames, RedisSubscription } from '../transport/index.js';
 import { VERSION } from '../publisher/index.js';
 import { hear, type Heard } from './heard.js';
 import { JournalFollower } from './journal.follower.js';
@@ -76,11 +72,10 @@ export class ChannelWatcher {
     const subscription = this.#subscription(onError);
     client.on('error', onError);
     client.on('ready', () => subscription.hasten());
-    const letEnd = keepOpen(client);
     // A link that swallows every byte never says that it is dead.
     const heartbeat = setInterval(() => {
       this.link
-        .within('a PING', subscription.ping())
+        .waitFor('a PING', subscription.ping())
         .catch(() => subscription.reconnect());
     }, PING_MS);
     try {
@@ -94,7 +89,6 @@ export class ChannelWatcher {
       throw error;
     } finally {
       clearInterval(heartbeat);
-      letEnd();
       subscription.close();
     }
     refusal.signal.throwIfAborted();

@@ -150,7 +150,7 @@ export class JournalFollower {
     );
     // That connection may be dead without a word; the next one answers.
     if (error instanceof InvalidationTimeoutError) {
-      this.link.client.disconnect(true);
+      this.link.reopen();
     }
   }
 
@@ -158,7 +158,8 @@ export class JournalFollower {
   async #whenReady(): Promise<void> {
     const { client } = this.link;
     if (client.status === 'ready') return;
-    await this.#answer(
+    await this.link.waitFor(
+      'a reading of the journal',
       new Promise<void>((resolve) => client.once('ready', () => resolve())),
     );
   }

@@ -5,11 +5,7 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
-import {
-  isCluster,
-  publishingNode,
-  type Published,
-} from '../transport/index.js';
+import { isCluster, RedisChannel, type Published } from '../transport/index.js';
 import type { CliCommand } from './command.js';
 import type { Io } from './io.js';
 import { journalState } from './journal.state.js';
@@ -104,7 +100,7 @@ async function send(
   const payload = encodeMessage(message, MAX_BYTES);
   const oneNode = isCluster(link.client) && !link.target.sharded;
   try {
-    const published = await (journaled ? journal : announce)(link, payload);
+    const published = await (journaled ? journal : publishOnly)(link, payload);
     return { status: 'delivered', messageId, ...published, oneNode };
   } catch (error) {
     throw new InvalidationRedisError(
@@ -126,18 +122,14 @@ async function journal(link: RedisLink, payload: string): Promise<Published> {
   return published!;
 }
 
-async function announce(link: RedisLink, payload: string): Promise<Published> {
-  const { client, target } = link;
-  const { channel, sharded } = target;
-  const node = publishingNode(client);
-  if (node === null) throw new Error('No master node.');
-  const receivers = await link.within(
-    'a publish',
-    sharded
-      ? client.spublish(channel, payload)
-      : node.publish(channel, payload),
-  );
-  return { receivers: Number(receivers), offset: null };
+async function publishOnly(
+  link: RedisLink,
+  payload: string,
+): Promise<Published> {
+  const channel = new RedisChannel(link.client, link.target);
+  const [reply] = await link.within('a publish', channel.publish([payload]));
+  if (reply instanceof Error) throw reply;
+  return reply!;
 }
 
 function text({ messageId, offset, receivers, oneNode }: Receipt): string {

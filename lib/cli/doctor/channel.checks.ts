@@ -1,3 +1,4 @@
+import { missingRights } from '../../transport/index.js';
 import { ChannelWatcher } from '../channel.watcher.js';
 import { showDuration } from '../duration.js';
 import { serverTime } from '../journal.time.js';
@@ -14,7 +15,10 @@ export const CHANNEL_CHECKS: readonly Check[] = [
     async run(link) {
       const { channel, sharded } = link.target;
       const [missing, user] = await Promise.all([
-        link.within('a question for rights', link.journal.missingRights()),
+        link.within(
+          'a question for rights',
+          missingRights(link.client, link.journal.key, link.target),
+        ),
         link
           .within('ACL WHOAMI', link.client.acl('WHOAMI'))
           .catch(() => 'not told'),

@@ -1,6 +1,5 @@
-import type { Redis } from 'ioredis';
 import {
-  isCluster,
+  nodesOf,
   readConnectionName,
   type NamedConnection,
 } from '../../transport/index.js';
@@ -28,7 +27,7 @@ export interface Listeners {
 export async function countSubscriptions(link: RedisLink): Promise<number> {
   const { channel, sharded } = link.target;
   const counts = await Promise.all(
-    allNodes(link).map(async (node) => {
+    nodesOf(link.client).map(async (node) => {
       const [, listeners] = await link.within(
         'PUBSUB NUMSUB',
         sharded
@@ -46,7 +45,7 @@ export async function findListeners(link: RedisLink): Promise<Listeners> {
   const [count, lists] = await Promise.all([
     countSubscriptions(link),
     Promise.all(
-      allNodes(link).map((node) =>
+      nodesOf(link.client).map((node) =>
         link.within('CLIENT LIST', node.client('LIST')),
       ),
     ),
@@ -88,8 +87,4 @@ function connectionsIn(list: string, channel: string): Connection[] {
     if (named === null) return [];
     return [{ ...named, since: Number(fields.get('age')) * 1_000 }];
   });
-}
-
-function allNodes({ client }: RedisLink): Redis[] {
-  return isCluster(client) ? client.nodes('all') : [client];
 }

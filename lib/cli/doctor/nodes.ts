@@ -1,19 +1,14 @@
 import type { Redis } from 'ioredis';
-import { isCluster } from '../../transport/index.js';
+import { nodesOf } from '../../transport/index.js';
 import type { RedisLink } from '../redis.link.js';
 import { worst, type Finding } from './finding.js';
-
-/** The server, or every master of a cluster. @internal */
-export function masters({ client }: RedisLink): Redis[] {
-  return isCluster(client) ? client.nodes('master') : [client];
-}
 
 /** The same question to each of them: the worst answer, and whose it is. @internal */
 export async function onEach(
   link: RedisLink,
   ask: (node: Redis) => Promise<Finding>,
 ): Promise<Finding> {
-  const nodes = masters(link);
+  const nodes = nodesOf(link.client, 'master');
   const findings = await Promise.all(
     nodes.map(async (node) => {
       const finding = await ask(node);

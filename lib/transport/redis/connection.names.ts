@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Introduction } from '../invalidation.transport.js';
 import { connectionName } from './connection.name.js';
+import { nodesOf } from './cluster-nodes.js';
 import { isCluster } from './redis.connection.js';
 
 /**
@@ -39,9 +40,7 @@ export class ConnectionNames {
   introduce(introduction: Introduction): void {
     if (this.#isNamed) return;
     this.#introduction = introduction;
-    const { client } = this;
-    const nodes = isCluster(client) ? client.nodes('all') : [client];
-    for (const node of nodes) this.#name(node);
+    for (const node of nodesOf(this.client)) this.#name(node);
   }
 
   /** ioredis says it again at each connect. */

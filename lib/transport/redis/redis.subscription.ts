@@ -2,17 +2,10 @@ import type { Cluster, Redis } from 'ioredis';
 import type { TransportListener } from '../invalidation.transport.js';
 import { reconnectDelay } from '../../common/index.js';
 import type { ConnectionNames } from './connection.names.js';
-import {
-  openingTime,
-  openSubscription,
-  withoutCommand,
-} from './redis.connection.js';
-
-/** @internal */
-export interface SubscriptionOptions {
-  readonly channel: string;
-  readonly sharded: boolean;
-}
+import { withoutCommand } from './client-errors.js';
+import { openingTime } from './keep-open.js';
+import { openSubscription } from './open-subscription.js';
+import type { ChannelOptions } from './redis.channel.js';
 
 /**
  * The subscriber connection: opened, subscribed, and opened anew whenever it
@@ -33,7 +26,7 @@ export class RedisSubscription {
 
   constructor(
     private readonly client: Redis | Cluster,
-    private readonly options: SubscriptionOptions,
+    private readonly options: ChannelOptions,
     private readonly listener: Pick<
       TransportListener,
       'onMessage' | 'onSubscribed' | 'onLost' | 'onError'
