@@ -1,34 +1,34 @@
 import { describeCause, InvalidationTimeoutError } from '../errors/index.js';
 import { JOURNAL_START } from '../message/index.js';
+import { JournalPager } from '../transport/index.js';
 import { hear, type Heard } from './heard.js';
 import type { RedisLink } from './redis.link.js';
 
-const PAGE = 1_000;
 const HELD_LIMIT = 10_000;
 
 /** @internal */
 export interface FollowerOptions {
-  /** Where in the journal to begin, `null` for nowhere; asked once. */
+  /** The offset from which to show the journal, `null` for none; called once. */
   begin(): Promise<string | null>;
   show(heard: Heard): void;
   note(note: string): void;
 }
 
 /**
- * Shows what is heard, each message once and in order, and from the journal what
- * was not heard. Unlike an instance it has no copies to protect: it shows all it
- * hears, and only says that something was missed which the journal lacks.
+ * Shows the messages of a channel, each once and in order; missed ones come from the
+ * journal. Unlike an instance it has no caches to protect: it shows every message,
+ * and only reports that the journal lacks some that were missed.
  *
  * @internal
  */
 export class JournalFollower {
-  /** Up to where all has been shown; `null` if that is not known. */
+  /** Every message up to this offset has been shown; `null` if that is not known. */
   #position: string | null = null;
-  /** The last that was shown as it was heard. */
+  /** Offset of the last message that was shown as it came. */
   #shown: string | null = null;
-  /** Shown from the journal, and perhaps yet to be heard. */
+  /** Offsets shown from the journal, which the subscription may still deliver. */
   readonly #replayed = new Set<string>();
-  /** What is heard while the journal is read. */
+  /** Messages that came while the journal is read. */
   #held: Heard[] = [];
   #reading = false;
   #readAgain = false;
@@ -48,12 +48,12 @@ export class JournalFollower {
       this.#hold(heard);
       return void this.catchUp();
     }
-    // On one connection nothing older comes after what is newer.
+    // One connection delivers in order, so nothing older follows.
     this.#replayed.clear();
     this.#show(offset, heard);
   }
 
-  /** Something may have been missed: what comes meanwhile is held. */
+  /** Reads messages that may have been missed; new ones are held meanwhile. */
   async catchUp(): Promise<void> {
     this.#readAgain = true;
     if (this.#reading) return;
@@ -68,12 +68,12 @@ export class JournalFollower {
 
   #hold(heard: Heard): void {
     if (this.#held.push(heard) <= HELD_LIMIT) return;
-    // They are in the journal as well.
+    // The journal holds them as well.
     this.#held = [];
     this.#readAgain = true;
   }
 
-  /** The journal has been read: what is not of its chain is shown all the same. */
+  /** Shows the held messages, whether or not the journal's chain has them. */
   #release(): void {
     for (const heard of this.#held) {
       const offset = heard.message!.offset!;
@@ -89,7 +89,7 @@ export class JournalFollower {
     this.options.show(heard);
   }
 
-  /** Not by the position: the journal's end may be a message that is on its way. */
+  /** Not by the position: the journal's last message may still be on its way. */
   #isShown(offset: string): boolean {
     return offset === this.#shown || this.#replayed.has(offset);
   }
@@ -104,10 +104,11 @@ export class JournalFollower {
   }
 
   async #readFrom(start: string): Promise<void> {
-    let from = start;
+    const pager = new JournalPager((from, count) =>
+      this.#answer(this.link.journal.read(from, count)),
+    );
     let unbroken = true;
-    for (;;) {
-      const entries = await this.#answer(this.link.journal.read(from, PAGE));
+    for await (const { entries } of pager.pages(start)) {
       for (const { offset, payload } of entries) {
         if (offset === this.#position) continue;
         const heard = hear(payload, true);
@@ -115,11 +116,8 @@ export class JournalFollower {
         this.#position = offset;
         this.#replay(offset, heard);
       }
-      const last = entries.at(-1)?.offset;
-      // Not even the one that was shown last is there any more.
-      if (last === undefined) unbroken &&= this.#isAtStart();
-      if (last === undefined || entries.length < PAGE) break;
-      from = last;
+      // The journal does not even hold the message that was shown last.
+      if (entries.length === 0) unbroken &&= this.#isAtStart();
     }
     if (unbroken) return;
     this.options.note('something was missed that the journal does not hold');
@@ -146,9 +144,9 @@ export class JournalFollower {
   #failed(error: Error): void {
     this.#position = null;
     this.options.note(
-      `the journal could not be read, so what was missed is not known: ${describeCause(error)}`,
+      `the journal could not be read, so missed messages are not shown: ${describeCause(error)}`,
     );
-    // That connection may be dead without a word; the next one answers.
+    // The connection may be dead, and report no error.
     if (error instanceof InvalidationTimeoutError) {
       this.link.reopen();
     }
