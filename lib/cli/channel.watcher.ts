@@ -8,10 +8,10 @@ import { visible } from './visible.js';
 
 const PING_MS = 5_000;
 
-/** Said by Redis to who may not come in: trying again is of no use. */
+/** Errors of Redis that another try would meet again. */
 const REFUSED = /^(?:WRONGPASS|NOAUTH|NOPERM)/;
 
-/** Nothing is evicted here: what a watcher hears is handled by nobody. */
+/** A watcher holds no caches, so it handles no entity type. */
 const WATCHER = {
   serviceName: 'nestjs-cache-invalidation',
   version: VERSION,
@@ -21,25 +21,25 @@ const WATCHER = {
 
 /** @internal */
 export interface WatchOptions {
-  /** Where in the journal to begin, `null` for nowhere; asked once connected. */
+  /** The offset from which to show the journal, `null` for none; called once, when connected. */
   begin?(link: RedisLink): Promise<string | null>;
   onHeard(heard: Heard): void;
-  /** How it is going: connected, lost, something missed. */
+  /** Reports the state of the connection, and missed messages. */
   onNote(note: string): void;
-  /** Ends it. */
+  /** Ends the watch. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Shows what is said on a channel until it is told to end, however often the
- * connection breaks.
+ * Shows the messages of a channel until it is aborted, across any number of lost
+ * connections.
  *
  * @internal
  */
 export class ChannelWatcher {
   readonly #follower: JournalFollower;
   #lastNote = '';
-  /** Redis has answered once: from then on it is waited for. */
+  /** Whether Redis has answered once: from then on an outage is waited out. */
   #answered = false;
 
   constructor(
@@ -56,8 +56,7 @@ export class ChannelWatcher {
   }
 
   /**
-   * @throws InvalidationRedisError if Redis does not let it in, or has never
-   * answered
+   * @throws InvalidationRedisError if Redis refuses the user, or has never answered
    */
   async run(): Promise<void> {
     const { client, target } = this.link;
@@ -72,7 +71,7 @@ export class ChannelWatcher {
     const subscription = this.#subscription(onError);
     client.on('error', onError);
     client.on('ready', () => subscription.hasten());
-    // A link that swallows every byte never says that it is dead.
+    // A link that swallows every byte reports no error.
     const heartbeat = setInterval(() => {
       this.link
         .waitFor('a PING', subscription.ping())
@@ -94,7 +93,7 @@ export class ChannelWatcher {
     refusal.signal.throwIfAborted();
   }
 
-  /** Doctor's link has been connected before. */
+  /** Connects, unless `doctor` has done so before. */
   async #reach(): Promise<void> {
     if (this.link.client.status === 'wait') await this.link.connect();
     this.#answered = true;
@@ -119,7 +118,7 @@ export class ChannelWatcher {
     return new RedisSubscription(client, target, listener, names);
   }
 
-  /** Not again and again, however often it is tried. */
+  /** Reports a note once, not at each try to connect. */
   #note(note: string): void {
     if (this.options.signal.aborted || note === this.#lastNote) return;
     this.#lastNote = note;

@@ -5,16 +5,16 @@ import {
   type InvalidationMessage,
 } from '../message/index.js';
 
-/** What a command heard on the channel, or read in the journal. @internal */
+/** A message from the channel or the journal. @internal */
 export interface Heard {
   readonly payload: string;
   /** `null` if it is no invalidation message. */
   readonly message: InvalidationMessage | null;
-  /** Why it is none. */
+  /** The reason if it is none. */
   readonly problem: string | null;
   /** Milliseconds since the epoch. */
   readonly receivedAt: number;
-  /** Whether it comes from the journal: then it may be old. */
+  /** Whether it was read in the journal: then it may be old. */
   readonly replayed: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface Heard {
 export function hear(payload: string, replayed: boolean): Heard {
   const heard = { payload, receivedAt: wallClock(), replayed };
   try {
-    // Whatever the services' limit is: who looks for the reason wants to see it.
+    // Without the services' limit: a message beyond it is worth seeing here.
     const message = decodeMessage(payload, Infinity);
     return { ...heard, message, problem: null };
   } catch (error) {

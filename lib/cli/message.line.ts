@@ -14,7 +14,7 @@ const COLOURS: Record<string, Format> = {
   Pattern: 'cyan',
 };
 
-/** For eyes: time, service, action, what, latency, size. @internal */
+/** A message as text: time, service, action, subject, latency, size. @internal */
 export function textLine(heard: Heard, style: Io['style']): string {
   const { message, payload } = heard;
   const size = style('dim', `${Buffer.byteLength(payload)} B`);
@@ -24,12 +24,12 @@ export function textLine(heard: Heard, style: Io['style']): string {
     return [time, problem, visible(payload), size].join('  ');
   }
   const { action, sourceService, widened } = message;
-  // Replayed ones were said at their own time.
-  const said = heard.replayed
+  // A replayed message has its own time.
+  const time = heard.replayed
     ? parseTimestamp(message.timestamp)
     : heard.receivedAt;
   const columns = [
-    style('dim', clock(said)),
+    style('dim', clock(time)),
     visible(sourceService, 40).padEnd(20),
     style(COLOURS[action] ?? 'red', action.padEnd(7)),
     style('bold', subject(heard).padEnd(24)),
@@ -40,7 +40,7 @@ export function textLine(heard: Heard, style: Io['style']): string {
   return columns.join('  ');
 }
 
-/** For programs: the message as it was written, and how it came. @internal */
+/** A message as JSON: as it was written, and how it was received. @internal */
 export function messageJson(heard: Heard): string {
   const { payload, message, receivedAt, replayed } = heard;
   const came = {
@@ -60,7 +60,7 @@ export function messageJson(heard: Heard): string {
   );
 }
 
-/** What was changed, in few words. */
+/** The cache keys or the pattern, in short. */
 function subject({ message }: Heard): string {
   const keys = keysOf(message!);
   if (keys === null) return visible(message!.pattern ?? '');
@@ -69,14 +69,14 @@ function subject({ message }: Heard): string {
   return shown.join(' ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-/** By two clocks: below zero if the publisher's is ahead. */
+/** Milliseconds between two clocks: below zero if the publisher's is ahead. */
 function latencyOf({ message, receivedAt, replayed }: Heard): number | null {
   if (message === null || replayed) return null;
   const ms = receivedAt - parseTimestamp(message.timestamp);
   return Math.round(ms * 1_000) / 1_000;
 }
 
-/** Local time. */
+/** A time of day in the local time zone. */
 function clock(time: number): string {
   const date = new Date(time);
   const [hours, minutes, seconds] = [

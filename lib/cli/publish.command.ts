@@ -20,23 +20,23 @@ import { targetFrom } from './target.js';
 import { UsageError } from './usage.error.js';
 import { jsonLine, visible } from './visible.js';
 
-/** What services read unless told otherwise. */
+/** The default maximum of the services. */
 const MAX_BYTES = 4_194_304;
 
 interface Receipt extends Published {
   readonly status: 'delivered';
   readonly messageId: string;
-  /** PUBLISH in a cluster counts the receivers on the node that took it. */
+  /** Whether the receivers are those of one node: PUBLISH in a cluster counts no others. */
   readonly oneNode: boolean;
 }
 
 const NOTES = `
-It goes the way that a service's messages go, into the journal too, so that who
-is away reads it later. The exit code is 1 if Redis did not take it. A type that
-is neither well-known nor in the journal's recent past may be a slip: it asks
-before, or takes --yes where nobody can be asked.`;
+The message is published as a service's messages are, and journaled too, so that
+instances that are away read it later. The exit code is 1 if Redis did not take
+it. A type that is neither built in nor in the recent journal may be a typing
+error: the command asks first, or needs --yes without a terminal.`;
 
-/** Says by hand that something has changed. @internal */
+/** Publishes an invalidation by hand. @internal */
 export const publish: CliCommand<PublishValues> = {
   define(command) {
     command
@@ -59,7 +59,7 @@ export const publish: CliCommand<PublishValues> = {
       io.out(draft);
       return 0;
     }
-    // Stamped anew: to connect takes longer than to deliver.
+    // Stamped again: connecting takes longer than delivering.
     const receipt = await withLink(target, async (link) => {
       if (!values.yes && !(await isMeant(link, invalidation, io))) return null;
       const message = instance.stamp(invalidation);
@@ -76,7 +76,7 @@ export const publish: CliCommand<PublishValues> = {
   },
 };
 
-/** @throws UsageError where nobody can be asked. */
+/** @throws UsageError without a terminal to ask on. */
 async function isMeant(
   link: RedisLink,
   invalidation: Invalidation,
@@ -105,14 +105,14 @@ async function send(
   } catch (error) {
     throw new InvalidationRedisError(
       `Redis did not take it: ${describeCause(error as Error)}.`,
-      'Run doctor; then say it again, which does no harm if it was heard.',
+      'Run doctor; then publish it again, which does no harm if it was delivered.',
       error,
     );
   }
 }
 
 async function journal(link: RedisLink, payload: string): Promise<Published> {
-  // The services say how long it may be; what they keep is not trimmed here.
+  // The services set the journal's length, so nothing that they keep is trimmed here.
   const { length = 0 } = (await journalState(link)) ?? {};
   const keeping = link.journalKeeping(Math.max(length, LEAST_KEPT));
   const [published] = await link.within(
