@@ -23,7 +23,7 @@ export const LISTENER_CHECKS: readonly Check[] = [
       const message =
         unnamed === 0
           ? `${count}`
-          : `${count}, ${unnamed} of which have no name`;
+          : `${count}, ${unnamed} of which give no name`;
       return { ...ok(message), details: known.map(described) };
     },
   },
@@ -40,7 +40,7 @@ export const LISTENER_CHECKS: readonly Check[] = [
       const silent = known.filter(({ types }) => types === undefined).length;
       if (known.length === 0 || unnamed + silent > 0) {
         return unknown(
-          `${unnamed + silent} of ${known.length + unnamed} listeners do not name the types that they handle`,
+          `${unnamed + silent} of ${known.length + unnamed} listeners do not say what they handle`,
         );
       }
       const handled = new Set(

@@ -88,7 +88,7 @@ export const SERVER_CHECKS: readonly Check[] = [
         return Number(good) >= Number(wanted)
           ? ok(`${replicas}, ${wanted} of them required`)
           : fail(
-              `${good} of ${wanted} required replicas: it refuses writes (NOREPLICAS)`,
+              `${good} of ${wanted} replicas that it requires: it refuses writes (NOREPLICAS)`,
               'Repair the replicas, or lower min-replicas-to-write.',
             );
       }),

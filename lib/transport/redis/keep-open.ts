@@ -27,7 +27,7 @@ export function openingTime(client: Redis | Cluster): number {
  * - a cluster has halted: it lost its last node while it was being opened;
  * - nobody answers an opening: ioredis waits without a bound once it has a socket.
  *
- * @returns ends it
+ * @returns a function that ends this
  * @internal
  */
 export function keepOpen(client: Redis | Cluster): () => void {

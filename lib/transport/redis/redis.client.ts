@@ -29,8 +29,8 @@ export interface ManagedRedisOptions {
 
 /**
  * The owner of an ioredis client for commands: keeps it open, opens it again when
- * it leads to the wrong server or does not answer, and settles every command. For
- * a connection that breaks ioredis settles none.
+ * it leads to the wrong server or does not answer, and settles every command. ioredis
+ * leaves commands unsettled when their connection breaks.
  *
  * @internal
  */
@@ -84,7 +84,7 @@ export class ManagedRedis {
    * connect() leaves a timer behind that outlives disconnect().
    */
   reopen(): void {
-    // Many commands may fail for one reason.
+    // Many commands under way may fail for the same reason.
     if (this.#closed || this.#reopening) return;
     if (!OPEN.includes(this.client.status)) return;
     this.#reopening = true;
@@ -93,8 +93,8 @@ export class ManagedRedis {
   }
 
   /**
-   * Settles as a command does, and within `answerTimeout` in any case. Errors come
-   * without the command.
+   * Settles as the command does, and within `answerTimeout` in any case. Errors do
+   * not carry the command.
    */
   answered<T>(
     sent: Promise<T>,
@@ -102,7 +102,7 @@ export class ManagedRedis {
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const fail = (error = lateError()): void => {
-        // Otherwise it was given up, and the refusal is not Redis' own.
+        // A command that was given up has an error of ours, not of Redis.
         if (this.#unanswered.delete(fail)) this.#learnFrom(error);
         reject(withoutCommand(error));
       };
