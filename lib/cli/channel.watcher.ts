@@ -1,7 +1,7 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import { ConnectionNames, RedisSubscription } from '../transport/index.js';
 import { VERSION } from '../publisher/index.js';
-import { hear, type Heard } from './heard.js';
+import { readMessage, type ReceivedMessage } from './received.message.js';
 import { JournalFollower } from './journal.follower.js';
 import type { RedisLink } from './redis.link.js';
 import { visible } from './visible.js';
@@ -23,7 +23,7 @@ const WATCHER = {
 export interface WatchOptions {
   /** The offset from which to show the journal, `null` for none; called once, when connected. */
   begin?(link: RedisLink): Promise<string | null>;
-  onHeard(heard: Heard): void;
+  onMessage(received: ReceivedMessage): void;
   /** Reports the state of the connection, and missed messages. */
   onNote(note: string): void;
   /** Ends the watch. */
@@ -48,8 +48,8 @@ export class ChannelWatcher {
   ) {
     this.#follower = new JournalFollower(link, {
       begin: async () => (await options.begin?.(link)) ?? null,
-      show: (heard) => {
-        if (!options.signal.aborted) options.onHeard(heard);
+      show: (received) => {
+        if (!options.signal.aborted) options.onMessage(received);
       },
       note: (note) => this.#note(note),
     });
@@ -104,7 +104,8 @@ export class ChannelWatcher {
     const names = new ConnectionNames(client, target.channel);
     names.introduce(WATCHER);
     const listener = {
-      onMessage: (payload: string) => this.#follower.hear(hear(payload, false)),
+      onMessage: (payload: string) =>
+        this.#follower.receive(readMessage(payload, false)),
       onSubscribed: () => {
         this.#note(`listening on ${target.channel} at ${target.where}`);
         void this.#follower.catchUp();

@@ -1,7 +1,7 @@
 import { describeCause, InvalidationTimeoutError } from '../errors/index.js';
 import { JOURNAL_START } from '../message/index.js';
 import { JournalPager } from '../transport/index.js';
-import { hear, type Heard } from './heard.js';
+import { readMessage, type ReceivedMessage } from './received.message.js';
 import type { RedisLink } from './redis.link.js';
 
 const HELD_LIMIT = 10_000;
@@ -10,7 +10,7 @@ const HELD_LIMIT = 10_000;
 export interface FollowerOptions {
   /** The offset from which to show the journal, `null` for none; called once. */
   begin(): Promise<string | null>;
-  show(heard: Heard): void;
+  show(received: ReceivedMessage): void;
   note(note: string): void;
 }
 
@@ -29,7 +29,7 @@ export class JournalFollower {
   /** Offsets shown from the journal, which the subscription may still deliver. */
   readonly #replayed = new Set<string>();
   /** Messages that came while the journal is read. */
-  #held: Heard[] = [];
+  #held: ReceivedMessage[] = [];
   #reading = false;
   #readAgain = false;
   #begun = false;
@@ -39,18 +39,18 @@ export class JournalFollower {
     private readonly options: FollowerOptions,
   ) {}
 
-  hear(heard: Heard): void {
-    const { offset = null, previous = null } = heard.message ?? {};
-    if (offset === null) return this.options.show(heard);
-    if (this.#reading) return this.#hold(heard);
+  receive(received: ReceivedMessage): void {
+    const { offset = null, previous = null } = received.message ?? {};
+    if (offset === null) return this.options.show(received);
+    if (this.#reading) return this.#hold(received);
     if (this.#isShown(offset)) return;
     if (this.#position !== null && previous !== this.#position) {
-      this.#hold(heard);
+      this.#hold(received);
       return void this.catchUp();
     }
     // One connection delivers in order, so nothing older follows.
     this.#replayed.clear();
-    this.#show(offset, heard);
+    this.#show(offset, received);
   }
 
   /** Reads messages that may have been missed; new ones are held meanwhile. */
@@ -66,8 +66,8 @@ export class JournalFollower {
     this.#release();
   }
 
-  #hold(heard: Heard): void {
-    if (this.#held.push(heard) <= HELD_LIMIT) return;
+  #hold(received: ReceivedMessage): void {
+    if (this.#held.push(received) <= HELD_LIMIT) return;
     // The journal holds them as well.
     this.#held = [];
     this.#readAgain = true;
@@ -75,18 +75,18 @@ export class JournalFollower {
 
   /** Shows the held messages, whether or not the journal's chain has them. */
   #release(): void {
-    for (const heard of this.#held) {
-      const offset = heard.message!.offset!;
+    for (const received of this.#held) {
+      const offset = received.message!.offset!;
       if (this.#isShown(offset)) continue;
-      this.#show(offset, heard);
+      this.#show(offset, received);
     }
     this.#held = [];
   }
 
-  #show(offset: string, heard: Heard): void {
+  #show(offset: string, received: ReceivedMessage): void {
     this.#position = offset;
     this.#shown = offset;
-    this.options.show(heard);
+    this.options.show(received);
   }
 
   /** Not by the position: the journal's last message may still be on its way. */
@@ -111,10 +111,10 @@ export class JournalFollower {
     for await (const { entries } of pager.pages(start)) {
       for (const { offset, payload } of entries) {
         if (offset === this.#position) continue;
-        const heard = hear(payload, true);
-        unbroken &&= this.#isNext(heard);
+        const received = readMessage(payload, true);
+        unbroken &&= this.#isNext(received);
         this.#position = offset;
-        this.#replay(offset, heard);
+        this.#replay(offset, received);
       }
       // The journal does not even hold the message that was shown last.
       if (entries.length === 0) unbroken &&= this.#isAtStart();
@@ -124,7 +124,7 @@ export class JournalFollower {
     this.#position = null;
   }
 
-  #isNext({ message }: Heard): boolean {
+  #isNext({ message }: ReceivedMessage): boolean {
     return this.#position === null || message?.previous === this.#position;
   }
 
@@ -132,13 +132,13 @@ export class JournalFollower {
     return this.#position === null || this.#position === JOURNAL_START;
   }
 
-  #replay(offset: string, heard: Heard): void {
+  #replay(offset: string, received: ReceivedMessage): void {
     this.#replayed.add(offset);
     if (this.#replayed.size > HELD_LIMIT) {
       const [oldest = ''] = this.#replayed;
       this.#replayed.delete(oldest);
     }
-    this.options.show(heard);
+    this.options.show(received);
   }
 
   #failed(error: Error): void {

@@ -4,7 +4,7 @@ import {
   prefixesOf,
   type Invalidation,
 } from '../message/index.js';
-import { hear } from './heard.js';
+import { readMessage } from './received.message.js';
 import type { RedisLink } from './redis.link.js';
 
 const PAGE = 200;
@@ -36,7 +36,7 @@ export async function unseenTypes(
     );
     if (page.length === 0 && read === 0) return [];
     for (const [, [, payload = '']] of page) {
-      const { message } = hear(payload, true);
+      const { message } = readMessage(payload, true);
       for (const prefix of message === null ? [] : prefixesOf(message)) {
         unseen.delete(prefix);
       }

@@ -1,4 +1,4 @@
-import type { Heard } from './heard.js';
+import type { ReceivedMessage } from './received.message.js';
 import { jsonLine, visible } from './visible.js';
 import { table } from './table.js';
 
@@ -24,7 +24,7 @@ export class MessageCounter {
   /** @param since milliseconds since the epoch; by default the first `until()` */
   constructor(private since: number | null = null) {}
 
-  add({ message }: Heard): void {
+  add({ message }: ReceivedMessage): void {
     if (message === null) {
       this.malformed++;
       return;

@@ -8,7 +8,7 @@ import {
 } from '../message/index.js';
 import { Option } from 'commander';
 import { collected } from './command.js';
-import type { Heard } from './heard.js';
+import type { ReceivedMessage } from './received.message.js';
 import { UsageError } from './usage.error.js';
 
 /** @internal */
@@ -50,7 +50,7 @@ export function filterFrom({
   service,
   action,
   key,
-}: FilterValues): (heard: Heard) => boolean {
+}: FilterValues): (received: ReceivedMessage) => boolean {
   const tests: Test[] = [];
   if (type) tests.push(concerns(type));
   if (service)

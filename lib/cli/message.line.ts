@@ -1,5 +1,5 @@
 import { keysOf, parseTimestamp } from '../message/index.js';
-import type { Heard } from './heard.js';
+import type { ReceivedMessage } from './received.message.js';
 import type { Format, Io } from './io.js';
 import { showDuration } from './duration.js';
 import { jsonLine, visible } from './visible.js';
@@ -15,25 +15,31 @@ const COLOURS: Record<string, Format> = {
 };
 
 /** A message as text: time, service, action, subject, latency, size. @internal */
-export function textLine(heard: Heard, style: Io['style']): string {
-  const { message, payload } = heard;
+export function textLine(
+  received: ReceivedMessage,
+  style: Io['style'],
+): string {
+  const { message, payload } = received;
   const size = style('dim', `${Buffer.byteLength(payload)} B`);
   if (message === null) {
-    const time = style('dim', clock(heard.receivedAt));
-    const problem = style('red', `malformed  ${visible(heard.problem!)}`);
+    const time = style('dim', clock(received.receivedAt));
+    const problem = style('red', `malformed  ${visible(received.problem!)}`);
     return [time, problem, visible(payload), size].join('  ');
   }
   const { action, sourceService, widened } = message;
   // A replayed message has its own time.
-  const time = heard.replayed
+  const time = received.replayed
     ? parseTimestamp(message.timestamp)
-    : heard.receivedAt;
+    : received.receivedAt;
   const columns = [
     style('dim', clock(time)),
     visible(sourceService, 40).padEnd(20),
     style(COLOURS[action] ?? 'red', action.padEnd(7)),
-    style('bold', subject(heard).padEnd(24)),
-    style('dim', heard.replayed ? 'journal' : showDuration(latencyOf(heard)!)),
+    style('bold', subject(received).padEnd(24)),
+    style(
+      'dim',
+      received.replayed ? 'journal' : showDuration(latencyOf(received)!),
+    ),
     size,
   ];
   if (widened) columns.push(style('yellow', 'not understood, so widened'));
@@ -41,18 +47,18 @@ export function textLine(heard: Heard, style: Io['style']): string {
 }
 
 /** A message as JSON: as it was written, and how it was received. @internal */
-export function messageJson(heard: Heard): string {
-  const { payload, message, receivedAt, replayed } = heard;
+export function messageJson(received: ReceivedMessage): string {
+  const { payload, message, receivedAt, replayed } = received;
   const came = {
     receivedAt: new Date(receivedAt).toISOString(),
-    latencyMs: latencyOf(heard),
+    latencyMs: latencyOf(received),
     bytes: Buffer.byteLength(payload),
     replayed,
   };
   return jsonLine(
     message === null
       ? {
-          malformed: heard.problem,
+          malformed: received.problem,
           payload: payload.slice(0, PAYLOAD_SHOWN),
           ...came,
         }
@@ -61,7 +67,7 @@ export function messageJson(heard: Heard): string {
 }
 
 /** The cache keys or the pattern, in short. */
-function subject({ message }: Heard): string {
+function subject({ message }: ReceivedMessage): string {
   const keys = keysOf(message!);
   if (keys === null) return visible(message!.pattern ?? '');
   const shown = keys.slice(0, KEYS_SHOWN).map((key) => visible(key, 80));
@@ -70,7 +76,11 @@ function subject({ message }: Heard): string {
 }
 
 /** Milliseconds between two clocks: below zero if the publisher's is ahead. */
-function latencyOf({ message, receivedAt, replayed }: Heard): number | null {
+function latencyOf({
+  message,
+  receivedAt,
+  replayed,
+}: ReceivedMessage): number | null {
   if (message === null || replayed) return null;
   const ms = receivedAt - parseTimestamp(message.timestamp);
   return Math.round(ms * 1_000) / 1_000;

@@ -2,7 +2,7 @@ import { JournalPager } from '../transport/index.js';
 import { ChannelWatcher } from './channel.watcher.js';
 import type { CliCommand } from './command.js';
 import { parseDuration } from './duration.js';
-import { hear } from './heard.js';
+import { readMessage } from './received.message.js';
 import type { Io } from './io.js';
 import { millisecondsOf, offsetAt, serverTime } from './journal.time.js';
 import { countsJson, countsTable, MessageCounter } from './message.counter.js';
@@ -91,8 +91,8 @@ async function countLive(
   const watcher = new ChannelWatcher(link, {
     signal: stop.signal,
     onNote: (note) => screen.note(note),
-    onHeard: (heard) => {
-      if (passes(heard)) counter.add(heard);
+    onMessage: (received) => {
+      if (passes(received)) counter.add(received);
     },
   });
   const timer =
@@ -130,8 +130,8 @@ async function countJournal(
       if (last === tail) break;
       last = offset;
       counter.until(millisecondsOf(offset));
-      const heard = hear(payload, true);
-      if (passes(heard)) counter.add(heard);
+      const received = readMessage(payload, true);
+      if (passes(received)) counter.add(received);
     }
     if (last === tail) break;
   }

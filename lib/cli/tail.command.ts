@@ -47,9 +47,11 @@ export const tail: CliCommand<TailValues> = {
       begin: backlogFrom(values),
       signal: stop.signal,
       onNote: (note) => io.note(io.style('dim', note)),
-      onHeard: (heard) => {
-        if (!passes(heard)) return;
-        io.out(values.json ? messageJson(heard) : textLine(heard, io.style));
+      onMessage: (received) => {
+        if (!passes(received)) return;
+        io.out(
+          values.json ? messageJson(received) : textLine(received, io.style),
+        );
         if (++shown >= limit) stop.abort();
       },
     });

@@ -80,7 +80,7 @@ export function listening(window: number): Check {
       const watcher = new ChannelWatcher(link, {
         signal: stop.signal,
         onNote: () => undefined,
-        onHeard: ({ message }) => {
+        onMessage: ({ message }) => {
           count++;
           if (message === null) malformed++;
           // Bounded: names come from outside.

@@ -3,7 +3,7 @@ import {
   type InvalidationMessage,
 } from '../../message/index.js';
 import { showDuration } from '../duration.js';
-import { hear } from '../heard.js';
+import { readMessage } from '../received.message.js';
 import { journalState } from '../journal.state.js';
 import { millisecondsOf, serverTime } from '../journal.time.js';
 import type { RedisLink } from '../redis.link.js';
@@ -109,7 +109,7 @@ export async function lastEntries(link: RedisLink): Promise<Entry[]> {
     client.xrevrange(journal.key, '+', '-', 'COUNT', SAMPLE),
   );
   return entries.toReversed().map(([offset, [, payload = '']]) => {
-    const { message } = hear(payload, true);
+    const { message } = readMessage(payload, true);
     return { offset, message: message?.offset === offset ? message : null };
   });
 }
@@ -119,7 +119,7 @@ async function isTrimmed(link: RedisLink): Promise<boolean> {
     'a reading of the journal',
     link.journal.read('-', 1),
   );
-  const { message } = hear(first?.payload ?? '', true);
+  const { message } = readMessage(first?.payload ?? '', true);
   return message?.previous !== JOURNAL_START;
 }
 

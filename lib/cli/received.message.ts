@@ -6,7 +6,7 @@ import {
 } from '../message/index.js';
 
 /** A message from the channel or the journal. @internal */
-export interface Heard {
+export interface ReceivedMessage {
   readonly payload: string;
   /** `null` if it is no invalidation message. */
   readonly message: InvalidationMessage | null;
@@ -19,15 +19,18 @@ export interface Heard {
 }
 
 /** @internal */
-export function hear(payload: string, replayed: boolean): Heard {
-  const heard = { payload, receivedAt: wallClock(), replayed };
+export function readMessage(
+  payload: string,
+  replayed: boolean,
+): ReceivedMessage {
+  const received = { payload, receivedAt: wallClock(), replayed };
   try {
     // Without the services' limit: a message beyond it is worth seeing here.
     const message = decodeMessage(payload, Infinity);
-    return { ...heard, message, problem: null };
+    return { ...received, message, problem: null };
   } catch (error) {
     const { message, advice } = error as InvalidMessageError;
     const problem = message.replace(advice, '').trim();
-    return { ...heard, message: null, problem };
+    return { ...received, message: null, problem };
   }
 }
