@@ -74,6 +74,8 @@ export class ManagedRedis {
 
   /** Connects, and stays connected until `close()`. */
   open(): void {
+    // A command connects too, if it is sent earlier.
+    if (this.client.status !== 'wait') return;
     // The 'error' event reports a failure.
     this.client.connect().catch(() => undefined);
   }
