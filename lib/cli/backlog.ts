@@ -4,7 +4,7 @@ import { offsetAt, serverTime } from './journal.time.js';
 import type { RedisLink } from './redis.link.js';
 import { UsageError } from './usage.error.js';
 
-/** What is read in one answer. */
+/** Messages that one reply of Redis may hold. */
 const MOST_LAST = 10_000;
 
 /** @internal */
@@ -17,13 +17,14 @@ export interface BacklogValues {
 export const backlogOptions = (): Option[] => [
   new Option(
     '--since <time>',
-    'first what the journal has of the last 5m, 2h, …',
+    'begin with the messages of the last 5m, 2h, … in the journal',
   ),
-  new Option('--last <n>', 'first the last N messages of the journal'),
+  new Option('--last <n>', 'begin with the last N messages of the journal'),
 ];
 
 /**
- * Where in the journal to begin; `null` for nowhere.
+ * Returns a function for the offset from which to show the journal; it resolves to
+ * `null` if there is nothing to show.
  *
  * @internal
  */
@@ -32,7 +33,10 @@ export function backlogFrom({
   last,
 }: BacklogValues): (link: RedisLink) => Promise<string | null> {
   if (since !== undefined && last !== undefined) {
-    throw new UsageError('--since and --last are two ways.', 'Give one.');
+    throw new UsageError(
+      '--since and --last exclude each other.',
+      'Give one of them.',
+    );
   }
   if (last !== undefined) {
     const count = parseCount('last', last, MOST_LAST);

@@ -1,21 +1,17 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
-import {
-  ConnectionNames,
-  keepOpen,
-  RedisSubscription,
-} from '../transport/index.js';
+import { ConnectionNames, RedisSubscription } from '../transport/index.js';
 import { VERSION } from '../publisher/index.js';
-import { hear, type Heard } from './heard.js';
+import { readMessage, type ReceivedMessage } from './received.message.js';
 import { JournalFollower } from './journal.follower.js';
 import type { RedisLink } from './redis.link.js';
 import { visible } from './visible.js';
 
 const PING_MS = 5_000;
 
-/** Said by Redis to who may not come in: trying again is of no use. */
+/** Errors of Redis that another try would meet again. */
 const REFUSED = /^(?:WRONGPASS|NOAUTH|NOPERM)/;
 
-/** Nothing is evicted here: what a watcher hears is handled by nobody. */
+/** A watcher holds no caches, so it handles no entity type. */
 const WATCHER = {
   serviceName: 'nestjs-cache-invalidation',
   version: VERSION,
@@ -25,25 +21,25 @@ const WATCHER = {
 
 /** @internal */
 export interface WatchOptions {
-  /** Where in the journal to begin, `null` for nowhere; asked once connected. */
+  /** The offset from which to show the journal, `null` for none; called once, when connected. */
   begin?(link: RedisLink): Promise<string | null>;
-  onHeard(heard: Heard): void;
-  /** How it is going: connected, lost, something missed. */
+  onMessage(received: ReceivedMessage): void;
+  /** Reports the state of the connection, and missed messages. */
   onNote(note: string): void;
-  /** Ends it. */
+  /** Ends the watch. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Shows what is said on a channel until it is told to end, however often the
- * connection breaks.
+ * Shows the messages of a channel until it is aborted, across any number of lost
+ * connections.
  *
  * @internal
  */
 export class ChannelWatcher {
   readonly #follower: JournalFollower;
   #lastNote = '';
-  /** Redis has answered once: from then on it is waited for. */
+  /** Whether Redis has answered once: from then on an outage is waited out. */
   #answered = false;
 
   constructor(
@@ -52,16 +48,15 @@ export class ChannelWatcher {
   ) {
     this.#follower = new JournalFollower(link, {
       begin: async () => (await options.begin?.(link)) ?? null,
-      show: (heard) => {
-        if (!options.signal.aborted) options.onHeard(heard);
+      show: (received) => {
+        if (!options.signal.aborted) options.onMessage(received);
       },
       note: (note) => this.#note(note),
     });
   }
 
   /**
-   * @throws InvalidationRedisError if Redis does not let it in, or has never
-   * answered
+   * @throws InvalidationRedisError if Redis refuses the user, or has never answered
    */
   async run(): Promise<void> {
     const { client, target } = this.link;
@@ -76,11 +71,10 @@ export class ChannelWatcher {
     const subscription = this.#subscription(onError);
     client.on('error', onError);
     client.on('ready', () => subscription.hasten());
-    const letEnd = keepOpen(client);
-    // A link that swallows every byte never says that it is dead.
+    // A link that swallows every byte reports no error.
     const heartbeat = setInterval(() => {
       this.link
-        .within('a PING', subscription.ping())
+        .waitFor('a PING', subscription.ping())
         .catch(() => subscription.reconnect());
     }, PING_MS);
     try {
@@ -94,13 +88,12 @@ export class ChannelWatcher {
       throw error;
     } finally {
       clearInterval(heartbeat);
-      letEnd();
       subscription.close();
     }
     refusal.signal.throwIfAborted();
   }
 
-  /** Doctor's link has been connected before. */
+  /** Connects, unless `doctor` has done so before. */
   async #reach(): Promise<void> {
     if (this.link.client.status === 'wait') await this.link.connect();
     this.#answered = true;
@@ -111,7 +104,8 @@ export class ChannelWatcher {
     const names = new ConnectionNames(client, target.channel);
     names.introduce(WATCHER);
     const listener = {
-      onMessage: (payload: string) => this.#follower.hear(hear(payload, false)),
+      onMessage: (payload: string) =>
+        this.#follower.receive(readMessage(payload, false)),
       onSubscribed: () => {
         this.#note(`listening on ${target.channel} at ${target.where}`);
         void this.#follower.catchUp();
@@ -125,7 +119,7 @@ export class ChannelWatcher {
     return new RedisSubscription(client, target, listener, names);
   }
 
-  /** Not again and again, however often it is tried. */
+  /** Reports a note once, not at each try to connect. */
   #note(note: string): void {
     if (this.options.signal.aborted || note === this.#lastNote) return;
     this.#lastNote = note;

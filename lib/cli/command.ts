@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
 import type { Io } from './io.js';
 
-/** One of the things that the program does. @internal */
+/** A command of the program. @internal */
 export interface CliCommand<V> {
-  /** Usage, options and notes; the name and the connection are there already. */
+  /** Adds usage, options and notes; the program adds the name and the options of the connection. */
   readonly define: (command: Command) => void;
   /** @returns the exit code */
   readonly run: (
@@ -13,7 +13,7 @@ export interface CliCommand<V> {
   ) => Promise<number>;
 }
 
-/** Options that say where Redis is, for every command. @internal */
+/** Options of the connection, which every command has. @internal */
 export interface ConnectionValues {
   readonly url?: string;
   readonly cluster?: boolean;
@@ -32,14 +32,14 @@ export const connectionOptions = (): Option[] =>
       '--url <url>',
       'redis:// or rediss:// ($REDIS_URL, else redis://localhost:6379)',
     ),
-    new Option('--cluster', 'it is a node of a Redis Cluster'),
+    new Option('--cluster', 'the URL names a node of a Redis Cluster'),
     new Option(
       '--sentinel <host:port,…>',
-      'ask these Sentinels for the master; user, password and TLS of --url',
+      'ask these Sentinels for the master; user, password and TLS as in --url',
     ),
     new Option(
       '--name <name>',
-      'what the Sentinels call the master (mymaster)',
+      'name of the master in the Sentinels (mymaster)',
     ),
     new Option(
       '--channel <channel>',
@@ -50,7 +50,7 @@ export const connectionOptions = (): Option[] =>
       '--timeout <time>',
       'how long Redis may take to connect, and to answer (5s)',
     ),
-    new Option('--json', 'JSON in place of text'),
+    new Option('--json', 'print JSON in place of text'),
   ].map((option) => option.helpGroup('Connection:'));
 
 /** For an option that may be given several times. @internal */

@@ -29,7 +29,7 @@ const COLOURS: Record<Status, Format> = {
   fail: 'red',
 };
 
-/** Under the messages. */
+/** Aligns advice and details with the messages. */
 const INDENT = ' '.repeat(25);
 const MOST_DETAILS = 50;
 
@@ -41,17 +41,17 @@ interface DoctorValues {
 
 const NOTES = `
 Connects as the services do: give it their URL, user included. Each line is ok,
-warn, fail or unknown (the server does not tell), and says what to do. The exit
-code is 1 if anything failed. Versions are those that the application in the
-current folder has installed.`;
+warn, fail or unknown (the server does not say), with advice. The exit code is 1
+if a check failed. The versions are those that the application in the current
+folder has installed.`;
 
-/** Looks into what a deployment depends on. @internal */
+/** Checks the server, the channel and the journal of a deployment. @internal */
 export const doctor: CliCommand<DoctorValues> = {
   define(command) {
     command
       .option(
         '--listen <time>',
-        'listen that long for messages that no journal holds',
+        'listen for that long to messages that no journal holds',
       )
       .addHelpText('after', NOTES);
   },
@@ -99,18 +99,18 @@ async function examine(
   const [first, ...others] = checks;
   const findings = [
     { name: 'connection', ...ok(where) },
-    // Before the others are in its way.
+    // The round trip, before the other checks load the connection.
     await look(link, first!),
   ];
   findings.push(
     ...(await Promise.all(others.map((check) => look(link, check)))),
   );
-  // Listening is a subscription too, which the others would count.
+  // Listening subscribes, and the other checks count subscriptions.
   for (const check of last) findings.push(await look(link, check));
   return findings;
 }
 
-/** One that fails keeps nobody from the others. */
+/** Runs a check; one that throws becomes a finding, and the others run on. */
 async function look(link: RedisLink, { name, run }: Check): Promise<Named> {
   try {
     return { name, ...(await run(link)) };
@@ -124,7 +124,7 @@ function text(finding: Named, io: Io): string {
   const { name, status, message, advice, details = [] } = finding;
   const rows = details
     .slice(0, MOST_DETAILS)
-    // Before they are lines: a name may hold the end of one.
+    // Escaped before they are joined: a name may hold a line break.
     .map((row) => Object.values(row).map((cell) => visible(cell)));
   const more = details.length - rows.length;
   return [

@@ -2,7 +2,7 @@ import { inMilliseconds, LONGEST_TIMER_MS } from '../common/index.js';
 import { UsageError } from './usage.error.js';
 
 /**
- * `10s`, `5m`, `1.5h`, in milliseconds.
+ * Milliseconds of a time such as `10s`, `5m` or `1.5h`.
  *
  * @throws UsageError that names the option.
  * @internal
@@ -12,7 +12,7 @@ export function parseDuration(option: string, text: string): number {
   if (typeof ms === 'number' && ms >= 1 && ms <= LONGEST_TIMER_MS) return ms;
   throw new UsageError(
     `--${option} is not a time.`,
-    'Give a number with ms, s, m, h or d behind it, such as 10s or 5m, of at most 24 days.',
+    'Give a number followed by ms, s, m, h or d, such as 10s or 5m, of at most 24 days.',
   );
 }
 
@@ -26,7 +26,7 @@ export function parseCount(option: string, text: string, most: number): number {
   );
 }
 
-/** In the largest unit that says enough: `450 ms`, `12 s`, `3 h`. @internal */
+/** A time in a readable unit: `450 ms`, `12 s`, `3 h`. @internal */
 export function showDuration(ms: number): string {
   const size = Math.abs(ms);
   if (size < 10) return `${ms.toFixed(1)} ms`;

@@ -5,21 +5,21 @@ import { styleText } from 'node:util';
 /** @internal */
 export type Format = Parameters<typeof styleText>[0];
 
-/** What a command may do to the terminal. @internal */
+/** Input and output of a command. @internal */
 export interface Io {
   readonly env: NodeJS.ProcessEnv;
-  /** A line of what was asked for. */
+  /** Prints a line of the result, to the standard output. */
   out(line: string): void;
-  /** A line about how it is going: not for who reads the output by program. */
+  /** Prints a line about progress or a failure, to the standard error. */
   note(line: string): void;
-  /** The terminal, if the output goes to one. */
+  /** The terminal, if the standard output is one. */
   readonly screen: NodeJS.WriteStream | null;
   readonly style: (format: Format, text: string) => string;
-  /** A yes or no of whoever sits there; `null` if nobody does. */
+  /** Asks the user a question that is answered by yes or no; `null` without a terminal. */
   readonly ask: ((question: string) => Promise<boolean>) | null;
   /**
-   * For what ends only when it is told to: by Ctrl-C, by SIGTERM, or because
-   * nobody reads the output any more. Asked for once; a second Ctrl-C kills.
+   * For commands without an end of their own. Aborted by Ctrl-C, by SIGTERM, or when
+   * the reader of the output is gone. Call it once; a second Ctrl-C kills.
    */
   stopping(): AbortController;
 }
@@ -29,7 +29,7 @@ export function processIo(): Io {
   const { stdout, stderr, env } = process;
   const stop = new AbortController();
   const end = (): void => stop.abort();
-  // `| head` has read enough.
+  // The reader may end first, as in `| head`.
   for (const stream of [stdout, stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') process.exitCode = 1;
@@ -52,7 +52,7 @@ export function processIo(): Io {
   };
 }
 
-/** Any answer but yes is a no, Ctrl-C and the end of the input included. */
+/** Any answer but yes counts as no, Ctrl-C and the end of the input included. */
 async function askOnTerminal(question: string): Promise<boolean> {
   const { stdin: input, stderr: output } = process;
   const terminal = createInterface({ input, output });
@@ -65,8 +65,7 @@ async function askOnTerminal(question: string): Promise<boolean> {
   return /^y(es)?$/i.test(answer.trim());
 }
 
-// Decided here: some versions of Node that we run on have styleText colour
-// whatever the stream is.
+// Not left to styleText: some supported versions of Node colour every stream.
 function wantsColour(
   stream: NodeJS.WriteStream,
   { FORCE_COLOR, NO_COLOR }: NodeJS.ProcessEnv,

@@ -1,35 +1,35 @@
 import { describeCause, InvalidationTimeoutError } from '../errors/index.js';
 import { JOURNAL_START } from '../message/index.js';
-import { hear, type Heard } from './heard.js';
+import { JournalPager } from '../transport/index.js';
+import { readMessage, type ReceivedMessage } from './received.message.js';
 import type { RedisLink } from './redis.link.js';
 
-const PAGE = 1_000;
 const HELD_LIMIT = 10_000;
 
 /** @internal */
 export interface FollowerOptions {
-  /** Where in the journal to begin, `null` for nowhere; asked once. */
+  /** The offset from which to show the journal, `null` for none; called once. */
   begin(): Promise<string | null>;
-  show(heard: Heard): void;
+  show(received: ReceivedMessage): void;
   note(note: string): void;
 }
 
 /**
- * Shows what is heard, each message once and in order, and from the journal what
- * was not heard. Unlike an instance it has no copies to protect: it shows all it
- * hears, and only says that something was missed which the journal lacks.
+ * Shows the messages of a channel, each once and in order; missed ones come from the
+ * journal. Unlike an instance it has no caches to protect: it shows every message,
+ * and only reports that the journal lacks some that were missed.
  *
  * @internal
  */
 export class JournalFollower {
-  /** Up to where all has been shown; `null` if that is not known. */
+  /** Every message up to this offset has been shown; `null` if that is not known. */
   #position: string | null = null;
-  /** The last that was shown as it was heard. */
+  /** Offset of the last message that was shown as it came. */
   #shown: string | null = null;
-  /** Shown from the journal, and perhaps yet to be heard. */
+  /** Offsets shown from the journal, which the subscription may still deliver. */
   readonly #replayed = new Set<string>();
-  /** What is heard while the journal is read. */
-  #held: Heard[] = [];
+  /** Messages that came while the journal is read. */
+  #held: ReceivedMessage[] = [];
   #reading = false;
   #readAgain = false;
   #begun = false;
@@ -39,21 +39,21 @@ export class JournalFollower {
     private readonly options: FollowerOptions,
   ) {}
 
-  hear(heard: Heard): void {
-    const { offset = null, previous = null } = heard.message ?? {};
-    if (offset === null) return this.options.show(heard);
-    if (this.#reading) return this.#hold(heard);
+  receive(received: ReceivedMessage): void {
+    const { offset = null, previous = null } = received.message ?? {};
+    if (offset === null) return this.options.show(received);
+    if (this.#reading) return this.#hold(received);
     if (this.#isShown(offset)) return;
     if (this.#position !== null && previous !== this.#position) {
-      this.#hold(heard);
+      this.#hold(received);
       return void this.catchUp();
     }
-    // On one connection nothing older comes after what is newer.
+    // One connection delivers in order, so nothing older follows.
     this.#replayed.clear();
-    this.#show(offset, heard);
+    this.#show(offset, received);
   }
 
-  /** Something may have been missed: what comes meanwhile is held. */
+  /** Reads messages that may have been missed; new ones are held meanwhile. */
   async catchUp(): Promise<void> {
     this.#readAgain = true;
     if (this.#reading) return;
@@ -66,30 +66,30 @@ export class JournalFollower {
     this.#release();
   }
 
-  #hold(heard: Heard): void {
-    if (this.#held.push(heard) <= HELD_LIMIT) return;
-    // They are in the journal as well.
+  #hold(received: ReceivedMessage): void {
+    if (this.#held.push(received) <= HELD_LIMIT) return;
+    // The journal holds them as well.
     this.#held = [];
     this.#readAgain = true;
   }
 
-  /** The journal has been read: what is not of its chain is shown all the same. */
+  /** Shows the held messages, whether or not the journal's chain has them. */
   #release(): void {
-    for (const heard of this.#held) {
-      const offset = heard.message!.offset!;
+    for (const received of this.#held) {
+      const offset = received.message!.offset!;
       if (this.#isShown(offset)) continue;
-      this.#show(offset, heard);
+      this.#show(offset, received);
     }
     this.#held = [];
   }
 
-  #show(offset: string, heard: Heard): void {
+  #show(offset: string, received: ReceivedMessage): void {
     this.#position = offset;
     this.#shown = offset;
-    this.options.show(heard);
+    this.options.show(received);
   }
 
-  /** Not by the position: the journal's end may be a message that is on its way. */
+  /** Not by the position: the journal's last message may still be on its way. */
   #isShown(offset: string): boolean {
     return offset === this.#shown || this.#replayed.has(offset);
   }
@@ -104,29 +104,27 @@ export class JournalFollower {
   }
 
   async #readFrom(start: string): Promise<void> {
-    let from = start;
+    const pager = new JournalPager((from, count) =>
+      this.#answer(this.link.journal.read(from, count)),
+    );
     let unbroken = true;
-    for (;;) {
-      const entries = await this.#answer(this.link.journal.read(from, PAGE));
+    for await (const { entries } of pager.pages(start)) {
       for (const { offset, payload } of entries) {
         if (offset === this.#position) continue;
-        const heard = hear(payload, true);
-        unbroken &&= this.#isNext(heard);
+        const received = readMessage(payload, true);
+        unbroken &&= this.#isNext(received);
         this.#position = offset;
-        this.#replay(offset, heard);
+        this.#replay(offset, received);
       }
-      const last = entries.at(-1)?.offset;
-      // Not even the one that was shown last is there any more.
-      if (last === undefined) unbroken &&= this.#isAtStart();
-      if (last === undefined || entries.length < PAGE) break;
-      from = last;
+      // The journal does not even hold the message that was shown last.
+      if (entries.length === 0) unbroken &&= this.#isAtStart();
     }
     if (unbroken) return;
     this.options.note('something was missed that the journal does not hold');
     this.#position = null;
   }
 
-  #isNext({ message }: Heard): boolean {
+  #isNext({ message }: ReceivedMessage): boolean {
     return this.#position === null || message?.previous === this.#position;
   }
 
@@ -134,23 +132,23 @@ export class JournalFollower {
     return this.#position === null || this.#position === JOURNAL_START;
   }
 
-  #replay(offset: string, heard: Heard): void {
+  #replay(offset: string, received: ReceivedMessage): void {
     this.#replayed.add(offset);
     if (this.#replayed.size > HELD_LIMIT) {
       const [oldest = ''] = this.#replayed;
       this.#replayed.delete(oldest);
     }
-    this.options.show(heard);
+    this.options.show(received);
   }
 
   #failed(error: Error): void {
     this.#position = null;
     this.options.note(
-      `the journal could not be read, so what was missed is not known: ${describeCause(error)}`,
+      `the journal could not be read, so missed messages are not shown: ${describeCause(error)}`,
     );
-    // That connection may be dead without a word; the next one answers.
+    // The connection may be dead, and report no error.
     if (error instanceof InvalidationTimeoutError) {
-      this.link.client.disconnect(true);
+      this.link.reopen();
     }
   }
 
@@ -158,7 +156,8 @@ export class JournalFollower {
   async #whenReady(): Promise<void> {
     const { client } = this.link;
     if (client.status === 'ready') return;
-    await this.#answer(
+    await this.link.waitFor(
+      'a reading of the journal',
       new Promise<void>((resolve) => client.once('ready', () => resolve())),
     );
   }

@@ -1,19 +1,19 @@
 import type { RedisLink } from './redis.link.js';
 
-/** @internal */
+/** State of the journal's stream. @internal */
 export interface JournalState {
   readonly length: number;
-  /** The first and the last entry's offset; `null` if there is none. */
+  /** Offsets of the first and the last entry; `null` if there is none. */
   readonly oldest: string | null;
   readonly newest: string | null;
-  /** The highest offset there ever was; `null` where Redis does not tell. */
+  /** The highest offset ever used; `null` if Redis does not say. */
   readonly highest: string | null;
 }
 
 /**
- * Of the journal as Redis describes it; `null` if there is none.
+ * Reads the state of the journal; `null` if there is none.
  *
- * @throws what Redis answers if that key is no stream, or is not to be seen.
+ * @throws the error of Redis if the key is no stream, or the user may not read it.
  * @internal
  */
 export async function journalState(
@@ -39,7 +39,7 @@ export async function journalState(
   };
 }
 
-/** Of a reply that names its fields. @internal */
+/** Fields of a reply that lists names and values in turn. @internal */
 export function fieldsOf(reply: unknown): Map<string, unknown> {
   const list = Array.isArray(reply) ? (reply as unknown[]) : [];
   const fields = new Map<string, unknown>();

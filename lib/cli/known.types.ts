@@ -4,16 +4,16 @@ import {
   prefixesOf,
   type Invalidation,
 } from '../message/index.js';
-import { hear } from './heard.js';
+import { readMessage } from './received.message.js';
 import type { RedisLink } from './redis.link.js';
 
 const PAGE = 200;
-/** How much of the journal is looked through. */
+/** Entries at the end of the journal that are searched. */
 const RECENT = 10_000;
 
 /**
- * Types of an invalidation that nobody has published lately, and that are not
- * well-known: slips, perhaps. None where no journal tells what was published.
+ * Entity types of an invalidation that are neither built in nor published lately:
+ * typing errors, perhaps. None without a journal.
  *
  * @internal
  */
@@ -21,7 +21,7 @@ export async function unseenTypes(
   link: RedisLink,
   invalidation: Invalidation,
 ): Promise<string[]> {
-  // A pattern names keys and no type.
+  // A pattern names cache keys, not entity types.
   if (invalidation.action === 'Pattern') return [];
   const unseen = new Set(
     prefixesOf(invalidation).filter(
@@ -36,14 +36,14 @@ export async function unseenTypes(
     );
     if (page.length === 0 && read === 0) return [];
     for (const [, [, payload = '']] of page) {
-      const { message } = hear(payload, true);
+      const { message } = readMessage(payload, true);
       for (const prefix of message === null ? [] : prefixesOf(message)) {
         unseen.delete(prefix);
       }
     }
     const last = page.at(-1)?.[0];
     if (last === undefined || page.length < PAGE) break;
-    // The one that was read last does not come again.
+    // Exclusive: the last entry is not read again.
     end = `(${last}`;
   }
   return [...unseen].map(entityTypeOf);

@@ -1,13 +1,13 @@
 import type { Io } from './io.js';
 
-/** Text that is shown again and again. @internal */
+/** Text on a terminal that each update replaces. @internal */
 export interface LiveScreen {
   show(text: string): void;
-  /** How it is going. */
+  /** Shows the state of the connection. */
   note(text: string): void;
 }
 
-/** In its own place on a terminal, and elsewhere below what was shown before. @internal */
+/** Without a terminal each update is printed below the one before. @internal */
 export function liveScreen(io: Io): LiveScreen {
   const { screen } = io;
   if (screen === null) {
@@ -20,7 +20,7 @@ export function liveScreen(io: Io): LiveScreen {
   let status = '';
   return {
     show(text) {
-      // A line that wrapped would be counted as one.
+      // Cut to the width: a wrapped line would take two rows.
       const lines = `${text}\n${status}`
         .split('\n')
         .slice(0, (screen.rows || 24) - 1)

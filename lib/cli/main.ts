@@ -3,5 +3,5 @@ import { processIo } from './io.js';
 import { runProgram } from './program.js';
 
 const code = await runProgram(process.argv.slice(2), processIo());
-// What could not be printed has set it already.
+// A failure to print has set an exit code already.
 process.exitCode ||= code;

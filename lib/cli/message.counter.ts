@@ -1,8 +1,8 @@
-import type { Heard } from './heard.js';
+import type { ReceivedMessage } from './received.message.js';
 import { jsonLine, visible } from './visible.js';
 import { table } from './table.js';
 
-/** Names come from others: beyond that many rows they share one. */
+/** Rows of their own: names come from outside, and further ones share a row. */
 const ROW_LIMIT = 1_000;
 const ROWS_SHOWN = 20;
 
@@ -21,10 +21,10 @@ export class MessageCounter {
   malformed = 0;
   #until = 0;
 
-  /** @param since milliseconds since the epoch; told by `until` if not known yet */
+  /** @param since milliseconds since the epoch; by default the first `until()` */
   constructor(private since: number | null = null) {}
 
-  add({ message }: Heard): void {
+  add({ message }: ReceivedMessage): void {
     if (message === null) {
       this.malformed++;
       return;
@@ -35,7 +35,7 @@ export class MessageCounter {
     row.keys += entityIds?.length ?? (action === 'Pattern' ? 0 : 1);
   }
 
-  /** So far the counting has come. */
+  /** Sets the end of the counted period. */
   until(time: number): void {
     this.since ??= time;
     this.#until = time;
@@ -45,7 +45,7 @@ export class MessageCounter {
     return Math.max(0, this.#until - (this.since ?? 0)) / 1_000;
   }
 
-  /** The busiest first. */
+  /** Rows, the busiest first. */
   get rows(): CountedRow[] {
     return [...this.#rows.values()].toSorted((a, b) => b.messages - a.messages);
   }

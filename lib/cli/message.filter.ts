@@ -8,7 +8,7 @@ import {
 } from '../message/index.js';
 import { Option } from 'commander';
 import { collected } from './command.js';
-import type { Heard } from './heard.js';
+import type { ReceivedMessage } from './received.message.js';
 import { UsageError } from './usage.error.js';
 
 /** @internal */
@@ -24,13 +24,13 @@ export const filterOptions = (): Option[] =>
   [
     new Option(
       '--type <type>',
-      'only what may touch an entity of this type, such as User',
+      'only messages that may affect this entity type, such as User',
     ),
-    new Option('--service <name>', 'only what this service said'),
+    new Option('--service <name>', 'only messages of this service'),
     new Option('--action <action>', 'only Delete, Update, Batch or Pattern'),
     new Option(
       '--key <glob>',
-      "only what may touch a key such as user:7 or 'user:*'",
+      "only messages that may affect a key such as user:7 or 'user:*'",
     ),
   ].map((option) => option.argParser(collected));
 
@@ -39,10 +39,10 @@ const ACTIONS = ['Delete', 'Update', 'Batch', 'Pattern'];
 type Test = (message: InvalidationMessage) => boolean;
 
 /**
- * Each filter that is given must pass; of one that is given several times, one
- * value. What is no message passes if there is no filter.
+ * A message passes if each given option matches, by one of its values. Malformed
+ * messages pass only without filters.
  *
- * @throws UsageError for what nothing would ever pass.
+ * @throws UsageError for an action that does not exist.
  * @internal
  */
 export function filterFrom({
@@ -50,7 +50,7 @@ export function filterFrom({
   service,
   action,
   key,
-}: FilterValues): (heard: Heard) => boolean {
+}: FilterValues): (received: ReceivedMessage) => boolean {
   const tests: Test[] = [];
   if (type) tests.push(concerns(type));
   if (service)
@@ -87,7 +87,7 @@ function touching(glob: string): Test {
     const keys = keysOf(message);
     if (keys !== null) return keys.some(matches);
     if (!/[*?[\\]/.test(glob)) return affects(message, glob);
-    // Whether two globs have a key in common is not asked; only what rules it out.
+    // Two globs may have a key in common unless their literal beginnings differ.
     const other = literalPrefix(message.pattern ?? '');
     return other.startsWith(literal) || literal.startsWith(other);
   };

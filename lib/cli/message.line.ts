@@ -1,5 +1,5 @@
 import { keysOf, parseTimestamp } from '../message/index.js';
-import type { Heard } from './heard.js';
+import type { ReceivedMessage } from './received.message.js';
 import type { Format, Io } from './io.js';
 import { showDuration } from './duration.js';
 import { jsonLine, visible } from './visible.js';
@@ -14,45 +14,51 @@ const COLOURS: Record<string, Format> = {
   Pattern: 'cyan',
 };
 
-/** For eyes: time, service, action, what, latency, size. @internal */
-export function textLine(heard: Heard, style: Io['style']): string {
-  const { message, payload } = heard;
+/** A message as text: time, service, action, subject, latency, size. @internal */
+export function textLine(
+  received: ReceivedMessage,
+  style: Io['style'],
+): string {
+  const { message, payload } = received;
   const size = style('dim', `${Buffer.byteLength(payload)} B`);
   if (message === null) {
-    const time = style('dim', clock(heard.receivedAt));
-    const problem = style('red', `malformed  ${visible(heard.problem!)}`);
+    const time = style('dim', clock(received.receivedAt));
+    const problem = style('red', `malformed  ${visible(received.problem!)}`);
     return [time, problem, visible(payload), size].join('  ');
   }
   const { action, sourceService, widened } = message;
-  // Replayed ones were said at their own time.
-  const said = heard.replayed
+  // A replayed message has its own time.
+  const time = received.replayed
     ? parseTimestamp(message.timestamp)
-    : heard.receivedAt;
+    : received.receivedAt;
   const columns = [
-    style('dim', clock(said)),
+    style('dim', clock(time)),
     visible(sourceService, 40).padEnd(20),
     style(COLOURS[action] ?? 'red', action.padEnd(7)),
-    style('bold', subject(heard).padEnd(24)),
-    style('dim', heard.replayed ? 'journal' : showDuration(latencyOf(heard)!)),
+    style('bold', subject(received).padEnd(24)),
+    style(
+      'dim',
+      received.replayed ? 'journal' : showDuration(latencyOf(received)!),
+    ),
     size,
   ];
   if (widened) columns.push(style('yellow', 'not understood, so widened'));
   return columns.join('  ');
 }
 
-/** For programs: the message as it was written, and how it came. @internal */
-export function messageJson(heard: Heard): string {
-  const { payload, message, receivedAt, replayed } = heard;
+/** A message as JSON: as it was written, and how it was received. @internal */
+export function messageJson(received: ReceivedMessage): string {
+  const { payload, message, receivedAt, replayed } = received;
   const came = {
     receivedAt: new Date(receivedAt).toISOString(),
-    latencyMs: latencyOf(heard),
+    latencyMs: latencyOf(received),
     bytes: Buffer.byteLength(payload),
     replayed,
   };
   return jsonLine(
     message === null
       ? {
-          malformed: heard.problem,
+          malformed: received.problem,
           payload: payload.slice(0, PAYLOAD_SHOWN),
           ...came,
         }
@@ -60,8 +66,8 @@ export function messageJson(heard: Heard): string {
   );
 }
 
-/** What was changed, in few words. */
-function subject({ message }: Heard): string {
+/** The cache keys or the pattern, in short. */
+function subject({ message }: ReceivedMessage): string {
   const keys = keysOf(message!);
   if (keys === null) return visible(message!.pattern ?? '');
   const shown = keys.slice(0, KEYS_SHOWN).map((key) => visible(key, 80));
@@ -69,14 +75,18 @@ function subject({ message }: Heard): string {
   return shown.join(' ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-/** By two clocks: below zero if the publisher's is ahead. */
-function latencyOf({ message, receivedAt, replayed }: Heard): number | null {
+/** Milliseconds between two clocks: below zero if the publisher's is ahead. */
+function latencyOf({
+  message,
+  receivedAt,
+  replayed,
+}: ReceivedMessage): number | null {
   if (message === null || replayed) return null;
   const ms = receivedAt - parseTimestamp(message.timestamp);
   return Math.round(ms * 1_000) / 1_000;
 }
 
-/** Local time. */
+/** A time of day in the local time zone. */
 function clock(time: number): string {
   const date = new Date(time);
   const [hours, minutes, seconds] = [

@@ -12,31 +12,31 @@ import { visible } from './visible.js';
 
 const PROGRAM = 'nestjs-cache-invalidation';
 
-/** Loaded when asked for: the help needs no ioredis. */
+/** Commands are loaded on demand: the help needs no ioredis. */
 const COMMANDS: Record<
   string,
   [about: string, load: () => Promise<CliCommand<object>>]
 > = {
   tail: [
-    'show what is said on a channel, as it is said',
+    'show the messages of a channel as they are published',
     async () => (await import('./tail.command.js')).tail,
   ],
   stats: [
-    'count it by service, type and action',
+    'count the messages of a channel by service, type and action',
     async () => (await import('./stats.command.js')).stats,
   ],
   publish: [
-    'say that something has changed',
+    'publish an invalidation',
     async () => (await import('./publish.command.js')).publish,
   ],
   doctor: [
-    'check a deployment, and say what to do',
+    'check a deployment, and advise',
     async () => (await import('./doctor.command.js')).doctor,
   ],
 };
 
 /**
- * The whole program, but for its process.
+ * Runs the program in the current process.
  *
  * @returns the exit code: 0, 1 if it failed, 2 if it was called wrongly
  * @internal
@@ -46,7 +46,7 @@ export async function runProgram(
   io: Io,
 ): Promise<number> {
   const [asked, topic = ''] = argv;
-  // `help` of what there is not says so, as calling it does.
+  // `help` of an unknown command fails as that command would.
   const isLost =
     asked === 'help' && argv.length > 1 && !Object.hasOwn(COMMANDS, topic);
   const args = isLost ? [topic] : argv;
@@ -60,14 +60,14 @@ export async function runProgram(
     await program.parseAsync(args, { from: 'user' });
     return run.code;
   } catch (error) {
-    // Help and version are ends too.
+    // Commander ends help and version by an error as well.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const name = Object.hasOwn(COMMANDS, args[0]!)
       ? `${PROGRAM} ${args[0]}`
       : PROGRAM;
     io.note(`${name}: ${describe(error, io)}`);
     if (!isWrongUsage(error)) return 1;
-    io.note(`${name} --help says how it is used.`);
+    io.note(`See ${name} --help.`);
     return 2;
   }
 }
@@ -78,13 +78,13 @@ async function programFor(
   run: { code: number },
 ): Promise<Command> {
   const program = new Command(PROGRAM)
-    .option('-v, --version', 'which version this is')
-    .helpOption('-h, --help', 'this text')
+    .option('-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print this text')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.out(text.trimEnd()),
       writeErr: (text) => io.note(text.trimEnd()),
-      // Told where all errors are.
+      // runProgram() prints all errors.
       outputError: () => undefined,
     });
   program.on('option:version', () => {
@@ -113,7 +113,7 @@ function isWrongUsage(error: unknown): boolean {
   );
 }
 
-/** One line; all of it for who looks for the reason. */
+/** An error in one line, or with its stack if `DEBUG` is set. */
 function describe(error: unknown, { env }: Io): string {
   if (!(error instanceof Error)) return visible(String(error));
   if (error instanceof CommanderError) return sentence(error.message);
@@ -121,15 +121,15 @@ function describe(error: unknown, { env }: Io): string {
   const what = visible(error.message, 2_000);
   return error instanceof CacheInvalidationError
     ? what
-    : `${what} (DEBUG=1 says where)`;
+    : `${what} (set DEBUG=1 for its stack)`;
 }
 
-/** `error: unknown option '--wat'`, and in a second line what it may have been. */
+/** Makes a sentence of commander's `error: unknown option '--wat'` and its guess in a second line. */
 function sentence(message: string): string {
   const [what = '', guess = ''] = message.replace(/^error: /, '').split('\n(');
-  const told = `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
+  const problem = `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
   return visible(
-    `${told.replace(/\.?$/, '.')} ${guess.replace(/\)$/, '')}`.trim(),
+    `${problem.replace(/\.?$/, '.')} ${guess.replace(/\)$/, '')}`.trim(),
     2_000,
   );
 }

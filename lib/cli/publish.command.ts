@@ -5,11 +5,7 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
-import {
-  isCluster,
-  publishingNode,
-  type Published,
-} from '../transport/index.js';
+import { isCluster, RedisChannel, type Published } from '../transport/index.js';
 import type { CliCommand } from './command.js';
 import type { Io } from './io.js';
 import { journalState } from './journal.state.js';
@@ -24,23 +20,23 @@ import { targetFrom } from './target.js';
 import { UsageError } from './usage.error.js';
 import { jsonLine, visible } from './visible.js';
 
-/** What services read unless told otherwise. */
+/** The default maximum of the services. */
 const MAX_BYTES = 4_194_304;
 
 interface Receipt extends Published {
   readonly status: 'delivered';
   readonly messageId: string;
-  /** PUBLISH in a cluster counts the receivers on the node that took it. */
+  /** Whether the receivers are those of one node: PUBLISH in a cluster counts no others. */
   readonly oneNode: boolean;
 }
 
 const NOTES = `
-It goes the way that a service's messages go, into the journal too, so that who
-is away reads it later. The exit code is 1 if Redis did not take it. A type that
-is neither well-known nor in the journal's recent past may be a slip: it asks
-before, or takes --yes where nobody can be asked.`;
+The message is published as a service's messages are, and journaled too, so that
+instances that are away read it later. The exit code is 1 if Redis did not take
+it. A type that is neither built in nor in the recent journal may be a typing
+error: the command asks first, or needs --yes without a terminal.`;
 
-/** Says by hand that something has changed. @internal */
+/** Publishes an invalidation by hand. @internal */
 export const publish: CliCommand<PublishValues> = {
   define(command) {
     command
@@ -63,7 +59,7 @@ export const publish: CliCommand<PublishValues> = {
       io.out(draft);
       return 0;
     }
-    // Stamped anew: to connect takes longer than to deliver.
+    // Stamped again: connecting takes longer than delivering.
     const receipt = await withLink(target, async (link) => {
       if (!values.yes && !(await isMeant(link, invalidation, io))) return null;
       const message = instance.stamp(invalidation);
@@ -80,7 +76,7 @@ export const publish: CliCommand<PublishValues> = {
   },
 };
 
-/** @throws UsageError where nobody can be asked. */
+/** @throws UsageError without a terminal to ask on. */
 async function isMeant(
   link: RedisLink,
   invalidation: Invalidation,
@@ -104,19 +100,19 @@ async function send(
   const payload = encodeMessage(message, MAX_BYTES);
   const oneNode = isCluster(link.client) && !link.target.sharded;
   try {
-    const published = await (journaled ? journal : announce)(link, payload);
+    const published = await (journaled ? journal : publishOnly)(link, payload);
     return { status: 'delivered', messageId, ...published, oneNode };
   } catch (error) {
     throw new InvalidationRedisError(
       `Redis did not take it: ${describeCause(error as Error)}.`,
-      'Run doctor; then say it again, which does no harm if it was heard.',
+      'Run doctor; then publish it again, which does no harm if it was delivered.',
       error,
     );
   }
 }
 
 async function journal(link: RedisLink, payload: string): Promise<Published> {
-  // The services say how long it may be; what they keep is not trimmed here.
+  // The services set the journal's length, so nothing that they keep is trimmed here.
   const { length = 0 } = (await journalState(link)) ?? {};
   const keeping = link.journalKeeping(Math.max(length, LEAST_KEPT));
   const [published] = await link.within(
@@ -126,18 +122,14 @@ async function journal(link: RedisLink, payload: string): Promise<Published> {
   return published!;
 }
 
-async function announce(link: RedisLink, payload: string): Promise<Published> {
-  const { client, target } = link;
-  const { channel, sharded } = target;
-  const node = publishingNode(client);
-  if (node === null) throw new Error('No master node.');
-  const receivers = await link.within(
-    'a publish',
-    sharded
-      ? client.spublish(channel, payload)
-      : node.publish(channel, payload),
-  );
-  return { receivers: Number(receivers), offset: null };
+async function publishOnly(
+  link: RedisLink,
+  payload: string,
+): Promise<Published> {
+  const channel = new RedisChannel(link.client, link.target);
+  const [reply] = await link.within('a publish', channel.publish([payload]));
+  if (reply instanceof Error) throw reply;
+  return reply!;
 }
 
 function text({ messageId, offset, receivers, oneNode }: Receipt): string {

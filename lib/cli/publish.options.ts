@@ -9,7 +9,7 @@ import {
 } from '../message/index.js';
 import { UsageError } from './usage.error.js';
 
-/** What is said, and how. @internal */
+/** Options of `publish`. @internal */
 export interface PublishValues {
   readonly update?: boolean;
   readonly batch?: boolean;
@@ -25,24 +25,24 @@ export interface PublishValues {
 
 /** @internal */
 export const publishOptions = (): Option[] => [
-  new Option('--update', '"changed, you may refresh" in place of "deleted"'),
+  new Option('--update', 'publish an Update in place of a Delete'),
   new Option('--batch', 'the words are cache keys'),
   new Option(
     '--pattern <glob>',
-    "every key that it matches, such as 'feed:42:*'",
+    "invalidate every key that it matches, such as 'feed:42:*'",
   ),
-  new Option('--all', 'every key of every cache'),
-  new Option('--yes', 'that is meant: --all, a type that nobody has published'),
-  new Option('--service <name>', 'who says it (cli)'),
-  new Option('--metadata <json>', 'to go with it'),
+  new Option('--all', 'invalidate every key of every cache'),
+  new Option('--yes', 'confirm --all, or a type that nobody has published'),
+  new Option('--service <name>', 'name of the source service (cli)'),
+  new Option('--metadata <json>', 'metadata of the message'),
   new Option('--no-journal', 'for services that keep none (journal: false)'),
-  new Option('--dry-run', 'print the message, and do no more'),
+  new Option('--dry-run', 'print the message, and do not publish it'),
 ];
 
 /**
- * What the command line says has changed.
+ * The invalidation that the command line describes.
  *
- * @throws UsageError or InvalidMessageError if it says nothing that could have.
+ * @throws UsageError or InvalidMessageError if it describes none.
  * @internal
  */
 export function invalidationFrom(

@@ -1,37 +1,52 @@
 import type { Cluster, Redis } from 'ioredis';
+import { Deadlines } from '../common/index.js';
 import {
   describeCause,
   InvalidationRedisError,
   InvalidationTimeoutError,
 } from '../errors/index.js';
-import { isCluster, openCommands, RedisJournal } from '../transport/index.js';
+import {
+  isCluster,
+  ManagedRedis,
+  openCommands,
+  RedisJournal,
+} from '../transport/index.js';
 import type { Target } from './target.js';
 
-/** What a journal keeps at the least: as long as services do unless told. @internal */
+/** Entries that a journal keeps at the least: the default of the services. @internal */
 export const LEAST_KEPT = 50_000;
 
-/** The connection of one command, each answer within its time. @internal */
+/** The connection of one command. @internal */
 export class RedisLink {
-  readonly client: Redis | Cluster;
   readonly journal: RedisJournal;
+  readonly #redis: ManagedRedis;
+  readonly #waits = new Deadlines();
   #cause: Error | null = null;
-  readonly #timers = new Set<NodeJS.Timeout>();
 
   constructor(readonly target: Target) {
-    this.client = openCommands(target.connection);
-    this.client.on('error', (cause: Error) => (this.#cause = cause));
+    this.#redis = new ManagedRedis(openCommands(target.connection), {
+      answerTimeout: target.timeout,
+      lateError: () => lateError('a command', target.timeout),
+      brokenError: () => new Error('The connection broke.'),
+      reopenWhenLate: false,
+      onError: (cause) => (this.#cause = cause),
+    });
     this.journal = this.journalKeeping(LEAST_KEPT);
+  }
+
+  get client(): Redis | Cluster {
+    return this.#redis.client;
   }
 
   journalKeeping(maxLength: number): RedisJournal {
     const { channel, sharded } = this.target;
-    return new RedisJournal(this.client, channel, { maxLength, sharded });
+    return new RedisJournal(this.client, { channel, sharded, maxLength });
   }
 
-  /** @throws InvalidationRedisError that says why it cannot be reached. */
+  /** @throws InvalidationRedisError that says why Redis cannot be reached. */
   async connect(): Promise<void> {
     try {
-      await this.within('a connection', this.#open());
+      await this.waitFor('a connection', this.#open());
     } catch (error) {
       throw new InvalidationRedisError(
         `Cannot reach Redis at ${this.target.where}: ${describeCause(this.#cause ?? (error as Error))}.`,
@@ -41,8 +56,8 @@ export class RedisLink {
     }
   }
 
-  // A cluster is ready before its nodes are, and refuses what is for one that is
-  // connecting; so each is asked something first. One that is away fails later.
+  // A cluster is ready before its nodes are, and fails commands for a node that is
+  // connecting; so each node answers a PING first. One that is away fails later.
   async #open(): Promise<void> {
     await this.client.connect();
     if (!isCluster(this.client)) return;
@@ -50,30 +65,37 @@ export class RedisLink {
     await Promise.allSettled(nodes.map((node) => node.ping()));
   }
 
-  /** @throws InvalidationTimeoutError if it takes too long. */
-  async within<T>(what: string, answer: Promise<T>): Promise<T> {
+  /**
+   * Bounds a command in time.
+   *
+   * @param command for the error's message: "Redis has not answered …"
+   * @throws InvalidationTimeoutError if Redis does not answer in time.
+   */
+  within<T>(command: string, answer: Promise<T>): Promise<T> {
+    return this.#redis.answered(answer, () =>
+      lateError(command, this.target.timeout),
+    );
+  }
+
+  /** Bounds a promise that outlives a broken connection, in the same time. */
+  waitFor<T>(what: string, promise: Promise<T>): Promise<T> {
     const { timeout } = this.target;
-    return new Promise((resolve, reject) => {
-      const late = (): void => reject(lateError(what, timeout));
-      const timer = setTimeout(late, timeout);
-      this.#timers.add(timer);
-      answer.then(resolve, reject).finally(() => this.#forget(timer));
-    });
+    return this.#waits.within(timeout, promise, () => lateError(what, timeout));
   }
 
-  /** What is waited for now will not settle: nobody needs it any more. */
+  /** Opens a new connection in place of one that does not answer. */
+  reopen(): void {
+    this.#redis.reopen();
+  }
+
   close(): void {
-    for (const timer of this.#timers) this.#forget(timer);
-    this.client.disconnect();
-  }
-
-  #forget(timer: NodeJS.Timeout): void {
-    clearTimeout(timer);
-    this.#timers.delete(timer);
+    const error = new Error('The connection was closed.');
+    this.#waits.cancel(error);
+    this.#redis.close(error);
   }
 }
 
-/** Opens a link for one piece of work, and closes it whatever becomes of that. @internal */
+/** Opens a link for one piece of work, and closes it in any case. @internal */
 export async function withLink<T>(
   target: Target,
   work: (link: RedisLink) => Promise<T>,

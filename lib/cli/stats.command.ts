@@ -1,7 +1,8 @@
+import { JournalPager } from '../transport/index.js';
 import { ChannelWatcher } from './channel.watcher.js';
 import type { CliCommand } from './command.js';
 import { parseDuration } from './duration.js';
-import { hear } from './heard.js';
+import { readMessage } from './received.message.js';
 import type { Io } from './io.js';
 import { millisecondsOf, offsetAt, serverTime } from './journal.time.js';
 import { countsJson, countsTable, MessageCounter } from './message.counter.js';
@@ -15,8 +16,6 @@ import { liveScreen } from './live.screen.js';
 import { targetFrom, type Target } from './target.js';
 import { UsageError } from './usage.error.js';
 
-const PAGE = 1_000;
-
 type Passes = ReturnType<typeof filterFrom>;
 
 interface StatsValues extends FilterValues {
@@ -29,10 +28,10 @@ interface StatsValues extends FilterValues {
 const NOTES = `
 One row for each service, entity type and action, the busiest first. A batch
 is of type "batch" and a pattern of type "pattern", as they are written; "keys"
-counts what is in a batch. With --json one object each time, with all rows.
+counts the cache keys of a batch as well. With --json one object each time, with all rows.
 Without --for and --journal it ends at Ctrl-C, with exit code 0.`;
 
-/** Counts what is said on a channel, or what its journal holds. @internal */
+/** Counts the messages of a channel, or of its journal. @internal */
 export const stats: CliCommand<StatsValues> = {
   define(command) {
     command.usage(
@@ -43,7 +42,7 @@ export const stats: CliCommand<StatsValues> = {
       .option('--for <time>', 'count for that long, print, and end')
       .option('--interval <time>', 'how often to print (1s)')
       .option('--journal', 'count what the journal holds, print, and end')
-      .option('--since <time>', 'only the last 5m, 2h, … of it')
+      .option('--since <time>', 'only the last 5m, 2h, … of the journal')
       .addHelpText('after', NOTES);
   },
   async run(values, _words, io) {
@@ -92,8 +91,8 @@ async function countLive(
   const watcher = new ChannelWatcher(link, {
     signal: stop.signal,
     onNote: (note) => screen.note(note),
-    onHeard: (heard) => {
-      if (passes(heard)) counter.add(heard);
+    onMessage: (received) => {
+      if (passes(received)) counter.add(received);
     },
   });
   const timer =
@@ -109,7 +108,7 @@ async function countLive(
   }
 }
 
-/** Up to its end as it is now: it may grow as fast as it is read. */
+/** Counts up to the journal's present end: it may grow as fast as it is read. */
 async function countJournal(
   link: RedisLink,
   passes: Passes,
@@ -118,22 +117,23 @@ async function countJournal(
   const { journal } = link;
   const now = await serverTime(link);
   const tail = await link.within('the journal', journal.tail());
-  let from = since === null ? '-' : offsetAt(now - since);
+  const pager = new JournalPager((from, count) =>
+    link.within('the journal', journal.read(from, count)),
+  );
+  const begin = since === null ? '-' : offsetAt(now - since);
   let last: string | null = null;
   const counter = new MessageCounter();
-  for (;;) {
-    const page = await link.within('the journal', journal.read(from, PAGE));
-    for (const { offset, payload } of page) {
-      // The first of a page is the last of the one before.
+  for await (const { entries } of pager.pages(begin)) {
+    for (const { offset, payload } of entries) {
+      // Each page begins with the last entry of the page before.
       if (offset === last) continue;
       if (last === tail) break;
       last = offset;
       counter.until(millisecondsOf(offset));
-      const heard = hear(payload, true);
-      if (passes(heard)) counter.add(heard);
+      const received = readMessage(payload, true);
+      if (passes(received)) counter.add(received);
     }
-    if (page.length < PAGE || last === tail || last === null) break;
-    from = last;
+    if (last === tail) break;
   }
   counter.until(now);
   return counter;

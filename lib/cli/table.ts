@@ -1,6 +1,6 @@
 /**
- * Columns as wide as their widest cell, numbers to the right. Cells hold no
- * colours: those have no width.
+ * Rows in columns as wide as their widest cell, numbers to the right. Cells must not
+ * hold colours, which have no width.
  *
  * @internal
  */

@@ -16,15 +16,15 @@ interface TailValues extends FilterValues, BacklogValues {
 }
 
 const NOTES = `
-Each line: local time, service, action, what, latency by the clocks of publisher
-and reader, size. With --json one object a line: the message as it was written,
-and receivedAt, latencyMs (null from the journal), bytes, replayed; of what is
-no message: malformed, which says why, and payload, its beginning.
+Each line: local time, service, action, keys or pattern, latency by the clocks of
+publisher and reader, size. With --json one object a line: the message as it was
+written, and receivedAt, latencyMs (null from the journal), bytes, replayed; for a
+malformed message the reason (malformed) and the beginning of its payload.
 A filter may be given several times: one of its values must match.
-Ends at Ctrl-C, with exit code 0. What was missed while the connection was away
-is read in the journal.`;
+Ends at Ctrl-C, with exit code 0. Messages that were missed while the connection
+was lost are read from the journal.`;
 
-/** Shows what is said on a channel, as it is said. @internal */
+/** Shows the messages of a channel as they are published. @internal */
 export const tail: CliCommand<TailValues> = {
   define(command) {
     for (const option of [...filterOptions(), ...backlogOptions()]) {
@@ -47,9 +47,11 @@ export const tail: CliCommand<TailValues> = {
       begin: backlogFrom(values),
       signal: stop.signal,
       onNote: (note) => io.note(io.style('dim', note)),
-      onHeard: (heard) => {
-        if (!passes(heard)) return;
-        io.out(values.json ? messageJson(heard) : textLine(heard, io.style));
+      onMessage: (received) => {
+        if (!passes(received)) return;
+        io.out(
+          values.json ? messageJson(received) : textLine(received, io.style),
+        );
         if (++shown >= limit) stop.abort();
       },
     });

@@ -10,10 +10,10 @@ const DEFAULT_CHANNEL = 'cache:invalidate';
 const DEFAULT_TIMEOUT_MS = 5_000;
 const SENTINEL_PORT = 26_379;
 
-/** What a command works on. @internal */
+/** The server and the channel of a command. @internal */
 export interface Target {
   readonly connection: RedisConnection;
-  /** Where that is, without its password. */
+  /** The address of the server, without a password. */
   readonly where: string;
   readonly channel: string;
   readonly sharded: boolean;
@@ -22,9 +22,9 @@ export interface Target {
 }
 
 /**
- * Where Redis is, from the command line and the environment.
+ * Reads the target from the command line and the environment.
  *
- * @throws UsageError for what is no way to reach it.
+ * @throws UsageError that names the wrong option.
  * @internal
  */
 export function targetFrom(
@@ -59,7 +59,10 @@ function connectionFrom(
   url: URL,
 ): Pick<Target, 'connection' | 'where'> {
   if (cluster && sentinel !== undefined) {
-    throw new UsageError('--cluster and --sentinel are two ways.', 'Give one.');
+    throw new UsageError(
+      '--cluster and --sentinel exclude each other.',
+      'Give one of them.',
+    );
   }
   if (name !== undefined && sentinel === undefined) {
     throw new UsageError('--name is for --sentinel.', 'Give both, or neither.');
@@ -84,14 +87,14 @@ function connectionFrom(
   };
 }
 
-/** Never shown if it is wrong: it may hold a password. */
+/** @throws UsageError without the text, which may hold a password. */
 function parseUrl(text: string): URL {
   try {
     const url = new URL(text);
     decodeURIComponent(url.username + url.password);
     if (/^rediss?:$/.test(url.protocol) && url.hostname !== '') return url;
   } catch {
-    // Said below.
+    // Thrown below.
   }
   throw new UsageError(
     'The URL of Redis cannot be read.',
@@ -103,7 +106,7 @@ function addressOf(url: URL): { host: string; port: number } {
   return { host: hostOf(url), port: Number(url.port || 6379) };
 }
 
-// An IPv6 address stands in brackets in a URL, and nowhere else.
+// Only a URL has brackets around an IPv6 address.
 function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }

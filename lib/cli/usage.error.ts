@@ -1,6 +1,6 @@
 import { CacheInvalidationError } from '../errors/index.js';
 
-/** The command was called in a way that it does not know. @internal */
+/** The command line is wrong. @internal */
 export class UsageError extends CacheInvalidationError {
   readonly code = 'CACHE_INVALIDATION_USAGE';
 

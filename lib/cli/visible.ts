@@ -1,8 +1,8 @@
 import { escapeUnseen, printable } from '../errors/index.js';
 
 /**
- * Text of others, for a terminal: what would move its cursor, change its
- * colours or turn the direction of writing is shown by its number.
+ * Makes foreign text safe for a terminal: characters that would move the cursor,
+ * change colours or turn the direction of writing are shown by number.
  *
  * @param longest in characters; the rest is cut off
  * @internal
@@ -11,7 +11,7 @@ export function visible(text: string, longest = 200): string {
   return printable(text, longest);
 }
 
-/** One line that is JSON still, and harmless to a terminal. @internal */
+/** JSON in one line, safe for a terminal. @internal */
 export function jsonLine(value: unknown): string {
   return escapeUnseen(JSON.stringify(value));
 }

@@ -1,20 +1,18 @@
 import { sizeOf } from '../message/index.js';
-import type { InvalidationTransport } from '../transport/index.js';
 import {
-  decodeEntry,
-  FIRST_PAGE,
-  nextCount,
-  type JournaledMessage,
-} from './journal-reader.js';
+  JournalPager,
+  type InvalidationTransport,
+} from '../transport/index.js';
+import { decodeEntry, type JournaledMessage } from './journal-reader.js';
 
-/** Keys of all messages: fences remember no more of them, and note them at once. */
-const KEYS = 50_000;
+/** Cache keys of all messages together: fences remember no more. */
+const MOST_KEYS = 50_000;
 /** Bytes that the messages may take in memory. */
-const BYTES = 33_554_432;
+const MOST_BYTES = 33_554_432;
 
 /**
- * Reads the journal back from an offset, as far as each message names the one
- * before it and the bounds allow. Empty if the journal does not hold the offset.
+ * Messages of the journal up to an offset, as many of the last ones as form a chain
+ * and the bounds allow. Empty if the journal does not hold the offset.
  *
  * @internal
  */
@@ -23,11 +21,11 @@ export async function readPast(
   upTo: string,
   maxBytes: number,
 ): Promise<JournaledMessage[]> {
+  const pager = new JournalPager((from, count) =>
+    transport.readJournal(from, count),
+  );
   let past: JournaledMessage[] = [];
-  let from = '-';
-  let count = FIRST_PAGE;
-  for (;;) {
-    const entries = await transport.readJournal(from, count);
+  for await (const { entries } of pager.pages('-')) {
     for (const entry of entries) {
       const message = decodeEntry(entry, maxBytes);
       if (message === null) past = [];
@@ -38,13 +36,11 @@ export async function readPast(
       if (message?.offset === upTo) return endOf(past);
     }
     past = endOf(past);
-    if (entries.length < count) return [];
-    from = entries.at(-1)!.offset;
-    count = nextCount(entries);
   }
+  return [];
 }
 
-/** Its last messages, as many as are of use. */
+/** The last messages, as many as the bounds allow. */
 function endOf(past: JournaledMessage[]): JournaledMessage[] {
   let keys = 0;
   let bytes = 0;
@@ -53,7 +49,7 @@ function endOf(past: JournaledMessage[]): JournaledMessage[] {
     const message = past[from - 1]!;
     keys += message.entityIds?.length ?? 1;
     bytes += sizeOf(message);
-    if (keys > KEYS || bytes > BYTES) return past.slice(from);
+    if (keys > MOST_KEYS || bytes > MOST_BYTES) return past.slice(from);
     from--;
   }
   return past;

@@ -1,44 +1,44 @@
 import type { L2Store, L2StoreOptions } from './l2.store.js';
 
-/** What a transport tells the instance that uses it. @internal */
+/** Callbacks of a transport. @internal */
 export interface TransportListener {
   /** A payload arrived on the channel. */
   onMessage(payload: string): void;
-  /** The broker has acknowledged the subscription: at first, and after a loss. */
+  /** The broker has acknowledged the subscription, at first or after a loss. */
   onSubscribed(): void;
-  /** The subscription is gone until the next `onSubscribed`. */
+  /** The subscription is lost until the next `onSubscribed`. */
   onLost(cause: Error | null): void;
-  /** A publish would be answered now: at first, and after an outage. */
+  /** The broker takes publishes now, at first or after an outage. */
   onWritable(): void;
-  /** Something is wrong that has no call to answer to. */
+  /** An error that belongs to no call. */
   onError(cause: Error): void;
 }
 
-/** The identity of an instance, for people who look after Redis. @internal */
+/** An instance's identity, for people who operate Redis. @internal */
 export interface Introduction {
   readonly serviceName: string;
   /** The version of this package. */
   readonly version: string;
   readonly origin: string;
-  /** Entity types that its caches and handlers are about; `null` for all. */
+  /** Entity types of its caches and handlers; `null` for all. */
   readonly types: readonly string[] | null;
 }
 
-/** The broker has a payload. @internal */
+/** The reply for a payload that the broker has. @internal */
 export interface Published {
-  /** Connections that it was handed to; `null` if it was announced earlier. */
+  /** Connections that received it; `null` if an earlier try had published it. */
   readonly receivers: number | null;
-  /** Its place in the journal; `null` where none is kept. */
+  /** Offset in the journal; `null` without a journal. */
   readonly offset: string | null;
 }
 
-/** The broker has looked, and does not take it now. @internal */
+/** The reply for a payload that the broker does not take now. @internal */
 export interface Refusal extends Error {
-  /** Up to where in the journal none of the payloads is; `null` if one may be. */
+  /** No payload of the call is in the journal up to this offset; `null` if one may be. */
   readonly searchedUpTo: string | null;
 }
 
-/** Or why it is not known to have reached the broker. @internal */
+/** An `Error` means that nobody knows whether the broker has the payload. @internal */
 export type PublishReply = Published | Refusal | Error;
 
 /** One entry of the journal. @internal */
@@ -48,32 +48,33 @@ export interface JournalEntry {
 }
 
 /**
- * How messages travel: a small port with one implementation over Redis and one
- * in memory. It moves text, in order, and reports; what the text means, what to
- * do about a loss and what to send again is decided by those who use it.
+ * Port that moves messages as text, in order, and reports losses; implemented over
+ * Redis and in memory. Its users decode the text, and decide what to do about a
+ * loss and what to publish again.
  *
  * @internal
  */
 export abstract class InvalidationTransport {
-  /** Whether a publish would be answered now, as far as is known. */
+  /** Whether the broker takes publishes now, as far as is known. */
   abstract readonly writable: boolean;
 
   /** Whether a journal is kept beside the channel. */
   abstract readonly journaled: boolean;
 
   /**
-   * Connects, subscribes, and keeps doing both until `close()`. Never throws
-   * for a broker that is away: the listener hears when it is back.
+   * Connects and subscribes, again after each loss, until `close()`. Does not throw
+   * while the broker is away; `onSubscribed` reports its return.
    */
   abstract start(listener: TransportListener): void;
 
   /**
-   * Sends payloads in one go, in order. Always settles and never rejects; the
-   * reply at an index belongs to the payload there.
+   * Publishes payloads in order, in one call. Always settles and never rejects;
+   * each reply has the index of its payload.
    *
-   * @param triedSince where in the journal to look first whether a payload is
-   * there already, from an earlier try; `null` for what was never tried
-   * @param tried how many of the first that concerns; all unless told
+   * @param triedSince offset from which to search the journal for payloads that an
+   * earlier try has published; `null` if none was tried
+   * @param tried the number of payloads, the first ones, that were tried; all by
+   * default
    */
   abstract publish(
     payloads: readonly string[],
@@ -82,39 +83,39 @@ export abstract class InvalidationTransport {
   ): Promise<PublishReply[]>;
 
   /**
-   * Entries of the journal, in order, the one at `from` included.
+   * Entries of the journal in order, the one at `from` included.
    *
-   * @param from an offset, or `-` for the first entry there is
+   * @param from an offset, or `-` for the first entry
    */
   abstract readJournal(from: string, count: number): Promise<JournalEntry[]>;
 
   /**
-   * The offset of the last entry; `0-0` if there is none, or no journal: then it
-   * only tells that commands are answered.
+   * The offset of the last entry; `0-0` if there is none. Without a journal it is
+   * `0-0` too, and only proves that the broker answers commands.
    */
   abstract journalTail(): Promise<string>;
 
   /**
-   * Resolves when the subscription has answered, and so has handed over all
-   * that was said before.
+   * Resolves once the subscription has answered: messages that the broker sent
+   * before its answer have been delivered by then.
    */
   abstract ping(): Promise<void>;
 
-  /** The connection does not answer: opens it anew. */
+  /** Opens a new connection in place of one that does not answer. */
   abstract reconnect(connection: 'commands' | 'subscription'): void;
 
   /**
-   * Rights that the broker's access control withholds, as it names them; empty
-   * if none are missing, or if that cannot be told.
+   * Rights that the broker's access control withholds, by the broker's names; empty
+   * if none is missing, or if the broker cannot say.
    */
   abstract missingRights(): Promise<string[]>;
 
-  /** Makes this instance known to the broker, where it keeps such names. */
+  /** Names this instance's connections, if the broker keeps names. */
   introduce(_introduction: Introduction): void {}
 
-  /** Where near caches share what they load; not connected yet. */
+  /** The second tier of near caches; not connected yet. */
   abstract l2Store(options: L2StoreOptions): L2Store;
 
-  /** Lets go of every socket and timer. The listener hears nothing after it. */
+  /** Closes every socket and timer. No callback is called afterwards. */
   abstract close(): Promise<void>;
 }

@@ -1,10 +1,10 @@
 import type { RedisConnection } from './redis/redis.connection.js';
 
 /**
- * Entries in Redis that all instances of a service share. Each begins with the
- * offset of the journal at which it was loaded, and a line feed.
+ * Entries of the second tier, which all instances of a service share. Each begins
+ * with the journal offset at which it was loaded, and a line feed.
  *
- * Every method may reject, or take long: whoever reads has a deadline of its own.
+ * Every method may reject, or take long: a near cache bounds its reads itself.
  *
  * @internal
  */
@@ -12,27 +12,27 @@ export interface L2Store {
   /** Connects, and stays connected until `close()`. */
   open(): void;
 
-  /** Resolves once it is connected for the first time. */
+  /** Resolves at the first connect. */
   readonly opened: Promise<void>;
 
   get(key: string): Promise<Buffer | null>;
 
   /**
-   * Stores an entry, unless a later one is there.
+   * Stores an entry, unless one with a later offset is stored.
    *
-   * @param offset the one it begins with
+   * @param offset the offset at the beginning of the entry
    * @param ttl milliseconds
    */
   put(key: string, offset: string, entry: Buffer, ttl: number): Promise<void>;
 
-  /** Removes an entry that was loaded before an offset. */
+  /** Removes an entry that was loaded before the offset. */
   drop(key: string, offset: string): Promise<void>;
 
-  /** Keys, in no order and perhaps twice, some at a time. */
+  /** Pages of the keys that match, in no order; a key may occur twice. */
   scan(pattern: string): AsyncIterable<readonly string[]>;
 
   /**
-   * Takes or renews a lease, unless another holds it.
+   * Takes or renews a lease, unless it has another holder.
    *
    * @param ttl milliseconds until it ends by itself
    */
@@ -45,7 +45,7 @@ export interface L2Store {
 }
 
 /**
- * There is no connection any more, which the store tells by `onError`.
+ * The second tier cannot be reached. The store reports the cause by `onError`.
  *
  * @internal
  */
@@ -53,7 +53,7 @@ export class L2UnavailableError extends Error {}
 
 /** @internal */
 export interface L2StoreOptions {
-  /** `undefined` for that of the invalidations. */
+  /** `undefined` for the transport's own. */
   readonly connection: RedisConnection | undefined;
   readonly onError: (cause: Error) => void;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { JournalFollower } from '../../lib/cli/journal.follower.js';
-import { hear } from '../../lib/cli/heard.js';
+import { readMessage } from '../../lib/cli/received.message.js';
 import type { RedisLink } from '../../lib/cli/redis.link.js';
 import { wire } from '../subscriber/setup.js';
 
@@ -30,7 +30,7 @@ function follow() {
     shown,
     answer,
     caughtUp: follower.catchUp(),
-    hear: (id: string) => follower.hear(hear(said(id), false)),
+    deliver: (id: string) => follower.receive(readMessage(said(id), false)),
   };
 }
 
@@ -38,26 +38,26 @@ const settled = (): Promise<void> =>
   new Promise((resolve) => setImmediate(resolve));
 
 describe('A message that is the end of the journal when that is first asked for', () => {
-  it('is shown, once, if it was heard before the answer', async () => {
-    const { shown, answer, caughtUp, hear: heard } = follow();
-    heard('5');
+  it('is shown, once, if it was received before the answer', async () => {
+    const { shown, answer, caughtUp, deliver } = follow();
+    deliver('5');
     answer('5-0');
     await caughtUp;
-    heard('5');
-    heard('6');
+    deliver('5');
+    deliver('6');
     await settled();
 
     expect(shown).toEqual(['5', '6']);
   });
 
-  it('is shown, once, if it is heard after the answer', async () => {
-    const { shown, answer, caughtUp, hear: heard } = follow();
+  it('is shown, once, if it is received after the answer', async () => {
+    const { shown, answer, caughtUp, deliver } = follow();
     answer('5-0');
     await caughtUp;
-    heard('5');
+    deliver('5');
     await settled();
-    heard('6');
-    heard('6');
+    deliver('6');
+    deliver('6');
     await settled();
 
     expect(shown).toEqual(['5', '6']);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MessageCounter, countsTable } from '../../lib/cli/message.counter.js';
-import { hear } from '../../lib/cli/heard.js';
+import { readMessage } from '../../lib/cli/received.message.js';
 import { liveScreen } from '../../lib/cli/live.screen.js';
 import {
   connectRaw,
@@ -124,7 +124,7 @@ describe('the counter', () => {
     const counter = new MessageCounter(0);
     for (let i = 0; i < 3_000; i++) {
       const name = `\x1b[2J${i}`;
-      counter.add(hear(wire(i, { source_service: name }), false));
+      counter.add(readMessage(wire(i, { source_service: name }), false));
     }
     counter.until(1_000);
     expect(counter.rows).toHaveLength(1_001);

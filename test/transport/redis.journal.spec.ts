@@ -307,7 +307,7 @@ it('No two channels that are allowed have one journal', () => {
   const channels = [...new Set(names)].filter((name) => !sharesJournal(name));
   expect(channels).toEqual(expect.arrayContaining(['a', '{a}x', 'x{a}']));
   const keys = channels.map(
-    (name) => new RedisJournal(client, name, options).key,
+    (channel) => new RedisJournal(client, { ...options, channel }).key,
   );
   expect(new Set(keys).size).toBe(channels.length);
 });

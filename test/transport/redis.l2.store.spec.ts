@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openEntries } from '../../lib/transport/redis/redis.connection.js';
+import { openEntries } from '../../lib/transport/index.js';
 import { RedisL2Store } from '../../lib/transport/redis/redis.l2.store.js';
 import { connectRaw } from '../support/app.js';
 import { eventually } from '../support/eventually.js';

@@ -2,11 +2,8 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
 import { expect, inject, it, onTestFinished } from 'vitest';
-import {
-  openCommands,
-  openEntries,
-  openSubscription,
-} from '../../lib/transport/redis/redis.connection.js';
+import { openCommands, openEntries } from '../../lib/transport/index.js';
+import { openSubscription } from '../../lib/transport/redis/open-subscription.js';
 
 const clients = {
   commands: () => openCommands(inject('redisUrl')) as Redis,

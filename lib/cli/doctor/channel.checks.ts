@@ -1,3 +1,4 @@
+import { missingRights } from '../../transport/index.js';
 import { ChannelWatcher } from '../channel.watcher.js';
 import { showDuration } from '../duration.js';
 import { serverTime } from '../journal.time.js';
@@ -14,13 +15,16 @@ export const CHANNEL_CHECKS: readonly Check[] = [
     async run(link) {
       const { channel, sharded } = link.target;
       const [missing, user] = await Promise.all([
-        link.within('a question for rights', link.journal.missingRights()),
+        link.within(
+          'a query of rights',
+          missingRights(link.client, link.journal.key, link.target),
+        ),
         link
           .within('ACL WHOAMI', link.client.acl('WHOAMI'))
-          .catch(() => 'not told'),
+          .catch(() => 'unknown'),
       ]);
       if (missing.length === 0) {
-        return ok(`user ${visible(user)} may do what is needed`);
+        return ok(`user ${visible(user)} has the rights that are needed`);
       }
       return fail(
         `user ${visible(user)} lacks ${missing.join(', ')}`,
@@ -52,13 +56,18 @@ export const CHANNEL_CHECKS: readonly Check[] = [
         ? ok(message)
         : warn(
             message,
-            'Run NTP on both. Nothing is lost by it: the order is that of the journal; but latencies are wrong.',
+            'Run NTP on both. Nothing is lost, since the journal sets the order, but latencies are wrong.',
           );
     },
   },
 ];
 
-/** What is heard in that time, in milliseconds. @internal */
+/**
+ * Listens to the channel.
+ *
+ * @param window milliseconds
+ * @internal
+ */
 export function listening(window: number): Check {
   return {
     name: 'channel',
@@ -71,10 +80,10 @@ export function listening(window: number): Check {
       const watcher = new ChannelWatcher(link, {
         signal: stop.signal,
         onNote: () => undefined,
-        onHeard: ({ message }) => {
+        onMessage: ({ message }) => {
           count++;
           if (message === null) malformed++;
-          // Names come from others.
+          // Bounded: names come from outside.
           else if (message.offset === null && unjournaled.size < 10) {
             unjournaled.add(visible(message.sourceService, 40));
           }
@@ -85,14 +94,14 @@ export function listening(window: number): Check {
       if (malformed > 0) {
         return warn(
           `${message}, ${malformed} of them malformed`,
-          'Some program publishes something else on this channel: tail shows it.',
+          'Some program publishes something else on this channel: see it with tail.',
         );
       }
       return unjournaled.size === 0
         ? ok(message)
         : warn(
             `${message}, without a place in the journal from ${[...unjournaled].join(', ')}`,
-            'While anybody publishes so, each reconnect evicts everything: let them keep the journal.',
+            'While a service publishes so, each reconnect evicts everything: switch its journal on.',
           );
     },
   };

@@ -1,19 +1,19 @@
 import type { RedisLink } from '../redis.link.js';
 
-/** `unknown` where the server does not tell; it is no fault. @internal */
+/** `unknown` if the server does not say; that is no fault. @internal */
 export type Status = 'ok' | 'unknown' | 'warn' | 'fail';
 
-/** @internal */
+/** The result of a check. @internal */
 export interface Finding {
   readonly status: Status;
   readonly message: string;
-  /** What to do about it. */
+  /** The remedy. */
   readonly advice?: string;
-  /** Each in a line of its own. */
+  /** Rows of a table below the message. */
   readonly details?: readonly Readonly<Record<string, string>>[];
 }
 
-/** One thing that is looked into. @internal */
+/** One check of a deployment. @internal */
 export interface Check {
   readonly name: string;
   readonly run: (link: RedisLink) => Promise<Finding>;
@@ -44,7 +44,7 @@ export const fail = (message: string, advice: string): Finding => ({
 
 const GRAVITY: readonly Status[] = ['ok', 'unknown', 'warn', 'fail'];
 
-/** @internal */
+/** The finding of the gravest status. @internal */
 export function worst(findings: readonly Finding[]): Finding {
   return findings.reduce((a, b) =>
     GRAVITY.indexOf(b.status) > GRAVITY.indexOf(a.status) ? b : a,

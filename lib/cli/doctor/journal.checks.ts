@@ -3,7 +3,7 @@ import {
   type InvalidationMessage,
 } from '../../message/index.js';
 import { showDuration } from '../duration.js';
-import { hear } from '../heard.js';
+import { readMessage } from '../received.message.js';
 import { journalState } from '../journal.state.js';
 import { millisecondsOf, serverTime } from '../journal.time.js';
 import type { RedisLink } from '../redis.link.js';
@@ -11,16 +11,16 @@ import { visible } from '../visible.js';
 import { fail, ok, warn, type Check, type Finding } from './finding.js';
 import { showBytes } from './memory.checks.js';
 
-/** Looked at, from the journal's end. */
+/** Entries at the journal's end that are examined. */
 const SAMPLE = 1_000;
-/** What a journal should cover at the least: a failover, a deployment. */
+/** A journal should cover a failover and a deployment. */
 const LEAST_COVERED_MS = 5 * 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 const NO_JOURNAL = warn(
   'none: with journal: false every reconnect evicts everything',
-  'Publish something, and see that the channel is right; or leave the journal on.',
+  'Publish something, and check the channel; or leave the journal on.',
 );
 
 /** @internal */
@@ -34,7 +34,7 @@ export const JOURNAL_CHECKS: readonly Check[] = [
       });
       if (state === 'no stream') {
         return fail(
-          `${link.journal.key} is a key of something else`,
+          `${link.journal.key} is a key of another program`,
           'Rename it, or take another channel.',
         );
       }
@@ -70,7 +70,7 @@ export const JOURNAL_CHECKS: readonly Check[] = [
       if (foreign > 0) {
         return warn(
           `${foreign} of the last ${entries.length} entries are not the library's`,
-          `Something else writes to ${link.journal.key}: readers that resume before it evict everything.`,
+          `Another program writes to ${link.journal.key}: readers that resume before it evict everything.`,
         );
       }
       const broken = entries.filter(
@@ -81,7 +81,7 @@ export const JOURNAL_CHECKS: readonly Check[] = [
         ? ok(`unbroken over the last ${entries.length}`)
         : warn(
             `${broken} breaks in the last ${entries.length}: readers that resume before one evict everything`,
-            'Something deletes entries (XDEL, XTRIM), or a failover lost some. If it goes on, find out what.',
+            'Some program deletes entries (XDEL, XTRIM), or a failover lost some. If it goes on, find that program.',
           );
     },
   },
@@ -90,18 +90,18 @@ export const JOURNAL_CHECKS: readonly Check[] = [
 function endsAhead({ journal }: RedisLink, end: string): Finding {
   return fail(
     `it ends at ${end}, more than a day ahead of the server's clock: nothing is journaled behind that`,
-    `See that this clock is right; if it is, DEL ${visible(journal.key)}: readers evict everything once.`,
+    `Check the server's clock; if it is right, DEL ${visible(journal.key)}: readers evict everything once.`,
   );
 }
 
-/** @internal */
+/** An entry of the journal. @internal */
 export interface Entry {
   readonly offset: string;
-  /** `null` for what the publish script did not write. */
+  /** `null` if the publish script did not write the entry. */
   readonly message: InvalidationMessage | null;
 }
 
-/** In order. @internal */
+/** The last entries of the journal, in order. @internal */
 export async function lastEntries(link: RedisLink): Promise<Entry[]> {
   const { client, journal } = link;
   const entries = await link.within(
@@ -109,7 +109,7 @@ export async function lastEntries(link: RedisLink): Promise<Entry[]> {
     client.xrevrange(journal.key, '+', '-', 'COUNT', SAMPLE),
   );
   return entries.toReversed().map(([offset, [, payload = '']]) => {
-    const { message } = hear(payload, true);
+    const { message } = readMessage(payload, true);
     return { offset, message: message?.offset === offset ? message : null };
   });
 }
@@ -119,18 +119,18 @@ async function isTrimmed(link: RedisLink): Promise<boolean> {
     'a reading of the journal',
     link.journal.read('-', 1),
   );
-  const { message } = hear(first?.payload ?? '', true);
+  const { message } = readMessage(first?.payload ?? '', true);
   return message?.previous !== JOURNAL_START;
 }
 
-/** Messages in a millisecond. */
+/** Messages per millisecond. */
 async function presentRate(link: RedisLink, now: number): Promise<number> {
   const entries = await lastEntries(link);
   const since = millisecondsOf(entries[0]?.offset ?? JOURNAL_START);
   return entries.length / Math.max(1, now - since);
 }
 
-/** Where MEMORY USAGE is allowed. */
+/** Memory of the journal; empty if MEMORY USAGE is not allowed. */
 async function sizeOf(link: RedisLink): Promise<string> {
   const { client, journal } = link;
   const bytes = await link

@@ -9,7 +9,7 @@ import { ok, unknown, warn, type Check, type Finding } from './finding.js';
 import { lastEntries } from './journal.checks.js';
 import { findListeners, type Listener } from './listeners.js';
 
-/** Types that are named in a warning. */
+/** Types that a warning names. */
 const MOST_NAMED = 20;
 
 /** @internal */
@@ -63,7 +63,7 @@ function judge(
   for (const message of messages) {
     const prefixes = prefixesOf(message).map((prefix) => prefix.split(':')[0]!);
     for (const prefix of new Set(prefixes)) {
-      // A pattern that begins with no type may touch any.
+      // A pattern that begins with no type may affect any type.
       if (prefix === '' || handled.has(prefix)) continue;
       const type = entityTypeOf(prefix);
       unhandled.set(type, (unhandled.get(type) ?? 0) + 1);

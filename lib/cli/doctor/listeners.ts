@@ -1,34 +1,33 @@
-import type { Redis } from 'ioredis';
 import {
-  isCluster,
+  nodesOf,
   readConnectionName,
   type NamedConnection,
 } from '../../transport/index.js';
 import type { RedisLink } from '../redis.link.js';
 
-/** One instance that is subscribed, as its connections' names say. @internal */
+/** A subscribed instance, by the names of its connections. @internal */
 export interface Listener {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
-  /** How long its subscription has stood, in milliseconds. */
+  /** Milliseconds since its subscription was opened. */
   readonly since: number;
-  /** Entity types that it handles; `null` for all, `undefined` if it does not say. */
+  /** Entity types that it handles; `null` for all, `undefined` if unknown. */
   readonly types: readonly string[] | null | undefined;
 }
 
-/** @internal */
+/** The subscriptions of a channel. @internal */
 export interface Listeners {
   readonly known: readonly Listener[];
-  /** Subscriptions without such a name: other languages, older versions. */
+  /** Subscriptions without a name of this library: other languages, older versions. */
   readonly unnamed: number;
 }
 
-/** Subscriptions of the channel, on every node. @internal */
+/** Counts the subscriptions of the channel on every node. @internal */
 export async function countSubscriptions(link: RedisLink): Promise<number> {
   const { channel, sharded } = link.target;
   const counts = await Promise.all(
-    allNodes(link).map(async (node) => {
+    nodesOf(link.client).map(async (node) => {
       const [, listeners] = await link.within(
         'PUBSUB NUMSUB',
         sharded
@@ -41,12 +40,12 @@ export async function countSubscriptions(link: RedisLink): Promise<number> {
   return counts.reduce((sum, each) => sum + each, 0);
 }
 
-/** @throws where CLIENT LIST or PUBSUB is not allowed. @internal */
+/** @throws the error of Redis if CLIENT LIST or PUBSUB is not allowed. @internal */
 export async function findListeners(link: RedisLink): Promise<Listeners> {
   const [count, lists] = await Promise.all([
     countSubscriptions(link),
     Promise.all(
-      allNodes(link).map((node) =>
+      nodesOf(link.client).map((node) =>
         link.within('CLIENT LIST', node.client('LIST')),
       ),
     ),
@@ -67,7 +66,7 @@ export async function findListeners(link: RedisLink): Promise<Listeners> {
       instance: origin,
       version,
       since,
-      // Its subscription cannot be renamed while it stands, and may say less.
+      // An open subscription cannot be renamed, so its name may list fewer types.
       types: handled.get(origin),
     }),
   );
@@ -88,8 +87,4 @@ function connectionsIn(list: string, channel: string): Connection[] {
     if (named === null) return [];
     return [{ ...named, since: Number(fields.get('age')) * 1_000 }];
   });
-}
-
-function allNodes({ client }: RedisLink): Redis[] {
-  return isCluster(client) ? client.nodes('all') : [client];
 }

@@ -2,7 +2,7 @@ import { fail, ok, warn, type Check } from './finding.js';
 import { infoOf, onEach, settingOf } from './nodes.js';
 
 const MEBIBYTE = 1_048_576;
-/** The largest message, twice. */
+/** Twice the largest message. */
 const LEAST_BUFFER = 8 * MEBIBYTE;
 const NEARLY_FULL = 0.9;
 

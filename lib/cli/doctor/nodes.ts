@@ -1,22 +1,17 @@
 import type { Redis } from 'ioredis';
-import { isCluster } from '../../transport/index.js';
+import { nodesOf } from '../../transport/index.js';
 import type { RedisLink } from '../redis.link.js';
 import { worst, type Finding } from './finding.js';
 
-/** The server, or every master of a cluster. @internal */
-export function masters({ client }: RedisLink): Redis[] {
-  return isCluster(client) ? client.nodes('master') : [client];
-}
-
-/** The same question to each of them: the worst answer, and whose it is. @internal */
+/** Runs a check on the server, or on every master: the gravest finding, with its node. @internal */
 export async function onEach(
   link: RedisLink,
-  ask: (node: Redis) => Promise<Finding>,
+  check: (node: Redis) => Promise<Finding>,
 ): Promise<Finding> {
-  const nodes = masters(link);
+  const nodes = nodesOf(link.client, 'master');
   const findings = await Promise.all(
     nodes.map(async (node) => {
-      const finding = await ask(node);
+      const finding = await check(node);
       const { host, port } = node.options;
       return nodes.length === 1 || finding.status === 'ok'
         ? finding
@@ -29,7 +24,7 @@ export async function onEach(
     : { ...found, message: `${found.message} (${nodes.length} masters)` };
 }
 
-/** The lines `name:value` of INFO. @internal */
+/** The fields of a section of INFO. @internal */
 export async function infoOf(
   link: RedisLink,
   node: Redis,
@@ -39,7 +34,7 @@ export async function infoOf(
   return linesOf(text);
 }
 
-/** @internal */
+/** Names and values of lines such as `name:value`. @internal */
 export function linesOf(text: string): Map<string, string> {
   const lines = text.split(/\r?\n/).filter((line) => line.includes(':'));
   return new Map(
@@ -50,7 +45,12 @@ export function linesOf(text: string): Map<string, string> {
   );
 }
 
-/** A setting of the server. @throws where CONFIG GET is not allowed. @internal */
+/**
+ * A setting of the server.
+ *
+ * @throws the error of Redis if CONFIG GET is not allowed
+ * @internal
+ */
 export async function settingOf(
   link: RedisLink,
   node: Redis,

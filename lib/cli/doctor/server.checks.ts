@@ -64,7 +64,7 @@ export const SERVER_CHECKS: readonly Check[] = [
           ? ok('state ok')
           : fail(
               `state ${state}`,
-              'Slots are not served: see CLUSTER NODES. Publishes wait in the outbox meanwhile.',
+              'Some slots are not served: see CLUSTER NODES. Publishes wait in the outbox meanwhile.',
             );
       });
     },
@@ -82,13 +82,13 @@ export const SERVER_CHECKS: readonly Check[] = [
         }
         const replicas = `a master, replicas: ${info.get('connected_slaves')}`;
         const good = info.get('min_slaves_good_slaves');
-        // Said only where some are demanded.
+        // INFO has this field only if replicas are required.
         if (good === undefined) return ok(replicas);
         const wanted = await settingOf(link, node, 'min-replicas-to-write');
         return Number(good) >= Number(wanted)
-          ? ok(`${replicas}, ${wanted} of them needed`)
+          ? ok(`${replicas}, ${wanted} of them required`)
           : fail(
-              `${good} of ${wanted} replicas that it needs: it refuses writes (NOREPLICAS)`,
+              `${good} of ${wanted} replicas that it requires: it refuses writes (NOREPLICAS)`,
               'Repair the replicas, or lower min-replicas-to-write.',
             );
       }),
@@ -104,7 +104,7 @@ export const SERVER_CHECKS: readonly Check[] = [
         if (failed !== undefined) {
           return fail(
             `${failed} is ${info.get(failed)}: Redis may refuse writes (MISCONF)`,
-            'See its log: the disk is full, or not to be written to.',
+            'See its log: the disk is full or not writable.',
           );
         }
         return info.get('aof_enabled') === '1'
@@ -119,7 +119,7 @@ export const SERVER_CHECKS: readonly Check[] = [
     run: (link) =>
       onEach(link, async (node) => {
         const seconds = Number(await settingOf(link, node, 'timeout'));
-        if (Number.isNaN(seconds)) return unknown('not told');
+        if (Number.isNaN(seconds)) return unknown('the server does not say');
         return seconds === 0 || seconds > 10
           ? ok(seconds === 0 ? 'none' : `${seconds} s`)
           : warn(

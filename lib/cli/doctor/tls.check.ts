@@ -11,7 +11,7 @@ import { onEach } from './nodes.js';
 
 const LOOPBACK = /^(?:127\.|::1$|::ffff:127\.)/;
 
-/** The socket as it is, whatever was asked for. */
+/** The socket in use, whatever the options ask for. */
 interface Socket {
   readonly encrypted?: boolean;
   readonly remoteAddress?: string | undefined;
@@ -31,12 +31,16 @@ function judge(node: Redis): Finding {
   if (stream.encrypted === true) {
     return sentinels && sentinelPassword && !sentinelTLS
       ? warn(
-          'yes, but not to the Sentinels, which are told their password in the clear',
+          'yes, but not to the Sentinels, which get their password in the clear',
           'Give sentinelTLS.',
         )
       : ok('yes');
   }
-  if (tls) return fail('no, although it was asked for', 'See what is between.');
+  if (tls)
+    return fail(
+      'no, although the options ask for it',
+      'Check the proxy between.',
+    );
   const { remoteAddress } = stream;
   const isNear = remoteAddress === undefined || LOOPBACK.test(remoteAddress);
   return password && !isNear

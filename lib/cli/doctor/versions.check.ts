@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fail, ok, type Finding } from './finding.js';
 import { isAtLeast } from './server.checks.js';
 
-/** The first two numbers, and the last major version: as the package's peers. @internal */
+/** The lowest minor and the highest major version, as in the package's peers. @internal */
 export const NEEDED: readonly [
   name: string,
   least: [number, number],
@@ -15,7 +15,7 @@ export const NEEDED: readonly [
   ['ioredis', [5, 4], 6],
 ];
 
-/** Of Node, and of what the application in a folder has installed. @internal */
+/** Checks the versions of Node and of the packages that the application in a folder uses. @internal */
 export function versionsIn(folder: string): Finding {
   const found = [`Node ${process.versions.node}`];
   const unfit: string[] = [];

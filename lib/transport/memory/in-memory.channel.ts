@@ -9,25 +9,25 @@ import type { L2Entries } from './memory.l2.store.js';
 const JOURNAL_LENGTH = 1_000;
 
 /**
- * A Pub/Sub channel inside this process with its journal, shared by its
- * transports.
+ * A Pub/Sub channel in this process with its journal, shared by the memory
+ * transports of a test.
  *
  * @internal
  */
 export class InMemoryChannel {
-  /** Every subscriber, and the messages that are on their way to it. */
+  /** Every subscriber, and the timers of the messages on their way to it. */
   readonly #listeners = new Map<TransportListener, Set<NodeJS.Timeout>>();
   readonly #taps = new Set<(payload: string) => void>();
   journal: JournalEntry[] = [];
-  /** What near caches share. */
+  /** Entries of the second tier. */
   readonly l2: L2Entries = new Map();
-  /** How long a message is on its way, in milliseconds. */
+  /** Milliseconds that a message is on its way. */
   latency = 0;
-  /** Whether a message is lost on its way; the journal has it all the same. */
+  /** Whether a message is lost on its way; the journal holds it all the same. */
   loses: (payload: string) => boolean = () => false;
   #sequence = 0;
 
-  /** Delivers to every subscriber, and tells how many there were. */
+  /** @returns the number of subscribers */
   publish(payload: string): number {
     for (const tap of this.#taps) tap(payload);
     const listeners = [...this.#listeners.keys()];
@@ -47,7 +47,7 @@ export class InMemoryChannel {
     underway.add(timer);
   }
 
-  /** The same for a message that ends with its origin, by way of the journal. */
+  /** Journals and publishes a message, which ends with its origin. */
   append(message: string): Published {
     const previous = this.tail;
     const offset = `${++this.#sequence}-0`;
@@ -61,7 +61,7 @@ export class InMemoryChannel {
     return this.journal.at(-1)?.offset ?? JOURNAL_START;
   }
 
-  /** Sees every payload before any subscriber. */
+  /** Calls `tap` with every payload, before any subscriber receives it. */
   tap(tap: (payload: string) => void): void {
     this.#taps.add(tap);
   }

@@ -1,12 +1,12 @@
 import { compareOffsets, compilePattern } from '../../message/index.js';
 import type { L2Store } from '../l2.store.js';
 
-/** What a store in memory holds, for all applications on a channel. @internal */
+/** Entries of the second tier in memory, for all applications on a channel. @internal */
 export type L2Entries = Map<string, Buffer>;
 
 /**
- * The store of tests: the same contract, but nothing expires. Answers come on a
- * later microtask, as over a network.
+ * The second tier of tests: the contract of Redis, but nothing expires. Answers
+ * come on a later microtask, as over a network.
  *
  * @internal
  */

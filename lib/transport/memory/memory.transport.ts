@@ -11,9 +11,9 @@ import type { InMemoryChannel } from './in-memory.channel.js';
 import { MemoryL2Store } from './memory.l2.store.js';
 
 /**
- * The transport of tests: no socket, no timer, the same contract, and an outage
- * when a test wants one. Answers and deliveries come on a later microtask, as over
- * a network.
+ * The transport of tests: the contract of Redis without sockets or timers, and with
+ * outages on request. Answers and deliveries come on a later microtask, as over a
+ * network.
  *
  * @internal
  */
@@ -36,7 +36,7 @@ export class MemoryTransport extends InvalidationTransport {
     if (!this.#isCut) this.#connect(listener);
   }
 
-  /** The network between this instance and the broker is gone. */
+  /** Begins an outage of the network between this instance and the broker. */
   cut(): void {
     if (this.#isCut) return;
     this.#isCut = true;
@@ -45,14 +45,14 @@ export class MemoryTransport extends InvalidationTransport {
     this.#listener.onLost(cutOff());
   }
 
-  /** The network is there again. */
+  /** Ends the outage. */
   heal(): void {
     if (!this.#isCut) return;
     this.#isCut = false;
     if (this.#listener !== null) this.#connect(this.#listener);
   }
 
-  /** Subscribes anew, as after an outage that was too short to be noticed. */
+  /** Subscribes again, as after an outage too short to be noticed. */
   resubscribe(): void {
     if (this.writable && this.#listener !== null) this.#connect(this.#listener);
   }
@@ -80,11 +80,10 @@ export class MemoryTransport extends InvalidationTransport {
       return payloads.map(() => new Error('The transport was closed.'));
     }
     if (this.#isCut) return payloads.map(cutOff);
-    // All of the journal is as good as a part of it, where it is this short.
-    const announced = triedSince === null ? [] : [...this.channel.journal];
+    // This journal is short enough to search all of it.
+    const searched = triedSince === null ? [] : [...this.channel.journal];
     return payloads.map(
-      (payload) =>
-        alreadyIn(announced, payload) ?? this.channel.append(payload),
+      (payload) => alreadyIn(searched, payload) ?? this.channel.append(payload),
     );
   }
 

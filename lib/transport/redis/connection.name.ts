@@ -1,14 +1,14 @@
 import type { Introduction } from '../invalidation.transport.js';
 
 const PREFIX = 'cache-invalidation';
-/** Bytes of each encoded part of a name: Redis keeps names for every connection. */
+/** Bytes of each encoded part of a name: Redis keeps a name for every connection. */
 const LONGEST_PART = 256;
 /** Bytes of all types together. */
 const LONGEST_TYPES = 2_048;
 const ALL_TYPES = '*';
 const TOO_MANY_TYPES = '?';
 
-/** The purpose of one of an instance's connections. @internal */
+/** The purpose of a connection. @internal */
 export type ConnectionRole = 'commands' | 'subscription';
 
 /** A connection's name, as `CLIENT LIST` shows it. @internal */
@@ -17,13 +17,13 @@ export interface NamedConnection {
   readonly serviceName: string;
   readonly version: string;
   readonly origin: string;
-  /** Entity types that the instance handles; `null` for all, `undefined` for too many to name. */
+  /** Entity types that the instance handles; `null` for all, `undefined` if they are too many to name. */
   readonly types: readonly string[] | null | undefined;
 }
 
 /**
- * The name that a connection has in Redis. Only the rights of a connection are
- * needed for it (`CLIENT SETNAME`); where they are missing it has none.
+ * The name of a connection in Redis. Without the right to `CLIENT SETNAME` the
+ * connection stays unnamed.
  *
  * @internal
  */
@@ -41,7 +41,7 @@ export function connectionName(
 }
 
 /**
- * @returns `null` for a name of somebody else, or of an instance on another
+ * @returns `null` for a name that this library did not give, or gave on another
  * channel
  * @internal
  */
@@ -79,12 +79,12 @@ function part(text: string): string {
   return encode(text).slice(0, LONGEST_PART);
 }
 
-/** Redis takes no spaces in a name. A surrogate alone has no UTF-8. */
+/** Names in Redis have no spaces, and a lone surrogate has no UTF-8. */
 function encode(text: string): string {
   return encodeURIComponent(Buffer.from(text).toString());
 }
 
-/** Names are anybody's to give, and long ones are cut off. */
+/** Any client may have given the name, and a long one is cut off. */
 function decode(text: string): string {
   try {
     return decodeURIComponent(text);

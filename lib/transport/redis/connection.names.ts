@@ -1,18 +1,19 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Introduction } from '../invalidation.transport.js';
 import { connectionName } from './connection.name.js';
+import { nodesOf } from './cluster-nodes.js';
 import { isCluster } from './redis.connection.js';
 
 /**
- * Names the connections of an instance, so that `doctor` can tell who listens. A
- * name that the application has given stays. Whoever may not name connections,
- * or is behind a proxy that knows no CLIENT, does without.
+ * Names the connections of an instance, so that `doctor` can list the subscribers.
+ * A name from the application's options stays. Connections stay unnamed without the
+ * right to CLIENT, or behind a proxy that does not know it.
  *
  * @internal
  */
 export class ConnectionNames {
   #introduction: Introduction | null = null;
-  /** The application has given its connections a name. */
+  /** Whether the application's options name its connections. */
   readonly #isNamed: boolean;
 
   constructor(
@@ -28,23 +29,21 @@ export class ConnectionNames {
     }
   }
 
-  /** The name of a connection that is to be opened for the subscription. */
+  /** The name of the next connection for the subscription. */
   get subscription(): string | null {
     return this.#introduction === null
       ? null
       : connectionName('subscription', this.channel, this.#introduction);
   }
 
-  /** Names what is open now and what will be. */
+  /** Names the connections that are open, and those that are opened later. */
   introduce(introduction: Introduction): void {
     if (this.#isNamed) return;
     this.#introduction = introduction;
-    const { client } = this;
-    const nodes = isCluster(client) ? client.nodes('all') : [client];
-    for (const node of nodes) this.#name(node);
+    for (const node of nodesOf(this.client)) this.#name(node);
   }
 
-  /** ioredis says it again at each connect. */
+  /** ioredis repeats the name at each connect. */
   #name(node: Redis): void {
     if (this.#introduction === null) return;
     const name = connectionName('commands', this.channel, this.#introduction);

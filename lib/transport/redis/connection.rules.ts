@@ -1,14 +1,14 @@
 import { isClient } from './redis.connection.js';
 import { areCredentials } from './redis.credentials.js';
 
-/** What to give instead. @internal */
+/** Advice for a connection option that names no server. @internal */
 export const CONNECTION_ADVICE =
   'Give a redis: or rediss: URL (with %25 for a % in its password), ioredis options (host, port, path, or sentinels and name), { cluster: { nodes } }, or a Redis or Cluster instance.';
 
 const REDIS_URL = /^rediss?:\/\//;
 
 /**
- * Whether it says where Redis is. ioredis takes anything, and looks on localhost.
+ * Whether a value names a server. ioredis takes any value, and connects to localhost.
  *
  * @internal
  */
@@ -33,7 +33,7 @@ export function isConnection(value: unknown): boolean {
   );
 }
 
-/** Otherwise ioredis throws an error that names no option. */
+/** ioredis throws an error that names no option for any other URL. */
 function isReadableUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { username, password } = new URL(text);
@@ -47,7 +47,7 @@ function isReadableUrl(text: string): boolean {
 
 const HIGHEST_PORT = 65_535;
 
-/** What of ioredis' options says where Redis is, and whether it does. */
+/** The options of ioredis that name a server, each with its check. */
 const ADDRESS: Record<
   string,
   (value: unknown, options: { readonly name?: unknown }) => boolean
@@ -61,11 +61,11 @@ const ADDRESS: Record<
 };
 
 /**
- * Without an address of its own, as in `{ url }`, a `URL`, or a client of
- * another library, ioredis connects to 127.0.0.1 and says nothing.
+ * Without an address, as in `{ url }`, a `URL`, or a client of another library,
+ * ioredis connects to 127.0.0.1 and reports nothing.
  */
 function isAddress(options: object): boolean {
-  // Own properties: those are what ioredis gets.
+  // Own properties only: ioredis copies no others.
   const given = Object.entries(options).filter(
     ([name, value]) =>
       Object.hasOwn(ADDRESS, name) && value !== undefined && value !== null,

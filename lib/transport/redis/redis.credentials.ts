@@ -1,23 +1,24 @@
 import type { Redis } from 'ioredis';
+import { withDeadline } from '../../common/index.js';
 
 /**
- * A user's name or password, or a function that tells today's: it is asked each
- * time a connection is opened, as tokens that expire and rotated passwords need.
+ * A user's name or password, or a function that returns it. The function is called
+ * each time a connection is opened, for tokens that expire and rotated passwords.
  *
  * @publicApi
  */
 export type RedisCredential = string | (() => string | Promise<string>);
 
-/** Those of the server, and those of its Sentinels. @publicApi */
+/** Credentials of the server, and of its Sentinels. @publicApi */
 export interface RedisCredentials {
-  /** Of the user, where it is not `default`. */
+  /** The user's name; `default` if it is not given. */
   readonly username?: RedisCredential | undefined;
   readonly password?: RedisCredential | undefined;
   readonly sentinelUsername?: RedisCredential | undefined;
   readonly sentinelPassword?: RedisCredential | undefined;
 }
 
-/** How long such a function may take: while it is asked nothing connects. */
+/** Milliseconds that such a function may take: the connection waits for it. */
 const ANSWER_MS = 3_000;
 
 const NAMES = [
@@ -27,20 +28,20 @@ const NAMES = [
   'sentinelPassword',
 ] as const;
 
-/** Where the credentials of today stand; read at each connect. @internal */
+/** Returns the options that hold the credentials; called at each connect. @internal */
 export type CredentialSource = () => object;
 
-/** What of ioredis is no public name of it, in versions 5 and 6 alike. */
+/** Properties of ioredis that it does not document, the same in versions 5 and 6. */
 interface Inside {
   readonly connector: {
     connecting: boolean;
     connect(emit: unknown): Promise<unknown>;
   };
-  /** Made when a connection begins, before the connector is asked. */
+  /** Created when a connect begins, before the connector runs. */
   readonly condition?: { auth?: unknown } | null;
 }
 
-/** Whether ioredis can be given these. @internal */
+/** Whether all credentials in the options are of a usable type. @internal */
 export function areCredentials(given: object): boolean {
   const credentials = given as Record<string, unknown>;
   return NAMES.every((name) => {
@@ -54,7 +55,7 @@ export function areCredentials(given: object): boolean {
   });
 }
 
-/** The same options without the functions, which ioredis would send. @internal */
+/** A copy of the options without functions, which ioredis would send as text. @internal */
 export function withoutFunctions<T extends object>(options: T): T {
   const rest = { ...options } as Record<string, unknown>;
   for (const name of NAMES) {
@@ -64,8 +65,8 @@ export function withoutFunctions<T extends object>(options: T): T {
 }
 
 /**
- * From now on the client, and each duplicate of it, asks for its credentials
- * whenever it connects. ioredis itself copies them once.
+ * Makes the client, and each duplicate of it, read its credentials at every connect.
+ * ioredis itself copies them once.
  *
  * @internal
  */
@@ -78,7 +79,7 @@ export function renewCredentials<C extends Redis>(
   connector.connect = async (emit) => {
     connector.connecting = true;
     await renew(client, source);
-    // It was disconnected meanwhile, which ioredis knows of only from here on.
+    // The client was disconnected meanwhile, which ioredis notices only below.
     if (!connector.connecting) throw new Error('Connection is closed.');
     return connect(emit);
   };
@@ -88,13 +89,13 @@ export function renewCredentials<C extends Redis>(
   return client;
 }
 
-/** A node of a cluster is copied from before it has connected for itself. @internal */
+/** For a node of a cluster: the subscription may copy its options before it connects. @internal */
 export function renewCredentialsOfNode(
   node: Redis,
   source: CredentialSource,
 ): void {
   renewCredentials(node, source);
-  // Who needs them and has none tells of it when it connects.
+  // A failure is reported when the node connects.
   renew(node, source).catch(() => undefined);
 }
 
@@ -105,7 +106,7 @@ async function renew(client: Redis, source: CredentialSource): Promise<void> {
     const value = given[name];
     if (value === undefined || value === null) continue;
     options[name] =
-      typeof value === 'function' ? await ask(name, value) : value;
+      typeof value === 'function' ? await call(name, value) : value;
   }
   const { condition } = client as unknown as Inside;
   if (!condition) return;
@@ -113,24 +114,26 @@ async function renew(client: Redis, source: CredentialSource): Promise<void> {
   condition.auth = username ? [username, password] : password;
 }
 
-/** Its own error may quote a secret, and is the application's to log. */
-async function ask(name: string, tell: Function): Promise<string> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new Error(`no answer within ${ANSWER_MS} ms`);
-    timer = setTimeout(() => reject(error), ANSWER_MS);
-  });
+/**
+ * Calls a function for a credential.
+ *
+ * @throws Error with the function's own error as its cause
+ */
+async function call(name: string, credential: Function): Promise<string> {
   try {
-    const answer: unknown = await Promise.race([tell(), late]);
+    const answer: unknown = await withDeadline(
+      ANSWER_MS,
+      // A function that throws rejects, and one may return no promise.
+      Promise.resolve().then(() => credential() as unknown),
+      () => new Error(`no answer within ${ANSWER_MS} ms`),
+    );
     if (typeof answer === 'string') return answer;
-    throw new Error('it gave no text');
+    throw new Error('it returned no text');
   } catch (error) {
     const { message } = error as Error;
     throw new Error(
       `The function for the ${name} of Redis failed: ${message}`,
       { cause: error },
     );
-  } finally {
-    clearTimeout(timer);
   }
 }

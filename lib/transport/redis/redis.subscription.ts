@@ -2,21 +2,14 @@ import type { Cluster, Redis } from 'ioredis';
 import type { TransportListener } from '../invalidation.transport.js';
 import { reconnectDelay } from '../../common/index.js';
 import type { ConnectionNames } from './connection.names.js';
-import {
-  openingTime,
-  openSubscription,
-  withoutCommand,
-} from './redis.connection.js';
-
-/** @internal */
-export interface SubscriptionOptions {
-  readonly channel: string;
-  readonly sharded: boolean;
-}
+import { withoutCommand } from './client-errors.js';
+import { openingTime } from './keep-open.js';
+import { openSubscription } from './open-subscription.js';
+import type { ChannelOptions } from './redis.channel.js';
 
 /**
- * The subscriber connection: opened, subscribed, and opened anew whenever it
- * ends, until it is closed.
+ * The connection of the subscription: opened and subscribed, and opened again
+ * whenever it ends, until it is closed.
  *
  * @internal
  */
@@ -25,15 +18,15 @@ export class RedisSubscription {
   #retry: NodeJS.Timeout | null = null;
   #attempt = 0;
   #subscribed = false;
-  /** Of the connection while it is subscribed: 'normal' in RESP3. */
+  /** The connection's mode since it subscribed: 'normal' in RESP3. */
   #mode: Redis['mode'] | null = null;
   #closed = false;
-  /** Where a cluster says that the shard channel is, `host:port`. */
+  /** The node of a cluster that owns the shard channel, `host:port`. */
   #owner: string | null = null;
 
   constructor(
     private readonly client: Redis | Cluster,
-    private readonly options: SubscriptionOptions,
+    private readonly options: ChannelOptions,
     private readonly listener: Pick<
       TransportListener,
       'onMessage' | 'onSubscribed' | 'onLost' | 'onError'
@@ -67,7 +60,7 @@ export class RedisSubscription {
       clearTimeout(opening);
       this.#ended(connection, cause);
     });
-    // The shard channel went to another node.
+    // The shard channel moved to another node.
     connection.on('moved', () => this.reconnect());
     connection.on(
       this.options.sharded ? 'smessage' : 'message',
@@ -83,7 +76,7 @@ export class RedisSubscription {
           this.#acknowledged(connection);
         },
         (error: Error) => {
-          // Otherwise it only says that the connection is closed by now.
+          // After an earlier error this one only repeats that the connection closed.
           const isNews = cause === null;
           cause ??= error;
           if (this.#follow(error, connection)) {
@@ -96,27 +89,31 @@ export class RedisSubscription {
       );
   }
 
-  /** Opens now what waits for its next try. */
+  /** Opens the connection now, if the next try is still to come. */
   hasten(): void {
     if (this.#retry === null) return;
     clearTimeout(this.#retry);
     this.open();
   }
 
-  /** Rejects if there is no subscription to ask. */
+  /**
+   * Resolves once the subscription has answered.
+   *
+   * @throws Error if nothing is subscribed
+   */
   async ping(): Promise<void> {
     const connection = this.#connection;
     if (connection === null || !this.#subscribed) {
       throw new Error('Not subscribed.');
     }
     await connection.ping();
-    // A shard channel that went elsewhere is unsubscribed without a word.
+    // Redis reports nothing when a shard channel has moved: the mode changes.
     if (connection.mode === this.#mode) return;
     this.reconnect();
-    throw new Error('The channel went to another node.');
+    throw new Error('The channel moved to another node.');
   }
 
-  /** At once: a dead link takes its time to end. */
+  /** Opens a new connection at once: a dead link takes long to end. */
   reconnect(): void {
     const connection = this.#connection;
     if (connection === null) return;
@@ -138,10 +135,10 @@ export class RedisSubscription {
       : connection.subscribe(channel);
   }
 
-  /** @returns whether the error says where else to subscribe */
+  /** @returns whether the error names another node to subscribe to */
   #follow({ message }: Error, { options }: Redis): boolean {
     const [, host, port] = /^MOVED \d+ (\S*):(\d+)$/.exec(message) ?? [];
-    // A node that does not know its address means the one that was asked.
+    // A node that does not know its address means the address it was reached by.
     this.#owner = port === undefined ? null : `${host || options.host}:${port}`;
     return port !== undefined;
   }
@@ -155,8 +152,8 @@ export class RedisSubscription {
   }
 
   #received(connection: Redis, payload: string): void {
-    // In one packet with the acknowledgement, of which ioredis tells later.
     if (connection !== this.#connection) return;
+    // ioredis reports the acknowledgement after a message in the same packet.
     if (!this.#subscribed) this.#acknowledged(connection);
     if (!this.#closed) this.listener.onMessage(payload);
   }
@@ -178,7 +175,7 @@ export class RedisSubscription {
     );
   }
 
-  #whileOpen(tell: () => void): void {
-    if (!this.#closed) tell();
+  #whileOpen(report: () => void): void {
+    if (!this.#closed) report();
   }
 }

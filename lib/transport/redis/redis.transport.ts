@@ -1,5 +1,4 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { Cluster, Redis } from 'ioredis';
 import { CACHE_INVALIDATION_OPTIONS } from '../../cache-invalidation.constants.js';
 import { InvalidationTimeoutError } from '../../errors/index.js';
 import { JOURNAL_START } from '../../message/index.js';
@@ -12,34 +11,25 @@ import {
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
 import { ConnectionNames } from './connection.names.js';
-import {
-  hasNodes,
-  keepOpen,
-  openCommands,
-  openEntries,
-  publishingNode,
-  refreshNodes,
-  reopen,
-  withoutCommand,
-  type RedisConnection,
-} from './redis.connection.js';
+import { openCommands, openEntries } from './open-client.js';
+import { RedisChannel, type ChannelOptions } from './redis.channel.js';
+import { ManagedRedis } from './redis.client.js';
+import type { RedisConnection } from './redis.connection.js';
 import { RedisJournal } from './redis.journal.js';
 import { RedisL2Store } from './redis.l2.store.js';
 import { RedisSubscription } from './redis.subscription.js';
+import { missingRights } from './rights.script.js';
 
 /**
- * How long a command may stay unanswered (at most twice that) before it counts
- * as failed. Far beyond what a caller waits: a slow Redis must be allowed to be
- * slow. ioredis can leave a promise unsettled for ever.
+ * Milliseconds after which an unanswered command fails. Far beyond the time that a
+ * caller waits: a slow Redis must be allowed to be slow.
  */
 const UNANSWERED_MS = 10_000;
 
 /** @internal */
-export interface RedisTransportOptions {
+export interface RedisTransportOptions extends ChannelOptions {
   readonly connection: RedisConnection;
-  readonly channel: string;
   readonly journal: { readonly maxLength: number } | false;
-  readonly sharded: boolean;
 }
 
 /**
@@ -49,17 +39,13 @@ export interface RedisTransportOptions {
  */
 @Injectable()
 export class RedisTransport extends InvalidationTransport {
-  readonly #client: Redis | Cluster;
-  readonly #letEnd: () => void;
+  readonly #redis: ManagedRedis;
   readonly #names: ConnectionNames;
   readonly #journal: RedisJournal | null;
-  /** What fails each, and since when it waits. */
-  readonly #unanswered = new Map<(error: Error) => void, number>();
-  #sweeper: NodeJS.Timeout | null = null;
+  readonly #channel: RedisChannel;
+  #listener: TransportListener | null = null;
   #subscription: RedisSubscription | null = null;
   #closed = false;
-  /** It is being disconnected, and calls itself ready until that is done. */
-  #leaving = false;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS)
@@ -67,13 +53,27 @@ export class RedisTransport extends InvalidationTransport {
   ) {
     super();
     const { connection, channel, journal, sharded } = options;
-    this.#client = openCommands(connection);
-    this.#letEnd = keepOpen(this.#client);
-    this.#names = new ConnectionNames(this.#client, channel);
+    this.#redis = new ManagedRedis(openCommands(connection), {
+      answerTimeout: UNANSWERED_MS,
+      lateError: unansweredError,
+      brokenError,
+      // The heartbeat reconnects.
+      reopenWhenLate: false,
+      onReady: () => {
+        this.#subscription?.hasten();
+        this.#listener?.onWritable();
+      },
+      // The publish queue tries them again; they must not be sent later as well.
+      onAbandoned: (error) => this.#journal?.abandon(error),
+      onError: (cause) => this.#listener?.onError(cause),
+    });
+    const { client } = this.#redis;
+    this.#names = new ConnectionNames(client, channel);
+    this.#channel = new RedisChannel(client, options);
     this.#journal =
       journal === false
         ? null
-        : new RedisJournal(this.#client, channel, { ...journal, sharded });
+        : new RedisJournal(client, { ...journal, channel, sharded });
   }
 
   get journaled(): boolean {
@@ -81,15 +81,14 @@ export class RedisTransport extends InvalidationTransport {
   }
 
   get writable(): boolean {
-    return !this.#closed && !this.#leaving && this.#client.status === 'ready';
+    return this.#redis.writable;
   }
 
   start(listener: TransportListener): void {
-    this.#listen(listener);
-    // Its errors are told by its 'error' event.
-    this.#client.connect().catch(() => undefined);
+    this.#listener = listener;
+    this.#redis.open();
     this.#subscription = new RedisSubscription(
-      this.#client,
+      this.#redis.client,
       this.options,
       listener,
       this.#names,
@@ -103,27 +102,33 @@ export class RedisTransport extends InvalidationTransport {
     tried = triedSince === null ? 0 : payloads.length,
   ): Promise<PublishReply[]> {
     if (this.#closed) return Promise.resolve(payloads.map(closedError));
-    return this.#answered(this.#send(payloads, triedSince, tried)).catch(
-      (error: Error) => payloads.map(() => error),
-    );
+    const sent: Promise<PublishReply[]> =
+      this.#journal?.publish(payloads, triedSince, tried) ??
+      this.#channel.publish(payloads);
+    return this.#redis
+      .answered(sent)
+      .catch((error: Error) => payloads.map(() => error));
   }
 
   async readJournal(from: string, count: number): Promise<JournalEntry[]> {
     if (this.#journal === null) return [];
-    return this.#answered(this.#learning(this.#journal.read(from, count)));
+    return this.#redis.answered(this.#journal.read(from, count));
   }
 
   async journalTail(): Promise<string> {
     if (this.#journal !== null) {
-      return this.#answered(this.#learning(this.#journal.tail()));
+      return this.#redis.answered(this.#journal.tail());
     }
-    await this.#answered(this.#client.ping());
+    await this.#redis.answered(this.#redis.client.ping());
     return JOURNAL_START;
   }
 
   async missingRights(): Promise<string[]> {
     if (this.#journal === null) return [];
-    return this.#answered(this.#journal.missingRights());
+    const { client } = this.#redis;
+    return this.#redis.answered(
+      missingRights(client, this.#journal.key, this.options),
+    );
   }
 
   async ping(): Promise<void> {
@@ -132,8 +137,8 @@ export class RedisTransport extends InvalidationTransport {
 
   reconnect(connection: 'commands' | 'subscription'): void {
     if (this.#closed) return;
-    if (connection === 'subscription') return this.#subscription?.reconnect();
-    if (reopen(this.#client)) this.#leaving = true;
+    if (connection === 'commands') this.#redis.reopen();
+    else this.#subscription?.reconnect();
   }
 
   override introduce(introduction: Introduction): void {
@@ -150,124 +155,12 @@ export class RedisTransport extends InvalidationTransport {
   async close(): Promise<void> {
     this.#closed = true;
     this.#subscription?.close();
-    this.#giveUp(closedError());
-    if (this.#sweeper !== null) clearTimeout(this.#sweeper);
-    this.#letEnd();
-    this.#client.disconnect();
-  }
-
-  #listen(listener: TransportListener): void {
-    const left = (): void => {
-      this.#leaving = false;
-      // What ioredis was told not to resend it does not fail either.
-      this.#giveUp(new Error('The connection broke.'));
-    };
-    this.#client.on('close', left);
-    // Without a 'close' where there was no socket yet.
-    this.#client.on('end', left);
-    this.#client.on('ready', () => {
-      this.#leaving = false;
-      if (this.#closed) return;
-      this.#subscription?.hasten();
-      listener.onWritable();
-    });
-    // Also of a closed one: an 'error' that nobody hears is printed by ioredis.
-    this.#client.on('error', (cause: Error) => {
-      if (!this.#closed) listener.onError(withoutCommand(cause));
-    });
-  }
-
-  #send(
-    payloads: readonly string[],
-    triedSince: string | null,
-    tried: number,
-  ): Promise<PublishReply[]> {
-    return this.#learning(
-      this.#journal?.publish(payloads, triedSince, tried) ??
-        this.#announce(payloads),
-    );
-  }
-
-  async #learning<T>(answer: Promise<T>): Promise<T> {
-    try {
-      return await answer;
-    } catch (error) {
-      this.#learn(error as Error);
-      throw error;
-    }
-  }
-
-  /** Some refusals say that the connection leads to the wrong server by now. */
-  #learn({ message }: Error): void {
-    refreshNodes(this.#client);
-    if (message.includes('READONLY') || !hasNodes(this.#client)) {
-      this.reconnect('commands');
-    }
-  }
-
-  /** Without a journal. */
-  async #announce(payloads: readonly string[]): Promise<PublishReply[]> {
-    const { channel, sharded } = this.options;
-    const node = sharded ? this.#client : publishingNode(this.#client);
-    if (node === null) throw new Error('No master node.');
-    const publish = sharded ? 'spublish' : 'publish';
-    const [first] = payloads;
-    if (payloads.length === 1 && first !== undefined) {
-      return [published(await node[publish](channel, first))];
-    }
-    const pipeline = node.pipeline();
-    for (const payload of payloads) pipeline[publish](channel, payload);
-    const results = (await pipeline.exec()) ?? [];
-    return results.map(([error, receivers]) =>
-      error === null ? published(receivers) : withoutCommand(error),
-    );
-  }
-
-  /** Settles in any case: ioredis may leave what it sent unsettled. */
-  #answered<T>(sent: Promise<T>): Promise<T> {
-    if (this.#closed) return sent;
-    return new Promise((resolve, reject) => {
-      const fail = (error: Error): void => {
-        this.#unanswered.delete(fail);
-        reject(withoutCommand(error));
-      };
-      this.#unanswered.set(fail, performance.now());
-      this.#sweeper ??= setTimeout(() => this.#sweep(), UNANSWERED_MS).unref();
-      sent.then((answer) => {
-        this.#unanswered.delete(fail);
-        resolve(answer);
-      }, fail);
-    });
-  }
-
-  #giveUp(error: Error): void {
-    this.#journal?.abandon(error);
-    this.#failUnanswered(error);
-  }
-
-  #failUnanswered(error: Error): void {
-    for (const fail of this.#unanswered.keys()) fail(error);
-  }
-
-  /** One timer for all, and not one for each: they are rarely needed. */
-  #sweep(): void {
-    this.#sweeper = null;
-    const overdue = performance.now() - UNANSWERED_MS;
-    for (const [fail, since] of this.#unanswered) {
-      if (since > overdue) continue;
-      // Nor may it be sent later: it counts as failed, and is tried again.
-      this.#journal?.abandon(unansweredError());
-      fail(unansweredError());
-    }
-    if (this.#unanswered.size > 0) {
-      this.#sweeper = setTimeout(() => this.#sweep(), UNANSWERED_MS).unref();
-    }
+    this.#redis.close(closedError());
   }
 }
 
-// A client of the application's may have been told to answer numbers as text.
-function published(receivers: unknown): PublishReply {
-  return { receivers: Number(receivers), offset: null };
+function brokenError(): Error {
+  return new Error('The connection broke.');
 }
 
 function closedError(): Error {

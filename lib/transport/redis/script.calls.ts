@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 
-/** Of the script; or of the command, as of some proxies. */
+/** Redis does not know the script, or a proxy does not know EVALSHA. */
 const UNKNOWN = /^NOSCRIPT|unknown command\W+evalsha\b/i;
 
 type Arguments = readonly (string | number)[];
 
-/** A call that waits for those before it. */
+/** A call that waits for the calls before it. */
 interface Held {
   readonly args: Arguments;
   readonly resolve: (answer: Promise<unknown>) => void;
@@ -14,25 +14,26 @@ interface Held {
 }
 
 /**
- * Calls of one script, many at a time, which Redis runs in the order in which
- * they were made: also where it does not know the script (any more), which the
- * calls under way are told one by one.
+ * Calls of one script, many at a time, which Redis runs in the order in which they
+ * were made, even if its script cache is flushed in between.
  *
- * The script must be nobody else's: then none of the calls after the one that
- * was refused can find it, until this one loads it again. Meanwhile whatever is
- * new is held, and once all under way are answered everything goes out in order.
+ * The script must belong to this object alone: after a call that Redis refused for
+ * want of the script, every later call is then refused as well, until the script is
+ * loaded from here. New calls are held meanwhile. Once all calls under way are
+ * answered, the refused and the held ones are sent in order, the first with the
+ * script.
  *
  * @internal
  */
 export class ScriptCalls {
   readonly #sha: string;
-  /** Sent on this connection, or a call is under way that loads it. */
+  /** Whether a call has been sent on this connection that loads the script. */
   #loaded = false;
   #underWay = 0;
-  /** Refused, in the order of the calls. */
+  /** Refused calls, in order. */
   #refused: Held[] = [];
   #held: Held[] = [];
-  /** Counts what was given up: answers to it are of no use. */
+  /** Number of `abandon()`s; answers to calls of an earlier epoch change nothing. */
   #epoch = 0;
 
   constructor(
@@ -51,7 +52,10 @@ export class ScriptCalls {
         );
   }
 
-  /** The connection broke, or answers no more. The next one may lead elsewhere. */
+  /**
+   * Gives up all calls: the connection broke or does not answer, and the next one
+   * may lead to another server.
+   */
   abandon(error: Error): void {
     const waiting = [...this.#refused, ...this.#held];
     this.#refused = [];

@@ -5,29 +5,32 @@ import {
   type InvalidationMessage,
 } from '../message/index.js';
 
-/** What a command heard on the channel, or read in the journal. @internal */
-export interface Heard {
+/** A message from the channel or the journal. @internal */
+export interface ReceivedMessage {
   readonly payload: string;
   /** `null` if it is no invalidation message. */
   readonly message: InvalidationMessage | null;
-  /** Why it is none. */
+  /** The reason if it is none. */
   readonly problem: string | null;
   /** Milliseconds since the epoch. */
   readonly receivedAt: number;
-  /** Whether it comes from the journal: then it may be old. */
+  /** Whether it was read in the journal: then it may be old. */
   readonly replayed: boolean;
 }
 
 /** @internal */
-export function hear(payload: string, replayed: boolean): Heard {
-  const heard = { payload, receivedAt: wallClock(), replayed };
+export function readMessage(
+  payload: string,
+  replayed: boolean,
+): ReceivedMessage {
+  const received = { payload, receivedAt: wallClock(), replayed };
   try {
-    // Whatever the services' limit is: who looks for the reason wants to see it.
+    // Without the services' limit: a message beyond it is worth seeing here.
     const message = decodeMessage(payload, Infinity);
-    return { ...heard, message, problem: null };
+    return { ...received, message, problem: null };
   } catch (error) {
     const { message, advice } = error as InvalidMessageError;
     const problem = message.replace(advice, '').trim();
-    return { ...heard, message: null, problem };
+    return { ...received, message: null, problem };
   }
 }

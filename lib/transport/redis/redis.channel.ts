@@ -1,0 +1,46 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { Published, PublishReply } from '../invalidation.transport.js';
+import { withoutCommand } from './client-errors.js';
+import { publishingNode } from './cluster-nodes.js';
+
+/** @internal */
+export interface ChannelOptions {
+  readonly channel: string;
+  /** Whether the channel is one of sharded Pub/Sub. */
+  readonly sharded: boolean;
+}
+
+/**
+ * A channel without a journal.
+ *
+ * @internal
+ */
+export class RedisChannel {
+  constructor(
+    private readonly client: Redis | Cluster,
+    private readonly options: ChannelOptions,
+  ) {}
+
+  /** Publishes payloads in order, in one round trip. */
+  async publish(payloads: readonly string[]): Promise<PublishReply[]> {
+    const { channel, sharded } = this.options;
+    const node = sharded ? this.client : publishingNode(this.client);
+    if (node === null) throw new Error('No master node.');
+    const publish = sharded ? 'spublish' : 'publish';
+    const [first] = payloads;
+    if (payloads.length === 1 && first !== undefined) {
+      return [published(await node[publish](channel, first))];
+    }
+    const pipeline = node.pipeline();
+    for (const payload of payloads) pipeline[publish](channel, payload);
+    const results = (await pipeline.exec()) ?? [];
+    return results.map(([error, receivers]) =>
+      error === null ? published(receivers) : withoutCommand(error),
+    );
+  }
+}
+
+// A client of the application may be set to return numbers as text.
+function published(receivers: unknown): Published {
+  return { receivers: Number(receivers), offset: null };
+}

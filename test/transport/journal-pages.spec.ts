@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import {
+  JournalPager,
+  type JournalEntry,
+  type JournalPage,
+} from '../../lib/transport/index.js';
+
+/** A journal of entries that are `size` characters long, and the counts it was read with. */
+function journalOf(length: number, size: number) {
+  const journal = Array.from({ length }, (_, at): JournalEntry => ({
+    offset: `${at + 1}-0`,
+    payload: 'x'.repeat(size),
+  }));
+  const counts: number[] = [];
+  const pager = new JournalPager(async (from, count) => {
+    counts.push(count);
+    const start =
+      from === '-' ? 0 : journal.findIndex(({ offset }) => offset === from);
+    return journal.slice(start, start + count);
+  });
+  return { pager, counts };
+}
+
+async function allPages(pager: JournalPager): Promise<JournalPage[]> {
+  const pages: JournalPage[] = [];
+  for await (const page of pager.pages('-')) pages.push(page);
+  return pages;
+}
+
+describe('JournalPager', () => {
+  it('reads every entry, each page from the last entry of the page before', async () => {
+    const { pager } = journalOf(2_500, 100);
+    const pages = await allPages(pager);
+    const offsets = pages.map(({ entries }) =>
+      entries.map(({ offset }) => Number.parseInt(offset, 10)),
+    );
+    expect(offsets.map((page) => [page[0], page.at(-1)])).toEqual([
+      [1, 16],
+      [16, 1_015],
+      [1_015, 2_014],
+      [2_014, 2_500],
+    ]);
+    expect(pages.map(({ complete }) => complete)).toEqual([
+      false,
+      false,
+      false,
+      true,
+    ]);
+  });
+
+  it('makes pages smaller if entries are large, and still moves on', async () => {
+    const { pager, counts } = journalOf(20, 400_000);
+    const pages = await allPages(pager);
+    expect(counts.slice(0, 3)).toEqual([16, 2, 2]);
+    expect(pages.at(-1)!.entries.at(-1)!.offset).toBe('20-0');
+  });
+
+  it('yields one page of an empty journal', async () => {
+    const { pager } = journalOf(0, 0);
+    expect(await allPages(pager)).toEqual([{ entries: [], complete: true }]);
+  });
+
+  it('reads single pages from any offset, in sizes that go on', async () => {
+    const { pager, counts } = journalOf(2_500, 100);
+    await pager.page('5-0');
+    const { entries, complete } = await pager.page('2000-0');
+    expect(entries[0]!.offset).toBe('2000-0');
+    expect(complete).toBe(true);
+    expect(counts).toEqual([16, 1_000]);
+  });
+});
