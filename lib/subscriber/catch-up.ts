@@ -1,16 +1,12 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import type { ErrorReporter, PublishProgress } from '../stream/index.js';
-import type {
-  InvalidationTransport,
-  JournalEntry,
+import {
+  JournalPager,
+  type InvalidationTransport,
+  type JournalEntry,
 } from '../transport/index.js';
 import type { AcknowledgedMessages } from './acknowledged-messages.js';
-import {
-  decodeEntries,
-  FIRST_PAGE,
-  JournalReader,
-  nextCount,
-} from './journal-reader.js';
+import { decodeEntries, JournalReader } from './journal-reader.js';
 import type { MessageReceiver } from './message-receiver.js';
 import { isTimeout } from './redis-answers.js';
 
@@ -144,7 +140,9 @@ export class CatchUp {
     const acked = this.progress.lastOffset;
     let asOf: number | null = null;
     let began: string | null = null;
-    let count = FIRST_PAGE;
+    const pager = new JournalPager((from, count) =>
+      this.#journal.read(from, count),
+    );
     do {
       asOf = performance.now();
       const from = cursor.position;
@@ -154,12 +152,10 @@ export class CatchUp {
         continue;
       }
       cursor.read();
-      const entries = await this.#journal.read(from, count);
+      const { entries, complete } = await pager.page(from);
       if (!isCurrent()) return null;
       horizon.sawEntry(entries.at(-1)?.offset);
       if (cursor.position !== from) continue;
-      const complete = entries.length < count;
-      count = nextCount(entries);
       if (this.#replay(entries, complete)) {
         began ??= from;
         continue;

@@ -6,13 +6,6 @@ import type {
 } from '../transport/index.js';
 import { RedisAnswers } from './redis-answers.js';
 
-/** Entries in one reading: at first, while their size is unknown. @internal */
-export const FIRST_PAGE = 16;
-/** At most. */
-const PAGE = 1_000;
-/** Characters that one reading should hold. */
-const PAGE_SIZE = 1_048_576;
-
 /** @internal */
 export type JournaledMessage = InvalidationMessage & Journaled;
 
@@ -98,11 +91,4 @@ export function decodeEntries(
     messages.push(message);
   }
   return messages;
-}
-
-/** As many as fit, going by the size of those before. @internal */
-export function nextCount(entries: readonly JournalEntry[]): number {
-  const size = entries.reduce((sum, { payload }) => sum + payload.length, 0);
-  const fit = Math.floor((PAGE_SIZE * entries.length) / Math.max(1, size));
-  return Math.max(2, Math.min(PAGE, fit));
 }

@@ -1,4 +1,9 @@
-import { ENCODED_ORIGIN_LENGTH, JOURNAL_START } from '../../message/index.js';
+import {
+  ENCODED_ORIGIN_LENGTH,
+  JOURNAL_START,
+  MESSAGE_ID_AT,
+  MESSAGE_ID_END,
+} from '../../message/index.js';
 
 /** Milliseconds that a journal may end ahead of the server's clock. */
 const DAY_MS = 86_400_000;
@@ -63,7 +68,7 @@ if ms > now + ${DAY_MS} then return refuse(ahead, 6) end
 local announced = {}
 if since ~= '' and last then
   local wanted = {}
-  for i = 6, untried - 1 do wanted[sub(ARGV[i], 16, 51)] = true end
+  for i = 6, untried - 1 do wanted[sub(ARGV[i], ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_END})] = true end
   local sinceMs, sinceSeq = 0, 0
   if since ~= '-' then sinceMs, sinceSeq = parse(since) end
   -- Beyond the end: the journal is not the one of the first try any more.
@@ -71,7 +76,7 @@ if since ~= '' and last then
   repeat
     local page = call('XRANGE', journal, from, '+', 'COUNT', 250)
     for _, entry in ipairs(page) do
-      local id = sub(entry[2][2], 16, 51)
+      local id = sub(entry[2][2], ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_END})
       if wanted[id] then announced[id] = entry[1] end
     end
     local more = #page == 250 and page[250][1] ~= from
@@ -82,7 +87,7 @@ end
 searched = next(announced) == nil and previous or ''
 
 local function append(payload, isLast)
-  local nonce = tonumber(sub(payload, 16, 20), 16) or 0
+  local nonce = tonumber(sub(payload, ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_AT + 5}), 16) or 0
   if now > ms then
     ms, seq = now, nonce
   else
@@ -102,7 +107,7 @@ end
 local replies = {}
 for i = 6, #ARGV do
   local payload = ARGV[i]
-  local known = since ~= '' and announced[sub(payload, 16, 51)]
+  local known = since ~= '' and announced[sub(payload, ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_END})]
   if known then
     replies[#replies + 1] = known
     replies[#replies + 1] = -1
