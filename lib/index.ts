@@ -49,7 +49,7 @@ export {
 } from './decorators/index.js';
 export {
   CacheInvalidationError,
-  HandlerFailedError,
+  CallbackFailedError,
   InvalidationConfigurationError,
   InvalidationRedisError,
   JournalAheadError,

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import {
   buildCacheKey,
   keysOf,
@@ -176,7 +176,7 @@ export class CacheAudit<V> {
     const source = `The audit of ${this.cache.entityType}`;
     this.context.counts.errors++;
     this.context.errors.report(
-      new HandlerFailedError(
+      new CallbackFailedError(
         source,
         'could not compare a copy',
         'It goes on with the next one.',

@@ -1,5 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { HandlerFailedError, InvalidationRedisError } from '../errors/index.js';
+import {
+  CallbackFailedError,
+  InvalidationRedisError,
+} from '../errors/index.js';
 import {
   escapePattern,
   everything,
@@ -59,7 +62,7 @@ export class InvalidationAnnouncer {
       // After shutdown nothing is wrong with the decorator.
       cause instanceof InvalidationRedisError
         ? cause
-        : new HandlerFailedError(
+        : new CallbackFailedError(
             method,
             'succeeded, but what its decorator was given failed',
             'Something coarser was invalidated instead; mend the selector, condition or metadata.',

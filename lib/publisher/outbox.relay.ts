@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import { decodeMessage, type InvalidationMessage } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import type { DurableOutbox } from './durable.outbox.js';
@@ -172,7 +172,7 @@ export class OutboxRelay {
 
   #report(what: string, cause: unknown, advice: string): void {
     this.errors.report(
-      new HandlerFailedError('The durable outbox', what, advice, cause),
+      new CallbackFailedError('The durable outbox', what, advice, cause),
       'durable-outbox',
     );
   }

@@ -1,4 +1,4 @@
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import {
   patternOf,
   sizeOf,
@@ -216,7 +216,7 @@ export class InvalidationConsumer {
   ): void {
     this.context.meter.handlerFailed();
     this.context.errors.report(
-      new HandlerFailedError(this.name, what, advice, cause),
+      new CallbackFailedError(this.name, what, advice, cause),
       this.name,
     );
   }

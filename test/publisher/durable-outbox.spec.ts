@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
-  HandlerFailedError,
+  CallbackFailedError,
   InvalidationRedisError,
   InvalidationSerializationError,
   InvalidMessageError,
@@ -672,7 +672,7 @@ describe('a database that fails', () => {
       table.beforePending.push(how('no such table'));
       publisher.relay();
       await eventually(() => expect(errors).toHaveLength(1));
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
         'The durable outbox could not be read: no such table.',
       );
@@ -690,7 +690,7 @@ describe('a database that fails', () => {
       table.pending = () => Promise.resolve(nonsense as never);
       publisher.relay();
       await eventually(() => expect(errors).toHaveLength(1));
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(transport.calls).toEqual([]);
     },
   );
@@ -708,7 +708,7 @@ describe('a database that fails', () => {
         status: 'delivered',
       });
       await eventually(() => expect(errors).toHaveLength(1));
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
         'could not be emptied of what was sent: read-only.',
       );
@@ -777,7 +777,7 @@ describe('a row that is no message', () => {
       }
       expect(messages()).toHaveLength(3);
       expect(errors).toHaveLength(1);
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
         'The durable outbox holds a text that is no message',
       );
