@@ -146,7 +146,7 @@ export {
   type Fence,
   type InvalidationCondition,
   type InvalidationHandler,
-  type WideningCause,
+  type CountedWidening,
 } from './stream/index.js';
 export {
   InvalidationSubscriber,

@@ -80,7 +80,7 @@ export class CacheAuditor implements OnModuleDestroy {
     };
     this.#stops.add(stop);
     if (this.#stops.size === MANY) {
-      this.errors.say(
+      this.errors.log(
         'warn',
         `${MANY} caches are audited, the last of ${cache.entityType}: call watch() once, in a singleton and not in a request-scoped class, or end it.`,
         'audits',

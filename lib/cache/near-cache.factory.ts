@@ -246,7 +246,7 @@ export class NearCacheFactory {
   ): boolean {
     const { errors, transport } = this.context;
     if (!transport.journaled) {
-      errors.say(
+      errors.log(
         'warn',
         `${owner} shares nothing in Redis (option l2), since there is no journal: give the option journal.`,
         `${owner} l2`,
@@ -257,7 +257,7 @@ export class NearCacheFactory {
     const other = this.#l2.get(this.#prefixOf(options, owner) + family);
     if (other === undefined || options.keyPrefix !== undefined) return true;
     other.disable();
-    errors.say(
+    errors.log(
       'warn',
       `${owner} of two classes of one name cannot be told apart in Redis, so neither shares anything there: give each an l2.keyPrefix of its own.`,
       `${owner} l2`,

@@ -1,7 +1,7 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import type { CacheInvalidationError } from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
-import type { WideningCause } from '../stream/index.js';
+import type { CountedWidening } from '../stream/index.js';
 import type { SubscriptionState } from '../subscriber/index.js';
 import type { StaleCopy } from '../audit/index.js';
 
@@ -40,7 +40,7 @@ export interface InvalidationEvents {
     readonly latency: number;
   };
   /** Something coarser was said than what was meant. */
-  readonly widened: EventSender & { readonly cause: WideningCause };
+  readonly widened: EventSender & { readonly cause: CountedWidening };
   /** The state of the subscription. */
   readonly status: EventSender & {
     readonly state: SubscriptionState;

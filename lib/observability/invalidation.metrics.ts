@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { NearCacheFactory, NearCacheStats } from '../cache/index.js';
 import type { InvalidationPublisher } from '../publisher/index.js';
-import type { WideningCause } from '../stream/index.js';
+import type { CountedWidening } from '../stream/index.js';
 import type { InvalidationSubscriber } from '../subscriber/index.js';
 import type {
   InvalidationCounts,
@@ -61,7 +61,7 @@ const CAUSES = Object.keys({
   'scope-overflow': 0,
   stale: 0,
   'started-late': 0,
-} satisfies Record<WideningCause, 0>) as WideningCause[];
+} satisfies Record<CountedWidening, 0>) as CountedWidening[];
 
 /** @internal */
 export const METRICS: readonly MetricDefinition[] = [

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { InvalidationMessage } from '../message/index.js';
-import { InvalidationMeter, type WideningCause } from '../stream/index.js';
+import { InvalidationMeter, type CountedWidening } from '../stream/index.js';
 import type { Published } from '../transport/index.js';
 import { CHANNELS, type EventSender } from './diagnostics.channels.js';
 import { LatencyRecorder, type LatencySummary } from './latency.recorder.js';
@@ -68,7 +68,7 @@ export class InvalidationStats extends InvalidationMeter {
   readonly #counts: Counts = { ...COUNTERS };
   /** The counts at the last `reset()`. */
   #before = COUNTERS;
-  readonly #widened = new Map<WideningCause, number>();
+  readonly #widened = new Map<CountedWidening, number>();
 
   /** @internal */
   readonly latencies = {
@@ -109,7 +109,7 @@ export class InvalidationStats extends InvalidationMeter {
   }
 
   /** Since the start, by cause. @internal */
-  get widenedBy(): ReadonlyMap<WideningCause, number> {
+  get widenedBy(): ReadonlyMap<CountedWidening, number> {
     return this.#widened;
   }
 
@@ -185,7 +185,7 @@ export class InvalidationStats extends InvalidationMeter {
   }
 
   /** @internal */
-  override widened(cause: WideningCause): void {
+  override widened(cause: CountedWidening): void {
     this.#counts.widened++;
     this.#widened.set(cause, (this.#widened.get(cause) ?? 0) + 1);
     if (CHANNELS.widened.hasSubscribers) {

@@ -200,7 +200,7 @@ export class OutboxDrain {
     const count = this.#drained;
     this.#drained = 0;
     if (count === 0) return;
-    this.context.errors.say(
+    this.context.errors.log(
       'log',
       `Redis has taken what had waited for it: ${count} ${count === 1 ? 'invalidation' : 'invalidations'}.`,
       'outbox-sent',

@@ -61,7 +61,7 @@ export class ErrorReporter {
   }
 
   /** Logs a line that is no error. */
-  say(level: 'log' | 'warn', text: string, source: string): void {
+  log(level: 'log' | 'warn', text: string, source: string): void {
     this.#log(level, text, source);
   }
 

@@ -114,7 +114,7 @@ export class InvalidationConsumer {
     ];
     this.#waitingBytes = 0;
     this.context.meter.widened('handler-overflow');
-    this.context.errors.say(
+    this.context.errors.log(
       'warn',
       `${this.name} fell behind by more than ${isFull ? `${messages} messages (option handlerQueueLimit)` : `${bytes} bytes of messages (option queueByteLimit)`}: it gets "everything" in their place.`,
       `${this.name} overflow`,

@@ -230,7 +230,7 @@ export class CatchUp {
         if (!isCurrent()) return null;
         continue;
       }
-      this.cursor.read();
+      this.cursor.beginReading();
       const entries = await this.#journal.read(from, count);
       if (!isCurrent()) return null;
       this.#sawEnd(entries.at(-1)?.offset);
@@ -255,7 +255,7 @@ export class CatchUp {
     const count = this.#replayed;
     this.#replayed = 0;
     if (count === 0) return;
-    this.context.errors.say(
+    this.context.errors.log(
       'log',
       `${count} ${count === 1 ? 'message that was' : 'messages that were'} missed came from the journal.`,
       'replayed',
