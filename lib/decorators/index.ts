@@ -11,7 +11,6 @@ export * from './invalidation.announcer.js';
 export * from './on-invalidation.decorator.js';
 export {
   fromResult,
-  type ArgumentsSelector,
   type ResultSelector,
   type Selector,
   type SelectingDecorator,

@@ -1,7 +1,6 @@
 import { Logger } from '@nestjs/common';
 import {
   batch,
-  CacheAuditor,
   entity,
   everything,
   InvalidationConfigurationError,
@@ -9,13 +8,16 @@ import {
   InvalidMessageError,
   NearCacheFactory,
   pattern,
-  type AuditableCache,
-  type CacheAuditOptions,
   type CacheInvalidationError,
   type Invalidation,
+} from 'nestjs-cache-invalidation';
+import {
+  CacheAuditor,
+  type AuditableCache,
+  type CacheAuditOptions,
   type StaleCopy,
   type TruthLoader,
-} from 'nestjs-cache-invalidation';
+} from 'nestjs-cache-invalidation/audit';
 import { LRUCache } from 'lru-cache';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Instance } from '../../lib/message/index.js';

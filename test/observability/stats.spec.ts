@@ -1,6 +1,5 @@
 import {
   batch,
-  encodeMessage,
   entity,
   InvalidatesCache,
   InvalidationPublisher,
@@ -9,6 +8,7 @@ import {
   OnInvalidation,
   type InvalidationStatsSnapshot,
 } from 'nestjs-cache-invalidation';
+import { encodeMessage } from 'nestjs-cache-invalidation/wire';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Instance } from '../../lib/message/index.js';

@@ -4,7 +4,6 @@ import {
   affects,
   batch,
   buildCacheKey,
-  decodeMessage,
   entity,
   everything,
   InvalidatesCache,
@@ -17,6 +16,7 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
+import { decodeMessage } from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Instance } from '../../lib/message/index.js';
 import { InvalidationStats } from '../../lib/observability/index.js';
