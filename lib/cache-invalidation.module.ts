@@ -41,20 +41,32 @@ import { IdNormalizer, Instance } from './message/index.js';
 import { CacheAuditor } from './audit/index.js';
 import {
   Diagnostics,
+  InvalidationCounters,
   InvalidationHealth,
   InvalidationMetrics,
   InvalidationStats,
 } from './observability/index.js';
 import { InvalidationPublisher } from './publisher/index.js';
-import { ErrorReporter, InvalidationStream } from './stream/index.js';
+import {
+  ErrorReporter,
+  InvalidationMeter,
+  InvalidationStream,
+} from './stream/index.js';
 import { InvalidationSubscriber } from './subscriber/index.js';
 import { InvalidationTransport, RedisTransport } from './transport/index.js';
 
 const providers: Provider[] = [
+  CacheAuditor,
   DecorationChecks,
+  Diagnostics,
   DiscoveredClasses,
   ErrorReporter,
+  InvalidationAnnouncer,
+  InvalidationCounters,
   InvalidationHandlersExplorer,
+  InvalidationHealth,
+  InvalidationMetrics,
+  InvalidationStats,
   StartReport,
   {
     provide: CACHE_INVALIDATION_OPTIONS,
@@ -68,11 +80,7 @@ const providers: Provider[] = [
     useFactory: ({ serviceName }: CacheInvalidationOptions) =>
       new Instance(serviceName),
   },
-  {
-    provide: InvalidationStats,
-    inject: [Instance],
-    useFactory: (instance: Instance) => new InvalidationStats(instance),
-  },
+  { provide: InvalidationMeter, useExisting: InvalidationCounters },
   {
     provide: InvalidationTransport,
     inject: [CACHE_INVALIDATION_OPTIONS],
@@ -81,13 +89,13 @@ const providers: Provider[] = [
   },
   {
     provide: InvalidationStream,
-    inject: [CACHE_INVALIDATION_OPTIONS, InvalidationStats, ErrorReporter],
+    inject: [CACHE_INVALIDATION_OPTIONS, InvalidationMeter, ErrorReporter],
     useFactory: (
       options: CacheInvalidationOptions,
-      stats: InvalidationStats,
+      meter: InvalidationMeter,
       errors: ErrorReporter,
     ) => {
-      const stream = new InvalidationStream(stats, errors, {
+      const stream = new InvalidationStream(meter, errors, {
         messages: options.handlerQueueLimit,
         bytes: options.queueByteLimit,
       });
@@ -102,7 +110,7 @@ const providers: Provider[] = [
       Instance,
       InvalidationTransport,
       InvalidationStream,
-      InvalidationStats,
+      InvalidationMeter,
       ErrorReporter,
     ],
     useFactory: (
@@ -110,7 +118,7 @@ const providers: Provider[] = [
       instance: Instance,
       transport: InvalidationTransport,
       stream: InvalidationStream,
-      meter: InvalidationStats,
+      meter: InvalidationMeter,
       errors: ErrorReporter,
     ) =>
       new InvalidationPublisher(options, {
@@ -129,7 +137,7 @@ const providers: Provider[] = [
       InvalidationTransport,
       InvalidationPublisher,
       InvalidationStream,
-      InvalidationStats,
+      InvalidationMeter,
       ErrorReporter,
     ],
     useFactory: (
@@ -138,7 +146,7 @@ const providers: Provider[] = [
       transport: InvalidationTransport,
       publisher: InvalidationPublisher,
       stream: InvalidationStream,
-      meter: InvalidationStats,
+      meter: InvalidationMeter,
       errors: ErrorReporter,
     ) =>
       new InvalidationSubscriber(options, {
@@ -166,72 +174,6 @@ const providers: Provider[] = [
       source: InvalidationSubscriber,
       errors: ErrorReporter,
     ) => new NearCacheFactory({ options, transport, stream, source, errors }),
-  },
-  {
-    provide: InvalidationAnnouncer,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      InvalidationPublisher,
-      InvalidationStats,
-      ErrorReporter,
-    ],
-    useFactory: (
-      { enabled }: CacheInvalidationOptions,
-      publisher: InvalidationPublisher,
-      meter: InvalidationStats,
-      errors: ErrorReporter,
-    ) => new InvalidationAnnouncer(enabled, publisher, meter, errors),
-  },
-  {
-    provide: CacheAuditor,
-    inject: [InvalidationStream, ErrorReporter],
-    useFactory: (stream: InvalidationStream, errors: ErrorReporter) =>
-      new CacheAuditor(stream, errors),
-  },
-  {
-    provide: Diagnostics,
-    inject: [Instance, InvalidationSubscriber, CacheAuditor],
-    useFactory: (
-      instance: Instance,
-      subscriber: InvalidationSubscriber,
-      auditor: CacheAuditor,
-    ) => new Diagnostics(instance, subscriber, auditor),
-  },
-  {
-    provide: InvalidationHealth,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      InvalidationSubscriber,
-      InvalidationPublisher,
-    ],
-    useFactory: (
-      options: CacheInvalidationOptions,
-      subscriber: InvalidationSubscriber,
-      publisher: InvalidationPublisher,
-    ) => new InvalidationHealth(options, subscriber, publisher),
-  },
-  {
-    provide: InvalidationMetrics,
-    inject: [
-      Instance,
-      InvalidationStats,
-      InvalidationPublisher,
-      InvalidationSubscriber,
-      NearCacheFactory,
-    ],
-    useFactory: (
-      { serviceName }: Instance,
-      stats: InvalidationStats,
-      publisher: InvalidationPublisher,
-      subscriber: InvalidationSubscriber,
-      nearCaches: NearCacheFactory,
-    ) =>
-      new InvalidationMetrics(serviceName, {
-        stats,
-        publisher,
-        subscriber,
-        nearCaches,
-      }),
   },
   {
     provide: INVALIDATION_STREAM,

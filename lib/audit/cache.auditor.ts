@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
-import type { ErrorReporter, InvalidationStream } from '../stream/index.js';
+import { ErrorReporter, InvalidationStream } from '../stream/index.js';
 import type {
   AuditableCache,
   CacheAuditOptions,
@@ -94,7 +94,7 @@ export class CacheAuditor implements OnModuleDestroy {
     return this.#counts.report();
   }
 
-  /** First of all that ends: what the loaders need ends after it. @internal */
+  /** Ends the audits, called by Nest before it closes what the loaders need. */
   onModuleDestroy(): void {
     this.#stopped = true;
     for (const stop of this.#stops) stop();

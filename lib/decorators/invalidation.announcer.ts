@@ -1,4 +1,5 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
   CallbackFailedError,
   InvalidationRedisError,
@@ -10,8 +11,8 @@ import {
   prefixesOf,
   type Invalidation,
 } from '../message/index.js';
-import type { BegunWork, InvalidationPublisher } from '../publisher/index.js';
-import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
+import { InvalidationPublisher, type BegunWork } from '../publisher/index.js';
+import { ErrorReporter, InvalidationMeter } from '../stream/index.js';
 
 /**
  * Publishes for decorated methods. Failures are reported, and never reach the
@@ -21,12 +22,16 @@ import type { ErrorReporter, InvalidationMeter } from '../stream/index.js';
  */
 @Injectable()
 export class InvalidationAnnouncer {
+  readonly enabled: boolean;
+
   constructor(
-    readonly enabled: boolean,
+    @Inject(CACHE_INVALIDATION_OPTIONS) options: { readonly enabled: boolean },
     private readonly publisher: InvalidationPublisher,
     private readonly meter: InvalidationMeter,
     private readonly errors: ErrorReporter,
-  ) {}
+  ) {
+    this.enabled = options.enabled;
+  }
 
   /** The shutdown waits for it. */
   get work(): BegunWork {

@@ -33,7 +33,10 @@ interface Response {
   readonly header?: unknown;
 }
 
-/** @returns `null` for calls that carry no headers, or do not let them be read */
+/**
+ * @returns `null` for calls that carry no headers, or do not let them be read
+ * @internal
+ */
 export function carrierOf(
   context: ExecutionContext,
   setHeader: SetHeader,

@@ -44,7 +44,7 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
-  /** @internal */
+  /** Delays the request until its offset is applied, called by Nest. */
   async intercept(
     context: ExecutionContext,
     next: CallHandler,

@@ -1,5 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { filter, firstValueFrom, takeUntil, timer } from 'rxjs';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
   inMilliseconds,
   LONGEST_TIMER_MS,
@@ -7,10 +8,10 @@ import {
 } from '../common/index.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import { show } from '../message/index.js';
-import type { InvalidationPublisher } from '../publisher/index.js';
-import type {
+import { InvalidationPublisher } from '../publisher/index.js';
+import {
   InvalidationSubscriber,
-  SubscriptionState,
+  type SubscriptionState,
 } from '../subscriber/index.js';
 
 /** How this instance's invalidations are now. @publicApi */
@@ -55,12 +56,10 @@ export class InvalidationHealth {
 
   /** @internal */
   constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
     private readonly options: HealthOptions,
-    private readonly subscriber: Pick<
-      InvalidationSubscriber,
-      'status' | 'status$' | 'staleness' | 'lag'
-    >,
-    private readonly publisher: Pick<InvalidationPublisher, 'outboxSize'>,
+    private readonly subscriber: InvalidationSubscriber,
+    private readonly publisher: InvalidationPublisher,
   ) {
     this.#isReady = !options.enabled;
     subscriber.status$.subscribe(({ state }) => {

@@ -4,7 +4,6 @@ import {
   entity,
   everything,
   InvalidationConfigurationError,
-  InvalidationStats,
   InvalidMessageError,
   NearCacheFactory,
   pattern,
@@ -22,6 +21,7 @@ import { LRUCache } from 'lru-cache';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Instance } from '../../lib/message/index.js';
 import { AuditCounts } from '../../lib/audit/cache-audit.report.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
 import { startApp } from '../support/app.js';
 
@@ -52,7 +52,7 @@ function setup(): Setup {
   const instance = new Instance('test');
   const reporter = new ErrorReporter();
   const stream = new InvalidationStream(
-    new InvalidationStats(instance),
+    new InvalidationCounters(instance),
     reporter,
     { messages: 10, bytes: Infinity },
   );

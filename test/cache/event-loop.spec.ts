@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { describe, expect, it } from 'vitest';
 import { bindCache } from '../../lib/cache/bind-cache.js';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter } from '../../lib/stream/error.reporter.js';
 import { Fences, InvalidationStream } from '../../lib/stream/index.js';
 import {
@@ -49,7 +49,7 @@ function spentOn(act: () => void): number {
 
 function newStream(): InvalidationStream {
   const errors = new ErrorReporter();
-  return new InvalidationStream(new InvalidationStats(instance), errors, {
+  return new InvalidationStream(new InvalidationCounters(instance), errors, {
     messages: 1_000,
     bytes: 16_777_216,
   });

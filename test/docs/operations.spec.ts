@@ -5,7 +5,7 @@ import { CHANNELS } from '../../lib/observability/diagnostics.channels.js';
 import {
   LATENCIES,
   METRICS,
-} from '../../lib/observability/invalidation.metrics.js';
+} from '../../lib/observability/metric.definitions.js';
 import type { CountedWidening } from '../../lib/stream/index.js';
 import { root } from './markdown.js';
 

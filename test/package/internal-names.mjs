@@ -23,7 +23,7 @@ export function internalNames(files) {
       )
       .flatMap(internalOf);
   });
-  return [...new Set(found)].toSorted();
+  return [...new Set(found)].toSorted((a, b) => a.localeCompare(b));
 }
 
 /** Declarations of the entry points in a built folder. */

@@ -19,7 +19,7 @@ import {
 import { decodeMessage } from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Instance } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
 import { said, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -58,7 +58,7 @@ function makePublisher(
   const transport = new ScriptedTransport();
   transport.obliging = true;
   const instance = new Instance('test-service');
-  const meter = new InvalidationStats(instance);
+  const meter = new InvalidationCounters(instance);
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
@@ -387,7 +387,7 @@ describe('A rule that fails', () => {
         message: expect.stringMatching(message),
       },
     ]);
-    expect(meter.snapshot()).toMatchObject({ handlerErrors: 1, widened: 1 });
+    expect(meter.totals).toMatchObject({ handlerErrors: 1, widened: 1 });
   });
 
   it('somewhere down the cascade means the same', async () => {
@@ -430,7 +430,7 @@ describe('A cascade without end', () => {
     expect(sent().map(said)).toEqual(['Post:0', '*']);
     expect(asked).toBe(10_001);
     expect(errors).toEqual([]);
-    expect(meter.snapshot().widened).toBe(1);
+    expect(meter.totals.widened).toBe(1);
   });
 
   /** What a rule says that names a pattern and so many entities. */

@@ -18,7 +18,7 @@ import {
   type Invalidation,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import {
   InvalidationPublisher,
   type DurableOutbox,
@@ -103,7 +103,7 @@ function makePublisher({ outboxLimit = 10_000, enabled = true } = {}) {
   const transport = new ScriptedTransport();
   transport.obliging = true;
   const instance = new Instance('test-service');
-  const meter = new InvalidationStats(instance);
+  const meter = new InvalidationCounters(instance);
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));

@@ -9,7 +9,7 @@ import {
   Instance,
   keysOf,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { InvalidationPublisher } from '../../lib/publisher/index.js';
 import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
 import { eventually } from '../support/eventually.js';
@@ -41,7 +41,7 @@ it(
     const transport = new ScriptedTransport();
     transport.writable = false;
     const instance = new Instance('s');
-    const meter = new InvalidationStats(instance);
+    const meter = new InvalidationCounters(instance);
     const errors = new ErrorReporter();
     const stream = new InvalidationStream(meter, errors, {
       messages: 1_000,
@@ -81,7 +81,7 @@ it(
     expect(most).toBeLessThanOrEqual(LIMIT);
     // To keep them all takes several hundred.
     expect((after - before) / MEBIBYTE).toBeLessThan(16);
-    expect(meter.snapshot()).toMatchObject({ queued: COUNT, delivered: COUNT });
+    expect(meter.totals).toMatchObject({ queued: COUNT, delivered: COUNT });
 
     transport.obliging = true;
     transport.writable = true;

@@ -19,7 +19,7 @@ import {
   pattern,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import {
   InvalidationPublisher,
   type PublishReceipt,
@@ -45,7 +45,7 @@ function makePublisher(options: Partial<typeof OPTIONS> = {}) {
   const transport = new ScriptedTransport();
   transport.obliging = true;
   const instance = new Instance('test-service');
-  const meter = new InvalidationStats(instance);
+  const meter = new InvalidationCounters(instance);
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
