@@ -5,14 +5,11 @@ import {
   patternOf,
   type Invalidation,
 } from '../message/index.js';
-import {
-  announcementOf,
-  NO_ANSWER,
-  type AnnounceOptions,
-  type Selected,
-} from './announcement.js';
+import type { AnnounceOptions } from './announcement.js';
 import { announceAfter } from './announcing-method.js';
+import { NO_ANSWER } from './answers.js';
 import { readsThis } from './decorated-member.js';
+import { announcementOf, type Selected } from './selected-announcement.js';
 import type { Selector, SelectingDecorator } from './selector.js';
 import { withArgumentsEscaped } from './unescaped.js';
 

@@ -4,9 +4,10 @@ import {
   show,
   type EntityType,
 } from '../message/index.js';
-import { announcementOf, type AnnounceOptions } from './announcement.js';
+import type { AnnounceOptions } from './announcement.js';
 import { announceAfter } from './announcing-method.js';
 import { readsThis } from './decorated-member.js';
+import { announcementOf } from './selected-announcement.js';
 import { entitiesOf, type SelectedIds } from './selected-ids.js';
 import type { Selector, SelectingDecorator } from './selector.js';
 

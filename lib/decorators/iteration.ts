@@ -1,5 +1,5 @@
 import { isGenerator, isPromiseLike } from '../stream/index.js';
-import { NO_ANSWER } from './announcement.js';
+import { NO_ANSWER } from './answers.js';
 import type { DecoratedCall } from './decorated-call.js';
 import type { Method } from './imitate.js';
 import { withMethods } from './thenable.js';

@@ -14,7 +14,7 @@ import {
 } from 'rxjs';
 import { InvalidationScope } from '../publisher/index.js';
 import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
-import { NO_ANSWER } from './announcement.js';
+import { NO_ANSWER } from './answers.js';
 import type { DecoratedCall } from './decorated-call.js';
 import type { Method } from './imitate.js';
 import { watchIteration } from './iteration.js';

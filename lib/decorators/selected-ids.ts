@@ -7,7 +7,8 @@ import {
   type EntityType,
   type Invalidation,
 } from '../message/index.js';
-import { NO_ANSWER, type Selected } from './announcement.js';
+import { NO_ANSWER } from './answers.js';
+import type { Selected } from './selected-announcement.js';
 
 /** One id, several (which leave as one batch), or none. @publicApi */
 export type SelectedIds =
