@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { CallbackFailedError } from '../errors/index.js';
 import {
-  buildCacheKey,
+  checkEntityType,
+  keyPrefixOf,
   keysOf,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -26,7 +27,8 @@ export interface AuditContext {
 }
 
 /**
- * Compares some copies of one cache, after their invalidations, with the truth.
+ * Compares a sample of the copies of one cache, after their invalidations, with the
+ * source.
  *
  * @internal
  */
@@ -34,7 +36,7 @@ export class CacheAudit<V> {
   readonly #followed = new FollowedKeys<V>((followed) => this.#look(followed));
   readonly #options: Required<CacheAuditOptions<V>>;
   readonly #prefix: string;
-  /** When what was admitted in the last second was, oldest first. */
+  /** Times of the comparisons in the last second, oldest first. */
   readonly #admitted: number[] = [];
   #closed = false;
 
@@ -54,14 +56,14 @@ export class CacheAudit<V> {
   ) {
     checkCacheAudit(sampleRate, maxPerSecond);
     this.#options = { sampleRate, maxPerSecond, equals };
-    this.#prefix = buildCacheKey(cache.entityType, '-').slice(0, -1);
+    this.#prefix = `${keyPrefixOf(checkEntityType(cache.entityType))}:`;
   }
 
-  /** Never throws: it runs where messages are delivered. */
-  hear(message: InvalidationMessage): void {
+  /** Follows keys of the message; never throws, since it runs during the delivery. */
+  receive(message: InvalidationMessage): void {
     for (const key of keysOf(message) ?? []) {
       if (!key.startsWith(this.#prefix)) continue;
-      // Not anew from here: named every second, it would never be seen.
+      // A key that is invalidated every second would never be compared if it began anew.
       if (this.#followed.has(key)) continue;
       if (Math.random() < this.#options.sampleRate) this.#follow(key);
     }
@@ -93,8 +95,8 @@ export class CacheAudit<V> {
   }
 
   /**
-   * @param stale what the look before it found
-   * @returns what is to be confirmed
+   * @param stale the copy that the last look found stale
+   * @returns the doubt that the next look has to confirm
    */
   async #compare(
     key: string,
@@ -119,13 +121,13 @@ export class CacheAudit<V> {
     return { copy, fence, time, since: isKnown ? stale.since : time };
   }
 
-  /** It may have been changed a moment ago, and the message was on its way. */
+  /** Whether a copy that differed still does, unless a message has come meanwhile. */
   async #isStale(key: string, doubt: Doubt<V>): Promise<boolean> {
     const { counts } = this.context;
     const holds = (): boolean => doubt.fence.holds(key);
     const copy = holds() ? await this.#peek(key) : undefined;
     if (this.#closed) return false;
-    // One that is always made anew, from Redis say, is the same if it is equal.
+    // A copy that is made anew at each look, such as one from Redis, is compared by value.
     if (copy === undefined || !this.#isEqual(copy, doubt.copy)) {
       counts.undecided++;
       return false;
@@ -159,7 +161,7 @@ export class CacheAudit<V> {
     return atOnce(this.#options.equals(copy, truth));
   }
 
-  /** Whether one more may be loaded in this second. */
+  /** Whether another load is allowed in this second. */
   #admit(): boolean {
     const now = performance.now();
     const admitted = this.#admitted;

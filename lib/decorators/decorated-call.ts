@@ -5,17 +5,17 @@ import type { InvalidationAnnouncer } from './invalidation.announcer.js';
 
 /** A method under one or more invalidating decorators. @internal */
 export interface DecoratedMethod {
-  /** Class and method. */
+  /** Name of class and method. */
   readonly name: string;
-  /** In the order they are read. */
+  /** Announcements in the order in which the decorators are written. */
   readonly announcements: readonly Announcement[];
   /** Entity types and patterns, for the log. */
   readonly subjects: readonly string[];
 }
 
 /**
- * One call of a decorated method, from before its body until it has ended. Never
- * throws: the data has changed, and the caller has its result.
+ * One call of a decorated method, from before its body until its work has ended. It
+ * never throws: the data has changed, and the caller has its result.
  *
  * @internal
  */
@@ -31,17 +31,17 @@ export class DecoratedCall {
     this.#asked = method.announcements.map((each) => each.ask(self, args));
   }
 
-  /** It goes on when the method has returned: a shutdown waits for it. */
+  /** Marks work that goes on after the method has returned: a shutdown waits for it. */
   begin(): void {
     this.announcer.work.begin(this.method);
   }
 
-  /** To be called once for each `begin()`. */
+  /** Ends the work; to be called once for each `begin()`. */
   end(): void {
     this.announcer.work.end(this.method);
   }
 
-  /** @returns what to wait for before the caller goes on; `null` for nothing */
+  /** @returns a promise to await before the caller goes on; `null` if there is none */
   succeeded(result: unknown): Promise<unknown> | null {
     return this.#announce(this.#make(result, false));
   }
@@ -51,7 +51,7 @@ export class DecoratedCall {
     this.#announceAtOnce(this.#make(result, false));
   }
 
-  /** Its commit may have happened: decorators with `evenIfFails` say so. */
+  /** Publishes for decorators with `evenIfFails`: the commit may have happened. */
   failed(): Promise<unknown> | null {
     return this.#announce(this.#make(NO_ANSWER, true));
   }

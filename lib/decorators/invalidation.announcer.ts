@@ -15,8 +15,8 @@ import { InvalidationPublisher, type BegunWork } from '../publisher/index.js';
 import { ErrorReporter, InvalidationMeter } from '../stream/index.js';
 
 /**
- * Publishes for decorated methods. Failures are reported, and never reach the
- * method's caller.
+ * Publishes for decorated methods. Failures are reported and never reach the caller of
+ * the method.
  *
  * @internal
  */
@@ -33,21 +33,21 @@ export class InvalidationAnnouncer {
     this.enabled = options.enabled;
   }
 
-  /** The shutdown waits for it. */
+  /** Work of decorated methods that the shutdown waits for. */
   get work(): BegunWork {
     return this.publisher.work;
   }
 
   /**
    * @param method class and method, for logs
-   * @returns what to wait for before the method returns
+   * @returns a promise to await before the method returns
    */
   announce(
     method: string,
     invalidations: readonly Invalidation[],
   ): Promise<unknown> {
     const [only] = invalidations;
-    // What is published here in one go leaves in one pipeline.
+    // Messages that are published in one tick share a pipeline.
     return only !== undefined && invalidations.length === 1
       ? this.#publish(method, only)
       : Promise.all(invalidations.map((one) => this.#publish(method, one)));
@@ -60,11 +60,11 @@ export class InvalidationAnnouncer {
     }
   }
 
-  /** Reports a failure of what a decorator was given. */
+  /** Reports that a selector, condition or metadata function of a decorator failed. */
   failed(method: string, cause: unknown): void {
     this.meter.handlerFailed();
     this.errors.report(
-      // After shutdown nothing is wrong with the decorator.
+      // After the shutdown the publisher fails, not the decorator.
       cause instanceof InvalidationRedisError
         ? cause
         : new CallbackFailedError(
@@ -96,7 +96,7 @@ export class InvalidationAnnouncer {
         await this.publisher.publishChecked(instead);
         return;
       } catch {
-        // The next one is coarser, and the last one always fits.
+        // The next invalidation is coarser, and the last one always fits.
       }
     }
   }
@@ -119,21 +119,21 @@ export class InvalidationAnnouncer {
       try {
         return this.publisher.publishAtOnce(instead);
       } catch {
-        // The next one is coarser, and the last one always fits.
+        // The next invalidation is coarser, and the last one always fits.
       }
     }
   }
 }
 
 /**
- * What to try in place of what cannot be said, because it is too large or its
- * metadata is not JSON; each covers it, and is coarser than the one before.
+ * Invalidations to publish in place of one that is too large or whose metadata is not
+ * JSON. Each covers it, and is coarser than the one before.
  */
 function insteadOf(
   invalidation: Invalidation,
   cause: unknown,
 ): readonly Invalidation[] {
-  // The application has shut down: nothing at all can be said.
+  // After the shutdown nothing can be published.
   if (cause instanceof InvalidationRedisError) return [];
   const instead: Invalidation[] = [];
   if (invalidation.metadata !== null) {
