@@ -35,6 +35,7 @@ import {
 import { Instance } from './message/index.js';
 import {
   Diagnostics,
+  InvalidationCounters,
   InvalidationHealth,
   InvalidationMetrics,
   InvalidationStats,
@@ -120,69 +121,19 @@ const providers: Provider[] = [
   // caches, handlers and decorators
   { provide: PositionSource, useExisting: PositionTracker },
   NearCacheFactory,
-  {
-    provide: CacheAuditor,
-    inject: [InvalidationStream, ErrorReporter],
-    useFactory: (stream: InvalidationStream, errors: ErrorReporter) =>
-      new CacheAuditor(stream, errors),
-  },
+  CacheAuditor,
   DiscoveredClasses,
   InvalidationHandlersExplorer,
   DecorationChecks,
   InvalidationAnnouncer,
   StartReport,
   // observability
-  {
-    provide: InvalidationStats,
-    inject: [Instance],
-    useFactory: (instance: Instance) => new InvalidationStats(instance),
-  },
-  { provide: InvalidationMeter, useExisting: InvalidationStats },
-  {
-    provide: Diagnostics,
-    inject: [Instance, InvalidationSubscriber, CacheAuditor],
-    useFactory: (
-      instance: Instance,
-      subscriber: InvalidationSubscriber,
-      auditor: CacheAuditor,
-    ) => new Diagnostics(instance, subscriber, auditor),
-  },
-  {
-    provide: InvalidationHealth,
-    inject: [
-      CACHE_INVALIDATION_OPTIONS,
-      InvalidationSubscriber,
-      InvalidationPublisher,
-    ],
-    useFactory: (
-      options: CacheInvalidationOptions,
-      subscriber: InvalidationSubscriber,
-      publisher: InvalidationPublisher,
-    ) => new InvalidationHealth(options, subscriber, publisher),
-  },
-  {
-    provide: InvalidationMetrics,
-    inject: [
-      Instance,
-      InvalidationStats,
-      InvalidationPublisher,
-      InvalidationSubscriber,
-      NearCacheFactory,
-    ],
-    useFactory: (
-      { serviceName }: Instance,
-      stats: InvalidationStats,
-      publisher: InvalidationPublisher,
-      subscriber: InvalidationSubscriber,
-      nearCaches: NearCacheFactory,
-    ) =>
-      new InvalidationMetrics(serviceName, {
-        stats,
-        publisher,
-        subscriber,
-        nearCaches,
-      }),
-  },
+  InvalidationCounters,
+  { provide: InvalidationMeter, useExisting: InvalidationCounters },
+  InvalidationStats,
+  InvalidationMetrics,
+  InvalidationHealth,
+  Diagnostics,
 ];
 
 /**

@@ -2,7 +2,16 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const subpaths = ['testing', 'prometheus', 'opentelemetry', 'terminus'];
+const subpaths = [
+  'audit',
+  'http',
+  'opentelemetry',
+  'prometheus',
+  'terminus',
+  'testing',
+  'transactions',
+  'wire',
+];
 
 export default defineConfig({
   root,

@@ -1,4 +1,4 @@
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import {
   cacheKeysStart,
   keysOf,
@@ -26,7 +26,8 @@ export interface AuditContext {
 }
 
 /**
- * Compares some copies of one cache, after their invalidations, with the truth.
+ * Compares a sample of the copies of one cache, after their invalidations, with the
+ * source.
  *
  * @internal
  */
@@ -34,7 +35,7 @@ export class CacheAudit<V> {
   readonly #followed = new FollowedKeys<V>((followed) => this.#look(followed));
   readonly #options: ResolvedAuditOptions<V>;
   readonly #prefix: string;
-  /** When what was admitted in the last second was, oldest first. */
+  /** Times of the comparisons in the last second, oldest first. */
   readonly #admitted: number[] = [];
   #closed = false;
 
@@ -52,11 +53,11 @@ export class CacheAudit<V> {
     this.#prefix = cacheKeysStart(cache.entityType);
   }
 
-  /** Never throws: it runs where messages are delivered. */
-  hear(message: InvalidationMessage): void {
+  /** Follows keys of the message; never throws, since it runs during the delivery. */
+  receive(message: InvalidationMessage): void {
     for (const key of keysOf(message) ?? []) {
       if (!key.startsWith(this.#prefix)) continue;
-      // Not anew from here: named every second, it would never be seen.
+      // A key that is invalidated every second would never be compared if it began anew.
       if (this.#followed.has(key)) continue;
       if (Math.random() < this.#options.sampleRate) this.#follow(key);
     }
@@ -88,8 +89,8 @@ export class CacheAudit<V> {
   }
 
   /**
-   * @param stale what the look before it found
-   * @returns what is to be confirmed
+   * @param stale the copy that the last look found stale
+   * @returns the doubt that the next look has to confirm
    */
   async #compare(
     key: string,
@@ -114,13 +115,13 @@ export class CacheAudit<V> {
     return { copy, fence, time, since: isKnown ? stale.since : time };
   }
 
-  /** It may have been changed a moment ago, and the message was on its way. */
+  /** Whether a copy that differed still does, unless a message has come meanwhile. */
   async #isStale(key: string, doubt: Doubt<V>): Promise<boolean> {
     const { counts } = this.context;
     const holds = (): boolean => doubt.fence.holds(key);
     const copy = holds() ? await this.#peek(key) : undefined;
     if (this.#closed) return false;
-    // One that is always made anew, from Redis say, is the same if it is equal.
+    // A copy that is made anew at each look, such as one from Redis, is compared by value.
     if (copy === undefined || !this.#isEqual(copy, doubt.copy)) {
       counts.undecided++;
       return false;
@@ -154,7 +155,7 @@ export class CacheAudit<V> {
     return atOnce(this.#options.equals(copy, truth));
   }
 
-  /** Whether one more may be loaded in this second. */
+  /** Whether another load is allowed in this second. */
   #admit(): boolean {
     const now = performance.now();
     const admitted = this.#admitted;
@@ -171,7 +172,7 @@ export class CacheAudit<V> {
     const source = `The audit of ${this.cache.entityType}`;
     this.context.counts.errors++;
     this.context.errors.report(
-      new HandlerFailedError(
+      new CallbackFailedError(
         source,
         'could not compare a copy',
         'It goes on with the next one.',

@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
-import type { ErrorReporter, InvalidationStream } from '../stream/index.js';
+import { ErrorReporter, InvalidationStream } from '../stream/index.js';
 import type {
   AuditableCache,
   CacheAuditOptions,
@@ -13,17 +13,17 @@ import {
 } from './cache-audit.report.js';
 import { CacheAudit } from './cache.audit.js';
 
-/** So many audits at once are hardly meant. */
+/** Number of audits at which a warning is logged: a leak is likely. */
 const MANY = 250;
 
 /**
- * Measures in production what caches promise. Of the keys that invalidations
- * name it follows a sample: 1, 5 and 60 s later it compares what is cached then,
- * if anything is, with what the application loads. Does nothing until `watch`.
+ * Measures in production how often cached copies are stale. It follows a sample of the
+ * invalidated keys: 1, 5 and 60 s later it compares the cached copy, if there is one,
+ * with the value that the application loads. It does nothing until `watch()`.
  *
- * A copy that differs is compared once more a second later, so that a change
- * whose invalidation is still on its way is no false alarm: it counts as stale
- * only if nothing has invalidated it until then.
+ * A copy that differs is compared once more a second later, so that a change whose
+ * invalidation is still on its way is no false alarm: the copy counts as stale only if
+ * nothing has invalidated it until then.
  *
  * @example
  * ```ts
@@ -39,7 +39,7 @@ export class CacheAuditor implements OnModuleDestroy {
   readonly #stops = new Set<() => void>();
   #stopped = false;
 
-  /** Every copy that is found stale; never its value. Completes at shutdown. */
+  /** Stale copies, without their values. Completes at the shutdown. */
   readonly stale$: Observable<StaleCopy> = this.#stale.asObservable();
 
   /** @internal */
@@ -49,11 +49,11 @@ export class CacheAuditor implements OnModuleDestroy {
   ) {}
 
   /**
-   * Audits a cache from now on. It ends at shutdown by itself.
+   * Audits a cache until the returned function is called, or until the shutdown.
    *
-   * @param cache a near cache; of any other its type and a look into it
-   * @param load the truth, past every cache: from what was committed, not from a
-   * replica that lags. What it throws is counted and reported, and no more
+   * @param cache a near cache, or the type and a `peek` function of any other cache
+   * @param load loads committed data past every cache, not from a replica that lags; its
+   * errors are counted and reported
    * @returns a function that ends it
    * @throws InvalidationConfigurationError that names every bad option
    * @throws InvalidMessageError for an impossible type
@@ -70,17 +70,17 @@ export class CacheAuditor implements OnModuleDestroy {
       onStale: (stale) => this.#stale.next(stale),
     });
     if (this.#stopped) return () => {};
-    const heard = this.stream.messages$.subscribe((message) =>
-      audit.hear(message),
+    const subscription = this.stream.messages$.subscribe((message) =>
+      audit.receive(message),
     );
     const stop = (): void => {
-      heard.unsubscribe();
+      subscription.unsubscribe();
       audit.close();
       this.#stops.delete(stop);
     };
     this.#stops.add(stop);
     if (this.#stops.size === MANY) {
-      this.errors.say(
+      this.errors.log(
         'warn',
         `${MANY} caches are audited, the last of ${cache.entityType}: call watch() once, in a singleton and not in a request-scoped class, or end it.`,
         'audits',
@@ -89,12 +89,12 @@ export class CacheAuditor implements OnModuleDestroy {
     return stop;
   }
 
-  /** The report of all caches that were watched, since the start. */
+  /** Results of all watched caches since the start. */
   report(): CacheAuditReport {
     return this.#counts.report();
   }
 
-  /** First of all that ends: what the loaders need ends after it. @internal */
+  /** Ends the audits, called by Nest before it closes what the loaders need. */
   onModuleDestroy(): void {
     this.#stopped = true;
     for (const stop of this.#stops) stop();

@@ -34,8 +34,8 @@ export interface FollowedKey<V> {
 }
 
 /**
- * Invalidated keys and when to look at their copies, with one timer, which runs
- * only while there are any.
+ * Invalidated keys and the times at which to compare their copies. One timer runs while
+ * there are keys.
  *
  * @internal
  */

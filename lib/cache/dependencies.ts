@@ -1,4 +1,4 @@
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import {
   familyOf,
   keysOf,
@@ -40,7 +40,7 @@ export class Dependencies<V> {
     private readonly name: string,
     private readonly select: DependencySelector<V>,
     private readonly ids: IdNormalizer | null,
-    private readonly onFailure: (error: HandlerFailedError) => void,
+    private readonly onFailure: (error: CallbackFailedError) => void,
   ) {}
 
   /** @returns `null` if the selector fails: the value must not be kept */
@@ -52,7 +52,7 @@ export class Dependencies<V> {
       return bounded(new Set(all.flatMap((one) => this.#keysOf(one))));
     } catch (error) {
       this.onFailure(
-        new HandlerFailedError(
+        new CallbackFailedError(
           this.name,
           'cannot tell what a value depends on (option dependsOn), and does not keep it',
           '',

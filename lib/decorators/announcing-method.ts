@@ -7,7 +7,7 @@ import {
   refuseStatic,
   type Decoration,
 } from './decorated-member.js';
-import { imitate, type Method } from './imitate.js';
+import { copyMethod, type Method } from './copy-method.js';
 import { injected } from './injected.js';
 import { InvalidationAnnouncer } from './invalidation.announcer.js';
 import { observe } from './outcome.js';
@@ -22,13 +22,13 @@ interface Stack extends DecoratedMethod {
   readonly subjects: string[];
 }
 
-/** By wrapper, so that stacked decorators share it. */
+/** Stacks by wrapper, so that stacked decorators share one. */
 const stacks = new WeakMap<Method, Stack>();
 
 /**
- * Makes the method announce after it succeeded. Its own result or error passes
- * through unchanged. Stacked decorators share one wrapper, and what they
- * announce leaves in one pipeline.
+ * Makes the method publish invalidations after it succeeded. Its own result or error
+ * passes through unchanged. Stacked decorators share one wrapper, and publish in one
+ * pipeline.
  *
  * @internal
  */
@@ -44,9 +44,9 @@ export function announceAfter(
   const name = memberName(target, key);
   const subject = decoration.what;
   const stacked = stacks.get(original);
-  // The wrapper of a base class stays as it is: a subclass decorates it anew.
+  // A subclass gets a wrapper of its own; that of its base class stays unchanged.
   if (stacked?.target === target && stacked.name === name) {
-    // Decorators apply from the bottom up; announce in the order they are read.
+    // Decorators apply from the bottom up; publish in the order they are written.
     stacked.announcements.unshift(announcement);
     stacked.subjects.unshift(subject);
     addDecoration(target, key, { ...decoration, property: stacked.property });
@@ -68,7 +68,7 @@ export function announceAfter(
   };
   const wrapped = wrap(original, stack, find);
   stacks.set(wrapped, stack);
-  imitate(wrapped, original);
+  copyMethod(wrapped, original);
   descriptor!.value = wrapped;
 }
 

@@ -20,13 +20,13 @@ import {
   readsThis,
   refuseStatic,
 } from './decorated-member.js';
-import { imitate, type Method } from './imitate.js';
+import { copyMethod, type Method } from './copy-method.js';
 import { injected } from './injected.js';
 
 /* oxlint-disable typescript/no-explicit-any -- the selector is written for one
    method's parameters; only the decorator sees both */
 
-/** For methods that take what the selector takes, and return a promise. @publicApi */
+/** Decorates methods that have the selector's parameters and return a promise. @publicApi */
 export type CachingDecorator<A extends any[], V = unknown> = <
   M extends (...args: A) => Promise<V | null | undefined>,
 >(
@@ -36,17 +36,17 @@ export type CachingDecorator<A extends any[], V = unknown> = <
 ) => void;
 
 /**
- * Keeps what the method loads in a near cache of its own, one for each class
- * in the whole application: `@InvalidatesCache` on the method that changes it evicts it, on
- * whatever instance.
+ * Keeps the loaded values in a near cache of the method, one for each class of the
+ * application. `@InvalidatesCache` on the method that changes an entity evicts its value
+ * on every instance.
  *
  * The value is shared by all callers, whichever request or tenant they belong to.
  *
- * @param selectId from the method's arguments; it must say all that the result
- * depends on. It is called on the method's instance: what that knows by injection,
- * such as a tenant, a `function` reads from `this`.
+ * @param selectId selects the id from the method's arguments; the id must cover
+ * everything that the result depends on. It is called on the method's instance: a
+ * `function` may read from `this`, such as an injected tenant.
  * @throws InvalidationConfigurationError that names every bad option, and
- * InvalidMessageError for an impossible entity type, and TypeError for what is no selector
+ * InvalidMessageError for an impossible entity type, and TypeError if the selector is not a function
  * @example
  * ```ts
  * @Cached('User', (id: string) => id)
@@ -97,14 +97,14 @@ export function Cached<A extends any[], V = any>(
       seesInstance: readsThis(selectId),
       property,
     });
-    imitate(wrapped as Method, original);
+    copyMethod(wrapped as Method, original);
     descriptor.value = wrapped as never;
   };
 }
 
 /**
- * One cache for each application and class, of which a subclass may load something
- * else: an instance that is made for a request must find it again.
+ * Finds the cache of an application and class. A subclass may load other values, and
+ * instances that are made for a request share the cache of their class.
  */
 function cachesOf(
   target: object,
@@ -122,10 +122,10 @@ function cachesOf(
     const owner = instance.constructor;
     let cache = ofClasses.get(owner);
     if (cache === undefined) {
-      // A subclass that calls the method of its parent has a cache for each.
+      // A subclass that calls the method of its parent has a cache for each method.
       const whose = owner === target.constructor ? '' : `${owner.name}/`;
       cache = factory.createFor(type, options, whose + name);
-      // A test's stub of the factory makes none.
+      // A stub of the factory, in a test, makes no cache.
       if (!(cache instanceof NearCache)) return null;
       ofClasses.set(owner, cache);
     }
@@ -134,8 +134,8 @@ function cachesOf(
 }
 
 /**
- * Makes the cache when Nest injects the factory: a shared tier that is made at the
- * first call has not heard what came before it.
+ * Makes the cache when Nest injects the factory. A second tier that is made at the
+ * first call would have missed the messages before it.
  */
 function makeAtStart(
   target: object,

@@ -1,5 +1,6 @@
 import { everything, type Invalidation } from '../message/index.js';
-import { NO_ANSWER, type Announcement, type Asked } from './announcement.js';
+import type { Announcement, Asked } from './announcement.js';
+import { NO_ANSWER } from './answers.js';
 import type { PublishMode } from '../publisher/index.js';
 import type { InvalidationAnnouncer } from './invalidation.announcer.js';
 

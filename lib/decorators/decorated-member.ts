@@ -1,34 +1,34 @@
 import type { EntityType, Invalidation } from '../message/index.js';
-import type { Method } from './imitate.js';
+import type { Method } from './copy-method.js';
 
 /** Metadata of a class member: its decorations, the first one read first. */
 const DECORATIONS = Symbol('CacheInvalidation.decorations');
 
-/** What one decorator makes of a method, for checks and reports at the start. @internal */
+/** A decorator of a method, for checks and reports at the start. @internal */
 export interface Decoration {
   readonly does: 'invalidates' | 'caches';
-  /** An entity type or a pattern, for the log. */
+  /** Entity type or pattern, for the log. */
   readonly what: string;
   /** `null` for patterns. */
   readonly type: EntityType | null;
-  /** What it may concern; `null` where only a call can say. */
+  /** Entities that it may concern; `null` if only a call can tell. */
   readonly covers: Invalidation | null;
-  /** Whether its selector looks at `this`. */
+  /** Whether the selector reads `this`. */
   readonly seesInstance: boolean;
-  /** Holds, in each instance that Nest made, what the decorator needs. */
+  /** Property in which Nest sets the decorator's dependency, on each instance. */
   readonly property: symbol;
 }
 
-/** Class and method, for logs and errors. @internal */
+/** Name of class and method, for logs and errors. @internal */
 export function memberName(target: object, key: string | symbol): string {
   const { name } = typeof target === 'function' ? target : target.constructor;
   return `${name}.${String(key)}`;
 }
 
 /**
- * The method under a decorator.
+ * Finds the method that a decorator decorates.
  *
- * @param decorator as it is written, such as `@Cached()`
+ * @param decorator its name in the source, such as `@Cached()`
  * @throws TypeError, by the member's name, for a property, an accessor or a generator
  * @internal
  */

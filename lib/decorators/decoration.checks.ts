@@ -13,14 +13,13 @@ import { decorationsAt, type Decoration } from './decorated-member.js';
 
 /** A decorated method of a class in the application. @internal */
 export interface FoundDecoration extends Decoration {
-  /** Class and method. */
+  /** Name of class and method. */
   readonly name: string;
 }
 
 /**
- * Looks at the start for decorators that have no effect, or another than one may
- * think, and warns of each once. Those that Nest should have given what they need,
- * and did not, are an error.
+ * Warns once, at the start, of each decorator that has no effect, or not the expected
+ * one. A decorator whose dependency Nest could not inject is an error.
  *
  * @internal
  */
@@ -72,7 +71,7 @@ export class DecorationChecks {
     });
   }
 
-  /** An override that calls its parent, or says itself what it changes, is right. */
+  /** An override is right if it calls its parent or is decorated itself. */
   #checkOverride(
     name: string,
     { owner, key, method }: FoundMethod,
@@ -110,7 +109,7 @@ export class DecorationChecks {
   }
 }
 
-/** Decorated methods of an instance that Nest made without what they need. */
+/** Decorated methods of an instance that Nest made without injecting their dependencies. */
 function unreachedIn(wrapper: InstanceWrapper): string[] {
   const isMade =
     wrapper.inject === undefined &&
@@ -144,8 +143,8 @@ function isWithout(
 }
 
 /**
- * By its source, which a compiler to ES5 writes as `_super.prototype.save`. What is
- * in brackets is taken for the method.
+ * Whether the source of a method calls its parent; a compiler to ES5 writes
+ * `_super.prototype.save`. A name in brackets is taken for the method.
  */
 function callsSuper(method: object, key: string | symbol): boolean {
   const source = Function.prototype.toString.call(method);

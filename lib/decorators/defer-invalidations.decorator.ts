@@ -1,7 +1,7 @@
 import { needsModule } from '../handlers/index.js';
 import { InvalidationScope, currentScope } from '../publisher/index.js';
 import { methodUnder } from './decorated-member.js';
-import { imitate, type Method } from './imitate.js';
+import { copyMethod, type Method } from './copy-method.js';
 
 /**
  * Makes each call of the method an `InvalidationScope`: what is published in the
@@ -43,7 +43,7 @@ export function DeferInvalidations() {
       const work = (): unknown => original.apply(this, args);
       return currentScope() === null ? InvalidationScope.run(work) : work();
     };
-    imitate(wrapped, original);
+    copyMethod(wrapped, original);
     descriptor.value = wrapped as never;
     // Nest makes no instance of a class itself.
     if (typeof target !== 'function') needsModule(target, key);

@@ -1,8 +1,8 @@
 export { Cached, type CachingDecorator } from './cached.decorator.js';
 export type { AnnounceOptions } from './announcement.js';
 export type { SelectedIds } from './selected-ids.js';
-export { DecorationChecks } from './decoration.checks.js';
-export { StartReport } from './start-report.js';
+export * from './decoration.checks.js';
+export * from './start-report.js';
 export * from './defer-invalidations.decorator.js';
 export * from './inject-invalidation-stream.decorator.js';
 export * from './invalidates-cache-pattern.decorator.js';
@@ -11,7 +11,6 @@ export * from './invalidation.announcer.js';
 export * from './on-invalidation.decorator.js';
 export {
   fromResult,
-  type ArgumentsSelector,
   type ResultSelector,
   type Selector,
   type SelectingDecorator,

@@ -5,16 +5,16 @@ import { isImported, modulesOf, needsModule } from '../handlers/index.js';
 import { memberName } from './decorated-member.js';
 
 /**
- * Has a subscriber once the process was warned. Jest gives each test file globals
- * of its own, but no diagnostics channels.
+ * Diagnostics channel that has a subscriber once the process was warned. Jest gives each
+ * test file its own globals, but shares the channels.
  */
 const WARNED = channel('nestjs-cache-invalidation:warned-of-new');
 
 /**
- * A property dependency of the decorated class. Nest sets it on every instance
- * it makes, whatever its scope, if the module is there: see `needsModule`.
+ * Adds a property dependency to the decorated class. Nest sets it on every instance,
+ * whatever its scope, if the module is imported: see `needsModule`.
  *
- * @param but what the method does not do without it
+ * @param but says, for the log, what the method does not do without the dependency
  * @returns `find`, which gives the dependency of an instance; `null` without one,
  * or where a test injects a mock in its place: then the method passes through
  * @internal
@@ -60,7 +60,7 @@ export function injected<T extends object>(
   return { find, property };
 }
 
-/** Once in a process: unit tests make such instances on purpose. */
+/** Warns once in a process: unit tests make such instances on purpose. */
 function warnOfNew(name: string, but: string): void {
   if (WARNED.hasSubscribers || isSwitchedOff()) return;
   WARNED.subscribe(() => {});

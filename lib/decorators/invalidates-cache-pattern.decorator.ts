@@ -5,14 +5,11 @@ import {
   patternOf,
   type Invalidation,
 } from '../message/index.js';
-import {
-  announcementOf,
-  NO_ANSWER,
-  type AnnounceOptions,
-  type Selected,
-} from './announcement.js';
+import type { AnnounceOptions } from './announcement.js';
 import { announceAfter } from './announcing-method.js';
+import { NO_ANSWER } from './answers.js';
 import { readsThis } from './decorated-member.js';
+import { announcementOf, type Selected } from './selected-announcement.js';
 import type { Selector, SelectingDecorator } from './selector.js';
 import { withArgumentsEscaped } from './unescaped.js';
 
@@ -21,12 +18,13 @@ export type SelectedPatterns =
   string | null | undefined | readonly (string | null | undefined)[];
 
 /**
- * As `@InvalidatesCache()`, for all keys that a Redis glob matches.
+ * Invalidates all cache keys that a Redis glob matches, as `@InvalidatesCache()` does
+ * an entity.
  *
- * @param glob a pattern, or a selector of one or several; if it throws, or
- * selects what cannot be published (`*` among it), everything is invalidated
- * @throws InvalidMessageError for a fixed pattern that is none, and TypeError for
- * what is no selector, where the class is defined
+ * @param glob a pattern, or a selector of one or several; if the selector throws, or
+ * selects a pattern that cannot be published (such as `*`), everything is invalidated
+ * @throws InvalidMessageError for an impossible pattern, and TypeError for an
+ * impossible selector, where the class is defined
  * @example
  * ```ts
  * @InvalidatesCachePattern((id: string) => glob`feed:${id}:*`)

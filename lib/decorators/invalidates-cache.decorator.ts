@@ -4,9 +4,10 @@ import {
   show,
   type EntityType,
 } from '../message/index.js';
-import { announcementOf, type AnnounceOptions } from './announcement.js';
+import type { AnnounceOptions } from './announcement.js';
 import { announceAfter } from './announcing-method.js';
 import { readsThis } from './decorated-member.js';
+import { announcementOf } from './selected-announcement.js';
 import { entitiesOf, type SelectedIds } from './selected-ids.js';
 import type { Selector, SelectingDecorator } from './selector.js';
 
@@ -14,7 +15,7 @@ import type { Selector, SelectingDecorator } from './selector.js';
 export interface InvalidatesCacheOptions<
   W extends Selector<boolean>,
 > extends AnnounceOptions<W> {
-  /** `Update`: changed, whoever keeps it may refresh. @default 'Delete' */
+  /** `Update` means "changed": receivers may refresh their copy. @default 'Delete' */
   readonly action?: 'Delete' | 'Update';
 }
 
@@ -22,15 +23,15 @@ export interface InvalidatesCacheOptions<
  * Invalidates an entity after the method succeeded: after its promise resolves,
  * it returns, or its Observable, stream or iterator ends in any way but an error;
  * after a throw only with `evenIfFails`. The method's result or error passes
- * through unchanged, whatever happens here.
+ * through unchanged, even if the invalidation fails.
  *
  * @param selector the id or ids, from the method's arguments or, with
- * `fromResult()`, from its result. A selector of arguments is asked before the
- * call and again after it: where an entity has lost its id or got another one,
- * both are invalidated. `null` and `undefined` invalidate nothing. If it throws,
- * or selects what is no id, the whole entity type is invalidated.
- * @throws InvalidMessageError for an impossible entity type, and TypeError for
- * other things that no call could obey, where the class is defined
+ * `fromResult()`, from its result. A selector of arguments is called before the
+ * method and again after it: if the entity has lost its id or got another one, both are
+ * invalidated. `null` and `undefined` invalidate nothing. If the selector throws, or
+ * selects something that is no id, the whole entity type is invalidated.
+ * @throws InvalidMessageError for an impossible entity type, and TypeError for an
+ * impossible selector or option, where the class is defined
  * @example
  * ```ts
  * @InvalidatesCache('User', (dto: UpdateUserDto) => dto.id)
@@ -52,7 +53,7 @@ export function InvalidatesCache<
       `${show(action)} is no action: give 'Delete' or 'Update'.`,
     );
   }
-  // Here, and not when it is needed: a type may be impossible.
+  // Built where the class is defined, since an impossible type throws.
   const whole = patternOf(buildPattern(type));
   const announcement = announcementOf<SelectedIds>(
     selector,

@@ -1,6 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
-import { HandlerFailedError, InvalidationRedisError } from '../errors/index.js';
+import {
+  CallbackFailedError,
+  InvalidationRedisError,
+} from '../errors/index.js';
 import {
   escapePattern,
   everything,
@@ -16,8 +19,8 @@ import {
 import { ErrorReporter, InvalidationMeter } from '../stream/index.js';
 
 /**
- * Publishes for decorated methods. Failures are reported, and never reach the
- * method's caller.
+ * Publishes for decorated methods. Failures are reported and never reach the caller of
+ * the method.
  *
  * @internal
  */
@@ -56,14 +59,14 @@ export class InvalidationAnnouncer {
         );
   }
 
-  /** Reports a failure of what a decorator was given. */
+  /** Reports that a selector, condition or metadata function of a decorator failed. */
   failed(method: string, cause: unknown): void {
     this.meter.handlerFailed();
     this.errors.report(
-      // After shutdown nothing is wrong with the decorator.
+      // After the shutdown the publisher fails, not the decorator.
       cause instanceof InvalidationRedisError
         ? cause
-        : new HandlerFailedError(
+        : new CallbackFailedError(
             method,
             'succeeded, but what its decorator was given failed',
             'Something coarser was invalidated instead; mend the selector, condition or metadata.',
@@ -95,7 +98,7 @@ export class InvalidationAnnouncer {
       try {
         return this.pipeline.publish(() => coarser, mode);
       } catch {
-        // The next one is coarser, and the last one always fits.
+        // The next invalidation is coarser, and the last one always fits.
       }
     }
     return Promise.resolve();

@@ -1,7 +1,7 @@
 import { isGenerator, isPromiseLike } from '../stream/index.js';
-import { NO_ANSWER } from './announcement.js';
+import { NO_ANSWER } from './answers.js';
 import type { DecoratedCall } from './decorated-call.js';
-import type { Method } from './imitate.js';
+import type { Method } from './copy-method.js';
 import { withMethods } from './thenable.js';
 
 type Step = IteratorResult<unknown>;
@@ -10,9 +10,9 @@ type AnyIterator = Partial<
 >;
 
 /**
- * An async iterable, or what a generator returned, with the call told when an
- * iteration has ended: by itself, or because its reader has stopped. A generator
- * does nothing before it is read; others may have begun, and are told at once too.
+ * Watches an async iterable, or a generator's result: the call ends when an iteration has
+ * ended, by itself or because its reader has stopped. A generator does nothing before it
+ * is read; any other iterable may have begun, so its call ends at once too.
  *
  * @internal
  */
@@ -89,7 +89,7 @@ class WatchedIterator {
     try {
       const step = (await pending) as Step;
       if (this.#isEnd(step)) {
-        // Before the wait: of steps that were asked for at once, each is an end.
+        // Set before the wait: the reader may have asked for several steps at once.
         this.#state = 'ended';
         const told = this.call.succeeded(this.#resultAt(key), { wait: true });
         if (told !== null) await told;
@@ -114,7 +114,7 @@ class WatchedIterator {
     return step.done === true && this.#state === 'begun';
   }
 
-  /** Of a reader that stopped before any value it is not known. */
+  /** Last value, unknown if the reader stopped before the first one. */
   #resultAt(key: string): unknown {
     return this.#last === NO_ANSWER && key === 'next' ? undefined : this.#last;
   }

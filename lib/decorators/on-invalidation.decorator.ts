@@ -10,7 +10,7 @@ import {
 import { methodUnder, refuseStatic } from './decorated-member.js';
 import type { InvalidationCondition } from '../stream/index.js';
 
-/** What `@OnInvalidation()` can be told. @publicApi */
+/** Options of `@OnInvalidation()`. @publicApi */
 export interface OnInvalidationOptions {
   /** Only messages for which this is true. What it throws counts as true. */
   readonly when?: InvalidationCondition;
@@ -18,16 +18,15 @@ export interface OnInvalidationOptions {
 
 /**
  * Calls the method with every invalidation message, or with those that may touch
- * an entity of the given types. Messages come one after the other: the next
- * waits for a returned promise, so evict before you await anything. What it
- * throws is logged and counted.
+ * an entity of the given types. Messages come one after the other: the next waits for a
+ * returned promise, so evict before you await anything. Errors are logged and counted.
  *
  * For providers, controllers, and the interceptors, guards, pipes and filters that
  * controllers name; not for request-scoped ones, which do not exist when a message
  * arrives.
  *
- * @throws InvalidMessageError for what is no entity type, TypeError for what is
- * no condition
+ * @throws InvalidMessageError for an impossible entity type, TypeError for an impossible
+ * condition
  * @example
  * ```ts
  * @OnInvalidation('User')
@@ -40,7 +39,7 @@ export function OnInvalidation(
   { when }: OnInvalidationOptions = {},
 ) {
   const list = Array.isArray(types) ? types : [types];
-  // Here, where it is written: it would hear nothing, and nobody would know.
+  // Checked where the method is defined: no message would ever match.
   concerns(list);
   if (when !== undefined && typeof when !== 'function') {
     throw new TypeError(

@@ -14,9 +14,9 @@ import {
 } from 'rxjs';
 import { currentScope, withinScope } from '../publisher/index.js';
 import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
-import { NO_ANSWER } from './announcement.js';
+import { NO_ANSWER } from './answers.js';
 import type { DecoratedCall } from './decorated-call.js';
-import type { Method } from './imitate.js';
+import type { Method } from './copy-method.js';
 import { watchIteration } from './iteration.js';
 import { isEager, passLazily, withMethods, withPromise } from './thenable.js';
 
@@ -31,8 +31,8 @@ type Kind =
   | 'iteration';
 
 /**
- * The result of a decorated method, as its caller gets it: the call is told when
- * the work behind it has ended, and not when the method has returned.
+ * Watches the result of a decorated method on its way to the caller. The call ends when
+ * the work behind the result has ended, not when the method has returned.
  *
  * @internal
  */
@@ -94,7 +94,7 @@ async function settle(
     }
     const told = call.succeeded(value, { wait: true });
     if (told !== null) await told;
-    // The method may have written before it returned it, and goes on in it.
+    // The method may have written before it returned, and may still be writing.
     const kind = kindOf(value);
     return kind === 'value' ? value : observeWork(kind, value as object, call);
   } finally {
@@ -117,7 +117,7 @@ function watchObservable(
   );
 }
 
-/** Each subscription is a call of its own, and may end before its source does. */
+/** Every subscription is a call of its own, and may end before its source does. */
 function duringSubscription(
   source: Observable<unknown>,
   call: DecoratedCall,
@@ -126,7 +126,7 @@ function duringSubscription(
     let last: unknown = NO_ANSWER;
     const scope = currentScope();
     const next = (value: unknown): void => void (last = value);
-    // Whoever unsubscribes may be within a scope of somebody else's.
+    // The subscriber may unsubscribe within a scope that is not the method's.
     const unsubscribe = (): void =>
       void withinScope(scope, () => call.succeeded(last, { wait: false }));
     const completed = (): unknown => (last === NO_ANSWER ? undefined : last);
@@ -155,7 +155,7 @@ function afterwards(
 function untilFinished(result: object, call: DecoratedCall): void {
   call.begin();
   finished(streamOf(result)!, (error) => {
-    // Broken off, by a client that has gone: rows may have been written.
+    // The client has gone and the stream was broken off: rows may have been written.
     const isBrokenOff = error?.code === 'ERR_STREAM_PREMATURE_CLOSE';
     if (error && !isBrokenOff) void call.failed({ wait: false });
     else void call.succeeded(result, { wait: false });

@@ -7,13 +7,14 @@ import {
   type EntityType,
   type Invalidation,
 } from '../message/index.js';
-import { NO_ANSWER, type Selected } from './announcement.js';
+import { NO_ANSWER } from './answers.js';
+import type { Selected } from './selected-announcement.js';
 
 /** One id, several (which leave as one batch), or none. @publicApi */
 export type SelectedIds =
   EntityId | null | undefined | readonly (EntityId | null | undefined)[];
 
-/** A missing value that was made text. */
+/** Missing values that were converted to text. */
 const TEXTS_OF_NOTHING = new Set([
   '',
   'undefined',
@@ -23,11 +24,11 @@ const TEXTS_OF_NOTHING = new Set([
 ]);
 
 /**
- * The entities that a selector named before the call or after it: an entity may
- * lose its id or get another one meanwhile.
+ * Invalidations of the entities that a selector named before the call or after it: an
+ * entity may lose its id or get another one meanwhile.
  *
  * @param whole covers all entities of the type
- * @throws InvalidMessageError if it named one that cannot be told
+ * @throws InvalidMessageError if a selected value is no id
  * @internal
  */
 export function entitiesOf(
@@ -37,7 +38,7 @@ export function entitiesOf(
   whole: Invalidation,
   failed: (cause: unknown) => void,
 ): readonly Invalidation[] {
-  // The ordinary case: one id, and it stays.
+  // Fast path: one id, which did not change.
   if (before === after && isId(after) && isNamed(after)) {
     return [entity(type, after, { action, metadata })];
   }
@@ -73,8 +74,8 @@ function isNamed(id: EntityId): boolean {
 }
 
 /**
- * An id is missing before an insert and after a removal. Where fewer are known
- * than there are entities, at either time, one of them has no name.
+ * The error of an entity without an id, or `null`. An id is missing before an insert and
+ * after a removal; the entity is known if its id is known at one of the two times.
  */
 function unnamed(
   earlier: readonly EntityId[],
@@ -99,7 +100,7 @@ function keysOf(
     try {
       made.add(buildCacheKey(type, id));
     } catch (cause) {
-      // The same id is usually there before and after.
+      // An id that is selected before and after the call is reported once.
       if (!wrong.has(id)) failed(cause);
       wrong.add(id);
     }

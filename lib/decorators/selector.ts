@@ -3,14 +3,6 @@ import type { Observable } from 'rxjs';
 /* oxlint-disable typescript/no-explicit-any -- a selector is written for one
    method's parameters; only the decorator sees both */
 
-/**
- * A function of the decorated method's arguments. It is called on the method's
- * instance: a `function` (not an arrow) may read `this`.
- *
- * @publicApi
- */
-export type ArgumentsSelector<V> = (...args: any[]) => V;
-
 const FROM_RESULT = Symbol('fromResult');
 
 /** A function of the decorated method's result. @publicApi */
@@ -18,8 +10,14 @@ export interface ResultSelector<R, V> {
   readonly [FROM_RESULT]: (result: R, ...args: any[]) => V;
 }
 
-/** From a method's arguments, or with `fromResult()` from its result. @publicApi */
-export type Selector<V> = ArgumentsSelector<V> | ResultSelector<any, V>;
+/**
+ * A function of the decorated method's arguments, or with `fromResult()` of its
+ * result. It is called on the method's instance: a `function` (not an arrow) may read
+ * `this`.
+ *
+ * @publicApi
+ */
+export type Selector<V> = ((...args: any[]) => V) | ResultSelector<any, V>;
 
 /**
  * Selects from what the method returned: the value of its promise, or the last

@@ -5,8 +5,8 @@ import { concerns, type EntityType } from '../message/index.js';
 import { DecorationChecks, type FoundDecoration } from './decoration.checks.js';
 
 /**
- * Lists once, at the start, what this application invalidates, caches and hears,
- * and what is there without its counterpart.
+ * Logs once, at the start, which entity types this application invalidates, caches and
+ * handles, and which of them have no counterpart.
  *
  * @internal
  */

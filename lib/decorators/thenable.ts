@@ -1,11 +1,11 @@
-import type { Method } from './imitate.js';
+import type { Method } from './copy-method.js';
 
 type Thenable = PromiseLike<unknown> & object;
 type Settle = (begun: PromiseLike<unknown>) => Promise<unknown>;
 
 /**
- * Whether a thenable is a promise, of whatever library: its work has begun. Others
- * begin when their `then` is called (a PrismaPromise, a query builder).
+ * Whether a thenable is a promise, of any library, so that its work has begun. Other
+ * thenables begin when `then` is called (a PrismaPromise, a query builder).
  *
  * @internal
  */
@@ -20,8 +20,8 @@ export function isEager(thenable: Thenable): boolean {
 }
 
 /**
- * A promise with more to it than `then` (`cancel()`, a child process), whose
- * callers wait for another one.
+ * Wraps a promise that has more methods than `then` (`cancel()`, a child process), so that
+ * its callers wait for another promise.
  *
  * @internal
  */
@@ -35,13 +35,13 @@ export function withPromise(target: Thenable, told: Promise<unknown>): unknown {
 }
 
 /**
- * A lazy thenable, not begun, with all its methods. Whichever of them begins the
- * work gives a promise or another thenable, and that one is watched.
+ * Wraps a lazy thenable without beginning it. The method that begins the work returns a
+ * promise or another thenable, which is watched.
  *
  * @internal
  */
 export function passLazily(target: Thenable, settle: Settle): unknown {
-  // Not even a proxy may replace what is fixed, and it may begin the work.
+  // A proxy may not replace a fixed property, and that property may begin the work.
   if (Reflect.ownKeys(target).some((key) => isFixed(target, key))) {
     const told = settle(target);
     return isFixed(target, 'then') ? told : withPromise(target, told);
@@ -73,7 +73,7 @@ function isThenable(value: unknown): value is Thenable {
 }
 
 /**
- * The object to whoever uses it, but for calls of its methods.
+ * Wraps an object: it is unchanged to its users, except for calls of its methods.
  *
  * @internal
  */

@@ -4,9 +4,9 @@ import { escapePattern } from '../message/index.js';
 const SPARING = /[[\\]/;
 
 /**
- * Patterns with an argument in them as it is, such as `feed:${id}:*`, with that
- * argument taken literally: its entries are invalidated even if the tag `glob` was
- * forgotten. Arguments are looked into one level deep.
+ * Adds, to patterns that hold an argument unescaped (such as `feed:${id}:*`), a pattern
+ * with that argument escaped: its entries are invalidated even if the tag `glob` was
+ * forgotten. Arguments are searched one level deep.
  *
  * @internal
  */
@@ -39,7 +39,7 @@ function escapedIn(pattern: string, text: string): string {
   return pattern === text
     ? pattern
     : pattern.replaceAll(text, (_, at: number) =>
-        // It was escaped already.
+        // The argument was escaped already.
         pattern[at - 1] === '\\' ? text : escapePattern(text),
       );
 }

@@ -1,7 +1,7 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
 
 /**
- * One thing that is wrong with the options.
+ * A problem of one option.
  *
  * @publicApi
  */
@@ -10,13 +10,13 @@ export interface ConfigurationProblem {
   readonly field: string;
   /** The fault of its value. */
   readonly problem: string;
-  /** A value that would do, and how to write it. */
+  /** A valid value, and how to write it. */
   readonly fix: string;
 }
 
 /**
- * The module cannot start with what it was given. Names every bad option at
- * once, so that one restart is enough.
+ * The module cannot start with its options. The error names every bad option at once, so
+ * that one restart is enough.
  *
  * @publicApi
  */
@@ -25,7 +25,7 @@ export class InvalidationConfigurationError extends CacheInvalidationError {
 
   constructor(
     what: string,
-    /** Each of them, for who wants to show them otherwise. */
+    /** Problems one by one, for programs that show them in another form. */
     readonly problems: readonly ConfigurationProblem[] = [],
     advice = '',
   ) {

@@ -1,6 +1,6 @@
 export * from './cache-invalidation.error.js';
+export * from './callback-failed.error.js';
 export * from './configuration.error.js';
-export * from './handler-failed.error.js';
 export * from './invalid-message.error.js';
 export * from './journal-ahead.error.js';
 export * from './missing-id.error.js';

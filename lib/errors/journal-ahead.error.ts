@@ -1,10 +1,9 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
 
 /**
- * The journal ends more than a day after what the clock of Redis says: somebody
- * has written an entry of the future into it, or that clock was set back.
- * Nothing is added behind it: offsets would run out, and nobody could say any
- * more which of two is the later.
+ * The journal ends more than a day ahead of the clock of Redis: a program has written an
+ * entry of the future into it, or the clock was set back. No entry is added after it:
+ * offsets would run out, and the order of two offsets would be unknown.
  *
  * @publicApi
  */

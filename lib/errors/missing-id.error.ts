@@ -1,7 +1,7 @@
 import { InvalidMessageError } from './invalid-message.error.js';
 
 /**
- * There is no id where one should be: it may be known at another time.
+ * An id is missing; it may be known at another time.
  *
  * @internal
  */

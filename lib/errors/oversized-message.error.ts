@@ -1,8 +1,8 @@
 import { InvalidMessageError } from './invalid-message.error.js';
 
 /**
- * A message was larger than `maxMessageBytes` and not read. What it said is
- * unknown, so everything is evicted in its place.
+ * A message was larger than `maxMessageBytes` and was not read. Its content is unknown, so
+ * everything is evicted in its place.
  *
  * @internal
  */

@@ -1,11 +1,11 @@
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-/** Beyond it text of others is cut: a log is no place for a document. */
+/** Length at which foreign text is cut in a log. */
 const LONGEST = 500;
 
 /**
- * Text of others, for one line of a log: what would begin another line, change
- * colours or turn the direction of writing is shown by its number.
+ * Foreign text, made safe for one line of a log: characters that would begin another
+ * line, change colours or turn the direction of writing are shown by their number.
  *
  * @param longest in characters; the rest is cut off
  * @internal
@@ -16,7 +16,7 @@ export function printable(text: string, longest = LONGEST): string {
   );
 }
 
-/** Within JSON these stand in strings only, and are written so. @internal */
+/** Escapes invisible characters as JSON does; JSON has them in strings only. @internal */
 export function escapeUnseen(text: string): string {
   return text.replace(UNSEEN, (character) =>
     Array.from({ length: character.length }, (_, at) => {
@@ -27,8 +27,8 @@ export function escapeUnseen(text: string): string {
 }
 
 /**
- * The stack of an error, for a log: its own lines only, since a message may
- * hold lines that look like those of others.
+ * The stack of an error, for a log. Lines of the message are left out, since they may
+ * look like lines of the stack.
  *
  * @internal
  */
@@ -45,7 +45,7 @@ export function printableStack(error: Error): string {
   return [`${printable(String(name))}: ${said}`, ...places].join('\n');
 }
 
-/** The message of what was thrown, which may be anything that somebody wrote to it. */
+/** The message of a thrown value of any type. */
 export function messageOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
@@ -56,7 +56,7 @@ export function messageOf(thrown: unknown): string {
 }
 
 /**
- * An error of Redis without what it repeats of the command: keys, and payloads.
+ * The text of a Redis error without the command's arguments: keys and payloads.
  *
  * @internal
  */

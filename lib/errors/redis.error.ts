@@ -2,9 +2,9 @@ import { CacheInvalidationError } from './cache-invalidation.error.js';
 import { messageOf, printable, withoutArguments } from './printable.js';
 
 /**
- * Redis is away, or refused a command. A caller who publishes is not told: the
- * message waits in the outbox and this is logged and emitted on `errors$`. Only
- * after the application has shut down does a publish reject with it.
+ * Redis is away, or refused a command. A publish does not reject with this error: the
+ * message waits in the outbox, and the error is logged and emitted on `errors$`. Only
+ * after the shutdown a publish rejects with it.
  *
  * @publicApi
  */
@@ -17,14 +17,14 @@ export class InvalidationRedisError extends CacheInvalidationError {
 }
 
 /**
- * A sentence's end for what a socket reported: several addresses that refused
- * make an error without a message.
+ * Describes the error of a socket at the end of a sentence. An error of several refused
+ * addresses has no message.
  *
  * @internal
  */
 export function describeCause(cause: Error): string {
   const { code, lastNodeError } = cause as NodeJS.ErrnoException & {
-    // A cluster's error says only that it failed; this says why.
+    // The error of a cluster gives its reason here.
     lastNodeError?: Error;
   };
   const text = withoutArguments(messageOf(cause)).replace(/\.$/, '');

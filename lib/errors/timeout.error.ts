@@ -1,8 +1,8 @@
 import { CacheInvalidationError } from './cache-invalidation.error.js';
 
 /**
- * Something took longer than its bound: Redis did not answer a publish, or the
- * outbox could not be drained at shutdown.
+ * A time limit was exceeded: Redis did not answer a publish, or the outbox could not be
+ * drained at the shutdown.
  *
  * @publicApi
  */

@@ -27,8 +27,8 @@ export interface FoundMethod {
 }
 
 /**
- * The classes of the application: providers and controllers, and what Nest's own
- * discovery leaves out, guards, interceptors, pipes, filters and middleware.
+ * Finds the classes of the application: providers and controllers, and those that the
+ * discovery of Nest leaves out: guards, interceptors, pipes, filters and middleware.
  *
  * @internal
  */
@@ -74,8 +74,7 @@ export function wrappersIn(modules: ModulesContainer): InstanceWrapper[] {
 /** The prototype to look for decorators on; `null` for what has no class. @internal */
 export function prototypeOf(wrapper: InstanceWrapper): object | null {
   const type = wrapper.metatype;
-  // Factories and values have no class of their own to scan, but what they made
-  // may be an instance of one.
+  // A factory or a value has no class to scan, but may provide an instance of one.
   if (wrapper.inject === undefined && typeof type === 'function') {
     return (type.prototype as object | undefined) ?? null;
   }
@@ -85,7 +84,7 @@ export function prototypeOf(wrapper: InstanceWrapper): object | null {
     : null;
 }
 
-/** For the log. An object may have no class at all. @internal */
+/** Name of a class, for the log; an object may have no class. @internal */
 export function classNameOf(prototype: object): string {
   const type = prototype.constructor as { name?: string } | undefined;
   return type?.name ?? 'An object';
@@ -101,7 +100,7 @@ export function methodsOf(prototype: object): FoundMethod[] {
     owner = Object.getPrototypeOf(owner) as object | null
   ) {
     for (const key of Reflect.ownKeys(owner)) {
-      // Not by reading: it may be a getter.
+      // Read from the descriptor: a getter must not run.
       const method: unknown = Reflect.getOwnPropertyDescriptor(
         owner,
         key,
@@ -129,7 +128,7 @@ function enhancersOf(type: { prototype?: unknown }): unknown[] {
   ];
 }
 
-/** As in `@Param('id', new Pipe())`. */
+/** Pipes of parameters, such as `@Param('id', new Pipe())`. */
 function parameterPipesOf(type: object, key: string | symbol): unknown[] {
   const parameters = Reflect.getMetadata(PARAMETERS, type, key) as
     Record<string, { pipes?: unknown }> | undefined;

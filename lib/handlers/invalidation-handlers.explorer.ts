@@ -22,25 +22,25 @@ interface HandlerMetadata {
   readonly when: InvalidationCondition | undefined;
 }
 
-/** A method found under it. @internal */
+/** A method that `@OnInvalidation()` decorates. @internal */
 export interface FoundHandler extends HandlerMetadata {
   readonly key: string | symbol;
-  /** Class and method. */
+  /** Name of class and method. */
   readonly name: string;
 }
 
 /**
- * Finds the methods under `@OnInvalidation()` and hangs them on the stream.
+ * Finds the methods that `@OnInvalidation()` decorates and adds them to the stream.
  *
  * @internal
  */
 @Injectable()
 export class InvalidationHandlersExplorer {
   readonly #logger = new Logger('CacheInvalidation');
-  /** One instance may be provided under several tokens. */
+  /** Instances that were added; one may be provided under several tokens. */
   readonly #attached = new WeakSet<object>();
   /** Lines that were logged: classes are explored again with each lazy module. */
-  readonly #said = new Set<string>();
+  readonly #logged = new Set<string>();
   readonly #found: FoundHandler[] = [];
 
   constructor(
@@ -49,7 +49,7 @@ export class InvalidationHandlersExplorer {
     private readonly stream: InvalidationStream,
   ) {}
 
-  /** The handlers that are called. */
+  /** Handlers that were added to the stream. */
   get handlers(): readonly FoundHandler[] {
     return this.#found;
   }
@@ -70,7 +70,7 @@ export class InvalidationHandlersExplorer {
     }
   }
 
-  /** Classes of a lazy module are in no container before it is loaded, and no hook tells of it. */
+  /** Lazy modules are in no container before they are loaded, and Nest has no hook for it. */
   #exploreLazyModules(): void {
     const load = this.lazyModules.load.bind(this.lazyModules);
     this.lazyModules.load = async (...args) => {
@@ -169,8 +169,8 @@ export class InvalidationHandlersExplorer {
   }
 
   #isNew(line: string): boolean {
-    if (this.#said.has(line)) return false;
-    this.#said.add(line);
+    if (this.#logged.has(line)) return false;
+    this.#logged.add(line);
     return true;
   }
 }

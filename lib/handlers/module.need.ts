@@ -16,7 +16,7 @@ const MEMBERS = Symbol('CacheInvalidation.members');
 /** Property in which Nest sets the modules of the application, on each instance that it makes. */
 const MODULES = Symbol('CacheInvalidation.modules');
 
-/** More than these are counted in the error. */
+/** Names listed in the error; the rest is counted. */
 const MOST_NAMES = 20;
 
 /**
@@ -29,9 +29,9 @@ const presences = new WeakMap<ModulesContainer, Presence>();
 const logged = new WeakSet<ModulesContainer>();
 
 /**
- * Has the application checked for CacheInvalidationModule when Nest makes an
- * instance of the class. Without the module nothing else of this library runs,
- * and without this check nobody would know.
+ * Checks the application for CacheInvalidationModule when Nest makes an instance of the
+ * class. Without the module nothing else of this library runs, so the missing import would
+ * go unnoticed.
  *
  * @internal
  */
@@ -45,7 +45,7 @@ export function needsModule(target: object, key: string | symbol): void {
     configurable: true,
     get: () => undefined,
     set(this: object, modules: unknown) {
-      // An automock, of a test that makes the instance without Nest.
+      // An automock, in a test that makes the instance without Nest.
       if (!(modules instanceof ModulesContainer)) return;
       Object.defineProperty(this, MODULES, {
         configurable: true,
@@ -61,7 +61,7 @@ export function modulesOf(instance: unknown): ModulesContainer | undefined {
   return (instance as { [MODULES]?: ModulesContainer } | undefined)?.[MODULES];
 }
 
-/** Whether decorators of this application ought to do something. @internal */
+/** Whether the decorators of this application should have an effect. @internal */
 export function isImported(modules: ModulesContainer): boolean {
   return presenceIn(modules) === 'imported';
 }
@@ -70,7 +70,7 @@ export function isImported(modules: ModulesContainer): boolean {
 function check(modules: ModulesContainer, instance: object): void {
   const presence = presenceIn(modules);
   if (!(presence instanceof InvalidationConfigurationError)) return;
-  // No request fails by it.
+  // An instance that is made for a request throws nothing: no request fails.
   if (isMadeAtStart(modules, instance)) throw presence;
   if (logged.has(modules)) return;
   logged.add(modules);
@@ -91,7 +91,7 @@ function lookFor(modules: ModulesContainer): Presence {
     return 'imported';
   }
   const names = new Set(all.map(({ metatype }) => metatype.name));
-  // The root of what `Test.createTestingModule()` makes.
+  // Name of the root module of `Test.createTestingModule()`.
   if (names.has('RootTestModule') || isSwitchedOff()) return 'passing';
   const members = decoratedMembers(modules);
   return names.has('CacheInvalidationModule')
@@ -129,14 +129,14 @@ function isMadeAtStart(modules: ModulesContainer, instance: object): boolean {
     (wrapper) =>
       wrapper.metatype === instance.constructor &&
       wrapper.isDependencyTreeStatic() &&
-      // One of a transient class is made with each class that takes it.
+      // A transient instance is made with each class that injects it.
       (!wrapper.isTransient || wrappers.some(isBeingMade)),
   );
 }
 
 function isBeingMade(wrapper: InstanceWrapper): boolean {
   if (wrapper.isTransient || !wrapper.isDependencyTreeStatic()) return false;
-  // The only instance that there is, whatever the context.
+  // A static provider has one instance, in the context of this id.
   const made = wrapper.getInstanceByContextId({ id: 0 });
   return made.isPending === true && made.isResolved !== true;
 }

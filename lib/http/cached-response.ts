@@ -52,9 +52,9 @@ export function before(response: HttpResponse): ResponseBefore {
 }
 
 /**
- * @param name of the entry; part of the ETag, so that variants differ
- * @param isVaried whether the application says what the response depends on
- * @returns `null` for one that is for this request only
+ * @param name name of the entry; part of the ETag, so that variants differ
+ * @param isVaried whether the option `vary` is given
+ * @returns `null` for a response that is for this request only
  * @internal
  */
 export function cachedResponse(
@@ -66,7 +66,7 @@ export function cachedResponse(
 ): CachedResponse | null {
   const { statusCode } = response;
   if (response.headersSent === true || response.sent === true) return null;
-  // Another status is set by the method, and would be lost.
+  // A status that the method has set would be lost.
   if (statusCode !== was.statusCode || statusCode < 200 || statusCode > 299) {
     return null;
   }
@@ -89,7 +89,7 @@ export function cachedResponse(
  * Waits until the headers of a response leave: session middleware sets its cookie
  * with them.
  *
- * @returns whether the response is for everybody: it has left, and sets no cookie
+ * @returns whether the response has left and sets no cookie, so that others may get it
  * @internal
  */
 export function leavesWithoutCookie(response: HttpResponse): Promise<boolean> {
@@ -101,7 +101,7 @@ export function leavesWithoutCookie(response: HttpResponse): Promise<boolean> {
       resolve(setsNoCookie(response));
       return result;
     };
-    // A client that has gone, or HTTP/2, which writes no head.
+    // The client has gone, or uses HTTP/2, where `writeHead` is not called.
     finished(raw, (error) => resolve(!error && setsNoCookie(response)));
   });
 }

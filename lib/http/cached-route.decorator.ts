@@ -17,17 +17,18 @@ import { CACHED_ROUTE } from './cached-route.js';
 /* oxlint-disable typescript/no-explicit-any -- requests are those of express or
    fastify, bodies those of the method: only the application knows both */
 
-/** How the responses of a route are cached. @publicApi */
+/** Options of `@CachedRoute()`. @publicApi */
 export interface CachedRouteOptions<V = any> extends Omit<
   NearCacheOptions<V>,
   'l2'
 > {
-  /** As for any near cache; responses are stored as they leave the method. */
+  /** Second tier; responses are stored as they leave the method. */
   readonly l2?: Omit<L2Options<any>, 'type'> | false;
   /**
-   * What the response depends on beside host and URL: a tenant, a user, a
-   * language. Requests of one answer share responses; `undefined`, `null` or `NaN` for
-   * one that is not to be cached, `''` where all get the same.
+   * Selects the things that the response depends on beside host and URL: a tenant, a
+   * user, a language. Requests with the same value share responses; `undefined`, `null` or
+   * `NaN` keeps a request from being cached, and `''` is for responses that are the same
+   * for everybody.
    *
    * Without it, requests with credentials (`Authorization`, `Cookie`,
    * `X-Api-Key`), with a `user` or with a `session` are not cached.
@@ -43,8 +44,8 @@ export interface CachedRouteOptions<V = any> extends Omit<
  * and never a response that sets a cookie. Guards run for each request; pipes and
  * the method only where nothing is cached.
  *
- * @param selectIds the entity, or entities, of a request; `undefined` or `null`
- * for a request that is not to be cached
+ * @param selectIds selects the id or ids of a request; `undefined` or `null` keeps it from
+ * being cached
  * @throws InvalidationConfigurationError that names every bad option, and
  * InvalidMessageError for an impossible entity type
  * @example

@@ -29,7 +29,7 @@ import {
 const RESPONSE_TYPE: string = 'http-response';
 const SSE = '__sse__';
 
-/** Keeps a response that is for one request only from the others that wait for it. */
+/** Tells the requests that wait for a response that it is for another request only. */
 class OneTimeResponse extends Error {}
 
 /**
@@ -39,7 +39,7 @@ class OneTimeResponse extends Error {}
  */
 @Injectable()
 export class CachedRouteInterceptor implements NestInterceptor {
-  /** By class and method. */
+  /** Caches by class and method. */
   readonly #caches = new Map<
     unknown,
     Map<unknown, NearCache<CachedResponse>>
@@ -85,7 +85,7 @@ export class CachedRouteInterceptor implements NestInterceptor {
         const made = cachedResponse(body, response, was, cacheable, isVaried);
         if (made !== null) {
           const isForAll = leavesWithoutCookie(response);
-          // This request has its answer; the others, and the cache, wait for its head.
+          // This request is answered; the others, and the cache, wait for the headers.
           answer(() => of(this.#answer(request, response, made)));
           if (await isForAll) return made;
         }
@@ -146,7 +146,7 @@ export class CachedRouteInterceptor implements NestInterceptor {
         },
         `${owner.name}.${method.name}`,
       );
-      // A test's stub of the factory makes none.
+      // A stub of the factory, in a test, makes no cache.
       if (!(cache instanceof NearCache)) return null;
       ofClass.set(method, cache);
     }

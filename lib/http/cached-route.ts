@@ -33,7 +33,7 @@ export interface HttpRequest {
   readonly session?: unknown;
 }
 
-/** Headers that say who asks. */
+/** Headers that identify the client. */
 const CREDENTIALS = [
   'authorization',
   'proxy-authorization',
@@ -41,7 +41,7 @@ const CREDENTIALS = [
   'x-api-key',
 ];
 
-/** A request as its cache knows it. @internal */
+/** Name and cache keys of a request that may be cached. @internal */
 export interface CacheableRequest {
   readonly name: string;
   /** Cache keys of its entities. */
@@ -67,7 +67,7 @@ export function cacheableRequest(
   if (ids === undefined || ids === null) return null;
   const all = (Array.isArray(ids) ? ids : [ids]) as readonly EntityId[];
   const keys = all.map((id) => buildCacheKey(type, id));
-  // Nothing would evict it.
+  // Without a key no invalidation would evict the response.
   if (keys.length === 0) return null;
   const hosts = [headers['host'], headers[':authority'], request.hostname];
   const from = [request.protocol, ...hosts, originalUrl];
@@ -75,7 +75,7 @@ export function cacheableRequest(
   return { name: hashOf(JSON.stringify([from, variant])), keys };
 }
 
-/** Whether the request says who asks, so that its response may be for them alone. */
+/** Whether the request identifies its client, so that the response may be personal. */
 function isPersonal({ headers, user, session }: HttpRequest): boolean {
   return (
     CREDENTIALS.some((name) => headers[name] !== undefined) ||

@@ -1,8 +1,8 @@
 import type { ExecutionContext } from '@nestjs/common';
 
 /**
- * The header of `ReadYourWritesInterceptor`, of responses and requests alike; in
- * gRPC the name of the metadata.
+ * Header of `ReadYourWritesInterceptor`, in requests and in responses; in gRPC the name
+ * of the metadata.
  *
  * @publicApi
  */
@@ -12,7 +12,7 @@ export const OFFSET_HEADER = 'cache-invalidation-offset';
 export interface OffsetCarrier {
   /** The offset that the caller sent; unchecked, so it may be anything. */
   readonly asked: unknown;
-  /** What the answer is told by, once for all resolvers of one; `null` if by nothing. */
+  /** Response that takes the offset, shared by all its resolvers; `null` if none does. */
   readonly answer: object | null;
   readonly tell: (offset: string) => void;
 }
@@ -33,7 +33,10 @@ interface Response {
   readonly header?: unknown;
 }
 
-/** @returns `null` for calls that carry no headers, or do not let them be read */
+/**
+ * @returns `null` for calls that carry no headers, or do not let them be read
+ * @internal
+ */
 export function carrierOf(
   context: ExecutionContext,
   setHeader: SetHeader,
@@ -41,7 +44,7 @@ export function carrierOf(
   try {
     return carrierIn(context, setHeader);
   } catch {
-    // The application makes some contexts itself; no request fails by them.
+    // Some contexts are made by the application; no request fails because of them.
     return null;
   }
 }
@@ -103,7 +106,7 @@ function takesHeaders(response: Response | undefined): response is Response {
   );
 }
 
-/** As the contexts of `@nestjs/microservices` have it, which may not be there. */
+/** Context of `@nestjs/microservices`, which may not be installed. */
 interface MessageContext {
   /** RabbitMQ, Kafka. */
   getMessage?(): {

@@ -14,18 +14,18 @@ import { carrierOf, type OffsetCarrier } from './offset.carrier.js';
 /**
  * Lets a client that has just written read its own write on any instance.
  *
- * A response tells in a header how far the journal came by what its request
- * published. A client that sends that header with its next requests is served
- * only once the instance that it meets has applied as much; at most a second
- * later, though: a read is never refused because an instance is behind.
+ * A header of the response holds the journal offset that its request has reached by
+ * publishing. A client that sends this header with its next requests is served once the
+ * instance has applied that offset, and after a second at the latest: a read is never
+ * refused because an instance is behind.
  *
- * It serves HTTP, GraphQL over HTTP (Apollo on Express, Mercurius, or whatever has
- * `req` and `res` in its context), and gRPC, by metadata. Of messages over RabbitMQ, Kafka, NATS and MQTT 5 it reads the header;
- * their answers have none that a handler could set.
+ * The interceptor serves HTTP, GraphQL over HTTP (Apollo on Express, Mercurius, or any
+ * context with `req` and `res`), and gRPC, by metadata. It reads the header of messages
+ * over RabbitMQ, Kafka, NATS and MQTT 5, whose answers have no header that a handler could
+ * set.
  *
- * What a synchronous decorated method says is not known to be in the journal
- * when it returns, and so is in no header; nor are asynchronous handlers waited
- * for.
+ * A synchronous decorated method returns before its message is in the journal, so no
+ * header holds its offset. Asynchronous handlers are not waited for.
  *
  * @example
  * ```ts
@@ -35,8 +35,8 @@ import { carrierOf, type OffsetCarrier } from './offset.carrier.js';
  */
 @Injectable()
 export class ReadYourWritesInterceptor implements NestInterceptor {
-  /** Several resolvers answer in one response: the latest offset counts. */
-  readonly #told = new WeakMap<object, string>();
+  /** Offsets by response; several resolvers share one, and the latest offset counts. */
+  readonly #sent = new WeakMap<object, string>();
 
   constructor(
     private readonly offsets: OffsetScope,
@@ -44,7 +44,7 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
-  /** @internal */
+  /** Delays the request until its offset is applied, called by Nest. */
   async intercept(
     context: ExecutionContext,
     next: CallHandler,
@@ -57,7 +57,7 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     return new Observable((observer) =>
       this.offsets.run((offset) => {
         const tell = (): void => this.#tell(carrier, offset());
-        // A write may have been committed and told before the method failed.
+        // A write may have been committed before the method failed.
         return next
           .handle()
           .pipe(tap({ next: tell, error: tell, complete: tell }))
@@ -66,21 +66,21 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     );
   }
 
-  /** What a client sends is not to be trusted to be an offset. */
+  /** Ignores a header that is no offset: clients may send anything. */
   async #catchUp(offset: unknown): Promise<void> {
     if (!isOffset(offset)) return;
     try {
       await this.subscriber.caughtUp(offset);
     } catch {
-      // Too far behind, or without a journal: an older copy is better than none.
+      // The instance is too far behind, or has no journal: serve an older copy.
     }
   }
 
   #tell({ answer, tell }: OffsetCarrier, offset: string | null): void {
     if (offset === null || answer === null) return;
-    const told = this.#told.get(answer);
-    if (told !== undefined && compareOffsets(offset, told) <= 0) return;
-    this.#told.set(answer, offset);
+    const sent = this.#sent.get(answer);
+    if (sent !== undefined && compareOffsets(offset, sent) <= 0) return;
+    this.#sent.set(answer, offset);
     tell(offset);
   }
 }

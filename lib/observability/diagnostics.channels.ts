@@ -1,14 +1,14 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import type { CacheInvalidationError } from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
-import type { WideningCause } from '../stream/index.js';
+import type { CountedWidening } from '../stream/index.js';
 import type { SubscriptionState } from '../subscriber/index.js';
 import type { StaleCopy } from '../audit/index.js';
 
 /**
- * Events of the library's `diagnostics_channel`s, which
- * are named `nestjs-cache-invalidation:` and this. Of every event it is said
- * which application it is of: several may run in one process.
+ * Events of the library's `diagnostics_channel`s. A channel is named
+ * `nestjs-cache-invalidation:` and the name of the event. Every event names its
+ * application, since several may run in one process.
  *
  * @example
  * ```ts
@@ -23,15 +23,15 @@ import type { StaleCopy } from '../audit/index.js';
  * @publicApi
  */
 export interface InvalidationEvents {
-  /** Redis has taken a message; `latency` in milliseconds. */
+  /** Redis has accepted a message; `latency` in milliseconds. */
   readonly published: EventSender & {
     readonly message: InvalidationMessage;
     readonly latency: number;
-    /** Connections it was handed to; `null` if an earlier try had reached Redis. */
+    /** Number of receiving connections; `null` if an earlier attempt had reached Redis. */
     readonly receivers: number | null;
     readonly offset: string | null;
   };
-  /** A message was handed to this instance's consumers: others' and own ones. */
+  /** A message, of this instance or another, was handed to this instance's consumers. */
   readonly delivered: EventSender & { readonly message: InvalidationMessage };
   /** A handler or a bound cache is done with a message; `latency` in milliseconds. */
   readonly handled: EventSender & {
@@ -39,20 +39,20 @@ export interface InvalidationEvents {
     readonly handler: string;
     readonly latency: number;
   };
-  /** Something coarser was said than what was meant. */
-  readonly widened: EventSender & { readonly cause: WideningCause };
+  /** A message was made coarser on purpose. */
+  readonly widened: EventSender & { readonly cause: CountedWidening };
   /** The state of the subscription. */
   readonly status: EventSender & {
     readonly state: SubscriptionState;
     readonly reason: string | null;
   };
-  /** The error, which had no caller to be thrown at. */
+  /** An error that had no caller to be thrown at. */
   readonly error: EventSender & { readonly error: CacheInvalidationError };
   /** The auditor has found a stale copy. */
   readonly stale: EventSender & StaleCopy;
 }
 
-/** The application that an event is of. @publicApi */
+/** Application that an event comes from. @publicApi */
 export interface EventSender {
   readonly serviceName: string;
   /** The instance's id: the `origin` of its messages. */

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Channel } from 'node:diagnostics_channel';
-import type { InvalidationSubscriber } from '../subscriber/index.js';
-import type { CacheAuditor } from '../audit/index.js';
+import { CacheAuditor } from '../audit/index.js';
+import { Instance } from '../message/index.js';
+import { InvalidationSubscriber } from '../subscriber/index.js';
 import {
   CHANNELS,
   type InvalidationEvents,
@@ -9,33 +10,33 @@ import {
 } from './diagnostics.channels.js';
 
 /**
- * Says on Node's diagnostics channels what happens off the hot path; the rest
- * is said where it is counted.
+ * Publishes states, errors and stale copies on Node's diagnostics channels. The events
+ * of single messages are published by `InvalidationCounters`.
  *
  * @internal
  */
 @Injectable()
 export class Diagnostics {
   constructor(
-    private readonly sender: EventSender,
-    { status$, errors$ }: Pick<InvalidationSubscriber, 'status$' | 'errors$'>,
-    { stale$ }: Pick<CacheAuditor, 'stale$'>,
+    private readonly instance: Instance,
+    { status$, errors$ }: InvalidationSubscriber,
+    { stale$ }: CacheAuditor,
   ) {
     status$.subscribe(({ state, reason }) =>
-      this.#say(CHANNELS.status, { state, reason }),
+      this.#publish(CHANNELS.status, { state, reason }),
     );
-    errors$.subscribe((error) => this.#say(CHANNELS.error, { error }));
+    errors$.subscribe((error) => this.#publish(CHANNELS.error, { error }));
     stale$.subscribe(({ key, staleFor }) =>
-      this.#say(CHANNELS.stale, { key, staleFor }),
+      this.#publish(CHANNELS.stale, { key, staleFor }),
     );
   }
 
-  #say<T extends keyof InvalidationEvents>(
+  #publish<T extends keyof InvalidationEvents>(
     channel: Channel<unknown, InvalidationEvents[T]>,
-    said: Omit<InvalidationEvents[T], keyof EventSender>,
+    event: Omit<InvalidationEvents[T], keyof EventSender>,
   ): void {
     if (!channel.hasSubscribers) return;
-    const { serviceName, origin } = this.sender;
-    channel.publish({ serviceName, origin, ...said });
+    const { serviceName, origin } = this.instance;
+    channel.publish({ serviceName, origin, ...event });
   }
 }

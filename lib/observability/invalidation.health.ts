@@ -1,5 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { filter, firstValueFrom, takeUntil, timer } from 'rxjs';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
   inMilliseconds,
   LONGEST_TIMER_MS,
@@ -7,33 +8,33 @@ import {
 } from '../common/index.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
 import { show } from '../message/index.js';
-import type { InvalidationPublisher } from '../publisher/index.js';
-import type {
+import { InvalidationPublisher } from '../publisher/index.js';
+import {
   InvalidationSubscriber,
-  SubscriptionState,
+  type SubscriptionState,
 } from '../subscriber/index.js';
 
-/** How this instance's invalidations are now. @publicApi */
+/** Health of this instance's invalidations. @publicApi */
 export interface InvalidationHealthReport {
   /**
-   * - `up`: everything is heard and sent
-   * - `degraded`: nothing is lost, but copies may be older than usual: what was
-   *   missed is being read, or invalidations wait for Redis
+   * - `up`: every message is received and published
+   * - `degraded`: nothing is lost, but copies may be older than usual: missed messages are
+   *   being replayed, or invalidations wait for Redis
    * - `down`: invalidations do not arrive
    */
   readonly status: 'up' | 'degraded' | 'down';
-  /** `disabled` where the module is switched off, and `up`. */
+  /** State of the subscription; `disabled` if the module is switched off, which is `up`. */
   readonly state: SubscriptionState | 'disabled';
-  /** Why, where something is wrong. */
+  /** Reason, if something is wrong. */
   readonly reason: string | null;
   /**
-   * How long ago this instance last knew that it had heard everything, in
-   * milliseconds; `null` before it first did.
+   * Milliseconds since this instance last knew that it had received everything; `null`
+   * before the first time.
    */
   readonly staleness: number | null;
-  /** How far behind the journal's end, in milliseconds. */
+  /** Lag behind the end of the journal, in milliseconds. */
   readonly lag: number;
-  /** Messages that Redis has not taken yet. */
+  /** Messages that Redis has not accepted yet. */
   readonly outbox: number;
 }
 
@@ -45,7 +46,7 @@ export interface HealthOptions {
 }
 
 /**
- * How this instance's invalidations are, for health checks of whatever kind.
+ * Reports the health of this instance's invalidations, for health checks of any kind.
  *
  * @publicApi
  */
@@ -55,12 +56,10 @@ export class InvalidationHealth {
 
   /** @internal */
   constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
     private readonly options: HealthOptions,
-    private readonly subscriber: Pick<
-      InvalidationSubscriber,
-      'status' | 'status$' | 'staleness' | 'lag'
-    >,
-    private readonly publisher: Pick<InvalidationPublisher, 'outboxSize'>,
+    private readonly subscriber: InvalidationSubscriber,
+    private readonly publisher: InvalidationPublisher,
   ) {
     this.#isReady = !options.enabled;
     subscriber.status$.subscribe(({ state }) => {
@@ -68,7 +67,7 @@ export class InvalidationHealth {
     });
   }
 
-  /** How they are now; asks nobody. */
+  /** Current health; sends no command to Redis. */
   check(): InvalidationHealthReport {
     const { state, reason } = this.subscriber.status;
     const { enabled } = this.options;
@@ -84,12 +83,12 @@ export class InvalidationHealth {
   }
 
   /**
-   * Whether this instance has once heard everything since it started: only then
-   * should it be sent its first request. It stays true from then on.
+   * Whether this instance has received everything once since it started: only then
+   * should it get its first request. Stays true from then on.
    *
    * @param options.timeout how long to wait for that, in milliseconds or as a text
    * such as `'5s'`; 0 if absent
-   * @throws InvalidationConfigurationError for what is no time
+   * @throws InvalidationConfigurationError for an invalid timeout
    */
   async ready(options: { readonly timeout?: Duration } = {}): Promise<boolean> {
     const timeout = inMilliseconds(options.timeout ?? 0);
@@ -115,7 +114,7 @@ export class InvalidationHealth {
     const { state, reason } = this.subscriber.status;
     if (state !== 'live' && state !== 'catching-up') return 'down';
     const { heartbeatInterval, heartbeatTimeout } = this.options;
-    // One heartbeat may fail and be made up for by the next.
+    // One heartbeat may fail if the next one succeeds.
     const usual = 2 * (heartbeatInterval + heartbeatTimeout);
     const isWell =
       state === 'live' &&

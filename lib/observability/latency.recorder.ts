@@ -9,7 +9,7 @@ export interface LatencySummary {
   readonly max: number;
 }
 
-/** Upper bounds of the buckets, in seconds; what is above them is in one more. @internal */
+/** Upper bounds of the buckets, in seconds; one more bucket is above them. @internal */
 export const LATENCY_BOUNDS: readonly number[] = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
   0.25, 0.5, 1, 2.5, 5, 10,
@@ -20,15 +20,15 @@ const BOUNDS_MS = LATENCY_BOUNDS.map((seconds) => seconds * 1_000);
 const HOUR_US = 3_600_000_000;
 
 /**
- * One kind of latency: percentiles since the last `reset()`, and buckets since
- * the start, for who reads the difference of two moments.
+ * Records one kind of latency: percentiles since the last `reset()`, and buckets since
+ * the start, as metrics systems need them.
  *
  * @internal
  */
 export class LatencyRecorder {
-  /** Told of each, in milliseconds. */
+  /** Called with each latency, in milliseconds. */
   listener: ((latency: number) => void) | null = null;
-  /** For each bound, and beyond the last; of each bucket alone. */
+  /** Counts of each bucket alone, the last one above all bounds. */
   readonly counts: Float64Array = new Float64Array(BOUNDS_MS.length + 1);
   #sum = 0;
   readonly #histogram = createHistogram({
@@ -42,7 +42,7 @@ export class LatencyRecorder {
     return this.#sum / 1_000;
   }
 
-  /** @param latency milliseconds; two clocks may disagree by less than nothing */
+  /** @param latency milliseconds; negative if two clocks disagree */
   record(latency: number): void {
     const ms = Math.max(0, latency);
     this.#histogram.record(
@@ -52,7 +52,7 @@ export class LatencyRecorder {
     while (ms > BOUNDS_MS[bucket]!) bucket++;
     this.counts[bucket]! += 1;
     this.#sum += ms;
-    if (this.listener !== null) tell(this.listener, ms);
+    if (this.listener !== null) notify(this.listener, ms);
   }
 
   reset(): void {
@@ -60,25 +60,26 @@ export class LatencyRecorder {
   }
 
   summary(): LatencySummary {
-    const of = this.#histogram;
-    if (of.count === 0) return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+    const histogram = this.#histogram;
+    if (histogram.count === 0)
+      return { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
     const at = (percentile: number): number =>
-      of.percentile(percentile) / 1_000;
+      histogram.percentile(percentile) / 1_000;
     return {
-      count: of.count,
+      count: histogram.count,
       p50: at(50),
       p90: at(90),
       p99: at(99),
-      max: of.max / 1_000,
+      max: histogram.max / 1_000,
     };
   }
 }
 
-/** It is measured where messages are delivered, and nothing may break that off. */
-function tell(listener: (latency: number) => void, ms: number): void {
+/** Calls the listener; its error must not interrupt the delivery of messages. */
+function notify(listener: (latency: number) => void, ms: number): void {
   try {
     listener(ms);
   } catch {
-    // It costs the measurement.
+    // The listener loses this measurement.
   }
 }

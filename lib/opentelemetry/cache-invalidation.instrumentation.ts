@@ -34,12 +34,12 @@ export class CacheInvalidationInstrumentation
     stream.tracing.use(new OpenTelemetryTracer(options.channel));
   }
 
-  /** @internal */
+  /** Called by Nest at the start. */
   onModuleInit(): void {
     this.#meter.start();
   }
 
-  /** @internal */
+  /** Called by Nest at the end. */
   onApplicationShutdown(): void {
     this.#meter.stop();
     this.stream.tracing.use(null);

@@ -56,7 +56,7 @@ export class OpenTelemetryMeter {
   }
 
   stop(): void {
-    for (const { of } of LATENCIES) of(this.metrics.source).listener = null;
+    for (const { of } of LATENCIES) of(this.metrics).listener = null;
     try {
       this.#stop?.();
     } catch {
@@ -69,7 +69,7 @@ export class OpenTelemetryMeter {
     { label, read }: MetricDefinition,
     instrument: Observable,
   ): void {
-    for (const [labelled, value] of read(this.metrics.source)) {
+    for (const [labelled, value] of read(this.metrics)) {
       result.observe(
         instrument,
         Math.min(value, ENDLESS_SECONDS),
@@ -86,8 +86,7 @@ export class OpenTelemetryMeter {
       unit: 's',
       advice: { explicitBucketBoundaries: [...LATENCY_BOUNDS] },
     });
-    of(this.metrics.source).listener = (latency) =>
-      this.#tell(histogram, latency);
+    of(this.metrics).listener = (latency) => this.#tell(histogram, latency);
   }
 
   /** On the hot path: what an SDK throws costs the measurement, and no message. */

@@ -33,7 +33,8 @@ export class PrometheusExporter
 
   /** Late, for an application that does not start would never leave. */
   onApplicationBootstrap(): void {
-    const { serviceName, source } = this.#find();
+    const source = this.#find();
+    const { serviceName } = source;
     const metrics = EXPOSITIONS.map((exposition) => this.#metricOf(exposition));
     if (metrics.some(({ sources }) => sources.has(serviceName))) {
       throw new InvalidationConfigurationError(

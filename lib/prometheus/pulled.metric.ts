@@ -1,5 +1,5 @@
 import { Gauge, type Aggregator } from 'prom-client';
-import type { MetricSource } from '../observability/index.js';
+import type { InvalidationMetrics } from '../observability/index.js';
 
 /** One line of a scrape. @internal */
 export interface Sample {
@@ -17,7 +17,7 @@ export interface Exposition {
   /** How the values of a cluster's workers become one. */
   readonly aggregator: Aggregator;
   /** Without the label `service`. */
-  readonly read: (source: MetricSource) => Iterable<Sample>;
+  readonly read: (source: InvalidationMetrics) => Iterable<Sample>;
 }
 
 /**
@@ -31,7 +31,7 @@ export class PulledMetric extends Gauge {
   /** prom-client names OpenMetrics' counters by it. */
   readonly type: string;
   /** By service. */
-  readonly sources = new Map<string, MetricSource>();
+  readonly sources = new Map<string, InvalidationMetrics>();
 
   constructor(readonly exposition: Exposition) {
     const { name, help, aggregator, type } = exposition;

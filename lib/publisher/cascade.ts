@@ -1,4 +1,4 @@
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import {
   checkInvalidation,
   concerns,
@@ -159,15 +159,15 @@ export class Cascade {
 
   #failed(cause: unknown): void {
     const error =
-      cause instanceof HandlerFailedError
+      cause instanceof CallbackFailedError
         ? cause
         : this.#error('cascade', cause);
     this.meter.handlerFailed();
     this.errors.report(error, error.source);
   }
 
-  #error(source: string, cause: unknown): HandlerFailedError {
-    return new HandlerFailedError(
+  #error(source: string, cause: unknown): CallbackFailedError {
+    return new CallbackFailedError(
       source,
       'failed to say what else has changed',
       'Everything was invalidated in its place; mend the rule.',

@@ -14,4 +14,4 @@ export * from './publish-receipt.js';
 export * from './scope-context.js';
 export * from './shutdown.js';
 export * from './stored-rows.js';
-export { VERSION } from './process.store.js';
+export * from './process.store.js';

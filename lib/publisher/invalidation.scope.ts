@@ -8,7 +8,7 @@ import {
   HeldInvalidations,
   type DeferringPublisher,
 } from './held-invalidations.js';
-import type { HoldingScope } from './open.scopes.js';
+
 import { processStore } from './process.store.js';
 import { subscribedWork } from './subscribed-work.js';
 import {
@@ -45,7 +45,7 @@ import {
  * ```
  * @publicApi
  */
-export class InvalidationScope implements HoldingScope {
+export class InvalidationScope {
   readonly #held = new HeldInvalidations();
   #ended = false;
   #givenUp = false;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { Deadlines } from '../common/index.js';
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import {
   decodeMessage,
   Instance,
@@ -202,7 +202,7 @@ export class OutboxRelay {
 
   #report(what: string, cause: unknown, advice: string): void {
     this.errors.report(
-      new HandlerFailedError('The durable outbox', what, advice, cause),
+      new CallbackFailedError('The durable outbox', what, advice, cause),
       'durable-outbox',
     );
   }

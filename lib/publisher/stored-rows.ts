@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import { ErrorReporter } from '../stream/index.js';
 import type { DurableOutbox } from './durable.outbox.js';
 
@@ -78,7 +78,7 @@ export class StoredRows {
       for (const id of messageIds) this.#staying.delete(id);
     } catch (cause) {
       this.errors.report(
-        new HandlerFailedError(
+        new CallbackFailedError(
           'The durable outbox',
           'could not be emptied of what was sent',
           'It is tried again with the next heartbeat; nothing is lost.',

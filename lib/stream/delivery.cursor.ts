@@ -124,8 +124,8 @@ export class DeliveryCursor<M extends Journaled> {
     this.#catchingUp = true;
   }
 
-  /** A reading of the journal begins now. */
-  read(): void {
+  /** Marks the messages held so far as older than the reading of the journal that begins now. */
+  beginReading(): void {
     this.#heardBefore = this.#held.length;
   }
 

@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
 import {
-  HandlerFailedError,
+  CallbackFailedError,
   InvalidationRedisError,
   InvalidationTimeoutError,
   printableStack,
@@ -61,7 +61,7 @@ export class ErrorReporter {
   }
 
   /** Logs a line that is no error. */
-  say(level: 'log' | 'warn', text: string, source: string): void {
+  log(level: 'log' | 'warn', text: string, source: string): void {
     this.#log(level, text, source);
   }
 
@@ -129,7 +129,7 @@ function isOfRedis(error: CacheInvalidationError): boolean {
 
 /** Only of the application's own code: that of a socket says nothing. */
 function stackOf(error: CacheInvalidationError): string | undefined {
-  return error instanceof HandlerFailedError && error.cause instanceof Error
+  return error instanceof CallbackFailedError && error.cause instanceof Error
     ? printableStack(error.cause)
     : undefined;
 }

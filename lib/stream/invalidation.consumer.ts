@@ -1,4 +1,4 @@
-import { HandlerFailedError } from '../errors/index.js';
+import { CallbackFailedError } from '../errors/index.js';
 import {
   patternOf,
   sizeOf,
@@ -114,7 +114,7 @@ export class InvalidationConsumer {
     ];
     this.#waitingBytes = 0;
     this.context.meter.widened('handler-overflow');
-    this.context.errors.say(
+    this.context.errors.log(
       'warn',
       `${this.name} fell behind by more than ${isFull ? `${messages} messages (option handlerQueueLimit)` : `${bytes} bytes of messages (option queueByteLimit)`}: it gets "everything" in their place.`,
       `${this.name} overflow`,
@@ -216,7 +216,7 @@ export class InvalidationConsumer {
   ): void {
     this.context.meter.handlerFailed();
     this.context.errors.report(
-      new HandlerFailedError(this.name, what, advice, cause),
+      new CallbackFailedError(this.name, what, advice, cause),
       this.name,
     );
   }

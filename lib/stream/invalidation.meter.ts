@@ -2,8 +2,9 @@ import type { InvalidationMessage, WidenedCause } from '../message/index.js';
 import type { Published } from '../transport/index.js';
 
 /**
- * Why something coarser was said than what was meant: causes of messages that
- * are widened here, and those of what leaves coarser than it came.
+ * Causes by which widenings are counted: those of received messages
+ * ({@link WidenedCause}), and those of messages that are published coarser than they
+ * were meant.
  *
  * - `outbox-overflow`: more than `outboxLimit` waited for Redis
  * - `scope-overflow`: more than `outboxLimit` waited for one commit
@@ -12,7 +13,7 @@ import type { Published } from '../transport/index.js';
  *
  * @publicApi
  */
-export type WideningCause =
+export type CountedWidening =
   WidenedCause | 'outbox-overflow' | 'scope-overflow' | 'cascade';
 
 /**
@@ -51,7 +52,7 @@ export abstract class InvalidationMeter {
   /** A handler, a condition, a selector or a rule of the application's threw. */
   abstract handlerFailed(): void;
   /** One message was made coarser on purpose. */
-  abstract widened(cause: WideningCause): void;
+  abstract widened(cause: CountedWidening): void;
   /** The subscription stands again after it was lost. */
   abstract reconnected(): void;
 }

@@ -158,7 +158,7 @@ export class InvalidationStream {
     }
     const same = this.#consumers.filter((other) => other.name === name).length;
     if (same + 1 !== MANY) return;
-    this.errors.say(
+    this.errors.log(
       'warn',
       `${name} has been registered for invalidations ${MANY} times, and each is told of every message. ${MANY_ADVICE}`,
       `${name} registered`,
@@ -229,7 +229,7 @@ export class InvalidationStream {
     this.meter.widened(cause);
     const reason = REASONS[cause];
     if (reason === null) return;
-    this.errors.say(
+    this.errors.log(
       'warn',
       `More was evicted than had changed: ${reason}.`,
       cause,

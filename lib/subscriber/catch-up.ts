@@ -151,7 +151,7 @@ export class CatchUp {
         if (!isCurrent()) return null;
         continue;
       }
-      cursor.read();
+      cursor.beginReading();
       const { entries, complete } = await pager.page(from);
       if (!isCurrent()) return null;
       horizon.sawEntry(entries.at(-1)?.offset);
@@ -224,7 +224,7 @@ export class CatchUp {
     const count = replayed - this.#replayedBefore;
     this.#replayedBefore = replayed;
     if (count === 0) return;
-    this.errors.say(
+    this.errors.log(
       'log',
       `${count} ${count === 1 ? 'message that was' : 'messages that were'} missed came from the journal.`,
       'replayed',

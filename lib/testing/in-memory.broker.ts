@@ -1,15 +1,10 @@
-import { Logger } from '@nestjs/common';
 import {
   inMilliseconds,
   LONGEST_TIMER_MS,
   type Duration,
 } from '../common/index.js';
+import { InvalidationConfigurationError } from '../errors/index.js';
 import {
-  describeCause,
-  InvalidationConfigurationError,
-} from '../errors/index.js';
-import {
-  decodeMessage,
   encodeMessage,
   entity,
   Instance,
@@ -22,6 +17,7 @@ import {
   InvalidationTransport,
   MemoryTransport,
 } from '../transport/index.js';
+import { MessageLosses, readMessage } from './message.losses.js';
 import type { AppWithProviders } from './settled.js';
 
 /** The part of `TestingModuleBuilder` that is needed here. @publicApi */
@@ -30,9 +26,9 @@ export interface OverridableModule {
 }
 
 /**
- * A channel in memory with its journal, in the place of Redis. Several
- * applications in one process may share it, and then hear each other as over the
- * network, which can be cut, slow, or lose messages.
+ * A channel in memory with its journal, in the place of Redis. Several applications in
+ * one process may share it and receive each other's messages, as over a network that
+ * can be cut, slow, or lose messages.
  *
  * @example
  * ```ts
@@ -47,11 +43,10 @@ export class InMemoryBroker {
   readonly #channel = new InMemoryChannel();
   readonly #transports = new Set<MemoryTransport>();
   #published: InvalidationMessage[] = [];
-  /** Errors of the functions of `drop()`; `null` while the test says nothing. */
-  #thrown: unknown[] | null = null;
+  readonly #losses = new MessageLosses();
 
   constructor() {
-    // From an empty journal nobody can tell what was missed, and must widen.
+    // An application that finds an empty journal has to widen.
     this.emit(entity('in-memory-broker', 'started'));
     this.tap((message) => this.#published.push(message));
   }
@@ -61,7 +56,7 @@ export class InMemoryBroker {
     return this.#published;
   }
 
-  /** Forgets what was published, and nothing else. */
+  /** Empties the list of published messages, and changes nothing else. */
   clear(): void {
     this.#published = [];
   }
@@ -77,19 +72,19 @@ export class InMemoryBroker {
   }
 
   /**
-   * Says something as another service would: every application hears it.
+   * Publishes an invalidation as another service would: every application receives it.
    *
    * @param invalidation what `entity()`, `batch()`, `pattern()` or `everything()` made
    */
   emit(invalidation: Invalidation, sourceService = 'another-service'): void {
     const message = new Instance(sourceService).stamp(invalidation);
     const encoded = encodeMessage(message, Infinity);
-    this.#say(() => this.#channel.append(encoded));
+    this.#losses.during(() => this.#channel.append(encoded));
   }
 
   /**
-   * Puts any text on the channel, and none in the journal: what a broken publisher
-   * would say, or one that keeps no journal.
+   * Publishes any text on the channel and adds nothing to the journal, as a broken
+   * publisher would, or one that keeps no journal.
    */
   emitRaw(payload: string): void {
     if (typeof payload !== 'string') {
@@ -99,28 +94,28 @@ export class InMemoryBroker {
         'Give a text; for a message as services publish it, take emit().',
       );
     }
-    this.#say(() => this.#channel.publish(payload));
+    this.#losses.during(() => this.#channel.publish(payload));
   }
 
   /**
-   * Cuts applications off: they hear nothing, and what they publish waits in their
-   * outboxes. All of them unless told.
+   * Cuts applications off: they receive nothing, and their messages wait in their
+   * outboxes. Without arguments it cuts off all of them.
    */
   cut(...apps: AppWithProviders[]): void {
     for (const transport of this.#of(apps)) transport.cut();
   }
 
   /**
-   * Ends `cut()`: they send what waits, and read in the journal what they missed,
-   * which `settled()` waits for. All of them unless told.
+   * Ends `cut()`: the applications publish their outboxes and replay the journal, which
+   * `settled()` waits for. Without arguments it ends the cut of all of them.
    */
   heal(...apps: AppWithProviders[]): void {
     for (const transport of this.#of(apps)) transport.heal();
   }
 
   /**
-   * How long every message is on its way from now on; 0 for not at all. A test's
-   * fake timers hold it back; `settled()` does not wait for it.
+   * Delays every message by this time from now on; 0 ends the delay. Fake timers hold
+   * delayed messages back, and `settled()` does not wait for them.
    */
   delay(time: Duration): void {
     const ms = inMilliseconds(time);
@@ -135,40 +130,28 @@ export class InMemoryBroker {
   }
 
   /**
-   * Loses messages on their way, from now on: the next ones, by their number, or
-   * those for which a function is true; 0 for none any more. The journal has them,
-   * so instances find the gap with the next message or heartbeat, or by `replay()`.
-   * A message for which the function throws is delivered; `emit()` and `emitRaw()`
-   * throw that error then, and for what an application publishes it is logged.
+   * Loses messages from now on: the next ones, by their number, or those for which a
+   * function is true; 0 ends the loss. The journal has them, so instances find the gap
+   * with the next message or heartbeat, or by `replay()`.
+   *
+   * A message for which the function throws is delivered. `emit()` and `emitRaw()` throw
+   * that error; for a message of an application it is logged.
    */
-  drop(what: number | ((message: InvalidationMessage) => boolean)): void {
-    if (typeof what === 'function') {
-      this.#channel.loses = (payload) =>
-        readable(payload, (message) => this.#isLost(message, what)) ?? false;
-      return;
-    }
-    if (!Number.isSafeInteger(what) || what < 0) {
-      throw new InvalidationConfigurationError(
-        `${show(what)} is no number of messages to lose.`,
-        [],
-        'Give a whole number, 0 to lose none, or a function of the message.',
-      );
-    }
-    let left = what;
-    this.#channel.loses = () => left > 0 && left-- > 0;
+  drop(which: number | ((message: InvalidationMessage) => boolean)): void {
+    this.#channel.loses = this.#losses.ruleFor(which);
   }
 
   /**
-   * Every application reads in the journal what it has missed, as it does at its
-   * next heartbeat; `settled()` waits for it.
+   * Makes every application replay the journal now, as at its next heartbeat;
+   * `settled()` waits for it.
    */
   replay(): void {
     for (const transport of this.#transports) transport.resubscribe();
   }
 
   /**
-   * Loses the journal, as Redis does without persistence: once an application
-   * notices, at its next message or when it is healed, everything is invalid to it.
+   * Loses the journal, as Redis does without persistence. Applications that notice, at
+   * their next message or when they are healed, evict everything.
    */
   loseJournal(): void {
     this.#channel.journal = [];
@@ -184,38 +167,8 @@ export class InMemoryBroker {
   /** @internal */
   tap(see: (message: InvalidationMessage) => void): void {
     this.#channel.tap((payload) => {
-      readable(payload, see);
+      readMessage(payload, see);
     });
-  }
-
-  /** An application that published would take the error for one of Redis. */
-  #isLost(
-    message: InvalidationMessage,
-    when: (message: InvalidationMessage) => boolean,
-  ): boolean {
-    try {
-      return when(message);
-    } catch (error) {
-      if (this.#thrown !== null) this.#thrown.push(error);
-      else {
-        new Logger('CacheInvalidation').error(
-          `The function given to drop() has thrown, and the message was delivered: ${describeCause(error as Error)}`,
-        );
-      }
-      return false;
-    }
-  }
-
-  /** @throws what a function of `drop()` has thrown, once all have heard it. */
-  #say(speak: () => void): void {
-    const thrown: unknown[] = [];
-    this.#thrown = thrown;
-    try {
-      speak();
-    } finally {
-      this.#thrown = null;
-    }
-    if (thrown.length > 0) throw thrown[0];
   }
 
   #of(apps: readonly AppWithProviders[]): readonly MemoryTransport[] {
@@ -241,18 +194,4 @@ export class InMemoryBroker {
       );
     });
   }
-}
-
-/** `undefined` for what is no message: nothing was published. */
-function readable<T>(
-  payload: string,
-  read: (message: InvalidationMessage) => T,
-): T | undefined {
-  let message: InvalidationMessage;
-  try {
-    message = decodeMessage(payload, Infinity);
-  } catch {
-    return undefined;
-  }
-  return read(message);
 }

@@ -34,9 +34,9 @@ export interface InvalidationMatchers<R = void> {
    * been published as such; its metadata counts if it has any.
    */
   toHaveInvalidated(...what: InvalidationExpectation): R;
-  /** By exactly so many messages. */
+  /** Whether exactly `count` messages did so. */
   toHaveInvalidatedTimes(count: number, ...what: InvalidationExpectation): R;
-  /** By the last message. */
+  /** Whether the last message did so. */
   toHaveLastInvalidated(...what: InvalidationExpectation): R;
 }
 
@@ -100,7 +100,7 @@ export const invalidationMatchers = {
   },
 };
 
-/** By its shape: a second copy of the package has another class. */
+/** Messages of a broker or recorder, known by shape: a second copy of the package has other classes. */
 function publishedOn(received: unknown): Published {
   const { published } = (received ?? {}) as { published?: unknown };
   if (Array.isArray(published)) return published as Published;
@@ -109,7 +109,7 @@ function publishedOn(received: unknown): Published {
   );
 }
 
-/** By their number: one that is undefined is a slip of the test, and matches too much. */
+/** An argument that is `undefined` is refused, since it would match too much. */
 function matcherOf(
   expected: InvalidationExpectation,
 ): (message: InvalidationMessage) => boolean {
@@ -163,7 +163,7 @@ function wantedText([what, id]: InvalidationExpectation): string {
   return id === undefined ? what : `${what} ${id}`;
 }
 
-/** More than these are counted. */
+/** Messages listed in a failure; the rest is counted. */
 const MOST_LINES = 10;
 
 function publishedText(published: Published): string {

@@ -2,7 +2,7 @@ import type { InvalidationMessage } from '../message/index.js';
 import type { InMemoryBroker } from './in-memory.broker.js';
 
 /**
- * Remembers what was published on a broker since it was made.
+ * Records the messages that are published on a broker from now on.
  *
  * @example
  * ```ts
@@ -18,12 +18,12 @@ export class InvalidationRecorder {
     broker.tap((message) => this.#published.push(message));
   }
 
-  /** Every message so far, in order. */
+  /** Recorded messages, in order. */
   get published(): readonly InvalidationMessage[] {
     return this.#published;
   }
 
-  /** Forgets them. */
+  /** Empties the record. */
   clear(): void {
     this.#published = [];
   }

@@ -2,7 +2,7 @@ import { PublishQueue } from '../publisher/index.js';
 import { InvalidationStream } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
 
-/** A test's fake timers would never call it: the real one, from before them. */
+/** The real `setImmediate`: fake timers of a test would never call it. */
 const nextTurn = setImmediate;
 
 /** The part of `INestApplicationContext` that is needed here. @publicApi */
@@ -15,9 +15,9 @@ export interface AppWithProviders {
 
 /**
  * Resolves once everything that these applications published has been delivered
- * and every handler has finished, whatever the handlers published included. For
- * applications on an `InMemoryBroker`. It does not wait for what a broker delays,
- * nor for what an application that is cut off cannot send.
+ * and every handler has finished, including messages that handlers published. For
+ * applications on an `InMemoryBroker`. It waits neither for delayed messages nor for those
+ * of an application that is cut off.
  *
  * @publicApi
  */
@@ -34,7 +34,7 @@ export async function settled(...apps: AppWithProviders[]): Promise<void> {
   do {
     await Promise.all(sending().map(({ queue }) => queue.whenIdle()));
     await Promise.all(parts.map(({ stream }) => stream.whenIdle()));
-    // What a handler's continuation publishes comes a moment after it.
+    // The continuation of a handler may publish a moment later.
     await new Promise((resolve) => nextTurn(resolve));
   } while (sending().length > 0 || parts.some(({ stream }) => stream.busy));
 }

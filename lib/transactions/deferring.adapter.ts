@@ -22,15 +22,15 @@ export interface TransactionalAdapterLike {
 
 /**
  * Makes every `@Transactional()` method and `withTransaction()` call of
- * `@nestjs-cls/transactional` an `InvalidationScope`: what is published in a
- * transaction leaves after its commit. With `Propagation.Nested` a rollback of
- * the savepoint takes only what belongs to it; with `RequiresNew` the inner
- * transaction's leave after its own commit.
+ * `@nestjs-cls/transactional` an `InvalidationScope`: invalidations of a transaction are
+ * published after its commit. With `Propagation.Nested` a rollback of the savepoint
+ * discards only its own invalidations; with `RequiresNew` those of the inner transaction
+ * are published after its own commit.
  *
- * That package has no hook for a commit; it lets an adapter begin and end the
- * transaction, which serves as well. It tells nobody of what it runs outside of
- * the transaction (`NotSupported`, `Never`): put `InvalidationScope.runNew()`
- * around such a call, or a rollback takes its invalidations along.
+ * The package has no hook for a commit, but lets an adapter begin and end the
+ * transaction. An adapter does not see calls outside of the transaction (`NotSupported`,
+ * `Never`): put `InvalidationScope.runNew()` around such a call, or a rollback discards
+ * its invalidations.
  *
  * @param adapter is changed, and returned
  * @example
@@ -64,7 +64,12 @@ export function deferringAdapter<A extends TransactionalAdapterLike>(
   return adapter;
 }
 
-/** An error after the work comes from the COMMIT, which may have taken place. @internal */
+/**
+ * Keeps the invalidations once the work is done: an error after it comes from the COMMIT,
+ * which may have taken place.
+ *
+ * @internal
+ */
 export function thenKeep(work: Work, keep: () => void): Work {
   return async (...args: unknown[]) => {
     const result: unknown = await work(...args);

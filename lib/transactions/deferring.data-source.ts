@@ -3,13 +3,13 @@ import { InvalidationScope } from '../publisher/index.js';
 
 /* oxlint-disable typescript/no-explicit-any -- `transaction` is overloaded */
 
-/** The part of TypeORM's `EntityManager` that is needed here. @publicApi */
+/** Part of TypeORM's `EntityManager` that is used here. @publicApi */
 export interface EntityManagerLike {
   readonly queryRunner?: { readonly isTransactionActive: boolean } | undefined;
   transaction(...args: any[]): Promise<any>;
 }
 
-/** The part of TypeORM's `DataSource` that is needed here. @publicApi */
+/** Part of TypeORM's `DataSource` that is used here. @publicApi */
 export interface DataSourceLike {
   readonly manager: EntityManagerLike;
   createEntityManager(...args: any[]): EntityManagerLike;

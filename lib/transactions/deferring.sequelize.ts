@@ -3,7 +3,7 @@ import { InvalidationScope } from '../publisher/index.js';
 
 /* oxlint-disable typescript/no-explicit-any -- `transaction` is overloaded */
 
-/** The part of `Sequelize` that is needed here. @publicApi */
+/** Part of `Sequelize` that is used here. @publicApi */
 export interface SequelizeLike {
   transaction(...args: any[]): Promise<any>;
 }
@@ -33,7 +33,7 @@ export interface SequelizeLike {
 export function deferringSequelize<S extends SequelizeLike>(sequelize: S): S {
   const begin = sequelize.transaction.bind(sequelize);
   sequelize.transaction = (...args) => {
-    // As Sequelize takes them: options may be left out, and the work be undefined.
+    // Sequelize takes the work first or second, and an unmanaged transaction has none.
     const at = args.findIndex((arg) => typeof arg === 'function');
     if (at < 0) return begin(...args);
     const options = args.slice(0, at);

@@ -1,10 +1,8 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { APP_INTERCEPTOR } from '@nestjs/core';
-import {
-  CacheInvalidationModule,
-  ReadYourWritesInterceptor,
-} from 'nestjs-cache-invalidation';
+import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { ReadYourWritesInterceptor } from 'nestjs-cache-invalidation/http';
 import { DatabaseModule } from '../shared/database.module.js';
 import { MetricsModule } from '../shared/metrics.module.js';
 import { StatusController } from '../shared/status.controller.js';

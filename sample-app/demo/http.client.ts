@@ -1,4 +1,4 @@
-import { OFFSET_HEADER } from 'nestjs-cache-invalidation';
+import { OFFSET_HEADER } from 'nestjs-cache-invalidation/http';
 
 /** What came back, and how long it took. */
 export interface Answer<Body> {

@@ -1,10 +1,8 @@
 import { Module } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_INTERCEPTOR } from '@nestjs/core';
-import {
-  CacheInvalidationModule,
-  ReadYourWritesInterceptor,
-} from 'nestjs-cache-invalidation';
+import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { ReadYourWritesInterceptor } from 'nestjs-cache-invalidation/http';
 import { MetricsModule } from '../shared/metrics.module.js';
 import { StatusController } from '../shared/status.controller.js';
 import { UsersController } from './users.controller.js';

@@ -1,25 +1,27 @@
 import { Logger } from '@nestjs/common';
 import {
   batch,
-  CacheAuditor,
   entity,
   everything,
   InvalidationConfigurationError,
-  InvalidationStats,
   InvalidMessageError,
   NearCacheFactory,
   pattern,
-  type AuditableCache,
-  type CacheAuditOptions,
   type CacheInvalidationError,
   type Invalidation,
+} from 'nestjs-cache-invalidation';
+import {
+  CacheAuditor,
+  type AuditableCache,
+  type CacheAuditOptions,
   type StaleCopy,
   type TruthLoader,
-} from 'nestjs-cache-invalidation';
+} from 'nestjs-cache-invalidation/audit';
 import { LRUCache } from 'lru-cache';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Instance } from '../../lib/message/index.js';
 import { AuditCounts } from '../../lib/audit/cache-audit.report.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
 import { startApp } from '../support/app.js';
 
@@ -51,7 +53,7 @@ function setup(): Setup {
   const reporter = new ErrorReporter();
   const stream = new InvalidationStream(
     { handlerQueueLimit: 10, queueByteLimit: Infinity },
-    new InvalidationStats(instance),
+    new InvalidationCounters(instance),
     reporter,
   );
   const auditor = new CacheAuditor(stream, reporter);

@@ -1,4 +1,4 @@
-import { decodeMessage, encodeMessage } from 'nestjs-cache-invalidation';
+import { decodeMessage, encodeMessage } from 'nestjs-cache-invalidation/wire';
 import { rawMessage } from './apps.mjs';
 import { interleaved, ratio } from './measure.mjs';
 

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { describe, expect, it } from 'vitest';
 import { bindCache } from '../../lib/cache/binding/bind-cache.js';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter } from '../../lib/stream/error.reporter.js';
 import { Fences, InvalidationStream } from '../../lib/stream/index.js';
 import {
@@ -51,7 +51,7 @@ function newStream(): InvalidationStream {
   const errors = new ErrorReporter();
   return new InvalidationStream(
     { handlerQueueLimit: 1_000, queueByteLimit: 16_777_216 },
-    new InvalidationStats(instance),
+    new InvalidationCounters(instance),
     errors,
   );
 }

@@ -4,7 +4,6 @@ import {
   InvalidationSubscriber,
   NearCacheFactory,
   pattern,
-  type IdForm,
 } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { describe, expect, it } from 'vitest';
@@ -14,7 +13,7 @@ import { startApp } from '../testing/fakes/start-app.js';
 const UPPER = '3F2504E0-4F89-11D3-9A0C-0305E82C3301';
 const LOWER = UPPER.toLowerCase();
 
-async function start(form: IdForm = (id) => id.toLowerCase()) {
+async function start(form = (id: string) => id.toLowerCase()) {
   const { app, broker } = await startApp({
     options: { normalizeIds: { User: form } },
   });

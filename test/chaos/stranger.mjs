@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { parseCacheKey } from 'nestjs-cache-invalidation';
+import { parseCacheKey } from 'nestjs-cache-invalidation/wire';
 
 const EVERY_MS = 5;
 const MEMORY = 1_000;

@@ -1,7 +1,5 @@
-import {
-  decodeMessage,
-  type InvalidationMessage,
-} from 'nestjs-cache-invalidation';
+import { type InvalidationMessage } from 'nestjs-cache-invalidation';
+import { decodeMessage } from 'nestjs-cache-invalidation/wire';
 import { afterAll, beforeAll, describe, expect, it, inject } from 'vitest';
 import {
   connectRaw,

@@ -12,7 +12,6 @@ import { LazyModuleLoader, NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import {
   Cached,
-  CachedRoute,
   CacheInvalidationModule,
   DeferInvalidations,
   InjectInvalidationStream,
@@ -22,6 +21,7 @@ import {
   OnInvalidation,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
+import { CachedRoute } from 'nestjs-cache-invalidation/http';
 import type { Observable } from 'rxjs';
 import { describe, expect, inject, it, onTestFinished, vi } from 'vitest';
 import { CapturingLogger } from '../testing/fakes/capturing.logger.js';

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { WideningCause } from 'nestjs-cache-invalidation';
 import { expect, test } from 'vitest';
 import { CHANNELS } from '../../lib/observability/diagnostics.channels.js';
 import {
   LATENCIES,
   METRICS,
-} from '../../lib/observability/invalidation.metrics.js';
+} from '../../lib/observability/metric.definitions.js';
+import type { CountedWidening } from '../../lib/stream/index.js';
 import { root } from './markdown.js';
 
 const TEXT = readFileSync(join(root, 'docs/operations.md'), 'utf8');
@@ -50,7 +50,7 @@ const CAUSES = {
   'outbox-overflow': true,
   'scope-overflow': true,
   cascade: true,
-} satisfies Record<WideningCause, true>;
+} satisfies Record<CountedWidening, true>;
 
 test('and every cause of widening', () => {
   const listed = rowsUnder('Why something was widened').map(([cause]) => cause);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CacheInvalidationOptions } from 'nestjs-cache-invalidation';
 import {
+  CacheInvalidationOptions,
   OBJECT_OPTIONS,
   variableOf,
 } from '../../lib/cache-invalidation.options.js';

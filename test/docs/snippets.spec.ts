@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { decodeMessage } from 'nestjs-cache-invalidation';
+import { decodeMessage } from 'nestjs-cache-invalidation/wire';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { blocksOf, markdownFiles, root, type Block } from './markdown.js';

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
-  HandlerFailedError,
+  CallbackFailedError,
   InvalidationRedisError,
   InvalidationTimeoutError,
   type CacheInvalidationError,
@@ -48,7 +48,7 @@ describe('ErrorReporter', () => {
     for (const cause of [mistake, 'a string']) {
       const source = `A.on (${String(cause)})`;
       reporter.report(
-        new HandlerFailedError(source, 'failed', '', cause),
+        new CallbackFailedError(source, 'failed', '', cause),
         source,
       );
     }
@@ -173,7 +173,7 @@ describe('ErrorReporter', () => {
   it("does not hold back the application's own errors for longer than a second", () => {
     for (let n = 0; n < 60; n++) {
       vi.setSystemTime(1_000_000 + n * 1_000);
-      reporter.report(new HandlerFailedError('A.on', 'failed', '', null));
+      reporter.report(new CallbackFailedError('A.on', 'failed', '', null));
     }
     expect(logs.of('error')).toHaveLength(60);
   });

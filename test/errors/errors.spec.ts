@@ -1,6 +1,6 @@
 import {
   CacheInvalidationError,
-  HandlerFailedError,
+  CallbackFailedError,
   InvalidationConfigurationError,
   InvalidationRedisError,
   InvalidationSerializationError,
@@ -30,13 +30,13 @@ const examples: readonly {
   fields?: object;
 }[] = [
   {
-    error: new HandlerFailedError(
+    error: new CallbackFailedError(
       'Cache.refresh',
       'failed on a message',
       'It goes on.',
       CAUSE,
     ),
-    name: 'HandlerFailedError',
+    name: 'CallbackFailedError',
     code: 'CACHE_INVALIDATION_HANDLER_FAILED',
     message: 'Cache.refresh failed on a message: the cause. It goes on.',
     advice: 'It goes on.',
@@ -162,7 +162,7 @@ describe('The errors', () => {
 
   it('describe a cause that is no Error', () => {
     const told = (cause: unknown) =>
-      new HandlerFailedError('A.b', 'failed', '', cause).message;
+      new CallbackFailedError('A.b', 'failed', '', cause).message;
 
     expect(told('text')).toBe('A.b failed: text.');
     expect(told(undefined)).toBe('A.b failed: undefined.');
@@ -173,7 +173,7 @@ describe('The errors', () => {
   // Whoever throws it must not break the stream: the error is made in its path.
   it('describe a cause that cannot be described', () => {
     const told = (cause: unknown) =>
-      new HandlerFailedError('A.b', 'failed', '', cause).message;
+      new CallbackFailedError('A.b', 'failed', '', cause).message;
 
     expect(told(Object.create(null))).toMatch(/^A\.b failed: /);
     expect(
@@ -186,7 +186,7 @@ describe('The errors', () => {
   });
 
   it('show what of the text of others would make a line or a colour', () => {
-    const error = new HandlerFailedError(
+    const error = new CallbackFailedError(
       'A.b',
       'failed',
       '',
@@ -220,7 +220,7 @@ describe('The errors', () => {
       lastNodeError: new Error(text),
     });
     expect(describeCause(cluster)).toBe(`All failed (${shown})`);
-    const told = new HandlerFailedError('A.b', 'failed', '', new Error(text));
+    const told = new CallbackFailedError('A.b', 'failed', '', new Error(text));
     expect(told.message).toBe(`A.b failed: ${shown}.`);
     const error = withoutCommand(
       Object.assign(new Error(text), { command: { args: ['SECRET'] } }),

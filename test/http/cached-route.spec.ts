@@ -21,12 +21,12 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { Exclude } from 'class-transformer';
 import {
-  CachedRoute,
   CacheInvalidationModule,
   entity,
   InvalidationPublisher,
   NearCacheFactory,
 } from 'nestjs-cache-invalidation';
+import { CachedRoute } from 'nestjs-cache-invalidation/http';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { uniqueChannel } from '../support/app.js';
 

@@ -19,9 +19,11 @@ import {
   Cached,
   CacheInvalidationModule,
   InvalidatesCache,
+} from 'nestjs-cache-invalidation';
+import {
   OFFSET_HEADER,
   ReadYourWritesInterceptor,
-} from 'nestjs-cache-invalidation';
+} from 'nestjs-cache-invalidation/http';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { startProxy } from '../support/proxy.js';
 

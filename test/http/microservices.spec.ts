@@ -21,9 +21,11 @@ import {
   CacheInvalidationModule,
   InvalidatesCache,
   InvalidationSubscriber,
+} from 'nestjs-cache-invalidation';
+import {
   OFFSET_HEADER,
   ReadYourWritesInterceptor,
-} from 'nestjs-cache-invalidation';
+} from 'nestjs-cache-invalidation/http';
 import {
   afterAll,
   beforeAll,

@@ -12,10 +12,12 @@ import {
   CacheInvalidationModule,
   InvalidatesCache,
   InvalidationSubscriber,
-  OFFSET_HEADER,
-  ReadYourWritesInterceptor,
   type CacheInvalidationModuleOptions,
 } from 'nestjs-cache-invalidation';
+import {
+  OFFSET_HEADER,
+  ReadYourWritesInterceptor,
+} from 'nestjs-cache-invalidation/http';
 import { randomUUID } from 'node:crypto';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { startProxy } from '../support/proxy.js';

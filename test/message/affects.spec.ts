@@ -2,13 +2,12 @@ import * as fc from 'fast-check';
 import {
   affects,
   batch,
-  decodeMessage,
   entity,
   everything,
-  parseCacheKey,
   pattern,
   type Invalidation,
 } from 'nestjs-cache-invalidation';
+import { decodeMessage, parseCacheKey } from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it } from 'vitest';
 import { concerns, keysOf, patternOf } from '../../lib/message/index.js';
 import { cacheKey } from './arbitraries.js';

@@ -1,13 +1,12 @@
 import * as fc from 'fast-check';
+import { buildCacheKey, type EntityId } from 'nestjs-cache-invalidation';
 import {
-  buildCacheKey,
   buildPattern,
   extractEntityType,
   isCacheKey,
   matchesPattern,
   parseCacheKey,
-  type EntityId,
-} from 'nestjs-cache-invalidation';
+} from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it } from 'vitest';
 import { entityType, nastyText } from './arbitraries.js';
 import { refusalOf } from './refusal.js';

@@ -2,13 +2,12 @@ import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import {
   batch,
-  decodeMessage,
-  encodeMessage,
   entity,
   everything,
   InvalidationSerializationError,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
+import { decodeMessage, encodeMessage } from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it } from 'vitest';
 import { Instance } from '../../lib/message/index.js';
 import * as arbitrary from './arbitraries.js';

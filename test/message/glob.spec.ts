@@ -4,8 +4,8 @@ import {
   entity,
   glob,
   InvalidMessageError,
-  matchesPattern,
 } from 'nestjs-cache-invalidation';
+import { matchesPattern } from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it } from 'vitest';
 
 describe('glob`…`', () => {

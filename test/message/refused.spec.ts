@@ -1,4 +1,4 @@
-import { decodeMessage, parseMessage } from 'nestjs-cache-invalidation';
+import { decodeMessage, parseMessage } from 'nestjs-cache-invalidation/wire';
 import { afterEach, describe, expect, it } from 'vitest';
 import { refusalOf } from './refusal.js';
 import { WIRE, wire, wireRaw } from './wire.js';

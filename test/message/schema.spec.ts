@@ -1,12 +1,12 @@
 import 'reflect-metadata';
 import { BadRequestException, ValidationPipe } from '@nestjs/common';
 import * as fc from 'fast-check';
+import { InvalidMessageError } from 'nestjs-cache-invalidation';
 import {
   encodeMessage,
   InvalidationMessageDto,
-  InvalidMessageError,
   parseMessage,
-} from 'nestjs-cache-invalidation';
+} from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it } from 'vitest';
 import * as arbitrary from './arbitraries.js';
 import { wire, wireRaw } from './wire.js';

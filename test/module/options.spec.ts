@@ -5,7 +5,6 @@ import { NestFactory } from '@nestjs/core';
 import { Cluster, Redis } from 'ioredis';
 import {
   CacheInvalidationModule,
-  CacheInvalidationOptions,
   InjectInvalidationStream,
   InvalidatesCache,
   InvalidatesCachePattern,
@@ -20,7 +19,10 @@ import {
 import { lastValueFrom, of, type Observable } from 'rxjs';
 import { sharesJournal } from '../../lib/transport/index.js';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { resolveOptions } from '../../lib/cache-invalidation.options.js';
+import {
+  CacheInvalidationOptions,
+  resolveOptions,
+} from '../../lib/cache-invalidation.options.js';
 import { said, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 

@@ -1,10 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Injectable } from '@nestjs/common';
 import {
-  CacheAuditor,
   OnInvalidation,
   type InvalidationEvents,
 } from 'nestjs-cache-invalidation';
+import { CacheAuditor } from 'nestjs-cache-invalidation/audit';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';

@@ -27,10 +27,10 @@ import {
 
 /** Of one application, by name and, where there is one, the label's value. */
 function read(context: INestApplicationContext): Record<string, number> {
-  const { source } = context.get(InvalidationMetrics);
+  const metrics = context.get(InvalidationMetrics);
   return Object.fromEntries(
     METRICS.flatMap(({ name, read: values }) =>
-      [...values(source)].map(([label, value]) => [
+      [...values(metrics)].map(([label, value]) => [
         label === '' ? name : `${name}.${label}`,
         value,
       ]),
@@ -39,8 +39,8 @@ function read(context: INestApplicationContext): Record<string, number> {
 }
 
 function latency(context: INestApplicationContext, name: string): number {
-  const { source } = context.get(InvalidationMetrics);
-  const { counts } = LATENCIES.find((one) => one.name === name)!.of(source);
+  const metrics = context.get(InvalidationMetrics);
+  const { counts } = LATENCIES.find((one) => one.name === name)!.of(metrics);
   return counts.reduce((sum, count) => sum + count, 0);
 }
 

@@ -1,6 +1,5 @@
 import {
   batch,
-  encodeMessage,
   entity,
   InvalidatesCache,
   InvalidationPublisher,
@@ -9,9 +8,11 @@ import {
   OnInvalidation,
   type InvalidationStatsSnapshot,
 } from 'nestjs-cache-invalidation';
+import { encodeMessage } from 'nestjs-cache-invalidation/wire';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Instance } from '../../lib/message/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { MemoryTransport } from '../../lib/transport/index.js';
 import { startApp } from '../testing/fakes/start-app.js';
 
@@ -260,9 +261,11 @@ describe('A snapshot', () => {
 
 describe('A latency', () => {
   it('is summed up in milliseconds', () => {
-    const stats = new InvalidationStats(new Instance('test'));
+    const counters = new InvalidationCounters(new Instance('test'));
+    const stats = new InvalidationStats(counters);
 
-    for (let latency = 1; latency <= 100; latency++) stats.propagated(latency);
+    for (let latency = 1; latency <= 100; latency++)
+      counters.propagated(latency);
 
     const { propagation } = stats.snapshot().latency;
     expect(propagation.count).toBe(100);
@@ -273,10 +276,12 @@ describe('A latency', () => {
   });
 
   it('whose listener fails costs no message, and no cache its eviction', async () => {
-    const { publisher, stats, app } = await start();
+    const { publisher, app } = await start();
     const cache = new Map([['user:1', 1]]);
     app.get(InvalidationSubscriber).bind(cache);
-    for (const latency of Object.values(stats.latencies)) {
+    for (const latency of Object.values(
+      app.get(InvalidationCounters).latencies,
+    )) {
       latency.listener = () => {
         throw new Error('of the system of metrics');
       };
@@ -295,9 +300,10 @@ describe('A latency', () => {
     ['of a fraction', 0.25, 0.25],
     ['of days, by two clocks', 1e9, 3_600_000],
   ])('%s is recorded as it can be', (_what, given, recorded) => {
-    const stats = new InvalidationStats(new Instance('test'));
+    const counters = new InvalidationCounters(new Instance('test'));
+    const stats = new InvalidationStats(counters);
 
-    stats.propagated(given);
+    counters.propagated(given);
 
     const { propagation } = stats.snapshot().latency;
     expect(propagation.count).toBe(1);

@@ -12,6 +12,7 @@ import { NearCacheFactory } from 'nestjs-cache-invalidation';
 import { CacheInvalidationInstrumentation } from 'nestjs-cache-invalidation/opentelemetry';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
+  InvalidationCounters,
   LATENCIES,
   LATENCY_BOUNDS,
   METRICS,
@@ -179,7 +180,8 @@ describe('Metrics', () => {
     expect(
       pointsOf(exported, 'publish_latency').map(([attributes]) => attributes),
     ).toEqual([service('staying')]);
-    const { publish, propagation, handler } = app.stats.latencies;
+    const { publish, propagation, handler } =
+      app.context.get(InvalidationCounters).latencies;
     const recorders = [publish, propagation, handler];
     expect(recorders.map(({ listener }) => listener)).toEqual([
       null,

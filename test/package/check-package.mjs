@@ -5,13 +5,21 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
+import { entryDeclarations, internalNames } from './internal-names.mjs';
 import { bench, main, manifest, pack, root, run, step } from './workbench.mjs';
 
 const { name } = manifest;
-/** What loads with the peers that everybody has. */
-const ENTRIES = [name, `${name}/testing`];
+/** Entry points that load with the peers that everybody has. */
+const ENTRIES = [
+  '',
+  '/audit',
+  '/http',
+  '/testing',
+  '/transactions',
+  '/wire',
+].map((end) => name + end);
 const OPTIONAL_PEERS = Object.keys(manifest.peerDependenciesMeta);
-/** What wants one of those. */
+/** Entry points that need one of those. */
 const OPTIONAL_ENTRIES = ['prometheus', 'opentelemetry', 'terminus'].map(
   (end) => `${name}/${end}`,
 );
@@ -86,9 +94,13 @@ import {
   InvalidationPublisher, ofEntity, OnInvalidation,
   type InvalidationMessage, type PublishReceipt,
 } from '${name}';
+import { CacheAuditor } from '${name}/audit';
+import { CachedRoute, ReadYourWritesInterceptor } from '${name}/http';
 import { CacheInvalidationOpenTelemetryModule } from '${name}/opentelemetry';
 import { CacheInvalidationHealthIndicator } from '${name}/terminus';
 import { InMemoryBroker, InvalidationRecorder, settled } from '${name}/testing';
+import { deferringAdapter, type TransactionalAdapterLike } from '${name}/transactions';
+import { decodeMessage } from '${name}/wire';
 
 interface User { id: string; name: string }
 
@@ -129,7 +141,17 @@ export const health = async (
   (await indicator.isReady('cache-invalidation', { timeout: 1 })) &&
   indicator.isHealthy();
 
-export const kit = [InMemoryBroker, InvalidationRecorder, settled];
+export class UsersController {
+  @CachedRoute('User', ({ id }: { id: string }) => id)
+  find(): object { return {}; }
+}
+
+export const adapter = (given: TransactionalAdapterLike) => deferringAdapter(given);
+export const decoded = decodeMessage('{}', 1_000);
+export const kit = [
+  CacheAuditor, InMemoryBroker, InvalidationRecorder, ReadYourWritesInterceptor,
+  settled,
+];
 `;
 
 /** An application with all of it, switched off for want of a Redis. */
@@ -194,7 +216,7 @@ await main('check:package', async () => {
     await step(`${folder.title}: the environment without its peer`, () =>
       adviseConfig(cwd),
     );
-    await step(`${folder.title}: what takes optional peers`, async () => {
+    await step(`${folder.title}: with the optional peers`, async () => {
       await run('npm', ['install', ...folder.optional], { cwd });
       await load(cwd, OPTIONAL_ENTRIES, folder);
     });
@@ -384,6 +406,22 @@ async function checkContents(folder) {
       if (!text.includes('@publicApi')) stripped.push(file);
     }
     refuse('has JSDoc that its declaration lacks', stripped);
+  });
+
+  await step('nothing internal is visible', async () => {
+    const names = ['lib', 'cjs'].flatMap((built) =>
+      internalNames(entryDeclarations(manifest, join(folder, 'dist', built))),
+    );
+    const found = [...new Set(names)];
+    const { compilerOptions } = JSON.parse(
+      await readFile(join(root, 'lib/tsconfig.lib.json'), 'utf8'),
+    );
+    if (compilerOptions.stripInternal === true) {
+      refuse('is tagged @internal and visible', found);
+    } else {
+      console.log(`    ${found.length} names, until stripInternal is on:`);
+      console.log(found.map((each) => `      ${each}`).join('\n'));
+    }
   });
 
   await step('every import is declared', async () => {

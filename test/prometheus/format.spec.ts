@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   LATENCY_BOUNDS,
   LatencyRecorder,
-  type MetricSource,
+  type InvalidationMetrics,
 } from '../../lib/observability/index.js';
 import { EXPOSITIONS } from '../../lib/prometheus/expositions.js';
 import { PulledMetric } from '../../lib/prometheus/pulled.metric.js';
@@ -25,8 +25,8 @@ async function ours(latencies: number[]): Promise<Scrape> {
   const metric = new PulledMetric(
     EXPOSITIONS.find(({ name }) => name === NAME)!,
   );
-  const source = { stats: { latencies: { publish } } };
-  metric.sources.set('users', source as unknown as MetricSource);
+  const source = { counters: { latencies: { publish } } };
+  metric.sources.set('users', source as unknown as InvalidationMetrics);
   const registry = new Registry();
   registry.registerMetric(metric);
   return new Scrape(await registry.metrics());

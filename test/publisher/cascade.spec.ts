@@ -4,7 +4,6 @@ import {
   affects,
   batch,
   buildCacheKey,
-  decodeMessage,
   entity,
   everything,
   InvalidatesCache,
@@ -15,6 +14,7 @@ import {
   type Invalidation,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
+import { decodeMessage } from '../../lib/message/index.js';
 import { said, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { makePublisher, type PublisherOptions } from '../support/parts.js';
@@ -333,7 +333,7 @@ describe('A rule that fails', () => {
         message: expect.stringMatching(message),
       },
     ]);
-    expect(meter.snapshot()).toMatchObject({ handlerErrors: 1, widened: 1 });
+    expect(meter.totals).toMatchObject({ handlerErrors: 1, widened: 1 });
   });
 
   it('somewhere down the cascade means the same', async () => {
@@ -376,7 +376,7 @@ describe('A cascade without end', () => {
     expect(sent().map(said)).toEqual(['Post:0', '*']);
     expect(asked).toBe(10_001);
     expect(errors).toEqual([]);
-    expect(meter.snapshot().widened).toBe(1);
+    expect(meter.totals.widened).toBe(1);
   });
 
   /** What a rule says that names a pattern and so many entities. */

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
-  HandlerFailedError,
+  CallbackFailedError,
   InvalidationRedisError,
   InvalidationSerializationError,
   InvalidMessageError,
@@ -626,7 +626,7 @@ describe('a database that fails', () => {
       table.beforePending.push(how('no such table'));
       void relay.sweep();
       await eventually(() => expect(errors).toHaveLength(1));
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
         'The durable outbox could not be read: no such table.',
       );
@@ -644,7 +644,7 @@ describe('a database that fails', () => {
       table.pending = () => Promise.resolve(nonsense as never);
       void relay.sweep();
       await eventually(() => expect(errors).toHaveLength(1));
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(transport.calls).toEqual([]);
     },
   );
@@ -662,7 +662,7 @@ describe('a database that fails', () => {
         status: 'delivered',
       });
       await eventually(() => expect(errors).toHaveLength(1));
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
         'could not be emptied of what was sent: read-only.',
       );
@@ -731,7 +731,7 @@ describe('a row that is no message', () => {
       }
       expect(messages()).toHaveLength(3);
       expect(errors).toHaveLength(1);
-      expect(errors[0]).toBeInstanceOf(HandlerFailedError);
+      expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
         'The durable outbox holds a text that is no message',
       );

@@ -9,7 +9,7 @@ import {
   Instance,
   keysOf,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { eventually } from '../support/eventually.js';
 import { publisherParts, ROOMY } from '../support/parts.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
@@ -40,7 +40,7 @@ it(
     const transport = new ScriptedTransport();
     transport.writable = false;
     const instance = new Instance('s');
-    const meter = new InvalidationStats(instance);
+    const meter = new InvalidationCounters(instance);
     const { publisher, queue, shutdown } = publisherParts(
       {
         ...ROOMY,
@@ -75,7 +75,7 @@ it(
     expect(most).toBeLessThanOrEqual(LIMIT);
     // To keep them all takes several hundred.
     expect((after - before) / MEBIBYTE).toBeLessThan(16);
-    expect(meter.snapshot()).toMatchObject({ queued: COUNT, delivered: COUNT });
+    expect(meter.totals).toMatchObject({ queued: COUNT, delivered: COUNT });
 
     transport.obliging = true;
     transport.writable = true;

@@ -18,7 +18,7 @@ import {
   wallClock,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import {
   OutboxDrain,
   OutboxReports,
@@ -51,7 +51,7 @@ const breathe = (): Promise<void> =>
 class Desk {
   readonly transport = new ScriptedTransport();
   readonly #instance = new Instance('test-service');
-  readonly meter = new InvalidationStats(this.#instance);
+  readonly meter = new InvalidationCounters(this.#instance);
   readonly errors: CacheInvalidationError[] = [];
   readonly delivered: InvalidationMessage[] = [];
   /** Each message's status, in the order in which the callers were told. */
@@ -277,7 +277,7 @@ describe('while Redis is known to be away', () => {
     expect(desk.sent).toEqual([]);
     expect(desk.queue.pending).toBe(2);
     expect(desk.delivered.map(said)).toEqual(['User:1', 'User:2']);
-    expect(desk.meter.snapshot()).toMatchObject({ queued: 2, published: 0 });
+    expect(desk.meter.totals).toMatchObject({ queued: 2, published: 0 });
   });
 
   it('what waited is sent in order, ahead of anything newer', async () => {
@@ -294,7 +294,7 @@ describe('while Redis is known to be away', () => {
 
     expect(desk.sent.flat()).toEqual([...waiting, 'newer']);
     expect(desk.queue.pending).toBe(0);
-    expect(desk.meter.snapshot()).toMatchObject({ published: 2_501 });
+    expect(desk.meter.totals).toMatchObject({ published: 2_501 });
     expect(desk.delivered).toHaveLength(2_501);
   });
 
@@ -319,7 +319,7 @@ describe('while Redis is known to be away', () => {
     expect(desk.queue.pending).toBe(1);
     expect(desk.errors).toMatchObject([{ code: 'CACHE_INVALIDATION_REDIS' }]);
     expect(desk.errors[0]!.message).toContain('outboxLimit');
-    expect(desk.meter.snapshot()).toMatchObject({ queued: 4, widened: 1 });
+    expect(desk.meter.totals).toMatchObject({ queued: 4, widened: 1 });
 
     desk.transport.writable = true;
     desk.queue.resume();
@@ -402,7 +402,7 @@ describe('when Redis refuses', () => {
     expect(await publishing).toEqual(['queued']);
     expect(desk.errors[0]).toBeInstanceOf(InvalidationRedisError);
     expect(desk.errors[0]!.message).toContain('READONLY');
-    expect(desk.meter.snapshot()).toMatchObject({ publishErrors: 1 });
+    expect(desk.meter.totals).toMatchObject({ publishErrors: 1 });
   });
 
   it('only what it refused is sent again', async () => {

@@ -357,7 +357,7 @@ export class CursorWorld {
         this.#first = false;
         continue;
       }
-      cursor.read();
+      cursor.beginReading();
       const page = (yield ask(from)).answer as readonly Entry[];
       if (cursor.position !== from) continue;
       if (cursor.replay(page, page.length < PAGE)) continue;

@@ -70,7 +70,7 @@ class Desk {
 
   /** All that the journal holds from the position on. */
   read(...entries: Journaled[]): boolean {
-    this.cursor.read();
+    this.cursor.beginReading();
     return this.cursor.replay(entries, true);
   }
 
@@ -218,11 +218,11 @@ describe('what the journal holds', () => {
   it('comes in pages, of which only the last releases what is held', () => {
     const desk = Desk.at(1);
     desk.hear(at(5));
-    desk.cursor.read();
+    desk.cursor.beginReading();
     expect(desk.cursor.replay([at(1), at(2)], false)).toBe(true);
     expect(desk.cursor.catchingUp).toBe(true);
     desk.hear(at(6));
-    desk.cursor.read();
+    desk.cursor.beginReading();
     expect(desk.cursor.replay([at(2), at(3), at(4)], true)).toBe(true);
     expect(desk.said).toEqual(['2r', '3r', '4r', '5', '6']);
   });
@@ -274,7 +274,7 @@ describe('what the journal holds', () => {
   it('is read once more for a gap that opened after the reading', () => {
     const desk = Desk.at(1);
     desk.cursor.doubt();
-    desk.cursor.read();
+    desk.cursor.beginReading();
     desk.hear(at(4));
     expect(desk.cursor.replay([at(1), at(2)], true)).toBe(true);
     expect(desk.said).toEqual(['2r']);

@@ -5,12 +5,12 @@ import {
   Instance,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter, InvalidationConsumer } from '../../lib/stream/index.js';
 
 function startBusy(bytes: number) {
   const instance = new Instance('test');
-  const meter = new InvalidationStats(instance);
+  const meter = new InvalidationCounters(instance);
   const errors = new ErrorReporter();
   const handled: InvalidationMessage[] = [];
   let finish = (): void => {};
@@ -82,7 +82,7 @@ describe('A busy handler', () => {
 describe('A handler that does not finish', () => {
   it('is reported once, when another message has waited for it for long', async () => {
     const instance = new Instance('test');
-    const meter = new InvalidationStats(instance);
+    const meter = new InvalidationCounters(instance);
     const reporter = new ErrorReporter();
     const errors: CacheInvalidationError[] = [];
     reporter.errors$.subscribe((error) => errors.push(error));
@@ -117,7 +117,7 @@ describe('A handler that does not finish', () => {
     expect(errors.map(({ message }) => message)).toEqual([
       expect.stringMatching(/^Users\.hang has been at work .* for 30 s/),
     ]);
-    expect(meter.snapshot().handlerErrors).toBe(1);
+    expect(meter.totals.handlerErrors).toBe(1);
 
     // What waited is handled all the same.
     const idle = consumer.whenIdle();

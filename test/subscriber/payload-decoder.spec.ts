@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { CacheInvalidationError } from '../../lib/errors/index.js';
 import { Instance } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter } from '../../lib/stream/index.js';
 import { PayloadDecoder } from '../../lib/subscriber/payload-decoder.js';
 import { wire } from './setup.js';
 
 function startDecoder() {
-  const meter = new InvalidationStats(new Instance('test'));
+  const meter = new InvalidationCounters(new Instance('test'));
   const reporter = new ErrorReporter();
   const errors: CacheInvalidationError[] = [];
   reporter.errors$.subscribe((error) => errors.push(error));
@@ -26,7 +26,7 @@ describe('a flood of what is no message', () => {
     }
     const seconds = Math.ceil((performance.now() - begun) / 1_000);
 
-    expect(meter.snapshot().malformed).toBe(3_000);
+    expect(meter.totals.malformed).toBe(3_000);
     expect(errors.length).toBeGreaterThanOrEqual(100);
     expect(errors.length).toBeLessThanOrEqual(100 * seconds);
     expect(Error.stackTraceLimit).toBe(before);

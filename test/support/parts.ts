@@ -6,7 +6,7 @@ import {
   type IdForms,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { InvalidationStats } from '../../lib/observability/index.js';
+import { InvalidationCounters } from '../../lib/observability/index.js';
 import {
   BegunWork,
   InvalidationPublisher,
@@ -221,7 +221,7 @@ export function makePublisher(given: Partial<PublisherOptions> = {}) {
   const transport = new ScriptedTransport();
   transport.obliging = true;
   const instance = new Instance('test-service');
-  const meter = new InvalidationStats(instance);
+  const meter = new InvalidationCounters(instance);
   const options = { ...ROOMY, ...given };
   const parts = publisherParts(options, instance, transport, meter);
   const errors: CacheInvalidationError[] = [];

@@ -12,17 +12,19 @@ import { sql } from 'drizzle-orm';
 import { drizzle, type PgliteDatabase } from 'drizzle-orm/pglite';
 import { Kysely, PostgresDialect, sql as kyselySql } from 'kysely';
 import {
-  deferringAdapter,
-  deferringDataSource,
-  deferringSequelize,
   InvalidatesCache,
   InvalidationPublisher,
   InvalidationScope,
   InvalidationSubscriber,
   OnInvalidation,
-  type EntityManagerLike,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
+import {
+  deferringAdapter,
+  deferringDataSource,
+  deferringSequelize,
+  type EntityManagerLike,
+} from 'nestjs-cache-invalidation/transactions';
 import { InMemoryBroker, settled } from 'nestjs-cache-invalidation/testing';
 import { ClsModule } from 'nestjs-cls';
 import { Sequelize, type Transaction as SequelizeTransaction } from 'sequelize';

@@ -1,22 +1,16 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import ts from 'typescript';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  compile,
-  compilerOptions,
-  errorsIn,
-  root,
-  type CompileError,
-} from './compile.js';
+import { describe, expect, it } from 'vitest';
+import { compile, errorsIn, root, type CompileError } from './compile.js';
+import { installPackage } from './installed-package.js';
 
 /** Every place that takes an entity type; `TYPE` stands for its name. */
 const USES = `
 import {
-  buildCacheKey, buildPattern, entity, InvalidatesCache, InvalidationPublisher,
+  buildCacheKey, entity, InvalidatesCache, InvalidationPublisher,
   InvalidationSubscriber, ofEntity, OnInvalidation, type CascadeRules,
   type EntityType,
 } from 'nestjs-cache-invalidation';
+import { buildPattern } from 'nestjs-cache-invalidation/wire';
 declare const publisher: InvalidationPublisher;
 declare const subscriber: InvalidationSubscriber;
 export const type: EntityType = TYPE;
@@ -47,36 +41,7 @@ declare module 'nestjs-cache-invalidation' {
 
 const use = (type: string): string => USES.replaceAll('TYPE', `'${type}'`);
 
-/** The package as npm would install it, from what lib is right now. */
-const sandbox = mkdtempIn(join(root, 'node_modules/.cache'));
-
-function mkdtempIn(folder: string): string {
-  mkdirSync(folder, { recursive: true });
-  return mkdtempSync(join(folder, 'types-'));
-}
-
-function installPackage(): void {
-  const home = join(sandbox, 'node_modules/nestjs-cache-invalidation');
-  const program = ts.createProgram(
-    [join(root, 'lib/index.ts')],
-    compilerOptions({
-      noEmit: false,
-      declaration: true,
-      emitDeclarationOnly: true,
-      noCheck: true,
-      rootDir: join(root, 'lib'),
-      outDir: join(home, 'dist/lib'),
-      paths: {},
-    }),
-  );
-  program.emit();
-  cpSync(join(root, 'package.json'), join(home, 'package.json'));
-  // Or it would be part of this package, and see what was built of it last.
-  writeFileSync(join(sandbox, 'package.json'), '{"type":"module"}');
-}
-
-beforeAll(installPackage, 120_000);
-afterAll(() => rmSync(sandbox, { recursive: true, force: true }));
+const sandbox = installPackage();
 
 describe.each([
   ['the sources', join(root, 'test/types/merging.virtual.ts'), {}],

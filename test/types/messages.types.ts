@@ -1,11 +1,9 @@
 /** Not run: `tsc` compiles it, as `decorators.types.ts`. */
 import {
   batch,
-  decodeMessage,
   entity,
   everything,
   ofEntity,
-  type BuiltInEntityType,
   type CacheInvalidationModuleOptions,
   type CacheInvalidationOptions,
   type NearCacheOptions,
@@ -18,6 +16,10 @@ import {
   type PublishReceipt,
   type StoredInvalidation,
 } from 'nestjs-cache-invalidation';
+import {
+  decodeMessage,
+  type BuiltInEntityType,
+} from 'nestjs-cache-invalidation/wire';
 import type { Observable } from 'rxjs';
 import { expectTypeOf } from 'vitest';
 

@@ -188,7 +188,7 @@ export class L2Tiers {
   }
 
   #warn(owner: string, text: string): void {
-    this.errors.say('warn', text, `${owner} l2`);
+    this.errors.log('warn', text, `${owner} l2`);
   }
 
   /** Failures of Redis and values that are not shared are throttled separately. */

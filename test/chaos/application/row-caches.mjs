@@ -1,5 +1,5 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { parseCacheKey } from 'nestjs-cache-invalidation';
+import { parseCacheKey } from 'nestjs-cache-invalidation/wire';
 import { ENTITY_TYPES } from '../database.mjs';
 
 /** Nothing may expire during a run: only invalidations keep it right. */

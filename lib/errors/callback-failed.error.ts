@@ -2,16 +2,17 @@ import { CacheInvalidationError } from './cache-invalidation.error.js';
 import { messageOf, printable, withoutArguments } from './printable.js';
 
 /**
- * The application's own code failed: an invalidation handler, or the selector
- * of a decorator. `source` is its class and method.
+ * The application's own code failed: an invalidation handler, a decorator's selector,
+ * a cascade rule, a bound cache, the durable outbox, or a function given to the
+ * auditor.
  *
  * @publicApi
  */
-export class HandlerFailedError extends CacheInvalidationError {
+export class CallbackFailedError extends CacheInvalidationError {
   readonly code = 'CACHE_INVALIDATION_HANDLER_FAILED';
 
   constructor(
-    /** Class and method. */
+    /** Name of the code that failed: its class and method, or its part in the library. */
     readonly source: string,
     what: string,
     advice: string,

@@ -1,8 +1,13 @@
 /** @internal */
 export type Method = (this: unknown, ...args: unknown[]) => unknown;
 
-/** Guards, pipes, swagger and the rest keep what they know of the method. @internal */
-export function imitate(wrapped: Method, original: Method): void {
+/**
+ * Copies name, length and metadata of a method to its wrapper, for guards, pipes, swagger
+ * and others that read them.
+ *
+ * @internal
+ */
+export function copyMethod(wrapped: Method, original: Method): void {
   for (const property of ['name', 'length'] as const) {
     Object.defineProperty(wrapped, property, {
       value: original[property],
