@@ -32,7 +32,7 @@ export class DecoratedCall {
     this.#asked = method.announcements.map((each) => each.ask(self, args));
   }
 
-  /** It goes on when the method has returned: a shutdown waits for it. */
+  /** Marks work that goes on after the method has returned: a shutdown waits for it. */
   begin(): void {
     this.announcer.work.begin(this.method);
   }

@@ -93,7 +93,7 @@ export class Cascade {
     const own = said.size;
     const count = (): number => said.size - own + saidPatterns.size;
     const following: Invalidation[] = [];
-    // It grows meanwhile: what follows has consequences, too.
+    // The list grows in the loop: entities that follow have followers, too.
     for (const key of changed) {
       for (const one of this.#ask(key)) {
         if (isEverything(one)) return [one];

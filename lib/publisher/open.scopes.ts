@@ -45,7 +45,7 @@ export class OpenScopes {
     this.work.end(SCOPE);
   }
 
-  /** It holds something for the first time. */
+  /** A scope holds its first invalidation. */
   holds(scope: HoldingScope): void {
     this.#holding.add(scope);
     this.#checkStuck(scope.since);

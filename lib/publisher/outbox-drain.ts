@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { refusedDelay, retryDelay } from '../common/index.js';
-
 import { Instance } from '../message/index.js';
 import { InvalidationStream } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
+import { FailedCalls } from './failed-calls.js';
 import { OutboxReports } from './outbox-reports.js';
-import { Outbox, type Unsent } from './outbox.js';
+import { firstTryOf, Outbox, type Unsent } from './outbox.js';
 import { Publication } from './publication.js';
 import { StoredRows } from './stored-rows.js';
 
@@ -48,7 +48,7 @@ export class OutboxDrain {
   readonly #outbox: Outbox;
   #queue!: DrainingQueue;
   /** Failed calls while later ones are in flight; put back together, in order. */
-  #failed: { order: number; unsent: readonly Unsent[] }[] = [];
+  readonly #failed = new FailedCalls();
   /** Whether messages of the outbox are under way: newer ones wait for them. */
   #draining = false;
   /** Whether Redis is connected and does not answer. */
@@ -82,10 +82,7 @@ export class OutboxDrain {
 
   /** Messages that are not under way. */
   get size(): number {
-    return (
-      this.#failed.reduce((sum, { unsent }) => sum + unsent.length, 0) +
-      this.#outbox.size
-    );
+    return this.#failed.messages + this.#outbox.size;
   }
 
   /** Whether messages that waited here are under way. */
@@ -101,7 +98,7 @@ export class OutboxDrain {
   /** Whether a call may go to Redis. */
   get canSend(): boolean {
     return (
-      this.transport.writable && !this.#hanging && this.#failed.length === 0
+      this.transport.writable && !this.#hanging && this.#failed.messages === 0
     );
   }
 
@@ -133,7 +130,7 @@ export class OutboxDrain {
     unsent: readonly Unsent[],
     { cause, refused }: { cause: Error; refused: boolean },
   ): void {
-    this.#failed.push({ order, unsent });
+    this.#failed.add(order, unsent);
     this.#refused = refused;
     if (!this.#closed) this.reports.failed(cause);
   }
@@ -148,18 +145,16 @@ export class OutboxDrain {
   settle(): void {
     this.#hanging = false;
     this.#draining = false;
-    if (this.#failed.length > 0) {
-      // Answers may come in another order than the calls went out.
-      const failed = this.#failed
-        .toSorted((a, b) => a.order - b.order)
-        .flatMap(({ unsent }) => unsent);
-      this.#failed = [];
-      if (this.#outbox.putBack(failed)) this.reports.collapsed();
+    if (this.#failed.messages > 0) {
+      if (this.#outbox.putBack(this.#failed.takeInOrder()))
+        this.reports.collapsed();
       this.#drainLater();
     } else {
       this.#attempt = 0;
       this.#drain();
-      if (this.#queue.inFlight === 0) this.#reportDrained();
+      if (this.#queue.inFlight > 0) return;
+      this.reports.drained(this.#drained);
+      this.#drained = 0;
     }
   }
 
@@ -185,7 +180,7 @@ export class OutboxDrain {
     this.#drained += unsent.length;
     this.#queue.send(
       unsent.map(({ message }) => Publication.ofWaiting(this.stream, message)),
-      firstTry(unsent),
+      firstTryOf(unsent),
       unsent.findLastIndex(({ triedSince }) => triedSince !== null) + 1,
     );
   }
@@ -198,19 +193,4 @@ export class OutboxDrain {
       this.#drain();
     }, delay(this.#attempt++));
   }
-
-  #reportDrained(): void {
-    const count = this.#drained;
-    this.#drained = 0;
-    if (count === 0) return;
-    this.reports.drained(count);
-  }
-}
-
-/** Journal offset from which on all of them are looked for. */
-function firstTry(unsent: readonly Unsent[]): string | null {
-  const tries = unsent.map(({ triedSince }) => triedSince);
-  return tries.includes('-')
-    ? '-'
-    : (tries.find((since) => since !== null) ?? null);
 }

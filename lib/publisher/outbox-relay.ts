@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { Deadlines } from '../common/index.js';
@@ -17,7 +16,8 @@ import { PublishPipeline } from './publish-pipeline.js';
 import { PublishQueue } from './publish-queue.js';
 import type { PublishReceipt } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
-import { remember, StoredRows } from './stored-rows.js';
+import { StoredRows } from './stored-rows.js';
+import { StoredTexts } from './stored-texts.js';
 
 /** Rows read at one time. */
 const PAGE = 1_000;
@@ -44,10 +44,7 @@ export class OutboxRelay {
   readonly #deadlines = new Deadlines();
   #sweeping = false;
   #closed = false;
-  /** Hashes of texts that are no message, and were covered by "everything". */
-  readonly #unreadable = new Set<string>();
-  /** Set when a row could not be read: "everything" covers it. */
-  #owesEverything = false;
+  readonly #texts: StoredTexts;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS) private readonly options: RelayOptions,
@@ -59,7 +56,9 @@ export class OutboxRelay {
     private readonly rows: StoredRows,
     private readonly stream: InvalidationStream,
     private readonly errors: ErrorReporter,
-  ) {}
+  ) {
+    this.#texts = new StoredTexts(errors);
+  }
 
   /**
    * Publishes a row after its commit. No scope holds it back.
@@ -97,13 +96,13 @@ export class OutboxRelay {
     // A row may be sent by its own instance while the table is read.
     const underWay = new Set(this.rows.underWay.keys());
     try {
-      const found = (await this.#pending(durableOutbox))
-        .flatMap((text) => this.#read(text) ?? [])
-        .filter(
-          ({ messageId: id }) =>
-            !underWay.has(id) && !this.rows.underWay.has(id),
-        );
-      this.#widen();
+      const { messages, isNewUnreadable } = this.#texts.read(
+        await this.#pending(durableOutbox),
+      );
+      const found = messages.filter(
+        ({ messageId: id }) => !underWay.has(id) && !this.rows.underWay.has(id),
+      );
+      if (isNewUnreadable) this.#widen();
       const staying = found.filter((message) => this.#isStaying(message));
       if (staying.length > 0) {
         void this.rows.remove(staying.map(({ messageId }) => messageId));
@@ -111,10 +110,14 @@ export class OutboxRelay {
       this.#resend(found.filter((message) => !this.#isStaying(message)));
     } catch (cause) {
       if (this.#closed) return;
-      this.#report(
-        'could not be read',
-        cause,
-        'It is tried again with the next heartbeat; nothing is lost.',
+      this.errors.report(
+        new CallbackFailedError(
+          'The durable outbox',
+          'could not be read',
+          'It is tried again with the next heartbeat; nothing is lost.',
+          cause,
+        ),
+        'durable-outbox',
       );
     } finally {
       this.#sweeping = false;
@@ -133,7 +136,7 @@ export class OutboxRelay {
 
   /** A page beyond the rows that are known to stay, within a deadline. */
   #pending(outbox: DurableOutbox): Promise<readonly string[]> {
-    const limit = PAGE + this.rows.staying.size + this.#unreadable.size;
+    const limit = PAGE + this.rows.staying.size + this.#texts.unreadable;
     return this.#deadlines.within(
       ANSWER_MS,
       outbox.pending({ limit, olderThan: GRACE_MS }),
@@ -141,29 +144,7 @@ export class OutboxRelay {
     );
   }
 
-  /** @returns `null` for a text that the application has not stored as it was given */
-  #read(text: string): InvalidationMessage | null {
-    try {
-      return decodeMessage(text, Infinity);
-    } catch (cause) {
-      const hash = createHash('sha1')
-        .update(JSON.stringify(text) ?? '')
-        .digest('hex');
-      if (this.#unreadable.has(hash)) return null;
-      remember(this.#unreadable, hash);
-      this.#owesEverything = true;
-      this.#report(
-        'holds a text that is no message',
-        cause,
-        'Everything was invalidated in its place. Look for a column that is too short, and delete the row.',
-      );
-      return null;
-    }
-  }
-
   #widen(): void {
-    if (!this.#owesEverything) return;
-    this.#owesEverything = false;
     // Rejects only when the application has shut down.
     void this.pipeline.publishEverything().catch(() => null);
   }
@@ -198,12 +179,5 @@ export class OutboxRelay {
   /** A stored message as this instance's own, whichever instance has stored it. */
   #own(message: InvalidationMessage): InvalidationMessage {
     return { ...message, origin: this.instance.origin, own: true };
-  }
-
-  #report(what: string, cause: unknown, advice: string): void {
-    this.errors.report(
-      new CallbackFailedError('The durable outbox', what, advice, cause),
-      'durable-outbox',
-    );
   }
 }

@@ -73,6 +73,7 @@ export class OutboxReports {
 
   /** Redis has taken all messages that had waited. */
   drained(messages: number): void {
+    if (messages === 0) return;
     this.errors.log(
       'log',
       `Redis has taken what had waited for it: ${messages} ${messages === 1 ? 'invalidation' : 'invalidations'}.`,

@@ -124,3 +124,11 @@ export function collapse(messages: readonly Invalidation[]): Invalidation[] {
   }
   return [...prefixes].map((prefix) => patternOf(`${escapePattern(prefix)}:*`));
 }
+
+/** Journal offset from which on earlier tries of the messages are looked for. @internal */
+export function firstTryOf(unsent: readonly Unsent[]): string | null {
+  const tries = unsent.map(({ triedSince }) => triedSince);
+  return tries.includes('-')
+    ? '-'
+    : (tries.find((since) => since !== null) ?? null);
+}

@@ -37,7 +37,7 @@ export class Publication implements OwnMessage {
     stream: InvalidationStream,
     message: InvalidationMessage,
   ): Publication {
-    // It was short enough, or is a collapse that must not be refused.
+    // Its size was checked before, or it is a collapse that must not be refused.
     const payload = encodeMessage(message, Infinity);
     const at = parseTimestamp(message.timestamp);
     return new Publication(stream, message, payload, at, null);

@@ -135,7 +135,11 @@ export class PublishPipeline implements DeferringPublisher {
     { wait }: PublishMode,
   ): Promise<PublishReceipt> {
     if (!wait) {
-      for (const part of parts) this.#deliverFirst(part, now);
+      for (const part of parts) {
+        this.stream.deliver(part.message);
+        this.queue.push(part, now, null);
+        part.span?.end('pending');
+      }
       return Promise.resolve(QUEUED);
     }
     const [only] = parts;
@@ -155,12 +159,6 @@ export class PublishPipeline implements DeferringPublisher {
     return new Promise((resolve) =>
       this.queue.push(part, now, this.offsets.noting(ending(part, resolve))),
     );
-  }
-
-  #deliverFirst(part: EncodedMessage, now: number): void {
-    this.stream.deliver(part.message);
-    this.queue.push(part, now, null);
-    part.span?.end('pending');
   }
 
   /** Held messages as of now, after the commit, and not as of when they were held back. */

@@ -1,5 +1,5 @@
 /**
- * What became of a published invalidation.
+ * The outcome of a publish.
  *
  * - `delivered`: Redis has it, and handed it to `receivers` connections
  * - `queued`: Redis is away or slow; it is in the outbox and will be sent

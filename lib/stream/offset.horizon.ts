@@ -1,4 +1,8 @@
-import { compareOffsets, millisecondsOf } from '../message/index.js';
+import {
+  compareOffsets,
+  JOURNAL_START,
+  millisecondsOf,
+} from '../message/index.js';
 
 /** How far the clock of Redis may be ahead of this one, in milliseconds. */
 const AHEAD_MS = 60_000;
@@ -22,6 +26,17 @@ export class OffsetHorizon {
   /** The command connection told that the journal ends there. */
   sawTail(offset: string): void {
     this.#tail = offset;
+  }
+
+  /**
+   * How far a position is behind the journal's known end, in milliseconds between
+   * the two messages; 0 for no position.
+   */
+  lagOf(position: string | null): number {
+    // At the start of an empty journal there is nothing to measure from.
+    if (position === null || position === JOURNAL_START) return 0;
+    if (compareOffsets(this.#tail, position) <= 0) return 0;
+    return millisecondsOf(this.#tail) - millisecondsOf(position);
   }
 
   /** An entry was read, so the journal goes at least so far. */

@@ -90,7 +90,7 @@ export class AcknowledgedMessages {
     return true;
   }
 
-  /** Where the server is another, a later message proves nothing about an earlier one. */
+  /** On another server, a later message proves nothing about an earlier one. */
   #doubtful(acked: string, began: string | null): string[] {
     const all = new Set(this.#acked);
     if (this.#broken || acked !== this.#confirmed) all.add(acked);

@@ -1,10 +1,8 @@
-import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import { compareOffsets } from '../message/index.js';
 import type { ErrorReporter, PublishProgress } from '../stream/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
-import { JournalReader } from './journal-reader.js';
+import { ConnectionProbe } from './connection-probe.js';
 import type { MessageReceiver } from './message-receiver.js';
-import { isTimeout } from './redis-answers.js';
 
 /** Heartbeats in a row that find something missing, before the connection is blamed. */
 const DEAF = 3;
@@ -48,23 +46,17 @@ export class Heartbeat {
   #deaf = 0;
   /** Messages that had arrived at the last of these. */
   #arrived = 0;
-  /** When Redis ceased to be writable, or was last reconnected to. */
-  #awaySince: number | null = null;
-  readonly #journal: JournalReader;
+  readonly #probe: ConnectionProbe;
 
   constructor(
     private readonly options: HeartbeatOptions,
     private readonly transport: InvalidationTransport,
     private readonly receiver: MessageReceiver,
     private readonly progress: PublishProgress,
-    private readonly errors: ErrorReporter,
+    errors: ErrorReporter,
     private readonly listener: HeartbeatListener,
   ) {
-    this.#journal = new JournalReader(
-      transport,
-      options.heartbeatTimeout,
-      'a heartbeat',
-    );
+    this.#probe = new ConnectionProbe(options, transport, receiver, errors);
   }
 
   start(): void {
@@ -77,12 +69,12 @@ export class Heartbeat {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
-    this.#journal.cancel();
+    this.#probe.cancel();
   }
 
   /** Redis takes commands; earlier ones may never be answered. */
   writable(): void {
-    this.#journal.cancel();
+    this.#probe.cancel();
   }
 
   async #beat(): Promise<void> {
@@ -99,7 +91,10 @@ export class Heartbeat {
     const { journaled } = this.transport;
     const asOf = performance.now();
     const acked = this.progress.lastOffset;
-    const [tail, alive] = await Promise.all([this.#tail(), this.#ping()]);
+    const [tail, alive] = await Promise.all([
+      this.#probe.tail(),
+      this.#alive(),
+    ]);
     if (this.#timer === null) return;
     if (tail !== null) this.receiver.horizon.sawTail(tail);
     if (alive && !journaled) await this.listener.onProof(asOf, null);
@@ -128,7 +123,12 @@ export class Heartbeat {
    * PING sent after that end was read is answered after what came before it.
    */
   async #hasHanded(tail: string): Promise<boolean> {
-    return tail === this.receiver.position || (await this.#ping());
+    return tail === this.receiver.position || (await this.#alive());
+  }
+
+  /** Whether the subscription stands, and answers. */
+  async #alive(): Promise<boolean> {
+    return this.listener.isSubscribed() && (await this.#probe.ping());
   }
 
   /** A connection that answers and delivers nothing leads to a server that was left behind. */
@@ -141,57 +141,6 @@ export class Heartbeat {
     this.transport.reconnect('subscription');
   }
 
-  /** @returns `null` if there is no journal, or no answer */
-  async #tail(): Promise<string | null> {
-    if (!this.transport.writable) {
-      this.#hasten();
-      return null;
-    }
-    this.#awaySince = null;
-    try {
-      return await this.#journal.tail();
-    } catch (error) {
-      if (isTimeout(error)) {
-        this.errors.report(error);
-        this.transport.reconnect('commands');
-      } else if (this.transport.writable) {
-        this.errors.report(
-          new InvalidationRedisError(
-            `The end of the journal could not be read: ${describeCause(error as Error)}.`,
-            'Until it can, nothing proves that this instance has heard everything.',
-            error,
-          ),
-        );
-      }
-      return null;
-    }
-  }
-
-  /** A connection that is being opened, which takes several answers, may hang. */
-  #hasten(): void {
-    const now = performance.now();
-    this.#awaySince ??= now;
-    if (now - this.#awaySince < 2 * this.options.heartbeatTimeout) return;
-    this.#awaySince = now;
-    this.transport.reconnect('commands');
-  }
-
-  async #ping(): Promise<boolean> {
-    if (!this.listener.isSubscribed()) return false;
-    const { arrived } = this.receiver;
-    try {
-      await this.#journal.ping();
-      return true;
-    } catch (error) {
-      // A connection that delivers is alive, and only slow.
-      if (isTimeout(error) && this.receiver.arrived === arrived) {
-        this.errors.report(error);
-        this.transport.reconnect('subscription');
-      }
-      return false;
-    }
-  }
-
   /**
    * Whether everything up to the journal's end has been delivered. A position
    * beyond that end was received since the end was read, unless somebody forged it
@@ -202,11 +151,6 @@ export class Heartbeat {
     if (position === null || catchingUp) return false;
     if (tail === position) return true;
     if (compareOffsets(tail, position) > 0) return false;
-    try {
-      return await this.#journal.has(position);
-    } catch {
-      // Catching up reads the journal again, and reports what is wrong with it.
-      return false;
-    }
+    return this.#probe.hasEntry(position);
   }
 }

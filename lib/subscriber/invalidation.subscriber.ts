@@ -6,7 +6,7 @@ import {
   type BindOptions,
 } from '../cache/index.js';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
-import { inMilliseconds, type Duration } from '../common/index.js';
+import type { Duration } from '../common/index.js';
 import {
   InvalidationConfigurationError,
   InvalidationSerializationError,
@@ -14,7 +14,6 @@ import {
 } from '../errors/index.js';
 import {
   isOffset,
-  show,
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -25,14 +24,12 @@ import {
   type InvalidationHandler,
 } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
+import { waitingTime } from './waiting-time.js';
 import { MessageReceiver } from './message-receiver.js';
 import { PositionTracker } from './position-tracker.js';
 import { Staleness } from './staleness.js';
 import { StatusLog } from './status-log.js';
 import type { SubscriptionStatus } from './subscription-status.js';
-
-/** How long `caughtUp` waits by default, in milliseconds. */
-const CAUGHT_UP_MS = 1_000;
 
 /**
  * Receives the invalidations of other instances from Redis, and this instance's
@@ -91,7 +88,7 @@ export class InvalidationSubscriber {
    * in milliseconds between the two messages; 0 without a journal.
    */
   lag(): number {
-    return this.receiver.lag;
+    return this.receiver.horizon.lagOf(this.receiver.position);
   }
 
   /**
@@ -128,7 +125,7 @@ export class InvalidationSubscriber {
         'Give the offset of a receipt, such as "1763846400000-5".',
       );
     }
-    const timeout = timeoutOf(options);
+    const timeout = waitingTime(options);
     if (!this.options.enabled) return;
     if (!this.transport.journaled) {
       throw new InvalidationConfigurationError(
@@ -189,23 +186,4 @@ export class InvalidationSubscriber {
   fence(): Fence {
     return this.stream.fences.take();
   }
-}
-
-/** Untyped callers may pass anything. */
-function timeoutOf(options: { readonly timeout?: Duration } | null): number {
-  const isGiven = typeof options === 'object' && options !== null;
-  const timeout = isGiven ? inMilliseconds(options.timeout) : options;
-  if (isGiven && timeout === undefined) return CAUGHT_UP_MS;
-  if (isGiven && typeof timeout === 'number' && timeout >= 0) return timeout;
-  throw new InvalidationConfigurationError(
-    'Invalid timeout:',
-    [
-      {
-        field: 'timeout',
-        problem: `${show(timeout)} will not do.`,
-        fix: 'Give { timeout } with a number of milliseconds, 0 or more, or a time such as "5s".',
-      },
-    ],
-    '',
-  );
 }

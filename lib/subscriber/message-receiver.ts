@@ -1,14 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
-  compareOffsets,
   encodeOrigin,
   Instance,
   isOffset,
   isSameMessage,
   isSignedWith,
-  JOURNAL_START,
-  millisecondsOf,
   parseTimestamp,
   readOwnId,
   readOwnPlace,
@@ -29,31 +26,13 @@ import {
 import { InvalidationTransport } from '../transport/index.js';
 import { AcknowledgedMessages } from './acknowledged-messages.js';
 import type { JournaledMessage } from './journal-reader.js';
+import type { ReceiverListener } from './receiver-listener.js';
 import { PayloadDecoder } from './payload-decoder.js';
 
 /** Messages that wait for the journal to be read; beyond it, "everything". */
 const HELD_LIMIT = 10_000;
 /** Replayed offsets that are remembered, to recognise duplicates. */
 const REPLAYED_LIMIT = 10_000;
-
-/** @internal */
-export interface ReceiverOptions {
-  readonly maxMessageBytes: number;
-  /** How many bytes of messages may wait for the journal to be read. */
-  readonly queueByteLimit: number;
-}
-
-/** @internal */
-export interface ReceiverListener {
-  /** A message is held until the journal has been read. */
-  onGap(): void;
-  /** The position may have moved. @param live by a message that came over the channel */
-  onMoved(live: boolean): void;
-  /** "Everything" was delivered. */
-  onWidened(): void;
-  /** A message came from a publisher that keeps no journal. */
-  onForeign(): void;
-}
 
 /**
  * Takes payloads from the channel to the stream. It owns the delivery cursor, and
@@ -76,7 +55,11 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
   #cause: WidenedCause = 'missed';
 
   constructor(
-    @Inject(CACHE_INVALIDATION_OPTIONS) options: ReceiverOptions,
+    @Inject(CACHE_INVALIDATION_OPTIONS)
+    options: {
+      readonly maxMessageBytes: number;
+      readonly queueByteLimit: number;
+    },
     private readonly instance: Instance,
     private readonly transport: InvalidationTransport,
     private readonly own: OwnMessages,
@@ -117,15 +100,6 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
   /** Up to where everything has been delivered; `null` if that is not known. */
   get position(): string | null {
     return this.cursor.position;
-  }
-
-  /** From the position to the journal's end as it was last seen, in milliseconds. */
-  get lag(): number {
-    const { position, horizon } = this;
-    // At the start of an empty journal there is nothing to measure from.
-    if (position === null || position === JOURNAL_START) return 0;
-    if (compareOffsets(horizon.tail, position) <= 0) return 0;
-    return millisecondsOf(horizon.tail) - millisecondsOf(position);
   }
 
   listen(listener: ReceiverListener): void {

@@ -86,7 +86,7 @@ export class OffsetWaiters {
     for (const waiter of this.#waiting) waiter.settle(null);
   }
 
-  /** It will never come so far. */
+  /** Rejects all calls at the shutdown: the position will not reach their offsets. */
   close(): void {
     for (const { settle } of this.#waiting) {
       settle(

@@ -25,7 +25,7 @@ export class PayloadDecoder {
     private readonly maxMessageBytes: number,
     private readonly meter: InvalidationMeter,
     private readonly errors: ErrorReporter,
-    /** It may have been a batch of a publisher with a larger limit. */
+    /** Called for an oversized payload, which may be a batch of a publisher with a larger limit. */
     private readonly onOversized: () => void,
   ) {}
 

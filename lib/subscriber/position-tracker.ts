@@ -30,8 +30,8 @@ export interface PositionOptions {
 }
 
 /**
- * Where this instance is in the journal, and where it has been: for `caughtUp()`,
- * and for caches, which compare what they load with it.
+ * The position of this instance in the journal, and its earlier positions: for
+ * `caughtUp()`, and for caches, which compare their loads with it.
  *
  * @internal
  */
