@@ -25,7 +25,7 @@ import { NearCacheFactory, PositionSource } from './cache/index.js';
 import { known } from './common/index.js';
 import {
   DecorationChecks,
-  InvalidationAnnouncer,
+  MethodPublisher,
   StartReport,
 } from './decorators/index.js';
 import {
@@ -125,7 +125,7 @@ const providers: Provider[] = [
   DiscoveredClasses,
   InvalidationHandlersExplorer,
   DecorationChecks,
-  InvalidationAnnouncer,
+  MethodPublisher,
   StartReport,
   // observability
   InvalidationCounters,
@@ -151,7 +151,7 @@ const providers: Provider[] = [
   exports: [
     CacheAuditor,
     CACHE_INVALIDATION_OPTIONS,
-    InvalidationAnnouncer,
+    MethodPublisher,
     InvalidationHealth,
     InvalidationMetrics,
     InvalidationPublisher,

@@ -1,15 +1,15 @@
 import { everything, type Invalidation } from '../message/index.js';
-import type { Announcement, Asked } from './announcement.js';
+import type { MethodInvalidation, Asked } from './method-invalidation.js';
 import { NO_ANSWER } from './answers.js';
 import type { PublishMode } from '../publisher/index.js';
-import type { InvalidationAnnouncer } from './invalidation.announcer.js';
+import type { MethodPublisher } from './method-publisher.js';
 
 /** A method under one or more invalidating decorators. @internal */
 export interface DecoratedMethod {
   /** Class and method. */
   readonly name: string;
   /** In the order they are read. */
-  readonly announcements: readonly Announcement[];
+  readonly invalidations: readonly MethodInvalidation[];
   /** Entity types and patterns, for the log. */
   readonly subjects: readonly string[];
 }
@@ -24,22 +24,22 @@ export class DecoratedCall {
   readonly #asked: readonly Asked[];
 
   constructor(
-    private readonly announcer: InvalidationAnnouncer,
+    private readonly publisher: MethodPublisher,
     private readonly method: DecoratedMethod,
     private readonly self: unknown,
     private readonly args: readonly unknown[],
   ) {
-    this.#asked = method.announcements.map((each) => each.ask(self, args));
+    this.#asked = method.invalidations.map((each) => each.ask(self, args));
   }
 
   /** Marks work that goes on after the method has returned: a shutdown waits for it. */
   begin(): void {
-    this.announcer.work.begin(this.method);
+    this.publisher.work.begin(this.method);
   }
 
   /** To be called once for each `begin()`. */
   end(): void {
-    this.announcer.work.end(this.method);
+    this.publisher.work.end(this.method);
   }
 
   /**
@@ -61,32 +61,32 @@ export class DecoratedCall {
   ): Promise<unknown> | null {
     return invalidations.length === 0
       ? null
-      : this.announcer.publish(this.method.name, invalidations, mode);
+      : this.publisher.publish(this.method.name, invalidations, mode);
   }
 
   #make(result: unknown, hasFailed: boolean): readonly Invalidation[] {
-    const { announcements } = this.method;
-    const [only] = announcements;
-    if (only !== undefined && announcements.length === 1) {
+    const { invalidations } = this.method;
+    const [only] = invalidations;
+    if (only !== undefined && invalidations.length === 1) {
       return this.#makeOne(only, 0, result, hasFailed);
     }
-    return announcements.flatMap((each, index) =>
+    return invalidations.flatMap((each, index) =>
       this.#makeOne(each, index, result, hasFailed),
     );
   }
 
   #makeOne(
-    announcement: Announcement,
+    invalidation: MethodInvalidation,
     index: number,
     result: unknown,
     hasFailed: boolean,
   ): readonly Invalidation[] {
-    if (hasFailed && !announcement.evenIfFails) return [];
+    if (hasFailed && !invalidation.evenIfFails) return [];
     const failed = (cause: unknown): void =>
-      this.announcer.failed(this.method.name, cause);
+      this.publisher.failed(this.method.name, cause);
     try {
       const asked = this.#asked[index]!;
-      return announcement.make(this.self, this.args, asked, result, failed);
+      return invalidation.make(this.self, this.args, asked, result, failed);
     } catch (cause) {
       failed(cause);
       return [everything()];

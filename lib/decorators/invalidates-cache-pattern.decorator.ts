@@ -5,11 +5,14 @@ import {
   patternOf,
   type Invalidation,
 } from '../message/index.js';
-import type { AnnounceOptions } from './announcement.js';
-import { announceAfter } from './announcing-method.js';
+import type { InvalidatingOptions } from './method-invalidation.js';
+import { publishAfter } from './publishing-method.js';
 import { NO_ANSWER } from './answers.js';
 import { readsThis } from './decorated-member.js';
-import { announcementOf, type Selected } from './selected-announcement.js';
+import {
+  methodInvalidationOf,
+  type Selected,
+} from './selected-invalidation.js';
 import type { Selector, SelectingDecorator } from './selector.js';
 import { withArgumentsEscaped } from './unescaped.js';
 
@@ -35,16 +38,16 @@ export type SelectedPatterns =
 export function InvalidatesCachePattern<
   S extends string | Selector<SelectedPatterns>,
   W extends Selector<boolean> = Selector<boolean>,
->(glob: S, options: AnnounceOptions<W> = {}): SelectingDecorator<S, W> {
+>(glob: S, options: InvalidatingOptions<W> = {}): SelectingDecorator<S, W> {
   if (typeof glob === 'string' && !isMatchAll(glob)) pattern(glob);
-  const announcement = announcementOf<SelectedPatterns>(
+  const invalidation = methodInvalidationOf<SelectedPatterns>(
     typeof glob === 'string' ? () => glob : glob,
     options,
     patternsOf,
     everything(),
   );
   return (target, key, descriptor) =>
-    announceAfter(target, key, descriptor, announcement, {
+    publishAfter(target, key, descriptor, invalidation, {
       does: 'invalidates',
       what: typeof glob === 'string' ? glob : 'patterns of its call',
       type: null,

@@ -4,17 +4,17 @@ import {
   show,
   type EntityType,
 } from '../message/index.js';
-import type { AnnounceOptions } from './announcement.js';
-import { announceAfter } from './announcing-method.js';
+import type { InvalidatingOptions } from './method-invalidation.js';
+import { publishAfter } from './publishing-method.js';
 import { readsThis } from './decorated-member.js';
-import { announcementOf } from './selected-announcement.js';
+import { methodInvalidationOf } from './selected-invalidation.js';
 import { entitiesOf, type SelectedIds } from './selected-ids.js';
 import type { Selector, SelectingDecorator } from './selector.js';
 
 /** Options of `@InvalidatesCache()`. @publicApi */
 export interface InvalidatesCacheOptions<
   W extends Selector<boolean>,
-> extends AnnounceOptions<W> {
+> extends InvalidatingOptions<W> {
   /** `Update` means "changed": receivers may refresh their copy. @default 'Delete' */
   readonly action?: 'Delete' | 'Update';
 }
@@ -55,14 +55,14 @@ export function InvalidatesCache<
   }
   // Built where the class is defined, since an impossible type throws.
   const whole = patternOf(buildPattern(type));
-  const announcement = announcementOf<SelectedIds>(
+  const invalidation = methodInvalidationOf<SelectedIds>(
     selector,
     options,
     (selected, failed) => entitiesOf(type, action, selected, whole, failed),
     whole,
   );
   return (target, key, descriptor) =>
-    announceAfter(target, key, descriptor, announcement, {
+    publishAfter(target, key, descriptor, invalidation, {
       does: 'invalidates',
       what: type,
       type,

@@ -146,10 +146,8 @@ function duringSubscription(
   });
 }
 
-function afterwards(
-  announce: () => Promise<unknown> | null,
-): Observable<never> {
-  return defer(() => announce() ?? EMPTY).pipe(ignoreElements());
+function afterwards(publish: () => Promise<unknown> | null): Observable<never> {
+  return defer(() => publish() ?? EMPTY).pipe(ignoreElements());
 }
 
 function untilFinished(result: object, call: DecoratedCall): void {

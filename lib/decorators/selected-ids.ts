@@ -8,7 +8,7 @@ import {
   type Invalidation,
 } from '../message/index.js';
 import { NO_ANSWER } from './answers.js';
-import type { Selected } from './selected-announcement.js';
+import type { Selected } from './selected-invalidation.js';
 
 /** One id, several (which leave as one batch), or none. @publicApi */
 export type SelectedIds =

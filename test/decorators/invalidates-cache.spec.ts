@@ -26,9 +26,9 @@ import {
   type Observable,
 } from 'rxjs';
 import { describe, expect, it, vi } from 'vitest';
-import type { Announcement } from '../../lib/decorators/announcement.js';
+import type { MethodInvalidation } from '../../lib/decorators/method-invalidation.js';
 import { DecoratedCall } from '../../lib/decorators/decorated-call.js';
-import { InvalidationAnnouncer } from '../../lib/decorators/index.js';
+import { MethodPublisher } from '../../lib/decorators/index.js';
 import { InvalidationTransport } from '../../lib/transport/index.js';
 import { startApp, type StartedApp } from '../testing/fakes/start-app.js';
 
@@ -1030,19 +1030,19 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
 
   it('a decorator that is broken itself: everything is invalidated', async () => {
     const { app, recorder } = await startApp();
-    const announcer = app.get(InvalidationAnnouncer, { strict: false });
-    const announcement = (make: () => Invalidation[]) => ({
+    const publisher = app.get(MethodPublisher, { strict: false });
+    const invalidation = (make: () => Invalidation[]) => ({
       evenIfFails: false,
       ask: () => ({ when: null, selected: null, metadata: null }),
       make,
     });
-    const broken = announcement(() => {
+    const broken = invalidation(() => {
       throw new Error('broken');
     });
-    const one = announcement(() => [entity('User', '1')]);
-    const call = (...announcements: Announcement[]) => {
-      const method = { name: 'A.b', announcements, subjects: [] };
-      return new DecoratedCall(announcer, method, null, []);
+    const one = invalidation(() => [entity('User', '1')]);
+    const call = (...invalidations: MethodInvalidation[]) => {
+      const method = { name: 'A.b', invalidations, subjects: [] };
+      return new DecoratedCall(publisher, method, null, []);
     };
 
     await call(broken).succeeded(null, { wait: true });

@@ -4,7 +4,7 @@ import { Cached, InvalidatesCache } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { lastValueFrom, of, type Observable } from 'rxjs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { InvalidationAnnouncer } from '../../lib/decorators/index.js';
+import { MethodPublisher } from '../../lib/decorators/index.js';
 import { NearCacheFactory } from '../../lib/cache/index.js';
 import { startApp } from './fakes/start-app.js';
 
@@ -56,7 +56,7 @@ const deep: Mocker = () =>
 
 /** An instance of the class, whose methods give undefined. */
 const stub: Mocker = (token) =>
-  token === InvalidationAnnouncer || token === NearCacheFactory
+  token === MethodPublisher || token === NearCacheFactory
     ? Object.assign(
         Object.create((token as new () => object).prototype as object),
         shallow(token),

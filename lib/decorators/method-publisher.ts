@@ -25,7 +25,7 @@ import { ErrorReporter, InvalidationMeter } from '../stream/index.js';
  * @internal
  */
 @Injectable()
-export class InvalidationAnnouncer {
+export class MethodPublisher {
   /** Whether decorators do anything. */
   readonly enabled: boolean;
 

@@ -1,4 +1,4 @@
-import type { Announcement } from './announcement.js';
+import type { MethodInvalidation } from './method-invalidation.js';
 import { DecoratedCall, type DecoratedMethod } from './decorated-call.js';
 import {
   addDecoration,
@@ -9,7 +9,7 @@ import {
 } from './decorated-member.js';
 import { copyMethod, type Method } from './copy-method.js';
 import { injected } from './injected.js';
-import { InvalidationAnnouncer } from './invalidation.announcer.js';
+import { MethodPublisher } from './method-publisher.js';
 import { observe } from './outcome.js';
 
 const DECORATOR = '@InvalidatesCache() or @InvalidatesCachePattern()';
@@ -18,7 +18,7 @@ const DECORATOR = '@InvalidatesCache() or @InvalidatesCachePattern()';
 interface Stack extends DecoratedMethod {
   readonly target: object;
   readonly property: symbol;
-  readonly announcements: Announcement[];
+  readonly invalidations: MethodInvalidation[];
   readonly subjects: string[];
 }
 
@@ -32,11 +32,11 @@ const stacks = new WeakMap<Method, Stack>();
  *
  * @internal
  */
-export function announceAfter(
+export function publishAfter(
   target: object,
   key: string | symbol,
   descriptor: PropertyDescriptor | undefined,
-  announcement: Announcement,
+  invalidation: MethodInvalidation,
   decoration: Omit<Decoration, 'property'>,
 ): void {
   refuseStatic(target, key, DECORATOR);
@@ -47,13 +47,13 @@ export function announceAfter(
   // A subclass gets a wrapper of its own; that of its base class stays unchanged.
   if (stacked?.target === target && stacked.name === name) {
     // Decorators apply from the bottom up; publish in the order they are written.
-    stacked.announcements.unshift(announcement);
+    stacked.invalidations.unshift(invalidation);
     stacked.subjects.unshift(subject);
     addDecoration(target, key, { ...decoration, property: stacked.property });
     return;
   }
   const { find, property } = injected(
-    InvalidationAnnouncer,
+    MethodPublisher,
     target,
     key,
     'invalidates nothing',
@@ -63,7 +63,7 @@ export function announceAfter(
     target,
     name,
     property,
-    announcements: [announcement],
+    invalidations: [invalidation],
     subjects: [subject],
   };
   const wrapped = wrap(original, stack, find);
@@ -75,14 +75,14 @@ export function announceAfter(
 function wrap(
   original: Method,
   method: DecoratedMethod,
-  find: (instance: unknown) => InvalidationAnnouncer | null,
+  find: (instance: unknown) => MethodPublisher | null,
 ): Method {
   return function (this: unknown, ...args: unknown[]): unknown {
-    const announcer = find(this);
-    if (announcer === null || !announcer.enabled) {
+    const publisher = find(this);
+    if (publisher === null || !publisher.enabled) {
       return original.apply(this, args);
     }
-    const call = new DecoratedCall(announcer, method, this, args);
+    const call = new DecoratedCall(publisher, method, this, args);
     let result: unknown;
     try {
       result = original.apply(this, args);

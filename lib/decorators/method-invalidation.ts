@@ -14,7 +14,7 @@ export interface Asked {
  *
  * @internal
  */
-export interface Announcement {
+export interface MethodInvalidation {
   readonly evenIfFails: boolean;
   /** Calls every selector of arguments, before the method. */
   ask(self: unknown, args: readonly unknown[]): Asked;
@@ -29,7 +29,7 @@ export interface Announcement {
 }
 
 /** Options of every invalidating decorator. @publicApi */
-export interface AnnounceOptions<W extends Selector<boolean>> {
+export interface InvalidatingOptions<W extends Selector<boolean>> {
   /**
    * Condition, checked before the call and after it: one of them is enough.
    *

@@ -1,7 +1,11 @@
 import { MissingIdError } from '../errors/index.js';
 import { show, type Invalidation } from '../message/index.js';
 import { atOnce } from '../stream/index.js';
-import type { Announcement, AnnounceOptions, Asked } from './announcement.js';
+import type {
+  MethodInvalidation,
+  InvalidatingOptions,
+  Asked,
+} from './method-invalidation.js';
 import { answerOf, isAnswer, isNothing, NO_ANSWER, Thrown } from './answers.js';
 import { isSelector, select, type Selector } from './selector.js';
 
@@ -27,12 +31,12 @@ type Make<T> = (
  * @throws TypeError for impossible options
  * @internal
  */
-export function announcementOf<T>(
+export function methodInvalidationOf<T>(
   selector: Selector<T>,
-  options: AnnounceOptions<Selector<boolean>>,
+  options: InvalidatingOptions<Selector<boolean>>,
   make: Make<T>,
   instead: Invalidation,
-): Announcement {
+): MethodInvalidation {
   const { when, evenIfFails } = options;
   if (!isSelector(selector)) {
     throw new TypeError(
@@ -49,15 +53,15 @@ export function announcementOf<T>(
       `${show(evenIfFails)} will not do for \`evenIfFails\`: give true or false.`,
     );
   }
-  return new SelectedAnnouncement(selector, options, make, instead);
+  return new SelectedInvalidation(selector, options, make, instead);
 }
 
-class SelectedAnnouncement<T> implements Announcement {
+class SelectedInvalidation<T> implements MethodInvalidation {
   readonly evenIfFails: boolean;
 
   constructor(
     private readonly selector: Selector<T>,
-    private readonly options: AnnounceOptions<Selector<boolean>>,
+    private readonly options: InvalidatingOptions<Selector<boolean>>,
     private readonly makeOf: Make<T>,
     private readonly instead: Invalidation,
   ) {
