@@ -48,7 +48,7 @@ export class CallLog {
     return oldest >= before;
   }
 
-  /** Redis has taken a message. One that an earlier run published has an old offset, which says nothing. */
+  /** Redis has taken a message. The old offset of one that an earlier run published does not count. */
   took({ offset, receivers }: Published): void {
     if (offset === null) return;
     const last = this.#lastOffset;

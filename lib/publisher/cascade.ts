@@ -88,17 +88,17 @@ export class Cascade {
     const keys = keysOf(invalidation);
     if (keys === null) return this.#followPattern(invalidation);
     const changed = [...new Set(keys)];
-    const said = new Set<string>(changed);
-    const saidPatterns = new Set<string>();
-    const own = said.size;
-    const count = (): number => said.size - own + saidPatterns.size;
+    const keysSoFar = new Set<string>(changed);
+    const patternsSoFar = new Set<string>();
+    const own = keysSoFar.size;
+    const count = (): number => keysSoFar.size - own + patternsSoFar.size;
     const following: Invalidation[] = [];
     // The list grows in the loop: entities that follow have followers, too.
     for (const key of changed) {
-      for (const one of this.#ask(key)) {
+      for (const one of this.#applyRule(key)) {
         if (isEverything(one)) return [one];
-        // A key may read like a pattern, and says something else.
-        const before = one.action === 'Pattern' ? saidPatterns : said;
+        // A key may look like a pattern, and means something else.
+        const before = one.action === 'Pattern' ? patternsSoFar : keysSoFar;
         const news = (keysOf(one) ?? [one.pattern!]).filter(
           (text) => !before.has(text) && before.add(text),
         );
@@ -122,7 +122,7 @@ export class Cascade {
       : [this.#widened()];
   }
 
-  #ask(key: string): Invalidation[] {
+  #applyRule(key: string): Invalidation[] {
     const colon = key.indexOf(':');
     const found = this.#rules.get(key.slice(0, Math.max(0, colon)));
     if (found === undefined) return [];

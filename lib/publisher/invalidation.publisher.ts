@@ -25,9 +25,9 @@ export type PublishContent = Omit<InvalidationContent, 'action'>;
  * Tells every instance which entries to drop.
  *
  * Every method resolves to a receipt, after this instance's own consumers have
- * been told. They reject for input that is wrong, never because Redis is down:
+ * received the message. They reject for wrong input, never because Redis is down:
  * then the receipt says `queued`, and the message is sent when Redis is back.
- * In an `InvalidationScope` it says `deferred`, and nobody is told before the
+ * In an `InvalidationScope` it says `deferred`, and nothing is published before the
  * scope has ended.
  *
  * @publicApi
@@ -61,7 +61,7 @@ export class InvalidationPublisher {
     return this.#publish(() => entity(type, id, content));
   }
 
-  /** An entity changed; whoever keeps it may refresh instead of evicting. */
+  /** An entity changed; caches may refresh it instead of evicting it. */
   update(
     type: EntityType,
     id: EntityId,

@@ -29,8 +29,8 @@ import {
  * taken for a rollback.
  *
  * Beyond `outboxLimit`, what is held collapses to entity types, then to
- * everything. What is published when the scope has ended, by what nobody
- * awaited, leaves at once. `publishStored()` is not held back, for it is called
+ * everything. Invalidations published after the end of the scope, by work that was
+ * not awaited, leave at once. `publishStored()` is not held back, for it is called
  * after a commit. Near caches are bypassed in the course of `work`, for what it
  * reads may be rolled back; do not fill a cache of your own with it either.
  *
@@ -63,14 +63,13 @@ export class InvalidationScope {
    * transaction: what it held goes into the outer scope when it succeeds.
    *
    * @param work may be synchronous, or return a promise or an Observable, which
-   * is the work as long as somebody is subscribed to it, and must be lazy
-   * (`defer`): what has begun before it is returned is not part of it. Whoever
-   * unsubscribes before its COMMIT has it told before that. A stream of Node's is
-   * the work until it has finished; an async iterable is refused, so run what
-   * reads it. It may call `keep` when
-   * nothing can be rolled back with certainty any more: what throws from then on,
-   * such as the COMMIT itself, of which nobody knows whether it took place, does
-   * not make the invalidations vanish.
+   * is the work as long as it has a subscriber, and must be lazy (`defer`): a query
+   * that has begun before it is returned is not part of it. A subscriber that
+   * leaves before the COMMIT has the invalidations published before it. A stream
+   * of Node's is the work until it has finished; an async iterable is refused, so
+   * run the code that reads it. The work may call `keep` once a rollback is not
+   * certain any more, as when the COMMIT itself fails: an error that it throws from
+   * then on does not drop the invalidations.
    */
   static run<T>(work: (keep: () => void) => T): T {
     return InvalidationScope.#run(currentScope(), work);
@@ -174,7 +173,7 @@ export class InvalidationScope {
     return value;
   }
 
-  /** Its reader hears of its error, and whoever breaks it off may have committed. */
+  /** The stream's reader gets its error; a reader that breaks it off may have committed. */
   async #untilFinished(stream: Readable): Promise<void> {
     let kept = true;
     try {
@@ -189,13 +188,13 @@ export class InvalidationScope {
   async #finish(kept: boolean): Promise<void> {
     if (kept) this.end.kept = true;
     else this.#held.clear();
-    const told = this.#end((publisher, messages) =>
+    const published = this.#end((publisher, messages) =>
       // The held messages were published before the commit and are not known any more.
       this.#givenUp
         ? publisher.publishEverything()
         : publisher.publishHeld(messages, { wait: true }),
     );
-    await Promise.allSettled(told);
+    await Promise.allSettled(published);
     openScopes().end(this);
   }
 

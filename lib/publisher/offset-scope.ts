@@ -7,7 +7,7 @@ interface Scope {
   offset: string | null;
 }
 
-type Tell = (receipt: PublishReceipt) => void;
+type Settle = (receipt: PublishReceipt) => void;
 
 /**
  * Remembers, for one request, how far the journal has come by what the request
@@ -25,17 +25,17 @@ export class OffsetScope {
     return this.#storage.run(scope, work, () => scope.offset);
   }
 
-  /** Wraps `tell`, so that it also records the offset for the current scope. */
-  noting(tell: Tell): Tell {
+  /** Wraps `settle`, so that it also records the offset for the current scope. */
+  recording(settle: Settle): Settle {
     const scope = this.#storage?.getStore();
-    if (scope === undefined) return tell;
+    if (scope === undefined) return settle;
     return (receipt) => {
       const { offset } = receipt;
       const later =
         offset !== null &&
         (scope.offset === null || compareOffsets(offset, scope.offset) > 0);
       if (later) scope.offset = offset;
-      tell(receipt);
+      settle(receipt);
     };
   }
 }

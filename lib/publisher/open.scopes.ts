@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { BegunWork } from './begun-work.js';
 
-/** A scope that is open for longer is told of before its end. */
+/** A scope that is open for longer publishes before its end. */
 const STUCK_MS = 60_000;
-/** With more scopes that hold something, the oldest is told of and ended. */
+/** With more scopes that hold invalidations, the oldest publishes and ends. */
 const MAX_HOLDING = 10_000;
 
 /** A scope that holds invalidations back. @internal */
@@ -24,7 +24,7 @@ const SCOPE = { subjects: [] };
 
 /**
  * The scopes of the process that are open. One whose work never settles would
- * keep what it holds to itself for ever: it is told of early, again at its end,
+ * keep its invalidations for ever: it publishes them early, again at its end,
  * and at the shutdown.
  *
  * @internal

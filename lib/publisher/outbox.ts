@@ -43,13 +43,13 @@ export class Outbox {
    * Contents of the messages that were never tried. A message that was tried may be
    * out already, and then does not cover one that is added now.
    */
-  readonly #said = new Set<string>();
+  readonly #contents = new Set<string>();
 
   constructor(
     private readonly limit: QueueLimit,
     /** Makes a message of what a collapse amounts to. */
     private readonly stamp: (invalidation: Invalidation) => InvalidationMessage,
-    /** Told of each message that will not be sent, for another says it too. */
+    /** Called for each message that will not be sent, since another covers it. */
     private readonly replaced: ((messageId: string) => void) | null = null,
   ) {}
 
@@ -61,12 +61,12 @@ export class Outbox {
   add(unsent: readonly Unsent[]): boolean {
     for (const each of unsent) {
       if (each.triedSince === null) {
-        const said = contentOf(each.message);
-        if (this.#said.has(said)) {
+        const content = contentOf(each.message);
+        if (this.#contents.has(content)) {
           this.replaced?.(each.message.messageId);
           continue;
         }
-        this.#said.add(said);
+        this.#contents.add(content);
       }
       this.#unsent.push(each);
       this.#count(each, 1);
@@ -85,7 +85,8 @@ export class Outbox {
     const taken = this.#unsent.splice(0, count);
     for (const each of taken) {
       this.#count(each, -1);
-      if (each.triedSince === null) this.#said.delete(contentOf(each.message));
+      if (each.triedSince === null)
+        this.#contents.delete(contentOf(each.message));
     }
     return taken;
   }
@@ -109,8 +110,9 @@ export class Outbox {
     this.#bytes = 0;
     for (const each of this.#unsent) this.#count(each, 1);
     for (const { messageId } of messages) this.replaced?.(messageId);
-    this.#said.clear();
-    for (const { message } of this.#unsent) this.#said.add(contentOf(message));
+    this.#contents.clear();
+    for (const { message } of this.#unsent)
+      this.#contents.add(contentOf(message));
     return true;
   }
 }

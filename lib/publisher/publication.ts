@@ -24,7 +24,7 @@ export class Publication implements OwnMessage {
     /** The wall clock when it was published, in milliseconds. */
     readonly at: number,
     /**
-     * Takes the receipt; `null` if nobody waits for it, and this instance's
+     * Takes the receipt; `null` if no caller waits for it, and this instance's
      * consumers have the message already.
      */
     private settle: ((receipt: PublishReceipt) => void) | null,

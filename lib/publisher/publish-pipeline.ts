@@ -157,7 +157,7 @@ export class PublishPipeline implements DeferringPublisher {
 
   #push(part: EncodedMessage, now: number): Promise<PublishReceipt> {
     return new Promise((resolve) =>
-      this.queue.push(part, now, this.offsets.noting(ending(part, resolve))),
+      this.queue.push(part, now, this.offsets.recording(ending(part, resolve))),
     );
   }
 

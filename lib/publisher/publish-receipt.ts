@@ -4,7 +4,7 @@
  * - `delivered`: Redis has it, and handed it to `receivers` connections
  * - `queued`: Redis is away or slow; it is in the outbox and will be sent
  * - `deferred`: an `InvalidationScope` holds it back until the commit
- * - `disabled`: the module is switched off, or there was nothing to say
+ * - `disabled`: the module is switched off, or there was nothing to publish
  *
  * @publicApi
  */

@@ -23,7 +23,7 @@ export function outsideScopes<T>(work: () => T): T {
   return withinScope(null, work);
 }
 
-/** Runs work that belongs to a scope, whoever causes it. @internal */
+/** Runs work that belongs to a scope, from any caller. @internal */
 export function withinScope<T>(
   scope: InvalidationScope | null,
   work: () => T,

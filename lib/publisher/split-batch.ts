@@ -6,7 +6,7 @@ import type { PublishSpan } from '../stream/index.js';
 export interface EncodedMessage {
   readonly message: InvalidationMessage;
   readonly payload: string;
-  /** A rule said it, and not the caller. */
+  /** Set on messages that a cascade rule added. */
   readonly cascaded?: true;
   /** Its span, where publishing is traced. */
   readonly span?: PublishSpan;

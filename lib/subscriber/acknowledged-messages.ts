@@ -62,8 +62,8 @@ export class AcknowledgedMessages {
 
   /**
    * Looks in the journal for the own messages that Redis took. If it lost them, in
-   * a failover or a restart, other instances may have missed messages that nobody
-   * can replay to them. A doubtful message that is not there counts as lost: that
+   * a failover or a restart, other instances may have missed messages that cannot be
+   * replayed to them. A doubtful message that is not there counts as lost: that
    * it was only trimmed away cannot be told from outside.
    *
    * @param acked offset of the last one, as of before the journal was read

@@ -143,7 +143,7 @@ export class Heartbeat {
 
   /**
    * Whether everything up to the journal's end has been delivered. A position
-   * beyond that end was received since the end was read, unless somebody forged it
+   * beyond that end was received since the end was read, unless it was forged
    * or the journal was rewound: then the journal does not have it.
    */
   async #isCurrent(tail: string): Promise<boolean> {

@@ -75,7 +75,7 @@ export class InvalidationSubscriber {
   }
 
   /**
-   * How long ago this instance last knew that it had heard everything, in
+   * How long ago this instance last knew that it had received everything, in
    * milliseconds; `Infinity` before it first did. A cached copy is never older
    * than this and the time a message travels.
    */
@@ -93,8 +93,8 @@ export class InvalidationSubscriber {
 
   /**
    * Whether caches should be bypassed: `whenStale` is `widen`, and for longer
-   * than `maxStaleness` nothing proved that this instance has heard everything;
-   * or nothing is heard, before the start, after the end, or where the module is
+   * than `maxStaleness` nothing proved that this instance has received everything;
+   * or nothing is received, before the start, after the end, or where the module is
    * switched off.
    */
   get bypass(): boolean {

@@ -121,7 +121,7 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
     this.#listener?.onMoved(isNext);
   }
 
-  /** Delivers "everything" in the place of messages that cannot be told. */
+  /** Delivers "everything" in the place of messages that cannot be delivered exactly. */
   deliverEverything(cause: WidenedCause): void {
     this.stream.deliver(this.instance.widened(cause));
     this.#listener?.onWidened();
@@ -151,9 +151,8 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
 
   /** Widens for the cursor. @internal */
   widen(): void {
-    const cause = this.#cause;
+    this.deliverEverything(this.#cause);
     this.#cause = 'missed';
-    this.deliverEverything(cause);
   }
 
   /** Whether a message is to be delivered now: next in the journal, or in none. */

@@ -3,8 +3,10 @@ import type { InvalidationTransport } from '../transport/index.js';
 import { RedisAnswers } from './redis-answers.js';
 
 /**
- * A user who may not do what is needed will never be able to: what to tell about
- * that at the start, or `null`.
+ * Checks at the start whether the user of the connection has every right that is
+ * needed: without one, no later try can succeed.
+ *
+ * @returns the error to start with; `null` if no right is known to be missing
  *
  * @internal
  */
@@ -20,7 +22,7 @@ export async function missingRights(
       transport.missingRights(),
     );
   } catch {
-    // Away again, or slow: publishes will tell.
+    // Away again, or slow: publishes will report it.
     return null;
   }
   if (missing.length === 0) return null;

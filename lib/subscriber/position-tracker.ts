@@ -39,10 +39,10 @@ export interface PositionOptions {
 export class PositionTracker extends PositionSource {
   readonly #waiters = new OffsetWaiters();
   readonly #confirmed: ConfirmedOffset;
-  /** Whether publishers were heard that keep no journal. */
+  /** Whether messages of publishers without a journal were received. */
   #foreign = false;
   #onForeign = (): void => {};
-  /** Whether second tiers ask where this instance has been. */
+  /** Whether second tiers need earlier positions. */
   #tracks = false;
   #recalled: Promise<void> | null = null;
 
@@ -72,7 +72,7 @@ export class PositionTracker extends PositionSource {
     return this.staleness.bypass;
   }
 
-  /** Whether publishers without a journal were heard. */
+  /** Whether messages of publishers without a journal were received. */
   get foreign(): boolean {
     return this.#foreign;
   }
@@ -155,7 +155,7 @@ export class PositionTracker extends PositionSource {
   }
 
   /** A message came from a publisher without a journal. */
-  heardForeign(): void {
+  foreignReceived(): void {
     this.#foreign = true;
     this.#onForeign();
   }
@@ -164,7 +164,7 @@ export class PositionTracker extends PositionSource {
     this.#waiters.close();
   }
 
-  /** Tried again where it fails: second tiers wait for it, and ask once. */
+  /** Tries again after a failure: second tiers wait for it, and call it once. */
   async #recall(): Promise<void> {
     const live = this.status.status$.pipe(
       filter(({ state }) => state === 'live'),

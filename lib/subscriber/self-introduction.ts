@@ -6,7 +6,7 @@ import { InvalidationTransport } from '../transport/index.js';
 
 /**
  * Makes this instance known to the broker: its service, its version, and which
- * entity types it handles. Caches and handlers come and go, so it is asked again
+ * entity types it handles. Caches and handlers come and go, so they are read again
  * at every heartbeat.
  *
  * @internal

@@ -7,7 +7,7 @@ import type {
   SubscriptionStatus,
 } from './subscription-status.js';
 
-/** ioredis gives this reason for any connection that ended: every other one says more. */
+/** Reason that ioredis gives for any connection that ended; every other one is more precise. */
 const CLOSED = 'Connection is closed';
 
 /** Reason of a catch-up that a gap began, which a heartbeat overtaking a message is enough for: too frequent for the log. */

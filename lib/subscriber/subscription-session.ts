@@ -97,7 +97,7 @@ export class SubscriptionSession {
       onGap: () => this.#catchUp.run(),
       onMoved: (live) => tracker.moved(live),
       onWidened: () => tracker.widened(),
-      onForeign: () => tracker.heardForeign(),
+      onForeign: () => tracker.foreignReceived(),
     });
   }
 
