@@ -95,7 +95,8 @@ describe('The connection of shared entries', () => {
 
   it('is opened anew when it answers no more', async () => {
     const { proxy, store, errors } = await setup(100);
-    await put(store, 'user:1');
+    // A busy machine may take longer than that at first.
+    await eventually(() => put(store, 'user:1'));
     proxy.swallow();
     const reading = store.get('user:1');
     await expect(reading).rejects.toThrow('unanswered for 100 ms');

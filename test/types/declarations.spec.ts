@@ -10,7 +10,7 @@ import { Injectable } from '@nestjs/common';
 import {
   affecting, batch, Cached, CacheInvalidationModule, DeferInvalidations, entity,
   everything, fromOthers, fromResult, InvalidatesCache, InvalidatesCachePattern,
-  InvalidationHealth, InvalidationPublisher, InvalidationScope, InvalidationStats,
+  InvalidationHealth, InvalidationPublisher, InvalidationStats,
   InvalidationSubscriber, json, NearCacheFactory, ofEntity, OnInvalidation, pattern,
   structured, urlKeys, type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
@@ -61,7 +61,6 @@ export const fence = subscriber.fence();
 export const { messages$, status$ } = subscriber;
 export const { errors$ } = subscriber;
 export const operators = [ofEntity('User'), affecting('user:1'), fromOthers()];
-export const scope = InvalidationScope.current;
 export const serializers = { json: json(), structured: structured() };
 export const keys = urlKeys({ User: '/users/:id' });
 export const { stale$ } = auditor;
