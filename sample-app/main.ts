@@ -1,2 +1,2 @@
-// `nest start` runs the whole of it.
+// For `nest start`: runs the demo.
 import './demo/main.js';

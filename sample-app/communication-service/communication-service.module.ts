@@ -9,7 +9,7 @@ import { NotificationsController } from './notifications.controller.js';
 import { NotificationsService } from './notifications.service.js';
 import { ProfileWatcher } from './profile.watcher.js';
 
-/** Owns the notifications; writes one to whoever's profile was changed. */
+/** Owns the notifications, and writes one to each user whose profile was changed. */
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),

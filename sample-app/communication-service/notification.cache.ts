@@ -11,7 +11,7 @@ import type { Observable } from 'rxjs';
 import { LoadsInFlight } from '../shared/loads-in-flight.js';
 import type { NotificationList } from './notification.js';
 
-/** Lists ready to be served, until the user or the user's notifications change. */
+/** Lists of notifications, kept until the user or the user's notifications change. */
 @Injectable()
 export class NotificationCache implements OnModuleDestroy {
   readonly #lists = new LRUCache<number, NotificationList>({ max: 1_000 });

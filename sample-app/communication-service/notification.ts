@@ -1,10 +1,10 @@
-/** A row. */
+/** A row of a notification. */
 export interface Notification {
   readonly id: number;
   readonly text: string;
 }
 
-/** What is served: it greets the user by name, and so depends on the user too. */
+/** The list that is served. It greets the user by name, so it depends on the user too. */
 export interface NotificationList {
   readonly to: string;
   readonly notifications: readonly Notification[];

@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { InvalidatesCache } from 'nestjs-cache-invalidation';
 import type { Notification } from './notification.js';
 
-/** How many each user keeps. */
+/** Notifications that are kept for each user. */
 const KEPT = 20;
 
-/** The notifications themselves. In memory: they are not the subject here. */
+/** The notifications. In memory: they are not the subject of the demo. */
 @Injectable()
 export class NotificationsService {
   readonly #notifications = new Map<number, readonly Notification[]>();
@@ -15,7 +15,7 @@ export class NotificationsService {
     return this.#notifications.get(userId) ?? [];
   }
 
-  /** The id of a `Notification` is the user's: a list is what others keep. */
+  /** The id of a `Notification` is that of the user, since others keep whole lists. */
   @InvalidatesCache('Notification', (userId: number) => userId)
   async add(userId: number, text: string): Promise<Notification> {
     const notification = { id: ++this.#lastId, text };

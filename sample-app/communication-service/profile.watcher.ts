@@ -8,11 +8,10 @@ import { concatMap, filter, type Observable } from 'rxjs';
 import { NotificationsService } from './notifications.service.js';
 
 /**
- * Tells users that their profile was changed: "if it was not you…".
+ * Notifies users that their profile was changed: "if it was not you…".
  *
- * A courtesy, and no more may hang on it. An invalidation says "forget what you
- * know", it may come widened or twice, and it is no record of what happened: for
- * that, publish an event.
+ * Nothing important may depend on this. An invalidation only evicts copies; it may
+ * arrive widened or twice, and is no record of an event. For that, publish an event.
  */
 @Injectable()
 export class ProfileWatcher implements OnModuleDestroy {
@@ -28,7 +27,7 @@ export class ProfileWatcher implements OnModuleDestroy {
         filter(({ action }) => action === 'Update'),
         concatMap(async ({ entityId }) => {
           const userId = Number(entityId);
-          // Others may publish users whose ids are no numbers.
+          // Other publishers may use ids that are no numbers.
           if (!Number.isSafeInteger(userId)) return;
           await notifications.add(userId, 'Your profile was changed.');
         }),

@@ -21,7 +21,7 @@ import { PostsService } from './posts.service.js';
   controllers: [PostsController, StatusController],
   providers: [
     PostsService,
-    // Answers to changes say how far a gateway must have come to know of them.
+    // Answers to writes carry the journal offset that a gateway must have applied.
     { provide: APP_INTERCEPTOR, useClass: ReadYourWritesInterceptor },
   ],
 })

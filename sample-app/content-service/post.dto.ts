@@ -1,6 +1,6 @@
 import { IsInt, IsString, Length, Max, Min } from 'class-validator';
 
-/** What may change in a post. */
+/** Fields of a post that may change. */
 export class PostDto {
   @IsString()
   @Length(1, 200)

@@ -1,10 +1,10 @@
-/** A row, and what every service knows of a post. */
+/** A row of a post, as all services see it. */
 export interface Post {
   readonly id: number;
   readonly authorId: number;
   readonly title: string;
-  /** Still there for who has its id, but in no feed. */
+  /** Still readable by id, but in no feed. */
   readonly archived: boolean;
-  /** Counts its updates: tells a fresh copy from an old one. */
+  /** Number of updates, which distinguishes fresh copies from old ones. */
   readonly version: number;
 }

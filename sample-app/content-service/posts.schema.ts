@@ -1,4 +1,4 @@
-/** The author is a row of another service's: no foreign key. */
+/** No foreign key for the author, who is a row of another service. */
 export const POSTS_SCHEMA = `
   CREATE TABLE IF NOT EXISTS sample_posts (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -16,7 +16,7 @@ export class PostsService {
     ]);
   }
 
-  /** What these authors wrote and did not archive, newest first. */
+  /** Posts of these authors that are not archived, newest first. */
   findByAuthors(authorIds: number[]): Promise<Post[]> {
     return this.database.query(
       `SELECT ${COLUMNS} FROM sample_posts
@@ -25,7 +25,7 @@ export class PostsService {
     );
   }
 
-  /** Nobody has a copy of a new post, but feeds of who follows its author change. */
+  /** Nobody has a copy of a new post, but the feeds of the author's followers change. */
   @InvalidatesCache('Post', fromResult((post: Post) => post.id), {
     metadata: ({ authorId }: CreatePostDto) => ({ authorId }),
   })
@@ -47,7 +47,7 @@ export class PostsService {
     );
   }
 
-  /** Several ids leave as one message, and none as no message at all. */
+  /** Several ids are published in one message; no ids, no message. */
   @InvalidatesCache(
     'Post',
     fromResult((posts: Post[]) => posts.map(({ id }) => id)),

@@ -6,7 +6,7 @@ import { GATEWAYS, type Cast } from './story/story.js';
 
 const NAMES = ['Radia', 'Barbara', 'Frances', 'Hedy', 'Karen', 'Joan', 'Annie'];
 
-/** Grace is read seldom: a visitor of the page changes her and reads her. */
+/** Grace is read rarely: visitors of the page update and read her. */
 const RANK_OF_GRACE = 4;
 
 /** Six reads a second, over both gateways. */
@@ -14,19 +14,19 @@ const INTERVAL_MS = 170;
 const LOOK_MS = 1_000;
 
 export interface AudienceOptions {
-  /** For how long to go on while nobody has the page open, in milliseconds. */
+  /** For how long to read on while nobody has the page open, in milliseconds. */
   readonly patience?: number;
 }
 
 /**
- * Reads through the gateways as users would, once the story is told: a few
- * paths often, the others seldom. Hit ratios would say nothing without it. It
- * rests while nobody has had the live page open for some time.
+ * Reads through the gateways as users would, after the story: a few paths often,
+ * the others rarely. Without these reads, hit ratios would mean nothing. The
+ * audience pauses when nobody has had the live page open for some time.
  */
 export class Audience {
   readonly #patience: number;
   #paths: readonly (() => string)[] = [];
-  /** How many pages are open, as the gateways said last. */
+  /** Number of open pages, as the gateways last reported. */
   #viewers = 0;
   #reads = 0;
 
@@ -38,12 +38,12 @@ export class Audience {
     this.#patience = patience;
   }
 
-  /** How often it has read so far. */
+  /** Reads so far. */
   get reads(): number {
     return this.#reads;
   }
 
-  /** Never rejects: whether a read fails is for nobody to worry about. */
+  /** Never rejects: failed reads do not matter here. */
   async run(cast: Cast, stop: AbortSignal): Promise<void> {
     await this.#arrive(cast).catch(() => undefined);
     let lookAt = 0;
@@ -63,7 +63,7 @@ export class Audience {
     }
   }
 
-  /** Users of its own, two of whom follow Grace. */
+  /** Creates users, two of whom follow Grace. */
   async #arrive({ graceId, postIds }: Cast): Promise<void> {
     this.#paths = pathsOf([graceId], postIds, graceId);
     const users = `${this.network.urlOf('user-service')}/users`;
@@ -103,7 +103,7 @@ export class Audience {
   }
 }
 
-/** Users as often as everything else together. */
+/** Paths to read: users as often as everything else together. */
 function pathsOf(
   people: readonly number[],
   postIds: readonly number[],
@@ -124,7 +124,7 @@ function oneOf<T>(all: readonly T[]): T {
   return all[Math.floor(Math.random() * all.length)]!;
 }
 
-/** The first twice as often as the second, three times as often as the third (Zipf). */
+/** A random id: the first twice as often as the second, three times as often as the third (Zipf). */
 function popular(ids: readonly number[]): number {
   const weights = ids.map((_, index) => 1 / (index + 1));
   let left = Math.random() * weights.reduce((sum, each) => sum + each, 0);

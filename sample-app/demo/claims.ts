@@ -1,6 +1,6 @@
 import type { Printer } from './printer.js';
 
-/** What the story says must be so, held against what was seen. */
+/** Claims of the story, checked against the answers. */
 export class Claims {
   made = 0;
   wrong = 0;

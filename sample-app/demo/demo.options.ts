@@ -2,16 +2,16 @@ import { parseArgs } from 'node:util';
 
 export const USAGE = `A social network in five services whose caches stay fresh.
 
-  npm run demo                 tells the story, then stays up, with a live page
-  npm run demo -- --once       tells the story and ends
+  npm run demo                 runs the story, then stays up, with a live page
+  npm run demo -- --once       runs the story and ends
   npm run demo -- --verbose    shows what the services log
   npm run demo -- --help
 
-It needs nothing but Node. With REDIS_URL and DATABASE_URL in the environment it
-uses those instead of an embedded Valkey and embedded PostgreSQL.
+The demo needs nothing but Node. If REDIS_URL or DATABASE_URL is set, it uses that
+server instead of an embedded Valkey or an embedded PostgreSQL.
 
-Exit code: 0 if every last read was fresh and every claim held, 1 if not, or if a
-service failed, 2 for wrong arguments.
+Exit code: 0 if every last read was fresh and every claim held; 1 if not, or if a
+service failed; 2 for wrong arguments.
 `;
 
 export interface DemoOptions {
@@ -20,7 +20,7 @@ export interface DemoOptions {
   readonly help: boolean;
 }
 
-/** @throws TypeError that names an argument there is no such option for */
+/** @throws TypeError that names an unknown argument */
 export function parseOptions(args: string[]): DemoOptions {
   const { values } = parseArgs({
     args,

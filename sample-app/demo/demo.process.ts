@@ -13,11 +13,11 @@ export interface ChildDescription {
   readonly module: string;
   readonly arguments?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Called with each line the process writes. */
+  /** Called with each line that the process writes. */
   readonly onLine: (line: string) => void;
 }
 
-/** One process of the demo. It says `{ url }` when it serves. */
+/** One process of the demo, which sends `{ url }` when it serves. */
 export class DemoProcess {
   readonly name: string;
   readonly #child: ChildProcess;
@@ -28,7 +28,7 @@ export class DemoProcess {
   /** Its URL, once it serves. */
   readonly serving: Promise<string>;
 
-  /** Rejects if it ends without having been asked to; never resolves. */
+  /** Rejects if the process ends before `stop()`; never resolves. */
   readonly failure: Promise<never>;
 
   constructor(description: ChildDescription) {
@@ -40,8 +40,8 @@ export class DemoProcess {
         env: { ...process.env, NO_COLOR: '1', ...description.env },
         execArgv: ['--disable-warning=ExperimentalWarning'],
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-        // A Ctrl-C goes to every process of the terminal's group. Which of them
-        // end, and in what order, is for the demo to say.
+        // A Ctrl-C goes to every process of the terminal's group, but the demo
+        // decides in which order they end.
         detached: process.platform !== 'win32',
       },
     );
@@ -49,14 +49,14 @@ export class DemoProcess {
     this.#read(this.#child.stderr, description.onLine);
     this.serving = this.#url();
     this.failure = this.#unexpectedEnd();
-    // Whoever waits for them hears of a rejection; nobody may be waiting.
+    // Callers may not be waiting yet when it rejects.
     this.failure.catch(() => undefined);
   }
 
   /**
-   * Asks it to end, by hanging up: the very thing that it notices if this
-   * process is killed. What does not end in time is killed, and so is at once
-   * what does not serve yet: it has nothing to lose, and may not listen.
+   * Ends the process by disconnecting, which it also notices if this process is
+   * killed. A process that does not end in time is killed. One that does not serve
+   * yet is killed at once: it has nothing to lose, and may not listen.
    */
   async stop(patience: number): Promise<void> {
     this.#stopping = true;
@@ -77,7 +77,7 @@ export class DemoProcess {
 
   get #ended(): boolean {
     return (
-      // No pid: it never began.
+      // No pid: it never started.
       this.#child.pid === undefined ||
       this.#child.exitCode !== null ||
       this.#child.signalCode !== null
@@ -94,7 +94,7 @@ export class DemoProcess {
   }
 
   #url(): Promise<string> {
-    // An end before that is told by `failure`.
+    // `failure` reports an end before that.
     return new Promise((resolve) => {
       this.#child.once('message', ({ url }: { url: string }) => {
         this.#isServing = true;
@@ -108,7 +108,7 @@ export class DemoProcess {
       this.#child.once('error', (cause) =>
         reject(new Error(`${this.name} could not be started.`, { cause })),
       );
-      // Not 'exit': by 'close' everything it wrote has been read.
+      // Not 'exit': at 'close' all of its output has been read.
       this.#child.once('close', (code, signal) => {
         if (this.#stopping) return;
         const end = signal ?? `code ${code}`;

@@ -9,7 +9,7 @@ import type { Printer } from './printer.js';
 import type { Cast, Story } from './story/story.js';
 import { tell } from './story/tell.js';
 
-/** The whole evening: curtain up, the story, the verdict, curtain down. */
+/** The demo: starts all processes, runs the story, judges it, and stops the processes. */
 export class Demo {
   readonly #network: Network;
   readonly #story: Story;
@@ -32,10 +32,10 @@ export class Demo {
   }
 
   /**
-   * @param stop ends it early; no process is left when this has returned
+   * @param stop ends the demo early; no process is left when this has returned
    * @returns whether every last read was fresh and every claim right; `false` if
-   * it was ended before it could tell
-   * @throws Error if a service ended, or answered what it should not
+   * the demo was ended before
+   * @throws Error if a service ended, or gave an unexpected answer
    */
   async run(stop: AbortSignal): Promise<boolean> {
     try {
@@ -75,7 +75,7 @@ export class Demo {
     print.text(
       `${'PostgreSQL'.padEnd(24)}${DATABASE_URL ? 'DATABASE_URL' : 'embedded PGlite'}`,
     );
-    print.step('everything serves', '', performance.now() - begun);
+    print.step('all services ready', '', performance.now() - begun);
   }
 
   #judge(): boolean {
@@ -83,8 +83,8 @@ export class Demo {
     const { checks, oldReads, stale } = judge;
     print.heading(
       stale === 0
-        ? `Fresh: the last read after each of ${checks} checks was fresh (${oldReads} old reads before).`
-        : `STALE: after ${stale} of ${checks} checks the last read was still old.`,
+        ? `Fresh: in each of ${checks} checks the last read was fresh (${oldReads} old reads before).`
+        : `STALE: in ${stale} of ${checks} checks the last read was still old.`,
     );
     print.line(
       claims.wrong === 0
@@ -100,7 +100,7 @@ export class Demo {
     const users = this.#network.urlOf('user-service');
     print.heading('Your turn (Ctrl-C ends it):');
     print.text(
-      `live page: ${gateway}/ (while it is open, six reads a second go through the gateways)`,
+      `live page: ${gateway}/ (while it is open, the demo reads six times a second through the gateways)`,
     );
     print.text(`curl -i ${gateway}/users/${graceId}`);
     print.text(

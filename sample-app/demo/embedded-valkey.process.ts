@@ -2,9 +2,9 @@
  * Runs an {@link EmbeddedValkey} in a process of its own, so that it does not
  * share an event loop with the clients whose latency is measured.
  *
- * Forked, it sends `{ url }` to its parent; else it prints `{"url":"..."}` as a
- * line of stdout, below Valkey's own start-up log. It stops on SIGTERM, SIGINT
- * and when its parent is gone.
+ * A forked process sends `{ url }` to its parent; otherwise it prints
+ * `{"url":"..."}` as a line of stdout, below Valkey's own start-up log. It stops on
+ * SIGTERM, on SIGINT, and when its parent is gone.
  *
  * @example
  * const child = fork(new URL('./embedded-valkey.process.js', import.meta.url), ['6400'], {
@@ -25,7 +25,7 @@ async function shutDown(): Promise<void> {
   process.exit();
 }
 
-/** Only a pipe ends with the parent: a terminal outlives us, and /dev/null has ended before we start. */
+/** Only a pipe ends with the parent: a terminal outlives this process, and /dev/null ends before it starts. */
 function stdinIsPipe(): boolean {
   const stdin = fstatSync(process.stdin.fd);
   return stdin.isFIFO() || stdin.isSocket();
@@ -35,7 +35,7 @@ function onParentGone(listener: () => void): void {
   if (!process.send) {
     if (stdinIsPipe()) process.stdin.once('end', listener).resume();
   } else if (process.connected) process.once('disconnect', listener);
-  // Gone while our modules were loading: the event has been.
+  // The parent was gone before the modules were loaded: there is no event any more.
   else listener();
 }
 

@@ -13,7 +13,7 @@ const HOST = '127.0.0.1';
  */
 const PASSES_PER_EVENT = 4;
 
-/** What has to be reached inside the package: it keeps both private and has no option for either. */
+/** Private members of the package that are needed here: it has no option for either. */
 interface ServerInternals {
   step: () => void;
   readonly listeners: ReadonlyMap<number, { readonly server: Server }>;
@@ -28,7 +28,7 @@ function isServerInternals(server: object): server is ServerInternals {
   );
 }
 
-/** The one place that looks behind the package's types; checked, so that an update of it fails here and by name. */
+/** Private members, checked, so that an update of the package fails here with a clear error. */
 function internalsOf(server: object): ServerInternals {
   if (!isServerInternals(server)) {
     throw new Error(
@@ -50,12 +50,12 @@ function disableNagle(listener: Server): void {
   listener.on('connection', (socket) => socket.setNoDelay(true));
 }
 
-/** The package calls `listen` and returns at once, and only logs when the port is taken. */
+/** Waits for the port: the package returns at once, and only logs if the port is taken. */
 async function listening(listener: Server): Promise<void> {
   if (!listener.listening) await once(listener, 'listening');
 }
 
-/** The package needs a number: it hands the port to Valkey before it listens. */
+/** A free port: the package hands the number to Valkey before it listens. */
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0, HOST);
   await once(probe, 'listening');
@@ -72,7 +72,7 @@ async function freePort(): Promise<number> {
  * `redis-server`: Lua, streams, Pub/Sub and RESP3, but no Cluster, no Sentinel
  * and no persistence.
  *
- * It shares the event loop of whoever starts it. To measure latency, run it in
+ * It shares the event loop of the process that starts it. To measure latency, run it in
  * a process of its own: see `embedded-valkey.process.ts`.
  *
  * Valkey's clock has ticks of 100 ms here, so a timeout of a blocking command
@@ -98,8 +98,8 @@ export class EmbeddedValkey {
   /**
    * Starts a server on the loopback interface and resolves once it accepts connections.
    *
-   * @param port TCP port; 0 takes a free one.
-   * @throws the listener's error, such as `EADDRINUSE`, when the port cannot be had.
+   * @param port TCP port; 0 for a free one
+   * @throws the listener's error, such as `EADDRINUSE` if the port is taken
    */
   static async start(port = 0): Promise<EmbeddedValkey> {
     const server = new ValkeyServer({
@@ -128,7 +128,7 @@ export class EmbeddedValkey {
     return `redis://${HOST}:${this.port}`;
   }
 
-  /** Drops every connection at once and resolves when the port is free again. Safe to call twice. */
+  /** Closes every connection at once, and resolves when the port is free again. May be called twice. */
   async stop(): Promise<void> {
     const closed = this.#listener.listening
       ? once(this.#listener, 'close')

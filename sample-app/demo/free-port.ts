@@ -3,16 +3,16 @@ import { createServer, type AddressInfo } from 'node:net';
 import { HOST } from '../shared/services.js';
 
 /**
- * Ports that are free right now, all different.
+ * Finds ports that are free now, all different.
  *
- * @param preferred what to take where it is free; 0 for any
+ * @param preferred ports to use if they are free; 0 for any
  */
 export async function freePorts(
   preferred: readonly number[],
 ): Promise<number[]> {
   const servers = await Promise.all(preferred.map(listen));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  // Only now, so that no port is handed out twice.
+  // Closed last, so that no port is returned twice.
   await Promise.all(servers.map((server) => once(server.close(), 'close')));
   return ports;
 }

@@ -1,27 +1,27 @@
 import type { Answer, HttpClient } from './http.client.js';
 
-/** How reads of one URL went after a change. */
+/** Result of the reads of one URL after a change. */
 export interface Verdict<Body> {
   readonly last: Answer<Body>;
   readonly fresh: boolean;
-  /** How many reads still got the old state. */
+  /** Reads that still got the old state. */
   readonly oldReads: number;
   /** From the answer to the change until the end of the first fresh read. */
   readonly ms: number;
 }
 
 /**
- * Reads after a change until the change shows, and keeps count.
+ * Reads after a change until the change shows, and counts.
  *
- * The answer to a change comes once Redis has the message, and a read that
- * follows at once may overtake that message on its way to the gateway: such an
- * old read is counted and told. One that begins later than the patience allows
- * and is old all the same is stale, and fails the demo.
+ * The answer to a change arrives once Redis has the message, and a read right after
+ * it may overtake that message on its way to the gateway: such an old read is
+ * counted and reported. An old read that begins after the patience is stale, and
+ * fails the demo.
  */
 export class FreshnessJudge {
-  /** Changes whose effect was looked for. */
+  /** Changes that were checked. */
   checks = 0;
-  /** Reads that were old, but not for longer than is allowed. */
+  /** Old reads within the patience. */
   oldReads = 0;
   /** Changes that never showed. */
   stale = 0;

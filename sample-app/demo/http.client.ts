@@ -1,15 +1,15 @@
 import { OFFSET_HEADER } from 'nestjs-cache-invalidation/http';
 
-/** What came back, and how long it took. */
+/** An answer, and how long it took. */
 export interface Answer<Body> {
   readonly status: number;
   readonly body: Body;
   /** Where the gateway found it: `L1`, `L2`, `HIT` (in one of them) or `MISS`. */
   readonly source: string;
-  /** Up to where the journal tells of what was changed; empty if nothing was. */
+  /** Journal offset of the last message that the request published; empty if there was none. */
   readonly offset: string;
   readonly ms: number;
-  /** When it was asked for, by `performance.now()`. */
+  /** When the request was sent, by `performance.now()`. */
   readonly begun: number;
   readonly ended: number;
 }
@@ -18,7 +18,7 @@ type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 const TIMEOUT_MS = 15_000;
 
-/** Talks to the services and looks at the clock. */
+/** Sends requests to the services, and measures their time. */
 export class HttpClient {
   async send<Body = unknown>(
     method: Method,
@@ -45,7 +45,7 @@ export class HttpClient {
     };
   }
 
-  /** @throws Error if the answer is no success */
+  /** @throws Error if the status is not a success */
   async mustSend<Body = unknown>(
     method: Method,
     url: string,

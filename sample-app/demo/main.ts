@@ -4,20 +4,20 @@ import { Printer } from './printer.js';
 
 const WRONG_ARGUMENTS = 2;
 
-/** What a shell expects of a program that a signal has ended. */
+/** Exit codes that shells expect of a program that a signal has ended. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 const stop = new AbortController();
 let stoppedBy: number | null = null;
 
-// Each may come more than once: npm passes on what the terminal sends anyway.
+// Each signal may arrive twice: the terminal sends it, and npm passes it on.
 for (const [signal, code] of Object.entries(EXIT_CODES)) {
   process.on(signal, () => {
     stoppedBy ??= code;
     stop.abort();
   });
 }
-// Nobody reads any more (`| head`): there is nobody to tell the story to.
+// The reader of the output is gone (`| head`).
 process.stdout.on('error', () => stop.abort());
 
 process.exit(await main(process.argv.slice(2)));

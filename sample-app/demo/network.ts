@@ -10,16 +10,16 @@ import { DemoProcess } from './demo.process.js';
 import { freePorts } from './free-port.js';
 import { SlowRoad } from './slow.road.js';
 
-/** A channel of its own, for a Redis that others use too. */
+/** The demo's own channel, for a Redis that others use too. */
 const CHANNEL = 'sample-app:cache:invalidate';
 
 /**
- * A prefix of its own for each run: rows that are kept in memory begin anew, and
- * in a Redis that lives on there are copies of those of the last run.
+ * A new prefix for each run: rows in memory begin again, while a Redis that lives on
+ * has copies of the rows of the last run.
  */
 const L2_PREFIX = `sample-app:${randomUUID()}:`;
 
-/** Two instances of the gateway share one L2, and each has an L1 of its own. */
+/** All processes; the two instances of the gateway share one L2, and each has its own L1. */
 export const INSTANCES = [
   { name: 'user-service', service: 'user-service' },
   { name: 'content-service', service: 'content-service' },
@@ -29,22 +29,22 @@ export const INSTANCES = [
   { name: 'gateway-2', service: 'gateway' },
 ] as const satisfies { name: InstanceName; service: ServiceName }[];
 
-/** Whose answers can be held up on their way to the first gateway. */
+/** The service whose answers to the first gateway can be held back. */
 const SLOWED = 'content-service';
 
-/** Together they must stay below the three seconds that a Ctrl-C may take. */
+/** Both together must be less than the three seconds that a Ctrl-C may take. */
 const SERVICE_PATIENCE_MS = 1_800;
 const VALKEY_PATIENCE_MS = 500;
 
 export interface NetworkOptions {
-  /** Ports that nobody has to remember. */
+  /** Whether any free ports will do. */
   readonly anyPorts: boolean;
   readonly onLine: (name: string, line: string) => void;
 }
 
 /** All processes of the demo. */
 export class Network {
-  /** From content-service to the first gateway. */
+  /** Between content-service and the first gateway. */
   readonly slowRoad = new SlowRoad();
   #valkey: DemoProcess | null = null;
   #services: DemoProcess[] = [];
@@ -53,19 +53,19 @@ export class Network {
 
   constructor(private readonly options: NetworkOptions) {}
 
-  /** Rejects once one process has ended that should not; never resolves. */
+  /** Rejects once a process has ended unexpectedly; never resolves. */
   get failure(): Promise<never> {
     return Promise.race(this.#processes.map(({ failure }) => failure));
   }
 
-  /** @throws Error if it is not there */
+  /** @throws Error if the instance does not serve yet */
   urlOf(instance: InstanceName): string {
     const url = this.#urls[instance];
     if (url === undefined) throw new Error(`${instance} does not serve.`);
     return url;
   }
 
-  /** Starts all at once, and resolves when every one serves. */
+  /** Starts all processes together, and resolves when every one serves. */
   async start(): Promise<void> {
     const { anyPorts } = this.options;
     const [valkeyPort = 0, ...ports] = await freePorts([
@@ -79,7 +79,7 @@ export class Network {
     await Promise.race([this.#allServing(), this.failure]);
   }
 
-  /** Services first: they may have something left to tell. */
+  /** Stops the services first: they may still have messages to publish. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(

@@ -2,7 +2,7 @@ const LABEL_WIDTH = 48;
 const NOTE_WIDTH = 8;
 const NUMBER_WIDTH = 10;
 
-/** Milliseconds with two decimals, and thousands apart. */
+/** Milliseconds with two decimals and separated thousands. */
 export function milliseconds(value: number): string {
   return value.toLocaleString('en-US', {
     minimumFractionDigits: 2,
@@ -34,13 +34,13 @@ export class Printer {
     );
   }
 
-  /** Rewrites its line on a terminal; elsewhere every call would be one line more. */
+  /** Rewrites its line on a terminal; elsewhere it prints only the last one. */
   progress(text: string, last: boolean): void {
     if (this.output.isTTY) this.output.write(`\r  ${text}${last ? '\n' : ''}`);
     else if (last) this.text(text);
   }
 
-  /** The first column to the left, numbers to the right. */
+  /** Aligns the first column to the left, and the others to the right. */
   table(rows: readonly (readonly string[])[]): void {
     const widths = (rows[0] ?? []).map((_, column) =>
       Math.max(...rows.map((row) => (row[column] ?? '').length)),

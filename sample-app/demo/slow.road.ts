@@ -8,9 +8,9 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { HOST } from '../shared/services.js';
 
-/** An answer that is stopped on its way. */
+/** An answer that is held back on its way. */
 export interface Hold {
-  /** The service has answered: it has read its row, and what comes is too late. */
+  /** Resolves once the service has answered: it has read its row, and any later update is missing in it. */
   readonly arrived: Promise<void>;
   release(): void;
 }
@@ -21,8 +21,8 @@ interface Barrier {
 }
 
 /**
- * A way to a service on which an answer can be held up for as long as one
- * likes: what a slow network or a busy garbage collector does by chance.
+ * A proxy in front of a service that can hold back an answer, as a slow network or
+ * a busy garbage collector does by chance.
  */
 export class SlowRoad {
   readonly #server = createServer(
@@ -53,7 +53,7 @@ export class SlowRoad {
     this.#target = url;
   }
 
-  /** Stops the next answer to a GET of this path. */
+  /** Holds back the next answer to a GET of this path. */
   hold(path: string): Hold {
     let arrived!: () => void;
     let release!: () => void;
@@ -88,7 +88,7 @@ export class SlowRoad {
       const type = answer.headers.get('content-type') ?? 'application/json';
       response.writeHead(answer.status, { 'content-type': type }).end(body);
     } catch {
-      // The service does not answer: neither does the road.
+      // The service does not answer, so the proxy does not either.
       response.destroy();
     }
   }

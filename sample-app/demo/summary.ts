@@ -1,6 +1,6 @@
 import type { LatencySummary } from 'nestjs-cache-invalidation';
 
-/** Percentiles by nearest rank: each is a time that was measured. */
+/** Percentiles by nearest rank: each is a measured time. */
 export function summaryOf(times: readonly number[]): LatencySummary {
   const sorted = times.toSorted((a, b) => a - b);
   const at = (percentile: number): number =>

@@ -2,7 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import type { NearCacheStats } from 'nestjs-cache-invalidation';
 import { UserCopies } from './user.copies.js';
 
-/** A look into the cache of users, for the demo and for the curious. */
+/** Shows the cache of users, for the demo and for visitors. */
 @Controller('cache')
 export class CacheController {
   constructor(private readonly users: UserCopies) {}

@@ -6,8 +6,8 @@ import { KEPT } from './kept.js';
 import { SourceInterceptor } from './source.interceptor.js';
 
 /**
- * What the gateway reads of other services, and keeps a copy of. What is thrown,
- * such as "there is none", is not kept.
+ * Reads of other services, whose results the gateway keeps. Errors, such as "not
+ * found", are not kept.
  */
 @Injectable()
 export class Copies {
@@ -18,7 +18,7 @@ export class Copies {
     return this.#load('content-service', `/posts/${id}`);
   }
 
-  /** Each page for itself: `feed:42:1`. */
+  /** Each page is an entry: `feed:42:1`. */
   @Cached('Feed', (userId: number, page: number) => `${userId}:${page}`, KEPT)
   feed(userId: number, page: number): Promise<unknown> {
     return this.#load('social-service', `/users/${userId}/feed?page=${page}`);

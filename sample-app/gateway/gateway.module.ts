@@ -12,7 +12,7 @@ import { GatewayController } from './gateway.controller.js';
 import { LiveModule } from './live/live.module.js';
 import { UserCopies } from './user.copies.js';
 
-/** What the world talks to: reads of everything, from two tiers of cache. */
+/** The public entry: reads of everything, from two tiers of cache. */
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),

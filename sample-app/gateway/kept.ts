@@ -1,8 +1,8 @@
 import type { NearCacheOptions } from 'nestjs-cache-invalidation';
 
 /**
- * In memory, and in Redis for the other instances of the gateway. The times are
- * the net under the net: invalidations keep both tiers right.
+ * Options of the gateway's caches: in memory, and in Redis for the other instances.
+ * Invalidations keep both tiers right; the TTLs are only a second safety net.
  */
 export const KEPT: NearCacheOptions = {
   ttl: 60_000,

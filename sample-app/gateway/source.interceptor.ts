@@ -9,18 +9,18 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Observable, tap } from 'rxjs';
 
 /**
- * Where an answer was found. `MISS`: nowhere, this request loaded it from its
- * owner; `HIT`: in a cache, or with the load of another request; `L1` and `L2`
- * where it is known which.
+ * Where the value of an answer came from. `MISS`: this request loaded it from its
+ * owner; `HIT`: from a cache, or from the load of another request; `L1` or `L2` if
+ * the tier is known.
  */
 export type Source = 'L1' | 'L2' | 'HIT' | 'MISS';
 
 const requests = new AsyncLocalStorage<{ source: Source }>();
 
-/** Says in the header `X-Cache` of each answer where it was found. */
+/** Sets the header `X-Cache` of each answer to the source of its value. */
 @Injectable()
 export class SourceInterceptor implements NestInterceptor {
-  /** To be called in the course of the request. */
+  /** To be called while the request is handled. */
   static found(source: Source): void {
     const request = requests.getStore();
     if (request !== undefined) request.source = source;

@@ -9,8 +9,8 @@ import { KEPT } from './kept.js';
 import { SourceInterceptor } from './source.interceptor.js';
 
 /**
- * The same for users, by hand: `@Cached` shows nobody its cache, and this one is
- * looked into.
+ * Copies of users, in a near cache made by hand: the demo looks into it, and `@Cached`
+ * does not expose its cache.
  */
 @Injectable()
 export class UserCopies {

@@ -1,27 +1,27 @@
 import { InvalidationScope } from 'nestjs-cache-invalidation';
 
-/** What can be asked, within a transaction or not. */
+/** Queries, inside a transaction or outside. */
 export interface Queries {
   query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]>;
 }
 
 /**
- * All that a service needs of PostgreSQL. Two implementations: PGlite inside the
- * process, and a server, if `DATABASE_URL` names one.
+ * The part of PostgreSQL that the services use: PGlite inside the process, or a
+ * server, if `DATABASE_URL` names one.
  */
 export abstract class Database implements Queries {
   abstract query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]>;
 
   /**
-   * Commits what `work` did once it resolves; undoes it if it rejects. What is
-   * published in the course of it is told after the commit, or never.
+   * Commits when `work` resolves, and rolls back when it rejects. Invalidations of
+   * `work` are published after the commit, or never.
    */
   transaction<T>(work: (transaction: Queries) => Promise<T>): Promise<T> {
-    // One of its own, even within another: each has a connection to itself.
+    // Its own scope, even inside another one: each transaction has its own connection.
     return InvalidationScope.runNew((keep) =>
       this.begin(async (transaction) => {
         const result = await work(transaction);
-        // If the answer to COMMIT is lost, nobody knows: then it is told.
+        // If the answer to COMMIT is lost, it may have taken place: publish.
         keep();
         return result;
       }),

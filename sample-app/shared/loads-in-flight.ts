@@ -1,12 +1,12 @@
 /**
- * Loads that have begun and not ended, by cache key. Whoever asks for the same
- * key meanwhile gets the same load; and a load that an invalidation overtook
- * may have read the old row, so it is answered to who waits and not stored.
+ * Loads under way, by cache key. Reads of the same key share one load. A load that
+ * an invalidation overtook may have read the old row: it is returned to its callers
+ * and not stored.
  */
 export class LoadsInFlight<Value> {
   readonly #loads = new Map<string, Promise<Value>>();
 
-  /** @param store called with the value, unless it was forgotten meanwhile */
+  /** @param store called with the value, unless the load was forgotten meanwhile */
   run(
     key: string,
     load: () => Promise<Value>,
@@ -27,7 +27,7 @@ export class LoadsInFlight<Value> {
     return mine;
   }
 
-  /** The next reader of such a key loads anew. */
+  /** Forgets loads: the next read of such a key loads again. */
   forget(affected: (key: string) => boolean): void {
     for (const key of this.#loads.keys()) {
       if (affected(key)) this.#loads.delete(key);

@@ -16,7 +16,7 @@ class MetricsController {
   }
 }
 
-/** What Prometheus comes for. Every service has it. */
+/** Metrics for Prometheus. Every service has this module. */
 @Module({
   imports: [CacheInvalidationPrometheusModule.forRoot()],
   controllers: [MetricsController],

@@ -1,10 +1,10 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import type { PipeTransform } from '@nestjs/common';
 
-/** What fits into a PostgreSQL `integer`, with room to spare. */
+/** Fits into a PostgreSQL `integer`, with room to spare. */
 const ID = /^[1-9]\d{0,8}$/;
 
-/** An id out of a path or a query. */
+/** Parses an id of a path or a query. */
 @Injectable()
 export class ParseIdPipe implements PipeTransform<string, number> {
   transform(value: string): number {

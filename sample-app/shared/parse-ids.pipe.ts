@@ -4,7 +4,7 @@ import { ParseIdPipe } from './parse-id.pipe.js';
 
 const MAX_IDS = 100;
 
-/** Several ids out of a query: `?ids=1,2,3`. */
+/** Parses several ids of a query: `?ids=1,2,3`. */
 @Injectable()
 export class ParseIdsPipe implements PipeTransform<unknown, number[]> {
   readonly #one = new ParseIdPipe();

@@ -12,7 +12,7 @@ export class PgliteDatabase extends Database {
     // Creating the cluster is most of its work here, and runs once: optimising
     // that code takes longer than it saves (6.7 s of CPU instead of 4.1 s).
     setFlagsFromString('--liftoff-only');
-    // 10 MB of WebAssembly: only for who needs it.
+    // 10 MB of WebAssembly: loaded only if it is needed.
     const { PGlite } = await import('@electric-sql/pglite');
     return new PgliteDatabase(await PGlite.create());
   }

@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { Pool, type ClientBase, type QueryResultRow } from 'pg';
 import { Database, type Queries } from './database.js';
 
-/** Any number; the same for all who create these tables. */
+/** Any number, the same for all processes that create these tables. */
 const LOCK = 710_321;
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -17,7 +17,7 @@ export class PostgresDatabase extends Database {
       connectionString: url,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     });
-    // Without a listener, a server that restarts would end this process.
+    // Without a listener, a restart of the server would end this process.
     this.#pool.on('error', ({ message }) =>
       new Logger(PostgresDatabase.name).warn(message),
     );
@@ -38,7 +38,7 @@ export class PostgresDatabase extends Database {
       client.release();
       return result;
     } catch (error) {
-      // Ends the transaction too, whatever state the connection is in.
+      // Also ends the transaction, in whatever state the connection is.
       client.release(true);
       throw error;
     }

@@ -5,16 +5,16 @@ import { RedisLink } from './operations/redis.link.js';
 import { HOST, SERVICES, urlVariableOf, type ServiceName } from './services.js';
 
 /**
- * Runs one service as a process: on its own, or forked by the demo, which is
- * told the URL and whose end is the end of the service too.
+ * Runs one service as a process: by hand, or forked by the demo. A forked service
+ * sends its URL to the demo, and ends with it.
  */
 export async function serve(name: ServiceName, module: Type): Promise<void> {
   const parent = new Parent();
-  // What a deployment would say, for who starts the service by hand.
+  // Defaults for a service that is started by hand; a deployment would set them.
   process.env['CACHE_INVALIDATION_SERVICE_NAME'] ??= name;
   const link = await openLink();
   const app = await NestFactory.create(OperationsModule.around(module, link), {
-    // Clients keep their connections open, and none of them must hold up the end.
+    // Clients keep their connections open, which must not delay the shutdown.
     forceCloseConnections: true,
   });
   app.useGlobalPipes(
@@ -26,12 +26,12 @@ export async function serve(name: ServiceName, module: Type): Promise<void> {
   app.enableShutdownHooks();
   await app.listen(process.env['PORT'] ?? SERVICES[name], HOST);
   const url = await app.getUrl();
-  // The gateway asks itself as it asks the others, wherever PORT has put it.
+  // The gateway queries itself like the others, at whatever PORT it has.
   process.env[urlVariableOf(name)] ??= url;
   parent.serving(url, () => app.close());
 }
 
-/** For who may cut this service off: the demo says so, and nobody else should. */
+/** Whether this service may be cut off: only the demo should set this. */
 async function openLink(): Promise<RedisLink | null> {
   if (process.env['SAMPLE_APP_CONTROLS'] !== 'on') return null;
   const redisUrl = process.env['REDIS_URL'] ?? `redis://${HOST}`;
@@ -47,7 +47,7 @@ class Parent {
 
   constructor() {
     if (process.send === undefined) return;
-    // It may have gone while this process was still loading its modules.
+    // The parent may have gone while this process was loading its modules.
     if (!process.connected) process.exit();
     process.once('disconnect', () => void this.#stop());
   }
@@ -57,7 +57,7 @@ class Parent {
     process.send?.({ url });
   }
 
-  /** Half an application cannot be closed, and has nothing to lose. */
+  /** An application that has not started cannot be closed, and has nothing to lose. */
   async #stop(): Promise<void> {
     await this.#close?.();
     process.exit();

@@ -14,15 +14,15 @@ import {
 
 const TIMEOUT_MS = 10_000;
 
-/** Talks to the other services, over HTTP. */
+/** Sends requests to the other services, over HTTP. */
 @Injectable()
 export class ServiceClient {
   constructor(private readonly config: ConfigService) {}
 
   /**
    * @param timeout milliseconds
-   * @throws NotFoundException if the service says so
-   * @throws BadGatewayException if it cannot be reached, or answers nonsense
+   * @throws NotFoundException if the service answers 404
+   * @throws BadGatewayException if it cannot be reached, or answers another error
    */
   async get<Body>(
     service: InstanceName,
@@ -40,8 +40,8 @@ export class ServiceClient {
   }
 
   /**
-   * @returns what it answers; `null` for nothing
-   * @throws HttpException as the service refused it
+   * @returns the body of the answer; `null` if it is empty
+   * @throws HttpException with the status of a refusal
    * @throws BadGatewayException if it cannot be reached
    */
   async send(

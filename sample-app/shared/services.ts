@@ -1,4 +1,4 @@
-/** The services, each with the port that it has unless `PORT` says otherwise. */
+/** The services, each with its default port. `PORT` overrides it. */
 export const SERVICES = {
   gateway: 3000,
   'user-service': 3001,
@@ -9,15 +9,15 @@ export const SERVICES = {
 
 export type ServiceName = keyof typeof SERVICES;
 
-/** What may run: each service, and of the gateway a second instance. */
+/** The instances that may run: each service, and a second gateway. */
 export const INSTANCE_PORTS = { ...SERVICES, 'gateway-2': 3005 } as const;
 
 export type InstanceName = keyof typeof INSTANCE_PORTS;
 
-/** Nobody outside this machine has any business with a demo. */
+/** The demo is reachable from this machine only. */
 export const HOST = '127.0.0.1';
 
-/** The environment variable that says where it is: `USER_SERVICE_URL`. */
+/** The environment variable with the instance's URL: `USER_SERVICE_URL`. */
 export function urlVariableOf(instance: InstanceName): string {
   return `${instance.toUpperCase().replaceAll('-', '_')}_URL`;
 }

@@ -13,7 +13,7 @@ import {
   type SubscriptionStatus,
 } from 'nestjs-cache-invalidation';
 
-/** How a service is, and what its invalidations cost. Every service has it. */
+/** Health and statistics of a service. Every service has this controller. */
 @Controller()
 export class StatusController {
   constructor(
@@ -35,7 +35,7 @@ export class StatusController {
     return health;
   }
 
-  /** Answers once what was published there is applied here; 503 if that takes long. */
+  /** Answers once this service has applied the journal up to an offset; 503 if that takes long. */
   @Get('applied/:offset')
   @HttpCode(204)
   async applied(@Param('offset') offset: string): Promise<void> {

@@ -6,8 +6,8 @@ import type { Feed } from './feed.js';
 import { FollowsService } from './follows.service.js';
 
 /**
- * Makes a feed from the rows of their owners. It asks those and not the gateway,
- * whose copies the same message is just about to evict.
+ * Builds a feed from the rows of users and posts. It reads them from their owners and
+ * not from the gateway, whose copies the same message is about to evict.
  */
 @Injectable()
 export class FeedBuilder {
@@ -16,7 +16,7 @@ export class FeedBuilder {
     private readonly services: ServiceClient,
   ) {}
 
-  /** @throws NotFoundException if there is no such user */
+  /** @throws NotFoundException for an unknown user */
   async build(userId: number): Promise<Feed> {
     const followeeIds = this.follows.of(userId);
     const [users, posts] = await Promise.all([

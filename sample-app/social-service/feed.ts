@@ -12,21 +12,21 @@ export interface FeedItem {
   readonly author: string;
 }
 
-/** What is kept of one user's feed. */
+/** The prepared feed of one user. */
 export interface Feed {
   readonly userId: number;
   readonly followeeIds: readonly number[];
   readonly items: readonly FeedItem[];
 }
 
-/** What is served of it. */
+/** One page of a feed, as it is served. */
 export interface FeedPage {
   readonly page: number;
   readonly pages: number;
   readonly items: readonly FeedItem[];
 }
 
-/** There is a first page even if it is empty. */
+/** Number of pages: at least one, which may be empty. */
 export function pagesOf({ items }: Feed): number {
   return Math.max(1, Math.ceil(items.length / PAGE_SIZE));
 }
@@ -39,14 +39,14 @@ export function pageOf(feed: Feed, page: number): FeedPage | null {
   return { page, pages, items };
 }
 
-/** The cache key of each page, under which the gateway keeps it. */
+/** The cache keys under which the gateway keeps the pages. */
 export function pageKeysOf(userId: number, pages: number): string[] {
   return Array.from({ length: pages }, (_, index) =>
     buildCacheKey('Feed', `${userId}:${index + 1}`),
   );
 }
 
-/** Whether the feed shows what changed, or has to show what is new. */
+/** Whether the feed shows the changed entity, or has to show a new one. */
 export function mustChange(feed: Feed, message: InvalidationMessage): boolean {
   const shown = [
     ...[feed.userId, ...feed.followeeIds].map((id) =>
@@ -58,8 +58,8 @@ export function mustChange(feed: Feed, message: InvalidationMessage): boolean {
 }
 
 /**
- * A post that no feed shows yet: content-service says who wrote it. Others may
- * publish posts without saying so, and then it may be for anybody.
+ * Whether the feed has to show a new post: content-service adds its author to the
+ * message. Other publishers may not, and then any feed may have to show it.
  */
 function isNewTo(feed: Feed, message: InvalidationMessage): boolean {
   if (message.entityType !== 'Post' || message.action !== 'Delete')

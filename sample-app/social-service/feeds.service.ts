@@ -19,7 +19,7 @@ import {
 } from './feed.js';
 import { FollowsService } from './follows.service.js';
 
-/** Feeds, kept ready: they change when users and posts do, not when they are read. */
+/** Prepared feeds, rebuilt when users and posts change, not when they are read. */
 @Injectable()
 export class FeedsService {
   readonly #feeds = new LRUCache<number, Feed>({ max: 1_000 });
@@ -42,7 +42,7 @@ export class FeedsService {
     return found;
   }
 
-  /** How many pages there will be is not known yet: all of them. */
+  /** Publishes that all pages have changed: their new number is not known yet. */
   @InvalidatesCachePattern((userId: number) => glob`feed:${userId}:*`)
   follow(userId: number, followeeId: number): void {
     this.follows.add(userId, followeeId);
@@ -50,8 +50,8 @@ export class FeedsService {
   }
 
   /**
-   * Makes anew what shows the changed user or post, then tells who keeps pages
-   * of it. In this order: whoever reads after the message gets the new feed.
+   * Rebuilds the feeds that show the changed user or post, then publishes their
+   * pages: in this order, a read after the message gets the new feed.
    */
   @OnInvalidation(['User', 'Post'])
   async regenerate(message: InvalidationMessage): Promise<void> {
@@ -64,16 +64,16 @@ export class FeedsService {
     await this.publisher.invalidateBatch(pages.flat());
   }
 
-  /** Too many to make at once: whoever reads one has it made. */
+  /** Forgets all feeds, which are too many to rebuild at once: the next read of each rebuilds it. */
   async #dropAll(): Promise<void> {
     this.#drop([...this.#feeds.keys()]);
     await this.publisher.invalidatePattern('feed:*');
   }
 
-  /** @returns the keys of all pages that there were or are */
+  /** @returns the cache keys of all old and new pages */
   async #rebuild(old: Feed): Promise<string[]> {
-    // A user who is gone has no feed. Of one that cannot be made for another
-    // reason the old pages must go all the same; the next reader tries again.
+    // A removed user has no feed. If the feed cannot be built for another reason,
+    // the old pages must be evicted all the same; the next read tries again.
     const feed = await this.#load(old.userId).catch(() => old);
     return pageKeysOf(old.userId, Math.max(pagesOf(old), pagesOf(feed)));
   }
@@ -86,7 +86,7 @@ export class FeedsService {
     );
   }
 
-  /** What a feed that is being made will show is not known: all of those. */
+  /** Forgets these feeds and all loads under way, since what those will show is not known yet. */
   #drop(userIds: readonly number[]): void {
     this.#loads.forget(() => true);
     for (const userId of userIds) this.#feeds.delete(userId);

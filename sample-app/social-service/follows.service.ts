@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-/** Who follows whom. In memory: it is the story's stage, not its subject. */
+/** Followers by user. In memory: they are not the subject of the demo. */
 @Injectable()
 export class FollowsService {
   readonly #followees = new Map<number, Set<number>>();

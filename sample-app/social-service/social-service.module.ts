@@ -9,7 +9,7 @@ import { FeedsController } from './feeds.controller.js';
 import { FeedsService } from './feeds.service.js';
 import { FollowsService } from './follows.service.js';
 
-/** Keeps feeds, made of users and posts: hears of those, and tells of feeds. */
+/** Keeps feeds, made of users and posts: receives messages about those, and publishes messages about feeds. */
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),

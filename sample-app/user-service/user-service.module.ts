@@ -30,7 +30,7 @@ import { UsersStorageModule } from './users.storage.module.js';
   controllers: [UsersController, StatusController],
   providers: [
     UsersService,
-    // Answers to changes say how far a gateway must have come to know of them.
+    // Answers to writes carry the journal offset that a gateway must have applied.
     { provide: APP_INTERCEPTOR, useClass: ReadYourWritesInterceptor },
   ],
 })

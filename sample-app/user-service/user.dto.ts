@@ -10,7 +10,7 @@ import {
   ValidateNested,
 } from 'class-validator';
 
-/** What a client may say of a user, new or not. */
+/** Fields of a user that a client may set. */
 export class UserDto {
   @IsString()
   @Length(1, 100)

@@ -1,7 +1,7 @@
-/** A row, and what every service knows of a user. */
+/** A row of a user, as all services see it. */
 export interface User {
   readonly id: number;
   readonly name: string;
-  /** Counts its updates: tells a fresh copy from an old one. */
+  /** Number of updates, which distinguishes fresh copies from old ones. */
   readonly version: number;
 }

@@ -6,15 +6,15 @@ import type {
 import { Database, type Queries } from '../shared/database.js';
 
 /**
- * Invalidations that are written in the transaction that changes the row. They
- * leave after the commit; what a killed process left behind is sent by the next
- * one, or by a sibling.
+ * Invalidations that are written in the transaction that changes the row, and
+ * published after the commit. Rows that a killed process left behind are published by
+ * its successor, or by another instance.
  */
 @Injectable()
 export class UsersOutbox implements DurableOutbox {
   constructor(private readonly database: Database) {}
 
-  /** In the transaction of the change. */
+  /** Stores an invalidation in the transaction of the change. */
   async add(
     transaction: Queries,
     stored: readonly StoredInvalidation[],

@@ -1,4 +1,4 @@
-/** Names of its own, for a database that others use too. */
+/** Tables with a prefix, for a database that others use too. */
 export const USERS_SCHEMA = `
   CREATE TABLE IF NOT EXISTS sample_users (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

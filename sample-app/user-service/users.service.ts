@@ -14,11 +14,10 @@ import type { User } from './user.js';
 import { UsersOutbox } from './users.outbox.js';
 
 /**
- * Two ways to say what a transaction has changed. New names are told by a
- * decorated method, whose invalidations the database holds back until the
- * commit: short, and lost only if the process is killed right after it. Whether
- * there is such a user is told through a table, written in the same transaction:
- * longer, and never lost.
+ * Two ways to publish the changes of a transaction. A new name is published by a
+ * decorated method, whose invalidation is held back until the commit: short, and lost
+ * only if the process is killed right after the commit. A new or removed user is
+ * published through a table, written in the same transaction: longer, and never lost.
  */
 @Injectable()
 export class UsersService {
@@ -50,7 +49,7 @@ export class UsersService {
     );
   }
 
-  /** All or none: one that does not exist undoes the others, and none is told. */
+  /** All or none: an unknown user rolls back the others, and nothing is published. */
   updateAll(renames: RenameDto[]): Promise<User[]> {
     return this.database.transaction(async (transaction) => {
       const users: User[] = [];
@@ -61,7 +60,7 @@ export class UsersService {
     });
   }
 
-  /** In a transaction: then it is told after the commit. */
+  /** Called in a transaction: published after its commit. */
   @InvalidatesCache('User', (_: Queries, id: number) => id, {
     action: 'Update',
   })
@@ -88,7 +87,7 @@ export class UsersService {
     );
   }
 
-  /** With the user goes every page of the user's feed, however many there are. */
+  /** Removes the user, and evicts every page of the user's feed with one pattern. */
   async remove(id: number): Promise<void> {
     await this.#change(
       (transaction) =>
@@ -102,7 +101,7 @@ export class UsersService {
     );
   }
 
-  /** Not even a process that is killed after the commit loses what it says. */
+  /** Changes rows and publishes; the message survives a process that is killed after the commit. */
   async #change(
     change: (transaction: Queries) => Promise<User>,
     says: (user: User) => Invalidation[],

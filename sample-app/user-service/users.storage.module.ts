@@ -3,7 +3,7 @@ import { DatabaseModule } from '../shared/database.module.js';
 import { UsersOutbox } from './users.outbox.js';
 import { USERS_SCHEMA } from './users.schema.js';
 
-/** The tables of users: rows, and what is to be said about them. */
+/** The tables of users: their rows, and the invalidations to publish. */
 @Module({
   imports: [DatabaseModule.forRoot(USERS_SCHEMA)],
   providers: [UsersOutbox],

@@ -2,7 +2,7 @@ import type { Post } from '../../content-service/post.js';
 import type { InstanceName } from '../../shared/services.js';
 import { readUntil, GATEWAYS, type Cast, type Story } from './story.js';
 
-/** Many keys, one message. */
+/** One message with many keys. */
 export async function batch(
   story: Story,
   { graceId, postIds }: Cast,
@@ -39,7 +39,7 @@ export async function batch(
   await checkTheOthers(story, postIds.slice(0, -1), archive.ended);
 }
 
-/** @returns how many the gateway had a copy of */
+/** @returns how many of the posts the gateway had a copy of */
 async function readAll(
   { network, http }: Story,
   gateway: InstanceName,

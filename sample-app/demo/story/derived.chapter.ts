@@ -15,7 +15,7 @@ const showFeed = ({ page, pages, items }: FeedPage): string =>
 const showNotifications = ({ notifications }: NotificationList): string =>
   `${notifications.length} notifications`;
 
-/** What others make of a user changes with the user. */
+/** Feeds and notifications that are made of a user change with the user. */
 export async function derivedData(
   story: Story,
   { adaId, graceId }: Cast,

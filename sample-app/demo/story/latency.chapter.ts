@@ -11,7 +11,7 @@ type Column = Exclude<keyof LatencySummary, 'count'>;
 
 const COLUMNS = ['p50', 'p90', 'p99', 'max'] as const;
 
-/** What the services measured themselves, since they started. */
+/** Latencies that the services measured since they started. */
 export async function latencies({
   network,
   http,
@@ -29,12 +29,12 @@ export async function latencies({
   );
   print.heading('Latencies by GET /stats, milliseconds');
   print.table([
-    ['publish: call to Redis’ answer', 'sent', ...COLUMNS],
+    ['publish: call to answer of Redis', 'sent', ...COLUMNS],
     ...rowsOf(stats, 'publish', COLUMNS),
   ]);
   print.line();
   print.table([
-    ['propagation: publisher to subscriber', 'heard', ...COLUMNS],
+    ['propagation: publisher to subscriber', 'received', ...COLUMNS],
     ...rowsOf(stats, 'propagation', COLUMNS),
   ]);
   print.line();

@@ -11,7 +11,7 @@ import {
 const UPDATES = 200;
 const PROGRESS_EVERY = 10;
 
-/** The same again, often enough for percentiles. Both gateways have a copy each time. */
+/** Update and read, often enough for percentiles. Both gateways have a copy each time. */
 export async function manyUpdates(
   { network, http, judge, print }: Story,
   { adaId }: Cast,
@@ -22,7 +22,7 @@ export async function manyUpdates(
   const oldReadsBefore = judge.oldReads;
   const staleBefore = judge.stale;
   const checksBefore = judge.checks;
-  // One stale read says enough, and each takes its time.
+  // One stale read is enough to fail, and each takes long.
   for (
     let number = 1;
     number <= UPDATES && judge.stale === staleBefore;
@@ -51,8 +51,8 @@ export async function manyUpdates(
     ['... and then through gateway-2', ...columnsOf(times['gateway-2'])],
   ]);
   print.text(
-    `${judge.checks - checksBefore} times a fresh read was wanted: ` +
-      `${judge.oldReads - oldReadsBefore} old reads before it, ` +
+    `${judge.checks - checksBefore} checks: ` +
+      `${judge.oldReads - oldReadsBefore} old reads before the fresh one, ` +
       `${judge.stale - staleBefore} stale`,
   );
 }

@@ -12,7 +12,7 @@ import type { InstanceName } from '../../shared/services.js';
 const PAGES = 3;
 const POSTS = 5 * PAGES;
 
-/** A user goes, and with the user all pages of the feed: nobody has to list them. */
+/** Removes a user, and with one pattern all pages of the user's feed: nobody has to list them. */
 export async function pattern(
   story: Story,
   { adaId, graceId }: Cast,
@@ -63,8 +63,8 @@ async function fillFeed(
 }
 
 /**
- * Reads all pages until the gateway keeps them: as long as the feed is still
- * being made anew for the posts of a moment ago, its pages are evicted again.
+ * Reads all pages until the gateway keeps them: their pages are evicted again as
+ * long as social-service rebuilds the feed for the new posts.
  */
 async function keepFeed(
   story: Story,

@@ -5,7 +5,7 @@ import { GATEWAYS, type Cast, type Story } from './story.js';
 /** Three pages of a feed. */
 const POSTS = 12;
 
-/** Fills the stage, and opens the connections whose first use takes longest. */
+/** Creates users and posts, and uses each connection once, since the first use takes longest. */
 export async function prepare({ network, http, print }: Story): Promise<Cast> {
   const begun = performance.now();
   const users = `${network.urlOf('user-service')}/users`;

@@ -6,9 +6,9 @@ const show = ({ title, version }: Post): string =>
   `"${title}", version ${version}`;
 
 /**
- * The gateway asks for a row; before the answer is there, the row is changed and
- * everybody is told. What arrives then is old, and there is no message left that
- * would evict it.
+ * The gateway loads a row; before the answer arrives, the row is changed and all
+ * gateways receive the message. The answer is old then, and no later message would
+ * evict it.
  */
 export async function race(
   story: Story,
@@ -30,7 +30,9 @@ export async function race(
     );
     print.step(`PUT content-service${path}`, '', update.ms, show(update.body));
     for (const gateway of GATEWAYS) await applied(story, gateway, update);
-    print.text('... both gateways have heard of it, and now that row arrives');
+    print.text(
+      '... both gateways have applied the update, and now the old row arrives',
+    );
   } finally {
     hold.release();
   }
@@ -41,15 +43,15 @@ export async function race(
   const last = await read(story, 'gateway', path, show);
   const { version } = update.body;
   claims.check(
-    'who had asked before the update got what there was then',
+    'the read that began before the update got the old row',
     body.version === version - 1,
   );
   claims.check(
-    'that was not kept: the next read went to the row, and got the new one',
+    'the old row was not kept: the next read loaded the new one',
     next.source === 'MISS' && next.body.version === version,
   );
   claims.check(
-    'the new one is kept, and the other gateway has it too',
+    'the new row is kept, and the other gateway has it too',
     last.source === 'HIT' &&
       last.body.version === version &&
       other.body.version === version,
@@ -57,5 +59,5 @@ export async function race(
 }
 
 function alreadyThere(): never {
-  throw new Error('The gateway had that post already: there was no race.');
+  throw new Error('The gateway had a copy of that post: there was no race.');
 }

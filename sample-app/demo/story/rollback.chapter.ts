@@ -10,19 +10,19 @@ import {
   type Story,
 } from './story.js';
 
-/** There is no such user. */
+/** Id of no user. */
 const NOBODY = 999_999_999;
 
 const show = ({ name, version }: User): string =>
   `"${name}", version ${version}`;
 
-/** Two users in one transaction: the second fails, then neither. */
+/** Updates two users in one transaction, which fails at the second, then one that succeeds. */
 export async function rollback(
   story: Story,
   { adaId, graceId }: Cast,
 ): Promise<void> {
   const { network, http, claims, print } = story;
-  print.heading('An update fails amid its transaction');
+  print.heading('An update fails in the middle of its transaction');
   const path = `/users/${graceId}`;
   const users = `${network.urlOf('user-service')}/users`;
   const row = async (): Promise<User> =>
@@ -51,7 +51,7 @@ export async function rollback(
   }
   const after = await row();
   claims.check(
-    'the row is what it was',
+    'the row is unchanged',
     failure.status === 404 &&
       after.name === before.name &&
       after.version === before.version,
@@ -84,12 +84,12 @@ export async function rollback(
     fresh.push(await read(story, gateway, path, show));
   }
   claims.check(
-    'a commit is told, and both gateways read the new row',
+    'a commit is published, and both gateways read the new row',
     told > 0 && fresh.every(({ body }) => body.version === before.version + 1),
   );
 }
 
-/** Reads until the gateway has it in memory: messages of before may still come. */
+/** Reads until the gateway has it in memory: messages of earlier chapters may still arrive. */
 async function keep(
   { network, http }: Story,
   gateway: InstanceName,
@@ -106,7 +106,7 @@ async function keep(
   }
 }
 
-/** What it has said so far, once Redis has all of it. */
+/** Number of messages that user-service has published, once Redis has all of them. */
 async function publishedBy({ network, http }: Story): Promise<number> {
   const url = network.urlOf('user-service');
   const deadline = performance.now() + PATIENCE_MS;
@@ -117,7 +117,7 @@ async function publishedBy({ network, http }: Story): Promise<number> {
     );
     if (health.body.pending === 0) break;
     if (performance.now() > deadline) {
-      throw new Error('user-service has something left to publish.');
+      throw new Error('user-service still has messages to publish.');
     }
   }
   const stats = await http.mustSend<InvalidationStatsSnapshot>(

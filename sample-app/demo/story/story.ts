@@ -5,7 +5,7 @@ import type { InstanceName } from '../../shared/services.js';
 import type { Network } from '../network.js';
 import { milliseconds, type Printer } from '../printer.js';
 
-/** What every chapter has at hand. */
+/** Tools of every chapter. */
 export interface Story {
   readonly network: Network;
   readonly http: HttpClient;
@@ -14,30 +14,30 @@ export interface Story {
   readonly print: Printer;
 }
 
-/** Those who are in it. Ada follows Grace. */
+/** Users and posts of the story. Ada follows Grace. */
 export interface Cast {
   readonly adaId: number;
   readonly graceId: number;
-  /** All by Grace. */
+  /** Posts by Grace. */
   readonly postIds: readonly number[];
 }
 
 /**
- * How long after the answer to a change a read may begin and still be old. The
- * message takes about a millisecond; the rest is for machines that are busy. A
- * copy that nobody evicts is old for a minute.
+ * How long after the answer to a change a read may begin and still be old, in
+ * milliseconds. The message takes about one; the rest is for busy machines. A copy
+ * that nobody evicts is old for a minute.
  */
 export const DIRECT_PATIENCE_MS = 500;
 
-/** The same where another service has to make something new of the change first. */
+/** The same limit, if another service has to derive something from the change first. */
 export const DERIVED_PATIENCE_MS = 2_000;
 
 export const GATEWAYS = ['gateway', 'gateway-2'] as const;
 
-/** How long to wait for what is sure to come, on a machine that is very busy. */
+/** How long to wait for a certain event on a very busy machine, in milliseconds. */
 export const PATIENCE_MS = 10_000;
 
-/** Resolves once the instance has applied what was published by an answer's request. */
+/** Resolves once the instance has applied the invalidations of an answer's request. */
 export async function applied(
   { network, http }: Story,
   instance: InstanceName,
@@ -49,12 +49,12 @@ export async function applied(
     const { status } = await http.send('GET', url);
     if (status === 204) return;
     if (performance.now() > deadline) {
-      throw new Error(`${instance} never heard of ${offset}.`);
+      throw new Error(`${instance} never received offset ${offset}.`);
     }
   }
 }
 
-/** Reads once through a gateway, and tells. */
+/** Reads once through a gateway, and prints the answer. */
 export async function read<Body>(
   { network, http, print }: Story,
   gateway: InstanceName,
@@ -72,7 +72,7 @@ export async function read<Body>(
   return answer;
 }
 
-/** Reads through a gateway until a change shows, and tells; also of old reads, if any. */
+/** Reads through a gateway until a change shows, and prints the answer and the number of old reads. */
 export async function readUntil<Body>(
   { network, judge, print }: Story,
   gateway: InstanceName,

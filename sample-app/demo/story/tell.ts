@@ -9,7 +9,7 @@ import { rollback } from './rollback.chapter.js';
 import type { Cast, Story } from './story.js';
 import { readUpdateRead } from './update.chapter.js';
 
-/** The story from its first page to its last. */
+/** Runs all chapters of the story. */
 export async function tell(story: Story): Promise<Cast> {
   const cast = await prepare(story);
   await readUpdateRead(story, cast);

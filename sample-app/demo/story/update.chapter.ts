@@ -4,7 +4,7 @@ import { read, readUntil, type Cast, type Story } from './story.js';
 const show = ({ name, version }: User): string =>
   `"${name}", version ${version}`;
 
-/** Miss, hit, update, fresh: in the gateway that was asked, and in the other. */
+/** Miss, hit, update, fresh read, through both gateways. */
 export async function readUpdateRead(
   story: Story,
   { adaId }: Cast,

@@ -11,18 +11,18 @@ import type { CutCopy } from './frame.js';
 import { PageBus } from './page.bus.js';
 import { ServicesWatch } from './services.watch.js';
 
-/** Rows that are compared: those that were changed last. */
+/** Rows that are compared: the last ones that changed. */
 const KEPT = 4;
 const INTERVAL_MS = 1_000;
-/** Copies that are shown at most. */
+/** Limit of the copies that are shown. */
 const SHOWN = 8;
-/** For so long the page shows that a copy is fresh again. */
+/** How long the page shows that a copy is fresh again. */
 const FRESH_MS = 15_000;
 const TIMEOUT_MS = 2_000;
-/** Characters of a name. */
+/** Characters of a name that are shown. */
 const NAME_SHOWN = 60;
 
-/** Whose copies can be compared with a row, and where that is. */
+/** Services that own rows with copies to compare, by entity type. */
 const OWNERS: Readonly<Record<string, { owner: InstanceName; path: string }>> =
   {
     user: { owner: 'user-service', path: 'users' },
@@ -33,14 +33,13 @@ type Pair = Pick<CutCopy, 'gateway' | 'key'>;
 
 interface Seen {
   readonly copy: CutCopy;
-  /** When it was found to be fresh again, by `performance.now()`. */
+  /** When the copy was found to be fresh again, by `performance.now()`. */
   readonly freshAt: number | null;
 }
 
 /**
- * Old copies that a gateway serves while it is cut off from Redis: it is read as
- * its users read it, and what it answers is compared with the row. For as long
- * as somebody looks.
+ * Old copies that a gateway serves while it is cut off from Redis: its answers to
+ * ordinary reads are compared with the rows, while a page is open.
  */
 @Injectable()
 export class CutCopies implements OnModuleDestroy {
@@ -64,7 +63,7 @@ export class CutCopies implements OnModuleDestroy {
     return this.#version;
   }
 
-  /** All of them, if something has changed after that version; else `null`. */
+  /** All copies, if any has changed after that version; else `null`. */
   after(version: number): CutCopy[] | null {
     if (version === this.#version) return null;
     return [...this.#seen.values()].map(({ copy }) => copy);
@@ -91,7 +90,7 @@ export class CutCopies implements OnModuleDestroy {
   #note(message: InvalidationMessage): void {
     for (const key of keysOf(message)?.slice(0, KEPT) ?? []) {
       if (!/^(user|post):\d{1,9}$/.test(key)) continue;
-      // The last one changed is the last one to be forgotten.
+      // The row that changed last is forgotten last.
       this.#changed.delete(key);
       this.#changed.add(key);
       if (this.#changed.size <= KEPT) continue;
@@ -109,7 +108,7 @@ export class CutCopies implements OnModuleDestroy {
     }
   }
 
-  /** What is shown already, and every changed row on every gateway that is cut off. */
+  /** Pairs to compare: copies that are shown, and every changed row on every gateway that is cut off. */
   #pairs(): Pair[] {
     const pairs = new Map<string, Pair>();
     for (const [name, { copy }] of this.#seen) pairs.set(name, copy);
@@ -145,7 +144,7 @@ export class CutCopies implements OnModuleDestroy {
     if (!isSame || !this.#seen.has(name)) this.#version++;
   }
 
-  /** `null` if it does not answer. */
+  /** @returns `null` if the service does not answer */
   #read(from: InstanceName, path: string): Promise<string | null> {
     return this.services
       .get<Row>(from, path, TIMEOUT_MS)

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-/** Where the package lies, whether this runs as it is written or from `dist`. */
+/** Root of the package, from the sources as from `dist`. */
 const PACKAGE = join(
   createRequire(import.meta.url).resolve(
     'nestjs-cache-invalidation/package.json',
@@ -12,7 +12,7 @@ const PACKAGE = join(
   '..',
 );
 
-/** All that there is: what is not named here is not served. */
+/** The only pages that are served. */
 const PAGES: Readonly<Record<string, string>> = {
   readme: 'README.md',
   guide: 'docs/guide.md',
@@ -20,7 +20,7 @@ const PAGES: Readonly<Record<string, string>> = {
   operations: 'docs/operations.md',
 };
 
-/** The package's own pages, as they are written: the live page links to them. */
+/** Serves pages of the package as plain text: the live page links to them. */
 @Controller('docs')
 export class DocsController {
   @Get(':page')

@@ -1,37 +1,37 @@
 import type { ServiceState } from '../../shared/operations/service.state.js';
 import type { InstanceName } from '../../shared/services.js';
 
-/** What the page is told: whatever is newer than what it has. */
+/** One update of the page: everything newer than what it has. */
 export interface Frame {
-  /** The wall clock here, in milliseconds. */
+  /** The gateway's wall clock, in milliseconds. */
   readonly now: number;
-  /** How many messages came over the bus since this gateway started. */
+  /** Messages received since this gateway started. */
   readonly total: number;
-  /** The newest of those that the page has not shown, oldest first. */
+  /** The newest messages that the page has not shown, oldest first. */
   readonly messages: readonly ShownMessage[];
   readonly services: readonly ServiceView[];
   readonly latencies: readonly LatencyPoint[];
-  /** All that there are, if they have changed; else `null`. */
+  /** All old copies, if they have changed; else `null`. */
   readonly copies: readonly CutCopy[] | null;
 }
 
 export interface ShownMessage {
-  /** Counts them. */
+  /** Number of the message. */
   readonly number: number;
-  /** When it was published, RFC 3339. */
+  /** Time of the publish, RFC 3339. */
   readonly at: string;
   readonly source: string;
   readonly action: string;
   /** `user:1`, `feed:*`, `user:1, user:2 and 5 more`. */
   readonly says: string;
-  /** Why it says more than what was changed; `null` if it does not. */
+  /** Why the message was widened; `null` if it was not. */
   readonly widened: string | null;
-  /** From its publisher to here, in milliseconds. */
+  /** Latency from the publisher to this gateway, in milliseconds. */
   readonly latency: number;
   /**
-   * Why that is no latency of the bus: `replayed` from the journal after Redis was
-   * away from this page, `held` in an outbox while it was away from the publisher;
-   * `null` if it is one.
+   * Why the latency is not measured: the message was `replayed` from the journal,
+   * after Redis was away from this page, or `held` in an outbox, while Redis was away
+   * from the publisher; `null` if it is measured.
    */
   readonly late: 'replayed' | 'held' | null;
 }
@@ -42,20 +42,20 @@ export interface ServiceView {
   readonly state: ServiceState | 'asked' | 'away';
 }
 
-/** Of the messages of one second, in milliseconds. */
+/** Latencies of the messages of one second, in milliseconds. */
 export interface LatencyPoint {
-  /** Since the epoch. */
+  /** Seconds since the epoch. */
   readonly second: number;
-  /** Messages that were measured. */
+  /** Number of measured messages. */
   readonly count: number;
-  /** Messages that came late because Redis was away, and were not measured. */
+  /** Number of messages that were late because Redis was away, and not measured. */
   readonly late: number;
   /** `null` if none was measured. */
   readonly p50: number | null;
   readonly p99: number | null;
 }
 
-/** What a gateway that is, or was, cut off serves of a row that was changed. */
+/** The copy of a changed row in a gateway that is, or was, cut off. */
 export interface CutCopy {
   readonly gateway: InstanceName;
   /** `user:1` */
@@ -63,7 +63,7 @@ export interface CutCopy {
   readonly owner: InstanceName;
   /** What the gateway serves: `“Grace”, version 2`. */
   readonly served: string;
-  /** The row. */
+  /** The row, in the same form. */
   readonly row: string;
   readonly isOld: boolean;
 }

@@ -1,12 +1,12 @@
 import { createHistogram } from 'node:perf_hooks';
 import type { LatencyPoint } from './frame.js';
 
-/** Seconds with messages, however long ago they were. */
+/** Number of seconds with messages that are kept, however long ago they were. */
 const KEPT = 120;
 
 const HOUR_US = 3_600_000_000;
 
-/** Percentiles of each of the last seconds in which messages came. */
+/** Percentiles of the last seconds with messages. */
 export class LatencyLog {
   readonly #points: LatencyPoint[] = [];
   readonly #histogram = createHistogram({ highest: HOUR_US });
@@ -20,13 +20,13 @@ export class LatencyLog {
     this.#histogram.record(Math.min(HOUR_US, Math.max(1, micros)));
   }
 
-  /** One that came late because Redis was away: counted, and not measured. */
+  /** Counts a message that was late because Redis was away; it is not measured. */
   recordLate(now: number): void {
     this.#turnTo(now);
     this.#late++;
   }
 
-  /** Seconds that have ended since that one. */
+  /** Latencies of the seconds that have ended since that one. */
   after(second: number, now: number): LatencyPoint[] {
     this.#turnTo(now);
     return this.#points.filter((point) => point.second > second);

@@ -6,7 +6,7 @@ import { LiveFeed } from './live.feed.js';
 export class LiveController {
   constructor(private readonly feed: LiveFeed) {}
 
-  /** Server-sent events; by hand, so that a slow reader is seen. */
+  /** Server-sent events, written by hand, so that slow readers are noticed. */
   @Get('events')
   events(@Res() response: ServerResponse): void {
     response.writeHead(200, {
@@ -16,7 +16,7 @@ export class LiveController {
     this.feed.add(response);
   }
 
-  /** How many pages are open: the demo's readers rest while there is none. */
+  /** Number of open pages: the demo's audience pauses while there is none. */
   @Get('viewers')
   viewers(): { viewers: number } {
     return { viewers: this.feed.viewers };

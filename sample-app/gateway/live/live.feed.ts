@@ -5,10 +5,10 @@ import type { Frame } from './frame.js';
 import { MessageTape } from './message.tape.js';
 import { ServicesWatch } from './services.watch.js';
 
-/** More often than this no eye can follow. */
+/** Time between two frames: more of them could not be seen. */
 const INTERVAL_MS = 100;
 
-/** Up to where a viewer has been told. */
+/** How far a viewer has received the feed. */
 interface Position {
   readonly total: number;
   readonly version: number;
@@ -19,8 +19,8 @@ interface Position {
 const NOWHERE: Position = { total: 0, version: 0, second: 0, copies: 0 };
 
 /**
- * Tells every viewer what is new. Nothing is queued for one that reads slowly:
- * its next frame begins where its last one ended, and is no longer for that.
+ * Sends every viewer what is new. Nothing is queued for a slow reader: its next
+ * frame begins where its last one ended, and is not longer.
  */
 @Injectable()
 export class LiveFeed implements OnModuleDestroy {
@@ -37,7 +37,7 @@ export class LiveFeed implements OnModuleDestroy {
     return this.#viewers.size;
   }
 
-  /** The first frame, of all that there is, leaves at once. */
+  /** Sends the first frame, with everything, at once. */
   add(viewer: Writable): void {
     this.#viewers.set(viewer, NOWHERE);
     viewer.once('close', () => this.#remove(viewer));

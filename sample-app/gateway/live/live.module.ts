@@ -13,7 +13,7 @@ import { PageBus } from './page.bus.js';
 import { PageController } from './page.controller.js';
 import { ServicesWatch } from './services.watch.js';
 
-/** The live page: its files, the feed that fills it, and what its buttons may ask. */
+/** The live page: its files, its feed, and the actions of its buttons. */
 @Module({
   controllers: [
     PageController,

@@ -5,18 +5,18 @@ import { LatencyLog } from './latency.log.js';
 import { PageBus } from './page.bus.js';
 import { WallClock } from './wall.clock.js';
 
-/** As many as the demo's story publishes; a page shows no more rows either. */
+/** Number of messages that are kept: as many as the story publishes, and as the page shows. */
 const KEPT = 500;
 
 const KEYS_SHOWN = 3;
 
-/** Characters of one text; an id may have as many as a message. */
+/** Characters of one text that are shown: an id may be as long as a message. */
 const TEXT_SHOWN = 200;
 
-/** A message that reached Redis later than this after its publish waited in an outbox. */
+/** A message that reached Redis later than this after its publish has waited in an outbox. */
 const HELD_MS = 1_000;
 
-/** The last messages on the bus, as they are shown, and how many there were. */
+/** The last messages, in the form in which they are shown, and their total number. */
 @Injectable()
 export class MessageTape implements OnModuleDestroy {
   readonly #latencies = new LatencyLog();
@@ -39,7 +39,7 @@ export class MessageTape implements OnModuleDestroy {
     return this.#total;
   }
 
-  /** Those after the first `seen`, or as many of them as are kept; oldest first. */
+  /** Messages after the first `seen`, as far as they are kept; oldest first. */
   after(seen: number): ShownMessage[] {
     const first = Math.max(seen, this.#total - KEPT);
     return Array.from(
@@ -48,7 +48,7 @@ export class MessageTape implements OnModuleDestroy {
     );
   }
 
-  /** Of the seconds that have ended since that one. */
+  /** Latencies of the seconds that have ended since that one. */
   latenciesAfter(second: number): LatencyPoint[] {
     return this.#latencies.after(second, this.#clock.now());
   }
@@ -62,20 +62,20 @@ export class MessageTape implements OnModuleDestroy {
       latency,
       late,
     });
-    // An own message has not travelled.
+    // An own message did not go through Redis.
     if (message.own) return;
     if (late === null) this.#latencies.record(now, latency);
     else this.#latencies.recordLate(now);
   }
 
-  /** Such a message says how long Redis was away, and nothing of how fast the bus is. */
+  /** Why a message is late: its age shows how long Redis was away, and is no latency. */
   #lateness(
     { own, offset }: InvalidationMessage,
     published: number,
   ): ShownMessage['late'] {
     if (own) return null;
     if (this.bus.isCatchingUp) return 'replayed';
-    // An offset begins with the time at which Redis took the message.
+    // An offset begins with the time when Redis took the message.
     const isHeld = offset !== null && parseInt(offset) - published > HELD_MS;
     return isHeld ? 'held' : null;
   }
@@ -98,7 +98,7 @@ function shown(
   };
 }
 
-/** By way of a buffer: a mere slice would keep the whole text in memory. */
+/** Copied through a buffer: a slice would keep the whole text in memory. */
 function shortened(text: string): string {
   if (text.length <= TEXT_SHOWN) return text;
   return String(Buffer.from(`${text.slice(0, TEXT_SHOWN - 1)}…`));
@@ -115,7 +115,7 @@ function saidBy(message: InvalidationMessage): string {
 /** `Date.parse` stops at milliseconds, and most messages take less than one. */
 function timeOf(timestamp: string): number {
   const digits = /\.\d{3}(\d+)/.exec(timestamp)?.[1] ?? '';
-  // Nor does it know leap seconds.
+  // It does not know leap seconds either.
   const known = timestamp.replace(/:60(?=[.Z+-])/i, ':59');
   return Date.parse(known) + Number(`0.${digits}`);
 }

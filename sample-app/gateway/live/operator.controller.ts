@@ -13,7 +13,7 @@ import { ServicesWatch } from './services.watch.js';
 
 const CONTROLS = ['cut', 'restore', 'pattern', 'batch', 'load'];
 
-/** What the buttons of the page do: passed on to whoever it concerns. */
+/** Actions of the page's buttons, forwarded to the service in question. */
 @Controller()
 export class OperatorController {
   constructor(

@@ -15,9 +15,9 @@ export interface BusAddress {
 }
 
 /**
- * The bus as the page hears it. The gateway may be cut off from Redis by a
- * button of the page; the page still has to show what is published then, so it
- * has a subscription of its own, on a connection that no button cuts.
+ * The messages for the page. A button of the page can cut the gateway off from
+ * Redis, and the page still has to show what is published then. So it has its own
+ * subscription, on a connection that no button cuts.
  */
 export class PageBus implements OnModuleDestroy {
   private constructor(
@@ -25,7 +25,7 @@ export class PageBus implements OnModuleDestroy {
     private readonly context: INestApplicationContext | null,
   ) {}
 
-  /** A second instance of the library in this process, beside the gateway's. */
+  /** A second instance of the library in this process. */
   static async open({ connection, channel }: BusAddress): Promise<PageBus> {
     const context = await NestFactory.createApplicationContext(
       CacheInvalidationModule.forRoot({
@@ -38,12 +38,12 @@ export class PageBus implements OnModuleDestroy {
     return new PageBus(context.get(InvalidationSubscriber), context);
   }
 
-  /** The subscription of the gateway itself, for where nobody can cut it. */
+  /** The subscription of the gateway itself, if nobody can cut it. */
   static of(subscriber: InvalidationSubscriber): PageBus {
     return new PageBus(subscriber, null);
   }
 
-  /** Whether messages come from the journal now, and so are older than they are slow. */
+  /** Whether messages come from the journal now, so that their age is no latency. */
   get isCatchingUp(): boolean {
     return this.subscriber.status.state !== 'live';
   }

@@ -6,7 +6,7 @@ import { ServicesWatch } from './services.watch.js';
 
 const FILES = new URL('../page/', import.meta.url);
 
-/** All that there is: what is not named here is not served. */
+/** The only files that are served. */
 const NAMES: ReadonlySet<string> = new Set([
   'index.html',
   'icon.svg',
@@ -36,14 +36,14 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript',
 };
 
-/** The page, in plain files: what the browser gets is what is in the folder. */
+/** Serves the files of the live page, unchanged. */
 @Controller()
 export class PageController {
   constructor(private readonly services: ServicesWatch) {}
 
   @Get()
   index(@Res() response: ServerResponse): Promise<void> {
-    // They answer while the browser reads the page.
+    // The services answer while the browser loads the page.
     this.services.lookAhead();
     return this.file('index.html', response);
   }
@@ -58,7 +58,7 @@ export class PageController {
     response.writeHead(200, {
       'content-type': `${TYPES[extname(name)]}; charset=utf-8`,
       'cache-control': 'no-cache',
-      // Nothing of it comes from elsewhere.
+      // The page loads nothing from elsewhere.
       'content-security-policy': "default-src 'self'",
     });
     response.end(content);

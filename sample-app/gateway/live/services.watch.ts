@@ -12,14 +12,14 @@ import type { ServiceView } from './frame.js';
 
 const INTERVAL_MS = 500;
 
-/** Who has not answered by then is away. */
+/** A service that has not answered by then is away. */
 const TIMEOUT_MS = 2_000;
 
 interface Seen extends ServiceView {
   readonly version: number;
 }
 
-/** Asks each service how it is, again and again, for as long as somebody looks. */
+/** Queries the state of each service repeatedly, while a page is open. */
 @Injectable()
 export class ServicesWatch implements OnModuleDestroy {
   readonly names: readonly InstanceName[];
@@ -58,14 +58,14 @@ export class ServicesWatch implements OnModuleDestroy {
     this.stop();
   }
 
-  /** Those of whom something was heard after that version. */
+  /** Services whose state was received after that version. */
   after(version: number): ServiceView[] {
     return [...this.#seen.values()]
       .filter((seen) => seen.version > version)
       .map(({ name, state }) => ({ name, state }));
   }
 
-  /** The instances of the gateway whose way to Redis is cut now. */
+  /** The gateways whose link to Redis is cut now. */
   get cutGateways(): InstanceName[] {
     return [...this.#seen.values()]
       .filter(({ name }) => name.startsWith('gateway'))
@@ -77,7 +77,7 @@ export class ServicesWatch implements OnModuleDestroy {
     this.#saw(name, await this.#ask(name));
   }
 
-  /** Before somebody comes, who would wait for the answers. */
+  /** Queries all services before the first page opens, which would have to wait. */
   lookAhead(): void {
     if (this.#watching !== null) return;
     for (const name of this.names) void this.look(name);
@@ -93,7 +93,7 @@ export class ServicesWatch implements OnModuleDestroy {
     this.#seen.set(name, { name, state, version: ++this.#version });
   }
 
-  /** By the time that somebody looks again it will be of no use. */
+  /** Forgets all states: they will be outdated when the next page opens. */
   #forget(): void {
     for (const name of this.names) this.#saw(name, 'asked');
   }

@@ -1,6 +1,6 @@
 /**
  * The time of day in fractions of a millisecond: the monotonic clock, kept within
- * the millisecond that the coarser one is in.
+ * the current millisecond of the wall clock.
  */
 export class WallClock {
   #origin = performance.timeOrigin;

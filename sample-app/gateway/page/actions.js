@@ -10,7 +10,7 @@ export const post = (content = {}) => ({
   body: JSON.stringify(content),
 });
 
-/** Does what a button says, and tells how it went. */
+/** Runs the action of a button, and shows its result. */
 export async function act(path, request, tell) {
   const begun = performance.now();
   const result = byId('result');

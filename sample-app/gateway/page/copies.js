@@ -1,6 +1,6 @@
 import { byId, element, write } from './dom.js';
 
-/** Of a gateway that would widen: the shortest round number that the option allows. */
+/** `maxStaleness` of a gateway that would widen: the shortest round time that the option allows. */
 const MAX_STALENESS = 10_000;
 
 const section = byId('copies');
@@ -50,7 +50,7 @@ function drawRow({ badge, text, widened }, copy) {
   write(widened, copy.isOld ? insteadOf(copy) : 'the same');
 }
 
-/** What a gateway with `whenStale: 'widen'` would have answered. */
+/** The answer of a gateway with `whenStale: 'widen'`. */
 function insteadOf({ gateway, owner, row }) {
   const left = MAX_STALENESS - staleness.get(gateway);
   return left > 0

@@ -1,8 +1,8 @@
-/** The element with this id. */
+/** Finds the element with this id. */
 export const byId = (id) => document.getElementById(id);
 
 /**
- * A new element.
+ * Creates an element.
  *
  * @param properties of the element, such as `className`
  */
@@ -12,7 +12,7 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** A new element of a drawing. */
+/** Creates an element of a drawing. */
 export function shape(tag, attributes = {}, ...children) {
   const made = document.createElementNS('http://www.w3.org/2000/svg', tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -22,7 +22,7 @@ export function shape(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Sets the text where it is another: what has not changed is not drawn anew. */
+/** Sets the text if it has changed, so that the browser does not draw it again. */
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -1,15 +1,15 @@
-/** Connects while the rest of the page is still on its way. */
+/** Connects before the rest of the page has loaded. */
 const events = new EventSource('events');
 
-/** Came before there was anybody to draw it. */
+/** Frames that arrived before there was a listener. */
 const early = [];
 let tell = (frame) => early.push(frame);
 
 events.addEventListener('message', ({ data }) => tell(JSON.parse(data)));
 
 /**
- * Tells of every frame, those that have come already included, and whether there
- * is a connection. It connects again by itself, and is then told everything anew.
+ * Calls the listeners with every frame, earlier ones included, and with the state of
+ * the connection. The browser reconnects by itself, and then receives everything again.
  */
 export function follow(onFrame, onConnection) {
   tell = onFrame;

@@ -10,12 +10,12 @@ import { drawServices, forgetServices } from './services.js';
 
 const RATE_MS = 1_000;
 
-/** Two moments about a second apart, and how many messages there were. */
+/** Two moments about a second apart, with the total of messages at each. */
 let before = null;
 
 function drawFigures({ now, total }) {
   write(byId('total'), count(total));
-  // A gateway that began anew counts anew.
+  // A gateway that restarted counts from zero.
   if (before === null || total < before.total) before = { now, total };
   const elapsed = now - before.now;
   if (elapsed < RATE_MS) return;

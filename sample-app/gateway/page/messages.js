@@ -1,9 +1,9 @@
 import { byId, duration, element, write } from './dom.js';
 
-/** No more rows than this, whatever comes: as many as the gateway keeps. */
+/** Maximum of rows: as many as the gateway keeps. */
 const KEPT = 500;
 
-/** Why a message has no latency: how that is said, and more about it. */
+/** For each reason why a message has no latency, the text and its explanation. */
 const LATE = {
   replayed: () => [
     'replayed',
@@ -17,7 +17,7 @@ const LATE = {
 
 const list = byId('messages').querySelector('ol');
 const pause = byId('pause');
-/** What came while the list was paused, and is shown afterwards. */
+/** Messages that arrived while the list was paused, to be shown afterwards. */
 let waiting = [];
 
 export function startMessages() {
@@ -36,7 +36,7 @@ export function drawMessages(messages) {
   waiting = [];
 }
 
-/** The oldest row is taken again; a gateway that began anew counts anew. */
+/** Reuses the oldest row; a gateway that restarted counts from zero. */
 function rowFor(number) {
   const newest = Number(list.firstElementChild?.dataset.number ?? 0);
   if (number <= newest) list.replaceChildren();

@@ -2,21 +2,21 @@ import { byId, shape } from './dom.js';
 
 const HEIGHT = 300;
 const BOX = 42;
-/** The upper edges, from above: gateways, Redis, owners, database. */
+/** Upper edges of the rows: gateways, Redis, owners, database. */
 const ROWS = { gateways: 4, redis: 100, owners: 188, database: 276 };
 const BAND = 36;
 const GAP = 10;
-/** Left of everything, for the way of reads. */
+/** Room on the left, for the arrow of reads. */
 const MARGIN = 26;
-/** Half the width of an edge, which is drawn outside of its box. */
+/** Half the width of an edge, which is drawn outside its box. */
 const EDGE = 1;
-/** Below this, short words. */
+/** Below this width, short words. */
 const NARROW = 560;
 
 const DATABASE_OF = ['user-service', 'content-service'];
 
 const svg = byId('picture-drawing');
-/** Each service: its state, and what was counted when it was last asked. */
+/** State and last counts of each service. */
 const known = new Map();
 
 export function drawPicture(services) {
@@ -32,7 +32,7 @@ export function forgetPicture() {
   draw();
 }
 
-/** Whether it has published or received since it was asked last. */
+/** Whether the service has published or received since its last state. */
 function talkOf(before, { stats }) {
   const more = (of) => (stats?.[of] ?? 0) > (before?.stats?.[of] ?? Infinity);
   return { says: more('published'), hears: more('received') };
@@ -59,7 +59,7 @@ function draw() {
   svg.ariaLabel = wordsOf(names);
 }
 
-/** Boxes side by side, as wide as there is room. */
+/** Boxes side by side, as wide as possible. */
 function row(names, y, width) {
   const all = width - MARGIN - EDGE - GAP * (names.length - 1);
   const room = all / names.length;
@@ -83,7 +83,7 @@ function boxOf({ name, x, y, width, middle }) {
   );
 }
 
-/** Between a service and Redis: an arrow for what it published, one for what it received. */
+/** Arrows between a service and Redis: for published and for received messages. */
 function linkOf({ name, middle, isAbove }) {
   const { says, hears } = known.get(name);
   const [near, far] = isAbove
@@ -132,7 +132,7 @@ function redisOf(width, isNarrow) {
   return [band, ...texts];
 }
 
-/** From the gateways around Redis to whoever owns the rows. */
+/** Arrow from the gateways around Redis to the owners of rows. */
 function readsOf(boxes) {
   const owners = boxes.filter(({ isAbove }) => !isAbove);
   const last = owners.at(-1);
@@ -185,7 +185,7 @@ function words(x, y, text, of) {
   return shape('text', { x, y, class: of }, text);
 }
 
-/** Pressed together where it would be wider than its box. */
+/** Text, compressed if it would be wider than its box. */
 function fitted(node, text, room) {
   const isWide = text.length * (room < 120 ? 6.6 : 8.2) > room;
   if (!isWide) return node;
@@ -199,7 +199,7 @@ function stateOf(name) {
   return typeof state === 'object' ? state.health.state : state;
 }
 
-/** `cut`, `up`, or `down` where Redis is away for another reason. */
+/** `cut`, `up`, or `down` if Redis is away for another reason. */
 function linkStateOf(name) {
   const { state } = known.get(name);
   if (typeof state !== 'object') return 'unknown';
@@ -207,7 +207,7 @@ function linkStateOf(name) {
   return state.health.status === 'down' ? 'down' : 'up';
 }
 
-/** The picture in words. */
+/** The picture as text, for screen readers. */
 function wordsOf(names) {
   const each = names.map((name) => {
     const link = linkStateOf(name);

@@ -1,14 +1,14 @@
 import { byId, count, duration, shape, write } from './dom.js';
 import { axisOf, decadesOf, heightOf, LEAST } from './plot.scale.js';
 
-/** As many as the gateway keeps. */
+/** Seconds that are drawn: as many as the gateway keeps. */
 const KEPT = 120;
 const HEIGHT = 190;
 const LEFT = 52;
 const RIGHT = 12;
 const TOP = 14;
 const BOTTOM = 22;
-/** Between two labels of the axis. */
+/** Least room between two labels of the axis. */
 const LABEL_WIDTH = 60;
 
 const svg = byId('plot');
@@ -18,12 +18,12 @@ let drawnAt = 0;
 export function addLatencies(added) {
   if (added.length === 0) return;
   const first = added[0].second;
-  // After a lost connection everything is told anew.
+  // After a lost connection everything is received again.
   points = [...points.filter(({ second }) => second < first), ...added];
   points = points.slice(-KEPT);
 }
 
-/** Once a second. */
+/** Draws the plot, once a second. */
 export function drawPlot(now) {
   const second = Math.floor(now / 1_000);
   if (second === drawnAt) return;
@@ -51,7 +51,7 @@ function scaleFor(width, decades) {
   };
 }
 
-/** A second in which nothing was measured interrupts it; one that is alone is a dot. */
+/** A second without measurements interrupts the line; a single second is a dot. */
 function lineOf(shown, { x, y }, of) {
   const measured = shown.filter((point) => point[of] !== null);
   const seconds = new Set(measured.map(({ second }) => second));
@@ -67,7 +67,7 @@ function lineOf(shown, { x, y }, of) {
   return [shape('path', { class: of, d: line }), ...dots];
 }
 
-/** Messages that were not measured. */
+/** Marks for messages that were not measured. */
 function markOf({ at, late }, { x }) {
   const title = `${count(late)} replayed or held back`;
   const d = `M${x(at) - 5} 1h10l-5 9z`;
@@ -85,7 +85,7 @@ function gridOf({ decades, right, y }) {
   }).flat();
 }
 
-/** When the first of them came, each silence that is left out, and now. */
+/** Labels of the time axis: the first second, each omitted silence, and now. */
 function axisLabels({ x, right }, shown, pauses) {
   const nodes = [label(right, HEIGHT - 4, 'end', 'now')];
   let free = right - 30;
@@ -111,7 +111,7 @@ function label(x, y, anchor, text) {
   return shape('text', { x, y, 'text-anchor': anchor }, text);
 }
 
-/** The plot in words. */
+/** The plot as text, for screen readers. */
 function tell(shown) {
   const measured = shown.filter((point) => point.p50 !== null);
   const late = shown.reduce((sum, point) => sum + point.late, 0);

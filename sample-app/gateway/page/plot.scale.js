@@ -1,7 +1,7 @@
-/** Milliseconds; logarithmic, so that a slow second leaves the others to be seen. */
+/** Lowest value in milliseconds; the scale is logarithmic, so that one slow second does not hide the others. */
 export const LEAST = 0.1;
 const USUAL = 10;
-/** What took longer is drawn at the upper edge. */
+/** Highest value in milliseconds; higher ones are drawn at the upper edge. */
 const MOST = 10_000;
 
 /** Seconds of silence that are drawn; a longer one is shortened to this. */
@@ -9,21 +9,21 @@ const PAUSE = 6;
 const LEAST_SECONDS = 30;
 const MOST_SECONDS = 120;
 
-/** How many powers of ten the values span. */
+/** Powers of ten that the values span. */
 export function decadesOf(points) {
   const highest = Math.max(USUAL, ...points.map(({ p99 }) => p99 ?? 0));
   return Math.ceil(Math.log10(Math.min(MOST, highest) / LEAST) - 1e-9);
 }
 
-/** Where a value lies between the lower edge, 0, and the upper one, 1. */
+/** Position of a value between the lower edge, 0, and the upper one, 1. */
 export function heightOf(ms, decades) {
   const power = Math.log10(Math.max(ms, LEAST) / LEAST);
   return Math.min(1, power / decades);
 }
 
 /**
- * The seconds with messages on an axis that leaves out long silences, so that a
- * flood of an hour ago is still to be seen.
+ * Places the seconds with messages on an axis that leaves out long silences, so that
+ * a flood of an hour ago is still visible.
  *
  * @param points oldest first
  * @returns each point that has room and each silence, with its place between the

@@ -1,7 +1,7 @@
 import { act, post } from './actions.js';
 import { byId, count, duration, element, write } from './dom.js';
 
-/** What each state looks like where colours are not seen. */
+/** Symbol of each state, for readers who do not see its colour. */
 const SIGNS = {
   live: '●',
   degraded: '◐',
@@ -13,7 +13,7 @@ const SIGNS = {
   asked: '…',
 };
 
-/** Of no interest once they are over. */
+/** States that are not shown once they are over. */
 const STARTING = ['stopped', 'connecting'];
 
 const FIGURES = {
@@ -24,7 +24,7 @@ const FIGURES = {
   Outbox: ({ health }) => count(health.outbox),
 };
 
-/** One service that can be operated, and all can. */
+/** Properties of enabled controls: if one service has controls, all have. */
 const ENABLED = { disabled: false, title: '' };
 
 const rows = new Map();
@@ -37,14 +37,14 @@ export function drawServices(services) {
   if (services.some(({ state }) => answered(state))) markFirst();
 }
 
-/** What was known of them is not known any more. */
+/** Marks all services as unknown. */
 export function forgetServices() {
   for (const [name, row] of rows) drawRow(row, name, 'asked');
 }
 
 const answered = (state) => typeof state === 'object';
 
-/** `npm run bench` reads it. */
+/** For `npm run bench`, which reads it. */
 function markFirst() {
   if (performance.getEntriesByName('first-state').length > 0) return;
   performance.mark('first-state');
@@ -105,7 +105,7 @@ function drawBadge(row, name, state) {
   );
 }
 
-/** A replay shall be seen, and so shall what waits. */
+/** Highlights replays and waiting messages. */
 function drawFigure(node, label, text) {
   const isNew = label === 'Replayed' && !['–', text].includes(node.textContent);
   write(node, text);
@@ -115,7 +115,7 @@ function drawFigure(node, label, text) {
 
 function flash(node) {
   node.classList.remove('flash');
-  // Asking for its size makes the browser notice that it was gone.
+  // Reading its size makes the browser notice that the class was gone.
   void node.offsetWidth;
   node.classList.add('flash');
 }
@@ -126,7 +126,7 @@ function healthOf({ health }) {
     : health.state;
 }
 
-/** `disconnected 4.2 s → catching-up 12 ms → live 3 s`; nothing for ever live. */
+/** `disconnected 4.2 s → catching-up 12 ms → live 3 s`; empty if it was always live. */
 function pastOf({ states, health }) {
   const first = states.findIndex(({ state }) => !STARTING.includes(state));
   if (first === states.length - 1 && health.reason === null) return '';

@@ -16,7 +16,7 @@ import { BatchDto, PatternDto } from './controls.dto.js';
 import { LoadGenerator } from './load.generator.js';
 import { RedisLink } from './redis.link.js';
 
-/** What can be asked of a service that nobody would allow in production. */
+/** Controls for the live page, which nobody would allow in production. */
 @Controller('controls')
 export class ControlsController implements OnModuleDestroy {
   readonly #load: LoadGenerator;
@@ -52,16 +52,17 @@ export class ControlsController implements OnModuleDestroy {
     return this.publisher.invalidateBatch(keys).catch(refuse);
   }
 
-  /** Answers at once; the messages follow for some seconds. */
+  /** Answers at once; the messages are published over some seconds. */
   @Post('load')
   @HttpCode(202)
   load(): { messages: number; perSecond: number } {
     const load = this.#load.start();
-    if (load === null) throw new ConflictException('It is at it already.');
+    if (load === null)
+      throw new ConflictException('The load is running already.');
     return load;
   }
 
-  /** What still waits for Redis is sent before the end, so it must be reached. */
+  /** Restores the link at the shutdown, so that waiting messages can be sent. */
   onModuleDestroy(): void {
     this.#load.stop();
     this.link.restore();

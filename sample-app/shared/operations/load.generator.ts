@@ -5,13 +5,13 @@ const SECONDS = 5;
 const MESSAGES = PER_SECOND * SECONDS;
 const PAUSE_MS = 10;
 
-/** Publishes many messages, at a steady rate, that touch nobody's entries. */
+/** Publishes many messages at a steady rate; they affect no entries. */
 export class LoadGenerator {
   #timer: NodeJS.Timeout | null = null;
 
   constructor(private readonly publisher: InvalidationPublisher) {}
 
-  /** @returns `null` if it is at it already */
+  /** @returns `null` if it is running already */
   start(): { messages: number; perSecond: number } | null {
     if (this.#timer !== null) return null;
     const begun = performance.now();
@@ -30,7 +30,7 @@ export class LoadGenerator {
   }
 
   #publish(number: number): void {
-    // It rejects for bad input only, and there is none.
+    // Rejects only for bad input, and there is none.
     void this.publisher.invalidateCustom('load', number);
   }
 }

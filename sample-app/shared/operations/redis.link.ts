@@ -11,27 +11,27 @@ import { HOST } from '../services.js';
 const REDIS_PORT = 6379;
 
 /**
- * A way from one service to its Redis that can be cut: what a broken switch or a
- * firewall does by chance.
+ * A connection from one service to its Redis that can be cut, as a broken switch or
+ * a firewall does by chance.
  */
 export class RedisLink {
   readonly #server = createServer((client) => this.#accept(client));
   readonly #sockets = new Set<Socket>();
   #isCut = false;
 
-  /** @param target where it leads: Redis itself, which no cut of this link reaches */
+  /** @param target Redis itself, which cuts of this link do not affect */
   private constructor(readonly target: URL) {}
 
-  /** @param redisUrl without TLS, whose certificate would be for another host */
+  /** @param redisUrl without TLS, since the certificate would be for another host */
   static async open(redisUrl: string): Promise<RedisLink> {
     const link = new RedisLink(new URL(redisUrl));
     await once(link.#server.listen(0, HOST), 'listening');
-    // It ends with its process, and must not hold that up.
+    // The link must not keep its process alive.
     link.#server.unref();
     return link;
   }
 
-  /** What to connect to instead. */
+  /** The URL to connect to instead. */
   get url(): string {
     const url = new URL(this.target);
     url.hostname = HOST;
@@ -43,7 +43,7 @@ export class RedisLink {
     return this.#isCut;
   }
 
-  /** Resets what is connected, and whatever connects until it is restored. */
+  /** Resets all connections, and new ones until the link is restored. */
   cut(): void {
     this.#isCut = true;
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -78,7 +78,7 @@ export class RedisLink {
   #carry(from: Socket, to: Socket): void {
     this.#sockets.add(from);
     from.setNoDelay(true).pipe(to);
-    // Of an error 'close' tells as well.
+    // 'close' follows each error.
     from.on('error', () => undefined);
     from.on('close', () => {
       this.#sockets.delete(from);

@@ -5,19 +5,19 @@ import type {
   SubscriptionState,
 } from 'nestjs-cache-invalidation';
 
-/** What a service says of itself. */
+/** The state of a service, as it reports it. */
 export interface ServiceState {
   readonly health: InvalidationHealthReport;
   readonly stats: InvalidationStatsSnapshot;
   readonly caches: Readonly<Record<string, NearCacheStats>>;
   /** The last states of its subscription, the current one included. */
   readonly states: readonly PastState[];
-  /** Its way to Redis; `null` where that cannot be cut. */
+  /** Its link to Redis; `null` if it cannot be cut. */
   readonly link: 'up' | 'cut' | null;
 }
 
 export interface PastState {
   readonly state: SubscriptionState;
-  /** Milliseconds: how long it was, or has been, in it. */
+  /** How long it was, or has been, in this state, in milliseconds. */
   readonly for: number;
 }

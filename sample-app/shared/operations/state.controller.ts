@@ -12,7 +12,7 @@ import type { PastState, ServiceState } from './service.state.js';
 /** A loss and its recovery: live, disconnected, catching-up, live. */
 const KEPT = 4;
 
-/** All that a service knows about its invalidations, for a page that shows it. */
+/** Everything that a service knows about its invalidations, for the live page. */
 @Controller()
 export class StateController {
   readonly #states: { state: SubscriptionState; since: number }[] = [];
@@ -39,7 +39,7 @@ export class StateController {
   }
 
   #entered(state: SubscriptionState): void {
-    // The same state for another reason.
+    // The state is the same, and only the reason has changed.
     if (this.#states.at(-1)?.state === state) return;
     this.#states.push({ state, since: performance.now() });
     if (this.#states.length > KEPT) this.#states.shift();
