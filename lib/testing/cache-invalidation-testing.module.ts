@@ -1,6 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { CacheInvalidationModule } from '../cache-invalidation.module.js';
-import type { CacheInvalidationModuleOptions } from '../cache-invalidation.options.js';
+import type { CacheInvalidationModuleOptions } from '../cache-invalidation.module-options.js';
 import { InvalidationTransport } from '../transport/index.js';
 import { InMemoryBroker } from './in-memory.broker.js';
 
