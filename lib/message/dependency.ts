@@ -1,4 +1,5 @@
-import { literalPrefix, weighPattern, type WeighedPattern } from './pattern.js';
+import { weighPattern, type WeighedPattern } from './compile-pattern.js';
+import { literalPrefix } from './pattern.js';
 
 /*
  * An entry's dependency is written as a cache key (`post:1`); as the beginning of

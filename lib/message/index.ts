@@ -1,4 +1,6 @@
 export * from './cache-key.js';
+export * from './check-invalidation.js';
+export * from './compile-pattern.js';
 export * from './decode-message.js';
 export * from './dependency.js';
 export * from './encode-message.js';

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compilePattern } from '../../lib/message/pattern.js';
+import { compilePattern } from '../../lib/message/compile-pattern.js';
 import { startRedis } from '../support/redis.js';
 
 const ROUNDS = 50;

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compilePattern } from '../../lib/message/compile-pattern.js';
 import {
-  compilePattern,
   escapePattern,
   isMatchAll,
   literalPrefix,
