@@ -5,10 +5,10 @@ import {
 } from '../message/index.js';
 import type { OffsetHorizon } from './offset.horizon.js';
 
-/** Something with a place in the journal. @internal */
+/** A message with a place in the journal. @internal */
 export interface Journaled {
   readonly offset: string;
-  /** The offset before it; `null` if its writer did not say. */
+  /** The offset before it; `null` if its writer did not give it. */
   readonly previous: string | null;
 }
 
@@ -16,7 +16,7 @@ export interface Journaled {
 export interface CursorSink<M extends Journaled> {
   /** @param replayed whether it comes from the journal */
   deliver(message: M, replayed: boolean): void;
-  /** Messages were missed and cannot be told: deliver "everything" in their place. */
+  /** Messages were missed and are unknown: deliver "everything" in their place. */
   widen(): void;
 }
 
@@ -24,42 +24,41 @@ export interface CursorSink<M extends Journaled> {
 export interface CursorLimits {
   /** Messages held back while the journal is read. */
   readonly held: QueueLimit;
-
-  /** Replayed offsets kept to recognise what comes over the channel as well. */
+  /** Replayed offsets kept to recognise their duplicates on the channel. */
   readonly replayed: number;
-  /** How far the journal can have come by now. */
+  /** Bounds the offsets that can exist by now. */
   readonly horizon: Pick<OffsetHorizon, 'allows'>;
 }
 
 /**
- * Decides, from what is heard and what the journal says, what is delivered:
- * every message in order, or one widened message where that cannot be proved.
- * A pure state machine: no I/O, no clock. Whoever drives it reads the journal
- * for as long as `catchingUp` says so.
+ * Orders the messages of the channel and of the journal for delivery: every
+ * message in order, or one widened message where that cannot be proved. A pure
+ * state machine: no I/O, no clock. Its caller reads the journal for as long as
+ * `catchingUp` is true.
  *
  * The position is the offset up to which everything has been delivered. A
  * message follows if it names the position as its `previous` and its own offset
  * is a later one that can exist by now: anybody may publish a message that
  * claims any place. Every other message is held, and the journal is read from
  * the position on. If the entry at the position is still there and the chain of
- * `previous` links holds from it, nothing was missed that is not delivered then;
+ * `previous` links holds from it, the replay has delivered every missed message;
  * if not, the journal was trimmed, lost, rewound or forged. An offset at or
  * before the position proves nothing by itself, since a journal that lost its
- * end may count over again: it is a duplicate only if it was replayed, or says
- * what was delivered at the position.
+ * end may count over again: the message is a duplicate only if it was replayed,
+ * or equals the message delivered at the position.
  *
  * @internal
  */
 export class DeliveryCursor<M extends Journaled> {
   #position: string | null = null;
-  /** The message at the position; `null` if that was an own one, or not read. */
+  /** The message at the position; `null` if it was an own message, or not read. */
   #last: M | null = null;
   /** The message delivered last on this subscription while no position was known. */
   #early: string | null = null;
   #catchingUp = false;
   #held: M[] = [];
   #heldBytes = 0;
-  /** How many of the held were heard before the reading under way began. */
+  /** How many held messages were received before the current reading began. */
   #heardBefore = 0;
   #replayed: Set<string> | null = null;
 
@@ -71,7 +70,7 @@ export class DeliveryCursor<M extends Journaled> {
     private readonly isSame: (one: M, other: M) => boolean,
   ) {}
 
-  /** Up to where everything has been delivered; `null` if that is not known. */
+  /** The offset up to which everything has been delivered; `null` if unknown. */
   get position(): string | null {
     return this.#position;
   }
@@ -82,10 +81,10 @@ export class DeliveryCursor<M extends Journaled> {
   }
 
   /**
-   * The ordinary case, without an allocation: the next message of the chain.
+   * Takes the next message of the chain, the ordinary case, without an allocation.
    *
-   * @param message `null` for an own one
-   * @returns whether it is to be delivered at once; hand it to `hear` otherwise
+   * @param message `null` for an own message
+   * @returns whether to deliver it at once; hand it to `hear` otherwise
    */
   advance(previous: string | null, offset: string, message: M | null): boolean {
     if (this.#catchingUp) return false;
@@ -96,29 +95,29 @@ export class DeliveryCursor<M extends Journaled> {
     if (previous !== this.#position || !this.#canFollow(offset)) return false;
     this.#position = offset;
     this.#last = message;
-    // On one connection nothing older comes after what is newer.
+    // On one connection no older message comes after a newer one.
     this.#replayed = null;
     return true;
   }
 
-  /** Any other message. Afterwards `catchingUp` says whether to read. */
+  /** Takes any other message. Read the journal if `catchingUp` is true afterwards. */
   hear(message: M): void {
     if (!this.#catchingUp && this.#isDuplicate(message)) return;
     if (!this.#catchingUp && message.offset === this.#position) {
-      // Two claim one place, and the journal has one of them: deliver both.
+      // Two messages claim one place, and the journal has one of them: deliver both.
       return this.sink.deliver(message, false);
     }
     this.#catchingUp = true;
     this.#held.push(message);
     this.#heldBytes += this.sizeOf(message);
     const { messages, bytes } = this.limits.held;
-    // "Everything" covers what is held, and what the journal has until now.
+    // "Everything" covers the held messages, and those of the journal until now.
     if (this.#held.length > messages || this.#heldBytes > bytes) {
       this.restart(null);
     }
   }
 
-  /** Something may have been missed: what comes is held until `replay`. */
+  /** Messages may have been missed: holds further ones until `replay`. */
   doubt(): void {
     if (this.#position === null) return;
     this.#catchingUp = true;
@@ -144,7 +143,7 @@ export class DeliveryCursor<M extends Journaled> {
     }
     for (const entry of entries) {
       if (entry === first && entry.offset === this.#position) {
-        // Something else has its place: that is not the journal that was heard.
+        // Another message has its place: the journal was replaced.
         if (!this.#isDuplicate(entry)) return false;
         continue;
       }
@@ -156,7 +155,7 @@ export class DeliveryCursor<M extends Journaled> {
   }
 
   /**
-   * Gives up what may have been missed: delivers "everything" in its place.
+   * Gives up the messages that may have been missed: delivers "everything" instead.
    *
    * @param tail the end of the journal, read a moment ago; `null` if unknown
    */
@@ -169,24 +168,21 @@ export class DeliveryCursor<M extends Journaled> {
     this.sink.widen();
   }
 
-  /**
-   * Begins at the end of the journal: what was said before is of no concern, or
-   * has been handed over by now.
-   */
+  /** Begins at the end of the journal: earlier messages do not matter, or have been delivered. */
   begin(tail: string): void {
     const early = this.#early;
-    // More may have been said, and delivered, since that end was read.
+    // More messages may have been delivered since that end was read.
     const isLater = early !== null && compareOffsets(early, tail) > 0;
     this.#position = isLater ? early : tail;
   }
 
-  /** The subscription is gone; what comes next is from another one. */
+  /** The subscription is gone; further messages come from another one. */
   lost(): void {
     this.#hold([]);
     this.#early = null;
     this.#replayed = null;
     this.#catchingUp = false;
-    // An empty journal cannot be told from another empty one.
+    // Two empty journals look alike.
     if (this.#position === JOURNAL_START) this.#position = null;
   }
 
@@ -225,7 +221,7 @@ export class DeliveryCursor<M extends Journaled> {
     );
   }
 
-  /** The journal has been read to its end: what is held can be judged. */
+  /** Judges the held messages, once the journal has been read to its end. */
   #release(): void {
     const held = this.#held;
     this.#hold([]);
@@ -240,8 +236,8 @@ export class DeliveryCursor<M extends Journaled> {
       } else if (this.#isDuplicate(message)) {
         continue;
       } else if (index < this.#heardBefore) {
-        // Not of this chain, though the journal was read after it was heard: an
-        // old duplicate or of another journal, which cannot be told apart.
+        // Not of this chain, though the journal was read after it was received: an
+        // old duplicate, or a message of another journal; they look alike.
         this.sink.deliver(message, false);
       } else {
         return this.#hold(held.slice(index));

@@ -2,6 +2,7 @@ export * from './at-once.js';
 export * from './delivery.cursor.js';
 export * from './error.reporter.js';
 export * from './fences.js';
+export * from './guarded-handler.js';
 export * from './invalidation.consumer.js';
 export * from './invalidation.meter.js';
 export * from './invalidation.stream.js';
