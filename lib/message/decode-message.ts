@@ -15,15 +15,15 @@ import {
   refuse,
 } from './wire-rules.js';
 
-/** Bounds of a trace: the three fields of W3C, and similar ones of others. */
+/** Bounds of a trace: the three fields of W3C, and similar ones of other standards. */
 const TRACE_FIELDS = 8;
 const TRACE_FIELD_LENGTH = 8_192 + 64;
 
 /**
  * Reads one message from the channel.
  *
- * A message of an action, entity type or version that is not known here is
- * widened: to its entity type where that is known, else to everything.
+ * A message of an unknown action, entity type or version is widened: to its entity
+ * type if that is known, else to everything.
  *
  * @param maxBytes larger payloads are refused unread
  * @throws InvalidMessageError if it is no invalidation message, or too large.
@@ -44,7 +44,7 @@ export function decodeMessage(
   try {
     value = JSON.parse(payload);
   } catch {
-    // V8's message quotes the payload, which may hold what logs must not.
+    // V8's message quotes the payload, which may hold secrets.
     return refuse('the payload', 'JSON');
   }
   // UTF-8 holds half a surrogate pair only as an escape.
@@ -61,7 +61,7 @@ export function parseMessage(value: unknown): InvalidationMessage {
   return readMessage(value, false);
 }
 
-/** @param wellFormed whether every text in it is known to be */
+/** @param wellFormed whether every text of the message is known to be well-formed */
 function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
   if (!isObject(value)) return refuse('the payload', 'a JSON object');
   const {
@@ -130,7 +130,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
 }
 
 function hasOwnProto(value: object): boolean {
-  // The comparison is free where it answers, which is always but in an attack.
+  // The comparison is free and answers always but in an attack.
   // oxlint-disable-next-line no-proto
   const proto = (value as { __proto__?: unknown }).__proto__;
   return proto !== Object.prototype && Object.hasOwn(value, '__proto__');

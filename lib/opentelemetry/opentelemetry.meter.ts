@@ -20,7 +20,7 @@ const PREFIX = 'cache_invalidation.';
 
 /**
  * Staleness before the first proof. No exporter can write Infinity as JSON, and
- * without a value the instance that is worst off would not be seen.
+ * without a value the stalest instance would be missing.
  */
 const ENDLESS_SECONDS = 1_000_000_000;
 
@@ -86,15 +86,15 @@ export class OpenTelemetryMeter {
       unit: 's',
       advice: { explicitBucketBoundaries: [...LATENCY_BOUNDS] },
     });
-    of(this.metrics).listener = (latency) => this.#tell(histogram, latency);
+    of(this.metrics).listener = (latency) => this.#measure(histogram, latency);
   }
 
-  /** On the hot path: what an SDK throws costs the measurement, and no message. */
-  #tell(histogram: Histogram, latency: number): void {
+  /** Runs on the hot path: an error of the SDK costs the measurement, and no message. */
+  #measure(histogram: Histogram, latency: number): void {
     try {
       histogram.record(latency / 1_000, this.#service);
     } catch {
-      // There is nobody to tell.
+      // A measurement has no caller to report to.
     }
   }
 }

@@ -34,7 +34,7 @@ interface Operation extends SpanOptions {
 }
 
 /**
- * One trace from who publishes to whose method is called, across services.
+ * One trace from the publisher to each called handler, across services.
  *
  * @internal
  */
@@ -71,11 +71,11 @@ export class OpenTelemetryTracer implements InvalidationTracer {
   }
 
   /**
-   * A child of the publish span and linked to it: the conventions ask for the
-   * link and allow the parent, and a trace that ends where the message leaves
-   * would not show which copies it reached. What is active is of no concern: it
-   * belongs to whoever happened to open the connection. The span ends when all
-   * have been told; handlers that return promises go on in spans of their own.
+   * Spans a delivery, as a child of the publish span and linked to it: the conventions
+   * ask for the link and allow the parent, and a trace that ends at the publish would
+   * not show which copies it reached. The active span does not matter: it belongs to
+   * the code that opened the connection. The span ends when every consumer has been
+   * called; handlers that return promises go on in spans of their own.
    */
   delivering(message: InvalidationMessage, deliver: () => void): void {
     const parent = extracted(message);
@@ -102,7 +102,7 @@ export class OpenTelemetryTracer implements InvalidationTracer {
     handler: string,
     handle: () => unknown,
   ): void {
-    // A message that stands for a collapsed queue was never delivered as such.
+    // The message of a collapsed queue was never delivered itself.
     const parent = this.#deliveries.get(message) ?? extracted(message);
     const options = { attributes: { [FUNCTION_NAME]: handler } };
     const span = this.#tracer.startSpan(handler, options, parent);
@@ -126,13 +126,13 @@ export class OpenTelemetryTracer implements InvalidationTracer {
   }
 }
 
-/** Without an SDK nothing is: it must cost next to nothing then. */
+/** Whether a span is recorded. Without an SDK none is, and tracing costs nearly nothing. */
 function isTraced(span: Span): boolean {
   return trace.isSpanContextValid(span.spanContext());
 }
 
 function extracted({ trace: carrier }: InvalidationMessage): Context {
-  // Absent in a message that somebody made by hand.
+  // Absent in a message that an application made by hand.
   return carrier ? propagation.extract(ROOT_CONTEXT, carrier) : ROOT_CONTEXT;
 }
 
@@ -149,7 +149,7 @@ function endWith(span: Span, result: PromiseLike<unknown>): void {
     .then(undefined, () => undefined);
 }
 
-/** Without the message: an error that quotes it is the application's own. */
+/** Records an error without its message, which may quote data of the application. */
 function noteFailure(span: Span, thrown: unknown): void {
   const error =
     thrown instanceof Error ? thrown : new TypeError('No Error was thrown.');

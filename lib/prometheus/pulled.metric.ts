@@ -5,32 +5,31 @@ import type { InvalidationMetrics } from '../observability/index.js';
 export interface Sample {
   readonly labels?: Readonly<Record<string, string | number>>;
   readonly value: number;
-  /** The name of the sample, where it is not the metric's, as in a histogram. */
+  /** The name of the sample if it differs from the metric's, as in a histogram. */
   readonly metricName?: string;
 }
 
-/** One metric, as Prometheus is told of it. @internal */
+/** The description of one metric for Prometheus. @internal */
 export interface Exposition {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
-  /** How the values of a cluster's workers become one. */
+  /** Combines the values of a cluster's workers. */
   readonly aggregator: Aggregator;
-  /** Without the label `service`. */
+  /** Samples without the label `service`. */
   readonly read: (source: InvalidationMetrics) => Iterable<Sample>;
 }
 
 /**
- * A metric that keeps no values: it asks each of its sources when it is scraped.
- * Only by descent a Gauge, whatever its type: of prom-client's classes the one
- * of which no more is read than what `get()` answers.
+ * A metric that keeps no values: each scrape reads its sources. It extends Gauge
+ * whatever its type, since of a Gauge prom-client reads nothing but `get()`.
  *
  * @internal
  */
 export class PulledMetric extends Gauge {
-  /** prom-client names OpenMetrics' counters by it. */
+  /** Read by prom-client to name OpenMetrics' counters. */
   readonly type: string;
-  /** By service. */
+  /** Sources by service. */
   readonly sources = new Map<string, InvalidationMetrics>();
 
   constructor(readonly exposition: Exposition) {
@@ -54,8 +53,8 @@ export class PulledMetric extends Gauge {
 }
 
 /**
- * The workers of a cluster send their values as JSON, which has no Infinity: as
- * text it counts for the aggregators of the primary process as what it is.
+ * Infinity as text: the workers of a cluster send their values as JSON, which has no
+ * Infinity, and the aggregators of the primary process convert the text back.
  */
 class PortableInfinity extends Number {
   constructor() {

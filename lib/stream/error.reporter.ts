@@ -25,7 +25,7 @@ interface Source {
  * Takes errors that have no caller to be thrown at, and other lines for the log.
  * Each error is emitted on `errors$`. Each source is logged at most once a second,
  * with the number of lines that were held back, so that garbage on a channel
- * cannot fill a disk. Redis that is away for more than ten seconds is worth one line a
+ * cannot fill a disk. An outage of Redis longer than ten seconds is logged once a
  * minute.
  *
  * @internal
@@ -35,13 +35,13 @@ export class ErrorReporter {
   readonly #logger = new Logger('CacheInvalidation');
   readonly #errors = new Subject<CacheInvalidationError>();
   readonly #sources = new Map<string, Source>();
-  /** Of Redis, and of another one that near caches share. */
+  /** Outages of the module's Redis and of each other Redis of second tiers. */
   readonly #outages = new Map<string, RedisOutage>();
 
   readonly errors$: Observable<CacheInvalidationError> =
     this.#errors.asObservable();
 
-  /** `source` is what is throttled as one: a class and method, or a code. */
+  /** @param source throttled as one: a class and method, or an error code */
   report(error: CacheInvalidationError, source: string = error.code): void {
     const outage = this.#outageOf(error, source);
     this.#log('error', error.message, outage ?? source, stackOf(error), outage);
@@ -49,7 +49,7 @@ export class ErrorReporter {
   }
 
   /**
-   * Redis answers: its next error is logged at once.
+   * Ends an outage: the next error of Redis is logged at once.
    *
    * @returns how long it was away, in milliseconds; `null` if it was not, or for
    * less than ten seconds
@@ -60,7 +60,7 @@ export class ErrorReporter {
     return away;
   }
 
-  /** Logs a line that is no error. */
+  /** Logs a line that is not an error, throttled by its source. */
   log(level: 'log' | 'warn', text: string, source: string): void {
     this.#log(level, text, source);
   }
@@ -90,13 +90,13 @@ export class ErrorReporter {
       if (level === 'error') this.#logger.error(text + more, stack);
       else this.#logger[level](text + more);
     } catch {
-      // Not into a socket's callback, nor into a call that has succeeded.
+      // A failing logger must not break a socket's callback, or a successful call.
     }
     source.quietUntil = now + period;
     source.heldBack = 0;
   }
 
-  /** @returns the source that all its errors are, once it has lasted for long */
+  /** @returns the source of a long outage, shared by all its errors; `null` otherwise */
   #outageOf(error: CacheInvalidationError, source: string): string | null {
     if (!isOfRedis(error)) return null;
     const name = source === error.code ? OUTAGE : source;
@@ -106,7 +106,7 @@ export class ErrorReporter {
       outage = new RedisOutage();
       this.#outages.set(name, outage);
     }
-    return outage.note(Date.now()) ? name : null;
+    return outage.record(Date.now()) ? name : null;
   }
 
   #source(name: string): Source {
@@ -127,7 +127,7 @@ function isOfRedis(error: CacheInvalidationError): boolean {
   );
 }
 
-/** Only of the application's own code: that of a socket says nothing. */
+/** The stack of an error in the application's own code; a socket's is of no use. */
 function stackOf(error: CacheInvalidationError): string | undefined {
   return error instanceof CallbackFailedError && error.cause instanceof Error
     ? printableStack(error.cause)

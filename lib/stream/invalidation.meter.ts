@@ -3,8 +3,8 @@ import type { Published } from '../transport/index.js';
 
 /**
  * Causes by which widenings are counted: those of received messages
- * ({@link WidenedCause}), and those of messages that are published coarser than they
- * were meant.
+ * ({@link WidenedCause}), and those of messages that are published coarser than
+ * intended.
  *
  * - `outbox-overflow`: more than `outboxLimit` waited for Redis
  * - `scope-overflow`: more than `outboxLimit` waited for one commit
@@ -17,13 +17,12 @@ export type CountedWidening =
   WidenedCause | 'outbox-overflow' | 'scope-overflow' | 'cascade';
 
 /**
- * Counts the library's work. `InvalidationStats` keeps the numbers; this is the side
- * that the hot path sees.
+ * Counts the library's work, on the hot path. `InvalidationStats` keeps the numbers.
  *
  * @internal
  */
 export abstract class InvalidationMeter {
-  /** The broker has taken one message, `latency` ms after it was published. */
+  /** The broker has accepted one message, `latency` ms after it was published. */
   abstract published(
     latency: number,
     message: InvalidationMessage,
@@ -37,9 +36,9 @@ export abstract class InvalidationMeter {
   abstract received(): void;
   /** One message of another instance was read from the journal. */
   abstract replayed(): void;
-  /** A payload was no message. */
+  /** A payload was not a message. */
   abstract malformed(): void;
-  /** One message was handed to this instance's consumers. */
+  /** One message was delivered to this instance's consumers. */
   abstract delivered(message: InvalidationMessage): void;
   /** The delivered message was published `latency` ms ago, elsewhere. */
   abstract propagated(latency: number): void;

@@ -5,13 +5,13 @@ import { isPromiseLike } from './is-promise-like.js';
 export interface PublishSpan {
   /** Trace fields that travel with the message, so that its receivers can continue the trace. */
   readonly trace: TraceContext | null;
-  /** @param status as the receipt says it */
+  /** @param status of the receipt */
   end(status: string): void;
 }
 
 /** The port of a tracing library: publish, delivery, handler. @internal */
 export interface InvalidationTracer {
-  /** @returns `null` where this message is not traced */
+  /** @returns `null` for a message that is not traced */
   publishing(message: InvalidationMessage): PublishSpan | null;
   /** Calls `deliver`, at once. */
   delivering(message: InvalidationMessage, deliver: () => void): void;

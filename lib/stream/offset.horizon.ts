@@ -4,27 +4,27 @@ import { compareOffsets, millisecondsOf } from '../message/index.js';
 const AHEAD_MS = 60_000;
 
 /**
- * How far the journal can have come by now, as far as clocks and its known end
- * allow. An offset beyond it was heard from somebody who cannot be believed.
+ * The highest offset that can exist by now, by the clocks and the known end of the
+ * journal. A message with an offset beyond it was forged.
  *
  * @internal
  */
 export class OffsetHorizon {
-  /** Computed when an offset is beyond the last one. */
+  /** The highest allowed offset, computed again when an offset exceeds it. */
   #last = '0-0';
   #tail = '0-0';
 
-  /** The end of the journal as the command connection told it. */
+  /** The known end of the journal, read on the command connection. */
   get tail(): string {
     return this.#tail;
   }
 
-  /** The command connection told that the journal ends there. */
+  /** Records the end of the journal, read on the command connection. */
   sawTail(offset: string): void {
     this.#tail = offset;
   }
 
-  /** An entry was read, so the journal goes at least so far. */
+  /** Records an entry of the journal, whose end is there or later. */
   sawEntry(offset: string | undefined): void {
     if (offset !== undefined && compareOffsets(offset, this.#tail) > 0) {
       this.#tail = offset;

@@ -1,10 +1,10 @@
 const SHORT_MS = 10_000;
-/** Longer than the pause between two tries of whatever asks Redis. */
+/** Longer than any pause between two tries. */
 const APART_MS = 15_000;
 
 /**
- * Errors of Redis that follow each other without a pause: what lasts longer than
- * ten seconds needs no line in the log at each try.
+ * Errors of Redis that follow each other without a pause. An outage longer than ten
+ * seconds is not logged at each try.
  *
  * @internal
  */
@@ -12,16 +12,20 @@ export class RedisOutage {
   #begun = 0;
   #latest = -Infinity;
 
-  /** @returns whether Redis has been away for long */
-  note(now: number): boolean {
-    // A clock that was set back begins a new one.
+  /**
+   * Records an error.
+   *
+   * @returns whether Redis has been away for long
+   */
+  record(now: number): boolean {
+    // A clock that was set back begins a new outage.
     const isNext = now >= this.#latest && now - this.#latest <= APART_MS;
     if (!isNext) this.#begun = now;
     this.#latest = now;
     return this.#isLong();
   }
 
-  /** @returns how long it was, in milliseconds; `null` if it was none or short */
+  /** @returns the length of the outage in milliseconds; `null` for none or a short one */
   end(now: number): number | null {
     const away = this.#isLong() ? now - this.#begun : null;
     this.#latest = -Infinity;

@@ -5,7 +5,7 @@ import type { L2Store } from '../l2.store.js';
 export type L2Entries = Map<string, Buffer>;
 
 /**
- * The second tier of tests: the contract of Redis, but nothing expires. Answers
+ * The second tier of tests: the contract of Redis, but nothing expires. Replies
  * come on a later microtask, as over a network.
  *
  * @internal
