@@ -9,7 +9,7 @@ import {
 } from './decorated-member.js';
 import { copyMethod, type Method } from './copy-method.js';
 import { injected } from './injected.js';
-import { InvalidationAnnouncer } from './invalidation.announcer.js';
+import { InvalidationAnnouncer } from './invalidation-announcer.js';
 import { observe } from './outcome.js';
 
 const DECORATOR = '@InvalidatesCache() or @InvalidatesCachePattern()';

@@ -2,7 +2,7 @@ import { everything, type Invalidation } from '../message/index.js';
 import type { Announcement, Asked } from './announcement.js';
 import { NO_ANSWER } from './answers.js';
 import type { PublishMode } from '../publisher/index.js';
-import type { InvalidationAnnouncer } from './invalidation.announcer.js';
+import type { InvalidationAnnouncer } from './invalidation-announcer.js';
 
 /** A method under one or more invalidating decorators. @internal */
 export interface DecoratedMethod {

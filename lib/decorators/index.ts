@@ -1,13 +1,13 @@
 export { Cached, type CachingDecorator } from './cached.decorator.js';
 export type { AnnounceOptions } from './announcement.js';
 export type { SelectedIds } from './selected-ids.js';
-export * from './decoration.checks.js';
+export * from './decoration-checks.js';
 export * from './start-report.js';
 export * from './defer-invalidations.decorator.js';
 export * from './inject-invalidation-stream.decorator.js';
 export * from './invalidates-cache-pattern.decorator.js';
 export * from './invalidates-cache.decorator.js';
-export * from './invalidation.announcer.js';
+export * from './invalidation-announcer.js';
 export * from './on-invalidation.decorator.js';
 export {
   fromResult,

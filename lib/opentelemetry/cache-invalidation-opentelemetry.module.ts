@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { CacheInvalidationInstrumentation } from './cache-invalidation.instrumentation.js';
+import { CacheInvalidationInstrumentation } from './cache-invalidation-instrumentation.js';
 
 /**
  * Traces and metrics by OpenTelemetry: import it beside

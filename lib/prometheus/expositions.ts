@@ -5,7 +5,7 @@ import {
   type LatencyDefinition,
   type MetricDefinition,
 } from '../observability/index.js';
-import type { Exposition } from './pulled.metric.js';
+import type { Exposition } from './pulled-metric.js';
 
 const PREFIX = 'cache_invalidation_';
 

@@ -9,7 +9,7 @@ import { InvalidationConfigurationError } from '../errors/index.js';
 import { InvalidationMetrics } from '../observability/index.js';
 import { EXPOSITIONS } from './expositions.js';
 import { InjectMetricsRegistry } from './inject-metrics-registry.decorator.js';
-import { PulledMetric, type Exposition } from './pulled.metric.js';
+import { PulledMetric, type Exposition } from './pulled-metric.js';
 
 /**
  * One application's metrics in a registry. Other applications are found in the

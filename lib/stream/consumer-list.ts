@@ -1,6 +1,6 @@
 import { InvalidationConfigurationError } from '../errors/index.js';
-import type { ErrorReporter } from './error.reporter.js';
-import type { InvalidationConsumer } from './invalidation.consumer.js';
+import type { ErrorReporter } from './error-reporter.js';
+import type { InvalidationConsumer } from './invalidation-consumer.js';
 
 /** So many consumers of one name are hardly meant. */
 const MANY = 250;

@@ -1,9 +1,9 @@
 import { CallbackFailedError } from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
 import { atOnce } from './at-once.js';
-import type { ErrorReporter } from './error.reporter.js';
-import type { InvalidationMeter } from './invalidation.meter.js';
-import type { Tracing } from './invalidation.tracer.js';
+import type { ErrorReporter } from './error-reporter.js';
+import type { InvalidationMeter } from './invalidation-meter.js';
+import type { Tracing } from './invalidation-tracer.js';
 import { isPromiseLike } from './is-promise-like.js';
 
 /** Handles a message. A returned promise delays the next message. @publicApi */

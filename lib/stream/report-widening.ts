@@ -1,6 +1,6 @@
 import type { WidenedCause } from '../message/index.js';
-import type { ErrorReporter } from './error.reporter.js';
-import type { InvalidationMeter } from './invalidation.meter.js';
+import type { ErrorReporter } from './error-reporter.js';
+import type { InvalidationMeter } from './invalidation-meter.js';
 
 /** Reasons for the log; `null` for causes that are logged elsewhere in more detail. */
 const REASONS: Record<WidenedCause, string | null> = {

@@ -7,8 +7,8 @@ import {
   type TransportListener,
 } from '../invalidation.transport.js';
 import type { L2Store } from '../l2.store.js';
-import type { InMemoryChannel } from './in-memory.channel.js';
-import { MemoryL2Store } from './memory.l2.store.js';
+import type { InMemoryChannel } from './in-memory-channel.js';
+import { MemoryL2Store } from './memory-l2.store.js';
 
 /**
  * The transport of tests: the contract of Redis without sockets or timers, and with
