@@ -2,15 +2,15 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import {
   variableOf,
   type CacheInvalidationModuleOptions,
-  type CacheInvalidationOptions,
   type ScalarOption,
-} from './cache-invalidation.options.js';
+} from './cache-invalidation.module-options.js';
+import type { CacheInvalidationOptions } from './cache-invalidation.options.js';
 import { flagIn } from './common/index.js';
 import { InvalidationConfigurationError } from './errors/index.js';
 
 type Scalar = string | number | boolean | undefined;
 
-/** How each option is read. */
+/** Readers of the environment variables. */
 const READERS: Record<
   ScalarOption,
   (value: Scalar) => Scalar | CacheInvalidationOptions['journal']
@@ -42,7 +42,7 @@ export const ENVIRONMENT_OPTIONS = Symbol('ENVIRONMENT_OPTIONS');
 /**
  * Provides the options from the environment by way of `@nestjs/config`, for
  * `forRootAsync()` without arguments. Only such an application loads that
- * package. What cannot be read is passed on as it is, so that the check names it.
+ * package. An unreadable value is passed on as it is, so that the check names it.
  *
  * @internal
  */
@@ -74,8 +74,8 @@ export class EnvironmentOptionsModule {
 }
 
 /**
- * The options that the process's own environment gives, for those that `forRoot()`
- * or a factory leaves out.
+ * Options from the process's own environment, for those that `forRoot()` or a
+ * factory leaves out.
  *
  * @internal
  */

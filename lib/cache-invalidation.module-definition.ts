@@ -1,5 +1,5 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import type { CacheInvalidationModuleOptions } from './cache-invalidation.options.js';
+import type { CacheInvalidationModuleOptions } from './cache-invalidation.module-options.js';
 
 export const {
   ConfigurableModuleClass,

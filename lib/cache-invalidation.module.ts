@@ -19,8 +19,8 @@ import {
 import {
   resolveOptions,
   type CacheInvalidationModuleOptions,
-  type CacheInvalidationOptions,
-} from './cache-invalidation.options.js';
+} from './cache-invalidation.module-options.js';
+import type { CacheInvalidationOptions } from './cache-invalidation.options.js';
 import { NearCacheFactory, PositionSource } from './cache/index.js';
 import { known } from './common/index.js';
 import {

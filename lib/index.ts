@@ -19,9 +19,9 @@ export {
 export { CacheInvalidationModule } from './cache-invalidation.module.js';
 export type {
   CacheInvalidationModuleOptions,
-  CacheInvalidationOptions,
   CacheInvalidationOptionsFactory,
-} from './cache-invalidation.options.js';
+} from './cache-invalidation.module-options.js';
+export type { CacheInvalidationOptions } from './cache-invalidation.options.js';
 export type { Duration } from './common/index.js';
 export {
   Cached,

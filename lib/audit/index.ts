@@ -8,5 +8,5 @@ export type {
   CacheAuditOptions,
   TruthLoader,
 } from './cache-audit.options.js';
-export type { CacheAuditReport, StaleCopy } from './cache-audit.report.js';
-export { CacheAuditor } from './cache.auditor.js';
+export type { CacheAuditReport, StaleCopy } from './cache-audit-report.js';
+export { CacheAuditor } from './cache-auditor.js';

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { parseCount, parseDuration } from './duration.js';
-import { offsetAt, serverTime } from './journal.time.js';
-import type { RedisLink } from './redis.link.js';
+import { offsetAt, serverTime } from './journal-time.js';
+import type { RedisLink } from './redis-link.js';
 import { UsageError } from './usage.error.js';
 
 /** Messages that one reply of Redis may hold. */

@@ -1,6 +1,6 @@
 import { describeCause } from '../errors/index.js';
 import type { CliCommand } from './command.js';
-import { CHANNEL_CHECKS, listening } from './doctor/channel.checks.js';
+import { CHANNEL_CHECKS, listening } from './doctor/channel-checks.js';
 import {
   ok,
   unknown,
@@ -9,15 +9,15 @@ import {
   type Finding,
   type Status,
 } from './doctor/finding.js';
-import { JOURNAL_CHECKS } from './doctor/journal.checks.js';
-import { LISTENER_CHECKS } from './doctor/listener.checks.js';
-import { MEMORY_CHECKS } from './doctor/memory.checks.js';
-import { SERVER_CHECKS } from './doctor/server.checks.js';
-import { TLS_CHECK } from './doctor/tls.check.js';
-import { versionsIn } from './doctor/versions.check.js';
+import { JOURNAL_CHECKS } from './doctor/journal-checks.js';
+import { LISTENER_CHECKS } from './doctor/listener-checks.js';
+import { MEMORY_CHECKS } from './doctor/memory-checks.js';
+import { SERVER_CHECKS } from './doctor/server-checks.js';
+import { TLS_CHECK } from './doctor/tls-check.js';
+import { versionsIn } from './doctor/versions-check.js';
 import { parseDuration } from './duration.js';
 import type { Format, Io } from './io.js';
-import { RedisLink } from './redis.link.js';
+import { RedisLink } from './redis-link.js';
 import { table } from './table.js';
 import { targetFrom } from './target.js';
 import { jsonLine, visible } from './visible.js';

@@ -8,14 +8,14 @@ import {
 import { isCluster, RedisChannel, type Published } from '../transport/index.js';
 import type { CliCommand } from './command.js';
 import type { Io } from './io.js';
-import { journalState } from './journal.state.js';
-import { unseenTypes } from './known.types.js';
+import { journalState } from './journal-state.js';
+import { unseenTypes } from './known-types.js';
 import {
   invalidationFrom,
   publishOptions,
   type PublishValues,
 } from './publish.options.js';
-import { LEAST_KEPT, withLink, type RedisLink } from './redis.link.js';
+import { LEAST_KEPT, withLink, type RedisLink } from './redis-link.js';
 import { targetFrom } from './target.js';
 import { UsageError } from './usage.error.js';
 import { jsonLine, visible } from './visible.js';

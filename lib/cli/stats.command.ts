@@ -1,18 +1,18 @@
 import { JournalPager } from '../transport/index.js';
-import { ChannelWatcher } from './channel.watcher.js';
+import { ChannelWatcher } from './channel-watcher.js';
 import type { CliCommand } from './command.js';
 import { parseDuration } from './duration.js';
-import { readMessage } from './received.message.js';
+import { readMessage } from './received-message.js';
 import type { Io } from './io.js';
-import { millisecondsOf, offsetAt, serverTime } from './journal.time.js';
-import { countsJson, countsTable, MessageCounter } from './message.counter.js';
+import { millisecondsOf, offsetAt, serverTime } from './journal-time.js';
+import { countsJson, countsTable, MessageCounter } from './message-counter.js';
 import {
   filterFrom,
   filterOptions,
   type FilterValues,
-} from './message.filter.js';
-import { RedisLink, withLink } from './redis.link.js';
-import { liveScreen } from './live.screen.js';
+} from './message-filter.js';
+import { RedisLink, withLink } from './redis-link.js';
+import { liveScreen } from './live-screen.js';
 import { targetFrom, type Target } from './target.js';
 import { UsageError } from './usage.error.js';
 

@@ -1,14 +1,14 @@
 import { backlogFrom, backlogOptions, type BacklogValues } from './backlog.js';
-import { ChannelWatcher } from './channel.watcher.js';
+import { ChannelWatcher } from './channel-watcher.js';
 import type { CliCommand } from './command.js';
 import { parseCount } from './duration.js';
 import {
   filterFrom,
   filterOptions,
   type FilterValues,
-} from './message.filter.js';
-import { messageJson, textLine } from './message.line.js';
-import { RedisLink } from './redis.link.js';
+} from './message-filter.js';
+import { messageJson, textLine } from './message-line.js';
+import { RedisLink } from './redis-link.js';
 import { targetFrom } from './target.js';
 
 interface TailValues extends FilterValues, BacklogValues {

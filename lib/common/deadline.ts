@@ -1,6 +1,6 @@
 /**
- * Bounds promises in time, and can end all waiting at once: an answer that went
- * down with its connection may never come.
+ * Bounds promises in time, and can cancel all of them at once: the answer to a
+ * command may never come once its connection is lost.
  *
  * @internal
  */
@@ -34,7 +34,7 @@ export class Deadlines {
     });
   }
 
-  /** Rejects all promises that are still waited for, and clears their timers. */
+  /** Rejects all pending promises, and clears their timers. */
   cancel(error: Error): void {
     for (const fail of this.#waiting) fail(error);
   }

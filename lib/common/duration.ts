@@ -1,7 +1,7 @@
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const DURATION = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/;
 
-/** Node's timers take no more, and fire at once if they are asked to. @internal */
+/** The longest delay of Node's timers, which fire at once for a longer one. @internal */
 export const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
@@ -13,8 +13,8 @@ export const LONGEST_TIMER_MS = 2_147_483_647;
 export type Duration = number | `${number}${keyof typeof UNITS}`;
 
 /**
- * A time in milliseconds. What is no text of a time is given back as it is, for the
- * check that follows.
+ * Converts a time to milliseconds. Any value but the text of a time is returned as it
+ * is, for the check that follows.
  *
  * @internal
  */

@@ -9,7 +9,7 @@ const FLAGS = new Map([
   ['no', false],
 ]);
 
-/** A variable that says yes or no; `undefined` for any other text. @internal */
+/** Reads a yes or no from a variable; `undefined` for any other text. @internal */
 export function flagIn(text: string): boolean | undefined {
   return FLAGS.get(text.trim().toLowerCase());
 }

@@ -1,6 +1,6 @@
 const FIRST_MS = 50;
 const LAST_MS = 500;
-/** Redis is there, and each try costs it something. */
+/** Longer, since each try costs a Redis that answers something. */
 const LAST_REFUSED_MS = 4_000;
 /** Tries of the first ten seconds: a failover or a restart is over by then. */
 const QUICK_TRIES = 32;
@@ -8,7 +8,7 @@ const LAST_RECONNECT_MS = 5_000;
 
 /**
  * Milliseconds to wait before the next try. Jittered: a thousand instances must
- * not come back in one moment.
+ * not reconnect in one moment.
  *
  * @param attempt how many tries have failed since the last success
  * @internal
@@ -17,14 +17,14 @@ export function retryDelay(attempt: number): number {
   return jittered(Math.min(LAST_MS, FIRST_MS * 2 ** attempt));
 }
 
-/** The same where Redis answers, and refuses. @internal */
+/** Milliseconds before the next try while Redis answers with a refusal. @internal */
 export function refusedDelay(attempt: number): number {
   return jittered(Math.min(LAST_REFUSED_MS, FIRST_MS * 2 ** attempt));
 }
 
 /**
- * The same for opening a connection: Redis that has been away for ten seconds is
- * asked less often.
+ * Milliseconds before the next try to open a connection, longer once Redis has been
+ * away for ten seconds.
  *
  * @internal
  */

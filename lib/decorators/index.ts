@@ -1,7 +1,7 @@
 export { Cached, type CachingDecorator } from './cached.decorator.js';
 export type { InvalidatingOptions } from './method-invalidation.js';
 export type { SelectedIds } from './selected-ids.js';
-export * from './decoration.checks.js';
+export * from './decoration-checks.js';
 export * from './start-report.js';
 export * from './defer-invalidations.decorator.js';
 export * from './inject-invalidation-stream.decorator.js';

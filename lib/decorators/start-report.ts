@@ -2,7 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { NearCacheFactory } from '../cache/index.js';
 import { InvalidationHandlersExplorer } from '../handlers/index.js';
 import { concerns, type EntityType } from '../message/index.js';
-import { DecorationChecks, type FoundDecoration } from './decoration.checks.js';
+import { DecorationChecks, type FoundDecoration } from './decoration-checks.js';
 
 /**
  * Logs once, at the start, which entity types this application invalidates, caches and

@@ -1,3 +1,3 @@
 export * from './discovered-classes.js';
 export * from './invalidation-handlers.explorer.js';
-export * from './module.need.js';
+export * from './module-need.js';

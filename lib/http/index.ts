@@ -7,5 +7,5 @@ export {
   CachedRoute,
   type CachedRouteOptions,
 } from './cached-route.decorator.js';
-export { OFFSET_HEADER } from './offset.carrier.js';
+export { OFFSET_HEADER } from './offset-carrier.js';
 export { ReadYourWritesInterceptor } from './read-your-writes.interceptor.js';

@@ -9,7 +9,7 @@ import { Observable, tap } from 'rxjs';
 import { compareOffsets, isOffset } from '../message/index.js';
 import { OffsetScope } from '../publisher/index.js';
 import { InvalidationSubscriber } from '../subscriber/index.js';
-import { carrierOf, type OffsetCarrier } from './offset.carrier.js';
+import { carrierOf, type OffsetCarrier } from './offset-carrier.js';
 
 /**
  * Lets a client that has just written read its own write on any instance.

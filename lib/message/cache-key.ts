@@ -9,7 +9,7 @@ import {
 import { escapePattern } from './pattern.js';
 
 /**
- * An entity's id as programs hold it. Numbers and bigints are written in
+ * An entity's id in a program. Numbers and bigints are written in
  * decimal. A whole number beyond `Number.MAX_SAFE_INTEGER` is refused, since it
  * may have been another row's id before it was rounded: give a bigint or a string.
  *
@@ -67,7 +67,7 @@ export function extractEntityType(key: string): AnyEntityType | null {
 }
 
 /**
- * Whether it is a string with a type, a colon and an id. `User:1` is not: the
+ * Whether a value is a string with a type, a colon and an id. `User:1` is not: the
  * key of that entity is `user:1`.
  *
  * @publicApi

@@ -1,15 +1,9 @@
 import { OversizedMessageError } from '../errors/index.js';
-import {
-  isBuiltInEntityType,
-  keyPrefixOf,
-  type AnyEntityType,
-} from './entity-type.js';
+import { coarser, isExact, nameOf, readEntityType } from './exactness.js';
 import type {
   InvalidationMessage,
   TraceContext,
 } from './invalidation-message.js';
-import { patternOf, type Invalidation } from './invalidation.js';
-import { escapePattern, MAX_PATTERN_LENGTH } from './pattern.js';
 import { isTimestamp } from './timestamp.js';
 import {
   isLongerThan,
@@ -21,15 +15,15 @@ import {
   refuse,
 } from './wire-rules.js';
 
-/** Bounds of a trace: the three fields of W3C, and similar ones of others. */
+/** Bounds of a trace: the three fields of W3C, and similar ones of other standards. */
 const TRACE_FIELDS = 8;
 const TRACE_FIELD_LENGTH = 8_192 + 64;
 
 /**
  * Reads one message from the channel.
  *
- * A message of an action, entity type or version that is not known here is
- * widened: to its entity type where that is known, else to everything.
+ * A message of an unknown action, entity type or version is widened: to its entity
+ * type if that is known, else to everything.
  *
  * @param maxBytes larger payloads are refused unread
  * @throws InvalidMessageError if it is no invalidation message, or too large.
@@ -50,7 +44,7 @@ export function decodeMessage(
   try {
     value = JSON.parse(payload);
   } catch {
-    // V8's message quotes the payload, which may hold what logs must not.
+    // V8's message quotes the payload, which may hold secrets.
     return refuse('the payload', 'JSON');
   }
   // UTF-8 holds half a surrogate pair only as an escape.
@@ -67,7 +61,7 @@ export function parseMessage(value: unknown): InvalidationMessage {
   return readMessage(value, false);
 }
 
-/** @param wellFormed whether every text in it is known to be */
+/** @param wellFormed whether every text of the message is known to be well-formed */
 function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
   if (!isObject(value)) return refuse('the payload', 'a JSON object');
   const {
@@ -111,20 +105,20 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
 
   const entityType = readEntityType(wireType);
   const exact = isExact(action, entityType, entityId, pattern, entityIds);
-  const said = exact ? null : coarser(entityType);
+  const wide = exact ? null : coarser(entityType);
   // One literal for every message, so that all share one hidden class.
   return {
     messageId,
-    action: said?.action ?? action,
-    entityType: said?.entityType ?? nameOf(action) ?? entityType,
+    action: wide?.action ?? action,
+    entityType: wide?.entityType ?? nameOf(action) ?? entityType,
     entityId:
       exact && action !== 'Pattern' && action !== 'Batch' ? entityId : null,
-    pattern: said?.pattern ?? (action === 'Pattern' ? pattern : null),
-    // Many are handed it: whoever empties it must not empty it for the others.
+    pattern: wide?.pattern ?? (action === 'Pattern' ? pattern : null),
+    // All consumers share it: one that empties it must not empty it for the others.
     entityIds: action === 'Batch' ? Object.freeze(entityIds) : null,
     timestamp,
     sourceService,
-    // It decorates a message, and must not cost it.
+    // Metadata is a decoration: a message is not refused for its sake.
     metadata: metadata === null || isSafeJson(metadata) ? metadata : null,
     origin: asText(origin, wellFormed),
     offset: asText(offset, wellFormed),
@@ -136,7 +130,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
 }
 
 function hasOwnProto(value: object): boolean {
-  // The comparison is free where it answers, which is always but in an attack.
+  // The comparison is free and answers always but in an attack.
   // oxlint-disable-next-line no-proto
   const proto = (value as { __proto__?: unknown }).__proto__;
   return proto !== Object.prototype && Object.hasOwn(value, '__proto__');
@@ -147,8 +141,8 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 /**
- * How a message came here is not what it says: whoever writes something else in
- * these fields is still understood.
+ * Optional fields about the delivery (origin, offset, previous) count as absent
+ * if they hold anything but text; the message is still understood.
  */
 function asText(value: unknown, wellFormed: boolean): string | null {
   return typeof value === 'string' && (wellFormed || value.isWellFormed())
@@ -156,7 +150,7 @@ function asText(value: unknown, wellFormed: boolean): string | null {
     : null;
 }
 
-/** Texts by name, few and short: whoever writes something else is not traced. */
+/** A trace is texts by name, few and short; any other value counts as no trace. */
 function asTrace(value: unknown): TraceContext | null {
   if (!isObject(value) || !isSafeJson(value)) return null;
   const fields = Object.entries(value);
@@ -190,57 +184,4 @@ function checkWellFormed(value: Record<string, unknown>): void {
       refuse(field, 'well-formed Unicode');
     }
   }
-}
-
-/** Patterns and batches name no single type, whatever type their sender gives. */
-function nameOf(action: string): string | null {
-  if (action === 'Pattern') return 'pattern';
-  return action === 'Batch' ? 'batch' : null;
-}
-
-/** A type that can be turned into cache keys here, or `null`. */
-function readEntityType(wireType: unknown): AnyEntityType | null {
-  if (typeof wireType === 'string') {
-    return isBuiltInEntityType(wireType) ? wireType : null;
-  }
-  const custom = (wireType as { Custom?: string }).Custom;
-  // {"Custom":"User"} has keys of its own, `User:1`, and no name here.
-  return custom === undefined || isBuiltInEntityType(custom) ? null : custom;
-}
-
-function isExact(
-  action: string,
-  entityType: AnyEntityType | null,
-  entityId: string | null,
-  pattern: string | null,
-  entityIds: readonly string[] | null,
-): boolean {
-  switch (action) {
-    case 'Delete':
-    case 'Update':
-      return entityType !== null && isGiven(entityId);
-    case 'Pattern':
-      return isGiven(pattern) && pattern.length <= MAX_PATTERN_LENGTH;
-    case 'Batch':
-      // Bare ids are nobody's keys.
-      return (
-        entityIds !== null && entityIds.every((key) => key.indexOf(':') > 0)
-      );
-    default:
-      return false;
-  }
-}
-
-// Some languages write "" for what is absent.
-function isGiven(text: string | null): text is string {
-  return text !== null && text !== '';
-}
-
-/** Covers a message that was not fully understood: its entity type, or everything. */
-function coarser(entityType: AnyEntityType | null): Invalidation {
-  const unusable =
-    entityType === null || /^(pattern|batch|)$|:/.test(entityType);
-  return patternOf(
-    unusable ? '*' : `${escapePattern(keyPrefixOf(entityType))}:*`,
-  );
 }

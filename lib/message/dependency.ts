@@ -1,4 +1,5 @@
-import { literalPrefix, weighPattern, type WeighedPattern } from './pattern.js';
+import { weighPattern, type WeighedPattern } from './compile-pattern.js';
+import { literalPrefix } from './pattern.js';
 
 /*
  * An entry's dependency is written as a cache key (`post:1`); as the beginning of
@@ -6,20 +7,20 @@ import { literalPrefix, weighPattern, type WeighedPattern } from './pattern.js';
  * every key begins with.
  */
 
-/** Whether a dependency is on many keys: on those of a type, or on all. @internal */
+/** Whether a dependency is on many keys: all keys of a type, or all keys. @internal */
 export function isFamily(dependency: string): boolean {
   // For '' both are -1.
   return dependency.indexOf(':') === dependency.length - 1;
 }
 
-/** `post:` for `post:1`; '' where only everything covers it. @internal */
+/** The family of a key: `post:` for `post:1`; '' for a key without a type. @internal */
 export function familyOf(key: string): string {
   return key.slice(0, key.indexOf(':') + 1);
 }
 
 /**
- * Whether keys and dependencies are affected by a pattern. One on many keys is,
- * unless the pattern begins otherwise than all of them do.
+ * Compiles a pattern to test the keys and dependencies that it affects. It affects a
+ * dependency on many keys unless their common beginning differs from its own.
  *
  * @internal
  */

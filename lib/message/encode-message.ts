@@ -26,7 +26,7 @@ export function encodeMessage(
     `,"timestamp":"${message.timestamp}"` +
     `,"source_service":${encodeText(message.sourceService)}` +
     `,"metadata":${encodeMetadata(message.metadata)}` +
-    // Absent in a message that somebody made by hand.
+    // Absent in a message that an application made by hand.
     (message.trace ? `,"trace":${JSON.stringify(message.trace)}` : '') +
     (message.offset === null ? '' : `,"offset":${encodeText(message.offset)}`) +
     (message.previous === null

@@ -1,6 +1,7 @@
 /**
- * Declare your own entity types here by interface merging, and every place that
- * takes an entity type is checked at compile time. Until then any string goes.
+ * Declare your own entity types here by interface merging, and every
+ * parameter for an entity type is checked at compile time. Until then any string is
+ * accepted.
  *
  * @example
  * ```ts

@@ -3,7 +3,7 @@ import { checkEntityId, show, type EntityId } from './cache-key.js';
 import { escapePattern } from './pattern.js';
 
 /**
- * A Redis glob with values in it, which stand for themselves: `*`, `?`, `[` and
+ * A Redis glob with literal values in it: `*`, `?`, `[` and
  * `\` in a value are escaped, so that the pattern matches the entries of that
  * value and of no other.
  *
@@ -19,7 +19,7 @@ export function glob(
   pattern: TemplateStringsArray,
   ...values: EntityId[]
 ): string {
-  // As plain JavaScript may call it, with the unsafe form inside.
+  // Called as an ordinary function, with the values already inside.
   if (!Array.isArray((pattern as Partial<TemplateStringsArray> | null)?.raw)) {
     throw new InvalidMessageError(
       `glob(${show(pattern)}) does not know what to escape.`,

@@ -10,7 +10,7 @@ import { escapePattern, isMatchAll } from './pattern.js';
 
 /**
  * Brings ids of one entity type into one form, such as
- * `(id) => id.toLowerCase()` for UUIDs. The same id must always give the same form.
+ * `(id) => id.toLowerCase()` for UUIDs. An id must always give one form.
  *
  * @publicApi
  */
@@ -25,7 +25,7 @@ export type IdForms = { readonly [T in EntityType]?: IdForm };
  * @internal
  */
 export class IdNormalizer {
-  /** By what the cache keys of the type begin with. */
+  /** Forms by the beginning of the type's cache keys. */
   readonly #forms: ReadonlyMap<string, IdForm>;
 
   private constructor(forms: IdForms) {
@@ -37,7 +37,7 @@ export class IdNormalizer {
     );
   }
 
-  /** @returns `null` where there are none, so that nothing is paid for them */
+  /** @returns `null` without forms, so that they cost nothing */
   static of(forms: IdForms | undefined): IdNormalizer | null {
     return Object.keys(forms ?? {}).length === 0
       ? null

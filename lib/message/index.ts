@@ -1,4 +1,6 @@
 export * from './cache-key.js';
+export * from './check-invalidation.js';
+export * from './compile-pattern.js';
 export * from './decode-message.js';
 export * from './dependency.js';
 export * from './encode-message.js';
@@ -8,7 +10,7 @@ export * from './id-forms.js';
 export * from './instance.js';
 export * from './invalidation-message.js';
 export * from './invalidation.js';
-export * from './message.schema.js';
+export * from './message-schema.js';
 export * from './message-content.js';
 export * from './message-size.js';
 export * from './offset.js';

@@ -7,17 +7,17 @@ import { patternOf, type Invalidation } from './invalidation.js';
 import { formatTimestamp, wallClock } from './timestamp.js';
 
 /**
- * One running application: who signs what it publishes.
+ * One running application, whose origin signs its messages.
  *
  * @internal
  */
 export class Instance {
-  /** Random; tells this instance's messages from those of its siblings. */
+  /** Random, since other instances have the same service name. */
   readonly origin = randomUUID();
 
   constructor(readonly serviceName: string) {}
 
-  /** @param now milliseconds since the epoch */
+  /** Makes a message of an invalidation. @param now milliseconds since the epoch */
   stamp(invalidation: Invalidation, now = wallClock()): InvalidationMessage {
     // Written out: spreading costs four times as much.
     return {
@@ -39,7 +39,7 @@ export class Instance {
     } as InvalidationMessage;
   }
 
-  /** "Everything", said by this instance to itself alone. */
+  /** Makes a message for "everything", for this instance alone. */
   widened(cause: WidenedCause): InvalidationMessage {
     return { ...this.stamp(patternOf('*')), widened: cause };
   }

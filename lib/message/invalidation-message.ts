@@ -4,15 +4,15 @@ import type { Invalidation } from './invalidation.js';
 import { literalPrefix, matchesPattern } from './pattern.js';
 
 /**
- * Why a message says more than what was changed: always because the exact truth
- * was out of reach, and a few cache misses are better than one stale entry.
+ * The reason why a message covers more than was changed: the exact change was
+ * unknown, and a few cache misses are better than one stale entry.
  *
  * - `not-understood`: a readable message of an unknown action, type or version
- * - `reconnected`: the subscription was lost, and somebody publishes without a
- *   journal, so that what was missed is unknown
- * - `missed`: messages were missed, and the journal does not make up for them
- * - `started-late`: the application served before it heard its first message
- * - `stale`: for longer than `maxStaleness` nothing proved that all was heard
+ * - `reconnected`: the subscription was lost, and some service publishes without a
+ *   journal, so that the missed messages are unknown
+ * - `missed`: messages were missed, and the journal does not have them
+ * - `started-late`: the application served before it was connected
+ * - `stale`: for longer than `maxStaleness` there was no proof that every message was received
  * - `handler-overflow`: a handler fell behind by more than `handlerQueueLimit`
  *
  * @publicApi
@@ -26,26 +26,26 @@ export type WidenedCause =
   | 'handler-overflow';
 
 /**
- * Fields that a tracing library sends along, such as the `traceparent` of W3C.
+ * Fields of a tracing library, such as the `traceparent` of W3C.
  *
  * @publicApi
  */
 export type TraceContext = Readonly<Record<string, string>>;
 
-/** The publisher of a message, its time, and the way on which it came. @publicApi */
+/** The publisher of a message, its time, and its delivery. @publicApi */
 export interface MessageEnvelope {
   /** A UUID. */
   readonly messageId: string;
   /** RFC 3339 in UTC, with up to nine digits of fraction. */
   readonly timestamp: string;
   readonly sourceService: string;
-  /** The instance that published it; `null` from services that do not say. */
+  /** The origin: the instance that published it; `null` if the publisher sends none. */
   readonly origin: string | null;
-  /** Its place in the journal; `null` where none is kept. */
+  /** Its place in the journal; `null` without a journal. */
   readonly offset: string | null;
-  /** The offset before its own; `null` where no journal is kept. */
+  /** The offset before its own in the journal; `null` without a journal. */
   readonly previous: string | null;
-  /** The publisher's trace; `null` where nothing is traced. */
+  /** The publisher's trace; `null` if it traces nothing. */
   readonly trace: TraceContext | null;
   /** Whether this instance published it. Not on the wire. */
   readonly own: boolean;
@@ -57,7 +57,7 @@ export interface MessageEnvelope {
 export type InvalidationMessage = Invalidation & MessageEnvelope;
 
 /**
- * Whether a cache entry must be dropped.
+ * Whether a message evicts a cache entry.
  *
  * @param key a cache key such as `user:123`
  * @publicApi
@@ -74,11 +74,11 @@ export function affects(message: Invalidation, key: string): boolean {
 }
 
 /**
- * A test for "may this touch an entity of these types?", or of any if none is
- * given. Batches and patterns are looked into; a pattern that cannot be ruled
- * out passes.
+ * Returns a test whether a message may touch an entity of these types, or of any type
+ * if none is given. Batches and patterns are looked into; a pattern that cannot be
+ * ruled out passes.
  *
- * @throws InvalidMessageError for what is no type: nothing would ever touch it.
+ * @throws InvalidMessageError for an impossible type, which no message ever touches.
  * @internal
  */
 export function concerns(
@@ -97,7 +97,7 @@ export function concerns(
         );
       }
       default: {
-        // Others' types may hold a colon, of which only the first one counts.
+        // Types of other programs may hold colons, of which only the first counts.
         const key = `${keyPrefixOf(message.entityType)}:`;
         return starts.some((start) => key.startsWith(start));
       }
@@ -105,7 +105,7 @@ export function concerns(
   };
 }
 
-/** Batches of so many keys are looked through once for all who ask. */
+/** Batches of so many keys are searched once for all consumers. */
 const LARGE_BATCH = 1_000;
 
 /** A pure memo of the last large batch, which is never changed. */
@@ -115,7 +115,7 @@ let families: {
 } | null = null;
 
 /**
- * Whether keys of a batch may begin with one of these; of a large batch only the
+ * Whether a key of a batch may begin with one of these. In a large batch only the
  * parts before the first colons are compared.
  *
  * @internal
@@ -135,8 +135,8 @@ export function mayName(
 }
 
 /**
- * The cache keys that a message names, or `null` if it is a pattern: then ask
- * `affects` of each key you hold.
+ * The cache keys that a message names, or `null` for a pattern: then call `affects`
+ * for each key you hold.
  *
  * @publicApi
  */
@@ -147,7 +147,7 @@ export function keysOf(message: Invalidation): readonly string[] | null {
 }
 
 /**
- * The key prefixes that cover a message; `''` where only everything does.
+ * The key prefixes that cover a message; `''` for everything.
  *
  * @internal
  */
@@ -166,7 +166,7 @@ function beforeColon(text: string): string {
   return text.slice(0, Math.max(0, text.indexOf(':')));
 }
 
-// Received ids are taken as they are: the checks of buildCacheKey are for input.
+// Received ids are used as they are: the checks of buildCacheKey are for input.
 function keyOf(type: string, id: string): string {
   return `${keyPrefixOf(type)}:${id}`;
 }

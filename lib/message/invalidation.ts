@@ -7,13 +7,8 @@ import {
   show,
   type EntityId,
 } from './cache-key.js';
-import {
-  isBuiltInEntityType,
-  type AnyEntityType,
-  type EntityType,
-} from './entity-type.js';
+import type { AnyEntityType, EntityType } from './entity-type.js';
 import { isMatchAll, MAX_PATTERN_LENGTH } from './pattern.js';
-import { isText, isWireKey } from './wire-rules.js';
 
 /** One entity was deleted, or updated ("changed, you may refresh"). @publicApi */
 export interface EntityInvalidation {
@@ -47,7 +42,7 @@ export interface BatchInvalidation {
   readonly metadata: unknown;
 }
 
-/** The entries to be dropped, before a publisher makes a message of it. @publicApi */
+/** The entries to evict, before a publisher makes a message of it. @publicApi */
 export type Invalidation =
   EntityInvalidation | PatternInvalidation | BatchInvalidation;
 
@@ -55,7 +50,7 @@ export type Invalidation =
 export interface InvalidationContent {
   /** @default 'Delete' */
   readonly action?: 'Delete' | 'Update';
-  /** Any JSON value, for whoever reads the message. @default null */
+  /** Any JSON value, for the readers of the message. @default null */
   readonly metadata?: unknown;
 }
 
@@ -94,12 +89,13 @@ export function batch(
   return batchOf(keys, metadata, isCacheKey);
 }
 
-function batchOf(
+/** A batch of keys that pass a check. @internal */
+export function batchOf(
   keys: unknown,
   metadata: unknown,
   isKey: (key: unknown) => key is string,
 ): BatchInvalidation {
-  // A copy that nobody changes: it may wait, and many are handed it.
+  // A frozen copy: it may wait in a queue, and all consumers share it.
   const copy: readonly unknown[] = Array.isArray(keys) ? [...keys] : [];
   const wrong = copy.findIndex((key) => !isKey(key));
   if (wrong !== -1 || !Array.isArray(keys)) {
@@ -123,8 +119,7 @@ function batchOf(
  * All keys that a Redis glob matches.
  *
  * @throws InvalidMessageError for an empty or overlong pattern, and for one
- * that matches everything: say `everything()` or `invalidateAll()` if you mean
- * it.
+ * that matches everything: `everything()` and `invalidateAll()` are for that.
  * @publicApi
  */
 export function pattern(
@@ -160,53 +155,6 @@ export function everything(metadata: unknown = null): PatternInvalidation {
   return patternOf('*', metadata);
 }
 
-/**
- * Invalidations of the factories pass unchanged. An object that plain JavaScript
- * wrote passes only if it names something, without the fields that do not belong
- * to its action.
- *
- * @throws InvalidMessageError if it says nothing that can be invalidated.
- * @internal
- */
-export function checkInvalidation(given: Invalidation): Invalidation {
-  const { action, entityType, entityId, entityIds, metadata, ...rest } =
-    (given as Partial<Invalidation> | undefined) ?? {};
-  const glob = rest.pattern;
-  if (action === 'Batch') {
-    // As it is read: what was received is not refused for a key of others.
-    return batchOf(entityIds, metadata ?? null, isWireKey);
-  }
-  if (
-    action === 'Pattern' &&
-    isName(glob) &&
-    glob.length <= MAX_PATTERN_LENGTH
-  ) {
-    return patternOf(glob, metadata ?? null);
-  }
-  if (
-    (action === 'Delete' || action === 'Update') &&
-    isName(entityType) &&
-    isName(entityId)
-  ) {
-    return {
-      action,
-      entityType,
-      entityId,
-      pattern: null,
-      entityIds: null,
-      metadata: metadata ?? null,
-    };
-  }
-  throw new InvalidMessageError(
-    'This is no invalidation.',
-    'Publish what entity(), batch(), pattern() or everything() made, or a message that was received.',
-  );
-}
-
-function isName(value: unknown): value is string {
-  return isText(value) && value !== '';
-}
-
 /** A pattern that needs no check. @internal */
 export function patternOf(
   glob: string,
@@ -220,21 +168,4 @@ export function patternOf(
     entityIds: null,
     metadata,
   };
-}
-
-/**
- * An entity of a type of your own, by name.
- *
- * @throws InvalidMessageError if the name is a built-in type's.
- * @internal
- */
-export function checkCustomType(type: EntityType): EntityType {
-  if (isBuiltInEntityType(type)) {
-    throw new InvalidMessageError(
-      `${show(type)} is a built-in entity type.`,
-      `Call invalidate(${show(type)}, id) instead.`,
-      'entity_type',
-    );
-  }
-  return type;
 }

@@ -16,8 +16,8 @@ export function contentOf(message: Invalidation): string {
 }
 
 /**
- * Whether two messages are one that came twice. Their offsets prove nothing:
- * anybody may claim the place of another message.
+ * Whether two messages are one message received twice. Their offsets prove nothing:
+ * any publisher may claim the place of another message.
  *
  * @internal
  */

@@ -3,11 +3,11 @@ import type { Invalidation } from './invalidation.js';
 /** How much may wait in one place. @internal */
 export interface QueueLimit {
   readonly messages: number;
-  /** By `sizeOf`. */
+  /** Bytes by `sizeOf`. */
   readonly bytes: number;
 }
 
-/** An object with ten fields, of which most texts are short. */
+/** Memory of an object with ten fields and short texts. */
 const MESSAGE_BYTES = 500;
 const VALUE_BYTES = 16;
 
@@ -15,7 +15,7 @@ const VALUE_BYTES = 16;
 const measured = new WeakMap<Invalidation, number>();
 
 /**
- * About how many bytes of memory a message takes: enough to bound what waits. One
+ * The memory of a message in bytes, roughly: precise enough to bound queues. One
  * character counts as a byte.
  *
  * @internal

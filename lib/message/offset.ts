@@ -8,7 +8,7 @@ const OFFSET = /^(?:0|[1-9]\d{0,19})-(?:0|[1-9]\d{0,19})$/;
 const LAST_PART = String(2n ** 64n - 1n);
 
 /**
- * Whether it is the ID of a Redis Stream entry, in full: two numbers that fit 64
+ * Whether a value is the full ID of a Redis Stream entry: two numbers that fit 64
  * bits.
  *
  * @internal
@@ -23,7 +23,7 @@ export function isOffset(value: unknown): value is string {
 }
 
 /**
- * Which of two offsets comes first: below zero if `a`, above if `b`.
+ * Compares two offsets: below zero if `a` comes first, above zero if `b` does.
  *
  * Compared as text, since a number does not hold 64 bits and a `BigInt` costs
  * ten times as much: without leading zeros, more digits are a larger number.

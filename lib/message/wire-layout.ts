@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { encodeText } from './encode-text.js';
 
 /*
- * Byte positions in the payload of a message of ours: the message id comes first,
+ * Byte positions in the payload of a message of this library: the message id comes first,
  * the origin last, and the journal writes `offset` and `previous` before the
  * origin. So an instance knows its own echo without parsing it, and the publish
  * script need not parse at all.
@@ -11,16 +11,16 @@ import { encodeText } from './encode-text.js';
 const PREVIOUS = ',"previous":"';
 const OFFSET = ',"offset":"';
 
-/** Where the message id begins. @internal */
+/** First byte of the message id. @internal */
 export const MESSAGE_ID_AT = '{"message_id":"'.length;
 const UUID_LENGTH = 36;
-/** Where the message id ends. @internal */
+/** First byte after the message id. @internal */
 export const MESSAGE_ID_END = MESSAGE_ID_AT + UUID_LENGTH;
 
-/** Length of the end of a payload, for an origin of ours. @internal */
+/** Length of the encoded origin, which ends the payload. @internal */
 export const ENCODED_ORIGIN_LENGTH = encodeOrigin(randomUUID()).length;
 
-/** The last character of the origin stands before a quote and a brace. */
+/** Position of the origin's last character from the end: before a quote and a brace. */
 const LAST_OF_ORIGIN = 3;
 
 /** The end of every payload of an origin. @internal */
@@ -29,8 +29,8 @@ export function encodeOrigin(origin: string): string {
 }
 
 /**
- * Whether a payload ends with an encoded origin. One character first: comparing
- * the whole end costs as much as half of the other checks.
+ * Whether a payload ends with an encoded origin. One character is compared first,
+ * since comparing the whole end costs half as much as all other checks.
  *
  * @internal
  */
@@ -50,7 +50,7 @@ export function readOwnId(payload: string): string {
 /**
  * The place of an own message in the journal, without parsing.
  *
- * @returns `null` for one that is not in a journal
+ * @returns `null` for a message without a place in the journal
  * @internal
  */
 export function readOwnPlace(

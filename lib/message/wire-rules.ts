@@ -7,12 +7,12 @@ import { InvalidMessageError } from '../errors/index.js';
 
 const DASH = '-'.charCodeAt(0);
 
-/** Deeper metadata is not passed on: it exists to exhaust somebody's stack. */
+/** Deeper metadata is dropped: it could exhaust the stack of a reader. */
 export const MAX_METADATA_DEPTH = 32;
 
 /**
- * As long as a UUID, with its first and last dash, whatever the digits: nothing
- * hangs on them, and looking at each costs a tenth of the parse.
+ * Whether a value has the length of a UUID and its first and last dash. The digits do
+ * not matter, and checking each costs a tenth of the parse.
  *
  * @internal
  */
@@ -35,7 +35,7 @@ export function isTextList(value: unknown): value is string[] {
   return Array.isArray(value) && value.every(isText);
 }
 
-/** A key that somebody may keep entries under; a bare id is nobody's. @internal */
+/** Whether a value may be a cache key of some service; a bare id is not. @internal */
 export function isWireKey(value: unknown): value is string {
   return isText(value) && value.indexOf(':') > 0;
 }
@@ -53,9 +53,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Any JSON value that can safely be passed on: no key that reaches a prototype
- * when somebody merges it, no number that became infinite, no half characters,
- * no bottomless nesting.
+ * Whether a JSON value can safely be passed on: no key that reaches a prototype when
+ * it is merged, no infinite number, no lone surrogate, no bottomless nesting.
  *
  * @internal
  */
@@ -87,7 +86,7 @@ export function refuse(field: string, expected: string): never {
 
 /** @internal */
 export function isLongerThan(payload: string, maxBytes: number): boolean {
-  // One UTF-16 unit is at most three bytes, so counting is mostly spared.
+  // One UTF-16 unit is at most three bytes, so bytes are rarely counted.
   return (
     payload.length > maxBytes ||
     (payload.length * 3 > maxBytes && Buffer.byteLength(payload) > maxBytes)

@@ -7,7 +7,7 @@ import {
   CHANNELS,
   type InvalidationEvents,
   type EventSender,
-} from './diagnostics.channels.js';
+} from './diagnostics-channels.js';
 
 /**
  * Publishes states, errors and stale copies on Node's diagnostics channels. The events

@@ -35,8 +35,8 @@ export function operationOn(
 }
 
 /**
- * The kind of a message. Not what it names: ids and patterns may be anybody's
- * data, and traces are kept where others read them.
+ * The kind of a message, without its ids and patterns: they may be personal data, and
+ * traces are kept where others read them.
  *
  * @internal
  */

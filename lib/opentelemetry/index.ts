@@ -1,2 +1,2 @@
-export { CacheInvalidationInstrumentation } from './cache-invalidation.instrumentation.js';
+export { CacheInvalidationInstrumentation } from './cache-invalidation-instrumentation.js';
 export { CacheInvalidationOpenTelemetryModule } from './cache-invalidation-opentelemetry.module.js';

@@ -5,7 +5,7 @@ import {
   type LatencyDefinition,
   type MetricDefinition,
 } from '../observability/index.js';
-import type { Exposition } from './pulled.metric.js';
+import type { Exposition } from './pulled-metric.js';
 
 const PREFIX = 'cache_invalidation_';
 
@@ -28,7 +28,7 @@ function ofMetric({
     name: PREFIX + (kind === 'counter' ? `${inUnit}_total` : inUnit),
     help,
     type: kind,
-    // Nobody is as stale as all workers together.
+    // The sum of the workers' staleness would mean nothing.
     aggregator: unit === 'seconds' ? 'max' : 'sum',
     *read(source) {
       for (const [which, value] of read(source)) {

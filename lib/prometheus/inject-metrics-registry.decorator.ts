@@ -4,8 +4,8 @@ import { Inject } from '@nestjs/common';
 export const METRICS_REGISTRY = Symbol('METRICS_REGISTRY');
 
 /**
- * Injects the `Registry` of prom-client that this library's metrics are in:
- * the one that `forRoot()` was given, or else one of the application's own.
+ * Injects the `Registry` of prom-client with this library's metrics: the registry
+ * given to `forRoot()`, or else one of the application's own.
  *
  * @example
  * ```ts

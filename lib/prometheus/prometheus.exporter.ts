@@ -9,10 +9,10 @@ import { InvalidationConfigurationError } from '../errors/index.js';
 import { InvalidationMetrics } from '../observability/index.js';
 import { EXPOSITIONS } from './expositions.js';
 import { InjectMetricsRegistry } from './inject-metrics-registry.decorator.js';
-import { PulledMetric, type Exposition } from './pulled.metric.js';
+import { PulledMetric, type Exposition } from './pulled-metric.js';
 
 /**
- * One application's place in a registry. Who else has one is read from the
+ * One application's metrics in a registry. Other applications are found in the
  * registry itself, so that nothing outlives it.
  *
  * @internal
@@ -21,7 +21,7 @@ import { PulledMetric, type Exposition } from './pulled.metric.js';
 export class PrometheusExporter
   implements OnApplicationBootstrap, OnApplicationShutdown
 {
-  /** Those that this application is in. */
+  /** Metrics with this application as a source. */
   #metrics: readonly PulledMetric[] = [];
   #service = '';
 
@@ -31,7 +31,7 @@ export class PrometheusExporter
     private readonly modules: ModuleRef,
   ) {}
 
-  /** Late, for an application that does not start would never leave. */
+  /** Registers late, since an application that fails to start would never be removed. */
   onApplicationBootstrap(): void {
     const source = this.#find();
     const { serviceName } = source;
@@ -61,7 +61,7 @@ export class PrometheusExporter
 
   #find(): InvalidationMetrics {
     try {
-      // Wherever it is: CacheInvalidationModule need not be global.
+      // Found in any module: CacheInvalidationModule need not be global.
       return this.modules.get(InvalidationMetrics, { strict: false });
     } catch {
       throw new InvalidationConfigurationError(
@@ -83,7 +83,7 @@ export class PrometheusExporter
     );
   }
 
-  /** Unless the registry was cleared, and another's is there now. */
+  /** Removes a metric, unless the registry was cleared and has another's by now. */
   #remove(metric: PulledMetric): void {
     const { name } = metric.exposition;
     if (this.registry.getSingleMetric(name) === metric) {

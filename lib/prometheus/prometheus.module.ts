@@ -10,15 +10,15 @@ export interface PrometheusOptions {
    * The registry that takes the metrics, such as prom-client's own `register`. Applications that
    * share one need different service names.
    *
-   * @default one of the application's own, which `@InjectMetricsRegistry()` gives
+   * @default a registry of the application's own, for `@InjectMetricsRegistry()`
    */
   readonly registry?: Registry<RegistryContentType>;
 }
 
 /**
  * The library's metrics, for Prometheus. Import it beside
- * `CacheInvalidationModule`. Values are read when somebody scrapes; a message
- * costs nothing more. It serves no route: see `@InjectMetricsRegistry()`.
+ * `CacheInvalidationModule`. Values are read at each scrape; a message
+ * costs nothing more. The module serves no route: see `@InjectMetricsRegistry()`.
  *
  * @example
  * ```ts
@@ -36,8 +36,9 @@ export interface PrometheusOptions {
 @Module({})
 export class CacheInvalidationPrometheusModule {
   /**
-   * The application does not start, for an `InvalidationConfigurationError`, if
-   * the registry has metrics of these names already, or is none.
+   * Registers the metrics. The application fails to start with an
+   * `InvalidationConfigurationError` if the registry has metrics of these names
+   * already, or is not a registry.
    */
   static forRoot({ registry }: PrometheusOptions = {}): DynamicModule {
     return {
@@ -45,7 +46,7 @@ export class CacheInvalidationPrometheusModule {
       providers: [
         {
           provide: METRICS_REGISTRY,
-          // One for each application that is made of the module that imports this.
+          // One registry for each application made of the importing module.
           useFactory: () => checked(registry ?? new Registry()),
         },
         PrometheusExporter,
@@ -55,7 +56,7 @@ export class CacheInvalidationPrometheusModule {
   }
 }
 
-/** As plain JavaScript may give it: the whole of prom-client, say. */
+/** Untyped callers may pass anything, such as the whole of prom-client. */
 function checked<T extends Partial<Registry<RegistryContentType>>>(
   registry: T,
 ): T {

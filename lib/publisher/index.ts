@@ -1,8 +1,8 @@
 export * from './begun-work.js';
 export * from './cascade.js';
-export * from './durable.outbox.js';
+export * from './durable-outbox.js';
 export * from './invalidation.publisher.js';
-export * from './invalidation.scope.js';
+export * from './invalidation-scope.js';
 export * from './message-encoder.js';
 export * from './offset-scope.js';
 export * from './outbox-drain.js';
@@ -14,4 +14,4 @@ export * from './publish-receipt.js';
 export * from './scope-context.js';
 export * from './shutdown.js';
 export * from './stored-rows.js';
-export * from './process.store.js';
+export * from './process-store.js';

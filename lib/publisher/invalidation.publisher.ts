@@ -11,7 +11,7 @@ import {
   type Invalidation,
   type InvalidationContent,
 } from '../message/index.js';
-import type { StoredInvalidation } from './durable.outbox.js';
+import type { StoredInvalidation } from './durable-outbox.js';
 import { MessageEncoder } from './message-encoder.js';
 import { OutboxRelay } from './outbox-relay.js';
 import { PublishPipeline } from './publish-pipeline.js';

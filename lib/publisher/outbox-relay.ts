@@ -10,7 +10,7 @@ import {
 } from '../message/index.js';
 import { ErrorReporter, InvalidationStream } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
-import type { DurableOutbox, StoredInvalidation } from './durable.outbox.js';
+import type { DurableOutbox, StoredInvalidation } from './durable-outbox.js';
 import { MessageEncoder } from './message-encoder.js';
 import { PublishPipeline } from './publish-pipeline.js';
 import { PublishQueue } from './publish-queue.js';

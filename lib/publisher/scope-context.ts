@@ -1,6 +1,6 @@
-import type { InvalidationScope } from './invalidation.scope.js';
-import { OpenScopes } from './open.scopes.js';
-import { processStore } from './process.store.js';
+import type { InvalidationScope } from './invalidation-scope.js';
+import { OpenScopes } from './open-scopes.js';
+import { processStore } from './process-store.js';
 
 /** State of the process: a scope concerns all publishers. */
 const STORE = processStore();

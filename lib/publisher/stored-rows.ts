@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { CallbackFailedError } from '../errors/index.js';
 import { ErrorReporter } from '../stream/index.js';
-import type { DurableOutbox } from './durable.outbox.js';
+import type { DurableOutbox } from './durable-outbox.js';
 
 /** Rows that could not be removed are remembered up to here; then they are sent once more. */
 const STAYING_LIMIT = 10_000;

@@ -1,14 +1,14 @@
 import { isPromiseLike } from './is-promise-like.js';
 
 /**
- * The answer of a function of the application's, for which nobody can wait.
+ * The result of a function of the application's that must be synchronous.
  *
  * @throws TypeError for a promise
  * @internal
  */
 export function atOnce<V>(value: V): V {
   if (!isPromiseLike(value)) return value;
-  // Nobody else will hear of its rejection.
+  // Handled here, since nobody awaits this promise.
   Promise.resolve(value).catch(() => undefined);
   throw new TypeError('it returned a promise, and must answer at once');
 }

@@ -15,7 +15,7 @@ const POSITION_LIMIT = 50_000;
 export interface Fence {
   /**
    * Whether a value loaded since may be kept: no message that affects any of the
-   * keys was delivered here after the fence was taken, as far as can be told.
+   * keys was delivered here after the fence was taken. `false` if that is unknown.
    *
    * @param keys cache keys such as `user:123`
    */

@@ -20,7 +20,7 @@ export function ofEntity(
 }
 
 /**
- * Only messages after which the entry of this cache key must be dropped.
+ * Only messages that evict the entry of this cache key.
  *
  * @example invalidations$.pipe(affecting('user:123'))
  * @publicApi
@@ -32,8 +32,8 @@ export function affecting(
 }
 
 /**
- * Only what other instances published, those of the same service included. What
- * this instance widened by itself concerns others' messages, and passes.
+ * Only messages of other instances, those of the same service included. Messages that
+ * this instance widened stand for others' messages, and pass.
  *
  * @example invalidations$.pipe(fromOthers())
  * @publicApi

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 /**
- * Calls a function in the async context that this module was loaded in, which is
- * no request's: what a request keeps in an `AsyncLocalStorage` (a tenant, a
- * transaction) is not seen by the handlers of what it publishes.
+ * Calls a function in the async context in which this module was loaded, outside of
+ * every request: handlers do not see what the publishing request keeps in an
+ * `AsyncLocalStorage` (a tenant, a transaction).
  *
  * @internal
  */

@@ -18,10 +18,10 @@ const GENERATION = 10_000;
 export class OwnMessages {
   /** By message id; `null` once this instance's consumers have the message. */
   #sent = new Map<string, OwnMessage | null>();
-  /** The generation before: dropped whole, since one by one costs more. */
+  /** The previous generation, dropped as a whole since that is cheaper. */
   #older = new Map<string, OwnMessage | null>();
 
-  /** Redis is being given the message. */
+  /** Records that a message is being published. */
   sent(messageId: string, undelivered: OwnMessage | null): void {
     this.#sent.set(messageId, undelivered);
     if (this.#sent.size < GENERATION) return;
@@ -29,7 +29,7 @@ export class OwnMessages {
     this.#sent = new Map();
   }
 
-  /** This instance's consumers have the message, whose echo may still come. */
+  /** Records that a message was delivered locally; its echo may still come. */
   delivered(messageId: string): void {
     if (this.#sent.has(messageId)) this.#sent.set(messageId, null);
     else if (this.#older.has(messageId)) this.#older.set(messageId, null);
@@ -40,8 +40,8 @@ export class OwnMessages {
   }
 
   /**
-   * The message was received over the channel, or read in the journal. Redis may
-   * deliver it before it answers the publish; then it is delivered locally now.
+   * Records a message of the channel or the journal. Redis may deliver an own message
+   * before it answers the publish; then it is delivered locally now.
    *
    * @returns whether it was an own message under way
    */

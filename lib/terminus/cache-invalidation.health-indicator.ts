@@ -19,11 +19,11 @@ interface Session<Key extends string> {
 }
 
 /**
- * How invalidations are, for `@nestjs/terminus`: a provider of the module that
- * has your health controller, beside an import of `TerminusModule`. Where
+ * The health of invalidations, for `@nestjs/terminus`: a provider of the module with
+ * your health controller, beside an import of `TerminusModule`. If
  * `CacheInvalidationModule` is not global, that module imports it, too.
  *
- * Each result tells the state of the subscription and a reason, `staleness` and
+ * Each result reports the state of the subscription and a reason, `staleness` and
  * `lag` in milliseconds, and how many messages wait in the `outbox`; see
  * `InvalidationHealthReport`.
  *
@@ -62,13 +62,13 @@ export class CacheInvalidationHealthIndicator {
   ) {}
 
   /**
-   * Whether this instance should be sent requests now. One that is degraded
-   * should: its copies may be older than usual, and nothing is lost. The answer
-   * is 200 then, and says `degraded` (with Terminus 11, which has no such status,
+   * Whether this instance should get requests now. A degraded instance should: its
+   * copies may be older than usual, and nothing is lost. The response is 200 then, with
+   * the status `degraded` (with Terminus 11, which has no such status,
    * `up` with `degraded: true`). Down is 503.
    *
-   * Do not restart an instance for it: a Redis that is away comes back, and to
-   * that instance what it missed.
+   * Do not restart an instance that is down: once Redis is back, the instance replays
+   * the messages it missed.
    */
   isHealthy<const Key extends string = 'cache-invalidation'>(
     key = 'cache-invalidation' as Key,
@@ -81,11 +81,10 @@ export class CacheInvalidationHealthIndicator {
   }
 
   /**
-   * Whether this instance has once heard everything since it started; before
-   * that it should get no requests. It stays up from then on, whatever becomes of
-   * Redis.
+   * Whether this instance has received everything once since it started; before that
+   * it should get no requests. It stays up from then on, also while Redis is away.
    *
-   * @param options.timeout how long to wait for that, in milliseconds or as a text
+   * @param options.timeout how long to wait until it has, in milliseconds or as a text
    * such as `'5s'`; 0 if absent
    */
   async isReady<const Key extends string = 'cache-invalidation'>(

@@ -1,8 +1,8 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { CacheInvalidationModule } from '../cache-invalidation.module.js';
-import type { CacheInvalidationModuleOptions } from '../cache-invalidation.options.js';
+import type { CacheInvalidationModuleOptions } from '../cache-invalidation.module-options.js';
 import { InvalidationTransport } from '../transport/index.js';
-import { InMemoryBroker } from './in-memory.broker.js';
+import { InMemoryBroker } from './in-memory-broker.js';
 
 /** Options of the module, all of which have defaults in a test. @publicApi */
 export interface TestingModuleOptions extends CacheInvalidationModuleOptions {

@@ -8,13 +8,13 @@ export {
   deferringAdapter,
   type TransactionalAdapterLike,
   type TransactionalOptions,
-} from './deferring.adapter.js';
+} from './deferring-adapter.js';
 export {
   deferringDataSource,
   type DataSourceLike,
   type EntityManagerLike,
-} from './deferring.data-source.js';
+} from './deferring-data-source.js';
 export {
   deferringSequelize,
   type SequelizeLike,
-} from './deferring.sequelize.js';
+} from './deferring-sequelize.js';

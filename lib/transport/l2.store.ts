@@ -1,4 +1,4 @@
-import type { RedisConnection } from './redis/redis.connection.js';
+import type { RedisConnection } from './redis/redis-connection.js';
 
 /**
  * Entries of the second tier, which all instances of a service share. Each begins

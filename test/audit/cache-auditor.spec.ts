@@ -20,7 +20,7 @@ import {
 import { LRUCache } from 'lru-cache';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Instance } from '../../lib/message/index.js';
-import { AuditCounts } from '../../lib/audit/cache-audit.report.js';
+import { AuditCounts } from '../../lib/audit/cache-audit-report.js';
 import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter, InvalidationStream } from '../../lib/stream/index.js';
 import { startApp } from '../support/app.js';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { bindCache } from '../../lib/cache/binding/bind-cache.js';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import { InvalidationCounters } from '../../lib/observability/index.js';
-import { ErrorReporter } from '../../lib/stream/error.reporter.js';
+import { ErrorReporter } from '../../lib/stream/error-reporter.js';
 import { Fences, InvalidationStream } from '../../lib/stream/index.js';
 import {
   batch,

@@ -37,8 +37,8 @@ import {
 } from '../support/redis.topologies.js';
 import { Hand, journalOf, startServer, wire } from '../subscriber/setup.js';
 import { Instance } from '../../lib/message/index.js';
-import { TLS_CHECK } from '../../lib/cli/doctor/tls.check.js';
-import { NEEDED } from '../../lib/cli/doctor/versions.check.js';
+import { TLS_CHECK } from '../../lib/cli/doctor/tls-check.js';
+import { NEEDED } from '../../lib/cli/doctor/versions-check.js';
 import { root } from '../types/compile.js';
 import {
   json,

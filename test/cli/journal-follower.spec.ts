@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { JournalFollower } from '../../lib/cli/journal.follower.js';
-import { readMessage } from '../../lib/cli/received.message.js';
-import type { RedisLink } from '../../lib/cli/redis.link.js';
+import { JournalFollower } from '../../lib/cli/journal-follower.js';
+import { readMessage } from '../../lib/cli/received-message.js';
+import type { RedisLink } from '../../lib/cli/redis-link.js';
 import { wire } from '../subscriber/setup.js';
 
 /** A journal that ends when the test says so, and a follower that is to begin there. */

@@ -1,6 +1,6 @@
 import { InvalidationTimeoutError } from 'nestjs-cache-invalidation';
 import { expect, it } from 'vitest';
-import { RedisLink } from '../../lib/cli/redis.link.js';
+import { RedisLink } from '../../lib/cli/redis-link.js';
 import { targetFrom } from '../../lib/cli/target.js';
 
 const linkTo = (timeout: string): RedisLink =>

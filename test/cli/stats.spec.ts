@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { MessageCounter, countsTable } from '../../lib/cli/message.counter.js';
-import { readMessage } from '../../lib/cli/received.message.js';
-import { liveScreen } from '../../lib/cli/live.screen.js';
+import { MessageCounter, countsTable } from '../../lib/cli/message-counter.js';
+import { readMessage } from '../../lib/cli/received-message.js';
+import { liveScreen } from '../../lib/cli/live-screen.js';
 import {
   connectRaw,
   startApp,

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { CHANNELS } from '../../lib/observability/diagnostics.channels.js';
+import { CHANNELS } from '../../lib/observability/diagnostics-channels.js';
 import {
   LATENCIES,
   METRICS,
-} from '../../lib/observability/metric.definitions.js';
+} from '../../lib/observability/metric-definitions.js';
 import type { CountedWidening } from '../../lib/stream/index.js';
 import { root } from './markdown.js';
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  CacheInvalidationOptions,
   OBJECT_OPTIONS,
   variableOf,
-} from '../../lib/cache-invalidation.options.js';
+} from '../../lib/cache-invalidation.module-options.js';
+import { CacheInvalidationOptions } from '../../lib/cache-invalidation.options.js';
 import { expect, test } from 'vitest';
 import { root } from './markdown.js';
 

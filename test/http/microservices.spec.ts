@@ -35,7 +35,7 @@ import {
   it,
   onTestFinished,
 } from 'vitest';
-import { carrierOf } from '../../lib/http/offset.carrier.js';
+import { carrierOf } from '../../lib/http/offset-carrier.js';
 import { startProxy } from '../support/proxy.js';
 
 const PROTO = `

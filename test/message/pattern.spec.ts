@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { compilePattern } from '../../lib/message/compile-pattern.js';
 import {
-  compilePattern,
   escapePattern,
   isMatchAll,
   literalPrefix,
@@ -10,7 +10,7 @@ import {
   MAX_PATTERN_LENGTH,
 } from '../../lib/message/pattern.js';
 
-/** What the server answers is held by pattern.differential.spec.ts; this says it in words. */
+/** What the server answers is held by pattern-differential.spec.ts; this says it in words. */
 const CASES: [
   title: string,
   pattern: string,

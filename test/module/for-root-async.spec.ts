@@ -30,7 +30,7 @@ import {
   vi,
 } from 'vitest';
 import { CACHE_INVALIDATION_OPTIONS } from '../../lib/cache-invalidation.constants.js';
-import { OBJECT_OPTIONS } from '../../lib/cache-invalidation.options.js';
+import { OBJECT_OPTIONS } from '../../lib/cache-invalidation.module-options.js';
 import { uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 

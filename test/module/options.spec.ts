@@ -19,10 +19,8 @@ import {
 import { lastValueFrom, of, type Observable } from 'rxjs';
 import { sharesJournal } from '../../lib/transport/index.js';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import {
-  CacheInvalidationOptions,
-  resolveOptions,
-} from '../../lib/cache-invalidation.options.js';
+import { resolveOptions } from '../../lib/cache-invalidation.module-options.js';
+import { CacheInvalidationOptions } from '../../lib/cache-invalidation.options.js';
 import { said, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 

@@ -11,7 +11,7 @@ import {
   type InvalidationMetrics,
 } from '../../lib/observability/index.js';
 import { EXPOSITIONS } from '../../lib/prometheus/expositions.js';
-import { PulledMetric } from '../../lib/prometheus/pulled.metric.js';
+import { PulledMetric } from '../../lib/prometheus/pulled-metric.js';
 import { hasPromtool, promtool } from '../support/promtool.js';
 import { Scrape } from '../support/scrape.js';
 import { startMetered } from './metered.app.js';

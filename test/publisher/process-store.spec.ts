@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { InvalidationPublisher } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { registerCopy } from '../../lib/publisher/process.store.js';
+import { registerCopy } from '../../lib/publisher/process-store.js';
 import { said } from '../support/app.js';
 import { CapturingLogger } from '../testing/fakes/capturing.logger.js';
 import { startApp } from '../testing/fakes/start-app.js';
@@ -49,7 +49,7 @@ describe('Two copies of the package in one process', () => {
 
 it('the version of this copy is that of the manifest', async () => {
   const { readFileSync } = await import('node:fs');
-  const { VERSION } = await import('../../lib/publisher/process.store.js');
+  const { VERSION } = await import('../../lib/publisher/process-store.js');
   const manifest = new URL('../../package.json', import.meta.url);
   expect(JSON.parse(readFileSync(manifest, 'utf8'))).toMatchObject({
     version: VERSION,

@@ -12,6 +12,7 @@ import { DependencyGuard } from '../dependencies.js';
 import type { PositionSource } from '../position-source.js';
 import type { L2Tier } from '../shared/l2-tier.js';
 import { L1Tier, type L1Entry } from './l1-tier.js';
+import { lifetimeOf } from './lifetime.js';
 import {
   NO_L2_STATS,
   type NearCacheCounts,
@@ -112,7 +113,7 @@ export class CacheTiers<V> {
     // A test with `strict` has to fail at whatever position this instance is.
     if (l2.strict) this.l2.encode(value as V);
     if (position === null || dependencies === null) return;
-    const ttl = this.#ttlOf(value, l2.ttl);
+    const ttl = lifetimeOf(value, l2.ttl, this.options);
     if (ttl === 0 || this.#isClosed || this.source.bypass) return;
     const key = this.keyOf(name);
     if (!fence.holds(key, ...dependencies)) return;
@@ -134,7 +135,7 @@ export class CacheTiers<V> {
       this.counts.overtaken++;
       return false;
     }
-    const ttl = this.#ttlOf(value, this.options.ttl);
+    const ttl = lifetimeOf(value, this.options.ttl, this.options);
     if (ttl === 0 || this.#isClosed || this.source.bypass) return true;
     this.#l1.set(name, value as V, ttl, this.#guardOf(dependencies));
     return true;
@@ -193,13 +194,5 @@ export class CacheTiers<V> {
     if (dependencies.length === 0) return null;
     const newFence = (): Fence => this.source.fence();
     return new DependencyGuard(dependencies, newFence(), newFence);
-  }
-
-  /** Jittered, so that values loaded together do not expire together. */
-  #ttlOf(value: V | undefined, ttl: number): number {
-    const { negativeTtl, ttlJitter } = this.options;
-    const exists = value !== undefined && value !== null;
-    const base = exists ? ttl : Math.min(negativeTtl, ttl);
-    return Math.ceil(base * (1 - ttlJitter * Math.random()));
   }
 }

@@ -1,19 +1,21 @@
 import { settlesWithin } from '../../common/index.js';
 import {
-  describeCause,
-  InvalidationConfigurationError,
   InvalidationRedisError,
   type CacheInvalidationError,
 } from '../../errors/index.js';
 import { cacheKeysStart, type EntityType } from '../../message/index.js';
 import type { ErrorReporter } from '../../stream/index.js';
-import type {
-  InvalidationTransport,
-  L2Store,
-  RedisConnection,
-} from '../../transport/index.js';
+import type { InvalidationTransport } from '../../transport/index.js';
 import type { PositionSource } from '../position-source.js';
 import { ForeignMark } from './foreign-mark.js';
+import { serviceMarkKeyOf, tierPrefixOf } from './l2-names.js';
+import {
+  journalMissing,
+  journalMissingWarning,
+  prefixTaken,
+  twoOwnersWarning,
+} from './l2-refusals.js';
+import { L2Stores } from './l2-stores.js';
 import { L2Tier } from './l2-tier.js';
 import type { ResolvedL2Options } from './l2.options.js';
 
@@ -33,8 +35,7 @@ export interface L2TiersOptions {
 }
 
 /**
- * The second tiers of an application, their stores, one for each connection, and
- * their names in Redis.
+ * The second tiers of an application, each under a name of its own in Redis.
  *
  * @internal
  */
@@ -44,11 +45,10 @@ export class L2Tiers {
     string,
     Pick<L2Tier<never>, 'ready' | 'close' | 'disable'>
   >();
-  readonly #stores = new Map<RedisConnection | undefined, L2Store>();
+  readonly #stores: L2Stores;
   readonly #serviceMark: ForeignMark;
   /** The longest time that a tier keeps its entries, in milliseconds. */
   #longestTtl = MARK_MS;
-  #isStarted = false;
   #isStopped = false;
 
   constructor(
@@ -57,11 +57,10 @@ export class L2Tiers {
     private readonly source: PositionSource,
     private readonly errors: ErrorReporter,
   ) {
-    const service = encodeURIComponent(options.serviceName);
-    const channel = encodeURIComponent(options.channel);
+    this.#stores = new L2Stores(transport, errors);
     this.#serviceMark = new ForeignMark({
-      store: () => this.#storeOf(undefined),
-      key: `near:${service}~foreign:${channel}`,
+      store: () => this.#stores.of(undefined),
+      key: serviceMarkKeyOf(options.serviceName, options.channel),
       ttl: () => this.#longestTtl,
       // Each tier has a mark of its own, and reports if it cannot be left.
       onWriting: (writing) =>
@@ -87,19 +86,13 @@ export class L2Tiers {
     owner: string | undefined,
   ): L2Tier<V> | null {
     if (!this.#isOn) return null;
-    if (!this.transport.journaled) {
-      throw misuse('l2', 'it takes the journal.', 'Give the option `journal`.');
-    }
+    if (!this.transport.journaled) throw journalMissing();
     const prefix = this.#prefixOf(options, owner);
     const family = cacheKeysStart(entityType);
     if (this.#tiers.has(prefix + family)) {
-      throw misuse(
-        'l2.keyPrefix',
-        `another cache of ${entityType} has "${prefix}".`,
-        'Give each cache one of its own.',
-      );
+      throw prefixTaken(entityType, prefix);
     }
-    const store = this.#storeOf(options.connection);
+    const store = this.#stores.of(options.connection);
     const name = owner ?? entityType;
     this.#longestTtl = Math.max(this.#longestTtl, options.ttl);
     const tier = new L2Tier(
@@ -145,8 +138,7 @@ export class L2Tiers {
    * `startupTimeout`.
    */
   async start(): Promise<void> {
-    this.#isStarted = true;
-    for (const store of this.#stores.values()) store.open();
+    this.#stores.open();
     if (this.#tiers.size === 0) return;
     const ready = [...this.#tiers.values()].map((tier) => tier.ready);
     await settlesWithin(this.options.startupTimeout, Promise.all(ready));
@@ -157,7 +149,7 @@ export class L2Tiers {
     this.#isStopped = true;
     this.#serviceMark.close();
     for (const tier of this.#tiers.values()) tier.close();
-    for (const store of this.#stores.values()) store.close();
+    this.#stores.close();
   }
 
   get #isOn(): boolean {
@@ -170,20 +162,14 @@ export class L2Tiers {
     owner: string,
   ): boolean {
     if (!this.transport.journaled) {
-      this.#warn(
-        owner,
-        `${owner} shares nothing in Redis (option l2), since there is no journal: give the option journal.`,
-      );
+      this.#warn(owner, journalMissingWarning(owner));
       return false;
     }
     const family = cacheKeysStart(entityType);
     const other = this.#tiers.get(this.#prefixOf(options, owner) + family);
     if (other === undefined || options.keyPrefix !== undefined) return true;
     other.disable();
-    this.#warn(
-      owner,
-      `${owner} of two classes of one name cannot be told apart in Redis, so neither shares anything there: give each an l2.keyPrefix of its own.`,
-    );
+    this.#warn(owner, twoOwnersWarning(owner));
     return false;
   }
 
@@ -197,50 +183,16 @@ export class L2Tiers {
     this.errors.report(error, isRedis ? 'l2' : `${name} l2 values`);
   }
 
-  /** Encoded, so that two services or owners never share a prefix. */
   #prefixOf(
     { keyPrefix }: Pick<ResolvedL2Options<never>, 'keyPrefix'>,
     owner: string | undefined,
   ): string {
-    const service = encodeURIComponent(this.options.serviceName);
-    const whose = owner === undefined ? '' : `#${encodeURIComponent(owner)}`;
-    return keyPrefix ?? `near:${service}${whose}:`;
+    return keyPrefix ?? tierPrefixOf(this.options.serviceName, owner);
   }
 
   /** An application without a second tier keeps no connection for its mark. */
   #closeStoreWithoutTiers(): void {
     if (this.#tiers.size > 0) return;
-    this.#stores.get(undefined)?.close();
-    this.#stores.delete(undefined);
+    this.#stores.closeOne(undefined);
   }
-
-  #storeOf(connection: RedisConnection | undefined): L2Store {
-    const known = this.#stores.get(connection);
-    if (known !== undefined) return known;
-    const store = this.transport.l2Store({
-      connection,
-      onError: (cause) =>
-        this.errors.report(
-          new InvalidationRedisError(
-            `Redis, of near caches: ${describeCause(cause)}.`,
-            'Trying again; until then they load what they do not have.',
-            cause,
-          ),
-          'l2',
-        ),
-    });
-    this.#stores.set(connection, store);
-    if (this.#isStarted) store.open();
-    return store;
-  }
-}
-
-function misuse(
-  field: string,
-  problem: string,
-  fix: string,
-): InvalidationConfigurationError {
-  return new InvalidationConfigurationError('A near cache cannot be made:', [
-    { field, problem, fix },
-  ]);
 }

@@ -1,4 +1,4 @@
-import type { RedisLink } from '../redis.link.js';
+import type { RedisLink } from '../redis-link.js';
 
 /** `unknown` if the server does not say; that is no fault. @internal */
 export type Status = 'ok' | 'unknown' | 'warn' | 'fail';

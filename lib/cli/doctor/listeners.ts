@@ -3,7 +3,7 @@ import {
   readConnectionName,
   type NamedConnection,
 } from '../../transport/index.js';
-import type { RedisLink } from '../redis.link.js';
+import type { RedisLink } from '../redis-link.js';
 
 /** A subscribed instance, by the names of its connections. @internal */
 export interface Listener {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { nodesOf } from '../../transport/index.js';
-import type { RedisLink } from '../redis.link.js';
+import type { RedisLink } from '../redis-link.js';
 import { worst, type Finding } from './finding.js';
 
 /** Runs a check on the server, or on every master: the gravest finding, with its node. @internal */

@@ -7,12 +7,12 @@ import {
   type TransportListener,
 } from '../invalidation.transport.js';
 import type { L2Store } from '../l2.store.js';
-import type { InMemoryChannel } from './in-memory.channel.js';
-import { MemoryL2Store } from './memory.l2.store.js';
+import type { InMemoryChannel } from './in-memory-channel.js';
+import { MemoryL2Store } from './memory-l2.store.js';
 
 /**
  * The transport of tests: the contract of Redis without sockets or timers, and with
- * outages on request. Answers and deliveries come on a later microtask, as over a
+ * outages on request. Replies and deliveries come on a later microtask, as over a
  * network.
  *
  * @internal

@@ -1,5 +1,5 @@
 import type { Cluster, NodeRole, Redis } from 'ioredis';
-import { isCluster } from './redis.connection.js';
+import { isCluster } from './redis-connection.js';
 
 /** The nodes of a cluster that are known now, or the one server. @internal */
 export function nodesOf(

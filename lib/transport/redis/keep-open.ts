@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { reconnectDelay } from '../../common/index.js';
 import { SENTINEL_MS } from './open-client.js';
-import { isCluster } from './redis.connection.js';
+import { isCluster } from './redis-connection.js';
 
 /**
  * Milliseconds that each step of an opening may take: to connect, to be ready, to

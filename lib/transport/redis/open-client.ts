@@ -11,12 +11,12 @@ import {
   isClient,
   isCluster,
   type RedisConnection,
-} from './redis.connection.js';
+} from './redis-connection.js';
 import {
   renewCredentials,
   renewCredentialsOfNode,
   withoutFunctions,
-} from './redis.credentials.js';
+} from './redis-credentials.js';
 
 /**
  * Milliseconds that a closing socket may take: ioredis' own 2 s would delay an exit.

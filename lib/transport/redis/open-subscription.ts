@@ -2,7 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { watchErrors } from './client-errors.js';
 import { addressOf } from './cluster-nodes.js';
 import { DISCONNECT_MS } from './open-client.js';
-import { isCluster } from './redis.connection.js';
+import { isCluster } from './redis-connection.js';
 
 /**
  * A connection for the subscription only, not connected yet. It neither reconnects

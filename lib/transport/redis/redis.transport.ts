@@ -10,14 +10,14 @@ import {
   type TransportListener,
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
-import { ConnectionNames } from './connection.names.js';
+import { ConnectionNames } from './connection-names.js';
 import { openCommands, openEntries } from './open-client.js';
-import { RedisChannel, type ChannelOptions } from './redis.channel.js';
-import { ManagedRedis } from './redis.client.js';
-import type { RedisConnection } from './redis.connection.js';
-import { RedisJournal } from './redis.journal.js';
-import { RedisL2Store } from './redis.l2.store.js';
-import { RedisSubscription } from './redis.subscription.js';
+import { RedisChannel, type ChannelOptions } from './redis-channel.js';
+import { ManagedRedis } from './redis-client.js';
+import type { RedisConnection } from './redis-connection.js';
+import { RedisJournal } from './redis-journal.js';
+import { RedisL2Store } from './redis-l2.store.js';
+import { RedisSubscription } from './redis-subscription.js';
 import { missingRights } from './rights.script.js';
 
 /**

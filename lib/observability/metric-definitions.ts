@@ -1,0 +1,186 @@
+import type { NearCacheStats } from '../cache/index.js';
+import type { CountedWidening } from '../stream/index.js';
+import type { InvalidationCounts } from './invalidation-counters.js';
+import type { InvalidationMetrics } from './invalidation-metrics.js';
+import type { LatencyRecorder } from './latency-recorder.js';
+
+/** Values by label, `''` for a metric without one. @internal */
+export type MetricValues = Iterable<readonly [label: string, value: number]>;
+
+/** A metric that is read when it is scraped. @internal */
+export interface MetricDefinition {
+  /** Name without the prefix and the suffixes of the metrics system. */
+  readonly name: string;
+  readonly help: string;
+  readonly kind: 'counter' | 'gauge';
+  readonly unit?: 'seconds';
+  /** Label with few values, so never the id of an entity. */
+  readonly label?: 'cause' | 'state' | 'cache';
+  readonly read: (metrics: InvalidationMetrics) => MetricValues;
+}
+
+/** A histogram, recorded at each measurement. @internal */
+export interface LatencyDefinition {
+  readonly name: string;
+  readonly help: string;
+  readonly of: (metrics: InvalidationMetrics) => LatencyRecorder;
+}
+
+const STATES = [
+  'connecting',
+  'live',
+  'catching-up',
+  'disconnected',
+  'stopped',
+] as const;
+
+/** Causes, reported as zero from the start: a rate needs a first value. */
+const CAUSES = Object.keys({
+  cascade: 0,
+  'handler-overflow': 0,
+  missed: 0,
+  'not-understood': 0,
+  'outbox-overflow': 0,
+  reconnected: 0,
+  'scope-overflow': 0,
+  stale: 0,
+  'started-late': 0,
+} satisfies Record<CountedWidening, 0>) as CountedWidening[];
+
+/** @internal */
+export const METRICS: readonly MetricDefinition[] = [
+  count('published', 'Own messages that Redis took.'),
+  count('queued', 'Own messages that had to wait for Redis.'),
+  count(
+    'publish_errors',
+    'Publishes that failed or were not answered in time; a pipeline counts once.',
+    'publishErrors',
+  ),
+  count('received', 'Messages of other instances that arrived.'),
+  count('replayed', 'Missed messages that were read from the journal.'),
+  count('delivered', "Messages handed to this instance's consumers."),
+  count('malformed', 'Payloads on the channel that were no message.'),
+  count(
+    'processing_errors',
+    "Handlers and selectors of the application's that threw.",
+    'handlerErrors',
+  ),
+  count(
+    'reconnects',
+    'How often the subscription stood again after it was lost.',
+  ),
+  {
+    name: 'widened',
+    help: 'How often something coarser was said on purpose, by cause.',
+    kind: 'counter',
+    label: 'cause',
+    read: ({ counters: { widenedBy } }) =>
+      CAUSES.map((cause) => [cause, widenedBy.get(cause) ?? 0] as const),
+  },
+  {
+    name: 'outbox_size',
+    help: 'Own messages that wait for Redis now.',
+    kind: 'gauge',
+    read: ({ publisher }) => only(publisher.outboxSize),
+  },
+  {
+    name: 'journal_lag',
+    help: "How far this instance is behind the journal's end, as last read.",
+    kind: 'gauge',
+    unit: 'seconds',
+    read: ({ subscriber }) => only(subscriber.lag() / 1_000),
+  },
+  {
+    name: 'staleness',
+    help: 'How long ago this instance last knew that it had heard everything.',
+    kind: 'gauge',
+    unit: 'seconds',
+    read: ({ subscriber }) => only(subscriber.staleness() / 1_000),
+  },
+  {
+    name: 'status',
+    help: 'The state of the subscription: 1 for the one it is in.',
+    kind: 'gauge',
+    label: 'state',
+    read: ({ subscriber: { status } }) =>
+      STATES.map((state) => [state, status.state === state ? 1 : 0] as const),
+  },
+  ofCaches('hits', 'Reads of near caches that were answered from memory.'),
+  ofCaches('misses', 'Reads of near caches that were not.'),
+  ofCaches('loads', 'Calls of loaders of near caches.'),
+  ofCaches(
+    'overtaken',
+    'Loaded values that an invalidation had overtaken: returned, not kept.',
+  ),
+  ofCaches('l2_hits', 'What near caches found in Redis.', 'l2Hits'),
+  ofCaches(
+    'l2_refused',
+    'What near caches found in Redis and did not trust.',
+    'l2Refused',
+  ),
+  ofCaches('l2_errors', 'Failures of the tier in Redis.', 'l2Errors'),
+  ofCaches(
+    'l2_unshared',
+    'Loaded values that would not come back from Redis as they are.',
+    'l2Unshared',
+  ),
+  {
+    ...ofCaches('size', 'Entries of near caches in memory.'),
+    name: 'near_cache_entries',
+    kind: 'gauge',
+  },
+];
+
+/** @internal */
+export const LATENCIES: readonly LatencyDefinition[] = [
+  {
+    name: 'publish_latency',
+    help: "From the call of a publish to Redis' answer.",
+    of: ({ counters }) => counters.latencies.publish,
+  },
+  {
+    name: 'processing_latency',
+    help: 'What a handler or a bound cache took for one message.',
+    of: ({ counters }) => counters.latencies.handler,
+  },
+  {
+    name: 'latency',
+    help: "End to end, from the publisher's timestamp to the delivery here: two machines' clocks.",
+    of: ({ counters }) => counters.latencies.propagation,
+  },
+];
+
+function only(value: number): MetricValues {
+  return [['', value]];
+}
+
+function count(
+  name: string,
+  help: string,
+  counted = name as keyof InvalidationCounts,
+): MetricDefinition {
+  return {
+    name,
+    help,
+    kind: 'counter',
+    read: ({ counters }) => only(counters.totals[counted]),
+  };
+}
+
+function ofCaches(
+  name: string,
+  help: string,
+  counted = name as keyof NearCacheStats,
+): MetricDefinition {
+  return {
+    name: `near_cache_${name}`,
+    help,
+    kind: 'counter',
+    label: 'cache',
+    *read({ nearCaches }) {
+      for (const [cache, stats] of nearCaches.stats()) {
+        yield [cache, stats[counted]];
+      }
+    },
+  };
+}
