@@ -65,7 +65,7 @@ async function mutate(folder, globs) {
     tempDirName: '.stryker/tmp',
     ignorePatterns: ['dist', '.stryker', 'docs', 'test/package'],
     reporters: ['progress-append-only', 'clear-text', 'html'],
-    clearTextReporter: { allowColor: false, logTests: false },
+    clearTextReporter: { allowColor: false, reportTests: false },
     htmlReporter: { fileName: `.stryker/${folder}.html` },
     allowConsoleColors: false,
   });
