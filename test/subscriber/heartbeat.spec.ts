@@ -12,11 +12,11 @@ import {
   patient,
   startLinks,
   startOnLinks,
-  startServer,
   summary,
   timesLive,
   users,
 } from './setup.js';
+import { startServer } from '../support/redis-server.js';
 
 /** Quick, and yet slow enough for a machine that is busy. */
 const QUICK = { heartbeatInterval: 100, heartbeatTimeout: 700 };
