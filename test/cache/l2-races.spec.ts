@@ -430,7 +430,7 @@ const after =
   (found: Found): boolean =>
     found.states >= states;
 
-describe('Two updates, two readers on two instances, one shared tier', () => {
+describe('Near caches of two instances on one second tier, with two updates and two reads in any order,', () => {
   const both = [entity('User', 1), pattern('user:*')];
   const order = ALL ? deepestFirst : inRandomOrder(2);
 

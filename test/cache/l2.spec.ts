@@ -575,7 +575,7 @@ describeOnRedisServer('The second tier, elsewhere:', () => {
   });
 });
 
-describe('What a pattern names in Redis', () => {
+describe('Second-tier entries in Redis that match a pattern', () => {
   it('is removed by one instance for all', async () => {
     const server = await startServer();
     const raw = connectRaw(server.url);
