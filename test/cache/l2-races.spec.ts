@@ -419,7 +419,7 @@ async function explore(
 }
 
 /**
- * Every order (`npm run races`), or twice the states in which the slowest of the
+ * Every order (`npm run races`), or about twice the states in which the slowest of the
  * faults below is found (3,789 with this seed).
  */
 const ALL = process.env['RACES'] === 'all';
