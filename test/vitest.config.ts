@@ -13,6 +13,35 @@ const subpaths = [
   'wire',
 ];
 
+/**
+ * Specs that change their process, or need one that no other spec has used:
+ * module mocks, faked clocks, global providers and registries, lines logged once
+ * a process, heap and event-loop measurements. Each runs in a process of its own; all
+ * other specs share one a core, which loads Nest and the library once.
+ */
+const ISOLATED = [
+  'test/audit/cache-auditor.spec.ts',
+  'test/cache/event-loop.spec.ts',
+  'test/cache/near-cache.spec.ts',
+  'test/cache/l2-type-missing.spec.ts',
+  'test/decorators/cached.spec.ts',
+  'test/decorators/missing-module.spec.ts',
+  'test/errors/error-reporter.spec.ts',
+  'test/message/timestamp.spec.ts',
+  'test/module/**/*.spec.ts',
+  'test/observability/stats.spec.ts',
+  'test/opentelemetry/**/*.spec.ts',
+  'test/prometheus/**/*.spec.ts',
+  'test/publisher/process-store.spec.ts',
+  'test/sample-app/**/*.spec.ts',
+  'test/subscriber/no-leaks.spec.ts',
+  'test/testing/faults.spec.ts',
+  'test/testing/unit-tests.spec.ts',
+];
+
+/** Specs of the projects that `npm run check:adopt` makes, with their own tools. */
+const ADOPTED = 'test/package/adopt/**';
+
 export default defineConfig({
   root,
   resolve: {
@@ -27,11 +56,23 @@ export default defineConfig({
     },
   },
   test: {
-    include: ['test/**/*.spec.ts'],
-    // Those of the projects that npm run check:adopt makes, with their own tools.
-    exclude: ['test/package/adopt/**'],
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'shared',
+          include: ['test/**/*.spec.ts'],
+          exclude: [ADOPTED, ...ISOLATED],
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'isolated', include: ISOLATED, isolate: true },
+      },
+    ],
   },
 });

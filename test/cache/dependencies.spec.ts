@@ -341,7 +341,7 @@ describe('A fence for dependencies', () => {
     );
   });
 
-  it('of an offset breaks if anything since does, recalled and early included', () => {
+  it('taken at an offset breaks if any later message breaks it, recalled and early ones included', () => {
     fc.assert(
       fc.property(
         fc.array(said, { minLength: 2, maxLength: 20 }),

@@ -117,7 +117,7 @@ describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
   });
 });
 
-describe('What is remembered', () => {
+describe('The memory a near cache keeps of recent patterns', () => {
   it('costs no more when it is full', () => {
     const fences = new Fences();
     fences.take();

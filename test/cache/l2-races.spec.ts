@@ -418,11 +418,15 @@ async function explore(
   return found;
 }
 
-/** Every order (`npm run races`), or a part of them that still finds each mistake. */
+/**
+ * Every order (`npm run races`), or about twice the states in which the slowest of the
+ * faults below is found (3,789 with this seed).
+ */
 const ALL = process.env['RACES'] === 'all';
-const STATES = ALL ? Infinity : 25_000;
-/** With dependencies there are twice as many orders: so many states are a part, too. */
-const DEPENDENT_STATES = ALL ? 30_000 : 6_000;
+const STATES = ALL ? Infinity : 7_500;
+/** Dependencies double the number of orders, so that even `npm run races` takes a part. */
+const DEPENDENT_STATES = ALL ? 30_000 : 3_000;
+const SEED = 2;
 const TIMEOUT = ALL ? 1_800_000 : 300_000;
 
 const after =
@@ -430,14 +434,15 @@ const after =
   (found: Found): boolean =>
     found.states >= states;
 
-describe('Two updates, two readers on two instances, one shared tier', () => {
+describe('Near caches of two instances on one second tier, with two updates and two reads in any order,', () => {
   const both = [entity('User', 1), pattern('user:*')];
-  const order = ALL ? deepestFirst : inRandomOrder(2);
+  /** Anew for each exploration, so that none depends on which tests ran before. */
+  const order = () => (ALL ? deepestFirst : inRandomOrder(SEED));
 
   it(
     'never leave a stale entry, and no read goes back',
     async () => {
-      const found = await explore(both, {}, after(STATES), order);
+      const found = await explore(both, {}, after(STATES), order());
       expect(found).toMatchObject({ stale: 0, wentBack: 0 });
       expect(found.ends).toBeGreaterThan(20);
     },
@@ -468,7 +473,7 @@ describe('Two updates, two readers on two instances, one shared tier', () => {
         both,
         faults,
         (sofar) => sofar[what] > 0 || isEnough(sofar),
-        order,
+        order(),
       );
       expect(found[what]).toBeGreaterThan(0);
     },
@@ -483,7 +488,7 @@ describe('Two updates, two readers on two instances, one shared tier', () => {
     'never leave a stale entry where updates are of a dependency: %o',
     async (said) => {
       const isEnough = after(DEPENDENT_STATES);
-      const found = await explore(said, {}, isEnough, inRandomOrder(2));
+      const found = await explore(said, {}, isEnough, inRandomOrder(SEED));
       expect(found).toMatchObject({ stale: 0, wentBack: 0 });
       expect(found.ends).toBeGreaterThan(20);
     },
@@ -500,7 +505,7 @@ describe('Two updates, two readers on two instances, one shared tier', () => {
         [entity('Post', 1), entity('Post', 1)],
         { fenceAt },
         (sofar) => sofar.wentBack > 0 || isEnough(sofar),
-        inRandomOrder(2),
+        inRandomOrder(SEED),
       );
       expect(found.wentBack).toBeGreaterThan(0);
     },

@@ -22,8 +22,7 @@ import {
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
-import { startRedis } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import { startCluster } from '../support/redis.topologies.js';
 
 interface User {
@@ -546,8 +545,7 @@ describeOnRedisServer('The second tier, elsewhere:', () => {
   });
 
   it('with no more rights than docs/near-caches.md names', async () => {
-    const server = await startRedis({ real: true });
-    onTestFinished(() => server.stop());
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const [, rights = ''] =
       /near caches needs? `([^`]+)`/.exec(
@@ -577,10 +575,9 @@ describeOnRedisServer('The second tier, elsewhere:', () => {
   });
 });
 
-describe('What a pattern names in Redis', () => {
+describe('Second-tier entries in Redis that match a pattern', () => {
   it('is removed by one instance for all', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const raw = connectRaw(server.url);
     const service = new Service({ connection: server.url });
     const nodes: Node[] = [];
@@ -649,8 +646,7 @@ describe('Trouble with the second tier', () => {
   });
 
   it('that hangs keeps the first readers waiting, and no others', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
     const connection = proxy.url;
@@ -666,8 +662,7 @@ describe('Trouble with the second tier', () => {
   });
 
   it('that is away fails nobody, and it is used when it is back', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
     const connection = proxy.url;
@@ -682,8 +677,7 @@ describe('Trouble with the second tier', () => {
   });
 
   it('that is away when others are heard without a journal learns of it later', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const service = new Service({ connection: server.url });
     const one = await service.start();
     await settle(one);

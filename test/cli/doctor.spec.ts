@@ -23,19 +23,18 @@ import {
 import {
   connectRaw,
   startApp,
-  startQuietApp,
   uniqueChannel,
   type TestApp,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { type RedisServer } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   startCluster,
   startSentinel,
   type RedisCluster,
 } from '../support/redis.topologies.js';
-import { Hand, journalOf, startServer, wire } from '../subscriber/setup.js';
+import { Hand, journalOf, wire } from '../subscriber/setup.js';
 import { Instance } from '../../lib/message/index.js';
 import { TLS_CHECK } from '../../lib/cli/doctor/tls-check.js';
 import { NEEDED } from '../../lib/cli/doctor/versions-check.js';
@@ -206,7 +205,8 @@ describeOnRedisServer('doctor', () => {
   it('says which types nobody handles, and until when nobody knows', async () => {
     const server = await startServer({ real: true });
     const options = { connection: server.url, channel: CHANNEL };
-    const context = await startQuietApp({
+    const { context } = await startApp({
+      quiet: true,
       ...options,
       heartbeatInterval: 50,
       providers: [HandlesUsers],

@@ -9,7 +9,7 @@ import {
   type TestApp,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   startCluster,
   type RedisCluster,
@@ -19,7 +19,6 @@ import {
   journalOf,
   NO_HEARTBEAT,
   startOnLinks,
-  startServer,
   summary,
   users,
 } from '../subscriber/setup.js';

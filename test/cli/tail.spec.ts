@@ -7,8 +7,9 @@ import { startProxy } from '../support/proxy.js';
 import {
   describeOnRedisServer,
   itOnRedisServer,
+  startServer,
 } from '../support/redis-server.js';
-import { Hand, startServer, wire } from '../subscriber/setup.js';
+import { Hand, wire } from '../subscriber/setup.js';
 import {
   json,
   OBEYED,

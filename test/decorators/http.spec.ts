@@ -232,7 +232,7 @@ describe('A decorated controller method', () => {
     ]);
   });
 
-  it('of a request-scoped controller invalidates, request by request', async () => {
+  it('on a request-scoped controller invalidates, request by request', async () => {
     @Controller({ path: 'users', scope: Scope.REQUEST })
     class PerRequest {
       @Patch(':id')

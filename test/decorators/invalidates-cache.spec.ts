@@ -46,7 +46,7 @@ async function startWith<T>(
   return { ...started, service: started.app.get(service) };
 }
 
-describe('What @InvalidatesCache() selects', () => {
+describe('@InvalidatesCache(): the keys it selects', () => {
   class Selecting {
     @InvalidatesCache('User', (id: string) => id)
     async byArgument(_id: string): Promise<void> {}
@@ -192,7 +192,7 @@ describe('What @InvalidatesCache() selects', () => {
   });
 });
 
-describe('What @InvalidatesCachePattern() selects', () => {
+describe('@InvalidatesCachePattern(): the patterns it selects', () => {
   class Patterns {
     @InvalidatesCachePattern('feed:*')
     async fixed(): Promise<void> {}
@@ -436,7 +436,7 @@ describe('When a decorated method invalidates', () => {
   });
 });
 
-describe('What passes through a decorated method', () => {
+describe('A decorated method: arguments, results and errors', () => {
   class Passing {
     readonly secret = 'this';
 
@@ -806,7 +806,7 @@ describe('A decorator that cannot tell what to invalidate', () => {
   });
 });
 
-describe('What others know of a decorated method', () => {
+describe('The signature of a decorated method', () => {
   const mark =
     (key: string) => (_: object, __: string, d: PropertyDescriptor) =>
       Reflect.defineMetadata(key, key, d.value as object);
@@ -878,7 +878,7 @@ describe('What others know of a decorated method', () => {
   });
 });
 
-describe('What cannot be decorated is refused at once, by name', () => {
+describe('A target that cannot be decorated is refused at once, by name', () => {
   it('an accessor', () => {
     const decorate = InvalidatesCache('User', () => '1') as MethodDecorator;
     class Accessor {
@@ -908,7 +908,7 @@ describe('What cannot be decorated is refused at once, by name', () => {
   });
 });
 
-describe('What no call could invalidate is refused where it is written', () => {
+describe('A decorator that no call could satisfy is refused where it is written', () => {
   // As a circular import gives it, or plain JavaScript.
   const untyped = (value: unknown): never => value as never;
   const id = (): string => '1';
@@ -1136,7 +1136,7 @@ describe('An invalidation that is larger than a message may be', () => {
 });
 
 describe('An invalidation within an invalidating method', () => {
-  it('of the same instance is published before its own', async () => {
+  it('on the same instance is published before its own', async () => {
     @Injectable()
     class Nested {
       @Inject(InvalidationPublisher)

@@ -218,7 +218,7 @@ describe('Inherited decorated methods', () => {
     ]);
   });
 
-  it('of a subclass with property dependencies of its own', async () => {
+  it('on a subclass with property dependencies of its own', async () => {
     class Users extends Repository {
       @Inject('PREFIX')
       readonly prefix!: string;
@@ -233,7 +233,7 @@ describe('Inherited decorated methods', () => {
     expect(recorder.published).toMatchObject([user('1')]);
   });
 
-  it('of a mixin, with the type it was made for', async () => {
+  it('on a mixin, with the type it was made for', async () => {
     function CrudOf(type: 'User' | 'Post'): Type<{
       save(id: string): Promise<void>;
     }> {
@@ -256,7 +256,7 @@ describe('Inherited decorated methods', () => {
     ]);
   });
 
-  it('of a mixin over a class', async () => {
+  it('on a mixin over a class', async () => {
     function Audited<T extends Type<object>>(Base: T) {
       class AuditedBase extends Base {
         @InvalidatesCache('audit', (id: string) => id)

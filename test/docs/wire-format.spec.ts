@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
-import { startServer } from '../subscriber/setup.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import { root } from './markdown.js';
 
 const [, SCRIPT] = /<!-- script -->\s*```lua\n([^]*?)```/.exec(

@@ -6,7 +6,7 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { connectRaw, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { itOnRedisServer } from '../support/redis-server.js';
+import { itOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   becomes,
   FOREVER,
@@ -15,7 +15,6 @@ import {
   patient,
   startLinks,
   startOnLinks,
-  startServer,
 } from '../subscriber/setup.js';
 
 const healthOf = (app: TestApp): InvalidationHealth =>

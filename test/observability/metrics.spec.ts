@@ -21,9 +21,9 @@ import {
   hears,
   journalOf,
   patient,
-  startServer,
   users,
 } from '../subscriber/setup.js';
+import { startServer } from '../support/redis-server.js';
 
 /** Of one application, by name and, where there is one, the label's value. */
 function read(context: INestApplicationContext): Record<string, number> {

@@ -31,7 +31,7 @@ import {
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
-import { Hand, NO_HEARTBEAT, startServer, wire } from '../subscriber/setup.js';
+import { Hand, NO_HEARTBEAT, wire } from '../subscriber/setup.js';
 import {
   ancestry,
   attributesOf,
@@ -42,6 +42,7 @@ import {
   startTraced,
   UNSAMPLED,
 } from './setup.js';
+import { startServer } from '../support/redis-server.js';
 
 /** An id that must be seen in no trace. */
 const SECRET = 'ada@example.org';

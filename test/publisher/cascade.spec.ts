@@ -64,7 +64,7 @@ const FOLLOWERS: CascadeRules = {
   User: (id) => [pattern(`feed:${id}:*`), entity('Notification', id)],
 };
 
-describe('What follows from an invalidation', () => {
+describe('A cascade: the invalidations that follow from one', () => {
   it.each<[string, Invalidation, string[]]>([
     ['a deleted entity', entity('User', 1), ['User:1']],
     ['an updated one', entity('User', 1, { action: 'Update' }), ['User:1']],
@@ -151,7 +151,7 @@ describe('What follows from an invalidation', () => {
   });
 });
 
-describe('A pattern', () => {
+describe('A cascade: a pattern', () => {
   it.each<[string, Invalidation, string[]]>([
     ['of other types has none', pattern('post:*'), ['post:*']],
     ['of everything is its own', everything(), ['*']],
@@ -177,7 +177,7 @@ describe('A pattern', () => {
   });
 });
 
-describe('How it is published', () => {
+describe('A cascade: publishing', () => {
   it('in one call, the original first, and the receipt is of both', async () => {
     const { publisher, transport, sent, delivered } = publisherWith(FOLLOWERS);
 
@@ -285,7 +285,7 @@ describe('How it is published', () => {
   });
 });
 
-describe('A rule that fails', () => {
+describe('A cascade: a rule that fails', () => {
   const UNENCODABLE = { metadata: { loop: 1n } };
 
   it.each<[string, () => unknown, RegExp]>([
@@ -350,7 +350,7 @@ describe('A rule that fails', () => {
   });
 });
 
-describe('What reads alike, but is of another kind,', () => {
+describe('A cascade: a key that reads alike, but is of another kind,', () => {
   it.each([
     [
       [entity('list', '*'), pattern('list:*')],
@@ -395,7 +395,7 @@ describe('A cascade without end', () => {
   });
 });
 
-describe('Whatever the rules', () => {
+describe('A cascade: under any rules', () => {
   const TYPES = ['User', 'Post', 'session', 'team'] as const;
 
   /** What an entity says of others: of each, which type, how its id grows. */
@@ -474,7 +474,7 @@ describe('Whatever the rules', () => {
   });
 });
 
-describe('A durable outbox', () => {
+describe('A cascade: a durable outbox', () => {
   it('stores the original alone, and what follows leaves with it', async () => {
     const durableOutbox = new Table();
     const { publisher, sent, transport } = publisherWith(FOLLOWERS, {
@@ -515,7 +515,7 @@ describe('A durable outbox', () => {
     expect(transport.calls).toHaveLength(2);
   });
 
-  it('of which another sends what is left: what follows by its own rules', async () => {
+  it('whose remaining rows another instance sends: they follow its own rules', async () => {
     const durableOutbox = new Table();
     const { sent, delivered, relay } = publisherWith(FOLLOWERS, {
       durableOutbox,
@@ -577,7 +577,7 @@ describe('A durable outbox', () => {
   });
 });
 
-describe('On Redis', () => {
+describe('A cascade: on Redis', () => {
   it('two instances with the same rules: only the one that publishes expands', async () => {
     class Users {
       @InvalidatesCache('User', (id: string) => id)

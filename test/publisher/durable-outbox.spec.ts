@@ -106,7 +106,7 @@ function makeStoring(options: Partial<PublisherOptions> = {}) {
   return { ...made, table, store };
 }
 
-describe('what is prepared', () => {
+describe('A durable outbox: prepared messages', () => {
   it('is a message of this instance, of which nobody is told yet', async () => {
     const { publisher, transport, delivered, instance } = makeStoring();
 
@@ -162,7 +162,7 @@ describe('what is prepared', () => {
   });
 });
 
-describe('a row that the journal has already', () => {
+describe('A durable outbox: a row that the journal has already', () => {
   it('leaves the offset of the last own message where it is', async () => {
     const { publisher, transport, table, queue, relay } = makeStoring();
     leftBehind(table, entity('User', 'earlier'));
@@ -187,7 +187,7 @@ describe('a row that the journal has already', () => {
   });
 });
 
-describe('what is stored and then published', () => {
+describe('A durable outbox: rows stored and then published', () => {
   it('is sent as it was prepared, and its row is removed', async () => {
     const { publisher, table, delivered, sent, store, instance } =
       makeStoring();
@@ -296,7 +296,7 @@ describe('what is stored and then published', () => {
   });
 });
 
-describe('what another message stands for in the outbox', () => {
+describe('A durable outbox: rows that another message in the outbox covers', () => {
   it('is sent by the next sweep, and its row is removed', async () => {
     const { publisher, table, transport, sent, store, resume } = makeStoring();
     transport.writable = false;
@@ -358,7 +358,7 @@ describe('what another message stands for in the outbox', () => {
   });
 });
 
-describe('a sweep', () => {
+describe('A durable outbox: a sweep', () => {
   it('sends what was left behind, in its order, and tells this instance', async () => {
     const { table, delivered, sent, transport, instance, relay } =
       makeStoring();
@@ -614,7 +614,7 @@ describe('a sweep', () => {
   });
 });
 
-describe('a database that fails', () => {
+describe('A durable outbox: a database that fails', () => {
   it.each([
     ['throws', fails],
     ['rejects', rejects],
@@ -703,7 +703,7 @@ describe('a database that fails', () => {
   });
 });
 
-describe('a row that is no message', () => {
+describe('A durable outbox: a row that is no message', () => {
   it.each(['', 'null', '{"message_id":"3497a5ba-f0f9-449b-a722-47', 7, null])(
     'is reported, made up for, and stops no other: %j',
     async (text: unknown) => {
@@ -775,7 +775,7 @@ describe('a row that is no message', () => {
   });
 });
 
-describe('on Redis', () => {
+describe('A durable outbox: on Redis', () => {
   const quick = { heartbeatInterval: 50, heartbeatTimeout: 2_000 };
 
   /** The ids that are announced on a channel, as any service hears them. */

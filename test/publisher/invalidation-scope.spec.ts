@@ -346,7 +346,7 @@ describe('A scope in a scope', () => {
   });
 });
 
-describe('What others do meanwhile', () => {
+describe('An invalidation from outside an open scope', () => {
   it('leaves at once, and another scope of its own accord', async () => {
     const desk = await start();
     const [first, second] = [gate(), gate()];
@@ -385,7 +385,7 @@ describe('What others do meanwhile', () => {
   });
 });
 
-describe('What nobody awaited', () => {
+describe('An invalidation that a scope did not await', () => {
   it('leaves at once when the scope has ended, committed or not', async () => {
     const desk = await start();
     const { open, opened } = gate();
@@ -488,7 +488,7 @@ describe('An Observable', () => {
   });
 });
 
-describe('What the library does by itself in a scope', () => {
+describe('A message that the library publishes by itself in a scope', () => {
   it('publishStored() leaves at once, for its row is committed', async () => {
     const desk = await start();
     const failing = run(async () => {

@@ -36,7 +36,7 @@ const saidBy = (some: readonly Unsent[]): string[] =>
 
 const all = (outbox: Outbox): string[] => saidBy(outbox.take(Infinity));
 
-describe('the outbox', () => {
+describe('Outbox: the bounded queue', () => {
   it('gives out what was put in, oldest first', () => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     expect(outbox.add(users('1', '2'))).toBe(false);
@@ -162,7 +162,7 @@ describe('the outbox', () => {
   });
 });
 
-describe('what is said already', () => {
+describe('Outbox: messages that another one already covers', () => {
   it('is not said again', () => {
     const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     outbox.add(users('1', '2', '1'));
@@ -250,7 +250,7 @@ describe('what is said already', () => {
   });
 });
 
-describe('whoever wants to know', () => {
+describe('Outbox: the callback of each message', () => {
   it('is told of each message that another one stands for', () => {
     const replaced: string[] = [];
     const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp, (id) =>
@@ -268,7 +268,7 @@ describe('whoever wants to know', () => {
   });
 });
 
-describe('whatever happens to an outbox', () => {
+describe('Outbox: under any sequence of operations', () => {
   const types = ['User', 'Post', 'session', 'a*b', '[x', 'q?\\'];
   const ids = ['1', '42:a', '*', 'é'];
   const keys = types.flatMap((type) =>

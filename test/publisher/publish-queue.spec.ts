@@ -153,7 +153,7 @@ class Desk {
 const numbers = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, i) => String(from + i));
 
-describe('while Redis answers', () => {
+describe('PublishQueue: while Redis answers', () => {
   it('knows what Redis has taken, although it is never idle', async () => {
     const desk = new Desk();
     void desk.publish('1');
@@ -267,7 +267,7 @@ describe('while Redis answers', () => {
   });
 });
 
-describe('while Redis is known to be away', () => {
+describe('PublishQueue: while Redis is known to be away', () => {
   it('callers are told at once that it is queued, and nothing is sent', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
@@ -327,7 +327,7 @@ describe('while Redis is known to be away', () => {
   });
 });
 
-describe('while Redis is connected and silent', () => {
+describe('PublishQueue: while Redis is connected and silent', () => {
   it('callers wait for publishTimeout, and later ones not at all', async () => {
     const desk = new Desk();
     const first = desk.publish('1', '2');
@@ -392,7 +392,7 @@ describe('while Redis is connected and silent', () => {
   });
 });
 
-describe('when Redis refuses', () => {
+describe('PublishQueue: when Redis refuses', () => {
   it('callers are told that it is queued', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1');
@@ -566,7 +566,7 @@ describe('when Redis refuses', () => {
   });
 });
 
-describe('whenIdle', () => {
+describe('PublishQueue.whenIdle()', () => {
   it('resolves at once where nothing is pending', async () => {
     await expect(new Desk().queue.whenIdle()).resolves.toBeUndefined();
   });
@@ -609,7 +609,7 @@ describe('whenIdle', () => {
   });
 });
 
-describe('where the journal is searched for an earlier try', () => {
+describe('PublishQueue: when the journal is searched for an earlier try', () => {
   it('nowhere, for what was never tried', async () => {
     const desk = new Desk();
     desk.transport.obliging = true;
@@ -747,7 +747,7 @@ describe('where the journal is searched for an earlier try', () => {
   });
 });
 
-describe('while what waited is in flight', () => {
+describe('PublishQueue: while the outbox is being drained', () => {
   it('what is newer waits for it, and its callers do not wait', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
@@ -810,7 +810,7 @@ describe('while what waited is in flight', () => {
   });
 });
 
-describe('while Redis is silent for long', () => {
+describe('PublishQueue: while Redis is silent for long', () => {
   it('only what was under way before it was noticed waits at all', async () => {
     const desk = new Desk();
     void desk.publish('1');
@@ -891,7 +891,7 @@ describe('while Redis is silent for long', () => {
   });
 });
 
-describe('an echo that comes before the answer', () => {
+describe('PublishQueue: an echo that comes before the answer', () => {
   it('is when this instance is told, once, and its caller is told all the same', async () => {
     const desk = new Desk();
     const message = desk.message('1');
@@ -941,7 +941,7 @@ describe('an echo that comes before the answer', () => {
     expect(desk.delivered).toHaveLength(1);
   });
 
-  it('of what was told as queued changes nothing, nor does one of nobody', async () => {
+  it('of a message whose receipt says queued changes nothing, nor does the echo of an unknown message', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
     const message = desk.message('1');
@@ -952,7 +952,7 @@ describe('an echo that comes before the answer', () => {
   });
 });
 
-describe('receipts', () => {
+describe('PublishQueue: receipts', () => {
   it('carry the place in the journal and the receivers of their own message', async () => {
     const desk = new Desk();
     const publishing = ['1', '2', '3'].map((id) => desk.push(desk.message(id)));
@@ -984,7 +984,7 @@ describe('receipts', () => {
   });
 });
 
-describe('whoever wants to know what becomes of each message', () => {
+describe('PublishQueue: the callback of each message', () => {
   it('is told what Redis has, and what another message stands for', async () => {
     const desk = new Desk(2);
     const published = desk.message('1');

@@ -34,7 +34,7 @@ const makePublisher = (options: Partial<PublisherOptions> = {}) =>
 
 type Publish = (publisher: InvalidationPublisher) => Promise<PublishReceipt>;
 
-describe('every method says what its name says', () => {
+describe('InvalidationPublisher: every method publishes what its name says', () => {
   const deleted = (entityType: string, entityId: string) => ({
     action: 'Delete',
     entityType,
@@ -188,7 +188,7 @@ describe('every method says what its name says', () => {
   });
 });
 
-describe('wrong input', () => {
+describe('InvalidationPublisher: wrong input', () => {
   const circular: Record<string, unknown> = {};
   circular['itself'] = circular;
   // What a program in JavaScript may do.
@@ -340,13 +340,13 @@ describe('wrong input', () => {
   });
 });
 
-describe('a batch', () => {
+describe('InvalidationPublisher: a batch', () => {
   const keys = (count: number, length = 1): string[] =>
     Array.from({ length: count }, (_, i) =>
       buildCacheKey('User', String(i).padStart(length, '0')),
     );
 
-  it('of no keys is no message', async () => {
+  it('without keys publishes no message', async () => {
     const { publisher, transport, delivered } = makePublisher();
     expect(await publisher.invalidateBatch([])).toEqual({
       status: 'disabled',
@@ -384,7 +384,7 @@ describe('a batch', () => {
     );
   });
 
-  it('of long keys is split by bytes, and nothing is cut off', async () => {
+  it('with long keys is split by bytes, and no key is cut off', async () => {
     const { publisher, sent, transport } = makePublisher();
     const long = keys(10, 200);
 
@@ -420,7 +420,7 @@ describe('a batch', () => {
   });
 });
 
-describe('the receipt of a batch that was split', () => {
+describe('InvalidationPublisher: the receipt of a batch that was split', () => {
   const keys = Array.from({ length: 25 }, (_, i) => `user:${i}`);
 
   it('has the place of its last part, up to which all of it was said', async () => {
@@ -468,7 +468,7 @@ describe('the receipt of a batch that was split', () => {
   );
 });
 
-describe('what one request has published', () => {
+describe('InvalidationPublisher: the offset of one request', () => {
   it('is known by its last place, whatever others publish meanwhile', async () => {
     const { publisher, transport, offsets } = makePublisher();
     transport.obliging = false;
@@ -554,7 +554,7 @@ async function answer(
     .answer(...offsets.map((offset) => ({ receivers: 1, offset })));
 }
 
-describe('an own message that comes back before the answer', () => {
+describe('InvalidationPublisher: an own message that comes back before the answer', () => {
   it('is delivered then, once', async () => {
     const { publisher, transport, delivered, sent, own, queue } =
       makePublisher();
@@ -583,8 +583,8 @@ describe('an own message that comes back before the answer', () => {
   });
 });
 
-describe('receipts', () => {
-  it('of one pipeline belong to their messages', async () => {
+describe('InvalidationPublisher: receipts', () => {
+  it('for calls sent in one pipeline belong to their messages', async () => {
     const { publisher, transport, sent } = makePublisher();
     transport.obliging = false;
     const publishing = ['1', '2', '3'].map((id) =>
@@ -635,7 +635,7 @@ describe('receipts', () => {
   });
 });
 
-describe('what waits in the outbox', () => {
+describe('InvalidationPublisher: messages waiting in the outbox', () => {
   it('is what was said, whatever becomes of the objects', async () => {
     const { publisher, transport, sent, delivered, resume, queue } =
       makePublisher();
@@ -726,7 +726,7 @@ describe('publishAtOnce, for callers that cannot wait', () => {
   });
 });
 
-describe('the shutdown', () => {
+describe('InvalidationPublisher: the shutdown', () => {
   it('waits for what is under way', async () => {
     const { publisher, transport, errors, shutdown } = makePublisher();
     transport.obliging = false;
@@ -781,7 +781,7 @@ describe('the shutdown', () => {
   });
 });
 
-describe('what plain JavaScript made up', () => {
+describe('InvalidationPublisher: arguments of untyped callers', () => {
   it.each([
     { action: 'Delete', entityType: 'User', entityId: '1' },
     { action: 'Pattern', pattern: 'user:*', entityId: undefined },

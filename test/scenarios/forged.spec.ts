@@ -7,10 +7,10 @@ import {
   Hand,
   hears,
   NO_HEARTBEAT,
-  startServer,
   summary,
   wire,
 } from '../subscriber/setup.js';
+import { startServer } from '../support/redis-server.js';
 
 const FUTURE = '99999999999999-7';
 

@@ -181,7 +181,7 @@ describe('a message heard', () => {
     expect(desk.position).toBe(null);
   });
 
-  it('of another writer, who does not say what came before, is looked up', () => {
+  it('from another writer, which names no previous offset, is looked up', () => {
     const desk = Desk.at(1);
     desk.hear({ offset: '2-0', previous: null });
     expect(desk.read(at(1), at(2))).toBe(true);

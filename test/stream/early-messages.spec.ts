@@ -73,7 +73,7 @@ describe('Early messages', () => {
     expect(early.affects('user:1')).toBe(false);
   });
 
-  it('of before positions were tracked are unknown: everything is early', () => {
+  it('from before positions were tracked are unknown: everything is early', () => {
     const publisher = new BusyPublisher();
     const fences = new Fences();
     publisher.publish();

@@ -132,8 +132,8 @@ describe.each(ways)('A tracer that %s', (_, tracer) => {
   });
 });
 
-describe('What a tracer sees', () => {
-  it('of a query that runs whenever it is awaited is a promise: it runs once', async () => {
+describe('The call that a tracer wraps', () => {
+  it('is a promise for a query that runs whenever it is awaited: it runs once', async () => {
     let runs = 0;
     const query: PromiseLike<string> = {
       // oxlint-disable-next-line unicorn/no-thenable -- as a query builder is

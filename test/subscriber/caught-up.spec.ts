@@ -12,9 +12,9 @@ import {
   hears,
   NO_HEARTBEAT,
   startOnLinks,
-  startServer,
   summary,
 } from './setup.js';
+import { startServer } from '../support/redis-server.js';
 
 /** Further than any message goes while a test runs; nearer than a clock may err. */
 const far = (): string => `${Date.now() + 50_000}-0`;

@@ -3,14 +3,13 @@ import { RedisTransport } from '../../lib/transport/index.js';
 import { connectRaw, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { HOST, type RedisServer } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   becomes,
   connectionTo,
   Hand,
   hears,
   patient,
-  startServer,
   summary,
 } from './setup.js';
 

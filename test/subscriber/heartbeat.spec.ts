@@ -12,11 +12,11 @@ import {
   patient,
   startLinks,
   startOnLinks,
-  startServer,
   summary,
   timesLive,
   users,
 } from './setup.js';
+import { startServer } from '../support/redis-server.js';
 
 /** Quick, and yet slow enough for a machine that is busy. */
 const QUICK = { heartbeatInterval: 100, heartbeatTimeout: 700 };
@@ -180,7 +180,7 @@ describe('a half-open link, that nobody reports', () => {
     },
   );
 
-  it('of the commands: is found and opened anew, the subscription goes on', async () => {
+  it('on the commands alone is found and opened anew, and the subscription goes on', async () => {
     const { app, hand, links } = await startListening();
 
     links.commands.swallow();
@@ -198,7 +198,7 @@ describe('a half-open link, that nobody reports', () => {
     expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 0 });
   });
 
-  it('of both: is found, and nothing is lost', async () => {
+  it('on both connections is found, and nothing is lost', async () => {
     const { app, hand, links } = await startListening();
 
     links.commands.swallow();

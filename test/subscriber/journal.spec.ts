@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { itOnRedisServer } from '../support/redis-server.js';
+import { itOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   becomes,
   Hand,
@@ -12,7 +12,6 @@ import {
   patient,
   startLinks,
   startOnLinks,
-  startServer,
   summary,
   timesLive,
   users,

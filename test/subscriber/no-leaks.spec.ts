@@ -19,8 +19,7 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { startRedis } from '../support/redis.js';
-import { itOnRedisServer } from '../support/redis-server.js';
+import { itOnRedisServer, startServer } from '../support/redis-server.js';
 import { startCluster } from '../support/redis.topologies.js';
 import { RecordingListener } from '../transport/transport.contract.js';
 import {
@@ -113,8 +112,7 @@ describe('an application that was closed leaves nothing behind', () => {
   });
 
   it('while it reconnects', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const traces = await tracesOf(async () => {
       const app = await startApp({
         connection: server.url,
@@ -131,8 +129,7 @@ describe('an application that was closed leaves nothing behind', () => {
   });
 
   itOnRedisServer('while Redis hangs', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const traces = await tracesOf(async () => {
       const app = await startApp({
         connection: server.url,
@@ -147,8 +144,7 @@ describe('an application that was closed leaves nothing behind', () => {
   });
 
   itOnRedisServer('while Redis refuses', async () => {
-    const server = await startRedis({ real: true });
-    onTestFinished(() => server.stop());
+    const server = await startServer({ real: true });
     const admin = new Redis(server.url);
     onTestFinished(() => admin.disconnect());
     await admin.acl(
@@ -170,8 +166,7 @@ describe('an application that was closed leaves nothing behind', () => {
   });
 
   itOnRedisServer('whose start Redis refused', async () => {
-    const server = await startRedis({ real: true });
-    onTestFinished(() => server.stop());
+    const server = await startServer({ real: true });
     const admin = new Redis(server.url);
     onTestFinished(() => admin.disconnect());
     await admin.acl(
@@ -193,8 +188,7 @@ describe('an application that was closed leaves nothing behind', () => {
   ])(
     'while it reads a journal that does not answer, by %s client',
     async (_, connection) => {
-      const server = await startRedis();
-      onTestFinished(() => server.stop());
+      const server = await startServer();
       const links = await startLinks(server);
       const channel = uniqueChannel();
       const hand = new Hand(server, channel);
@@ -227,8 +221,7 @@ describe('an application that was closed leaves nothing behind', () => {
   );
 
   it('while it waits for a connection to read the journal with', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     let port = server.port;
     const channel = uniqueChannel();
     const hand = new Hand(server, channel);
@@ -262,8 +255,7 @@ describe('an application that was closed leaves nothing behind', () => {
   ] as const)(
     'while a heartbeat waits for an answer of the %s, by %s client',
     async (link, _, connection) => {
-      const server = await startRedis();
-      onTestFinished(() => server.stop());
+      const server = await startServer();
       const links = await startLinks(server);
       const given = connection(links);
       const traces = await tracesOf(async () => {

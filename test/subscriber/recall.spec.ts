@@ -5,7 +5,7 @@ import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { journalOf } from './setup.js';
 
-it('What was said before positions were tracked is read again where that failed', async () => {
+it('A recall of messages from before positions were tracked is repeated where reading them failed', async () => {
   const app = await startApp();
   const { subscriber, publisher, channel, context } = app;
   const tracker = context.get(PositionTracker, { strict: false });

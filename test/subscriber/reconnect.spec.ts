@@ -12,10 +12,11 @@ import {
   type TestApp,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { startRedis, type RedisServer } from '../support/redis.js';
+import { type RedisServer } from '../support/redis.js';
 import {
   describeOnRedisServer,
   itOnRedisServer,
+  startServer,
 } from '../support/redis-server.js';
 
 /** Whoever waits for that long has made its test time out. */
@@ -28,12 +29,6 @@ class UsersService {
   async rename(id: string): Promise<string> {
     return `renamed ${id}`;
   }
-}
-
-async function startServer(): Promise<RedisServer> {
-  const server = await startRedis();
-  onTestFinished(() => server.stop());
-  return server;
 }
 
 /** A port at which nobody answers yet. */

@@ -1,9 +1,8 @@
 /** Applications on a Redis that answers, but refuses to write. */
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { connectRaw, said, startApp, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { startRedis } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 
 describeOnRedisServer('While Redis refuses to write', () => {
   it.each([
@@ -15,8 +14,7 @@ describeOnRedisServer('While Redis refuses to write', () => {
     ],
   ])('since it %s, others hear at once, and again later', async (...how) => {
     const [, refuse, mend] = how;
-    const server = await startRedis({ real: true });
-    onTestFinished(() => server.stop());
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const writer = await startApp({ connection: server.url });
     const { channel } = writer;
@@ -39,8 +37,7 @@ describeOnRedisServer('While Redis refuses to write', () => {
   });
 
   it('the journal that cannot be read is reported', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const app = await startApp({
       connection: server.url,
       heartbeatInterval: 20,

@@ -11,8 +11,8 @@ import {
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { type RedisServer } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
-import { FOREVER, journalOf, startServer } from './setup.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
+import { FOREVER, journalOf } from './setup.js';
 
 /** A URL for a user with these rights only. */
 async function urlFor(server: RedisServer, rules: string[]): Promise<string> {

@@ -12,12 +12,8 @@ import {
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import {
-  HOST,
-  startRedis,
-  type RedisServer,
-  type StartRedisOptions,
-} from '../support/redis.js';
+import { HOST, type RedisServer } from '../support/redis.js';
+import { startServer } from '../support/redis-server.js';
 
 /** Whoever waits for that long has made its test time out. */
 export const FOREVER = 100_000;
@@ -26,14 +22,6 @@ export const FOREVER = 100_000;
 export const NO_HEARTBEAT = { heartbeatInterval: FOREVER };
 
 export const patient = { timeout: 15_000 };
-
-export async function startServer(
-  options?: StartRedisOptions,
-): Promise<RedisServer> {
-  const server = await startRedis(options);
-  onTestFinished(() => server.stop());
-  return server;
-}
 
 /** What an application was told: `User:1`, or why it was widened. */
 export const summary = (app: TestApp): string[] => app.messages.map(summaryOf);

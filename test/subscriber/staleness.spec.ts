@@ -1,13 +1,12 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LogRecorder, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   becomes,
   hears,
   patient,
   startOnLinks,
-  startServer,
   summary,
   users,
 } from './setup.js';

@@ -26,7 +26,9 @@ export interface AppOptions extends Partial<CacheInvalidationModuleOptions> {
   readonly providers?: Provider[];
   /** Modules beside the library's. */
   readonly imports?: ModuleMetadata['imports'];
-  /** Hears the library's log lines. Of several applications in one test the last one's hears all. */
+  /** No recorder: only the application's own handlers are subscribed. */
+  readonly quiet?: boolean;
+  /** Receives the library's log lines. Of several applications in one test the last one's receives all. */
   readonly logger?: LoggerService;
 }
 
@@ -36,17 +38,17 @@ export interface TestApp {
   readonly publisher: InvalidationPublisher;
   readonly subscriber: InvalidationSubscriber;
   readonly stats: InvalidationStats;
-  /** What its consumers were told, since before it connected. */
+  /** Messages delivered since before the application connected; none when quiet. */
   readonly messages: readonly InvalidationMessage[];
   readonly states: readonly SubscriptionState[];
   readonly errors: readonly CacheInvalidationError[];
-  /** Done at the end of the test anyway. */
+  /** Closes the application early; the end of the test closes it anyway. */
   close(): Promise<void>;
 }
 
-/** Hears everything from the first moment on, as an application's cache would. */
+/** Records messages, states and errors from the first moment on, as an application's cache would. */
 @Injectable()
-class Ears {
+class Recorder {
   readonly messages: InvalidationMessage[] = [];
   readonly states: SubscriptionState[] = [];
   readonly errors: CacheInvalidationError[] = [];
@@ -54,7 +56,7 @@ class Ears {
   constructor({ messages$, status$, errors$ }: InvalidationSubscriber) {
     messages$.subscribe((message) => this.messages.push(message));
     status$.subscribe(({ state }) => {
-      // Only the reason is another one.
+      // A new reason of one state is not a new state.
       const isSame = state !== 'live' && this.states.at(-1) === state;
       if (!isSame) this.states.push(state);
     });
@@ -75,6 +77,7 @@ export async function startApp({
   providers = [],
   imports = [],
   logger,
+  quiet = false,
   ...options
 }: AppOptions = {}): Promise<TestApp> {
   const given = {
@@ -86,7 +89,7 @@ export async function startApp({
   const library = CacheInvalidationModule.forRoot(given);
   @Module({
     imports: [library, ...imports],
-    providers: [Ears, ...providers],
+    providers: quiet ? providers : [Recorder, ...providers],
   })
   class AppModule {}
 
@@ -97,7 +100,9 @@ export async function startApp({
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= context.close());
   onTestFinished(close);
-  const { messages, states, errors } = context.get(Ears);
+  const { messages, states, errors } = quiet
+    ? { messages: [], states: [], errors: [] }
+    : context.get(Recorder);
   return {
     channel: given.channel,
     context,
@@ -111,34 +116,7 @@ export async function startApp({
   };
 }
 
-/** The same where nobody hears everything: no handlers but those it is given. */
-export async function startQuietApp({
-  providers = [],
-  logger,
-  ...options
-}: AppOptions = {}): Promise<INestApplicationContext> {
-  @Module({
-    imports: [
-      CacheInvalidationModule.forRoot({
-        connection: inject('redisUrl'),
-        channel: uniqueChannel(),
-        serviceName: 'test-service',
-        ...options,
-      }),
-    ],
-    providers,
-  })
-  class AppModule {}
-
-  const context = await NestFactory.createApplicationContext(AppModule, {
-    logger: logger ?? false,
-    abortOnError: false,
-  });
-  onTestFinished(() => context.close());
-  return context;
-}
-
-/** Tests share one server and must not hear each other. */
+/** Tests share one server, and must not receive each other's messages. */
 export function uniqueChannel(): string {
   return `test:${randomUUID()}`;
 }
@@ -172,7 +150,7 @@ export class LogRecorder implements LoggerService {
   }
 }
 
-/** What was said, in few words: `user:1`, `user:1,user:2`, `feed:*`. */
+/** A message in few words: `user:1`, `user:1,user:2`, `feed:*`. */
 export function said({
   action,
   entityType,

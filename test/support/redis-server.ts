@@ -1,5 +1,26 @@
-import { beforeAll, describe, it, type TestFunction } from 'vitest';
-import { hasRedisServer, markRedisServer } from './redis.js';
+import {
+  beforeAll,
+  describe,
+  it,
+  onTestFinished,
+  type TestFunction,
+} from 'vitest';
+import {
+  hasRedisServer,
+  markRedisServer,
+  startRedis,
+  type RedisServer,
+  type StartRedisOptions,
+} from './redis.js';
+
+/** Starts a server for one test, and stops it when the test ends. */
+export async function startServer(
+  options?: StartRedisOptions,
+): Promise<RedisServer> {
+  const server = await startRedis(options);
+  onTestFinished(() => server.stop());
+  return server;
+}
 
 /**
  * Tests that need a `redis-server`: skipped where there is none, and the only

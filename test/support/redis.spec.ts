@@ -11,19 +11,13 @@ import {
 } from 'vitest';
 import { EmbeddedValkey } from '../../sample-app/demo/embedded-valkey.js';
 import { eventually } from './eventually.js';
+import { startRedis } from './redis.js';
 import {
-  startRedis,
-  type RedisServer,
-  type StartRedisOptions,
-} from './redis.js';
-import { describeOnRedisServer, itOnRedisServer } from './redis-server.js';
+  describeOnRedisServer,
+  itOnRedisServer,
+  startServer,
+} from './redis-server.js';
 import { startCluster, startSentinel } from './redis.topologies.js';
-
-async function startServer(options?: StartRedisOptions): Promise<RedisServer> {
-  const server = await startRedis(options);
-  onTestFinished(() => server.stop());
-  return server;
-}
 
 /** Gives up at the first failure, so that an outage is an error and not a wait. */
 function connectTo(url: string, options?: RedisOptions): Redis {

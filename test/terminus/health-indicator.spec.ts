@@ -16,8 +16,8 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { itOnRedisServer } from '../support/redis-server.js';
-import { patient, startServer } from '../subscriber/setup.js';
+import { itOnRedisServer, startServer } from '../support/redis-server.js';
+import { patient } from '../subscriber/setup.js';
 
 @Controller('health')
 class HealthController {

@@ -9,21 +9,10 @@ import {
   connectionName,
   readConnectionName,
 } from '../../lib/transport/index.js';
-import {
-  connectRaw,
-  startApp,
-  startQuietApp,
-  uniqueChannel,
-} from '../support/app.js';
+import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
-import {
-  becomes,
-  hears,
-  journalOf,
-  startServer,
-  users,
-} from '../subscriber/setup.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
+import { becomes, hears, journalOf, users } from '../subscriber/setup.js';
 
 const introduction = {
   serviceName: 'users',
@@ -88,7 +77,8 @@ describeOnRedisServer('The name', () => {
         protocol,
       });
       onTestFinished(() => client.disconnect());
-      const app = await startQuietApp({
+      const { context: app } = await startApp({
+        quiet: true,
         connection: client,
         channel,
         heartbeatInterval: 50,

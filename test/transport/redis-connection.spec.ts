@@ -25,12 +25,8 @@ import {
   type TestApp,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import {
-  startRedis,
-  type RedisServer,
-  type StartRedisOptions,
-} from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { startRedis, type RedisServer } from '../support/redis.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   startCluster,
   startSentinel,
@@ -45,12 +41,6 @@ const slow = { timeout: 25_000 };
 function sharedServer(): { host: string; port: number } {
   const { hostname, port } = new URL(inject('redisUrl'));
   return { host: hostname, port: Number(port) };
-}
-
-async function startServer(options?: StartRedisOptions): Promise<RedisServer> {
-  const server = await startRedis(options);
-  onTestFinished(() => server.stop());
-  return server;
 }
 
 /** One says something and the other hears it, both ways. */

@@ -5,8 +5,8 @@ import { openEntries, RedisTransport } from '../../lib/transport/index.js';
 import { RedisL2Store } from '../../lib/transport/redis/redis-l2.store.js';
 import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { startRedis, type RedisServer } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { type RedisServer } from '../support/redis.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import { startCluster } from '../support/redis.topologies.js';
 import { about, offsetsOf } from './messages.js';
 import { startTransport } from './transport.contract.js';
@@ -64,8 +64,7 @@ describeOnRedisServer('Credentials that change', () => {
   ];
 
   it.each(ways)('%s are asked for at each connect', async (_, make) => {
-    const server = await startRedis({ real: true });
-    onTestFinished(() => server.stop());
+    const server = await startServer({ real: true });
     let token = 'one';
     await setUser(server, token);
     const at = { host: '127.0.0.1', port: server.port };
@@ -130,8 +129,7 @@ describeOnRedisServer('Credentials that change', () => {
   });
 
   it('a function that fails, or never answers, is told of and asked again', async () => {
-    const server = await startRedis({ real: true });
-    onTestFinished(() => server.stop());
+    const server = await startServer({ real: true });
     await setUser(server, 'one');
     let answer = (): Promise<string> => Promise.reject(new Error('no token'));
     const app = await startApp({
@@ -170,8 +168,7 @@ describeOnRedisServer('Credentials that change', () => {
 });
 
 it('Whoever closes while they are asked for leaves no connection behind', async () => {
-  const server = await startRedis();
-  onTestFinished(() => server.stop());
+  const server = await startServer();
   let tell!: (token: string) => void;
   const transport = new RedisTransport({
     connection: {

@@ -4,8 +4,8 @@ import { RedisL2Store } from '../../lib/transport/redis/redis-l2.store.js';
 import { connectRaw } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { startRedis, type RedisServer } from '../support/redis.js';
-import { itOnRedisServer } from '../support/redis-server.js';
+import { type RedisServer } from '../support/redis.js';
+import { itOnRedisServer, startServer } from '../support/redis-server.js';
 
 interface Setup {
   readonly server: RedisServer;
@@ -15,8 +15,7 @@ interface Setup {
 }
 
 async function setup(patience: number): Promise<Setup> {
-  const server = await startRedis();
-  onTestFinished(() => server.stop());
+  const server = await startServer();
   const proxy = await startProxy(server.port);
   onTestFinished(() => proxy.close());
   const errors: string[] = [];
@@ -39,8 +38,7 @@ describe('Shared entries', () => {
   it.each(['prod:', 'p[r]o*d?:', '{tenant}:'])(
     'of a connection with the prefix "%s" are its own',
     async (keyPrefix) => {
-      const server = await startRedis();
-      onTestFinished(() => server.stop());
+      const server = await startServer();
       const [mine, theirs] = [keyPrefix, 'staging:'].map((prefix) => {
         const { port } = server;
         const connection = { host: '127.0.0.1', port, keyPrefix: prefix };
@@ -78,8 +76,7 @@ describe('Shared entries', () => {
 
 describe('The connection of shared entries', () => {
   it('is given up and opened anew where its opening is swallowed', async () => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
     proxy.swallow();

@@ -8,9 +8,10 @@ import {
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { startRedis, type RedisServer } from '../support/redis.js';
+import { type RedisServer } from '../support/redis.js';
 import { about, idsOf, receiversOf } from './messages.js';
 import { RecordingListener, startTransport } from './transport.contract.js';
+import { startServer } from '../support/redis-server.js';
 
 /** Longer than an opening that hangs is waited for. */
 const slow = { timeout: 20_000 };
@@ -28,8 +29,7 @@ interface Link {
 async function startLink(
   connect: (url: string) => RedisConnection = (url) => url,
 ): Promise<Link> {
-  const server = await startRedis();
-  onTestFinished(() => server.stop());
+  const server = await startServer();
   const proxy = await startProxy(server.port);
   onTestFinished(() => proxy.close());
   const channel = uniqueChannel();
@@ -274,8 +274,7 @@ describe('a transport that is closed leaves no socket, timer or listener', () =>
       },
     ],
   ])('%s', async (_, fault) => {
-    const server = await startRedis();
-    onTestFinished(() => server.stop());
+    const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
     const { made, left } = traces();

@@ -8,19 +8,12 @@ import {
 } from '../../lib/transport/index.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { startRedis, type RedisServer } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import { about, idsOf, offsetsOf, receiversOf } from './messages.js';
 import {
   startTransport,
   type RecordingListener,
 } from './transport.contract.js';
-
-async function startServer(...args: string[]): Promise<RedisServer> {
-  const server = await startRedis({ args, real: true });
-  onTestFinished(() => server.stop());
-  return server;
-}
 
 function open(
   connection: RedisConnection,
@@ -73,7 +66,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   ])(
     '%s, when %s: what was not tried before is announced all the same',
     async (why, _, option, bad, good) => {
-      const server = await startServer();
+      const server = await startServer({ real: true });
       const raw = connectRaw(server.url);
       const transport = open(server.url);
       const listener = await startTransport(transport);
@@ -91,7 +84,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   );
 
   it('and says up to where in the journal nothing need be searched again', async () => {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const transport = open(server.url);
     await startTransport(transport);
@@ -121,7 +114,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   ])(
     'JournalAheadError, behind an entry %s, until the journal is deleted',
     async (_, id, isDeleted) => {
-      const server = await startServer();
+      const server = await startServer({ real: true });
       const raw = connectRaw(server.url);
       const channel = uniqueChannel();
       const transport = open(server.url, { channel });
@@ -145,7 +138,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   );
 
   it('WRONGTYPE, when something else is where the journal should be', async () => {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const channel = uniqueChannel();
     const transport = open(server.url, { channel });
@@ -160,7 +153,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   });
 
   it('READONLY, from what has become a replica: our connection is opened anew', async () => {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const transport = open(server.url);
     const listener = await startTransport(transport);
@@ -180,7 +173,10 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   });
 
   it('MISCONF, when snapshots fail', async () => {
-    const server = await startServer('--save', '3600 1000000');
+    const server = await startServer({
+      args: ['--save', '3600 1000000'],
+      real: true,
+    });
     const raw = connectRaw(server.url);
     const transport = open(server.url);
     const listener = await startTransport(transport);
@@ -203,7 +199,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   it.each(['xadd', 'xrevrange', 'publish', 'evalsha', 'time'])(
     'NOPERM, without the right to %s',
     async (command) => {
-      const server = await startServer();
+      const server = await startServer({ real: true });
       const raw = connectRaw(server.url);
       await raw.acl(
         'SETUSER',
@@ -232,7 +228,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     ['journal', ['resetkeys', '~other']],
     ['channel', ['resetchannels']],
   ])('NOPERM, without a right to the %s', async (_, rule) => {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
     const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
@@ -247,7 +243,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   });
 
   it('WRONGTYPE, where something else has the name of the journal', async () => {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const channel = uniqueChannel();
     const transport = open(server.url, { channel });
@@ -265,16 +261,19 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   it.each([true, false])(
     'LOADING, while a restarted server reads its data (ready check: %s)',
     async (enableReadyCheck) => {
-      const server = await startServer(
-        '--save',
-        '3600 1000000',
-        '--rdbcompression',
-        'no',
-        '--key-load-delay',
-        '40000',
-        '--loading-process-events-interval-bytes',
-        '1024',
-      );
+      const server = await startServer({
+        args: [
+          '--save',
+          '3600 1000000',
+          '--rdbcompression',
+          'no',
+          '--key-load-delay',
+          '40000',
+          '--loading-process-events-interval-bytes',
+          '1024',
+        ],
+        real: true,
+      });
       const raw = connectRaw(server.url);
       for (let key = 0; key < 50; key++)
         await raw.set(`${key}`, 'x'.repeat(2_000));
@@ -309,7 +308,10 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   );
 
   it('a password that is changed, and changed back', async () => {
-    const server = await startServer('--requirepass', 'one');
+    const server = await startServer({
+      args: ['--requirepass', 'one'],
+      real: true,
+    });
     const raw = connectRaw(`redis://:one@127.0.0.1:${server.port}`);
     const transport = open(`redis://:one@127.0.0.1:${server.port}`);
     const listener = await startTransport(transport);
@@ -332,7 +334,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
 
 describeOnRedisServer('the rights that are missing', () => {
   async function missing(...rules: string[]): Promise<string[]> {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     await raw.acl('SETUSER', 'app', 'on', '>pw', ...rules);
     const transport = open(`redis://app:pw@127.0.0.1:${server.port}`, {
@@ -406,7 +408,7 @@ describeOnRedisServer('the rights that are missing', () => {
     ['{news}:journal', ['resetkeys', '~other']],
     ['PUBLISH', ['resetchannels', '&other', '+subscribe']],
   ])('are named where "default" was restricted: %s', async (right, rules) => {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     await raw.acl('SETUSER', 'admin', 'on', '>pw', '+@all', '~*', '&*');
     const transport = open(server.url, { channel: 'news' });
@@ -420,7 +422,7 @@ describeOnRedisServer('the rights that are missing', () => {
   });
 
   it('are none where no journal is kept: publishes tell', async () => {
-    const server = await startServer();
+    const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     await raw.acl(
       'SETUSER',

@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { ScriptCalls } from '../../lib/transport/redis/script-calls.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
-import { startRedis } from '../support/redis.js';
 import { about, idsOf } from './messages.js';
 import { startTransport } from './transport.contract.js';
+import { startServer } from '../support/redis-server.js';
 
 /** What reached Redis, answered when the test says so. */
 class ScriptedClient {
@@ -118,8 +118,7 @@ describe('Calls of a script', () => {
 });
 
 it('Each of several publishers keeps its order while the script cache is flushed', async () => {
-  const server = await startRedis();
-  onTestFinished(() => server.stop());
+  const server = await startServer();
   const channel = uniqueChannel();
   const senders = await Promise.all(
     Array.from({ length: 4 }, async () => {

@@ -1,0 +1,75 @@
+/**
+ * Mutation tests: Stryker changes one operator, condition or literal of `lib/`
+ * at a time, and a mutant that no spec fails for is one that the specs miss.
+ * Each folder is judged by the specs of its own area, so a folder is one run.
+ *
+ *     npm run mutate                          every folder below
+ *     npm run mutate -- --folder message      one of them
+ *     npm run mutate -- --file lib/stream/bounded-map.ts --file …
+ *
+ * Reports are written to `.stryker/`, one page a folder.
+ */
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Stryker } from '@stryker-mutator/core';
+
+/** Folders of `lib/`, and the folders of `test/` whose specs judge them. */
+const AREAS = {
+  message: ['message'],
+  stream: ['stream', 'errors'],
+  publisher: ['publisher'],
+  cache: ['cache'],
+  subscriber: ['subscriber'],
+};
+
+const { values } = parseArgs({
+  options: {
+    folder: { type: 'string', multiple: true },
+    file: { type: 'string', multiple: true },
+    concurrency: { type: 'string', default: '2' },
+  },
+});
+
+/** @returns globs to mutate, by folder */
+function selection({ folder = Object.keys(AREAS), file }) {
+  if (!file)
+    return new Map(folder.map((name) => [name, [`lib/${name}/**/*.ts`]]));
+  const files = new Map();
+  for (const path of file) {
+    if (!existsSync(path))
+      throw new Error(`No file ${path}: pass a path of lib/.`);
+    const name = path.split('/')[1];
+    files.set(name, [...(files.get(name) ?? []), path]);
+  }
+  return files;
+}
+
+async function mutate(folder, globs) {
+  const areas = AREAS[folder];
+  if (!areas) {
+    throw new Error(
+      `Folder ${folder} is not mutated: choose ${Object.keys(AREAS).join(', ')}.`,
+    );
+  }
+  process.env.MUTATION_AREAS = areas.join();
+  console.log(
+    `\nlib/${folder}, judged by the specs of test/${areas.join(', test/')}`,
+  );
+  const stryker = new Stryker({
+    mutate: [...globs, '!lib/**/index.ts'],
+    testRunner: 'vitest',
+    plugins: ['@stryker-mutator/vitest-runner'],
+    vitest: { configFile: 'test/mutation/vitest.config.ts' },
+    concurrency: Number(values.concurrency),
+    coverageAnalysis: 'perTest',
+    tempDirName: '.stryker/tmp',
+    ignorePatterns: ['dist', '.stryker', 'docs', 'test/package'],
+    reporters: ['progress-append-only', 'clear-text', 'html'],
+    clearTextReporter: { allowColor: false, reportTests: false },
+    htmlReporter: { fileName: `.stryker/${folder}.html` },
+    allowConsoleColors: false,
+  });
+  await stryker.runMutationTest();
+}
+
+for (const [folder, globs] of selection(values)) await mutate(folder, globs);
