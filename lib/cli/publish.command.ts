@@ -9,7 +9,7 @@ import { isCluster, RedisChannel, type Published } from '../transport/index.js';
 import type { CliCommand } from './command.js';
 import type { Io } from './io.js';
 import { journalState } from './journal-state.js';
-import { unseenTypes } from './known-types.js';
+import { unseenTypes } from './unseen-types.js';
 import {
   invalidationFrom,
   publishOptions,

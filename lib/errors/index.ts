@@ -4,7 +4,7 @@ export * from './configuration.error.js';
 export * from './invalid-message.error.js';
 export * from './journal-ahead.error.js';
 export * from './missing-id.error.js';
-export * from './option-rules.js';
+export * from './check-options.js';
 export * from './oversized-message.error.js';
 export * from './printable.js';
 export * from './redis.error.js';

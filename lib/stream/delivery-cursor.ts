@@ -25,7 +25,7 @@ export interface CursorLimits {
   /** Messages held back while the journal is read. */
   readonly held: QueueLimit;
   /** Replayed offsets kept to recognise their duplicates on the channel. */
-  readonly replayed: number;
+  readonly remembered: number;
   /** Bounds the offsets that can exist by now. */
   readonly horizon: Pick<OffsetHorizon, 'allows'>;
 }
@@ -84,7 +84,7 @@ export class DeliveryCursor<M extends Journaled> {
    * Takes the next message of the chain, the ordinary case, without an allocation.
    *
    * @param message `null` for an own message
-   * @returns whether to deliver it at once; hand it to `hear` otherwise
+   * @returns whether to deliver it at once; hand it to `receive` otherwise
    */
   advance(previous: string | null, offset: string, message: M | null): boolean {
     if (this.#catchingUp) return false;
@@ -101,7 +101,7 @@ export class DeliveryCursor<M extends Journaled> {
   }
 
   /** Takes any other message. Read the journal if `catchingUp` is true afterwards. */
-  hear(message: M): void {
+  receive(message: M): void {
     if (!this.#catchingUp && this.#isDuplicate(message)) return;
     if (!this.#catchingUp && message.offset === this.#position) {
       // Two messages claim one place, and the journal has one of them: deliver both.
@@ -206,7 +206,7 @@ export class DeliveryCursor<M extends Journaled> {
     this.#last = entry;
     this.#replayed ??= new Set();
     this.#replayed.add(entry.offset);
-    if (this.#replayed.size > this.limits.replayed) {
+    if (this.#replayed.size > this.limits.remembered) {
       const [oldest = ''] = this.#replayed;
       this.#replayed.delete(oldest);
     }

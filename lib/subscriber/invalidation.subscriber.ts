@@ -24,7 +24,7 @@ import {
   type InvalidationHandler,
 } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
-import { waitingTime } from './waiting-time.js';
+import { caughtUpTimeout } from './caught-up-timeout.js';
 import { MessageReceiver } from './message-receiver.js';
 import { PositionTracker } from './position-tracker.js';
 import { Staleness } from './staleness.js';
@@ -125,7 +125,7 @@ export class InvalidationSubscriber {
         'Give the offset of a receipt, such as "1763846400000-5".',
       );
     }
-    const timeout = waitingTime(options);
+    const timeout = caughtUpTimeout(options);
     if (!this.options.enabled) return;
     if (!this.transport.journaled) {
       throw new InvalidationConfigurationError(

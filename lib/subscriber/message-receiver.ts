@@ -32,7 +32,7 @@ import { PayloadDecoder } from './payload-decoder.js';
 /** Messages that wait for the journal to be read; beyond it, "everything". */
 const HELD_LIMIT = 10_000;
 /** Replayed offsets that are remembered, to recognise duplicates. */
-const REPLAYED_LIMIT = 10_000;
+const REMEMBERED_LIMIT = 10_000;
 
 /**
  * Takes payloads from the channel to the stream. It owns the delivery cursor, and
@@ -79,7 +79,7 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
       this,
       {
         held: { messages: HELD_LIMIT, bytes: options.queueByteLimit },
-        replayed: REPLAYED_LIMIT,
+        remembered: REMEMBERED_LIMIT,
         horizon: this.horizon,
       },
       sizeOf,
@@ -168,7 +168,7 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
   }
 
   #hold(message: JournaledMessage): void {
-    this.cursor.hear(message);
+    this.cursor.receive(message);
     if (this.cursor.catchingUp) this.#listener?.onGap();
   }
 

@@ -1,5 +1,5 @@
 export * from './invalidation.transport.js';
-export * from './journal-pages.js';
+export * from './journal-pager.js';
 export * from './l2.store.js';
 export * from './memory/in-memory-channel.js';
 export * from './memory/memory-l2.store.js';

@@ -224,7 +224,7 @@ export class CursorWorld {
       this.said.push(entry);
       return;
     }
-    this.cursor.hear(entry);
+    this.cursor.receive(entry);
     if (this.cursor.catchingUp) this.#startReading();
   }
 

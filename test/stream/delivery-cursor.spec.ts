@@ -29,7 +29,7 @@ const forge = (message: Journaled): Journaled & { forged: true } => ({
 
 const ROOMY: CursorLimits = {
   held: { messages: 1_000, bytes: Infinity },
-  replayed: 1_000,
+  remembered: 1_000,
   horizon: { allows: () => true },
 };
 
@@ -64,7 +64,7 @@ class Desk {
       const { previous, offset } = message;
       if (this.cursor.advance(previous, offset, message)) {
         this.said.push(`${parseInt(offset)}`);
-      } else this.cursor.hear(message);
+      } else this.cursor.receive(message);
     }
   }
 
@@ -240,7 +240,7 @@ describe('what the journal holds', () => {
     const desk = Desk.at(1, {
       ...ROOMY,
       held: { messages: 10, bytes: Infinity },
-      replayed: 2,
+      remembered: 2,
     });
     desk.cursor.doubt();
     desk.read(at(1), at(2), at(3), at(4));
@@ -307,7 +307,7 @@ describe('a restart', () => {
     const desk = Desk.at(1, {
       ...ROOMY,
       held: { messages: 2, bytes: Infinity },
-      replayed: 2,
+      remembered: 2,
     });
     desk.hear(at(5), at(6));
     expect(desk.said).toEqual([]);
@@ -441,7 +441,7 @@ const limits = fc.oneof(
       messages: fc.integer({ min: 1, max: 6 }),
       bytes: fc.integer({ min: 1, max: 6 }),
     }),
-    replayed: fc.integer({ min: 1, max: 4 }),
+    remembered: fc.integer({ min: 1, max: 4 }),
     horizon: fc.constant(ROOMY.horizon),
   }),
 );

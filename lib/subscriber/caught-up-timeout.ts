@@ -12,7 +12,7 @@ const CAUGHT_UP_MS = 1_000;
  * @throws InvalidationConfigurationError for a timeout that is no time
  * @internal
  */
-export function waitingTime(
+export function caughtUpTimeout(
   options: { readonly timeout?: Duration } | null,
 ): number {
   const isGiven = typeof options === 'object' && options !== null;
