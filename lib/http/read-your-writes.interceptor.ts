@@ -38,6 +38,7 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
   /** Offsets by response; several resolvers share one, and the latest offset counts. */
   readonly #sent = new WeakMap<object, string>();
 
+  /** @internal */
   constructor(
     private readonly offsets: OffsetScope,
     private readonly subscriber: InvalidationSubscriber,
