@@ -54,6 +54,8 @@ export class StoredRows {
 
   /** A row's message is published, and the messages that follow from it. */
   expect(messageId: string, following: readonly string[] = []): void {
+    // Another process owns the table.
+    if (!this.used) return;
     const awaited = new Set([messageId, ...following]);
     const row = { messageId, awaited, complete: true };
     for (const id of awaited) this.#underWay.set(id, row);

@@ -21,6 +21,11 @@ export class ConfirmedOffset {
     return this.#answer;
   }
 
+  /** Ends a reading under way: the offset is not confirmed. */
+  cancel(): void {
+    this.journal.cancel();
+  }
+
   async #read(offset: string): Promise<boolean> {
     try {
       if (await this.journal.has(offset)) return true;

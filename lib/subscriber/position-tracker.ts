@@ -162,6 +162,7 @@ export class PositionTracker extends PositionSource {
 
   close(): void {
     this.#waiters.close();
+    this.#confirmed.cancel();
   }
 
   /** Tries again after a failure: second tiers wait for it, and call it once. */

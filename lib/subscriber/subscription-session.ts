@@ -129,6 +129,7 @@ export class SubscriptionSession {
     clearTimeout(late);
     const error = await missingRights(this.transport, this.options);
     if (error === null) return;
+    this.relay.close();
     await this.stop();
     throw error;
   }

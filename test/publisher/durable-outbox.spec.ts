@@ -106,6 +106,18 @@ function makeStoring(options: Partial<PublisherOptions> = {}) {
   return { ...made, table, store };
 }
 
+describe('publishStored() in a process without a durable outbox', () => {
+  it('publishes the row, and remembers nothing of it', async () => {
+    const { publisher, rows } = makePublisher();
+    const stored = publisher.prepare(entity('User', 1));
+    expect(await publisher.publishStored(stored)).toMatchObject({
+      status: 'delivered',
+    });
+    // Another process owns the table: nothing here would ever settle the row.
+    expect(rows.underWay.size).toBe(0);
+  });
+});
+
 describe('A durable outbox: prepared messages', () => {
   it('is a message of this instance, of which nobody is told yet', async () => {
     const { publisher, transport, delivered, instance } = makeStoring();

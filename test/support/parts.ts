@@ -134,6 +134,7 @@ export function publisherParts(
     stream,
     own,
     offsets,
+    rows,
     queue,
     pipeline,
     relay,

@@ -132,8 +132,8 @@ export class ManagedRedis {
     const { client } = this;
     // Slots may have moved.
     if (isCluster(client)) client.refreshSlotsCache();
-    // A cluster can be ready without a node.
-    const isLost = nodesOf(client).length === 0;
+    // A cluster can be ready without a node; one that is being opened has none yet.
+    const isLost = client.status === 'ready' && nodesOf(client).length === 0;
     if (isLost || message.includes('READONLY')) this.reopen();
   }
 
