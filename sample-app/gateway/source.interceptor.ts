@@ -9,7 +9,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Observable, tap } from 'rxjs';
 
 /**
- * Where the value of an answer came from. `MISS`: this request loaded it from its
+ * The source of the value in an answer. `MISS`: this request loaded it from its
  * owner; `HIT`: from a cache, or from the load of another request; `L1` or `L2` if
  * the tier is known.
  */

@@ -1,4 +1,3 @@
-import { createHook } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -19,6 +18,7 @@ import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { watchHandles, type OpenHandles } from '../support/open-handles.js';
 import { itOnRedisServer, startServer } from '../support/redis-server.js';
 import { startCluster } from '../support/redis.topologies.js';
 import { RecordingListener } from '../transport/transport.contract.js';
@@ -33,43 +33,17 @@ import {
 /** Nobody answers there. */
 const NOWHERE = 'redis://127.0.0.1:1';
 
-/** What keeps a process alive. */
-const KINDS = new Set(['Timeout', 'TCPWRAP', 'TCPCONNECTWRAP']);
-
-/** What was made and is gone again, however much it was. */
+/** Handles were made, however many, and all of them are gone. */
 const NOTHING_LEFT = { made: expect.any(Number), left: [] };
 
-/**
- * Runs it, and waits until none of the timers and sockets is left that the
- * library, or ioredis for it, has made since. `process.getActiveResourcesInfo()`
- * would count vitest's too, and those come and go.
- *
- * @returns how many were made, and where those were that are left
- */
-async function tracesOf(
-  act: () => Promise<void>,
-): Promise<{ made: number; left: string[] }> {
-  const open = new Map<number, string>();
-  let made = 0;
-  const hook = createHook({
-    init(id, kind) {
-      if (!KINDS.has(kind)) return;
-      const { stackTraceLimit } = Error;
-      Error.stackTraceLimit = 100;
-      const { stack = '' } = new Error(kind);
-      Error.stackTraceLimit = stackTraceLimit;
-      if (!/\/lib\/|ioredis/.test(stack)) return;
-      open.set(id, stack);
-      made++;
-    },
-    destroy: (id) => void open.delete(id),
-  }).enable();
-  onTestFinished(() => void hook.disable());
+/** Runs it, and waits until none of the timers and sockets made since is left. */
+async function tracesOf(act: () => Promise<void>): Promise<OpenHandles> {
+  const handles = watchHandles('/lib/');
   await act();
   await eventually(() => {
-    if (open.size > 0) throw new Error('Something is left.');
+    if (handles().left.length > 0) throw new Error('Something is left.');
   }).catch(() => undefined);
-  return { made, left: [...open.values()] };
+  return handles();
 }
 
 function listeners(client: Redis | Cluster): Record<string, number> {

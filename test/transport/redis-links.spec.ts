@@ -1,4 +1,3 @@
-import { createHook } from 'node:async_hooks';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -7,6 +6,7 @@ import {
 } from '../../lib/transport/index.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { watchHandles } from '../support/open-handles.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { type RedisServer } from '../support/redis.js';
 import { about, idsOf, receiversOf } from './messages.js';
@@ -204,29 +204,6 @@ describe('a link that is cut', () => {
   });
 });
 
-const KINDS = new Set(['Timeout', 'TCPWRAP', 'TCPCONNECTWRAP']);
-
-/** Timers and sockets that the library, or ioredis for it, has made since and not let go of. */
-function traces(): { made: () => number; left: () => string[] } {
-  const left = new Map<number, string>();
-  let made = 0;
-  const hook = createHook({
-    init(id, kind) {
-      if (!KINDS.has(kind)) return;
-      const { stackTraceLimit } = Error;
-      Error.stackTraceLimit = 100;
-      const { stack = '' } = new Error(kind);
-      Error.stackTraceLimit = stackTraceLimit;
-      if (!/\/lib\/transport\/|ioredis/.test(stack)) return;
-      left.set(id, stack);
-      made++;
-    },
-    destroy: (id) => void left.delete(id),
-  }).enable();
-  onTestFinished(() => void hook.disable());
-  return { made: () => made, left: () => [...left.values()] };
-}
-
 describe('a transport that is closed leaves no socket, timer or listener', () => {
   it.each<
     [
@@ -277,7 +254,7 @@ describe('a transport that is closed leaves no socket, timer or listener', () =>
     const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
-    const { made, left } = traces();
+    const handles = watchHandles('/lib/transport/');
     const transport = open(proxy.url, uniqueChannel());
     const listener = await startTransport(transport);
 
@@ -288,8 +265,8 @@ describe('a transport that is closed leaves no socket, timer or listener', () =>
     await expect(transport.ping()).rejects.toThrow(/clos|writ|subscribed/i);
 
     // Two sockets at least, or this test is blind.
-    expect(made()).toBeGreaterThanOrEqual(2);
-    await eventually(() => expect(left()).toEqual([]));
+    expect(handles().made).toBeGreaterThanOrEqual(2);
+    await eventually(() => expect(handles().left).toEqual([]));
     expect(listener.events).toHaveLength(told);
   });
 });

@@ -15,6 +15,11 @@ import {
   type RecordingListener,
 } from './transport.contract.js';
 
+/** Creates the user `app`, who may do everything but what the rules take away. */
+function appUser(...rules: string[]): ['SETUSER', string, ...string[]] {
+  return ['SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*', ...rules];
+}
+
 function open(
   connection: RedisConnection,
   { channel = uniqueChannel(), journaled = true } = {},
@@ -201,16 +206,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     async (command) => {
       const server = await startServer({ real: true });
       const raw = connectRaw(server.url);
-      await raw.acl(
-        'SETUSER',
-        'app',
-        'on',
-        '>pw',
-        '+@all',
-        '~*',
-        '&*',
-        `-${command}`,
-      );
+      await raw.acl(...appUser(`-${command}`));
       const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
       const listener = await startTransport(transport);
 
@@ -230,7 +226,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   ])('NOPERM, without a right to the %s', async (_, rule) => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
-    await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
+    await raw.acl(...appUser());
     const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
     const listener = await startTransport(transport);
 
@@ -424,16 +420,7 @@ describeOnRedisServer('the rights that are missing', () => {
   it('are none where no journal is kept: publishes tell', async () => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
-    await raw.acl(
-      'SETUSER',
-      'app',
-      'on',
-      '>pw',
-      '+@all',
-      '~*',
-      '&*',
-      '-publish',
-    );
+    await raw.acl(...appUser('-publish'));
     const transport = open(`redis://app:pw@127.0.0.1:${server.port}`, {
       journaled: false,
     });

@@ -29,7 +29,7 @@ export interface Cast {
  */
 export const DIRECT_PATIENCE_MS = 500;
 
-/** The same limit, if another service has to derive something from the change first. */
+/** The limit for values that another service derives from the change first, in milliseconds. */
 export const DERIVED_PATIENCE_MS = 2_000;
 
 export const GATEWAYS = ['gateway', 'gateway-2'] as const;
