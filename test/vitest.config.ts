@@ -42,7 +42,10 @@ const ISOLATED = [
 /** Specs of the projects that `npm run check:adopt` makes, with their own tools. */
 const ADOPTED = 'test/package/adopt/**';
 
-export default defineConfig({
+export const GLOBAL_SETUP = ['test/support/global-setup.ts'];
+
+/** The part that each project has: projects take over nothing from below. */
+export const project = {
   root,
   resolve: {
     alias: {
@@ -55,14 +58,19 @@ export default defineConfig({
       'nestjs-cache-invalidation': `${root}lib/index.ts`,
     },
   },
+};
+export const timeouts = { testTimeout: 30_000, hookTimeout: 30_000 };
+
+export default defineConfig({
+  root,
   test: {
-    globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Here and not in each project, which would start a server of its own.
+    globalSetup: GLOBAL_SETUP,
     projects: [
       {
-        extends: true,
+        ...project,
         test: {
+          ...timeouts,
           name: 'shared',
           include: ['test/**/*.spec.ts'],
           exclude: [ADOPTED, ...ISOLATED],
@@ -70,8 +78,13 @@ export default defineConfig({
         },
       },
       {
-        extends: true,
-        test: { name: 'isolated', include: ISOLATED, isolate: true },
+        ...project,
+        test: {
+          ...timeouts,
+          name: 'isolated',
+          include: ISOLATED,
+          isolate: true,
+        },
       },
     ],
   },

@@ -1,12 +1,16 @@
-import { mergeConfig } from 'vitest/config';
-import config from '../vitest.config.js';
+import { defineConfig } from 'vitest/config';
+import { GLOBAL_SETUP, project, timeouts } from '../vitest.config.js';
 
 /** Folders of test/ whose specs judge the mutants. */
 const areas = process.env['MUTATION_AREAS']!.split(',');
 
-const mutation = mergeConfig(config, {});
-mutation.test.projects = undefined;
-mutation.test.include = areas.map((area) => `test/${area}/**/*.spec.ts`);
-// Every mutant would run thousands of orders of reads and deliveries.
-mutation.test.exclude = ['**/*races.spec.ts'];
-export default mutation;
+export default defineConfig({
+  ...project,
+  test: {
+    ...timeouts,
+    globalSetup: GLOBAL_SETUP,
+    include: areas.map((area) => `test/${area}/**/*.spec.ts`),
+    // Every mutant would run thousands of orders of reads and deliveries.
+    exclude: ['**/*races.spec.ts'],
+  },
+});

@@ -2,7 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { escapePattern } from '../../message/index.js';
 import { L2UnavailableError, type L2Store } from '../l2.store.js';
 import { nodesOf } from './cluster-nodes.js';
-import { withEntryCommands, type EntryCommands } from './entry-scripts.js';
+import { withEntryCommands, type EntryCommands } from './entry.script.js';
 import { ManagedRedis } from './redis-client.js';
 
 /** Keys that Redis looks at in one step. */
