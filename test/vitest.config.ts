@@ -34,6 +34,7 @@ const ISOLATED = [
   'test/prometheus/**/*.spec.ts',
   'test/publisher/process-store.spec.ts',
   'test/sample-app/**/*.spec.ts',
+  'test/simulation/**/*.spec.ts',
   'test/subscriber/no-leaks.spec.ts',
   'test/testing/faults.spec.ts',
   'test/testing/unit-tests.spec.ts',

@@ -184,4 +184,13 @@ describe('wallClock', () => {
     const lateAgain = wallClock(pass()) - Date.now();
     expect(lateAgain > -1 && lateAgain < 1).toBe(true);
   });
+
+  it('follows both clocks back to the actual time after fake timers', () => {
+    const actual = performance.now();
+    vi.setSystemTime(Date.now() - 3_600_000);
+    wallClock(actual + 86_400_000);
+    vi.useRealTimers();
+    const late = wallClock(actual) - Date.now();
+    expect(late > -1 && late < 1).toBe(true);
+  });
 });
