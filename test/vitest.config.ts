@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -40,6 +41,9 @@ const ISOLATED = [
   'test/testing/unit-tests.spec.ts',
 ];
 
+/** A browser costs two cores for more than a minute: `npm run test:page`. */
+const PAGE = 'test/sample-app/page.spec.ts';
+
 /** Specs of the projects that `npm run check:adopt` makes, with their own tools. */
 const ADOPTED = 'test/package/adopt/**';
 
@@ -65,6 +69,8 @@ export const timeouts = { testTimeout: 30_000, hookTimeout: 30_000 };
 export default defineConfig({
   root,
   test: {
+    // One more than cores: specs wait for servers as long as they compute.
+    maxWorkers: Math.min(availableParallelism() + 1, 8),
     // Here and not in each project, which would start a server of its own.
     globalSetup: GLOBAL_SETUP,
     projects: [
@@ -74,7 +80,7 @@ export default defineConfig({
           ...timeouts,
           name: 'shared',
           include: ['test/**/*.spec.ts'],
-          exclude: [ADOPTED, ...ISOLATED],
+          exclude: [ADOPTED, PAGE, ...ISOLATED],
           isolate: false,
         },
       },
@@ -84,9 +90,11 @@ export default defineConfig({
           ...timeouts,
           name: 'isolated',
           include: ISOLATED,
+          exclude: [PAGE],
           isolate: true,
         },
       },
+      { ...project, test: { ...timeouts, name: 'page', include: [PAGE] } },
     ],
   },
 });

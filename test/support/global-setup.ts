@@ -12,7 +12,7 @@ declare module 'vitest' {
 
 /** What else some tests run. */
 const OTHERS = {
-  chromium: 'the tests of the live page',
+  chromium: 'the tests of the live page (npm run test:page)',
   promtool: "Prometheus' checks of metrics, alerts and dashboards",
 };
 
