@@ -113,5 +113,5 @@ function problemWith(
   if (property === 'connection') return 'it is no way to reach Redis.';
   // A time is shown as it was written, not in milliseconds.
   const written = (given as Record<string, unknown> | undefined)?.[property];
-  return `${show(written ?? value)} will not do.`;
+  return `${show(written ?? value)} is not valid.`;
 }

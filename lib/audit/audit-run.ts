@@ -175,7 +175,7 @@ export class AuditRun<V> {
       new CallbackFailedError(
         source,
         'could not compare a copy',
-        'It goes on with the next one.',
+        'It continues with the next one.',
         cause,
       ),
       source,

@@ -54,7 +54,7 @@ export class Dependencies<V> {
       this.onFailure(
         new CallbackFailedError(
           this.name,
-          'cannot tell what a value depends on (option dependsOn), and does not keep it',
+          'could not find out what a value depends on (option dependsOn), and did not keep it',
           '',
           error,
         ),
@@ -67,7 +67,7 @@ export class Dependencies<V> {
     const { action } = (given ?? {}) as Partial<Invalidation>;
     if (!ACTIONS.includes(action)) {
       throw new TypeError(
-        'it gave something that is no invalidation (give what entity(), batch() and pattern() make)',
+        'it returned something that is not an invalidation (return what entity(), batch() and pattern() make)',
       );
     }
     const invalidation = given as Invalidation;

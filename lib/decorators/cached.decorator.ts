@@ -62,7 +62,7 @@ export function Cached<A extends any[], V = any>(
   checkEntityType(type);
   if (typeof selectId !== 'function') {
     throw new TypeError(
-      `${show(selectId)} is no selector: give a function of the method's arguments.`,
+      `${show(selectId)} is not a selector: give a function of the method's arguments.`,
     );
   }
   return (target, key, descriptor) => {

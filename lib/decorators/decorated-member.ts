@@ -59,7 +59,7 @@ export function methodUnder(
 function checkLegacy(key: unknown, decorator: string): void {
   if (typeof key === 'string' || typeof key === 'symbol') return;
   throw new TypeError(
-    `${decorator} was not given a method in the way of Nest: write it above a method, and set experimentalDecorators in tsconfig.json.`,
+    `${decorator} was not applied as Nest applies decorators: write it above a method, and set experimentalDecorators in tsconfig.json.`,
   );
 }
 
@@ -72,7 +72,7 @@ export function refuseStatic(
   checkLegacy(key, decorator);
   if (typeof target !== 'function') return;
   throw new TypeError(
-    `${memberName(target, key)} is static: Nest makes no instance of it, so ${decorator} would do nothing. Decorate a method of a provider.`,
+    `${memberName(target, key)} is static: Nest does not create an instance for it, so ${decorator} would do nothing. Decorate a method of a provider.`,
   );
 }
 

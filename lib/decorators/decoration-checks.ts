@@ -103,7 +103,7 @@ export class DecorationChecks {
     );
     if (shared) {
       this.#logger.warn(
-        `@Cached() on ${name} keeps one cache for all requests, and its class is request-scoped: whatever it knows of the request (a tenant, a user) must be in the id. Write the selector as a function that reads \`this\`.`,
+        `@Cached() on ${name} keeps one cache for all requests, and its class is request-scoped: whatever depends on the request (a tenant, a user) must be part of the id. Write the selector as a function that reads \`this\`.`,
       );
     }
   }

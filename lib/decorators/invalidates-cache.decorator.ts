@@ -50,7 +50,7 @@ export function InvalidatesCache<
   const { action } = options;
   if (action !== undefined && action !== 'Delete' && action !== 'Update') {
     throw new TypeError(
-      `${show(action)} is no action: give 'Delete' or 'Update'.`,
+      `${show(action)} is not an action: give 'Delete' or 'Update'.`,
     );
   }
   // Built where the class is defined, since an impossible type throws.

@@ -68,8 +68,8 @@ export class MethodPublisher {
         ? cause
         : new CallbackFailedError(
             method,
-            'succeeded, but what its decorator was given failed',
-            'Something coarser was invalidated instead; mend the selector, condition or metadata.',
+            'succeeded, but a selector, condition or metadata of its decorator failed',
+            'A coarser invalidation was published instead; correct that function.',
             cause,
           ),
       method,

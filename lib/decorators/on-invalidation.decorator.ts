@@ -43,7 +43,7 @@ export function OnInvalidation(
   concerns(list);
   if (when !== undefined && typeof when !== 'function') {
     throw new TypeError(
-      `${show(when)} is no condition: give as \`when\` a function of the message.`,
+      `${show(when)} is not a condition: give as \`when\` a function of the message.`,
     );
   }
   const mark = SetMetadata(ON_INVALIDATION, { types: list, when });

@@ -40,17 +40,17 @@ export function methodInvalidationOf<T>(
   const { when, evenIfFails } = options;
   if (!isSelector(selector)) {
     throw new TypeError(
-      `${show(selector)} is no selector: give a function of the method's arguments, or fromResult().`,
+      `${show(selector)} is not a selector: give a function of the method's arguments, or fromResult().`,
     );
   }
   if (when !== undefined && !isSelector(when)) {
     throw new TypeError(
-      `${show(when)} is no condition: give as \`when\` a function of the method's arguments, or fromResult().`,
+      `${show(when)} is not a condition: give as \`when\` a function of the method's arguments, or fromResult().`,
     );
   }
   if (evenIfFails !== undefined && typeof evenIfFails !== 'boolean') {
     throw new TypeError(
-      `${show(evenIfFails)} will not do for \`evenIfFails\`: give true or false.`,
+      `${show(evenIfFails)} is not valid for \`evenIfFails\`: give true or false.`,
     );
   }
   return new SelectedInvalidation(selector, options, make, instead);

@@ -37,7 +37,7 @@ export class StartReport {
     const hearsAll = handlers.some(({ types }) => types.length === 0);
     const heard = [...cached, ...handlers.flatMap(({ types }) => types)];
     return [
-      'This application, by its decorators and near caches:',
+      'Decorators and near caches of this application:',
       ...writers.map(({ name, what }) => `${name} invalidates ${what}`),
       ...readers.map(({ name, what }) => `${name} caches ${what}`),
       ...others.map((type) => `A near cache caches ${type}`),
@@ -59,7 +59,7 @@ function neverInvalidated(
     .filter((type) => !writers.some((writer) => concern(writer, type)))
     .map(
       (type) =>
-        `${type} is cached, and no decorator here invalidates it: by hand, or by another service?`,
+        `${type} is cached, but no decorator here invalidates it: is it invalidated by hand, or by another service?`,
     );
 }
 
@@ -72,7 +72,7 @@ function neverCached(
   );
   return [...new Set(alone.map(({ what }) => what))].map(
     (what) =>
-      `${what} is invalidated, and nothing here caches or hears it: a bound cache, or another service?`,
+      `${what} is invalidated, but nothing here caches or handles it: does a bound cache, or another service?`,
   );
 }
 

@@ -17,7 +17,7 @@ export class JournalAheadError extends CacheInvalidationError {
   ) {
     super(
       `The journal ${journal} ends more than a day ahead of the clock of Redis.`,
-      'See that this clock is right; if it is, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
+      'Check that clock; if it is right, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
       cause,
     );
   }

@@ -66,12 +66,14 @@ export function CachedRoute<V = any>(
   checkEntityType(type);
   if (typeof selectIds !== 'function') {
     throw new TypeError(
-      `${show(selectIds)} is no selector: give a function of the request.`,
+      `${show(selectIds)} is not a selector: give a function of the request.`,
     );
   }
   const { vary, ...caching } = options;
   if (vary !== undefined && typeof vary !== 'function') {
-    throw new TypeError('vary is no selector: give a function of the request.');
+    throw new TypeError(
+      'vary is not a selector: give a function of the request.',
+    );
   }
   resolveNearCache(caching as NearCacheOptions<V>);
   return applyDecorators(

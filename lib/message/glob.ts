@@ -22,7 +22,7 @@ export function glob(
   // Called as an ordinary function, with the values already inside.
   if (!Array.isArray((pattern as Partial<TemplateStringsArray> | null)?.raw)) {
     throw new InvalidMessageError(
-      `glob(${show(pattern)}) does not know what to escape.`,
+      `glob(${show(pattern)}) cannot know what to escape.`,
       'Write it as a template tag: glob`feed:${id}:*`.',
       'pattern',
     );

@@ -10,7 +10,7 @@ import { literalPrefix, matchesPattern } from './pattern.js';
  * - `not-understood`: a readable message of an unknown action, type or version
  * - `reconnected`: the subscription was lost, and some service publishes without a
  *   journal, so that the missed messages are unknown
- * - `missed`: messages were missed, and the journal does not have them
+ * - `missed`: messages were missed, and the journal does not hold them
  * - `started-late`: the application served before it was connected
  * - `stale`: for longer than `maxStaleness` there was no proof that every message was received
  * - `handler-overflow`: a handler fell behind by more than `handlerQueueLimit`

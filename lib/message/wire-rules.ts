@@ -79,7 +79,7 @@ export function isSafeJson(value: unknown, depth = 0): boolean {
 export function refuse(field: string, expected: string): never {
   throw new InvalidMessageError(
     `Not an invalidation message: ${field} is not ${expected}.`,
-    'Some program publishes something else on this channel, or speaks another version.',
+    'Another program publishes something else on this channel, or uses another version of the format.',
     field,
   );
 }

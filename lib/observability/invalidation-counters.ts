@@ -7,7 +7,7 @@ import { LatencyRecorder } from './latency-recorder.js';
 
 /** Counts of events. @publicApi */
 export interface InvalidationCounts {
-  /** Own messages that Redis took. */
+  /** Messages of this instance that Redis accepted. */
   readonly published: number;
   /** Own messages that had to wait in the outbox. */
   readonly queued: number;
@@ -19,7 +19,7 @@ export interface InvalidationCounts {
   readonly delivered: number;
   /** Messages that were made coarser on purpose. */
   readonly widened: number;
-  /** Payloads on the channel that were no message. */
+  /** Payloads on the channel that were not a valid message. */
   readonly malformed: number;
   /** Handlers and selectors of the application that threw. */
   readonly handlerErrors: number;

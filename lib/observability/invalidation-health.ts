@@ -93,10 +93,10 @@ export class InvalidationHealth {
   async ready(options: { readonly timeout?: Duration } = {}): Promise<boolean> {
     const timeout = inMilliseconds(options.timeout ?? 0);
     if (typeof timeout !== 'number') {
-      throw new InvalidationConfigurationError('That is no time to wait:', [
+      throw new InvalidationConfigurationError('The timeout is not valid:', [
         {
           field: 'timeout',
-          problem: `${show(timeout)} will not do.`,
+          problem: `${show(timeout)} is not valid.`,
           fix: 'Give { timeout } with milliseconds, or a time such as "5s".',
         },
       ]);

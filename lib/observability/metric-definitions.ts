@@ -49,8 +49,8 @@ const CAUSES = Object.keys({
 
 /** @internal */
 export const METRICS: readonly MetricDefinition[] = [
-  count('published', 'Own messages that Redis took.'),
-  count('queued', 'Own messages that had to wait for Redis.'),
+  count('published', 'Messages of this instance that Redis accepted.'),
+  count('queued', 'Messages of this instance that had to wait for Redis.'),
   count(
     'publish_errors',
     'Publishes that failed or were not answered in time; a pipeline counts once.',
@@ -59,19 +59,19 @@ export const METRICS: readonly MetricDefinition[] = [
   count('received', 'Messages of other instances that arrived.'),
   count('replayed', 'Missed messages that were read from the journal.'),
   count('delivered', "Messages handed to this instance's consumers."),
-  count('malformed', 'Payloads on the channel that were no message.'),
+  count('malformed', 'Payloads on the channel that were not a valid message.'),
   count(
     'processing_errors',
-    "Handlers and selectors of the application's that threw.",
+    "Calls of the application's handlers and selectors that threw.",
     'handlerErrors',
   ),
   count(
     'reconnects',
-    'How often the subscription stood again after it was lost.',
+    'How often the subscription was restored after it was lost.',
   ),
   {
     name: 'widened',
-    help: 'How often something coarser was said on purpose, by cause.',
+    help: 'How often a coarser invalidation was published or delivered on purpose, by cause.',
     kind: 'counter',
     label: 'cause',
     read: ({ counters: { widenedBy } }) =>
@@ -79,7 +79,7 @@ export const METRICS: readonly MetricDefinition[] = [
   },
   {
     name: 'outbox_size',
-    help: 'Own messages that wait for Redis now.',
+    help: 'Messages of this instance that wait for Redis now.',
     kind: 'gauge',
     read: ({ publisher }) => only(publisher.outboxSize),
   },
@@ -92,7 +92,7 @@ export const METRICS: readonly MetricDefinition[] = [
   },
   {
     name: 'staleness',
-    help: 'How long ago this instance last knew that it had heard everything.',
+    help: 'Time since this instance was last known to be up to date.',
     kind: 'gauge',
     unit: 'seconds',
     read: ({ subscriber }) => only(subscriber.staleness() / 1_000),
@@ -106,22 +106,25 @@ export const METRICS: readonly MetricDefinition[] = [
       STATES.map((state) => [state, status.state === state ? 1 : 0] as const),
   },
   ofCaches('hits', 'Reads of near caches that were answered from memory.'),
-  ofCaches('misses', 'Reads of near caches that were not.'),
+  ofCaches(
+    'misses',
+    'Reads of near caches that were not answered from memory.',
+  ),
   ofCaches('loads', 'Calls of loaders of near caches.'),
   ofCaches(
     'overtaken',
     'Loaded values that an invalidation had overtaken: returned, not kept.',
   ),
-  ofCaches('l2_hits', 'What near caches found in Redis.', 'l2Hits'),
+  ofCaches('l2_hits', 'Entries that near caches found in Redis.', 'l2Hits'),
   ofCaches(
     'l2_refused',
-    'What near caches found in Redis and did not trust.',
+    'Entries that near caches found in Redis and did not trust.',
     'l2Refused',
   ),
   ofCaches('l2_errors', 'Failures of the tier in Redis.', 'l2Errors'),
   ofCaches(
     'l2_unshared',
-    'Loaded values that would not come back from Redis as they are.',
+    'Loaded values that Redis could not return unchanged.',
     'l2Unshared',
   ),
   {
@@ -135,17 +138,17 @@ export const METRICS: readonly MetricDefinition[] = [
 export const LATENCIES: readonly LatencyDefinition[] = [
   {
     name: 'publish_latency',
-    help: "From the call of a publish to Redis' answer.",
+    help: 'Time from the call of a publish to the answer of Redis.',
     of: ({ counters }) => counters.latencies.publish,
   },
   {
     name: 'processing_latency',
-    help: 'What a handler or a bound cache took for one message.',
+    help: 'Time that a handler or a bound cache took for one message.',
     of: ({ counters }) => counters.latencies.handler,
   },
   {
     name: 'latency',
-    help: "End to end, from the publisher's timestamp to the delivery here: two machines' clocks.",
+    help: "Time from the publisher's timestamp to the delivery here: two machines' clocks.",
     of: ({ counters }) => counters.latencies.propagation,
   },
 ];

@@ -40,7 +40,7 @@ export class PrometheusExporter
       throw new InvalidationConfigurationError(
         `The registry of metrics has those of a "${serviceName}" already.`,
         [],
-        'Import CacheInvalidationPrometheusModule once, close the application that was before, or give each its own registry or serviceName.',
+        'Import CacheInvalidationPrometheusModule once, close the earlier application, or give each its own registry or serviceName.',
       );
     }
     for (const metric of metrics) {
@@ -77,7 +77,7 @@ export class PrometheusExporter
     if (known === undefined) return new PulledMetric(exposition);
     if (known instanceof PulledMetric) return known;
     throw new InvalidationConfigurationError(
-      `The registry has a metric ${exposition.name} of somebody else's.`,
+      `The registry has a metric ${exposition.name} that is not of this module.`,
       [],
       'Give CacheInvalidationPrometheusModule.forRoot() another registry, or none.',
     );

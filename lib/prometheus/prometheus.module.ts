@@ -61,11 +61,14 @@ function checked<T extends Partial<Registry<RegistryContentType>>>(
   registry: T,
 ): T {
   if (typeof registry.getSingleMetric === 'function') return registry;
-  throw new InvalidationConfigurationError('The metrics have no place to be:', [
-    {
-      field: 'registry',
-      problem: 'no Registry of prom-client.',
-      fix: 'Give its `register` or a `new Registry()`, or leave it out.',
-    },
-  ]);
+  throw new InvalidationConfigurationError(
+    'The metrics cannot be registered:',
+    [
+      {
+        field: 'registry',
+        problem: 'no Registry of prom-client.',
+        fix: 'Give its `register` or a `new Registry()`, or leave it out.',
+      },
+    ],
+  );
 }

@@ -130,7 +130,7 @@ export class Cascade {
     try {
       const answer: unknown = atOnce(rule(key.slice(colon + 1)));
       if (!Array.isArray(answer)) {
-        throw new TypeError(`it returned ${show(answer)}, and no list`);
+        throw new TypeError(`it returned ${show(answer)} instead of a list`);
       }
       return answer.map((one: Invalidation) => this.#check(one));
     } catch (cause) {
@@ -146,7 +146,7 @@ export class Cascade {
       this.#mayTouchRule(one)
     ) {
       throw new TypeError(
-        `the pattern ${show(one.pattern)} may match entities with a rule of their own, and they must be named`,
+        `the pattern ${show(one.pattern)} may match entities with a rule of their own, which must be named one by one`,
       );
     }
     return one;
@@ -169,8 +169,8 @@ export class Cascade {
   #error(source: string, cause: unknown): CallbackFailedError {
     return new CallbackFailedError(
       source,
-      'failed to say what else has changed',
-      'Everything was invalidated in its place; mend the rule.',
+      'failed to return what else has changed',
+      'Everything was invalidated instead; correct the rule.',
       cause,
     );
   }

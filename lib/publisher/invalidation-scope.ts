@@ -90,7 +90,7 @@ export class InvalidationScope {
   ): T {
     if (work.constructor.name.endsWith('GeneratorFunction')) {
       throw new TypeError(
-        'A generator returns before its body has run: run what consumes it.',
+        'A generator returns before its body has run: run the code that consumes it.',
       );
     }
     const scope = new InvalidationScope(parent, end);
@@ -224,6 +224,6 @@ export class InvalidationScope {
 function refuseIteration(result: unknown): void {
   if (!isIteration(result)) return;
   throw new TypeError(
-    'An InvalidationScope cannot hold for what is iterated later: it would end before the work does. Run what consumes it.',
+    'An InvalidationScope cannot cover a value that is iterated later: it would end before the work does. Run the code that consumes it.',
   );
 }

@@ -67,7 +67,7 @@ export class OpenScopes {
       this.#stuck.add(scope);
       scope.publishEarly();
       new Logger('CacheInvalidation').warn(
-        `An InvalidationScope has been open for more than ${STUCK_MS / 1_000} s: what it holds was published now, and will be again when it ends. See that its work settles.`,
+        `An InvalidationScope has been open for more than ${STUCK_MS / 1_000} s: the invalidations that it holds were published now, and will be published again when it ends. Make sure that its work settles.`,
       );
     }
   }

@@ -51,7 +51,7 @@ export class OutboxReports {
       cause instanceof JournalAheadError
         ? cause
         : new InvalidationRedisError(
-            `Redis did not take a publish: ${describeCause(cause)}.`,
+            `Redis did not accept a publish: ${describeCause(cause)}.`,
             'It waits in the outbox and will be sent again.',
             cause,
           ),
@@ -65,7 +65,7 @@ export class OutboxReports {
     this.errors.report(
       new InvalidationRedisError(
         `More than ${outboxLimit} invalidations, or ${queueByteLimit} bytes of them, wait for Redis.`,
-        'They were collapsed to coarser ones (options outboxLimit, queueByteLimit): nothing is lost, more entries will be evicted.',
+        'They were merged into coarser ones (options outboxLimit, queueByteLimit): nothing is lost, more entries will be evicted.',
       ),
       'outbox-overflow',
     );
@@ -76,7 +76,7 @@ export class OutboxReports {
     if (messages === 0) return;
     this.errors.log(
       'log',
-      `Redis has taken what had waited for it: ${messages} ${messages === 1 ? 'invalidation' : 'invalidations'}.`,
+      `Redis has accepted what waited in the outbox: ${messages} ${messages === 1 ? 'invalidation' : 'invalidations'}.`,
       'outbox-sent',
     );
   }

@@ -72,7 +72,7 @@ export class PublisherShutdown {
     this.errors.report(
       new InvalidationTimeoutError(
         `At the end of the shutdown (${shutdownTimeout} ms) there was still work under way: ${begun.join(', ')}. What it changes from now on is lost to other instances.`,
-        'Those keep their stale entries until TTL; end such work before, or raise shutdownTimeout.',
+        'Other instances keep stale entries until their TTL; end such work earlier, or raise shutdownTimeout.',
         shutdownTimeout,
       ),
       'shutdown-work',
@@ -86,7 +86,7 @@ export class PublisherShutdown {
     this.errors.report(
       new InvalidationTimeoutError(
         `${pending} invalidations could not be sent within ${shutdownTimeout} ms of shutdown and are lost.`,
-        'Other instances keep their stale entries until TTL; raise shutdownTimeout, or mend Redis.',
+        'Other instances keep stale entries until their TTL; raise shutdownTimeout, or repair Redis.',
         shutdownTimeout,
       ),
       'shutdown',

@@ -82,7 +82,7 @@ export class StoredRows {
       this.errors.report(
         new CallbackFailedError(
           'The durable outbox',
-          'could not be emptied of what was sent',
+          'could not remove the rows that were sent',
           'It is tried again with the next heartbeat; nothing is lost.',
           cause,
         ),

@@ -47,8 +47,8 @@ export class StoredTexts {
     this.errors.report(
       new CallbackFailedError(
         'The durable outbox',
-        'holds a text that is no message',
-        'Everything was invalidated in its place. Look for a column that is too short, and delete the row.',
+        'holds a text that is not a message',
+        'Everything was invalidated instead. Look for a column that is too short, and delete the row.',
         cause,
       ),
       'durable-outbox',

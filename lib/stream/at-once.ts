@@ -10,5 +10,5 @@ export function atOnce<V>(value: V): V {
   if (!isPromiseLike(value)) return value;
   // Handled here, since nobody awaits this promise.
   Promise.resolve(value).catch(() => undefined);
-  throw new TypeError('it returned a promise, and must answer at once');
+  throw new TypeError('it returned a promise, but must be synchronous');
 }

@@ -43,7 +43,7 @@ export class GuardedHandler {
       this.failed(
         error,
         'has a condition that failed on an invalidation message',
-        'It counts as true; mend what was given as when.',
+        'It counts as true; correct the function given as `when`.',
       );
       return true;
     }
@@ -86,7 +86,7 @@ export class GuardedHandler {
   failed(
     cause: unknown,
     what = 'failed on an invalidation message',
-    advice = 'It goes on with the next one.',
+    advice = 'It continues with the next one.',
   ): void {
     this.context.meter.handlerFailed();
     this.context.errors.report(

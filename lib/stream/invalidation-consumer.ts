@@ -114,7 +114,7 @@ export class InvalidationConsumer {
     this.context.meter.widened('handler-overflow');
     this.context.errors.log(
       'warn',
-      `${this.name} fell behind by more than ${isFull ? `${messages} messages (option handlerQueueLimit)` : `${bytes} bytes of messages (option queueByteLimit)`}: it gets "everything" in their place.`,
+      `${this.name} fell behind by more than ${isFull ? `${messages} messages (option handlerQueueLimit)` : `${bytes} bytes of messages (option queueByteLimit)`}: it receives "everything" instead.`,
       `${this.name} overflow`,
     );
   }
@@ -125,8 +125,8 @@ export class InvalidationConsumer {
     this.#since = Infinity;
     this.#guarded.failed(
       'it has not finished',
-      `has been at work on one invalidation message for ${STUCK_MS / 1_000} s`,
-      'Until it ends, what comes meanwhile waits for it, and what it keeps is stale.',
+      `has been working on one invalidation message for ${STUCK_MS / 1_000} s`,
+      'Until it settles, later messages wait for it, and the entries that it should evict are stale.',
     );
   }
 

@@ -6,10 +6,10 @@ import type { InvalidationMeter } from './invalidation-meter.js';
 const REASONS: Record<WidenedCause, string | null> = {
   'not-understood': 'a message was not understood, or too large to be read',
   reconnected:
-    'the subscription was lost, and somebody publishes without a journal',
-  missed: 'messages were missed, and the journal does not have them',
+    'the subscription was lost, and another service publishes without a journal',
+  missed: 'messages were missed, and the journal does not hold them',
   'started-late':
-    'the application served before it was connected, and the journal does not say since when',
+    'the application served requests before it was connected, and the journal does not reach back that far',
   stale: null,
   'handler-overflow': null,
 };

@@ -83,8 +83,8 @@ export class AcknowledgedMessages {
     if (!lost) return false;
     this.errors.report(
       new InvalidationRedisError(
-        'Redis may have lost invalidations that it had taken, in a failover or a restart.',
-        'Every instance is told to evict everything in their place.',
+        'Redis may have lost invalidations that it had accepted, in a failover or a restart.',
+        'Every instance evicts everything instead.',
       ),
     );
     return true;

@@ -212,7 +212,7 @@ export class CatchUp {
         ? error
         : new InvalidationRedisError(
             `The journal could not be read: ${describeCause(error)}.`,
-            'Everything was evicted in place of what may have been missed.',
+            'Everything was evicted, since messages may have been missed.',
             error,
           ),
     );
@@ -226,7 +226,7 @@ export class CatchUp {
     if (count === 0) return;
     this.errors.log(
       'log',
-      `${count} ${count === 1 ? 'message that was' : 'messages that were'} missed came from the journal.`,
+      `${count} missed ${count === 1 ? 'message was' : 'messages were'} replayed from the journal.`,
       'replayed',
     );
   }

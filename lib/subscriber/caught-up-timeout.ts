@@ -24,7 +24,7 @@ export function caughtUpTimeout(
     [
       {
         field: 'timeout',
-        problem: `${show(timeout)} will not do.`,
+        problem: `${show(timeout)} is not valid.`,
         fix: 'Give { timeout } with a number of milliseconds, 0 or more, or a time such as "5s".',
       },
     ],

@@ -46,7 +46,7 @@ export class ConnectionProbe {
         this.errors.report(
           new InvalidationRedisError(
             `The end of the journal could not be read: ${describeCause(error as Error)}.`,
-            'Until it can, nothing proves that this instance has heard everything.',
+            'Until it can, this instance is not known to be up to date.',
             error,
           ),
         );

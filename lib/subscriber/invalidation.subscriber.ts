@@ -129,7 +129,7 @@ export class InvalidationSubscriber {
     if (!this.options.enabled) return;
     if (!this.transport.journaled) {
       throw new InvalidationConfigurationError(
-        'Nobody can wait for an offset here:',
+        'caughtUp() needs the journal:',
         [
           {
             field: 'journal',

@@ -35,7 +35,7 @@ export class OffsetWaiters {
   async wait(offset: string, timeout: number): Promise<void> {
     if (this.#waiting.size >= LIMIT) {
       throw new InvalidationTimeoutError(
-        `${LIMIT} calls wait already for an offset of the journal.`,
+        `${LIMIT} calls already wait for an offset of the journal.`,
         'What this instance has cached may be older than that; read from the source, or try again.',
         timeout,
       );
@@ -57,7 +57,7 @@ export class OffsetWaiters {
         () =>
           waiter.settle(
             new InvalidationTimeoutError(
-              `This instance has not come to offset ${offset} within ${timeout} ms.`,
+              `This instance has not reached offset ${offset} within ${timeout} ms.`,
               'What it has cached may be older than that; read from the source, or try again.',
               timeout,
             ),

@@ -133,7 +133,7 @@ export class PositionTracker extends PositionSource {
     if (!horizon.allows(offset)) {
       throw new InvalidationSerializationError(
         'That offset lies in the future: no message can have it yet.',
-        'Give the offset of a receipt, as it was; if it is one, set the clocks of the servers.',
+        'Give the offset of a receipt, unchanged; if it is one, correct the clocks of the servers.',
       );
     }
     await this.#waiters.wait(offset, timeout);

@@ -23,7 +23,7 @@ export class RedisAnswers {
       () =>
         new InvalidationTimeoutError(
           `Redis has not answered ${what} for ${this.timeout} ms.`,
-          'It is asked again; until then nothing proves that this instance is current.',
+          'It is asked again; until it answers, this instance is not known to be up to date.',
           this.timeout,
         ),
     );

@@ -93,17 +93,17 @@ export class StatusLog {
     const { reason } = this.current;
     const because = reason === null ? '' : ` (${reason})`;
     this.#logger.warn(
-      `Redis has not answered within ${timeout} ms${because}: the application starts without it and goes live when it comes back.`,
+      `Redis has not answered within ${timeout} ms${because}: the application starts without it and goes live when Redis comes back.`,
     );
   }
 
   /** Nothing proves any more that this instance has received everything. */
   stale(maxStaleness: number, whenStale: StalePolicy): void {
     this.#logger.warn(
-      `For ${maxStaleness} ms nothing proved that this instance has heard everything (option maxStaleness): ${
+      `This instance has not been known to be up to date for ${maxStaleness} ms (option maxStaleness): ${
         whenStale === 'widen'
-          ? 'everything is evicted, and caches are to be bypassed'
-          : 'what is cached is served all the same'
+          ? 'everything is evicted, and caches should be bypassed'
+          : 'cached values are served all the same'
       }.`,
     );
   }
@@ -135,7 +135,7 @@ export class StatusLog {
       this.#logger.log(`Live on ${this.#channel}${away}.`);
     } else if (state === 'disconnected' && before.state !== 'disconnected') {
       this.#logger.warn(
-        `Disconnected from ${this.#channel}: ${reason}. What is missed is made up for once the subscription is back.`,
+        `Disconnected from ${this.#channel}: ${reason}. Messages that it misses are replayed, or everything is evicted, once the subscription is restored.`,
       );
     }
   }

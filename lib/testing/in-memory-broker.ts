@@ -89,9 +89,9 @@ export class InMemoryBroker {
   emitRaw(payload: string): void {
     if (typeof payload !== 'string') {
       throw new InvalidationConfigurationError(
-        `${show(payload)} cannot be on the channel.`,
+        `${show(payload)} cannot be published.`,
         [],
-        'Give a text; for a message as services publish it, take emit().',
+        'Give a text; to publish a message as services do, use emit().',
       );
     }
     this.#losses.during(() => this.#channel.publish(payload));
@@ -121,7 +121,7 @@ export class InMemoryBroker {
     const ms = inMilliseconds(time);
     if (typeof ms !== 'number' || !(ms >= 0 && ms <= LONGEST_TIMER_MS)) {
       throw new InvalidationConfigurationError(
-        `${show(time)} is no time for a message to be on its way.`,
+        `${show(time)} is not a delay.`,
         [],
         'Give milliseconds, or a time such as "1s", of at most 24 days.',
       );
@@ -178,7 +178,7 @@ export class InMemoryBroker {
         typeof (app as Partial<AppWithProviders> | null)?.get !== 'function'
       ) {
         throw new InvalidationConfigurationError(
-          `${show(app)} is no application.`,
+          `${show(app)} is not an application.`,
           [],
           'Give what compile() or createNestApplication() made, or nothing for all applications.',
         );

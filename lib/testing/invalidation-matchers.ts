@@ -81,7 +81,7 @@ export const invalidationMatchers = {
   ): MatcherResult {
     if (!Number.isSafeInteger(count) || count < 0) {
       throw new TypeError(
-        `${show(count)} is no number of times: give a whole number first, then what was invalidated.`,
+        `${show(count)} is not a number of times: give a whole number first, then what was invalidated.`,
       );
     }
     const published = publishedOn(received);
@@ -117,7 +117,7 @@ function matcherOf(
   const [what, id] = expected;
   if (what === undefined || what === null) {
     throw new TypeError(
-      `${show(what)} is nothing to expect: give an entity type, or what entity(), batch(), pattern() or everything() made.`,
+      `${show(what)} cannot be expected: give an entity type, or what entity(), batch(), pattern() or everything() made.`,
     );
   }
   if (typeof what === 'object') return (message) => isSaid(message, what);

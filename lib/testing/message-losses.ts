@@ -32,7 +32,7 @@ export class MessageLosses {
     }
     if (!Number.isSafeInteger(which) || which < 0) {
       throw new InvalidationConfigurationError(
-        `${show(which)} is no number of messages to lose.`,
+        `${show(which)} is not a number of messages.`,
         [],
         'Give a whole number, 0 to lose none, or a function of the message.',
       );

@@ -309,7 +309,7 @@ describe('A near cache', () => {
       );
       return new Map(loaded) as never;
     });
-    await expect(failing).rejects.toThrow('gave promises');
+    await expect(failing).rejects.toThrow('a map of promises');
     expect(users.stats.size).toBe(0);
   });
 

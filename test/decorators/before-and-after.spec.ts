@@ -328,7 +328,7 @@ describe('evenIfFails', () => {
   it('is true or false, or refused where it is written', () => {
     expect(() =>
       InvalidatesCache('User', () => '1', { evenIfFails: 'yes' as never }),
-    ).toThrow(/"yes" will not do for `evenIfFails`/);
+    ).toThrow(/"yes" is not valid for `evenIfFails`/);
   });
 });
 

@@ -149,7 +149,7 @@ describe('A decorator on what is no method is refused, by name', () => {
 
   it('@Cached() without a selector', () => {
     expect(() => Cached('User', undefined as never)).toThrow(
-      /^undefined is no selector/,
+      /^undefined is not a selector/,
     );
   });
 });
@@ -186,15 +186,15 @@ describe('The option `describe`', () => {
 
     const [report] = logs.of('log').filter((line) => line.includes('\n'));
     expect(report?.split('\n  - ')).toEqual([
-      'This application, by its decorators and near caches:',
+      'Decorators and near caches of this application:',
       'Users.save invalidates User',
       'Users.clear invalidates feed:*',
       'Users.post caches Post',
       'A near cache caches session',
       'Users.hear hears User',
-      'Post is cached, and no decorator here invalidates it: by hand, or by another service?',
-      'session is cached, and no decorator here invalidates it: by hand, or by another service?',
-      'feed:* is invalidated, and nothing here caches or hears it: a bound cache, or another service?',
+      'Post is cached, but no decorator here invalidates it: is it invalidated by hand, or by another service?',
+      'session is cached, but no decorator here invalidates it: is it invalidated by hand, or by another service?',
+      'feed:* is invalidated, but nothing here caches or handles it: does a bound cache, or another service?',
     ]);
   });
 

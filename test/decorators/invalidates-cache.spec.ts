@@ -896,7 +896,7 @@ describe('A target that cannot be decorated is refused at once, by name', () => 
     ).toThrow(/Accessor\.user is not a method/);
   });
 
-  // Nest makes no instance of it, so it could never invalidate anything.
+  // Nest does not create an instance for it, so it could never invalidate anything.
   it('a static method', () => {
     expect(() => {
       class Static {
@@ -935,12 +935,12 @@ describe('A decorator that no call could satisfy is refused where it is written'
     [
       'an impossible action',
       () => InvalidatesCache('User', id, { action: untyped('Remove') }),
-      /"Remove" is no action/,
+      /"Remove" is not an action/,
     ],
     [
       'an impossible condition',
       () => InvalidatesCache('User', id, { when: untyped(true) }),
-      /true is no condition/,
+      /true is not a condition/,
     ],
     [
       'no pattern',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { CHANNELS } from '../../lib/observability/diagnostics-channels.js';
 import {
@@ -76,4 +77,45 @@ const ALERTS = [
 test('and has a runbook for each alert', () => {
   const headings = [...TEXT.matchAll(/^### (\S+)$/gm)].map(([, name]) => name);
   expect(headings).toEqual(ALERTS);
+});
+
+/** Texts of the library, with "…" for what is filled in. */
+function textsOfLibrary(): string[] {
+  return ts.sys.readDirectory(join(root, 'lib'), ['.ts']).flatMap((file) => {
+    const texts: string[] = [];
+    const visit = (node: ts.Node): void => {
+      if (ts.isStringLiteralLike(node)) texts.push(node.text);
+      if (ts.isTemplateExpression(node)) {
+        const { head, templateSpans } = node;
+        texts.push(
+          [head, ...templateSpans.map(({ literal }) => literal)]
+            .map(({ text }) => text)
+            .join('…'),
+        );
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(
+      ts.createSourceFile(
+        file,
+        readFileSync(file, 'utf8'),
+        ts.ScriptTarget.Latest,
+      ),
+    );
+    return texts;
+  });
+}
+
+test('the operations page quotes log lines as the library writes them', () => {
+  const rows = TEXT.split(/^## Logs\n/m)[1]!.split(/^## /m)[0]!;
+  const quoted = [...rows.matchAll(/^\| `(?:log|warn|error)` +\| (.*) \|$/gm)]
+    .flatMap(([, line]) => [...line!.matchAll(/`([^`]*(?:…|\.)[^`]*)`/g)])
+    .map(([, text]) => text!);
+  expect(quoted.length).toBeGreaterThan(15);
+  const texts = textsOfLibrary();
+  const missing = quoted
+    .flatMap((text) => text.split('…').map((part) => part.trim()))
+    .filter((part) => part.length > 3)
+    .filter((part) => !texts.some((text) => text.includes(part)));
+  expect(missing).toEqual([]);
 });

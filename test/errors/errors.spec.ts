@@ -48,21 +48,21 @@ const examples: readonly {
     name: 'JournalAheadError',
     code: 'CACHE_INVALIDATION_JOURNAL_AHEAD',
     message:
-      'The journal {news}:journal ends more than a day ahead of the clock of Redis. See that this clock is right; if it is, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
+      'The journal {news}:journal ends more than a day ahead of the clock of Redis. Check that clock; if it is right, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
     advice:
-      'See that this clock is right; if it is, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
+      'Check that clock; if it is right, delete the journal (DEL): readers evict everything once, and invalidations are journaled again.',
     cause: CAUSE,
     fields: { journal: '{news}:journal' },
   },
   {
     error: new InvalidationConfigurationError('It cannot start:', [
       { field: 'serviceName', problem: 'it is missing.', fix: 'Give a name.' },
-      { field: 'channel', problem: '"" will not do.', fix: 'Give a channel.' },
+      { field: 'channel', problem: '"" is not valid.', fix: 'Give a channel.' },
     ]),
     name: 'InvalidationConfigurationError',
     code: 'CACHE_INVALIDATION_CONFIGURATION',
     message:
-      'It cannot start:\n  - serviceName: it is missing. Give a name.\n  - channel: "" will not do. Give a channel.',
+      'It cannot start:\n  - serviceName: it is missing. Give a name.\n  - channel: "" is not valid. Give a channel.',
     advice: '',
     fields: {
       problems: [
@@ -73,7 +73,7 @@ const examples: readonly {
         },
         {
           field: 'channel',
-          problem: '"" will not do.',
+          problem: '"" is not valid.',
           fix: 'Give a channel.',
         },
       ],

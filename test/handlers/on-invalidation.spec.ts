@@ -353,7 +353,7 @@ describe('A condition', () => {
   it('is a function, or the decorator refuses it', () => {
     const when = 'always' as unknown as () => boolean;
     expect(() => OnInvalidation('User', { when })).toThrow(
-      /"always" is no condition: give as `when` a function of the message/,
+      /"always" is not a condition: give as `when` a function of the message/,
     );
   });
 
@@ -385,7 +385,7 @@ describe('A condition', () => {
     [
       'rejects',
       (() => Promise.reject(new Error('unheard'))) as unknown as () => boolean,
-      'it returned a promise, and must answer at once',
+      'it returned a promise, but must be synchronous',
     ],
   ])(
     'that %s counts as true; it is logged, counted and emitted',
@@ -407,7 +407,7 @@ describe('A condition', () => {
         {},
       ]);
       expect(logs.of('error')).toEqual([
-        `Cache.on has a condition that failed on an invalidation message: ${mistake}. It counts as true; mend what was given as when.`,
+        `Cache.on has a condition that failed on an invalidation message: ${mistake}. It counts as true; correct the function given as \`when\`.`,
       ]);
     },
   );
@@ -609,7 +609,7 @@ describe('A handler that fails', () => {
       });
       // One line a second: the rest is held back.
       expect(logs.of('error')).toEqual([
-        `${source} failed on an invalidation message: mistake. It goes on with the next one.`,
+        `${source} failed on an invalidation message: mistake. It continues with the next one.`,
       ]);
       const line = logs.lines.find(({ level }) => level === 'error');
       expect(line?.rest).toEqual([MISTAKE.stack, 'CacheInvalidation']);

@@ -140,7 +140,7 @@ describe('Times', () => {
     async (heartbeatInterval) => {
       const options = { serviceName: 'users', heartbeatInterval } as Given;
       await expect(forRoot(options)).rejects.toThrow(
-        /heartbeatInterval: .* will not do\. .*"10s"/,
+        /heartbeatInterval: .* is not valid\. .*"10s"/,
       );
     },
   );

@@ -43,11 +43,11 @@ describe('The log', () => {
     await eventually(() => expect(reader.messages).toHaveLength(3), patient);
 
     const said = await eventually(() => {
-      const lines = matching(logger, 'came from the journal');
+      const lines = matching(logger, 'replayed from the journal');
       expect(lines).toHaveLength(1);
       return lines;
     });
-    expect(said[0]).toContain('2 messages that were missed');
+    expect(said[0]).toContain('2 missed messages were replayed');
     expect(matching(logger, 'Live on channel')).toHaveLength(2);
     expect(logger.lines.join()).not.toContain(SECRET);
   });
@@ -88,7 +88,7 @@ describe('The log', () => {
     await hears(reader, ['User:0', 'missed']);
 
     expect(matching(logger, 'More was evicted')).toEqual([
-      expect.stringContaining('the journal does not have them'),
+      expect.stringContaining('the journal does not hold them'),
     ]);
   });
 
@@ -118,12 +118,12 @@ describe('The log', () => {
     link.swallow();
     await app.publisher.invalidate('User', SECRET);
     await app.publisher.invalidate('User', 2);
-    expect(matching(logger, 'had waited')).toEqual([]);
+    expect(matching(logger, 'what waited')).toEqual([]);
     link.cut();
     link.pass();
     await eventually(() => expect(app.publisher.pending).toBe(0), patient);
 
-    expect(matching(logger, 'had waited')).toEqual([
+    expect(matching(logger, 'what waited')).toEqual([
       expect.stringContaining('2 invalidations'),
     ]);
     expect(logger.lines.join()).not.toContain(SECRET);

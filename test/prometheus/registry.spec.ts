@@ -190,7 +190,7 @@ describe('a registry that is shared', () => {
     const name = 'cache_invalidation_latency_seconds';
     const other = new Counter({ name, help: '.', registers: [registry] });
     await expect(startMetered({ registry })).rejects.toThrow(
-      `has a metric ${name} of somebody else's`,
+      `has a metric ${name} that is not of this module`,
     );
     expect(registry.getMetricsAsArray()).toEqual([other]);
   });
@@ -198,7 +198,7 @@ describe('a registry that is shared', () => {
   it('is refused where it is none, by who starts', async () => {
     const registry = { register } as unknown as Registry;
     await expect(startMetered({ registry })).rejects.toThrow(
-      /^The metrics have no place to be:\n  - registry: no Registry of prom-client\./,
+      /^The metrics cannot be registered:\n  - registry: no Registry of prom-client\./,
     );
   });
 

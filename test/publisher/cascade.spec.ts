@@ -294,16 +294,16 @@ describe('A cascade: a rule that fails', () => {
       () => {
         throw new Error('mistake');
       },
-      /^cascade\.User failed to say what else has changed: mistake\. Every/,
+      /^cascade\.User failed to return what else has changed: mistake\. Every/,
     ],
-    ['returns nothing', () => undefined, /undefined, and no list/],
-    ['returns no list', () => entity('Post', 1), /an object, and no list/],
+    ['returns nothing', () => undefined, /undefined instead of a list/],
+    ['returns no list', () => entity('Post', 1), /an object instead of a list/],
     ['returns keys', () => ['post:1'], /This is no invalidation/],
     ['returns null', () => [null], /This is no invalidation/],
     [
       'returns a promise',
       () => Promise.reject(new Error('unheard')),
-      /a promise, and must answer at once/,
+      /a promise, but must be synchronous/,
     ],
     [
       'says what cannot be sent',

@@ -676,7 +676,7 @@ describe('A durable outbox: a database that fails', () => {
       await eventually(() => expect(errors).toHaveLength(1));
       expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
-        'could not be emptied of what was sent: read-only.',
+        'could not remove the rows that were sent: read-only.',
       );
       expect(table.ids).toEqual([stored.messageId]);
 
@@ -745,7 +745,7 @@ describe('A durable outbox: a row that is no message', () => {
       expect(errors).toHaveLength(1);
       expect(errors[0]).toBeInstanceOf(CallbackFailedError);
       expect(errors[0]!.message).toContain(
-        'The durable outbox holds a text that is no message',
+        'The durable outbox holds a text that is not a message',
       );
       expect(errors[0]!.advice).toContain('Everything was invalidated');
     },

@@ -638,7 +638,7 @@ describe('A scope around what ends later', () => {
   it('is refused for what is iterated later', () => {
     expect(() => run(async function* () {})).toThrow(/generator/);
     expect(() => run(() => (async function* () {})())).toThrow(
-      /cannot hold for what is iterated later/,
+      /cannot cover a value that is iterated later/,
     );
   });
 

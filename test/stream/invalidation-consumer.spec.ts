@@ -115,7 +115,7 @@ describe('A handler that does not finish', () => {
     say(4, began + 60_000);
 
     expect(errors.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/^Users\.hang has been at work .* for 30 s/),
+      expect.stringMatching(/^Users\.hang has been working .* for 30 s/),
     ]);
     expect(meter.totals.handlerErrors).toBe(1);
 

@@ -89,7 +89,7 @@ describeOnRedisServer('beyond maxStaleness', () => {
       patient,
     );
     expect(summary(app)).toEqual(['User:before', 'stale']);
-    expect(log.warnings.join()).toContain('caches are to be bypassed');
+    expect(log.warnings.join()).toContain('caches should be bypassed');
     server.resume();
 
     await eventually(() => expect(app.subscriber.bypass).toBe(false), patient);

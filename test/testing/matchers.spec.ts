@@ -48,14 +48,14 @@ describe('toHaveInvalidated()', () => {
       expect(broker).toHaveInvalidatedTimes(1, 'User', missing),
     ).toThrow(/id/);
     expect(() => expect(broker).toHaveLastInvalidated(missing)).toThrow(
-      'nothing to expect',
+      'cannot be expected',
     );
   });
 
   it.each(['x', -1, 1.5, NaN, undefined])('refuses %s times', (count) => {
     expect(() =>
       expect(broker).not.toHaveInvalidatedTimes(count as number),
-    ).toThrow('no number of times');
+    ).toThrow('not a number of times');
   });
 
   it('knows a type, and anything', () => {

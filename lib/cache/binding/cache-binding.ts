@@ -113,7 +113,7 @@ export class CacheBinding {
   #logStranger(): void {
     this.#hasLoggedStranger = true;
     new Logger('CacheInvalidation').debug(
-      'A bound cache has an entry that no cache key maps to, so that no message evicts it: see to prefix, entryOf (from a cache key to an entry) and cacheKeyOf (from an entry to its cache key), unless that is meant.',
+      'A bound cache has an entry that no cache key maps to, so that no message evicts it: check prefix, entryOf (from a cache key to an entry) and cacheKeyOf (from an entry to its cache key), unless that is intended.',
     );
   }
 }

@@ -99,6 +99,6 @@ function refusePromises(values: readonly unknown[]): void {
   // Handles their rejections.
   void Promise.allSettled(values);
   throw new TypeError(
-    'loadMany gave promises in its map: give it what they resolve to.',
+    'loadMany returned a map of promises: return a map of what they resolve to.',
   );
 }

@@ -120,7 +120,7 @@ export function resolveNearCache<V>({
 }
 
 function problemsOf(options: object): ConfigurationProblem[] {
-  return problemsIn(options, (fix) => ({ problem: 'it will not do.', fix }));
+  return problemsIn(options, (fix) => ({ problem: 'it is not valid.', fix }));
 }
 
 function isShare(value: unknown): boolean {

@@ -100,7 +100,7 @@ export class L2Commands {
     this.report(
       new InvalidationRedisError(
         `The shared tier of a near cache: ${describeCause(error)}.`,
-        'What is asked for is loaded instead.',
+        'The value is loaded instead.',
         error,
       ),
     );

@@ -26,7 +26,7 @@ export class L2Stores {
         this.errors.report(
           new InvalidationRedisError(
             `Redis, of near caches: ${describeCause(cause)}.`,
-            'Trying again; until then they load what they do not have.',
+            'It is tried again; until then they load what they do not have in memory.',
             cause,
           ),
           'l2',

@@ -104,7 +104,7 @@ function changed(
 ): InvalidationSerializationError {
   const place = path === '' ? '' : ` at ${path}`;
   return new InvalidationSerializationError(
-    `A value of ${name} would not come back from Redis as it is: ${kind}${place}.`,
+    `A value of ${name} would come back from Redis changed: ${kind}${place}.`,
     CURE,
   );
 }

@@ -55,7 +55,7 @@ export function structured<V = unknown>(
     throw new InvalidationConfigurationError('structured() cannot be used:', [
       {
         field: 'maxBytes',
-        problem: 'it will not do.',
+        problem: 'it is not valid.',
         fix: 'Give a number of bytes.',
       },
     ]);
