@@ -1,4 +1,5 @@
 import { OversizedMessageError } from '../errors/index.js';
+import { decodeEntityMessage } from './decode-entity-message.js';
 import { coarser, isExact, nameOf, readEntityType } from './exactness.js';
 import type {
   InvalidationMessage,
@@ -40,6 +41,8 @@ export function decodeMessage(
       `At most ${maxBytes} are read (option maxMessageBytes).`,
     );
   }
+  const message = decodeEntityMessage(payload);
+  if (message !== null) return message;
   let value: unknown;
   try {
     value = JSON.parse(payload);
@@ -106,7 +109,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
   const entityType = readEntityType(wireType);
   const exact = isExact(action, entityType, entityId, pattern, entityIds);
   const wide = exact ? null : coarser(entityType);
-  // One literal for every message, so that all share one hidden class.
+  // The order of decodeEntityMessage, so that all messages share one hidden class.
   return {
     messageId,
     action: wide?.action ?? action,

@@ -1,0 +1,79 @@
+import { readEntityType } from './exactness.js';
+import type { InvalidationMessage } from './invalidation-message.js';
+import { isTimestamp } from './timestamp.js';
+import { isText, isUuid } from './wire-rules.js';
+
+/** A text without escapes and control characters: equal to its JSON. */
+const TEXT = '([^"\\\\\\x00-\\x1f]*)';
+
+/**
+ * A message about one entity, without metadata or trace, byte for byte as
+ * `encodeMessage` and the publish script write it, and as a service in another
+ * language does that keeps the order of the fields.
+ */
+const ENTITY_MESSAGE = new RegExp(
+  [
+    `^\\{"message_id":"${TEXT}"`,
+    `"entity_type":(?:"${TEXT}"|\\{"Custom":"${TEXT}"\\})`,
+    `"entity_id":"${TEXT}"`,
+    '"pattern":null',
+    '"entity_ids":null',
+    '"action":"(Delete|Update)"',
+    `"timestamp":"${TEXT}"`,
+    `"source_service":"${TEXT}"`,
+    '"metadata":null',
+  ].join(',') +
+    `(?:,"offset":"${TEXT}","previous":"${TEXT}")?(?:,"origin":"${TEXT}")?\\}$`,
+);
+
+/** A longer payload is left to `JSON.parse`, since one that fails to match is read twice. */
+const MATCHED_LENGTH = 4_096;
+
+/**
+ * Decodes the usual message in a third of the time of `JSON.parse`, and exactly as
+ * the general decoder does.
+ *
+ * @returns `null` for a payload that only the general decoder can judge
+ * @internal
+ */
+export function decodeEntityMessage(
+  payload: string,
+): InvalidationMessage | null {
+  if (payload.length > MATCHED_LENGTH) return null;
+  const match = ENTITY_MESSAGE.exec(payload);
+  if (match === null) return null;
+  const messageId = match[1]!;
+  const custom = match[3];
+  const entityId = match[4]!;
+  const timestamp = match[6]!;
+  const entityType = readEntityType(
+    custom === undefined ? match[2] : { Custom: custom },
+  );
+  // Such a message is refused or widened.
+  if (
+    entityType === null ||
+    entityId === '' ||
+    (custom !== undefined && !isText(custom)) ||
+    !isUuid(messageId) ||
+    !isTimestamp(timestamp)
+  ) {
+    return null;
+  }
+  return {
+    messageId,
+    action: match[5] as 'Delete' | 'Update',
+    entityType,
+    entityId,
+    pattern: null,
+    entityIds: null,
+    timestamp,
+    sourceService: match[7]!,
+    metadata: null,
+    origin: match[10] ?? null,
+    offset: match[8] ?? null,
+    previous: match[9] ?? null,
+    trace: null,
+    own: false,
+    widened: null,
+  };
+}
