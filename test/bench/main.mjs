@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { against } from './against.mjs';
 import { beside } from './beside.mjs';
 import { codec } from './codec.mjs';
 import { decorator } from './decorator.mjs';
@@ -22,12 +23,13 @@ import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
 
 const USAGE = `Usage: npm run bench [-- options]
-  --rounds N   rounds of each comparison (default 7)
-  --only NAME  one section: publish, throughput, delivery, receiving, latency,
-               replay, journal, decorator, codec, idle, near-cache, eviction,
-               beside, metrics, scrape, page
-  --write      renew docs/benchmarks.md
-  --help       this text
+  --rounds N     rounds of each comparison (default 7)
+  --only NAME    one section, or several: publish, throughput, delivery,
+                 receiving, latency, replay, journal, decorator, codec, idle,
+                 near-cache, eviction, beside, metrics, scrape, page
+  --against REF  compare with another commit, which runs its own benchmark
+  --write        renew docs/benchmarks.md
+  --help         this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
 
 const SECTIONS = {
@@ -54,7 +56,8 @@ function options() {
     const { values } = parseArgs({
       options: {
         rounds: { type: 'string', default: '7' },
-        only: { type: 'string' },
+        only: { type: 'string', multiple: true },
+        against: { type: 'string' },
         write: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -62,18 +65,29 @@ function options() {
     const rounds = Number(values.rounds);
     if (!Number.isInteger(rounds) || rounds < 1)
       throw new Error('--rounds takes a whole number');
-    if (values.only !== undefined && !(values.only in SECTIONS))
-      throw new Error(`there is no section ${values.only}`);
-    return { ...values, rounds };
+    const only = values.only ?? Object.keys(SECTIONS);
+    const unknown = only.find((name) => !(name in SECTIONS));
+    if (unknown !== undefined)
+      throw new Error(`there is no section ${unknown}`);
+    if (values.against !== undefined && values.write)
+      throw new Error('--against writes no page: leave out --write');
+    return { ...values, rounds, only };
   } catch (error) {
     console.error(`${error.message}\n\n${USAGE}`);
     return process.exit(2);
   }
 }
 
-const { rounds, only, write, help } = options();
+const { rounds, only, write, help, against: ref } = options();
 if (help) {
   console.log(USAGE);
+  process.exit(0);
+}
+
+if (ref !== undefined) {
+  process.once('SIGINT', () => process.exit(130));
+  process.once('SIGTERM', () => process.exit(143));
+  console.log(`\n${markdown(await against(ref, only, rounds))}`);
   process.exit(0);
 }
 
@@ -85,10 +99,9 @@ const stop = () => {
 process.once('SIGINT', stop).once('SIGTERM', stop);
 
 const tables = [];
-for (const [name, section] of Object.entries(SECTIONS)) {
-  if (only !== undefined && only !== name) continue;
+for (const name of only) {
   process.stderr.write(`${name} …\n`);
-  const table = await section(server.url, rounds);
+  const table = await SECTIONS[name](server.url, rounds);
   tables.push(table);
   console.log(`\n${markdown(table)}`);
 }

@@ -109,18 +109,17 @@ function mutate(payload: string, draw: (limit: number) => number): string {
 describe('decodeEntityMessage', () => {
   it(`decodes as the general decoder does, or not at all: ${COUNT} payloads, DECODER_SEED=${SEED}`, () => {
     const draw = random(SEED);
+    const different: string[] = [];
     let decoded = 0;
     for (let i = 0; i < COUNT; i++) {
       const payload = makePayload(draw);
       const message = decodeEntityMessage(payload);
       if (message === null) continue;
       decoded++;
-      const expected = decodeGenerally(payload);
-      // JSON first, since a comparison by Vitest takes a hundred times as long.
-      if (JSON.stringify(message) !== JSON.stringify(expected)) {
-        expect(message, payload).toStrictEqual(expected);
-      }
+      const expected = JSON.stringify(decodeGenerally(payload));
+      if (JSON.stringify(message) !== expected) different.push(payload);
     }
+    expect(different.slice(0, 3)).toEqual([]);
     expect(decoded).toBeGreaterThan(COUNT / 20);
     expect(decoded).toBeLessThan(COUNT / 2);
   });

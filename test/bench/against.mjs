@@ -1,0 +1,114 @@
+/**
+ * Compares this checkout with another commit: both run their own benchmark in
+ * turn, one round at a time, so that whatever the machine does besides, it does
+ * to both.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { percentile, ratio } from './measure.mjs';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Quarters of the rounds further apart than this part of the median: a busy machine. */
+const BUSY_SPREAD = 0.2;
+
+/**
+ * @param ref a commit, branch or tag
+ * @returns one table: each figure here and there, medians of the rounds
+ * @throws Error for a ref that is none, or a commit that does not build
+ */
+export async function against(ref, sections, rounds) {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-against-'));
+  const there = join(folder, 'checkout');
+  const git = (...args) => execFileSync('git', args, { cwd: ROOT }).toString();
+  const commit = git('rev-parse', '--short', '--verify', `${ref}^{commit}`);
+  git('worktree', 'add', '--detach', there, ref);
+  const remove = () => {
+    if (!existsSync(folder)) return;
+    git('worktree', 'remove', '--force', there);
+    rmSync(folder, { recursive: true });
+  };
+  process.once('exit', remove);
+  symlinkSync(join(ROOT, 'node_modules'), join(there, 'node_modules'));
+  process.stderr.write(`building ${ref} …\n`);
+  execFileSync('npm', ['run', 'build:lib'], { cwd: there, stdio: 'pipe' });
+
+  const figures = { here: new Map(), there: new Map() };
+  for (let round = 0; round < rounds; round++) {
+    for (const section of sections) {
+      process.stderr.write(`round ${round + 1} of ${rounds}: ${section} …\n`);
+      collect(figures.here, await bench(ROOT, section));
+      collect(figures.there, await bench(there, section));
+    }
+  }
+  remove();
+  return table(figures, ref, commit.trim(), rounds);
+}
+
+/** The tables that one checkout's benchmark prints for one section. */
+async function bench(cwd, section) {
+  const child = spawn(
+    process.execPath,
+    ['test/bench/main.mjs', '--rounds', '1', '--only', section],
+    { cwd, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let printed = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => (printed += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
+  const [code] = await once(child, 'close');
+  if (code !== 0) {
+    throw new Error(
+      `The benchmark in ${cwd} ended with exit code ${code}:\n${errors}`,
+    );
+  }
+  return printed;
+}
+
+/** Adds each number of a printed table to the figures of its place. */
+function collect(figures, printed) {
+  let title = '';
+  let columns = [];
+  for (const line of printed.split('\n')) {
+    if (line.startsWith('## ')) title = line.slice(3);
+    if (!line.startsWith('| ')) continue;
+    const [name, ...cells] = line.slice(2, -2).split(' | ');
+    if (name === '') columns = cells;
+    if (name === '' || name.startsWith('---')) continue;
+    for (const [at, cell] of cells.entries()) {
+      const value = Number.parseFloat(cell.replaceAll(',', ''));
+      if (Number.isNaN(value)) continue;
+      const key = `${title}: ${name}, ${columns[at]}`;
+      figures.set(key, [...(figures.get(key) ?? []), value]);
+    }
+  }
+}
+
+function table({ here, there }, ref, commit, rounds) {
+  const spreadOf = (values) =>
+    (percentile(values, 75) - percentile(values, 25)) / percentile(values, 50);
+  const rows = [...here]
+    .filter(([name]) => there.has(name))
+    .map(([name, values]) => {
+      const others = there.get(name);
+      const [now, then] = [percentile(values, 50), percentile(others, 50)];
+      const spread = Math.max(spreadOf(values), spreadOf(others));
+      return [
+        name,
+        String(then),
+        String(now),
+        then === 0 ? '' : ratio(now, then),
+        `${Math.round(spread * 100)} %${spread > BUSY_SPREAD ? ' (busy)' : ''}`,
+      ];
+    });
+  return {
+    title: `This checkout against ${ref} (${commit})`,
+    note: `Medians of ${rounds} rounds, in which both run their own benchmark in turn. A spread (between the quartiles) over ${BUSY_SPREAD * 100} % says that the machine was busy.`,
+    columns: ['there', 'here', 'here to there', 'spread'],
+    rows,
+  };
+}
