@@ -54,7 +54,7 @@ afterAll(() => {
 
 describe('Metrics of the sample app', () => {
   it.each([...alerts, ...panels])(
-    '%s queries only existing metrics',
+    '%s: queries only existing metrics',
     (_, query) => {
       expect(namesIn(query).length).toBeGreaterThan(0);
       expect(strangersIn(query, scrape)).toEqual([]);

@@ -151,7 +151,7 @@ describeOnRedisServer('Failover that loses the end of the journal', () => {
     [true, 'has received'],
     [false, 'has not received'],
   ])(
-    'publishes "everything" when commands reconnect first (heard: %s; the publisher %s the lost message)',
+    'publishes "everything" when commands reconnect first (received: %s; the publisher %s the lost message)',
     async (heard) => {
       const { reader } = await failOver({ heard, hasty: true });
 
