@@ -413,26 +413,25 @@ describe('A pattern without the tag `glob`', () => {
   }
 
   it.each<[string, (feeds: Feeds) => Promise<void>, string[]]>([
-    ['with brackets', (f) => f.clear('a[1]'), ['feed:a[1]:*', 'feed:a\\[1]:*']],
+    ['brackets', (f) => f.clear('a[1]'), ['feed:a[1]:*', 'feed:a\\[1]:*']],
+    ['a backslash', (f) => f.clear('x\\y'), ['feed:x\\y:*', 'feed:x\\\\y:*']],
     [
-      'with a backslash',
-      (f) => f.clear('x\\y'),
-      ['feed:x\\y:*', 'feed:x\\\\y:*'],
+      'a property of an object',
+      (f) => f.nested({ author: '[' }),
+      ['feed:[', 'feed:\\['],
     ],
-    ['in an object', (f) => f.nested({ author: '[' }), ['feed:[', 'feed:\\[']],
-    ['that is plain', (f) => f.clear('42'), ['feed:42:*']],
-    ['that is a pattern', (f) => f.whole('a:[12]'), ['a:[12]']],
-    [
-      'that was escaped',
-      (f) => f.tagged({ author: 'a[1]' }),
-      ['feed:a\\[1]:*'],
-    ],
-  ])('also matches an argument %s literally', async (_what, call, expected) => {
-    const { app, recorder } = await startApp({ providers: [Feeds] });
+    ['a plain id', (f) => f.clear('42'), ['feed:42:*']],
+    ['a whole pattern', (f) => f.whole('a:[12]'), ['a:[12]']],
+    ['an escaped id', (f) => f.tagged({ author: 'a[1]' }), ['feed:a\\[1]:*']],
+  ])(
+    'also matches its argument literally: %s',
+    async (_what, call, expected) => {
+      const { app, recorder } = await startApp({ providers: [Feeds] });
 
-    await call(app.get(Feeds));
+      await call(app.get(Feeds));
 
-    expect(recorder.published.map(said)).toEqual(expected);
-    expect(recorder.published[0]).toMatchObject(pattern(expected[0]!));
-  });
+      expect(recorder.published.map(said)).toEqual(expected);
+      expect(recorder.published[0]).toMatchObject(pattern(expected[0]!));
+    },
+  );
 });

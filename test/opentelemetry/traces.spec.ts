@@ -552,7 +552,7 @@ describe('OpenTelemetry: handler spans', () => {
 
   it.each([
     ['nothing', undefined],
-    ['what cannot be shown', Object.create(null)],
+    ['an object without a prototype', Object.create(null)],
   ])('of a handler that throws %s record an error', async (_, thrown) => {
     const spans = setUpTraces();
     const app = await startTraced();
