@@ -94,7 +94,7 @@ function withOneUser({ copy = 1, row = 1 } = {}): Setup {
 
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
-describe('A cache auditor', () => {
+describe('CacheAuditor', () => {
   beforeEach(() => {
     vi.useFakeTimers({
       toFake: ['setInterval', 'clearInterval', 'performance'],
@@ -130,7 +130,7 @@ describe('A cache auditor', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('does nothing until it is asked, nor where nothing is cached', async () => {
+  it('does nothing before watch(), or when nothing is cached', async () => {
     const { auditor, watch, say, loads, copies } = withOneUser();
     say(entity('User', 1));
     expect(vi.getTimerCount()).toBe(0);
@@ -144,7 +144,7 @@ describe('A cache auditor', () => {
     expect(auditor.report().nines).toBe(0);
   });
 
-  it('finds a copy that no invalidation evicted, and says so without it', async () => {
+  it('reports a copy that no invalidation evicted, without its value', async () => {
     const { auditor, watch, say, stale } = withOneUser({ copy: 1, row: 2 });
     watch();
     say(entity('User', 1));
@@ -165,7 +165,7 @@ describe('A cache auditor', () => {
     }
   });
 
-  it('follows the keys of batches, and only those of its type', async () => {
+  it('follows the keys of a batch, of its entity type only', async () => {
     const { watch, say, loads, copies } = setup();
     for (const id of ['1', '2', '3']) copies.set(id, null);
     watch();
@@ -177,7 +177,7 @@ describe('A cache auditor', () => {
     expect(loads).toEqual(['1', '2']);
   });
 
-  it('gives an invalidation that is on its way the time to arrive', async () => {
+  it('waits for an invalidation that is still in flight', async () => {
     const { auditor, watch, say, rows, loads } = withOneUser();
     watch();
     say(entity('User', 1));
@@ -194,20 +194,23 @@ describe('A cache auditor', () => {
   it.each([
     ['is compared', 1],
     ['is confirmed', 2],
-  ])('does not count what is invalidated while it %s', async (_, load) => {
-    const { auditor, watch, say } = withOneUser();
-    let loads = 0;
-    watch({}, async () => {
-      if (++loads === load) say(pattern('user:*'));
-      return { version: 2 };
-    });
-    say(entity('User', 1));
-    await pass(2_500);
-    expect(loads).toBe(load);
-    expect(auditor.report()).toMatchObject({ stale: 0, undecided: 1 });
-  });
+  ])(
+    'does not count a key that is invalidated while it %s',
+    async (_, load) => {
+      const { auditor, watch, say } = withOneUser();
+      let loads = 0;
+      watch({}, async () => {
+        if (++loads === load) say(pattern('user:*'));
+        return { version: 2 };
+      });
+      say(entity('User', 1));
+      await pass(2_500);
+      expect(loads).toBe(load);
+      expect(auditor.report()).toMatchObject({ stale: 0, undecided: 1 });
+    },
+  );
 
-  it('does not count a copy that was replaced, or that proved right', async () => {
+  it('does not count a copy that was replaced, or confirmed', async () => {
     const { auditor, watch, say, copies, rows } = setup();
     for (const id of ['1', '2', '3']) copies.set(id, { version: 1 });
     watch();
@@ -224,7 +227,7 @@ describe('A cache auditor', () => {
     });
   });
 
-  it('takes a copy that is made anew at every look for the same', async () => {
+  it('treats a copy that peek() creates each time as the same', async () => {
     const { auditor, watch, say } = withOneUser({ row: 2 });
     watch({}, undefined, async () => ({ version: 1 }));
     say(entity('User', 1));
@@ -236,7 +239,7 @@ describe('A cache auditor', () => {
     ['right', { version: 2 }],
     ['gone', null],
     ['another', { version: 3 }],
-  ])('begins its age anew after it was %s', async (_, between) => {
+  ])('restarts the age of a stale copy after it was %s', async (_, between) => {
     const { auditor, watch, say, stale, copies } = withOneUser({ row: 2 });
     watch();
     say(entity('User', 1));
@@ -251,7 +254,7 @@ describe('A cache auditor', () => {
     expect(histogram).toEqual({ 1000: stale.length, 3000: 0, 30000: 0 });
   });
 
-  it('adds to its age through invalidations that it ignores', async () => {
+  it('keeps the age of a copy through ignored invalidations', async () => {
     const { watch, say, stale } = withOneUser({ row: 2 });
     watch();
     say(entity('User', 1));
@@ -262,7 +265,7 @@ describe('A cache auditor', () => {
     expect(stale[1]!.staleFor).toBeGreaterThan(4_000);
   });
 
-  it('looks at a key that is named all the time', async () => {
+  it('checks a key that is invalidated all the time', async () => {
     const { auditor, watch, say } = withOneUser();
     watch();
     for (let i = 0; i < 150; i++) {
@@ -272,7 +275,7 @@ describe('A cache auditor', () => {
     expect(auditor.report().checked).toBeGreaterThanOrEqual(3);
   });
 
-  it('follows the share that it is told', async () => {
+  it('follows the share of keys of sampleRate', async () => {
     const { watch, say, loads, copies } = setup();
     for (const id of ['1', '2', '3']) copies.set(id, null);
     const random = vi.spyOn(Math, 'random');
@@ -283,7 +286,7 @@ describe('A cache auditor', () => {
     expect(loads).toEqual(['2']);
   });
 
-  it('loads no more per second than it is told', async () => {
+  it('loads no more often than maxPerSecond', async () => {
     const { auditor, watch, say, loads, copies } = setup();
     const keys = Array.from({ length: 50 }, (_, id) => `user:${id}`);
     for (const key of keys) copies.set(key.slice(5), null);
@@ -301,7 +304,7 @@ describe('A cache auditor', () => {
     expect(loads).toHaveLength(14);
   });
 
-  it('follows 1,000 keys at a time, also if loads never end', async () => {
+  it('follows at most 1,000 keys at a time, even if loads never end', async () => {
     const { auditor, watch, say, copies } = setup();
     const keys = Array.from({ length: 1_500 }, (_, id) => `user:${id}`);
     for (const key of keys) copies.set(key.slice(5), null);
@@ -318,7 +321,7 @@ describe('A cache auditor', () => {
     expect(auditor.report().skipped).toBe(3 * 500);
   });
 
-  it('counts and reports what fails, and goes on', async () => {
+  it('counts and reports errors, and continues', async () => {
     const { auditor, watch, say, errors, copies } = setup();
     copies.set('1', { version: 1 });
     let loads = 0;
@@ -337,7 +340,7 @@ describe('A cache auditor', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('survives a peek and an equals that throw', async () => {
+  it('continues when peek or equals throws', async () => {
     const { auditor, watch, say } = withOneUser();
     const fail = (): never => {
       throw new Error('of the application');
@@ -351,7 +354,7 @@ describe('A cache auditor', () => {
     expect(auditor.report()).toMatchObject({ errors: 3, checked: 0 });
   });
 
-  it('asks equals of what is there, and of nothing else', async () => {
+  it('calls equals only with existing values', async () => {
     const { auditor, watch, say, copies, rows } = setup();
     copies.set('1', { version: 1 });
     copies.set('2', null);
@@ -364,7 +367,7 @@ describe('A cache auditor', () => {
     expect(auditor.report()).toMatchObject({ consistent: 2, stale: 1 });
   });
 
-  it('leaves no timer when it is stopped, and counts nothing later', async () => {
+  it('has no timer after stop(), and counts nothing later', async () => {
     const { auditor, watch, say, copies } = withOneUser();
     let finish!: (user: User) => void;
     const stop = watch(
@@ -385,7 +388,7 @@ describe('A cache auditor', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('begins nothing once it has shut down', () => {
+  it('does not start after the shutdown', () => {
     const { auditor, watch, say } = withOneUser();
     watch();
     auditor.onModuleDestroy();
@@ -394,7 +397,7 @@ describe('A cache auditor', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('names every bad option', () => {
+  it('reports every invalid option', () => {
     const { watch, auditor } = setup();
     let thrown: unknown;
     try {
@@ -414,7 +417,7 @@ describe('A cache auditor', () => {
   });
 });
 
-describe('The nines of a cache audit', () => {
+describe('AuditCounts: nines', () => {
   const ninesOf = (checked: number, stale: number): number => {
     const counts = new AuditCounts();
     counts.consistent = checked - stale;
@@ -436,7 +439,7 @@ describe('The nines of a cache audit', () => {
     expect(ninesOf(checked, stale)).toBeCloseTo(nines, 1);
   });
 
-  it('are fewer for each stale one, and never more than -log10(1 - share)', () => {
+  it('decrease with each stale copy, and never exceed -log10(1 - share)', () => {
     for (let stale = 0; stale < 500; stale++) {
       expect(ninesOf(1_000, stale + 1)).toBeLessThan(ninesOf(1_000, stale));
       expect(ninesOf(1_000, stale)).toBeLessThan(-Math.log10(stale / 1_000));
@@ -444,8 +447,8 @@ describe('The nines of a cache audit', () => {
   });
 });
 
-describe('A cache auditor in an application', () => {
-  it('finds the cache that ignores invalidations, and clears those that do not', async () => {
+describe('CacheAuditor in an application', () => {
+  it('reports a cache that ignores invalidations, and not the others', async () => {
     const { context, publisher, subscriber } = await startApp();
     const auditor = context.get(CacheAuditor);
     const rows = new Map<string, User>();
@@ -492,7 +495,7 @@ describe('A cache auditor in an application', () => {
     stop();
   });
 
-  it('ends with its application', async () => {
+  it('stops with its application', async () => {
     const { context, publisher, close } = await startApp();
     const auditor = context.get(CacheAuditor);
     const cleared = vi.spyOn(globalThis, 'clearInterval');

@@ -121,20 +121,20 @@ async function leftAfter(
   return subject.names();
 }
 
-describe.each(Object.entries(SUBJECTS))('%s, bound,', (_, make) => {
+describe.each(Object.entries(SUBJECTS))('bind() of %s', (_, make) => {
   it.each<[string, Invalidation]>([
     ['an entity', entity('User', 1)],
     ['a batch', batch(['user:2', 'post:1', 'feed:9'])],
     ['a pattern', pattern('user:1*')],
     ['everything', everything()],
-    ['nothing that it has', entity('Feed', 7)],
-  ])('drops what %s names, and only that', async (_kind, invalidation) => {
+    ['a key it does not have', entity('Feed', 7)],
+  ])('evicts exactly the keys affected by %s', async (_kind, invalidation) => {
     const app = await startApp();
     const left = await leftAfter(app, await make(), invalidation);
     expect(left).toEqual(KEYS.filter((key) => !affects(invalidation, key)));
   });
 
-  it('drops keys below a key where that is asked for', async () => {
+  it('option subKeys: evicts keys below a cache key', async () => {
     const app = await startApp();
     const left = await leftAfter(app, await make(), entity('User', 1), {
       subKeys: true,
@@ -143,7 +143,7 @@ describe.each(Object.entries(SUBJECTS))('%s, bound,', (_, make) => {
   });
 
   it.each(['user:?', '*:1', 'user:1', 'user:[13]'])(
-    'drops keys below what the pattern %s matches, too',
+    'option subKeys: evicts keys below those matched by the pattern %s',
     async (glob) => {
       const app = await startApp();
       const subject = await make();
@@ -156,7 +156,7 @@ describe.each(Object.entries(SUBJECTS))('%s, bound,', (_, make) => {
     },
   );
 
-  it('keeps what does not have its prefix', async () => {
+  it('option prefix: keeps keys without the prefix', async () => {
     const app = await startApp();
     const names = ['app:user:1', 'app:user:2', 'other:user:1'];
     const options = { prefix: 'app:' };
@@ -172,7 +172,7 @@ describe.each(Object.entries(SUBJECTS))('%s, bound,', (_, make) => {
   });
 });
 
-describe('A Map keyed by ids', () => {
+describe('bind() of a Map with ids as keys', () => {
   const entryOf = (key: string): number | undefined =>
     key.startsWith('user:') ? Number(key.slice('user:'.length)) : undefined;
   const cacheKeyOf = (id: number): string => `user:${id}`;
@@ -188,29 +188,29 @@ describe('A Map keyed by ids', () => {
     return [...cache.keys()];
   }
 
-  it('drops an id', async () => {
+  it('evicts an id with entryOf', async () => {
     expect(await idsAfter(entity('User', 2), { entryOf })).toEqual([1, 12]);
     expect(await idsAfter(entity('Post', 2), { entryOf })).toEqual([1, 2, 12]);
   });
 
-  it('drops what a pattern matches, if names can be turned into keys', async () => {
+  it('evicts ids matched by a pattern with entryOf and cacheKeyOf', async () => {
     const options = { entryOf, cacheKeyOf };
     expect(await idsAfter(pattern('user:1*'), options)).toEqual([2]);
     expect(await idsAfter(pattern('post:*'), options)).toEqual([1, 2, 12]);
   });
 
-  it('is cleared by a pattern otherwise', async () => {
+  it('clears the map at a pattern with entryOf alone', async () => {
     expect(await idsAfter(pattern('post:*'), { entryOf })).toEqual([]);
   });
 
-  it('drops what exact keys name with the way back alone, by a pass', async () => {
+  it('evicts ids by a pass over the map with cacheKeyOf alone', async () => {
     const options = { cacheKeyOf };
     expect(await idsAfter(entity('User', 2), options)).toEqual([1, 12]);
     expect(await idsAfter(entity('Post', 2), options)).toEqual([1, 2, 12]);
     expect(await idsAfter(pattern('user:1*'), options)).toEqual([2]);
   });
 
-  it('may have entries of several entities, or of a whole type', async () => {
+  it('cacheKeyOf may return several keys, or an entity type', async () => {
     const options: BindOptions = {
       cacheKeyOf: (id: number) => (id === 1 ? ['user:', 'post:1'] : `x:${id}`),
     };
@@ -229,24 +229,27 @@ describe('A Map keyed by ids', () => {
       1,
     ],
     ['that map an entry to nothing', { cacheKeyOf: () => undefined }, 1],
-  ])('tells once, at debug, of functions %s', async (_, options, times) => {
-    const debug = vi.spyOn(Logger.prototype, 'debug');
-    onTestFinished(() => debug.mockRestore());
-    await idsAfter(entity('User', 2), options);
-    await idsAfter(entity('User', 2), { ...options, subKeys: false });
-    const app = await startApp();
-    app.subscriber.bind(new Map([[1, 1]]), options);
-    debug.mockClear();
-    for (const id of [1, 2]) await app.publisher.invalidate('User', id);
-    const lines = debug.mock.calls.map(String);
-    expect(lines.filter((line) => line.includes('entryOf'))).toHaveLength(
-      times,
-    );
-  });
+  ])(
+    'logs once, at debug, when key functions evict nothing: functions %s',
+    async (_, options, times) => {
+      const debug = vi.spyOn(Logger.prototype, 'debug');
+      onTestFinished(() => debug.mockRestore());
+      await idsAfter(entity('User', 2), options);
+      await idsAfter(entity('User', 2), { ...options, subKeys: false });
+      const app = await startApp();
+      app.subscriber.bind(new Map([[1, 1]]), options);
+      debug.mockClear();
+      for (const id of [1, 2]) await app.publisher.invalidate('User', id);
+      const lines = debug.mock.calls.map(String);
+      expect(lines.filter((line) => line.includes('entryOf'))).toHaveLength(
+        times,
+      );
+    },
+  );
 });
 
-describe('The response cache of CacheInterceptor', () => {
-  it('is bound by the URLs of its entries, whatever their query', async () => {
+describe("bind() of the CacheInterceptor's response cache", () => {
+  it('evicts entries by their URLs, whatever their query', async () => {
     const app = await startApp();
     const cache = new Map(
       [
@@ -281,8 +284,8 @@ describe('The response cache of CacheInterceptor', () => {
   });
 });
 
-describe('A binding', () => {
-  it('hears no more once it is ended', async () => {
+describe('bind()', () => {
+  it('evicts nothing after it was unbound', async () => {
     const app = await startApp();
     const cache = new Map([['user:1', 1]]);
     const unbind = app.subscriber.bind(cache);
@@ -291,7 +294,7 @@ describe('A binding', () => {
     expect(cache.size).toBe(1);
   });
 
-  it('obeys its condition, unless that throws, which is reported', async () => {
+  it('option when: skips messages, and evicts and reports when it throws', async () => {
     const app = await startApp();
     const [own, failing] = [new Map([['user:1', 1]]), new Map([['user:1', 1]])];
     app.subscriber.bind(own, { when: ({ metadata }) => metadata !== 'skip' });
@@ -316,13 +319,13 @@ describe('A binding', () => {
         },
       },
     ],
-    ['gives a promise', { entryOf: async (key) => key }],
+    ['returns a promise', { entryOf: async (key) => key }],
     [
-      'gives a promise the other way',
+      'is cacheKeyOf and returns a promise',
       { cacheKeyOf: (async (name: string) => name) as never },
     ],
   ])(
-    'clears the cache if what names its entries %s, and says so',
+    'clears the cache and reports when a key function %s',
     async (_what, options) => {
       const app = await startApp();
       const cache = new Map([
@@ -338,7 +341,7 @@ describe('A binding', () => {
     },
   );
 
-  it('clears a Keyv whose store fails to delete, which it does not throw', async () => {
+  it('clears a Keyv whose store fails to delete, and reports the error', async () => {
     class FailingOnce extends Map<string, string> {
       failures = 0;
       override delete(key: string): boolean {
@@ -356,7 +359,7 @@ describe('A binding', () => {
     expect(await keyv.get('user:1')).toBeUndefined();
   });
 
-  it('clears an LRUCache that is fetching, of which it does not tell', async () => {
+  it('clears an LRUCache with a fetch in flight', async () => {
     const app = await startApp();
     const loads: ((user: string) => void)[] = [];
     const cache = new LRUCache<string, string>({
@@ -372,7 +375,7 @@ describe('A binding', () => {
   });
 
   it.each(['user:*', 'user:?', '*:1'])(
-    'leaves nothing expired of an LRUCache to any of its reads: %s',
+    'evicts stale entries of an LRUCache too: %s',
     async (glob) => {
       const app = await startApp();
       let now = 0;
@@ -390,7 +393,7 @@ describe('A binding', () => {
     },
   );
 
-  it('is cleared by a pattern where a pass over it would take too long', async () => {
+  it('clears a large cache at a pattern when a pass over it would take too long', async () => {
     const app = await startApp();
     const large = new Map<string, number>();
     for (let id = 0; id < 100_000; id++) large.set(`post:${id}`, id);
@@ -404,7 +407,7 @@ describe('A binding', () => {
     expect(app.errors).toEqual([]);
   });
 
-  it('warns of an LRUCache that takes long to be cleared', async () => {
+  it('logs a warning for an LRUCache that takes long to clear', async () => {
     const logger = new LogRecorder();
     const app = await startApp({ logger });
     app.subscriber.bind(new LRUCache({ max: 100_000 }));
@@ -413,7 +416,7 @@ describe('A binding', () => {
     expect(logger.warnings.join()).toContain('300000 entries');
   });
 
-  it('clears a store that cannot be listed, when a pattern comes', async () => {
+  it('clears a store that cannot list its keys at a pattern', async () => {
     const app = await startApp();
     const keyv = new Keyv<string>();
     await keyv.set('user:1', 'x');
@@ -426,7 +429,7 @@ describe('A binding', () => {
   });
 
   it.each([
-    ['what is no cache', {} as BindableCache, {}],
+    ['an object that is not a cache', {} as BindableCache, {}],
     ['nothing', null as unknown as BindableCache, {}],
     ['entryOf and a prefix', new Map(), { entryOf: String, prefix: 'a' }],
     [
@@ -434,7 +437,7 @@ describe('A binding', () => {
       new Map(),
       { entryOf: String, subKeys: true },
     ],
-  ])('refuses %s', async (_, cache, options) => {
+  ])('rejects %s', async (_, cache, options) => {
     const { subscriber } = await startApp();
     expect(() => subscriber.bind(cache, options)).toThrow(
       InvalidationConfigurationError,

@@ -47,7 +47,7 @@ function feedOf(count: number, id = (at: number): string => String(at)): Feed {
   return { posts: Array.from({ length: count }, (_, at) => ({ id: id(at) })) };
 }
 
-describe('An entry with dependencies', () => {
+describe('option dependsOn', () => {
   it.each<[string, Invalidation]>([
     ['an entity', entity('Post', 2)],
     ['a batch', batch(['user:1', 'post:1'])],
@@ -55,7 +55,7 @@ describe('An entry with dependencies', () => {
     ['an entity type', pattern('post:*')],
     ['everything', everything()],
     ['its own key', entity('Feed', 7)],
-  ])('goes with %s', async (_, said) => {
+  ])('evicts the entry with %s', async (_, said) => {
     const { publisher, feeds, read } = await startFeeds();
     await read();
     await read();
@@ -66,7 +66,7 @@ describe('An entry with dependencies', () => {
     expect(feeds.stats.loads).toBe(2);
   });
 
-  it('stays where something else is said', async () => {
+  it('keeps the entry at unrelated messages', async () => {
     const { publisher, feeds, read } = await startFeeds();
     await read();
     await publisher.invalidate('Post', 3);
@@ -77,7 +77,7 @@ describe('An entry with dependencies', () => {
     expect(feeds.stats).toMatchObject({ loads: 1, hits: 1, overtaken: 0 });
   });
 
-  it('is kept again after an own message, also when that comes back', async () => {
+  it('caches again after an own message, and after its echo', async () => {
     const { publisher, subscriber, feeds, read } = await startFeeds({
       l2: {},
     });
@@ -90,7 +90,7 @@ describe('An entry with dependencies', () => {
     expect(feeds.stats).toMatchObject({ loads: 2, hits: 1 });
   });
 
-  it('may depend on all of a type, or whatever a pattern names', async () => {
+  it('accepts an entity type or a pattern as a dependency', async () => {
     for (const glob of ['post:*', 'post:a*', 'p*']) {
       const { publisher, feeds, read } = await startFeeds({
         dependsOn: () => pattern(glob),
@@ -107,7 +107,7 @@ describe('An entry with dependencies', () => {
     }
   });
 
-  it('with too many dependencies depends on their types', async () => {
+  it('replaces too many dependencies by their entity types', async () => {
     const long = (at: number): string => `${at}`.padStart(1_000, '0');
     for (const feed of [feedOf(300), feedOf(100, long)]) {
       const { publisher, feeds } = await startFeeds();
@@ -122,7 +122,7 @@ describe('An entry with dependencies', () => {
     }
   });
 
-  it('is not kept if a dependency is invalidated while it is loaded', async () => {
+  it('does not cache when a dependency is invalidated during the load', async () => {
     const { publisher, feeds, read } = await startFeeds();
     await feeds.get('7', async () => {
       await publisher.invalidate('Post', 1);
@@ -133,7 +133,7 @@ describe('An entry with dependencies', () => {
     expect(feeds.stats.loads).toBe(2);
   });
 
-  it('is loaded anew for a read that began after the invalidation of a dependency', async () => {
+  it('loads again for reads that begin after the invalidation of a dependency', async () => {
     const { publisher, feeds } = await startFeeds();
     const later: Feed = { posts: [{ id: '1' }] };
     let answer!: (feed: Feed) => void;
@@ -148,7 +148,7 @@ describe('An entry with dependencies', () => {
     expect(await feeds.get('7', () => FEED)).toBe(later);
   });
 
-  it('is not kept where dependsOn fails, and the read does not', async () => {
+  it('does not cache when dependsOn fails, and still returns the value', async () => {
     for (const wrong of [
       () => {
         throw new Error('No posts.');
@@ -163,7 +163,7 @@ describe('An entry with dependencies', () => {
     }
   });
 
-  it('compares ids in the form of their type', async () => {
+  it('normalizes the ids of dependencies', async () => {
     const normalizeIds = { Post: (id: string) => id.toLowerCase() };
     const { publisher, feeds } = await startFeeds({}, { normalizeIds });
     const read = (): Promise<Feed> =>
@@ -174,7 +174,7 @@ describe('An entry with dependencies', () => {
     expect(feeds.stats.loads).toBe(2);
   });
 
-  it('works for decorated methods and for several at once', async () => {
+  it('works with @Cached and getMany()', async () => {
     @Injectable()
     class Feeds {
       loads = 0;
@@ -206,7 +206,7 @@ describe('An entry with dependencies', () => {
   });
 });
 
-describe('An entry with dependencies in Redis', () => {
+describe('option dependsOn with a second tier', () => {
   async function pair() {
     const channel = uniqueChannel();
     const options = { l2: { keyPrefix: `near:${channel}:` } };
@@ -222,7 +222,7 @@ describe('An entry with dependencies in Redis', () => {
     return { one, other, redis, key, stored, options, channel };
   }
 
-  it('is evicted where another instance has read it', async () => {
+  it('evicts the entry in other instances', async () => {
     const { one, other } = await pair();
     expect(await other.read()).toEqual(FEED);
     expect(other.feeds.stats).toMatchObject({ loads: 0, l2Hits: 1 });
@@ -232,7 +232,7 @@ describe('An entry with dependencies in Redis', () => {
     expect(other.feeds.stats).toMatchObject({ loads: 1, l2Refused: 1 });
   });
 
-  it('is refused by an instance that has heard of a dependency, or starts later', async () => {
+  it('rejects the stored entry after the invalidation of a dependency, in a later instance too', async () => {
     const { one, other, options, channel, stored } = await pair();
     const before = await stored();
     const { offset } = await one.publisher.invalidate('Post', 2);
@@ -247,7 +247,7 @@ describe('An entry with dependencies in Redis', () => {
     expect(other.feeds.stats.loads + other.feeds.stats.l2Hits).toBe(1);
   });
 
-  it('is not stored if a dependency was invalidated meanwhile', async () => {
+  it('does not store when a dependency was invalidated during the load', async () => {
     const { one, other, stored } = await pair();
     await one.publisher.invalidate('Feed', 7);
     await eventually(async () => expect(await stored()).toBeNull());
@@ -269,7 +269,7 @@ describe('An entry with dependencies in Redis', () => {
     }
   });
 
-  it('is refused and removed if its dependencies are not what was written', async () => {
+  it('rejects an entry whose dependencies are malformed, and removes it', async () => {
     const { other, redis, key, stored } = await pair();
     const entry = (await stored())!;
     const offset = entry.slice(0, entry.indexOf('\n'));
@@ -304,7 +304,7 @@ function touches(said: Invalidation, dependency: string): boolean {
   return keys.some((key) => key.toLowerCase().startsWith(dependency));
 }
 
-describe('A fence for dependencies', () => {
+describe('Fence: several keys', () => {
   const KEYS = ['user:1', 'user:12', 'post:1', 'post:', 'user:', 'x:', ''];
   const said = fc.oneof(
     fc.constantFrom(1, 2, 12).map((id) => entity('User', id)),
@@ -313,7 +313,7 @@ describe('A fence for dependencies', () => {
     fc.constant(everything()),
   );
 
-  it('breaks if anything since affects one of them', () => {
+  it('breaks if a later message affects one of the keys', () => {
     const asked = fc.subarray(KEYS, { minLength: 1 });
     fc.assert(
       fc.property(
@@ -341,7 +341,7 @@ describe('A fence for dependencies', () => {
     );
   });
 
-  it('taken at an offset breaks if any later message breaks it, recalled and early ones included', () => {
+  it('takenAt() breaks if a later message affects a key, recalled and early messages included', () => {
     fc.assert(
       fc.property(
         fc.array(said, { minLength: 2, maxLength: 20 }),
@@ -380,7 +380,7 @@ describe('A fence for dependencies', () => {
     );
   });
 
-  it('takes no longer than a moment for many of them and many patterns', () => {
+  it('holds() takes less than 50 ms for many keys and many patterns', () => {
     const fences = new Fences();
     const fence = fences.take();
     for (let at = 0; at < 1_900; at++) fences.record(pattern(`user:${at}:*:x`));

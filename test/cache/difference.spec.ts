@@ -11,7 +11,7 @@ function elsewhere(source: string): unknown {
 
 const clone = (value: unknown): unknown => deserialize(serialize(value));
 
-describe('A value of another realm', () => {
+describe('differenceOf() of a value from another realm', () => {
   it.each([
     '{ id: 1, nested: { list: [1, { deep: true }] } }',
     'Object.assign(Object.create(null), { id: 1 })',
@@ -24,13 +24,13 @@ describe('A value of another realm', () => {
     'new Float64Array([1, NaN, -0])',
     'new Uint8Array([1, 2, 3]).buffer',
     '{ big: 10n, none: undefined }',
-  ])('is that which Node clones of it: %s', (source) => {
+  ])('finds no difference to its structured clone: %s', (source) => {
     const value = elsewhere(source);
 
     expect(differenceOf(value, clone(value))).toBeNull();
   });
 
-  it('is stored by structured()', () => {
+  it('finds no difference after structured()', () => {
     const serializer = structured();
     const value = elsewhere(
       '{ id: 1, seen: new Date(5), tags: new Set(["a"]) }',
@@ -59,12 +59,12 @@ describe('A value of another realm', () => {
       { lent: new Date(5) },
       'lent',
     ],
-  ])('differs by its content or type: %s', (source, copy, path) => {
+  ])('finds a different content or type: %s', (source, copy, path) => {
     expect(differenceOf(elsewhere(source), copy)?.path).toBe(path);
   });
 
   it.each(['Object', 'Date', 'User'])(
-    'is not what a class named %s makes of it',
+    'finds a difference to the clone of a class named %s',
     (name) => {
       const value = elsewhere(`new (class ${name} { id = 1 })()`);
       const map = elsewhere(`new Map([[1, new (class ${name} {})()]])`);

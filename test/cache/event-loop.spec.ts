@@ -60,65 +60,68 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
-  const message = { ...instance.stamp(said), own: false };
-  /** More than it is, for a machine that is busy or slow. */
-  const LONGEST = 50;
+describe.each(Object.entries(HOSTILE))(
+  'Event loop: a message with %s',
+  (_, said) => {
+    const message = { ...instance.stamp(said), own: false };
+    /** More than it is, for a machine that is busy or slow. */
+    const LONGEST = 50;
 
-  const newBoundStream = (): InvalidationStream => {
-    const stream = newStream();
-    for (const [index, names] of SETS.entries()) {
-      const cache =
-        index % 2 === 0
-          ? new Map<string, number>()
-          : new LRUCache({ max: 20_000 });
-      for (const name of names) cache.set(name, 1);
-      bindCache(stream, cache, { subKeys: index % 4 === 0 });
-    }
-    return stream;
-  };
-
-  it('does not hold the event loop in bound caches, however many', () => {
-    // The threads of the compiler and of the collector count, too: the least of
-    // several is what the message costs.
-    const held = Array.from({ length: 4 }, () => {
-      const stream = newBoundStream();
-      return spentOn(() => stream.deliver(message));
-    });
-    expect(Math.min(...held)).toBeLessThan(LONGEST);
-  });
-
-  it('does not hold the event loop in near caches, however many', async () => {
-    const fences = new Fences();
-    const source = {
-      fence: () => fences.take(),
-      position: null,
-      bypass: false,
+    const newBoundStream = (): InvalidationStream => {
+      const stream = newStream();
+      for (const [index, names] of SETS.entries()) {
+        const cache =
+          index % 2 === 0
+            ? new Map<string, number>()
+            : new LRUCache({ max: 20_000 });
+        for (const name of names) cache.set(name, 1);
+        bindCache(stream, cache, { subKeys: index % 4 === 0 });
+      }
+      return stream;
     };
-    const options = resolveNearCache<number>({ max: 100_000 });
-    const caches = Array.from(
-      { length: 10 },
-      () => new NearCache<number>('User', options, source, null),
-    );
-    for (const cache of caches) {
-      await cache.getMany(IDS, (ids) => new Map(ids.map((id) => [id, 1])));
-    }
-    const held = spentOn(() => {
-      fences.record(message);
-      for (const cache of caches) cache.apply(message);
-    });
-    expect(held).toBeLessThan(LONGEST);
-    for (let step = 0; step < 20; step++) {
-      const before = process.cpuUsage();
-      await turn();
-      const { user } = process.cpuUsage(before);
-      expect(user / 1_000).toBeLessThan(LONGEST);
-    }
-  });
-});
 
-describe('The memory a near cache keeps of recent patterns', () => {
-  it('costs no more when it is full', () => {
+    it('does not block the event loop with many bound caches', () => {
+      // The threads of the compiler and of the collector count, too: the least of
+      // several is what the message costs.
+      const held = Array.from({ length: 4 }, () => {
+        const stream = newBoundStream();
+        return spentOn(() => stream.deliver(message));
+      });
+      expect(Math.min(...held)).toBeLessThan(LONGEST);
+    });
+
+    it('does not block the event loop with many near caches', async () => {
+      const fences = new Fences();
+      const source = {
+        fence: () => fences.take(),
+        position: null,
+        bypass: false,
+      };
+      const options = resolveNearCache<number>({ max: 100_000 });
+      const caches = Array.from(
+        { length: 10 },
+        () => new NearCache<number>('User', options, source, null),
+      );
+      for (const cache of caches) {
+        await cache.getMany(IDS, (ids) => new Map(ids.map((id) => [id, 1])));
+      }
+      const held = spentOn(() => {
+        fences.record(message);
+        for (const cache of caches) cache.apply(message);
+      });
+      expect(held).toBeLessThan(LONGEST);
+      for (let step = 0; step < 20; step++) {
+        const before = process.cpuUsage();
+        await turn();
+        const { user } = process.cpuUsage(before);
+        expect(user / 1_000).toBeLessThan(LONGEST);
+      }
+    });
+  },
+);
+
+describe('Fences: the memory of recent messages', () => {
+  it('costs no more time when it is full', () => {
     const fences = new Fences();
     fences.take();
     fences.trackPositions();

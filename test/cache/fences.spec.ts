@@ -19,8 +19,8 @@ function noting(fences: Fences, ...invalidations: Invalidation[]): void {
   for (const each of invalidations) fences.record(instance.stamp(each));
 }
 
-describe('A fence', () => {
-  it('breaks for the keys of messages after it, and for no others', async () => {
+describe('Fence', () => {
+  it('breaks for the keys of later messages, and for no others', async () => {
     const { publisher, subscriber } = await startApp();
     await publisher.invalidate('User', 1);
     const fence = subscriber.fence();
@@ -36,7 +36,7 @@ describe('A fence', () => {
     expect(subscriber.fence().holds('feed:5')).toBe(true);
   });
 
-  it('breaks by what another instance says', async () => {
+  it('breaks at a message of another instance', async () => {
     const reader = await startApp();
     const writer = await startApp({ channel: reader.channel });
     const fence = reader.subscriber.fence();
@@ -47,7 +47,7 @@ describe('A fence', () => {
     expect(fence.holds('user:2')).toBe(true);
   });
 
-  it('taken in a handler is not broken by the message that is handled', async () => {
+  it('is not broken by the message being handled when it is taken in a handler', async () => {
     const { publisher, subscriber } = await startApp();
     subscriber.fence();
     let held: boolean | null = null;
@@ -58,7 +58,7 @@ describe('A fence', () => {
     expect(held).toBe(true);
   });
 
-  it('does not hold once too much was said to tell', () => {
+  it('breaks when too many messages were recorded since', () => {
     const fences = new Fences();
     const old = fences.take();
     const keys = Array.from({ length: 50_001 }, (_, i) => `session:${i}`);
@@ -72,7 +72,7 @@ describe('A fence', () => {
     expect(fences.take().holds('feed:1:1')).toBe(true);
   });
 
-  it('never holds for a key that a message since affects', () => {
+  it('never holds for a key that a later message affects', () => {
     const keys = ['user:1', 'user:2', 'user:12', 'post:1'];
     const said = fc.oneof(
       fc.constantFrom(1, 2, 12).map((id) => entity('User', id)),
@@ -98,7 +98,7 @@ describe('A fence', () => {
 /** Redis has taken all that was published, none of it later than the first offset. */
 const TAKEN = { mark: 0, hasTaken: () => true, lastOffset: '0-1' };
 
-describe('A fence of when this instance was at an offset', () => {
+describe('Fences.takenAt()', () => {
   const KEYS = ['user:1', 'user:2', 'user:12', 'post:1'];
   const said = fc.oneof(
     fc.constantFrom(1, 2, 12).map((id) => entity('User', id)),
@@ -109,7 +109,7 @@ describe('A fence of when this instance was at an offset', () => {
   /** One is told by its publisher before its turn in the journal comes. */
   const journal = fc.array(said, { minLength: 2, maxLength: 30 });
 
-  it('breaks for what the journal says after it, heard or recalled', () => {
+  it('breaks for keys of later messages in the journal, received or recalled', () => {
     const moments = fc.record({
       first: fc.nat(),
       early: fc.nat(),
@@ -155,7 +155,7 @@ describe('A fence of when this instance was at an offset', () => {
     );
   });
 
-  it('is not known where this instance never was, or too long ago', () => {
+  it('returns null for an offset that this instance was never at, or too long ago', () => {
     const fences = new Fences();
     fences.reached('1-0', true);
     expect(fences.takenAt('1-0')).toBeNull();
@@ -166,7 +166,7 @@ describe('A fence of when this instance was at an offset', () => {
     expect(fences.takenAt('60000-0')).toBeNull();
   });
 
-  it('that was read does not become one that was heard', () => {
+  it('keeps an offset that was read marked as recalled after it is received', () => {
     const fences = new Fences();
     fences.trackPositions();
     fences.reached('1-0', false);
@@ -174,7 +174,7 @@ describe('A fence of when this instance was at an offset', () => {
     expect(fences.takenAt('1-0')?.recalled).toBe(true);
   });
 
-  it('does not hold where many patterns of many stars would have to be searched', () => {
+  it('does not hold when too many patterns with many stars would have to be compared', () => {
     const fences = new Fences();
     const fence = fences.take();
     for (let at = 0; at < 900; at++) {
@@ -185,7 +185,7 @@ describe('A fence of when this instance was at an offset', () => {
     expect(looks).not.toContain(true);
   });
 
-  it('keeps of a payload no more than its offset', () => {
+  it('does not retain the payload of an offset', () => {
     setFlagsFromString('--expose-gc');
     const gc = runInNewContext('gc') as () => void;
     const fences = new Fences();

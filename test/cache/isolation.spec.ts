@@ -46,8 +46,8 @@ function change(user: User): void {
   user.name = 'Eve';
 }
 
-describe("A near cache that isolates by 'freeze'", () => {
-  it('lets nobody change what all read, however deep it lies', async () => {
+describe('option isolate: "freeze"', () => {
+  it('freezes returned values deeply', async () => {
     const cache = await start('freeze');
     const [one, joined] = await Promise.all([
       cache.get(1, load),
@@ -69,7 +69,7 @@ describe("A near cache that isolates by 'freeze'", () => {
     expect(one).toBe(joined);
   });
 
-  it('refuses bytes, which cannot be frozen', async () => {
+  it('rejects bytes, which cannot be frozen', async () => {
     const { context } = await startApp();
     const cache = context
       .get(NearCacheFactory)
@@ -80,7 +80,7 @@ describe("A near cache that isolates by 'freeze'", () => {
     expect(cache.stats.size).toBe(0);
   });
 
-  it('goes as deep as data can be, and calls no getter', async () => {
+  it('freezes deeply nested data, and calls no getter', async () => {
     interface List {
       next: List | null;
     }
@@ -99,8 +99,8 @@ describe("A near cache that isolates by 'freeze'", () => {
   });
 });
 
-describe("A near cache that isolates by 'clone'", () => {
-  it('gives each reader a copy of its own', async () => {
+describe('option isolate: "clone"', () => {
+  it('gives each reader its own copy', async () => {
     const cache = await start('clone');
     const loaded = await load();
     const [one, joined] = await Promise.all([
@@ -120,7 +120,7 @@ describe("A near cache that isolates by 'clone'", () => {
     expect(cache.stats.loads).toBe(1);
   });
 
-  it('refuses what has functions', async () => {
+  it('rejects values with functions', async () => {
     const { context } = await startApp();
     const cache = context
       .get(NearCacheFactory)
@@ -136,9 +136,9 @@ describe("A near cache that isolates by 'clone'", () => {
   });
 });
 
-describe('Isolation', () => {
+describe('option isolate', () => {
   it.each(['freeze', 'clone'] as const)(
-    'by %s goes for what Redis has, too',
+    '"%s" isolates values from the second tier',
     async (isolate) => {
       const flat = async (): Promise<User> => {
         const user = await load();
@@ -160,7 +160,7 @@ describe('Isolation', () => {
     },
   );
 
-  it('goes for @Cached', async () => {
+  it('works with @Cached', async () => {
     @Injectable()
     class Users {
       @Cached('User', (id: string) => id, { isolate: 'freeze' })
@@ -173,7 +173,7 @@ describe('Isolation', () => {
     expect(() => (user.id = '2')).toThrow(TypeError);
   });
 
-  it('is an option of two words', async () => {
+  it('rejects other values', async () => {
     const { context } = await startApp();
     const create = (isolate: unknown): unknown =>
       context

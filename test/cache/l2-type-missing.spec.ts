@@ -7,7 +7,7 @@ vi.mock('class-transformer', () => {
   throw new Error('Cannot find module');
 });
 
-it('A type of values without class-transformer is told of once, with its cure, and nothing is stored', async () => {
+it('option l2.type: reports once that class-transformer is missing, and stores nothing', async () => {
   class User {}
   const logger = new LogRecorder();
   const { context, publisher } = await startApp({ logger });

@@ -110,8 +110,8 @@ const CHANGED: [string, unknown, string][] = [
   ['an error', { e: new Error('e') }, 'Error at e'],
 ];
 
-describe('A value that JSON would change', () => {
-  it.each(CHANGED)('stays in memory: %s', async (_, value, named) => {
+describe('Second tier: a value that JSON would change', () => {
+  it.each(CHANGED)('is not stored: %s', async (_, value, named) => {
     const caches = await pair();
     const { one, other, logger, stored } = caches;
     expect(await one.get('1', () => value)).toBe(value);
@@ -130,7 +130,7 @@ describe('A value that JSON would change', () => {
   });
 
   it.each(CHANGED)(
-    'rejects the read if that is strict: %s',
+    'rejects the read with the option strict: %s',
     async (_, value) => {
       const { one } = await pair({ strict: true });
       const read = one.get('1', () => value);
@@ -141,7 +141,7 @@ describe('A value that JSON would change', () => {
     },
   );
 
-  it('stays in memory if it is too large to be compared', async () => {
+  it('is not stored if it is too large to compare', async () => {
     const { one, logger } = await pair();
     const value = ['x'.repeat(2_000_000)];
     expect(await one.get('1', () => value)).toBe(value);
@@ -149,15 +149,15 @@ describe('A value that JSON would change', () => {
     expect(logger.errors.join()).toContain('more than 524288 bytes');
   });
 
-  it('names no key that may be data', async () => {
+  it('is reported without property names that may be data', async () => {
     const { one, logger } = await pair();
     await one.get('1', () => ({ 'ada@example.com': { at: new Date() } }));
     expect(logger.errors.join()).toContain('Date at […].at');
   });
 });
 
-describe('A value that JSON carries', () => {
-  it('comes back as it went in, whatever it is', () => {
+describe('Second tier: a value that JSON preserves', () => {
+  it('is read back unchanged', () => {
     fc.assert(
       fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
         const copy: unknown = JSON.parse(JSON.stringify(value));
@@ -170,7 +170,7 @@ describe('A value that JSON carries', () => {
     );
   });
 
-  it('may have properties that are undefined, and no prototype', async () => {
+  it('may have undefined properties, and no prototype', async () => {
     const value = Object.assign(Object.create(null) as object, {
       a: undefined,
       b: null,
@@ -180,7 +180,7 @@ describe('A value that JSON carries', () => {
     expect(read).toEqual({ b: null, c: [{ d: '' }] });
   });
 
-  it('is compared within a moment, however large', () => {
+  it('is compared in less than 50 ms, even when large', () => {
     const row = Object.fromEntries(
       Array.from({ length: 20 }, (_, at) => [`field${at}`, at]),
     );
@@ -207,8 +207,8 @@ function hasMinusZero(value: unknown): boolean {
   );
 }
 
-describe('A type of values', () => {
-  it('makes instances of what Redis has, with all that was in memory', async () => {
+describe('option l2.type', () => {
+  it('creates instances from stored entries, with all properties', async () => {
     const user = (await throughRedis(
       await pair({ type: () => User }),
       new User(),
@@ -221,14 +221,14 @@ describe('A type of values', () => {
     expect(instanceToPlain(user)).not.toHaveProperty('hash');
   });
 
-  it('makes them in lists', async () => {
+  it('creates instances in lists', async () => {
     const caches = await pair({ type: () => User });
     const users = (await throughRedis(caches, [new User()])) as User[];
     expect(users[0]).toBeInstanceOf(User);
     expect(instanceToPlain(users)).not.toHaveProperty('0.hash');
   });
 
-  it('does not store what it could not make again', async () => {
+  it('does not store values that it could not create again', async () => {
     const { one, logger } = await pair({ type: () => Untyped });
     await one.get('1', () => new Untyped());
     expect(one.stats.l2Unshared).toBe(1);
@@ -236,15 +236,15 @@ describe('A type of values', () => {
   });
 });
 
-describe('A serializer', () => {
-  it('json() takes what JSON makes of a value', async () => {
+describe('option l2.serializer', () => {
+  it('json() accepts the changes that JSON makes to a value', async () => {
     const caches = await pair({ serializer: json() });
     const read = await throughRedis(caches, new Post('a'));
     expect(read).toEqual({ title: 'a' });
     expect(caches.one.stats.l2Unshared).toBe(0);
   });
 
-  it('structured() carries what Node can clone', async () => {
+  it('structured() preserves everything that can be cloned', async () => {
     const value: Record<string, unknown> = {
       at: new Date(5),
       map: new Map([[1n, new Set(['a'])]]),
@@ -259,7 +259,7 @@ describe('A serializer', () => {
     expect(caches.one.stats.l2Unshared).toBe(2);
   });
 
-  it('structured() is bounded, and hostile bytes are only an entry that is not there', async () => {
+  it('structured() limits the size, and throws for malformed bytes', async () => {
     const serializer = structured({ maxBytes: 1_000 });
     const { one } = await pair({ serializer });
     await one.get('1', () => 'x'.repeat(2_000));
@@ -290,7 +290,7 @@ describe('A serializer', () => {
     expect(() => structured({ maxBytes: -1 })).toThrow('maxBytes');
   });
 
-  it('is refused beside a type', async () => {
+  it('is rejected together with a type', async () => {
     const { app } = await pair();
     const caches = app.context.get(NearCacheFactory);
     for (const l2 of [

@@ -94,8 +94,8 @@ async function settle(...nodes: Node[]): Promise<void> {
   for (const { subscriber } of nodes) await subscriber.caughtUp(offset!);
 }
 
-describe('The second tier', () => {
-  it('spares other instances the load, and keeps nothing stale', async () => {
+describe('Second tier', () => {
+  it('saves other instances the load, and serves nothing stale', async () => {
     const service = new Service();
     const one = await service.start();
     const other = await service.start();
@@ -119,7 +119,7 @@ describe('The second tier', () => {
     }
   });
 
-  it('that is made while the application runs answers from its first read on', async () => {
+  it('serves the first reads of a cache created while the application runs', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -139,7 +139,7 @@ describe('The second tier', () => {
     expect(users.stats).toMatchObject({ loads: 1, l2Hits: 1, l2Errors: 0 });
   });
 
-  it('removes at once what exact keys name', async () => {
+  it('removes the entries of exact keys immediately', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -152,7 +152,7 @@ describe('The second tier', () => {
     await eventually(async () => expect(await service.keys()).toEqual([]));
   });
 
-  it('serves those who start later, and knows what came before them', async () => {
+  it('serves an instance that starts later, which refuses entries from before an invalidation', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -174,7 +174,7 @@ describe('The second tier', () => {
     expect(late.users.stats).toMatchObject({ l2Hits: 1, l2Refused: 1 });
   });
 
-  it('does not serve those who start later where others keep no journal', async () => {
+  it('refuses older entries in a later instance after a message without a journal', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -201,7 +201,7 @@ describe('The second tier', () => {
     expect(one.users.stats.l2Hits).toBe(1);
   });
 
-  it('marks what others say without a journal, if it is not understood, too', async () => {
+  it('writes a mark for a message without a journal that cannot be understood', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -213,7 +213,7 @@ describe('The second tier', () => {
     });
   });
 
-  it('marks what others say before it is made, for those that start later', async () => {
+  it('writes a mark for a message without a journal received before the cache was created', async () => {
     const service = new Service();
     const { keyPrefix } = service;
     const one = await service.start();
@@ -252,7 +252,7 @@ describe('The second tier', () => {
     expect(await others!.get('1', load)).toEqual({ name: 'new' });
   });
 
-  it('takes an offset that is none for what it is: said without a journal', async () => {
+  it('treats a message with an invalid offset as one without a journal', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -270,7 +270,7 @@ describe('The second tier', () => {
     expect(one.users.stats.l2Errors).toBe(0);
   });
 
-  it('that is made late counts own messages of before as not yet applied', async () => {
+  it('treats own messages from before a late creation as not applied yet', async () => {
     const service = new Service();
     const { channel, keyPrefix } = service;
     const one = await service.start();
@@ -333,7 +333,7 @@ describe('The second tier', () => {
     expect(one.users.stats.l2Refused).toBeGreaterThan(0);
   });
 
-  it('renews that mark with what it stores, which it has to outlive', async () => {
+  it('renews the mark of a message without a journal when it stores an entry', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -353,7 +353,7 @@ describe('The second tier', () => {
     });
   });
 
-  it('refuses what was loaded before a message without a place', async () => {
+  it('refuses an entry loaded before a message without an offset', async () => {
     const service = new Service();
     const one = await service.start();
     const other = await service.start();
@@ -369,7 +369,7 @@ describe('The second tier', () => {
     expect(await other.read('1')).toEqual({ name: 'new' });
   });
 
-  it('removes what a pattern names, and that alone', async () => {
+  it('removes only the entries that a pattern matches', async () => {
     const service = new Service();
     const nodes = [await service.start(), await service.start()];
     const [one] = nodes as [Node];
@@ -391,7 +391,7 @@ describe('The second tier', () => {
     });
   }, 20_000);
 
-  it('keeps what was loaded after the pattern', async () => {
+  it('keeps an entry loaded after the pattern', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -407,7 +407,7 @@ describe('The second tier', () => {
     expect(await service.keys()).toEqual(['user:1']);
   });
 
-  it('keeps that something does not exist only if told to', async () => {
+  it('stores null only with negativeTtl', async () => {
     const service = new Service({}, { negativeTtl: 60_000 });
     const [one, other] = [await service.start(), await service.start()];
     await settle(one, other);
@@ -417,7 +417,7 @@ describe('The second tier', () => {
     expect(other.loads()).toBe(0);
   });
 
-  it('loads several at once, but not those that it has', async () => {
+  it('getMany() loads only what is not stored', async () => {
     const service = new Service();
     const [one, other] = [await service.start(), await service.start()];
     await settle(one, other);
@@ -437,7 +437,7 @@ describe('The second tier', () => {
     await service.whenStored('2');
   });
 
-  it('spares what it has the failure of the others', async () => {
+  it('getMany() fails only the reads of missing entries when its loader fails', async () => {
     const service = new Service();
     const [one, other] = [await service.start(), await service.start()];
     await settle(one, other);
@@ -453,7 +453,7 @@ describe('The second tier', () => {
     expect(other.users.peek('1')).toEqual({ name: 'Ada' });
   });
 
-  it('reads on where its serializer gives promises, as plain JavaScript may', async () => {
+  it('loads instead when a serializer returns promises', async () => {
     const failing = async (): Promise<never> => {
       throw new Error('of the serializer');
     };
@@ -483,7 +483,7 @@ describe('The second tier', () => {
     expect(writer.users.stats).toMatchObject({ loads: 1, l2Errors: 1 });
   });
 
-  it('opens no connection for a cache that is made after the shutdown', async () => {
+  it('opens no connection for a cache created after the shutdown', async () => {
     const { context, close } = await startApp();
     const factory = context.get(NearCacheFactory);
     await close();
@@ -494,7 +494,7 @@ describe('The second tier', () => {
     vi.restoreAllMocks();
   });
 
-  it('keeps values as its serializer says, in the database it is told', async () => {
+  it('uses the serializer, connection and ttl of its options', async () => {
     const serializer = {
       serialize: (user: User | null) => Buffer.from(user!.name, 'utf16le'),
       deserialize: (bytes: Buffer) => ({ name: bytes.toString('utf16le') }),
@@ -514,8 +514,8 @@ describe('The second tier', () => {
   });
 });
 
-describeOnRedisServer('The second tier, elsewhere:', () => {
-  it('on a cluster, swept on each of its masters', async () => {
+describeOnRedisServer('Second tier: other servers', () => {
+  it('sweeps every master of a cluster', async () => {
     const cluster = await startCluster();
     onTestFinished(() => cluster.stop());
     const nodes = cluster.nodes.map(({ host, port }) => ({ host, port }));
@@ -544,7 +544,7 @@ describeOnRedisServer('The second tier, elsewhere:', () => {
     await eventually(async () => expect(await stored()).toEqual(left));
   });
 
-  it('with no more rights than docs/near-caches.md names', async () => {
+  it('needs no more rights than docs/near-caches.md lists', async () => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const [, rights = ''] =
@@ -575,8 +575,8 @@ describeOnRedisServer('The second tier, elsewhere:', () => {
   });
 });
 
-describe('Second-tier entries in Redis that match a pattern', () => {
-  it('is removed by one instance for all', async () => {
+describe('Second tier: entries that match a pattern', () => {
+  it('are removed by one instance for all', async () => {
     const server = await startServer();
     const raw = connectRaw(server.url);
     const service = new Service({ connection: server.url });
@@ -598,7 +598,7 @@ describe('Second-tier entries in Redis that match a pattern', () => {
     expect(stats).toMatch(/cmdstat_scan:calls=2,/);
   });
 
-  it('is removed by another instance if that one dies', async () => {
+  it('are removed by another instance if that one dies', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -614,12 +614,12 @@ describe('Second-tier entries in Redis that match a pattern', () => {
   }, 20_000);
 });
 
-describe('Trouble with the second tier', () => {
+describe('Second tier: failures', () => {
   it.each([
     ['garbage', 'garbage'],
     ['a value that cannot be read', 'OFFSET\nv{'],
-    ['another place of the journal', '1-1\nv{"name":"old"}'],
-  ])('%s is loaded instead', async (_, entry) => {
+    ['an entry with another offset', '1-1\nv{"name":"old"}'],
+  ])('loads instead of %s', async (_, entry) => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -633,7 +633,7 @@ describe('Trouble with the second tier', () => {
     expect(one.users.stats).toMatchObject({ l2Hits: 0, loads: 1 });
   });
 
-  it('another type of value is loaded instead, and reported', async () => {
+  it('loads instead of a key of another type, and reports it', async () => {
     const service = new Service();
     const one = await service.start();
     await settle(one);
@@ -645,7 +645,7 @@ describe('Trouble with the second tier', () => {
     );
   });
 
-  it('that hangs keeps the first readers waiting, and no others', async () => {
+  it('delays only the first reads while Redis hangs', async () => {
     const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
@@ -661,7 +661,7 @@ describe('Trouble with the second tier', () => {
     });
   });
 
-  it('that is away fails nobody, and it is used when it is back', async () => {
+  it('loads while Redis is away', async () => {
     const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
@@ -676,7 +676,7 @@ describe('Trouble with the second tier', () => {
     expect(await one.read('1')).toEqual({ name: 'Ada' });
   });
 
-  it('that is away when others are heard without a journal learns of it later', async () => {
+  it('writes the mark of a message without a journal once Redis is back', async () => {
     const server = await startServer();
     const service = new Service({ connection: server.url });
     const one = await service.start();
@@ -696,13 +696,13 @@ describe('Trouble with the second tier', () => {
     });
   });
 
-  it('does not keep an application from starting', async () => {
+  it('does not block the start of the application', async () => {
     const service = new Service({ connection: 'redis://127.0.0.1:1' });
     const one = await service.start({ startupTimeout: 50 });
     expect(await one.read('1')).toBeNull();
   });
 
-  it('two caches of the same entities need two prefixes', async () => {
+  it('rejects two caches of the same entity type with the same prefix', async () => {
     const { context } = await startApp();
     const factory = context.get(NearCacheFactory);
     factory.create('User', { l2: {} });
@@ -713,7 +713,7 @@ describe('Trouble with the second tier', () => {
     );
   });
 
-  it('takes the journal, and names bad options', async () => {
+  it('rejects invalid options, and a missing journal', async () => {
     const { context } = await startApp({ journal: false });
     const factory = context.get(NearCacheFactory);
     expect(() => factory.create('User', { l2: {} })).toThrow(
@@ -728,7 +728,7 @@ describe('Trouble with the second tier', () => {
     );
   });
 
-  it('is not used where the module is switched off', async () => {
+  it('is not used when the module is disabled', async () => {
     const service = new Service();
     const one = await service.start({ enabled: false });
     service.table.set('1', { name: 'Ada' });

@@ -8,8 +8,8 @@ import { eventually } from '../support/eventually.js';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-describe('A near cache', () => {
-  it('keeps nothing once it is closed, and leaves its name to another', async () => {
+describe('NearCache: lifetime', () => {
+  it('close() stops caching, and frees its name', async () => {
     const { context, publisher } = await startApp();
     const factory = context.get(NearCacheFactory);
     const cache = factory.create<string>('User', { l2: {} });
@@ -32,7 +32,7 @@ describe('A near cache', () => {
     expect([...factory.stats().keys()]).toEqual(['User']);
   });
 
-  it('does not keep what was under way when it was closed', async () => {
+  it('does not cache a load that was in flight at close()', async () => {
     const { context } = await startApp();
     const cache = context.get(NearCacheFactory).create<string>('User');
     let land: (value: string) => void = () => {};
@@ -47,7 +47,7 @@ describe('A near cache', () => {
     expect(cache.peek(1)).toBeUndefined();
   });
 
-  it('goes with whoever made it for a request', async () => {
+  it('is garbage-collected with its request-scoped owner', async () => {
     const { context } = await startApp();
     const factory = context.get(NearCacheFactory);
     const kept = factory.create<string>('Post');
@@ -64,7 +64,7 @@ describe('A near cache', () => {
     expect(kept.peek(1)).toBeUndefined();
   });
 
-  it('stays where Redis holds entries of it, which must be swept', async () => {
+  it('is not garbage-collected while it has a second tier to sweep', async () => {
     const { context } = await startApp();
     const factory = context.get(NearCacheFactory);
     factory.create<string>('User', { l2: {} });
@@ -73,7 +73,7 @@ describe('A near cache', () => {
     expect(factory.stats().has('User')).toBe(true);
   });
 
-  it('is counted with others where there are many of one name', async () => {
+  it('statistics combine many caches with the same name', async () => {
     const logger = new LogRecorder();
     const { context } = await startApp({ logger });
     const factory = context.get(NearCacheFactory);
@@ -90,8 +90,8 @@ describe('A near cache', () => {
   });
 });
 
-describe('Subscribers', () => {
-  it('that are registered again and again are warned of, and refused in the end', async () => {
+describe('InvalidationSubscriber: too many consumers', () => {
+  it('logs a warning at 250 consumers, and rejects the 10001st', async () => {
     const logger = new LogRecorder();
     const { subscriber } = await startApp({ logger });
     const ends = Array.from({ length: 249 }, () => subscriber.bind(new Map()));

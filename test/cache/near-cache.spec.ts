@@ -52,7 +52,7 @@ function deferred<T>(): {
   return { promise, ...settle };
 }
 
-describe('A near cache', () => {
+describe('NearCache', () => {
   it('loads once, and again after an invalidation', async () => {
     const { users, load, publisher, loads } = await start();
     expect(await users.get('1', load('1'))).toEqual({ id: '1', version: 1 });
@@ -103,7 +103,7 @@ describe('A near cache', () => {
     expect(loads).toHaveLength(1);
   });
 
-  it('refuses what is no id, whatever is kept under its text', async () => {
+  it('rejects an invalid id, even when an entry has its text as id', async () => {
     const { users: cache } = await start();
     for (const text of [
       'undefined',
@@ -129,7 +129,7 @@ describe('A near cache', () => {
     }
   });
 
-  it('makes one load for 10,000 who ask at once', async () => {
+  it('loads once for 10,000 concurrent reads', async () => {
     const { users, load, loads } = await start();
     const all = await Promise.all(
       Array.from({ length: 10_000 }, () => users.get('1', load('1'))),
@@ -138,7 +138,7 @@ describe('A near cache', () => {
     expect(new Set(all).size).toBe(1);
   });
 
-  it('returns but does not keep what an invalidation overtook', async () => {
+  it('returns but does not cache a value invalidated during the load', async () => {
     const { users, publisher } = await start();
     const slow = deferred<User>();
     const reading = users.get('1', () => slow.promise);
@@ -149,7 +149,7 @@ describe('A near cache', () => {
     expect(users.stats.overtaken).toBe(1);
   });
 
-  it('does not let a later read join a load that was overtaken', async () => {
+  it('does not let a later read join an overtaken load', async () => {
     const { users, publisher, load } = await start();
     const slow = deferred<User>();
     const old = users.get('1', () => slow.promise);
@@ -161,7 +161,7 @@ describe('A near cache', () => {
     expect(users.peek('1')).toBe(fresh);
   });
 
-  it('asks the own loader of who joined a load of many that left the entity out', async () => {
+  it('calls the own loader of a read that joined getMany() if that left its id out', async () => {
     const { users, load, loads } = await start();
     const slow = deferred<Map<string, User>>();
     const many = users.getMany(['1', '2'], () => slow.promise);
@@ -179,7 +179,7 @@ describe('A near cache', () => {
     expect(loads).toEqual([]);
   });
 
-  it('throws what a loader throws, to all who joined, and keeps nothing', async () => {
+  it('rejects all joined reads when the loader fails, and caches nothing', async () => {
     const { users, load } = await start();
     const slow = deferred<User>();
     const both = [
@@ -196,7 +196,7 @@ describe('A near cache', () => {
     expect((await users.get('1', load('1')))?.version).toBe(1);
   });
 
-  it('keeps that something does not exist only if told to', async () => {
+  it('caches null only with negativeTtl', async () => {
     const { users, context } = await start();
     const factory = context.get(NearCacheFactory);
     const negative = factory.create<User | null>('User', { negativeTtl: 1e6 });
@@ -208,7 +208,7 @@ describe('A near cache', () => {
     expect(negative.stats.loads).toBe(1);
   });
 
-  it('forgets an entry after its ttl, and what is used least', async () => {
+  it('evicts an entry after its ttl, and the least recently used entry', async () => {
     const { users, load, loads } = await start({ ttl: 30, max: 2 });
     await users.get('1', load('1'));
     await eventually(() => expect(users.peek('1')).toBeUndefined());
@@ -217,7 +217,7 @@ describe('A near cache', () => {
     expect(loads).toHaveLength(4);
   });
 
-  it('judges its ttl at the read, though no timer has had its turn since', async () => {
+  it('compares the ttl at the read, even if no timer has run since', async () => {
     const { users, load } = await start({ ttl: 20, ttlJitter: 0 });
     await users.get('1', load('1'));
     expect(users.peek('1')?.version).toBe(1);
@@ -228,7 +228,7 @@ describe('A near cache', () => {
     expect((await users.get('1', load('1')))?.version).toBe(2);
   });
 
-  it('expires by the clock of a test that has stopped its timers', async () => {
+  it('expires entries by fake timers', async () => {
     const { users, load } = await start({ ttl: 1_000, ttlJitter: 0 });
     vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
     onTestFinished(() => void vi.useRealTimers());
@@ -239,7 +239,7 @@ describe('A near cache', () => {
     expect(users.peek('1')).toBeUndefined();
   });
 
-  it('does not take a look for a use', async () => {
+  it('peek() does not count as a use', async () => {
     const { users, load } = await start({ max: 2 });
     for (const id of ['1', '2']) await users.get(id, load(id));
     const { stats } = users;
@@ -251,7 +251,7 @@ describe('A near cache', () => {
     expect(users.peek('2')).toBeDefined();
   });
 
-  it('loads several at once, each once', async () => {
+  it('getMany() loads each missing id once', async () => {
     const { users, load, publisher } = await start();
     await users.get('1', load('1'));
     const slow = deferred<User>();
@@ -279,7 +279,7 @@ describe('A near cache', () => {
     expect(users.peek('3')).toBeUndefined();
   });
 
-  it('keeps nothing of several that were overtaken, but what was not', async () => {
+  it('getMany() caches only the ids that were not invalidated during the load', async () => {
     const { users, publisher } = await start();
     const slow = deferred<Map<string, User>>();
     const reading = users.getMany(['1', '2'], () => slow.promise);
@@ -292,7 +292,7 @@ describe('A near cache', () => {
     expect(users.peek('2')).toBeDefined();
   });
 
-  it('rejects all of several if their loader does', async () => {
+  it('getMany() rejects when its loader fails', async () => {
     const { users } = await start();
     const failing = users.getMany(['1', '2'], () => {
       throw new Error('of the loader');
@@ -301,7 +301,7 @@ describe('A near cache', () => {
     expect(users.peek('1')).toBeUndefined();
   });
 
-  it('refuses promises in the place of values, which may yet fail', async () => {
+  it('getMany() rejects promises as values', async () => {
     const { users } = await start();
     const failing = users.getMany(['1', '2'], () => {
       const loaded = ['1', '2'].map(
@@ -314,7 +314,7 @@ describe('A near cache', () => {
   });
 
   it.each([undefined, '', {}, Number.NaN, ['1']])(
-    'refuses the id %j',
+    'rejects the id %j',
     async (id) => {
       const { users, load } = await start();
       await users.get('1', load('1'));
@@ -328,7 +328,7 @@ describe('A near cache', () => {
     },
   );
 
-  it('names every bad option', async () => {
+  it('reports every invalid option', async () => {
     const { context } = await start();
     const factory = context.get(NearCacheFactory);
     const bad = { max: 0, ttl: -1, ttlJitter: 2, negativeTtl: Number.NaN };
@@ -351,7 +351,7 @@ describe('A near cache', () => {
     ]);
   });
 
-  it('keeps nothing while it is not known what is missed', async () => {
+  it('caches nothing while staleness exceeds maxStaleness', async () => {
     const { users, load, subscriber } = await start(
       {},
       {
@@ -369,7 +369,7 @@ describe('A near cache', () => {
     expect(users.stats).toMatchObject({ hits: 0, loads: 2, size: 0 });
   });
 
-  it('serves nothing from before, once it is known that something may be missed', async () => {
+  it('serves no older entry once caches are bypassed', async () => {
     const fences = new Fences();
     const source = {
       bypass: false,
@@ -397,14 +397,14 @@ describe('A near cache', () => {
     expect(cache.peek('2')).toBeUndefined();
   });
 
-  it('keeps nothing where the module is off: nobody would evict it', async () => {
+  it('caches nothing when the module is disabled', async () => {
     const { users, load, loads } = await start({}, { enabled: false });
     await users.get('1', load('1'));
     await users.get('1', load('1'));
     expect(loads).toHaveLength(2);
   });
 
-  it('keeps nothing after the end of its application', async () => {
+  it('caches nothing after the shutdown', async () => {
     const { users, load, loads, close } = await start();
     await users.get('1', load('1'));
     await close();
@@ -414,14 +414,14 @@ describe('A near cache', () => {
     expect(loads).toHaveLength(3);
   });
 
-  it('takes what is undefined for the default', async () => {
+  it('applies the default to an undefined option', async () => {
     const { users, load, loads } = await start({ ttl: undefined });
     await users.get('1', load('1'));
     await users.get('1', load('1'));
     expect(loads).toHaveLength(1);
   });
 
-  it('is evicted before any handler can read it', async () => {
+  it('evicts before a handler is called', async () => {
     const app = await startApp();
     const seen: unknown[] = [];
     let users: NearCache<string> | null = null;
@@ -433,8 +433,8 @@ describe('A near cache', () => {
   });
 });
 
-describe('A near cache in a unit of work', () => {
-  it('neither serves what that has changed nor keeps what may be rolled back', async () => {
+describe('NearCache in an InvalidationScope', () => {
+  it('does not serve changed entries, and does not cache what may be rolled back', async () => {
     const { users, publisher, load } = await start();
     await users.get('1', load('1'));
     const uncommitted = { id: '1', version: -1 };

@@ -25,11 +25,11 @@ async function start(form = (id: string) => id.toLowerCase()) {
   return { app, broker, heard, cache: caches.create<string>('User'), caches };
 }
 
-describe('The option `normalizeIds`', () => {
+describe('option normalizeIds', () => {
   it.each([
     ['read in upper case', UPPER, LOWER],
     ['published in upper case', LOWER, UPPER],
-  ])('evicts what is %s', async (_what, read, published) => {
+  ])('evicts an entry whose id is %s', async (_what, read, published) => {
     const { app, broker, cache } = await start();
     await cache.get(read, () => 'old');
     expect(cache.peek(published)).toBe('old');
@@ -41,7 +41,7 @@ describe('The option `normalizeIds`', () => {
     expect(await cache.get(read, () => 'new')).toBe('new');
   });
 
-  it('keeps out a load that an invalidation in the other case overtakes', async () => {
+  it('does not cache a load that an invalidation with another case overtakes', async () => {
     const { broker, cache } = await start();
 
     await cache.get(UPPER, async () => {
@@ -52,7 +52,7 @@ describe('The option `normalizeIds`', () => {
     expect(cache.peek(LOWER)).toBeUndefined();
   });
 
-  it('reads several, each under the id that it was asked for', async () => {
+  it('getMany() returns each value under the id it was asked for', async () => {
     const { cache } = await start();
     const asked: string[][] = [];
 
@@ -69,7 +69,7 @@ describe('The option `normalizeIds`', () => {
     ]);
   });
 
-  it('is of messages, batches included, and of no other type', async () => {
+  it('normalizes ids of messages and batches, of its entity type only', async () => {
     const { app, broker, heard } = await start();
 
     broker.emit(entity('User', 'A'));
@@ -87,19 +87,24 @@ describe('The option `normalizeIds`', () => {
     ['*:A', '*'],
     ['*:a', '*:a'],
     ['post:A*', 'post:A*'],
-  ])('is not that of patterns: %s means %s', async (published, meant) => {
-    const { app, broker, heard, cache } = await start();
-    await cache.get('A1', () => 'old');
+  ])(
+    'widens patterns of its entity type unless they are normalized: %s becomes %s',
+    async (published, meant) => {
+      const { app, broker, heard, cache } = await start();
+      await cache.get('A1', () => 'old');
 
-    broker.emit(pattern(published, 'why'));
-    await settled(app);
+      broker.emit(pattern(published, 'why'));
+      await settled(app);
 
-    expect(heard).toEqual([meant]);
-    const isNamed = published.startsWith('user:');
-    expect(cache.peek('A1')).toBe(isNamed || meant === '*' ? undefined : 'old');
-  });
+      expect(heard).toEqual([meant]);
+      const isNamed = published.startsWith('user:');
+      expect(cache.peek('A1')).toBe(
+        isNamed || meant === '*' ? undefined : 'old',
+      );
+    },
+  );
 
-  it('evicts everything where a form fails, and a read fails by name', async () => {
+  it('evicts everything when the function fails, and rejects the read', async () => {
     const { app, broker, heard, cache } = await start(() => '');
 
     broker.emit(entity('User', 'A'));

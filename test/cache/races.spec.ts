@@ -149,7 +149,7 @@ async function playAll(
   return total;
 }
 
-describe('A near cache, with two reads and two updates of one row in every order,', () => {
+describe('NearCache: two reads and two updates of one row in every order', () => {
   it(
     'never keeps a stale entry, and no read goes back',
     async () => {
@@ -160,7 +160,7 @@ describe('A near cache, with two reads and two updates of one row in every order
   );
 
   it.each(DEPENDENT)(
-    'never keeps a stale entry where an update names a dependency: %o, %o',
+    'never keeps a stale entry when an update names a dependency: %o, %o',
     async (...said) => {
       const total = await playAll((fences) => fences.take(), said);
       expect(total).toEqual({ played: PLAYED, stale: 0, wentBack: 0 });
@@ -169,7 +169,7 @@ describe('A near cache, with two reads and two updates of one row in every order
   );
 
   it(
-    'keeps stale entries without the fence: the test can fail',
+    'keeps stale entries without the fence (the test can fail)',
     async () => {
       const total = await playAll(() => ({ holds: () => true }));
       expect(total.stale).toBeGreaterThan(0);
@@ -179,7 +179,7 @@ describe('A near cache, with two reads and two updates of one row in every order
   );
 
   it(
-    'keeps stale entries if the fence ignores dependencies',
+    'keeps stale entries if the fence ignores dependencies (the test can fail)',
     async () => {
       const ownOnly = (fences: Fences): Fence => {
         const fence = fences.take();

@@ -41,8 +41,8 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-describe('A pattern, in a cache too large for one go', () => {
-  it('leaves nothing to be read from the moment it is delivered', async () => {
+describe('Sweep: a pattern in a large near cache', () => {
+  it('hides matching entries as soon as the message is delivered', async () => {
     const subject = new Subject();
     await subject.load(ids, 1);
     subject.say(pattern('user:*7'));
@@ -52,7 +52,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(read).toEqual(ids.filter((id) => !/[78]$/.test(String(id))));
   });
 
-  it('evicts all of it in steps, and nothing else', async () => {
+  it('evicts exactly the matching entries in steps', async () => {
     const subject = new Subject();
     await subject.load(ids, 1);
     subject.say(pattern('user:*7'));
@@ -64,7 +64,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(subject.cache.stats.size).toBe(expected.length);
   });
 
-  it('spares what is loaded while it goes on', async () => {
+  it('keeps entries loaded during the sweep', async () => {
     const subject = new Subject();
     await subject.load(ids, 1);
     subject.say(pattern('user:[0-9]*'));
@@ -76,7 +76,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(subject.cache.peek(SIZE - 1)).toBe(2);
   });
 
-  it('goes on where all about it was evicted while it rested', async () => {
+  it('continues when the entry at its position is evicted between steps', async () => {
     const subject = new Subject();
     await subject.load(ids, 1);
     subject.say(pattern('user:*7'));
@@ -93,7 +93,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(swept.filter((id) => subject.cache.peek(id) === 1)).toEqual([]);
   });
 
-  it('that names all of it leaves nothing to sweep', async () => {
+  it('is not needed for a pattern that matches all entries', async () => {
     const subject = new Subject();
     await subject.load(ids, 1);
     subject.say(pattern('user:*7'));
@@ -106,7 +106,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(subject.cache.stats.size).toBe(2);
   });
 
-  it('is one of too many to be compared with all of it: then all of it goes', async () => {
+  it('clears the cache when too many patterns would be compared with all entries', async () => {
     const subject = new Subject();
     await subject.load(ids, 1);
     const globs = ids.slice(0, 100).map((id) => `user:${id}x*`);
@@ -116,7 +116,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(subject.cache.stats.size).toBe(0);
   });
 
-  it('is one of too many to be compared with what is read: then all of it goes', async () => {
+  it('clears the cache when too many patterns would be compared at each read', async () => {
     const subject = new Subject();
     await subject.load(ids.slice(0, 2_000), 1);
     for (let i = 0; i < 1_000; i++) subject.say(pattern(`user:${i}x*`));
@@ -125,7 +125,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(subject.cache.stats.size).toBe(0);
   });
 
-  it('among many looks at the clock as often as one alone', async () => {
+  it('checks the clock as often with many patterns as with one', async () => {
     let now = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now++);
     const entries = new Map(ids.map((id) => [String(id), { sweeps: 0 }]));
@@ -159,7 +159,7 @@ describe('A pattern, in a cache too large for one go', () => {
     expect(most).toBeLessThan(1_000);
   });
 
-  it('misses none, whatever is read, evicted and loaded meanwhile', async () => {
+  it('misses no entry, whatever is read, evicted and loaded meanwhile', async () => {
     const id = fc.nat({ max: SIZE - 1 });
     const act = fc.oneof(
       fc.record({ kind: fc.constant('read' as const), id }),

@@ -108,7 +108,7 @@ async function startPair(
 }
 
 describeOnRedisServer('doctor', () => {
-  it('finds nothing wrong where nothing is', async () => {
+  it('reports ok for a healthy setup', async () => {
     const { server } = await startPair();
     const report = await examine(server.url);
     expect(report).toMatchObject({ code: 0, err: '', status: 'ok' });
@@ -138,7 +138,7 @@ describeOnRedisServer('doctor', () => {
     );
   });
 
-  it('tells people line by line', async () => {
+  it('prints one line per check for people', async () => {
     const { server } = await startPair(['--maxmemory-policy', 'allkeys-lru']);
     const { code, out } = await run(['doctor'], {
       env: { REDIS_URL: server.url },
@@ -150,7 +150,7 @@ describeOnRedisServer('doctor', () => {
     expect(out).not.toMatch(OBEYED);
   });
 
-  it('names the listeners: service, instance, version, since when', async () => {
+  it('lists the listeners: service, instance, version, time of the connection', async () => {
     const { server } = await startPair();
     const other = await startApp({
       connection: server.url,
@@ -188,7 +188,7 @@ describeOnRedisServer('doctor', () => {
     );
   });
 
-  it('keeps a name with an end of line in its line', async () => {
+  it('escapes a line feed in a service name', async () => {
     const server = await startServer({ real: true });
     await startApp({
       connection: server.url,
@@ -202,7 +202,7 @@ describeOnRedisServer('doctor', () => {
     expect(out).not.toMatch(/^ *fail {5}journal/m);
   });
 
-  it('says which types nobody handles, and until when nobody knows', async () => {
+  it('reports entity types that no listener handles, and unknown while a listener is unnamed', async () => {
     const server = await startServer({ real: true });
     const options = { connection: server.url, channel: CHANNEL };
     const { context } = await startApp({
@@ -245,7 +245,7 @@ describeOnRedisServer('doctor', () => {
     expect((await types()).message).toMatch(/^all of them: test-service/);
   });
 
-  it('fails at once where there is no server', async () => {
+  it('fails immediately without a server', async () => {
     const report = await examine('redis://u:secret@127.0.0.1:1');
     expect(report.code).toBe(1);
     expect(statuses(report)).toEqual({ versions: 'ok', connection: 'fail' });
@@ -253,7 +253,7 @@ describeOnRedisServer('doctor', () => {
     expect(JSON.stringify(report.all)).not.toContain('secret');
   });
 
-  it('fails within its time where the server hangs', async () => {
+  it('fails after --timeout when the server hangs', async () => {
     const server = await startServer();
     server.pause();
     const report = await examine(server.url, ['--timeout', '300ms']);
@@ -262,7 +262,7 @@ describeOnRedisServer('doctor', () => {
     expect(report.of('connection').message).toContain('for 300 ms');
   });
 
-  it('goes on where one check hangs', async () => {
+  it('continues when one check hangs', async () => {
     const { server } = await startPair();
     const redis = connectRaw(server.url);
     await redis.acl('SETUSER', 'app', 'on', 'nopass', '+@all', '~*', '&*');
@@ -283,7 +283,7 @@ describeOnRedisServer('doctor', () => {
     [`${2n ** 64n - 1n}-${2n ** 64n - 1n}`, false],
     ['253402300799999-5', true],
   ])(
-    'fails where the journal ends at %s (deleted: %s)',
+    'fails when the journal ends at %s (deleted: %s)',
     async (id, isDeleted) => {
       const { server } = await startPair();
       const redis = connectRaw(server.url);
@@ -298,7 +298,7 @@ describeOnRedisServer('doctor', () => {
     },
   );
 
-  it('looks at the rights of "default" where somebody restricted it', async () => {
+  it('reports missing rights of the "default" user', async () => {
     const { server } = await startPair();
     await connectRaw(server.url).acl('SETUSER', 'default', '-xadd', '-acl');
     expect((await examine(server.url)).of('rights')).toMatchObject({
@@ -307,7 +307,7 @@ describeOnRedisServer('doctor', () => {
     });
   });
 
-  it('says why a door is closed', async () => {
+  it('reports why Redis refuses the connection', async () => {
     const { server } = await startPair();
     await connectRaw(server.url).config('SET', 'maxclients', '1');
     expect((await examine(server.url)).of('connection')).toMatchObject({
@@ -333,7 +333,7 @@ describeOnRedisServer('doctor', () => {
       'warn',
     ],
   ])(
-    'says whether TLS is spoken: %s, to %j with %j',
+    'reports whether TLS is used: %s, for %j with %j',
     async (says, stream, options, status) => {
       const client = { isCluster: false, stream, options };
       const finding = await TLS_CHECK.run({ client } as never);
@@ -342,7 +342,7 @@ describeOnRedisServer('doctor', () => {
     },
   );
 
-  describe('by the rights of the user', () => {
+  describe('rights of the user', () => {
     async function as(
       server: RedisServer,
       ...rules: string[]
@@ -352,7 +352,7 @@ describeOnRedisServer('doctor', () => {
       return server.url.replace('//', '//app:any@');
     }
 
-    it('fails, and says which are missing', async () => {
+    it('fails, and lists the missing rights', async () => {
       const { server } = await startPair();
       const url = await as(server, '+@all', '-xadd', '-time', '~*', '&*');
       const report = await examine(url);
@@ -365,7 +365,7 @@ describeOnRedisServer('doctor', () => {
       expect(advice).toContain('+xadd');
     });
 
-    it('is content with those that docs/operations.md names', async () => {
+    it('reports ok for the rights listed in docs/operations.md', async () => {
       const page = readFileSync(join(root, 'docs/operations.md'), 'utf8');
       const [, rights = ''] =
         /-@all \\\s+(\+@connection[^\\]+\+info) \\/.exec(page) ?? [];
@@ -431,7 +431,7 @@ describeOnRedisServer('doctor', () => {
     ['subscribers', [], 'warn', /nobody listens/],
     ['journal', [], 'warn', /every reconnect evicts everything/],
     ['persistence', ['--appendonly', 'yes'], 'ok', /append-only file/],
-  ])('says of %s with %j: %s', async (name, args, status, message) => {
+  ])('reports %s with %j as %s', async (name, args, status, message) => {
     const server = await startServer({ args, real: true });
     const report = await examine(server.url);
     const finding = report.of(name);
@@ -443,7 +443,7 @@ describeOnRedisServer('doctor', () => {
     expect(report.code).toBe(report.status === 'fail' ? 1 : 0);
   });
 
-  describe('of the journal', () => {
+  describe('journal', () => {
     const startHand = async (): Promise<{
       server: RedisServer;
       hand: Hand;
@@ -452,7 +452,7 @@ describeOnRedisServer('doctor', () => {
       return { server, hand: new Hand(server, CHANNEL) };
     };
 
-    it('says how long an outage it covers, and what would cover an hour', async () => {
+    it('reports how long an outage it covers, and the length that covers an hour', async () => {
       const { server, hand } = await startHand();
       await hand.say(1, 2, 3, 4, 5, 6, 7, 8, 9);
       await hand.redis.xtrim(hand.journal, 'MAXLEN', 5);
@@ -465,7 +465,7 @@ describeOnRedisServer('doctor', () => {
       expect(Number(length)).toBeGreaterThan(5);
     });
 
-    it('is content with one that covers enough', async () => {
+    it('reports ok for a journal that covers an hour', async () => {
       const { server, hand } = await startHand();
       const id = `${Date.now() - 3_600_000}-1`;
       const fields = { offset: id, previous: '1-1' };
@@ -482,22 +482,22 @@ describeOnRedisServer('doctor', () => {
     it.each<[string, (hand: Hand, second: string) => Promise<unknown>, RegExp]>(
       [
         [
-          'a hole',
+          'a gap',
           (hand, second) => hand.redis.xdel(hand.journal, second),
           /^1 breaks in the last 2/,
         ],
         [
-          'an entry of others',
+          'a foreign entry',
           (hand) => hand.redis.xadd(hand.journal, '*', 'm', 'x'),
           /^1 of the last 4 entries/,
         ],
         [
-          'a message without its place',
+          'a message without an offset',
           (hand) => hand.redis.xadd(hand.journal, '*', 'm', wire(9)),
           /^1 of the last 4 entries/,
         ],
       ],
-    )('finds %s in it', async (_, harm, message) => {
+    )('finds %s', async (_, harm, message) => {
       const { server, hand } = await startHand();
       await hand.say(1);
       const second = await hand.say(2);
@@ -510,7 +510,7 @@ describeOnRedisServer('doctor', () => {
       });
     });
 
-    it('fails if its key is something else', async () => {
+    it('fails if its key is of another type', async () => {
       const { server, hand } = await startHand();
       await hand.redis.set(hand.journal, 'x');
       const report = await examine(server.url);
@@ -526,7 +526,7 @@ describeOnRedisServer('doctor', () => {
       /1 messages in 3 s, without a place in the journal from a-script/,
     ],
     ['no message', /1 messages in 3 s, 1 of them malformed/],
-  ])('listens, if asked, for %s', async (payload, message) => {
+  ])('reports with --listen %s', async (payload, message) => {
     const { server } = await startPair();
     const doctor = start(['doctor', '--json', '--listen', '3s'], {
       env: { REDIS_URL: server.url },
@@ -547,7 +547,7 @@ describeOnRedisServer('doctor', () => {
     });
   });
 
-  it('knows a replica, and finds its master by the Sentinel', async () => {
+  it('fails for a replica, and finds its master through Sentinel', async () => {
     const sentinel = await startSentinel();
     onTestFinished(() => sentinel.stop());
     const replica = await examine(sentinel.replica.url);
@@ -569,13 +569,13 @@ describeOnRedisServer('doctor', () => {
   }, 60_000);
 });
 
-describeOnRedisServer('doctor, of a cluster', () => {
+describeOnRedisServer('doctor on a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => void (cluster = await startCluster()), 60_000);
   afterAll(() => cluster.stop());
 
   it.each([[false], [true]])(
-    'asks every node (sharded: %j)',
+    'checks every node (sharded: %j)',
     async (sharded) => {
       const { nodes, servers } = cluster;
       const channel = uniqueChannel();
@@ -599,7 +599,7 @@ describeOnRedisServer('doctor, of a cluster', () => {
     },
   );
 
-  it('says which node is not as it should be', async () => {
+  it('names the node with a warning', async () => {
     const [, second, third] = cluster.servers;
     await connectRaw(second!.url).config(
       'SET',
@@ -614,8 +614,8 @@ describeOnRedisServer('doctor, of a cluster', () => {
   });
 });
 
-describe('doctor, of what is installed', () => {
-  it('needs what the package does', () => {
+describe('doctor: installed versions', () => {
+  it('requires the peer dependencies of the package', () => {
     const { peerDependencies } = json(
       readFileSync(join(root, 'package.json'), 'utf8'),
     ) as { peerDependencies: Record<string, string> };

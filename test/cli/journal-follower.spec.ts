@@ -37,8 +37,8 @@ function follow() {
 const settled = (): Promise<void> =>
   new Promise((resolve) => setImmediate(resolve));
 
-describe('A message that is the end of the journal when that is first asked for', () => {
-  it('is shown, once, if it was received before the answer', async () => {
+describe('JournalFollower: a message at the end of the journal during the first query', () => {
+  it('shows it once if it was received before the reply', async () => {
     const { shown, answer, caughtUp, deliver } = follow();
     deliver('5');
     answer('5-0');
@@ -50,7 +50,7 @@ describe('A message that is the end of the journal when that is first asked for'
     expect(shown).toEqual(['5', '6']);
   });
 
-  it('is shown, once, if it is received after the answer', async () => {
+  it('shows it once if it is received after the reply', async () => {
     const { shown, answer, caughtUp, deliver } = follow();
     answer('5-0');
     await caughtUp;

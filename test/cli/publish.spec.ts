@@ -47,7 +47,7 @@ describe('publish', () => {
       'User:1',
     ],
     [['User', '2', '--no-journal'], { offset: null }, 'User:2'],
-  ])('%j is heard by applications', async (args, fields, text) => {
+  ])('%j is received by applications', async (args, fields, text) => {
     const app = await startApp();
     const { code, out, err } = await run(onChannel(app.channel, ...args));
     expect({ code, err }).toEqual({ code: 0, err: '' });
@@ -62,7 +62,7 @@ describe('publish', () => {
     expect(out).toContain('receivers  1');
   });
 
-  it('is read later by who was away', async () => {
+  it('is replayed by an application that was away', async () => {
     const { app, links, server } = await startOnLinks(NO_HEARTBEAT);
     const { offset } = await app.publisher.invalidateUser('1');
     // Who is lost at the beginning of a journal cannot know it again.
@@ -84,13 +84,13 @@ describe('publish', () => {
     });
   });
 
-  it('says so if nobody listens', async () => {
+  it('prints a warning if there is no listener', async () => {
     const { code, err } = await run(onChannel(uniqueChannel(), 'User', '1'));
     expect(code).toBe(0);
     expect(err).toContain('Nobody listens on');
   });
 
-  it('prints what it would say, and says nothing', async () => {
+  it('--dry-run prints the message, and publishes nothing', async () => {
     const app = await startApp();
     const args = ['User', '1', '--dry-run'];
     const { out } = await run(onChannel(app.channel, ...args), {
@@ -104,7 +104,7 @@ describe('publish', () => {
     await hears(app, users(2));
   });
 
-  describe('a type that nobody has published', () => {
+  describe('an entity type that was never published', () => {
     const UNSEEN = 'Nobody has published sesion lately.';
 
     async function startWithPast(): Promise<TestApp> {
@@ -117,7 +117,7 @@ describe('publish', () => {
     it.each([
       ['sesion', '1'],
       ['--batch', 'user:1', 'session:1', 'sesion:1'],
-    ])('is refused where nobody can be asked: %j', async (...args) => {
+    ])('is rejected without a terminal: %j', async (...args) => {
       const app = await startWithPast();
       const { code, out, err } = await run(onChannel(app.channel, ...args));
       expect({ code, out }).toEqual({ code: 2, out: '' });
@@ -137,13 +137,16 @@ describe('publish', () => {
       ['session', '9'],
       ['order', '9'],
       ['--pattern', 'sesion:*'],
-    ])('is none of these: %j', async (...args) => {
-      const app = await startWithPast();
-      expect((await run(onChannel(app.channel, ...args))).code).toBe(0);
-    });
+    ])(
+      'accepts published types, built-in types and patterns: %j',
+      async (...args) => {
+        const app = await startWithPast();
+        expect((await run(onChannel(app.channel, ...args))).code).toBe(0);
+      },
+    );
 
     it.each([[true], [false]])(
-      'is asked about on a terminal, and %j is obeyed',
+      'is confirmed on a terminal, and the answer %j applied',
       async (answer) => {
         const app = await startWithPast();
         const questions: string[] = [];
@@ -168,7 +171,7 @@ describe('publish', () => {
       },
     );
 
-    it('is found although much else was published since', async () => {
+    it('is found among many later messages', async () => {
       const app = await startWithPast();
       const { publisher } = app;
       await Promise.all(
@@ -179,7 +182,7 @@ describe('publish', () => {
     });
   });
 
-  it('trims nothing that services keep', async () => {
+  it('does not trim the journal of the services', async () => {
     const channel = uniqueChannel();
     const redis = connectRaw();
     const key = journalOf(channel);
@@ -191,8 +194,8 @@ describe('publish', () => {
   });
 });
 
-describeOnRedisServer('publish, where Redis does not take it', () => {
-  it('ends with 1 and says why', async () => {
+describeOnRedisServer('publish when Redis refuses or hangs', () => {
+  it('exits with 1 and prints the reason', async () => {
     const server = await startServer({
       args: ['--maxmemory', '1', '--maxmemory-policy', 'noeviction'],
     });
@@ -203,7 +206,7 @@ describeOnRedisServer('publish, where Redis does not take it', () => {
     expect(err).toContain('Redis did not take it: OOM');
   });
 
-  it('waits no longer than it may for one that hangs', async () => {
+  it('fails after --timeout when the server hangs', async () => {
     const server = await startServer();
     server.pause();
     const { code, err } = await run(
@@ -216,31 +219,37 @@ describeOnRedisServer('publish, where Redis does not take it', () => {
   });
 });
 
-describeOnRedisServer('publish, to a cluster', () => {
+describeOnRedisServer('publish to a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => void (cluster = await startCluster()), 60_000);
   afterAll(() => cluster.stop());
 
-  it.each([[false], [true]])('is heard (sharded: %j)', async (sharded) => {
-    const { nodes, servers } = cluster;
-    const app = await startApp({ connection: { cluster: { nodes } }, sharded });
-    await eventually(() => expect(app.subscriber.status.state).toBe('live'));
-    const args = onChannel(app.channel, 'User', '1', '--cluster');
-    const { code, out, err } = await run(args, {
-      env: {
-        REDIS_URL: servers[0]!.url,
-        CACHE_INVALIDATION_SHARDED: String(sharded),
-      },
-    });
-    expect({ code, err }).toEqual({ code: 0, err: '' });
-    expect(out).toContain(
-      sharded ? 'receivers  1\n' : ' on one node of the cluster',
-    );
-    await eventually(() => expect(summary(app)).toEqual(users(1)), patient);
-  });
+  it.each([[false], [true]])(
+    'is received by applications (sharded: %j)',
+    async (sharded) => {
+      const { nodes, servers } = cluster;
+      const app = await startApp({
+        connection: { cluster: { nodes } },
+        sharded,
+      });
+      await eventually(() => expect(app.subscriber.status.state).toBe('live'));
+      const args = onChannel(app.channel, 'User', '1', '--cluster');
+      const { code, out, err } = await run(args, {
+        env: {
+          REDIS_URL: servers[0]!.url,
+          CACHE_INVALIDATION_SHARDED: String(sharded),
+        },
+      });
+      expect({ code, err }).toEqual({ code: 0, err: '' });
+      expect(out).toContain(
+        sharded ? 'receivers  1\n' : ' on one node of the cluster',
+      );
+      await eventually(() => expect(summary(app)).toEqual(users(1)), patient);
+    },
+  );
 });
 
-it('finds Redis by the environment, and by the command line first', async () => {
+it('publish: --url takes precedence over REDIS_URL', async () => {
   const channel = uniqueChannel();
   const app = await startApp({ channel });
   const { code } = await run(

@@ -11,7 +11,7 @@ const timers = (): number =>
 
 const never = new Promise<never>(() => {});
 
-it('waits no longer than it may', async () => {
+it('RedisLink.within() rejects after --timeout', async () => {
   const link = linkTo('10ms');
   await expect(link.within('a question', never)).rejects.toThrow(
     InvalidationTimeoutError,
@@ -22,7 +22,7 @@ it('waits no longer than it may', async () => {
   link.close();
 });
 
-it('leaves no timer behind: the process would wait for it', async () => {
+it('RedisLink leaves no timer behind', async () => {
   const before = timers();
   const link = linkTo('1h');
   link.within('a question', never).catch(() => undefined);
@@ -40,11 +40,11 @@ it.each([
     { url: 'redis://u:p@h:1', sentinel: 'a:1,b', name: 'm' },
     'm, by the Sentinels a:1,b',
   ],
-])('says where %j leads, and no password', (values, where) => {
+])('targetFrom() describes %j without the password', (values, where) => {
   expect(targetFrom(values, {}).where).toBe(where);
 });
 
-it('hands user, password and TLS to a cluster and behind Sentinels', () => {
+it('targetFrom() applies user, password and TLS to a cluster and to Sentinel', () => {
   const url = 'rediss://me:p%40ss@h:1';
   const credentials = { username: 'me', password: 'p@ss', tls: {} };
   expect(targetFrom({ url, cluster: true }, {}).connection).toEqual({

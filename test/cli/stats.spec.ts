@@ -45,7 +45,7 @@ const ROWS = [
 ];
 
 describe('stats', () => {
-  it('counts what is said, by service, type and action', async () => {
+  it('counts messages by service, type and action', async () => {
     const app = await startApp({ serviceName: 'one' });
     const stats = start(on(app, '--json', '--interval', '50ms'));
     await stats.listens();
@@ -64,7 +64,7 @@ describe('stats', () => {
     expect(await stats.ended).toBe(0);
   });
 
-  it('counts for a while, prints, and ends', async () => {
+  it('counts for a time with --for, prints, and exits', async () => {
     const app = await startApp({ serviceName: 'one' });
     const stats = start(on(app, '--for', '5s', '--action', 'delete'));
     await stats.listens();
@@ -78,7 +78,7 @@ describe('stats', () => {
     ]);
   });
 
-  it('prints a table time and again', async () => {
+  it('prints a table repeatedly with --interval', async () => {
     const app = await startApp();
     const stats = start(on(app, '--interval', '20ms'));
     const titles = (): number => stats.out().match(/^SERVICE/gm)?.length ?? 0;
@@ -86,7 +86,7 @@ describe('stats', () => {
     expect(stats.out()).not.toMatch(OBEYED);
   });
 
-  it('counts what the journal holds', async () => {
+  it('counts messages of the journal with --journal', async () => {
     const app = await startApp({ serviceName: 'one' });
     await say(app);
     const { code, out } = await run(on(app, '--journal', '--json'));
@@ -94,7 +94,7 @@ describe('stats', () => {
     expect(json(out)).toMatchObject({ messages: 5, rows: ROWS });
   });
 
-  it('counts each message of many pages once', async () => {
+  it('counts each message of several journal pages once', async () => {
     const app = await startApp();
     const ids = Array.from({ length: 2_500 }, (_, id) => id);
     await Promise.all(
@@ -107,7 +107,7 @@ describe('stats', () => {
     expect(json(none.out)).toMatchObject({ messages: 0, rows: [] });
   });
 
-  it('counts nothing where there is no journal', async () => {
+  it('counts nothing without a journal', async () => {
     const { code, out } = await run([
       'stats',
       '--journal',
@@ -119,8 +119,8 @@ describe('stats', () => {
   });
 });
 
-describe('the counter', () => {
-  it('takes no more memory, whatever names others think of', () => {
+describe('MessageCounter', () => {
+  it('uses bounded memory for any number of names', () => {
     const counter = new MessageCounter(0);
     for (let i = 0; i < 3_000; i++) {
       const name = `\x1b[2J${i}`;
@@ -139,8 +139,8 @@ describe('the counter', () => {
   });
 });
 
-describe('on a terminal', () => {
-  it('what is shown takes the place of what was', () => {
+describe('stats on a terminal', () => {
+  it('replaces the last table', () => {
     const written: string[] = [];
     const io = recordingIo();
     const screen = {

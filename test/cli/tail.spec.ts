@@ -40,7 +40,7 @@ const prints = (tail: Run, expected: unknown[]): Promise<void> =>
   eventually(() => expect(subjects(tail)).toEqual(expected), patient);
 
 describe('tail', () => {
-  it('shows what an application says, in a line each', async () => {
+  it('prints one line for each message', async () => {
     const app = await startApp({ serviceName: 'user-service' });
     const tail = start(onChannel(app.channel, '--count', '4'));
     await tail.listens();
@@ -62,7 +62,7 @@ describe('tail', () => {
     expect(tail.err()).toContain(`listening on ${app.channel}`);
   });
 
-  it('prints the message as it was written, and how it came, as JSON', async () => {
+  it('--json prints the message unchanged, with its time of arrival', async () => {
     const channel = uniqueChannel();
     const tail = start(onChannel(channel, '--json', '--count', '1'));
     await tail.listens();
@@ -96,7 +96,7 @@ describe('tail', () => {
     ['--key post:*', ['user:3,post:4', '5', '*']],
     ['--key user:[12]', ['1', '2', 'user:*', '*']],
     ['--key session:x', ['x', '*']],
-  ])('shows with %s only that', async (filter, expected) => {
+  ])('%s shows only matching messages', async (filter, expected) => {
     const channel = uniqueChannel();
     const one = await startApp({ channel, serviceName: 'one' });
     const two = await startApp({ channel, serviceName: 'two' });
@@ -124,7 +124,7 @@ describe('tail', () => {
   });
 
   it.each([[[]], [['--json']]])(
-    'never lets others write to the terminal (%j)',
+    'escapes control characters in messages (%j)',
     async (more) => {
       const channel = uniqueChannel();
       const tail = start(onChannel(channel, '--count', '4', ...more));
@@ -149,7 +149,7 @@ describe('tail', () => {
     },
   );
 
-  it('has colours where they are wanted, and only there', async () => {
+  it('prints colours only when requested', async () => {
     const { channel, publisher } = await startApp();
     await publisher.invalidateUser('7');
     const args = onChannel(channel, '--last', '1', '--count', '1');
@@ -158,7 +158,7 @@ describe('tail', () => {
     expect((await run(args, { env })).out).toContain('\x1b[31mDelete \x1b[39m');
   });
 
-  it('begins with what the journal has, and goes on live', async () => {
+  it('--last and --since print messages of the journal first, then live ones', async () => {
     const app = await startApp();
     for (const id of ['1', '2', '3']) await app.publisher.invalidateUser(id);
     const last = start(onChannel(app.channel, '--json', '--last', '2'));
@@ -176,7 +176,7 @@ describe('tail', () => {
     expect(replayed).toEqual([true, true, false]);
   });
 
-  it('goes on, with what was said while it was away', async () => {
+  it('prints missed messages after a reconnect', async () => {
     const server = await startServer();
     const hand = new Hand(server, uniqueChannel());
     const tail = start(onChannel(hand.channel, '--json'), {
@@ -196,7 +196,7 @@ describe('tail', () => {
     expect(tail.err()).not.toContain('something was missed');
   });
 
-  it('says that something was missed which nobody knows', async () => {
+  it('reports missed messages that the journal no longer has', async () => {
     const server = await startServer();
     const hand = new Hand(server, uniqueChannel());
     const tail = start(onChannel(hand.channel, '--json'), {
@@ -225,7 +225,7 @@ describe('tail', () => {
     await prints(tail, ['1', '3', '4', '5']);
   });
 
-  it('notices a link that is dead without a word', async () => {
+  it('detects a half-open connection', async () => {
     const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
@@ -248,7 +248,7 @@ describe('tail', () => {
     await prints(tail, ['1', '2']);
   });
 
-  it('gives up at once where there is no server', async () => {
+  it('fails immediately without a server', async () => {
     const { code, out, err } = await run(['tail', '--timeout', '1h'], {
       env: { REDIS_URL: 'redis://me:secret@127.0.0.1:1' },
     });
@@ -260,7 +260,7 @@ describe('tail', () => {
   });
 
   itOnRedisServer(
-    'gives up in time where the server never answers',
+    'fails after --timeout when the server never responds',
     async () => {
       const server = await startServer({ real: true });
       server.pause();
@@ -272,7 +272,7 @@ describe('tail', () => {
     },
   );
 
-  it('waits for a server that has answered once', async () => {
+  it('waits for a server that was connected before', async () => {
     const server = await startServer();
     const tail = start(['tail', '--json', '--count', '1'], {
       env: { REDIS_URL: server.url },
@@ -296,7 +296,7 @@ describe('tail', () => {
   });
 
   it.each([['SIGINT'], ['SIGTERM']] as const)(
-    'ends at %s as if that were its end',
+    'exits with 0 at %s',
     async (signal) => {
       const tail = start(onChannel(uniqueChannel()));
       await tail.listens();
@@ -305,7 +305,7 @@ describe('tail', () => {
     },
   );
 
-  it('ends so while the server hangs, too', async () => {
+  it('exits with 0 at SIGINT while the server hangs', async () => {
     const proxy = await startProxy((await startServer()).port);
     onTestFinished(() => proxy.close());
     proxy.swallow();
@@ -318,7 +318,7 @@ describe('tail', () => {
   });
 
   itOnRedisServer(
-    'goes on where the journal must not be read, and says so',
+    'continues when the journal cannot be read, and reports it',
     async () => {
       const server = await startServer({ real: true });
       const hand = new Hand(server, uniqueChannel());
@@ -337,7 +337,7 @@ describe('tail', () => {
     },
   );
 
-  it('ends without a word once nobody reads it any more', async () => {
+  it('exits silently when its output is closed', async () => {
     const app = await startApp();
     const tail = start(onChannel(app.channel, '--json'));
     await tail.listens();
@@ -350,11 +350,11 @@ describe('tail', () => {
   });
 });
 
-describeOnRedisServer('tail, as a user', () => {
+describeOnRedisServer('tail with a user that', () => {
   it.each([
-    ['who gave a wrong password', '//tailer:wrong@', 'WRONGPASS'],
-    ['who may not subscribe', '//stranger:any@', 'NOPERM'],
-  ])('%s, ends and tells', async (_, user, reason) => {
+    ['has a wrong password', '//tailer:wrong@', 'WRONGPASS'],
+    ['may not subscribe', '//stranger:any@', 'NOPERM'],
+  ])('%s exits with 1 and prints the reason', async (_, user, reason) => {
     const server = await startServer();
     const redis = connectRaw(server.url);
     await redis.acl('SETUSER', 'tailer', 'on', '>right', '+@all', '~*', '&*');
@@ -369,7 +369,7 @@ describeOnRedisServer('tail, as a user', () => {
 });
 
 // What is asked of the shared server must not wait for what other files do there.
-it('hears other channels nothing', async () => {
+it('tail ignores other channels', async () => {
   const channel = `${uniqueChannel()}:${randomUUID()}`;
   const tail = start(onChannel(channel, '--json', '--count', '1'));
   await tail.listens();

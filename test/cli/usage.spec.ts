@@ -9,8 +9,8 @@ withProgram();
 
 const COMMANDS = ['tail', 'stats', 'publish', 'doctor'];
 
-describe('the command', () => {
-  it.each(['--version', '-v'])('says which version it is: %s', async (flag) => {
+describe('command line', () => {
+  it.each(['--version', '-v'])('prints the version: %s', async (flag) => {
     const { version } = JSON.parse(
       readFileSync(join(root, 'package.json'), 'utf8'),
     ) as { version: string };
@@ -21,13 +21,13 @@ describe('the command', () => {
     });
   });
 
-  it.each(['--help', '-h', 'help'])('names its commands: %s', async (flag) => {
+  it.each(['--help', '-h', 'help'])('lists the commands: %s', async (flag) => {
     const { code, out, err } = await run([flag]);
     expect({ code, err }).toEqual({ code: 0, err: '' });
     for (const command of COMMANDS) expect(out).toContain(`  ${command} `);
   });
 
-  it.each(COMMANDS)('helps with %s', async (command) => {
+  it.each(COMMANDS)('prints the help of %s', async (command) => {
     const { code, out, err } = await run([command, '--help']);
     expect({ code, err }).toEqual({ code: 0, err: '' });
     for (const args of [
@@ -92,7 +92,7 @@ describe('the command', () => {
       ['publish', 'User', '1', '--metadata', '{"__proto__":1}'],
       'The metadata cannot be sent.',
     ],
-  ])('ends with 2 for %j, and says why', async (args, why) => {
+  ])('exits with 2 for %j, and prints the reason', async (args, why) => {
     const io = recordingIo();
     expect(await runProgram(args, io)).toBe(2);
     expect(io.lines).toEqual([]);
@@ -103,13 +103,13 @@ describe('the command', () => {
     expect(err).not.toContain('    at ');
   });
 
-  it('ends so as a process too', async () => {
+  it('exits with 2 as a process too', async () => {
     const { code, out, err } = await run(['tail', '--wat']);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).toContain("Unknown option '--wat'");
   });
 
-  it('ends with 1 and one line where Redis is not', async () => {
+  it('exits with 1 and prints one line when Redis is not reachable', async () => {
     const { code, out, err } = await run(['publish', 'User', '1'], {
       env: { REDIS_URL: 'redis://me:secret@127.0.0.1:1' },
     });
@@ -120,7 +120,7 @@ describe('the command', () => {
     expect(err).not.toContain('secret');
   });
 
-  it('shows where an error came from, if asked', async () => {
+  it('prints the stack trace with DEBUG=1', async () => {
     const { err } = await run(['publish', 'User', '1'], {
       env: { REDIS_URL: 'redis://127.0.0.1:1', DEBUG: '1' },
     });

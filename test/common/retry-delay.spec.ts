@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { reconnectDelay } from '../../lib/common/index.js';
 
-describe('reconnectDelay', () => {
+describe('reconnectDelay()', () => {
   beforeEach(() => void vi.spyOn(Math, 'random'));
   afterEach(() => void vi.restoreAllMocks());
 

@@ -109,30 +109,33 @@ async function start(
   };
 }
 
-describe('An entity that changes its id in the method', () => {
+describe('@InvalidatesCache() on a method that changes the id of its entity', () => {
   it.each<[string, Row['id'], Row['id'], string[]]>([
-    ['loses it', '7', undefined, ['User:7']],
-    ['loses it to null', '7', null, ['User:7']],
-    ['loses it to an empty text', '7', '', ['User:7']],
-    ['loses it to NaN', '7', NaN, ['User:7']],
-    ['gets another', 'old', 'new', ['User:old', 'User:new']],
-    ['gets its first', undefined, '7', ['User:7']],
-    ['gets its first in the place of an empty one', '', '7', ['User:7']],
-    ['keeps it, as a number and as text', 7, '7', ['User:7']],
-    ['never has one', undefined, null, []],
-    ['loses an impossible one', 2 ** 60, undefined, ['user:*']],
-    ['loses an empty one', '', undefined, ['user:*']],
-    ['gets an impossible one', '7', 1e21, ['user:*']],
-  ])('%s', async (_what, before, after, expected) => {
-    const { rows, heard, app } = await start();
+    ['loses its id', '7', undefined, ['User:7']],
+    ['loses its id to null', '7', null, ['User:7']],
+    ['loses its id to an empty string', '7', '', ['User:7']],
+    ['loses its id to NaN', '7', NaN, ['User:7']],
+    ['gets another id', 'old', 'new', ['User:old', 'User:new']],
+    ['gets its first id', undefined, '7', ['User:7']],
+    ['gets its first id instead of an empty one', '', '7', ['User:7']],
+    ['keeps its id, as a number and as text', 7, '7', ['User:7']],
+    ['never has an id', undefined, null, []],
+    ['loses an invalid id', 2 ** 60, undefined, ['user:*']],
+    ['loses an empty id', '', undefined, ['user:*']],
+    ['gets an invalid id', '7', 1e21, ['user:*']],
+  ])(
+    'invalidates both ids when the entity %s',
+    async (_what, before, after, expected) => {
+      const { rows, heard, app } = await start();
 
-    await rows.setId({ id: before }, after);
-    expect(heard()).toEqual(expected);
-    rows.syncSetId({ id: before }, after);
+      await rows.setId({ id: before }, after);
+      expect(heard()).toEqual(expected);
+      rows.syncSetId({ id: before }, after);
 
-    await settled(app);
-    expect(heard()).toEqual([...expected, ...expected]);
-  });
+      await settled(app);
+      expect(heard()).toEqual([...expected, ...expected]);
+    },
+  );
 
   it.each<[string, Row['id'], Row['id'], string[]]>([
     ['that it loses', '7', undefined, ['User:7']],
@@ -140,39 +143,45 @@ describe('An entity that changes its id in the method', () => {
     ['that it never has', undefined, undefined, ['user:*']],
     ['that is null', null, null, ['user:*']],
     ['that is an object', {} as string, {} as string, ['user:*']],
-  ])('as text %s', async (_what, before, after, expected) => {
-    const { rows, heard } = await start();
+  ])(
+    'invalidates an id in a template string %s',
+    async (_what, before, after, expected) => {
+      const { rows, heard } = await start();
 
-    await rows.setText({ id: before }, after);
+      await rows.setText({ id: before }, after);
 
-    expect(heard()).toEqual(expected);
-  });
+      expect(heard()).toEqual(expected);
+    },
+  );
 
   it.each<[string, Row['id'][], Row['id'][], string[]]>([
-    ['lose them', ['1', '2'], [undefined, undefined], ['user:1,user:2']],
-    ['get them', [undefined, ''], ['1', '2'], ['user:1,user:2']],
-    ['get others', ['1', '2'], ['1', '3'], ['user:1,user:2,user:3']],
-    ['keep an impossible one', ['1', 1e21], ['1', 1e21], ['user:1', 'user:*']],
+    ['lose their ids', ['1', '2'], [undefined, undefined], ['user:1,user:2']],
+    ['get their ids', [undefined, ''], ['1', '2'], ['user:1,user:2']],
+    ['get other ids', ['1', '2'], ['1', '3'], ['user:1,user:2,user:3']],
+    ['keep an invalid id', ['1', 1e21], ['1', 1e21], ['user:1', 'user:*']],
     // Which of the two has no name cannot be told.
     [
-      'get and lose them',
+      'get and lose ids',
       ['', '2'],
       ['1', undefined],
       ['user:2,user:1', 'user:*'],
     ],
-    ['have one without', ['1', ''], ['1', ''], ['user:1', 'user:*']],
-  ])('as do several: they %s', async (_what, before, after, expected) => {
-    const { rows, heard } = await start();
+    ['include one without an id', ['1', ''], ['1', ''], ['user:1', 'user:*']],
+  ])(
+    'invalidates all ids when several entities %s',
+    async (_what, before, after, expected) => {
+      const { rows, heard } = await start();
 
-    await rows.setIds(
-      before.map((id) => ({ id })),
-      after,
-    );
+      await rows.setIds(
+        before.map((id) => ({ id })),
+        after,
+      );
 
-    expect(heard()).toEqual(expected);
-  });
+      expect(heard()).toEqual(expected);
+    },
+  );
 
-  it('is told if the list of ids itself is emptied', async () => {
+  it('invalidates ids of an array that the method empties', async () => {
     const { rows, heard } = await start();
 
     await rows.drain(['1', '2']);
@@ -180,7 +189,7 @@ describe('An entity that changes its id in the method', () => {
     expect(heard()).toEqual(['user:1,user:2']);
   });
 
-  it('is told with what follows from both ids', async () => {
+  it('cascades from both ids', async () => {
     const { rows, heard } = await start({
       options: { cascade: { User: (id) => [entity('Feed', id)] } },
     });
@@ -190,7 +199,7 @@ describe('An entity that changes its id in the method', () => {
     expect(heard()).toEqual(['User:old', 'Feed:old', 'User:new', 'Feed:new']);
   });
 
-  it('is told if its condition held before, or holds after', async () => {
+  it('invalidates if `when` is true before or after the call', async () => {
     const { rows, heard } = await start();
 
     await rows.when({ id: '1' }, 'before', undefined);
@@ -200,7 +209,7 @@ describe('An entity that changes its id in the method', () => {
     expect(heard()).toEqual(['User:before', 'User:after']);
   });
 
-  it('is told with the metadata that it had', async () => {
+  it('publishes the metadata from before the call', async () => {
     const { rows, recorder } = await start();
 
     await rows.metadata({ slug: 'x' });
@@ -208,7 +217,7 @@ describe('An entity that changes its id in the method', () => {
     expect(recorder.published).toMatchObject([{ metadata: 'x' }]);
   });
 
-  it('is told by both patterns, or by the one that there was', async () => {
+  it('invalidates both patterns, or the one that existed', async () => {
     const { rows, heard } = await start();
 
     await rows.setSlug({ slug: 'old' }, 'new');
@@ -217,7 +226,7 @@ describe('An entity that changes its id in the method', () => {
     expect(heard()).toEqual(['page:old:*', 'page:new:*', 'page:last:*']);
   });
 
-  it('is told after the call only, if a selector needs what the call makes', async () => {
+  it('selects after the call if the selector needs data that the call creates', async () => {
     const { rows, heard, app } = await start();
 
     await rows.needsId({}, '7');
@@ -230,10 +239,10 @@ describe('An entity that changes its id in the method', () => {
     ['is lost', '7', undefined, ['page:7:*']],
     ['is lost to null', '7', null, ['page:7:*']],
     ['is new', undefined, '7', ['page:7:*']],
-    ['becomes impossible', '7', 1e21, ['*']],
-    ['was never there', undefined, undefined, ['*']],
+    ['becomes invalid', '7', 1e21, ['*']],
+    ['never existed', undefined, undefined, ['*']],
   ])(
-    'is told by a glob whose id %s',
+    'invalidates a glob whose id %s',
     async (_what, before, after, expected) => {
       const { rows, heard } = await start();
 
@@ -243,7 +252,7 @@ describe('An entity that changes its id in the method', () => {
     },
   );
 
-  it('is covered by its type if a selector failed before the call, and names nothing after it', async () => {
+  it('widens to the type if a selector throws before the call and selects nothing after it', async () => {
     const { rows, heard, app } = await start();
 
     await rows.needsId({}, null as never);
@@ -252,7 +261,7 @@ describe('An entity that changes its id in the method', () => {
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(1);
   });
 
-  it('is told if its condition failed before the call, and does not hold after it', async () => {
+  it('invalidates if `when` throws before the call and is false after it', async () => {
     const { rows, heard } = await start();
 
     await rows.whenNeedsId({}, '7');
@@ -260,7 +269,7 @@ describe('An entity that changes its id in the method', () => {
     expect(heard()).toEqual(['User:1']);
   });
 
-  it('is covered by its type if a selector breaks on what is left', async () => {
+  it('widens to the type if a selector throws after the call', async () => {
     const { rows, heard } = await start();
 
     await rows.breaks({ id: '7' });
@@ -269,7 +278,7 @@ describe('An entity that changes its id in the method', () => {
   });
 });
 
-describe('evenIfFails', () => {
+describe('option evenIfFails', () => {
   const LATE = new Error('the mail server is away');
 
   class Late {
@@ -308,15 +317,27 @@ describe('evenIfFails', () => {
 
   it.each<[string, (late: Late) => unknown, string[]]>([
     ['a rejection', (late) => late.save({ id: '7' }), ['User:7']],
-    ['a throw, by the decorators that say so', (l) => l.sync('7'), ['User:7']],
+    [
+      'a throw, for the decorators with the option',
+      (l) => l.sync('7'),
+      ['User:7'],
+    ],
     [
       "an Observable's error",
       (late) => lastValueFrom(late.values('7')),
       ['User:7'],
     ],
-    ['no result to select from', (late) => late.byResult(), ['user:*']],
-    ['no result for a condition', (late) => late.whenResult(), ['User:1']],
-  ])('%s is told, and passes through', async (_what, call, expected) => {
+    [
+      'a rejection with a selector of the result',
+      (late) => late.byResult(),
+      ['user:*'],
+    ],
+    [
+      'a rejection with a condition on the result',
+      (late) => late.whenResult(),
+      ['User:1'],
+    ],
+  ])('invalidates and rethrows: %s', async (_what, call, expected) => {
     const { app, recorder } = await startApp({ providers: [Late] });
 
     await expect(async () => call(app.get(Late))).rejects.toBe(LATE);
@@ -325,14 +346,14 @@ describe('evenIfFails', () => {
     expect(recorder.published.map(said)).toEqual(expected);
   });
 
-  it('is true or false, or refused where it is written', () => {
+  it('rejects a value that is not a boolean', () => {
     expect(() =>
       InvalidatesCache('User', () => '1', { evenIfFails: 'yes' as never }),
     ).toThrow(/"yes" is not valid for `evenIfFails`/);
   });
 });
 
-describe('A selector that is a function', () => {
+describe('A selector written as a function expression', () => {
   class Settings {
     readonly tenant = 'red';
 
@@ -360,7 +381,7 @@ describe('A selector that is a function', () => {
     }
   }
 
-  it('sees the instance as `this`', async () => {
+  it('has the instance as `this`', async () => {
     const { app, recorder } = await startApp({ providers: [Settings] });
 
     await app.get(Settings).save('theme');
@@ -372,7 +393,7 @@ describe('A selector that is a function', () => {
   });
 });
 
-describe('A pattern made without the tag `glob`', () => {
+describe('A pattern without the tag `glob`', () => {
   class Feeds {
     @InvalidatesCachePattern((id: string) => `feed:${id}:*`)
     async clear(_id: string): Promise<void> {}
@@ -392,26 +413,25 @@ describe('A pattern made without the tag `glob`', () => {
   }
 
   it.each<[string, (feeds: Feeds) => Promise<void>, string[]]>([
-    ['with brackets', (f) => f.clear('a[1]'), ['feed:a[1]:*', 'feed:a\\[1]:*']],
+    ['brackets', (f) => f.clear('a[1]'), ['feed:a[1]:*', 'feed:a\\[1]:*']],
+    ['a backslash', (f) => f.clear('x\\y'), ['feed:x\\y:*', 'feed:x\\\\y:*']],
     [
-      'with a backslash',
-      (f) => f.clear('x\\y'),
-      ['feed:x\\y:*', 'feed:x\\\\y:*'],
+      'a property of an object',
+      (f) => f.nested({ author: '[' }),
+      ['feed:[', 'feed:\\['],
     ],
-    ['in an object', (f) => f.nested({ author: '[' }), ['feed:[', 'feed:\\[']],
-    ['that is plain', (f) => f.clear('42'), ['feed:42:*']],
-    ['that is a pattern', (f) => f.whole('a:[12]'), ['a:[12]']],
-    [
-      'that was escaped',
-      (f) => f.tagged({ author: 'a[1]' }),
-      ['feed:a\\[1]:*'],
-    ],
-  ])('takes an argument %s literally too', async (_what, call, expected) => {
-    const { app, recorder } = await startApp({ providers: [Feeds] });
+    ['a plain id', (f) => f.clear('42'), ['feed:42:*']],
+    ['a whole pattern', (f) => f.whole('a:[12]'), ['a:[12]']],
+    ['an escaped id', (f) => f.tagged({ author: 'a[1]' }), ['feed:a\\[1]:*']],
+  ])(
+    'also matches its argument literally: %s',
+    async (_what, call, expected) => {
+      const { app, recorder } = await startApp({ providers: [Feeds] });
 
-    await call(app.get(Feeds));
+      await call(app.get(Feeds));
 
-    expect(recorder.published.map(said)).toEqual(expected);
-    expect(recorder.published[0]).toMatchObject(pattern(expected[0]!));
-  });
+      expect(recorder.published.map(said)).toEqual(expected);
+      expect(recorder.published[0]).toMatchObject(pattern(expected[0]!));
+    },
+  );
 });

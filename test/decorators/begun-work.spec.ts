@@ -154,7 +154,7 @@ async function read(rows: AsyncIterable<string>): Promise<string[]> {
   return all;
 }
 
-describe('A decorated method that returns what is read later', () => {
+describe('A decorated method that returns a lazy result', () => {
   it('invalidates after the last row of an async iterable', async () => {
     const { rows, heard } = await start();
     const written = rows.iterable('1', '2');
@@ -169,7 +169,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual(['User:1']);
   });
 
-  it('invalidates nothing if nobody reads it', async () => {
+  it('invalidates nothing if it is never read', async () => {
     const { rows, heard, app } = await start();
 
     await rows.iterable('1').return(undefined);
@@ -179,7 +179,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual([]);
   });
 
-  it('invalidates when its reader stops', async () => {
+  it('invalidates when its reader stops early', async () => {
     const { rows, heard } = await start();
 
     for await (const row of rows.byLast('1', '2')) {
@@ -199,7 +199,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual([]);
   });
 
-  it('invalidates after the last row of a synchronous generator', async () => {
+  it('invalidates after the last row of a generator', async () => {
     const { rows, heard, app } = await start();
     const list = rows.list('1');
     await settled(app);
@@ -211,7 +211,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual(['User:1']);
   });
 
-  it('invalidates at once for a Subject, which keeps its methods, and when a subscription ends', async () => {
+  it('invalidates immediately for a Subject, keeps its methods, and when a subscription ends', async () => {
     const { app, recorder } = await startApp({ providers: [Jobs] });
     const heard = (): string[] => recorder.published.map(said);
     const values: string[] = [];
@@ -232,7 +232,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual(['User:1', 'User:1']);
   });
 
-  it('invalidates once at its end, whose steps may be asked for at once', async () => {
+  it('invalidates once when steps of an iterator are requested concurrently', async () => {
     const { rows, heard, app } = await start();
     const work = app.get(BegunWork, { strict: false });
     const iterator = rows.iterable('1');
@@ -253,7 +253,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual(['User:1', 'User:1']);
   });
 
-  it('invalidates for one that is frozen, and stays readable', async () => {
+  it('invalidates for a frozen iterable, which stays readable', async () => {
     const { rows, heard, app } = await start();
 
     expect(await read(rows.frozen('1'))).toEqual(['1']);
@@ -262,7 +262,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual(['User:1']);
   });
 
-  it('invalidates when a method of the generator has read it', async () => {
+  it('invalidates when an iterator helper has read the generator', async () => {
     const { rows, heard, app } = await start();
 
     expect(rows.withHelper('1').toArray()).toEqual(['1']);
@@ -271,7 +271,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toContain('User:1');
   });
 
-  it('invalidates at once for what only has a name like a generator', async () => {
+  it('invalidates immediately for an object that only has the name of a generator', async () => {
     const { rows, heard, app } = await start();
 
     rows.named('1');
@@ -280,7 +280,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual(['User:1']);
   });
 
-  it('invalidates when a promise of one resolves, and after its last row', async () => {
+  it('invalidates when a promised iterable resolves, and after its last row', async () => {
     const { rows, heard } = await start();
     const written = await rows.promised('1');
     expect(heard()).toEqual(['User:1']);
@@ -290,7 +290,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard()).toEqual(['User:1', 'User:1']);
   });
 
-  it('invalidates when a stream has ended, which is passed on itself', async () => {
+  it('invalidates when a stream has ended, and returns that stream itself', async () => {
     const { rows, heard, app } = await start();
     const stream = new PassThrough();
     expect(rows.stream('1', stream)).toBe(stream);
@@ -303,7 +303,7 @@ describe('A decorated method that returns what is read later', () => {
     await eventually(() => expect(heard()).toEqual(['User:1']));
   });
 
-  it('invalidates when a stream is broken off, and not when it fails', async () => {
+  it('invalidates when a stream is destroyed, and not when it fails', async () => {
     const { rows, heard } = await start();
 
     rows
@@ -315,7 +315,7 @@ describe('A decorated method that returns what is read later', () => {
     await eventually(() => expect(heard()).toEqual(['User:gone']));
   });
 
-  it('invalidates when a file is promised, and when it has been sent', async () => {
+  it('invalidates when a promised StreamableFile resolves, and when it has been sent', async () => {
     const { rows, heard } = await start();
     const file = await rows.file('1', Readable.from(['a', 'b']));
     expect(heard()).toEqual(['User:1']);
@@ -337,7 +337,7 @@ describe('A decorated method that returns what is read later', () => {
     expect(heard().slice(before)).toEqual(['User:1']);
   });
 
-  it('invalidates at once and at the end if the work may have begun', async () => {
+  it('invalidates immediately and at the end for a cursor whose work may have begun', async () => {
     const { rows, heard, app } = await start();
     const cursor = rows.cursor('1');
     await settled(app);
@@ -350,8 +350,8 @@ describe('A decorated method that returns what is read later', () => {
   });
 });
 
-describe('The shutdown', () => {
-  it('waits for a decorated call and a scope that have begun', async () => {
+describe('Shutdown during decorated calls', () => {
+  it('waits for a decorated call and a scope in progress', async () => {
     const { app, rows, heard } = await start();
     const call = rows.slow('1');
     let commit: () => void = () => {};
@@ -370,7 +370,7 @@ describe('The shutdown', () => {
     expect(heard().toSorted()).toEqual(['User:1', 'User:2']);
   });
 
-  it('says how much of what is lost at its end, and tells what a scope holds', async () => {
+  it('logs the number of unfinished calls after shutdownTimeout, and publishes held messages', async () => {
     const { app, rows, heard, logs } = await start(40);
     const call = rows.slow('1');
     const values = rows.values('2').subscribe();
@@ -394,7 +394,7 @@ describe('The shutdown', () => {
     await Promise.all([call, scope]);
   });
 
-  it('does not wait for a scope that it is called in', async () => {
+  it('does not wait for the scope it is called in', async () => {
     const { app, logs } = await start();
 
     await InvalidationScope.run(() => app.close());

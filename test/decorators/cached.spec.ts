@@ -54,7 +54,7 @@ class Users {
 }
 
 describe('@Cached', () => {
-  it('loads once, until the writer on whatever instance says otherwise', async () => {
+  it('loads once, and again after an invalidation by any instance', async () => {
     const providers = [Users, Table];
     const one = await startApp({ providers });
     const other = await startApp({ providers, channel: one.channel });
@@ -77,7 +77,7 @@ describe('@Cached', () => {
     expect(users.table.reads).toBe(3);
   });
 
-  it('keeps what each method loads apart', async () => {
+  it('caches each method separately', async () => {
     const { context } = await startApp({ providers: [Users, Table] });
     const users = context.get(Users);
     await users.find('1');
@@ -91,7 +91,7 @@ describe('@Cached', () => {
     expect(await users.findBy({ id: '1' })).toEqual({ id: '1', name: 'Ada' });
   });
 
-  it('keeps one cache for all that are made for a request', async () => {
+  it('shares one cache between request-scoped instances', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class PerRequest extends Users {}
     const { context } = await startApp({ providers: [PerRequest, Table] });
@@ -110,7 +110,7 @@ describe('@Cached', () => {
     expect((await second.find('1')).name).toBe('Ada');
   });
 
-  it('keeps what subclasses load apart', async () => {
+  it('caches subclasses separately', async () => {
     @Injectable()
     class Clients extends Users {}
     @Injectable()
@@ -122,7 +122,7 @@ describe('@Cached', () => {
     expect(clients.table.reads).toBe(2);
   });
 
-  it("keeps what a subclass makes of its parent's apart, in Redis too", async () => {
+  it('caches an override separately from its parent, with a second tier too', async () => {
     class Names {
       @Cached('User', (id: string) => id, { l2: {} })
       async find(id: string): Promise<string> {
@@ -147,7 +147,7 @@ describe('@Cached', () => {
     ]);
   });
 
-  it('shares in Redis from the start, so that it hears what it must mark', async () => {
+  it('creates the second tier at startup, so that it marks messages without a journal', async () => {
     @Injectable()
     class Names {
       @Cached('User', (id: string) => id, { l2: {} })
@@ -175,7 +175,7 @@ describe('@Cached', () => {
     });
   });
 
-  it('shares nothing of two classes of one name, and says so at the start', async () => {
+  it('does not share entries of two classes with the same name, and logs it at startup', async () => {
     const make = (
       value: string,
     ): Type<{ find(id: string): Promise<string> }> => {
@@ -211,7 +211,7 @@ describe('@Cached', () => {
     expect(await connectRaw().keys(`near:${serviceName}*user:1`)).toEqual([]);
   });
 
-  it('refuses at the start what two methods were told to share', async () => {
+  it('rejects at startup two methods with the same keyPrefix', async () => {
     @Injectable()
     class Names {
       @Cached('User', (id: string) => id, { l2: { keyPrefix: 'names:' } })
@@ -229,7 +229,7 @@ describe('@Cached', () => {
     );
   });
 
-  it('does without Redis where there is no journal, and says so at the start', async () => {
+  it('does not use a second tier without a journal, and logs it at startup', async () => {
     @Injectable()
     class Names {
       @Cached('User', (id: string) => id, { l2: {} })
@@ -247,7 +247,7 @@ describe('@Cached', () => {
     expect(await context.get(Names).find('1')).toBe('1');
   });
 
-  it('refuses a promise for an id, whatever becomes of it', async () => {
+  it('rejects a promise as an id', async () => {
     class Promised {
       @Cached('User', (async () => {
         throw new Error('of the selector');
@@ -261,7 +261,7 @@ describe('@Cached', () => {
     await expect(finding).rejects.toThrow('returned a promise');
   });
 
-  it('rejects with what the selector throws, and loads nothing', async () => {
+  it('rejects with the error of the selector, and loads nothing', async () => {
     const { context } = await startApp({ providers: [Users, Table] });
     const users = context.get(Users);
     const wrong = undefined as unknown as { id: string };
@@ -269,7 +269,7 @@ describe('@Cached', () => {
     expect(users.table.reads).toBe(0);
   });
 
-  it('works without a cache on what Nest did not make, and says so once', async () => {
+  it('does not cache for an instance outside of Nest, and logs it once', async () => {
     const logger = new LogRecorder();
     await startApp({ logger });
     const users = new Users(new Table());
@@ -282,7 +282,7 @@ describe('@Cached', () => {
     expect(warned).toHaveLength(1);
   });
 
-  it('keeps what other decorators know of the method', () => {
+  it('keeps metadata of other decorators', () => {
     class Marked {
       @Cached('User', (id: string) => id)
       @SetMetadata('mark', 'kept')
@@ -295,7 +295,7 @@ describe('@Cached', () => {
     expect(Reflect.getMetadata('mark', Marked.prototype.find)).toBe('kept');
   });
 
-  it('refuses bad options, and what is no method of an instance', () => {
+  it('rejects invalid options, and anything but an instance method', () => {
     const cached = Cached('User', (id: string) => id, { ttl: -1 });
     const method = { value: async (id: string) => id };
     expect(() => cached({}, 'find', method)).toThrow(

@@ -21,8 +21,8 @@ class Base {
   }
 }
 
-describe('A decorator without effect is named at the start', () => {
-  it('where a subclass overrides the method and does not call it', async () => {
+describe('Warnings at startup about a decorator without effect', () => {
+  it('name an override that does not call its decorated method', async () => {
     class Overriding extends Base {
       override async save(id: string): Promise<string> {
         return `${id}!`;
@@ -55,7 +55,7 @@ describe('A decorator without effect is named at the start', () => {
   });
 
   it.each(['useFactory', 'useValue'])(
-    'where %s provides the class',
+    'name a class provided by %s',
     async (how) => {
       const { logs } = await startApp({
         providers: [
@@ -71,7 +71,7 @@ describe('A decorator without effect is named at the start', () => {
     },
   );
 
-  it('and not a transient one, nor a value without a class', async () => {
+  it('ignore a transient class, and a value without a class', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Transient extends Base {}
     const { logs } = await startApp({
@@ -90,7 +90,7 @@ describe('A decorator without effect is named at the start', () => {
     expect([...logs.of('error'), ...logs.of('warn')]).toEqual([]);
   });
 
-  it('where requests would share a cache, unless the selector looks at `this`', async () => {
+  it('name a @Cached() method that shares a cache between requests, unless it uses `this`', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Settings {
       readonly tenant = 'red';
@@ -115,7 +115,7 @@ describe('A decorator without effect is named at the start', () => {
   });
 });
 
-describe('A decorator on what is no method is refused, by name', () => {
+describe('A decorator on anything but a method throws', () => {
   const decorators = {
     InvalidatesCache: InvalidatesCache('User', () => '1'),
     InvalidatesCachePattern: InvalidatesCachePattern('feed:*'),
@@ -124,7 +124,7 @@ describe('A decorator on what is no method is refused, by name', () => {
   };
 
   it.each(Object.keys(decorators) as (keyof typeof decorators)[])(
-    '@%s() on a property that holds a function',
+    '@%s() on a property with a function',
     (name) => {
       class Arrows {}
       const decorate = decorators[name] as PropertyDecorator;
@@ -154,7 +154,7 @@ describe('A decorator on what is no method is refused, by name', () => {
   });
 });
 
-describe('The option `describe`', () => {
+describe('option describe', () => {
   class Users {
     @InvalidatesCache('User', (id: string) => id)
     async save(_id: string): Promise<void> {}
@@ -178,7 +178,7 @@ describe('The option `describe`', () => {
     }
   }
 
-  it('lists what is decorated, and what has no counterpart', async () => {
+  it('logs the decorated methods, and those without a counterpart', async () => {
     const { logs } = await startApp({
       providers: [Users, Sessions],
       options: { describe: true },
@@ -198,15 +198,15 @@ describe('The option `describe`', () => {
     ]);
   });
 
-  it('is off unless it is asked for', async () => {
+  it('is off by default', async () => {
     const { logs } = await startApp({ providers: [Users] });
 
     expect(logs.of('log').join()).not.toContain('Users.save');
   });
 });
 
-describe('An inherited method that is decorated anew', () => {
-  it('leaves the base class and its siblings as they are', async () => {
+describe('An inherited method that is decorated again', () => {
+  it('leaves the base class and its siblings unchanged', async () => {
     const crud = (type: string) => {
       class Mixed extends Base {}
       Object.defineProperty(

@@ -101,7 +101,7 @@ async function start() {
 
 describe('@DeferInvalidations()', () => {
   it.each(['above', 'below', 'between'] as const)(
-    '%s @InvalidatesCache() announces after the commit',
+    '%s @InvalidatesCache(): publishes after the commit',
     async (method) => {
       const { users, heard } = await start();
       expect(await users[method]('1')).toBe('1');
@@ -114,7 +114,7 @@ describe('@DeferInvalidations()', () => {
   );
 
   it.each(['above', 'below', 'between'] as const)(
-    '%s @InvalidatesCache() says nothing of what was rolled back',
+    '%s @InvalidatesCache(): publishes nothing after a rollback',
     async (method) => {
       const { users, heard } = await start();
       users.uncommitted = () => Promise.reject(ROLLED_BACK);
@@ -123,7 +123,7 @@ describe('@DeferInvalidations()', () => {
     },
   );
 
-  it('takes a method that returns a value', async () => {
+  it('supports a synchronous method', async () => {
     const { users, heard } = await start();
     users.uncommitted = () => {};
     expect(users.sync('1')).toBe('1');
@@ -135,7 +135,7 @@ describe('@DeferInvalidations()', () => {
     expect(await heard()).toEqual(['User:1']);
   });
 
-  it('takes one that returns an Observable', async () => {
+  it('supports a method that returns an Observable', async () => {
     const { users, heard } = await start();
     expect(await lastValueFrom(users.values('1'))).toBe('last');
     expect(await heard()).toEqual(['User:1']);
@@ -144,13 +144,13 @@ describe('@DeferInvalidations()', () => {
     expect(await heard()).toEqual(['User:1']);
   });
 
-  it('drops nothing of an inner method whose error the outer one survives', async () => {
+  it('publishes messages of an inner method whose error the outer one catches', async () => {
     const { users, heard } = await start();
     await users.outer();
     expect(await heard()).toEqual(['User:1', 'User:2']);
   });
 
-  it('works on an instance that Nest did not make', async () => {
+  it('works on an instance outside of Nest', async () => {
     const { users } = await start();
     const own = new Users({} as InvalidationPublisher);
     own.uncommitted = () => {};
@@ -158,7 +158,7 @@ describe('@DeferInvalidations()', () => {
     expect(users).not.toBe(own);
   });
 
-  it('leaves the name, the length and the metadata as they were', () => {
+  it('keeps name, length and metadata of the method', () => {
     class Tagged {
       @DeferInvalidations()
       @SetMetadata('role', 'admin')
@@ -170,7 +170,7 @@ describe('@DeferInvalidations()', () => {
     expect([Users.named.name, Users.named.length]).toEqual(['named', 2]);
   });
 
-  it('refuses what it cannot hold together', () => {
+  it('rejects generators and accessors', () => {
     const decorate = DeferInvalidations() as MethodDecorator;
     class Odd {
       *generator(): Generator {}

@@ -116,9 +116,9 @@ const others: readonly MethodDecorator[] = [
   UsePipes(Upper),
 ];
 
-describe('A decorated controller method', () => {
+describe('@InvalidatesCache() on a controller method', () => {
   it.each(Array.from({ length: others.length + 1 }, (_, place) => [place]))(
-    'keeps route, status, header, guard, interceptor and pipes with the decorator at place %i',
+    'keeps route, status, header, guard, interceptor and pipes at position %i',
     async (place) => {
       @Controller()
       class UsersController {
@@ -152,7 +152,7 @@ describe('A decorated controller method', () => {
     },
   );
 
-  it('says nothing where a guard, a pipe or the method itself refuses', async () => {
+  it('publishes nothing when a guard, a pipe or the method refuses', async () => {
     @Controller('users')
     class Refusing {
       @InvalidatesCache('User', () => 'never')
@@ -189,7 +189,7 @@ describe('A decorated controller method', () => {
     expect(recorder.published).toEqual([]);
   });
 
-  it('has invalidated when its response arrives, whatever it returns', async () => {
+  it('has published when its response arrives, for every kind of result', async () => {
     @Controller('users')
     class Returning {
       @Post('promise')
@@ -232,7 +232,7 @@ describe('A decorated controller method', () => {
     ]);
   });
 
-  it('on a request-scoped controller invalidates, request by request', async () => {
+  it('publishes for each request of a request-scoped controller', async () => {
     @Controller({ path: 'users', scope: Scope.REQUEST })
     class PerRequest {
       @Patch(':id')
@@ -262,7 +262,7 @@ describe('A decorated controller method', () => {
   });
 });
 
-describe('The swagger document', () => {
+describe('The OpenAPI document of @nestjs/swagger', () => {
   class UserDto {
     @ApiProperty({ example: 'Ada' })
     name!: string;
@@ -295,7 +295,7 @@ describe('The swagger document', () => {
   }
 
   it.each(Array.from({ length: documented.length + 1 }, (_, place) => [place]))(
-    'is the same with the decorator at place %i as without it',
+    'is the same with the decorator at position %i as without it',
     async (place) => {
       const decorate = InvalidatesCache('User', (id: string) => id);
 

@@ -46,7 +46,7 @@ async function startWith<T>(
   return { ...started, service: started.app.get(service) };
 }
 
-describe('@InvalidatesCache(): the keys it selects', () => {
+describe('@InvalidatesCache(): selected keys', () => {
   class Selecting {
     @InvalidatesCache('User', (id: string) => id)
     async byArgument(_id: string): Promise<void> {}
@@ -192,7 +192,7 @@ describe('@InvalidatesCache(): the keys it selects', () => {
   });
 });
 
-describe('@InvalidatesCachePattern(): the patterns it selects', () => {
+describe('@InvalidatesCachePattern(): selected patterns', () => {
   class Patterns {
     @InvalidatesCachePattern('feed:*')
     async fixed(): Promise<void> {}
@@ -248,7 +248,7 @@ describe('@InvalidatesCachePattern(): the patterns it selects', () => {
   });
 });
 
-describe('When a decorated method invalidates', () => {
+describe('@InvalidatesCache(): time of the invalidation', () => {
   class Timing {
     readonly source = new Subject<User>();
     finish: () => void = () => {};
@@ -294,7 +294,7 @@ describe('When a decorated method invalidates', () => {
     }
   }
 
-  it('is after its promise resolved, and before its caller goes on', async () => {
+  it('publishes after the promise resolves, before the caller continues', async () => {
     const { service, recorder, app } = await startWith(Timing);
     const heard: (string | null)[] = [];
     app
@@ -311,7 +311,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toMatchObject([{ entityId: '1' }]);
   });
 
-  it('is when a synchronous method returns: its own instance has heard', async () => {
+  it('delivers to this instance before a synchronous method returns', async () => {
     const { service, recorder, app } = await startWith(Timing);
     const heard: (string | null)[] = [];
     app
@@ -326,7 +326,7 @@ describe('When a decorated method invalidates', () => {
     expect(heard).toEqual(['1']);
   });
 
-  it('is when its Observable completes, with its last value', async () => {
+  it('publishes when an Observable completes, with its last value as the result', async () => {
     const { service, recorder, app } = await startWith(Timing);
     const values = lastValueFrom(service.observable().pipe(toArray()));
 
@@ -343,7 +343,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toMatchObject([{ entityId: '2' }]);
   });
 
-  it('is at each completion of each subscription to an Observable', async () => {
+  it('publishes at each completion of each subscription to an Observable', async () => {
     const { service, recorder } = await startWith(Timing);
     const cold = service.cold('1');
     expect(recorder.published).toEqual([]);
@@ -353,7 +353,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toHaveLength(2);
   });
 
-  it('an Observable that completes without a value gives no result', async () => {
+  it('publishes nothing when an Observable completes without a value as the result', async () => {
     const { service, recorder, app } = await startWith(Timing);
     const completed = vi.fn();
     service.observable().subscribe({ complete: completed });
@@ -365,7 +365,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toEqual([]);
   });
 
-  it('is never after a rejection, which passes through as it is', async () => {
+  it('publishes nothing after a rejection, and rejects with the same error', async () => {
     const { service, recorder, app } = await startWith(Timing);
     const error = new Error('no such user');
 
@@ -376,7 +376,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toEqual([]);
   });
 
-  it('is never after a throw, which passes through as it is', async () => {
+  it('publishes nothing after a throw, and throws the same error', async () => {
     const { service, recorder, app } = await startWith(Timing);
     const thrown = { not: 'an Error' };
     let caught: unknown;
@@ -392,7 +392,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toEqual([]);
   });
 
-  it("is never after an Observable's error, which passes through as it is", async () => {
+  it('publishes nothing after the error of an Observable, and passes the same error on', async () => {
     const { service, recorder, app } = await startWith(Timing);
     const error = new Error('no such user');
 
@@ -402,7 +402,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toEqual([]);
   });
 
-  it('is also when an Observable is unsubscribed from before its end', async () => {
+  it('publishes when an Observable is unsubscribed early', async () => {
     const { service, recorder, app } = await startWith(Timing);
     service.endless().subscribe().unsubscribe();
     await settled(app);
@@ -417,7 +417,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published.slice(1)).toMatchObject([{ entityId: '1' }]);
   });
 
-  it('is when its first value is taken, from a synchronous source too', async () => {
+  it('publishes when the first value is taken, from a synchronous source too', async () => {
     const { service, recorder, app } = await startWith(Timing);
 
     expect(await firstValueFrom(service.cold('1'))).toBe('1');
@@ -426,7 +426,7 @@ describe('When a decorated method invalidates', () => {
     expect(recorder.published).toMatchObject([{ entityId: '1' }]);
   });
 
-  it('is of the whole type if an Observable ends before the result is known', async () => {
+  it('widens to the type when an Observable is unsubscribed before the result is known', async () => {
     const { service, recorder, app } = await startWith(Timing);
 
     service.observable().subscribe().unsubscribe();
@@ -436,7 +436,7 @@ describe('When a decorated method invalidates', () => {
   });
 });
 
-describe('A decorated method: arguments, results and errors', () => {
+describe('@InvalidatesCache(): arguments, results and errors', () => {
   class Passing {
     readonly secret = 'this';
 
@@ -476,14 +476,14 @@ describe('A decorated method: arguments, results and errors', () => {
   const RESULT = { large: 'object' };
   const ERROR = new Error('refused');
 
-  it('its result, itself and not a copy', async () => {
+  it('returns the same result object', async () => {
     const { service } = await startWith(Passing);
 
     expect(await service.object()).toBe(RESULT);
     expect(service.syncObject()).toBe(RESULT);
   });
 
-  it('`this` and every argument', async () => {
+  it('passes `this` and every argument', async () => {
     const { service } = await startWith(Passing);
     const given = ['a', undefined, RESULT, null];
 
@@ -492,7 +492,7 @@ describe('A decorated method: arguments, results and errors', () => {
     expect(service.given()).toEqual([]);
   });
 
-  it('a thenable, by what it comes to', async () => {
+  it('awaits a thenable', async () => {
     const { service, recorder } = await startWith(Passing);
 
     expect(await service.thenable()).toBe(RESULT);
@@ -501,7 +501,7 @@ describe('A decorated method: arguments, results and errors', () => {
     expect(recorder.published).toHaveLength(1);
   });
 
-  it('a result while the module is switched off', async () => {
+  it('returns the result when the module is disabled', async () => {
     const { app, recorder, logs } = await startApp({
       providers: [Passing],
       options: { enabled: false },
@@ -548,7 +548,7 @@ describe('Stacked decorators', () => {
     { entityType: 'Feed', entityId: '1' },
   ];
 
-  it('invalidate in the order they are read, in one pipeline', async () => {
+  it('publish in the order they are written, in one call', async () => {
     const { app, service, recorder } = await startWith(Stacked);
     const publish = vi.spyOn(app.get(InvalidationTransport), 'publish');
 
@@ -563,7 +563,7 @@ describe('Stacked decorators', () => {
     expect(publish.mock.calls[0]?.[0]).toHaveLength(3);
   });
 
-  it('so does a synchronous method', async () => {
+  it('publish in one call after a synchronous method', async () => {
     const { app, service, recorder } = await startWith(Stacked);
     const publish = vi.spyOn(app.get(InvalidationTransport), 'publish');
 
@@ -574,7 +574,7 @@ describe('Stacked decorators', () => {
     expect(publish).toHaveBeenCalledOnce();
   });
 
-  it('so does an Observable', async () => {
+  it('publish in one call after an Observable', async () => {
     const { app, service, recorder } = await startWith(Stacked);
     const publish = vi.spyOn(app.get(InvalidationTransport), 'publish');
 
@@ -584,7 +584,7 @@ describe('Stacked decorators', () => {
     expect(publish).toHaveBeenCalledOnce();
   });
 
-  it('one that fails does not keep the others from invalidating', async () => {
+  it('publish the others when one fails', async () => {
     const { app, service, recorder } = await startWith(Stacked);
 
     expect(await service.oneBroken('1')).toBe('kept');
@@ -595,7 +595,7 @@ describe('Stacked decorators', () => {
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(1);
   });
 
-  it('run the method once', async () => {
+  it('call the method once', async () => {
     const run = vi.fn();
     class Counting {
       @InvalidatesCache('User', () => '1')
@@ -612,7 +612,7 @@ describe('Stacked decorators', () => {
   });
 });
 
-describe('A decorator that cannot tell what to invalidate', () => {
+describe('A decorator whose selector fails', () => {
   const MISTAKE = new Error('mistake');
   const broken = (): never => {
     throw MISTAKE;
@@ -708,7 +708,7 @@ describe('A decorator that cannot tell what to invalidate', () => {
     ['syncNotJson', /metadata cannot be sent/, [exact]],
     ['everything', /invalidateAll\(\)/, [all]],
   ])(
-    '%s: the method succeeds; it is logged and counted, and widened',
+    '%s: the method succeeds; the error is logged and counted, and the message widened',
     async (method, why, said) => {
       const { app, service, recorder, logs } = await startWith(Broken);
       const errors: CacheInvalidationError[] = [];
@@ -732,7 +732,7 @@ describe('A decorator that cannot tell what to invalidate', () => {
     },
   );
 
-  it('is told at once if it is a generator, which returns before it runs', () => {
+  it('throws at decoration time for a generator method', () => {
     expect(() => {
       class Lazy {
         @InvalidatesCache('User', () => '1')
@@ -744,7 +744,7 @@ describe('A decorator that cannot tell what to invalidate', () => {
     }).toThrow(/Lazy\.rows is a generator/);
   });
 
-  it('keeps the cause', async () => {
+  it('reports the cause', async () => {
     const { app, service } = await startWith(Broken);
     const errors: CacheInvalidationError[] = [];
     app.get(InvalidationSubscriber).errors$.subscribe((e) => errors.push(e));
@@ -754,7 +754,7 @@ describe('A decorator that cannot tell what to invalidate', () => {
     expect(errors[0]?.cause).toBe(MISTAKE);
   });
 
-  it('does not disturb an Observable', async () => {
+  it('does not affect an Observable', async () => {
     const { app, service } = await startWith(Broken);
 
     expect(await lastValueFrom(service.cold())).toBe('result');
@@ -762,7 +762,7 @@ describe('A decorator that cannot tell what to invalidate', () => {
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(1);
   });
 
-  it('because of what cannot be described does not disturb the method', async () => {
+  it('does not affect the method when the error cannot be described', async () => {
     class Odd {
       @InvalidatesCache('User', () => {
         throw Object.create(null);
@@ -806,7 +806,7 @@ describe('A decorator that cannot tell what to invalidate', () => {
   });
 });
 
-describe('The signature of a decorated method', () => {
+describe('Signature of a decorated method', () => {
   const mark =
     (key: string) => (_: object, __: string, d: PropertyDescriptor) =>
       Reflect.defineMetadata(key, key, d.value as object);
@@ -823,7 +823,7 @@ describe('The signature of a decorated method', () => {
     async withDefault(_id: string, _name = 'x'): Promise<void> {}
   }
 
-  it('stays: name, length and metadata, wherever it was put on', () => {
+  it('keeps name, length and metadata', () => {
     const { rename, withDefault } = Marked.prototype;
 
     expect(rename.name).toBe('rename');
@@ -834,7 +834,7 @@ describe('The signature of a decorated method', () => {
     );
   });
 
-  it('stays: it is neither enumerable nor renamed', () => {
+  it('keeps the property descriptor', () => {
     const descriptor = Object.getOwnPropertyDescriptor(
       Marked.prototype,
       'rename',
@@ -847,7 +847,7 @@ describe('The signature of a decorated method', () => {
     });
   });
 
-  it('a decorator between two of ours keeps its place', async () => {
+  it('keeps a decorator between two of ours in its place', async () => {
     const calls: string[] = [];
     const log = (_: object, __: string, descriptor: PropertyDescriptor) => {
       const original = descriptor.value as (id: string) => Promise<void>;
@@ -878,8 +878,8 @@ describe('The signature of a decorated method', () => {
   });
 });
 
-describe('A target that cannot be decorated is refused at once, by name', () => {
-  it('an accessor', () => {
+describe('A target that cannot be decorated throws', () => {
+  it('for an accessor', () => {
     const decorate = InvalidatesCache('User', () => '1') as MethodDecorator;
     class Accessor {
       get user(): string {
@@ -897,7 +897,7 @@ describe('A target that cannot be decorated is refused at once, by name', () => 
   });
 
   // Nest does not create an instance for it, so it could never invalidate anything.
-  it('a static method', () => {
+  it('for a static method', () => {
     expect(() => {
       class Static {
         @InvalidatesCache('User', (id: string) => id)
@@ -908,7 +908,7 @@ describe('A target that cannot be decorated is refused at once, by name', () => 
   });
 });
 
-describe('A decorator that no call could satisfy is refused where it is written', () => {
+describe('Invalid arguments of a decorator throw', () => {
   // As a circular import gives it, or plain JavaScript.
   const untyped = (value: unknown): never => value as never;
   const id = (): string => '1';
@@ -921,24 +921,24 @@ describe('A decorator that no call could satisfy is refused where it is written'
     ],
     ['no type', () => InvalidatesCache(untyped(undefined), id), /undefined is/],
     ['an empty type', () => InvalidatesCache('', id), /"" is not an entity/],
-    ['half a character', () => InvalidatesCache('a\ud800', id), /well-formed/],
+    ['a lone surrogate', () => InvalidatesCache('a\ud800', id), /well-formed/],
     [
       'no selector',
       () => InvalidatesCache('User', untyped(undefined)),
       /select/,
     ],
     [
-      'an id for a selector',
+      'an id instead of a selector',
       () => InvalidatesCache('User', untyped('1')),
       /sel/,
     ],
     [
-      'an impossible action',
+      'an unknown action',
       () => InvalidatesCache('User', id, { action: untyped('Remove') }),
       /"Remove" is not an action/,
     ],
     [
-      'an impossible condition',
+      'an invalid condition',
       () => InvalidatesCache('User', id, { when: untyped(true) }),
       /true is not a condition/,
     ],
@@ -954,11 +954,11 @@ describe('A decorator that no call could satisfy is refused where it is written'
       /2000 characters/,
     ],
     [
-      'no type to hear',
+      'no type to handle',
       () => OnInvalidation([untyped(undefined)]),
       /undefined/,
     ],
-    ['null to hear', () => OnInvalidation(untyped(null)), /null is not/],
+    ['null to handle', () => OnInvalidation(untyped(null)), /null is not/],
     ['a type without a name', () => OnInvalidation(''), /"" is not an entity/],
     ['a type to cache', () => Cached('shop:order', id), /"shop:order" is not/],
   ])('%s', (_what, decorate, why) => {
@@ -966,12 +966,12 @@ describe('A decorator that no call could satisfy is refused where it is written'
   });
 
   // Services in other languages may name their types as they like.
-  it('but others may have types with a colon, and one may hear of them', () => {
+  it('but @OnInvalidation() accepts types with a colon', () => {
     expect(() => OnInvalidation('shop:order')).not.toThrow();
   });
 });
 
-describe('Nothing that goes wrong after the commit reaches the caller', () => {
+describe('Errors after the commit do not reach the caller', () => {
   class Committed {
     @InvalidatesCache('User', () => {
       throw Object.assign(new Error(), { message: { not: 'text' } });
@@ -999,7 +999,7 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
     },
   };
 
-  it('an error that is none, and its type is invalidated', async () => {
+  it('when the error is not an Error, and its type is invalidated', async () => {
     const { service, recorder } = await startWith(Committed);
 
     expect(await service.oddError()).toBe('result');
@@ -1007,7 +1007,7 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
     expect(recorder.published).toMatchObject([{ pattern: 'user:*' }]);
   });
 
-  it('a result that cannot be asked whether it is a promise', async () => {
+  it('when the result throws on access', async () => {
     const { app, service, recorder } = await startWith(Committed);
 
     expect(service.trap()).toBe(TRAP);
@@ -1016,7 +1016,7 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
     expect(recorder.published).toMatchObject([{ entityId: '1' }]);
   });
 
-  it('a logger that fails', async () => {
+  it('when the logger throws', async () => {
     const { app, service, recorder, logs } = await startWith(Committed);
     vi.spyOn(logs, 'error').mockImplementation(() => {
       throw new Error('the disk is full');
@@ -1028,7 +1028,7 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
     expect(recorder.published).toMatchObject([{ pattern: 'user:*' }]);
   });
 
-  it('a decorator that is broken itself: everything is invalidated', async () => {
+  it('when the decorator itself fails, and everything is invalidated', async () => {
     const { app, recorder } = await startApp();
     const publisher = app.get(MethodPublisher, { strict: false });
     const invalidation = (make: () => Invalidation[]) => ({
@@ -1060,7 +1060,7 @@ describe('Nothing that goes wrong after the commit reaches the caller', () => {
   });
 });
 
-describe('An invalidation that is larger than a message may be', () => {
+describe('An invalidation that is larger than maxMessageBytes', () => {
   const HUGE = 'x'.repeat(5_000_000);
   const LONG = 'y'.repeat(3_900);
 
@@ -1106,8 +1106,16 @@ describe('An invalidation that is larger than a message may be', () => {
 
   it.each<[string, (service: Large) => unknown, object]>([
     ['an id: its type', (s) => s.one(HUGE), { pattern: 'user:*' }],
-    ['so of a synchronous method', (s) => s.sync(HUGE), { pattern: 'user:*' }],
-    ['an id with metadata', (s) => s.withMetadata(HUGE), { pattern: 'post:*' }],
+    [
+      'an id of a synchronous method: its type',
+      (s) => s.sync(HUGE),
+      { pattern: 'user:*' },
+    ],
+    [
+      'an id with metadata: its type',
+      (s) => s.withMetadata(HUGE),
+      { pattern: 'post:*' },
+    ],
     ['metadata: without it', (s) => s.largeMetadata(), { entityId: '1' }],
     [
       'one of several: their type, literally',
@@ -1115,7 +1123,11 @@ describe('An invalidation that is larger than a message may be', () => {
       { pattern: 'a\\*b:*' },
     ],
     ['the type itself: everything', (s) => s.longType(), { pattern: '*' }],
-    ['so of a synchronous one', (s) => s.syncLongType(), { pattern: '*' }],
+    [
+      'the type of a synchronous method: everything',
+      (s) => s.syncLongType(),
+      { pattern: '*' },
+    ],
   ])('%s', async (_what, call, expected) => {
     const { app, recorder, logs } = await startApp({
       providers: [Large],
@@ -1135,8 +1147,8 @@ describe('An invalidation that is larger than a message may be', () => {
   });
 });
 
-describe('An invalidation within an invalidating method', () => {
-  it('on the same instance is published before its own', async () => {
+describe('Nested decorated methods of one instance', () => {
+  it('publish the inner invalidation before the outer one', async () => {
     @Injectable()
     class Nested {
       @Inject(InvalidationPublisher)

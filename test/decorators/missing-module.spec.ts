@@ -101,8 +101,8 @@ async function callAll(users: Users): Promise<void> {
   expect(await users.swap('1')).toBe('1');
 }
 
-describe('An application without CacheInvalidationModule', () => {
-  it('does not start, and the error names every decorated method', async () => {
+describe('Startup without CacheInvalidationModule', () => {
+  it('fails, and names every decorated method', async () => {
     const starting = start([Users, Plain, Listener]);
 
     await expect(starting).rejects.toBeInstanceOf(
@@ -123,11 +123,11 @@ describe('An application without CacheInvalidationModule', () => {
     ['@OnInvalidation()', Listener, 'Listener.hear'],
     ['@InjectInvalidationStream()', Watcher, 'Watcher.messages$'],
     ['@CachedRoute()', Routes, 'Routes.find'],
-  ])('does not start with %s alone', async (_, provider, name) => {
+  ])('fails with only %s', async (_, provider, name) => {
     await expect(start([provider])).rejects.toThrow(name);
   });
 
-  it('names what a subclass inherits and adds', async () => {
+  it('names inherited and added methods of a subclass', async () => {
     class Admins extends Users {
       @InvalidatesCache('Admin', (id: string) => id)
       async promote(id: string): Promise<string> {
@@ -139,12 +139,12 @@ describe('An application without CacheInvalidationModule', () => {
     );
   });
 
-  it('starts where nothing is decorated', async () => {
+  it('succeeds without decorated methods', async () => {
     const { app } = await start([Plain]);
     expect(app.get(Plain)).toBeInstanceOf(Plain);
   });
 
-  it('starts if the environment switches the library off', async () => {
+  it('succeeds when the environment disables the library', async () => {
     vi.stubEnv('CACHE_INVALIDATION_ENABLED', 'false');
     onTestFinished(() => void vi.unstubAllEnvs());
 
@@ -156,7 +156,7 @@ describe('An application without CacheInvalidationModule', () => {
     expect(logs.of('error')).toEqual([]);
   });
 
-  it('names a request-scoped class when it is first made, and no request fails', async () => {
+  it('names a request-scoped class when it is first created, and fails no request', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class PerRequest extends Users {}
     const { app, logs } = await start([PerRequest]);
@@ -170,7 +170,7 @@ describe('An application without CacheInvalidationModule', () => {
     expect(logs.of('warn')).toEqual([]);
   });
 
-  it('names a transient class that is resolved later, once, and no call fails', async () => {
+  it('names a transient class resolved later, once, and fails no call', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Transient extends Users {}
     const { app, logs } = await start([Transient]);
@@ -183,7 +183,7 @@ describe('An application without CacheInvalidationModule', () => {
     ]);
   });
 
-  it('does not start where a class takes a transient one', async () => {
+  it('fails when a class injects a transient one', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Transient extends Users {}
     @Injectable()
@@ -206,7 +206,7 @@ describe('An application without CacheInvalidationModule', () => {
   });
 });
 
-describe('An application with CacheInvalidationModule', () => {
+describe('Startup with CacheInvalidationModule', () => {
   const library = (isGlobal: boolean) =>
     CacheInvalidationModule.forRoot({
       serviceName: 'test',
@@ -214,7 +214,7 @@ describe('An application with CacheInvalidationModule', () => {
       isGlobal,
     });
 
-  it('does not start where a class cannot reach it', async () => {
+  it('fails when a decorated class cannot reach it', async () => {
     @Module({ providers: [Users] })
     class FeatureModule {}
     const starting = start([], [library(false), FeatureModule]);
@@ -225,7 +225,7 @@ describe('An application with CacheInvalidationModule', () => {
     await expect(starting).rejects.toThrow(/Users\.save.*isGlobal: false/);
   });
 
-  it('does not start where its options are made by a decorated class', async () => {
+  it('fails when a decorated class creates its options', async () => {
     @Module({ providers: [Users], exports: [Users] })
     class FeatureModule {}
     const starting = start(
@@ -245,7 +245,7 @@ describe('An application with CacheInvalidationModule', () => {
     await expect(starting).rejects.toThrow(/Users|circular/i);
   });
 
-  it('names a class of a lazy module that cannot reach it at its first call', async () => {
+  it('names a class of a lazy module that cannot reach it at the first call', async () => {
     @Module({ providers: [Users] })
     class LazyModule {}
     const { app, logs } = await start([], [library(false)]);
@@ -265,7 +265,7 @@ describe('An application with CacheInvalidationModule', () => {
 
 describe('A testing module without CacheInvalidationModule', () => {
   it.each([Users, Listener, Watcher, Routes])(
-    'compiles, starts and is silent: %o',
+    'compiles and starts without a log line: %o',
     async (provider) => {
       const logs = new CapturingLogger();
       const app = await Test.createTestingModule({ providers: [provider] })
@@ -282,7 +282,7 @@ describe('A testing module without CacheInvalidationModule', () => {
     },
   );
 
-  it('says of the stream in a constructor how to get one', async () => {
+  it('names the fix when a constructor injects the stream', async () => {
     @Injectable()
     class Reader {
       constructor(

@@ -55,8 +55,8 @@ class Closed implements CanActivate {
   }
 }
 
-describe('A decorated mutation', () => {
-  it('runs and invalidates with the decorator above @Mutation()', async () => {
+describe('@InvalidatesCache() on a GraphQL mutation', () => {
+  it('publishes with the decorator above @Mutation()', async () => {
     @Resolver()
     class UsersResolver {
       @InvalidatesCache('User', (id: string) => id)
@@ -83,7 +83,7 @@ describe('A decorated mutation', () => {
     ]);
   });
 
-  it('runs and invalidates with the decorator below @Mutation()', async () => {
+  it('publishes with the decorator below @Mutation()', async () => {
     @Resolver()
     class UsersResolver {
       @Mutation(() => String)
@@ -113,7 +113,7 @@ describe('A decorated mutation', () => {
     ]);
   });
 
-  it('invalidates nothing when it fails or a guard refuses; queries invalidate nothing', async () => {
+  it('publishes nothing when the mutation fails or a guard refuses, or for queries', async () => {
     @Resolver()
     class UsersResolver {
       @InvalidatesCache('User', () => 'never')

@@ -34,8 +34,8 @@ function usersService() {
 
 const user = (entityId: string) => ({ entityType: 'User', entityId });
 
-describe('Decorated methods of classes that Nest makes', () => {
-  it('request-scoped: every instance invalidates', async () => {
+describe('Decorated methods of providers', () => {
+  it('publish for every request-scoped instance', async () => {
     const made: object[] = [];
     @Injectable({ scope: Scope.REQUEST })
     class PerRequest {
@@ -58,7 +58,7 @@ describe('Decorated methods of classes that Nest makes', () => {
     expect(logs.of('warn')).toEqual([]);
   });
 
-  it('request-scoped because of what they inject', async () => {
+  it('publish when request-scoped because of a dependency', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class RequestContext {}
     @Injectable()
@@ -79,7 +79,7 @@ describe('Decorated methods of classes that Nest makes', () => {
     expect(recorder.published).toMatchObject([user('1')]);
   });
 
-  it('transient: the instance of each host invalidates', async () => {
+  it('publish for each transient instance', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Writer {
       @InvalidatesCache('User', (id: string) => id)
@@ -105,7 +105,7 @@ describe('Decorated methods of classes that Nest makes', () => {
     expect(recorder.published).toMatchObject([user('1'), user('2')]);
   });
 
-  it('made by ModuleRef.create()', async () => {
+  it('publish for instances of ModuleRef.create()', async () => {
     const UsersService = usersService();
     const { app, recorder } = await startApp();
 
@@ -115,7 +115,7 @@ describe('Decorated methods of classes that Nest makes', () => {
     expect(recorder.published).toMatchObject([user('1')]);
   });
 
-  it('given by useClass under another token', async () => {
+  it('publish for useClass under another token', async () => {
     const UsersService = usersService();
     const { app, recorder } = await startApp({
       providers: [{ provide: 'USERS', useClass: UsersService }],
@@ -126,7 +126,7 @@ describe('Decorated methods of classes that Nest makes', () => {
     expect(recorder.published).toMatchObject([user('1')]);
   });
 
-  it('with property dependencies of their own', async () => {
+  it('publish with property injection', async () => {
     @Injectable()
     class Injected {
       @Inject('PREFIX')
@@ -162,7 +162,7 @@ describe('Inherited decorated methods', () => {
     }
   }
 
-  it('that are not overridden invalidate once, with their own `this`', async () => {
+  it('publish once, with their own `this`, when not overridden', async () => {
     class Users extends Repository {}
     const { app, recorder } = await startApp({ providers: [Users] });
 
@@ -171,7 +171,7 @@ describe('Inherited decorated methods', () => {
     expect(recorder.published).toMatchObject([user('1')]);
   });
 
-  it('called by an override through super invalidate', async () => {
+  it('publish when an override calls super', async () => {
     class Users extends Repository {
       override async save(id: string): Promise<string> {
         return `${await super.save(id)} here`;
@@ -184,7 +184,7 @@ describe('Inherited decorated methods', () => {
     expect(recorder.published).toMatchObject([user('1')]);
   });
 
-  it('overridden without calling super do not', async () => {
+  it('do not publish when an override does not call super', async () => {
     class Users extends Repository {
       override async save(_id: string): Promise<string> {
         return 'elsewhere';
@@ -198,7 +198,7 @@ describe('Inherited decorated methods', () => {
     expect(recorder.published).toEqual([]);
   });
 
-  it('decorated again in the subclass invalidate what each says', async () => {
+  it('publish for both decorators when decorated again', async () => {
     class Users extends Repository {
       @InvalidatesCache('Feed', (id: string) => id)
       override async save(id: string): Promise<string> {
@@ -218,7 +218,7 @@ describe('Inherited decorated methods', () => {
     ]);
   });
 
-  it('on a subclass with property dependencies of its own', async () => {
+  it('publish on a subclass with property injection', async () => {
     class Users extends Repository {
       @Inject('PREFIX')
       readonly prefix!: string;
@@ -233,7 +233,7 @@ describe('Inherited decorated methods', () => {
     expect(recorder.published).toMatchObject([user('1')]);
   });
 
-  it('on a mixin, with the type it was made for', async () => {
+  it('publish with the type of their mixin', async () => {
     function CrudOf(type: 'User' | 'Post'): Type<{
       save(id: string): Promise<void>;
     }> {
@@ -256,7 +256,7 @@ describe('Inherited decorated methods', () => {
     ]);
   });
 
-  it('on a mixin over a class', async () => {
+  it('publish on a mixin over a class', async () => {
     function Audited<T extends Type<object>>(Base: T) {
       class AuditedBase extends Base {
         @InvalidatesCache('audit', (id: string) => id)
@@ -282,7 +282,7 @@ describe('Inherited decorated methods', () => {
 });
 
 describe('Two applications with one decorated class', () => {
-  it('each invalidate by their own module', async () => {
+  it('publish through their own module', async () => {
     const UsersService = usersService();
     const first = await startApp({ providers: [UsersService] });
     const second = await startApp({ providers: [UsersService] });
@@ -297,7 +297,7 @@ describe('Two applications with one decorated class', () => {
     expect(second.app.get(InvalidationStats).snapshot().published).toBe(2);
   });
 
-  it('one that is closed does not silence the other', async () => {
+  it('publish after the other one was closed', async () => {
     const UsersService = usersService();
     const first = await startApp({ providers: [UsersService] });
     const second = await startApp({ providers: [UsersService] });
@@ -309,7 +309,7 @@ describe('Two applications with one decorated class', () => {
   });
 });
 
-describe('Instances that Nest did not make', () => {
+describe('Decorated methods of instances outside of Nest', () => {
   const PASSES_THROUGH =
     /^UsersService\.update was called on an instance that Nest did not make: it works, but invalidates nothing/;
 
@@ -319,7 +319,7 @@ describe('Instances that Nest did not make', () => {
     return logs;
   }
 
-  it('by `new`, in a unit test: pass through and warn once in a process', async () => {
+  it('by `new`: run, and log one warning per process', async () => {
     const logs = captureLogs();
     vi.stubEnv('CACHE_INVALIDATION_ENABLED', 'false');
     expect(await new (usersService())().update('1')).toBe('1');
@@ -334,7 +334,7 @@ describe('Instances that Nest did not make', () => {
     expect(logs.of('warn')).toEqual([expect.stringMatching(PASSES_THROUGH)]);
   });
 
-  it('by `new`: a failure passes through', async () => {
+  it('by `new`: pass errors on', async () => {
     captureLogs();
     const error = new Error('no');
     class Failing {
@@ -347,7 +347,7 @@ describe('Instances that Nest did not make', () => {
     await expect(new Failing().update()).rejects.toBe(error);
   });
 
-  it('a method without its instance: passes through and says so once', async () => {
+  it('without `this`: run, and log one warning', async () => {
     const logs = captureLogs();
     const { update } = usersService().prototype;
 
@@ -360,7 +360,7 @@ describe('Instances that Nest did not make', () => {
   });
 
   it.each(['useFactory', 'useValue'] as const)(
-    'by %s: pass through, and the start names them',
+    'by %s: run, and are named at startup',
     async (how) => {
       const UsersService = usersService();
       const { app, recorder, logs } = await startApp({
@@ -382,7 +382,7 @@ describe('Instances that Nest did not make', () => {
     },
   );
 
-  it('do not keep those that Nest made from invalidating', async () => {
+  it('do not affect instances created by Nest', async () => {
     const UsersService = usersService();
     const { app, recorder } = await startApp({ providers: [UsersService] });
 
@@ -393,7 +393,7 @@ describe('Instances that Nest did not make', () => {
   });
 });
 
-describe('With `isGlobal: false`', () => {
+describe('option isGlobal: false', () => {
   const UsersService = usersService();
 
   function start(featureImports: DynamicModule[]) {
@@ -412,14 +412,14 @@ describe('With `isGlobal: false`', () => {
     isGlobal: false,
   });
 
-  it('a feature module that does not import it does not start', async () => {
+  it('fails the start of a feature module that does not import it', async () => {
     const module = await start([]);
     await expect(module.init()).rejects.toThrow(
       /UsersService\.update.*isGlobal: false/,
     );
   });
 
-  it('one that imports it does', async () => {
+  it('works in a feature module that imports it', async () => {
     const module = await start([cacheModule]);
     await module.init();
 
@@ -432,7 +432,7 @@ describe('With `isGlobal: false`', () => {
   });
 });
 
-describe('An application that was compiled and not initialised', () => {
+describe('An application that is compiled and not initialized', () => {
   // `Test.createTestingModule(…).compile()` runs no hooks: many unit tests
   // stop there, and the method must not hang.
   it('runs decorated methods', async () => {

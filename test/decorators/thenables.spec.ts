@@ -116,8 +116,8 @@ async function start() {
   return { app, users, heard: () => recorder.published.map(said) };
 }
 
-describe('A lazy thenable out of a decorated method', () => {
-  it('is passed on unstarted, with its methods and properties', async () => {
+describe('A decorated method that returns a lazy thenable', () => {
+  it('returns it unstarted, with its methods and properties', async () => {
     const { app, users, heard } = await start();
 
     const query = users.lazy('1').where('id = 1');
@@ -135,7 +135,7 @@ describe('A lazy thenable out of a decorated method', () => {
     ['is awaited', (query) => query],
     ['is executed', (query) => query.exec()],
     ['is chained and awaited', (query) => query.where('id = 1')],
-    ['makes another that is awaited', (query) => query.returning()],
+    ['returns another that is awaited', (query) => query.returning()],
     ['is caught', (query) => query.catch(() => 'done')],
   ])('invalidates once it %s', async (_what, run) => {
     const { users, heard } = await start();
@@ -145,7 +145,7 @@ describe('A lazy thenable out of a decorated method', () => {
     expect(heard()).toEqual(['User:1']);
   });
 
-  it('passes its failure on, and invalidates nothing', async () => {
+  it('passes an error on, and publishes nothing', async () => {
     const { app, users, heard } = await start();
 
     await expect(users.lazy('1').where('broken')).rejects.toBe(FAILED);
@@ -154,7 +154,7 @@ describe('A lazy thenable out of a decorated method', () => {
     expect(heard()).toEqual([]);
   });
 
-  it('may have no prototype', async () => {
+  it('supports a thenable without a prototype', async () => {
     const { users, heard } = await start();
 
     expect(await users.bare('1')).toBe('1');
@@ -162,7 +162,7 @@ describe('A lazy thenable out of a decorated method', () => {
     expect(heard()).toEqual(['User:1']);
   });
 
-  it('that is frozen is awaited at once', async () => {
+  it('awaits a frozen thenable immediately', async () => {
     const { users, heard } = await start();
 
     expect(await users.frozen('1')).toBe('1');
@@ -171,16 +171,19 @@ describe('A lazy thenable out of a decorated method', () => {
   });
 });
 
-describe('A lazy thenable with a method that is fixed', () => {
-  it.each(['then', 'exec'] as const)('(%s) is awaited at once', async (key) => {
-    const { users, heard } = await start();
-    const query = new Fixed(key);
+describe('A decorated method that returns a lazy thenable with a fixed method', () => {
+  it.each(['then', 'exec'] as const)(
+    'awaits it immediately (%s)',
+    async (key) => {
+      const { users, heard } = await start();
+      const query = new Fixed(key);
 
-    expect(await users.other('1', query)).toBe('done ');
+      expect(await users.other('1', query)).toBe('done ');
 
-    expect(heard()).toEqual(['User:1']);
-    expect(query.runs).toBe(1);
-  });
+      expect(heard()).toEqual(['User:1']);
+      expect(query.runs).toBe(1);
+    },
+  );
 
   it('keeps its other methods', async () => {
     const { users } = await start();
@@ -192,8 +195,8 @@ describe('A lazy thenable with a method that is fixed', () => {
   });
 });
 
-describe('A promise that is more than a promise', () => {
-  it('keeps its methods, and invalidates though nobody awaits it', async () => {
+describe('A decorated method that returns a promise with extra members', () => {
+  it('keeps its methods, and invalidates without an await', async () => {
     const { app, users, heard } = await start();
 
     const saving = users.cancellable('1');

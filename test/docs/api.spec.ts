@@ -15,7 +15,7 @@ function pagesIn(folder: string): Record<string, string> {
   );
 }
 
-test('the API reference is what the JSDoc says: npm run docs:api renews it', async () => {
+test('the API reference matches the JSDoc: renew it with npm run docs:api', async () => {
   const out = mkdtempSync(join(tmpdir(), 'api-'));
   onTestFinished(() => rmSync(out, { recursive: true }));
   await promisify(execFile)(

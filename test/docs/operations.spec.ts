@@ -53,12 +53,12 @@ const CAUSES = {
   cascade: true,
 } satisfies Record<CountedWidening, true>;
 
-test('and every cause of widening', () => {
+test('the operations page lists every cause of widening', () => {
   const listed = rowsUnder('Why something was widened').map(([cause]) => cause);
   expect(new Set(listed)).toEqual(new Set(Object.keys(CAUSES).map(code)));
 });
 
-test('and every diagnostics channel', () => {
+test('the operations page lists every diagnostics channel', () => {
   expect(rowsUnder('Diagnostics channels').map(([event]) => event)).toEqual(
     Object.keys(CHANNELS).map(code),
   );
@@ -74,7 +74,7 @@ const ALERTS = [
   'CacheInvalidationWidening',
 ];
 
-test('and has a runbook for each alert', () => {
+test('the operations page has a runbook for each alert', () => {
   const headings = [...TEXT.matchAll(/^### (\S+)$/gm)].map(([, name]) => name);
   expect(headings).toEqual(ALERTS);
 });

@@ -28,7 +28,7 @@ test('docs/options.md lists every option with its default', () => {
   expect(listed).toEqual(real);
 });
 
-test('and the variable that is read for it, if text can give it', () => {
+test('docs/options.md lists the variable of every option that text can express', () => {
   expect(rows.map(({ variable }) => variable)).toEqual(
     rows.map(({ option }) =>
       isObjectOption(option) ? undefined : variableOf(option),

@@ -13,7 +13,7 @@ const blocks = markdownFiles()
   .filter((block) => !isGlance(block));
 const script = blocks.filter(({ language }) => language === 'ts');
 
-describe('the TypeScript blocks of the documentation', () => {
+describe('TypeScript blocks of the documentation', () => {
   const sources = new Map<string, string>();
   const nameOf = (block: Block): string =>
     block.path === null
@@ -35,7 +35,7 @@ describe('the TypeScript blocks of the documentation', () => {
     ...all.filter(merges).flatMap((source) => [...compile(new Map([source]))]),
   ]);
 
-  test('are there', () => expect(script.length).toBeGreaterThan(10));
+  test('are found', () => expect(script.length).toBeGreaterThan(10));
 
   test.each(
     script.map((block) => [`${block.file}:${block.line}`, block] as const),
@@ -43,14 +43,14 @@ describe('the TypeScript blocks of the documentation', () => {
     expect(errors.get(nameOf(block)) ?? []).toEqual([]),
   );
 
-  test('and the check finds a mistake', () => {
+  test('do not compile with a mistake', () => {
     const name = join(root, 'test/docs/virtual/mistake.ts');
     const wrong = `import { entity } from 'nestjs-cache-invalidation'; entity('User', {});`;
     expect(compile(new Map([[name, wrong]])).get(name)).toHaveLength(1);
   });
 });
 
-describe('the other blocks', () => {
+describe('other blocks of the documentation', () => {
   test.each(
     blocks
       .filter(({ language, path }) => language === 'json' && path === null)

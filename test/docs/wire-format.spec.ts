@@ -32,44 +32,55 @@ const call = (channel: string, id: string, nonce: number) =>
     nonce,
   ] as const;
 
-describeOnRedisServer('the script for other languages', () => {
-  it('continues the journal that the library keeps, and the library goes on', async () => {
-    const app = await startApp();
-    const redis = connectRaw();
-    const { offset } = await app.publisher.invalidateUser('own-1');
-    const theirs = await redis.eval(
-      ...call(app.channel, 'theirs-1', 1_048_575),
-    );
-    const again = await redis.eval(...call(app.channel, 'theirs-2', 1_048_575));
-    await app.publisher.invalidateUser('own-2');
-    await eventually(() => expect(app.messages).toHaveLength(4));
+describeOnRedisServer(
+  'docs/wire-format.md: the script for other languages',
+  () => {
+    it('continues the journal of the library, and the library continues its own', async () => {
+      const app = await startApp();
+      const redis = connectRaw();
+      const { offset } = await app.publisher.invalidateUser('own-1');
+      const theirs = await redis.eval(
+        ...call(app.channel, 'theirs-1', 1_048_575),
+      );
+      const again = await redis.eval(
+        ...call(app.channel, 'theirs-2', 1_048_575),
+      );
+      await app.publisher.invalidateUser('own-2');
+      await eventually(() => expect(app.messages).toHaveLength(4));
 
-    expect(app.messages.map(({ entityId }) => entityId)).toEqual([
-      'own-1',
-      'theirs-1',
-      'theirs-2',
-      'own-2',
-    ]);
-    expect(app.messages[1]).toMatchObject({ offset: theirs, previous: offset });
-    expect(app.messages[2]).toMatchObject({ offset: again, previous: theirs });
-    expect(app.stats.snapshot()).toMatchObject({ replayed: 0, widened: 0 });
-  });
+      expect(app.messages.map(({ entityId }) => entityId)).toEqual([
+        'own-1',
+        'theirs-1',
+        'theirs-2',
+        'own-2',
+      ]);
+      expect(app.messages[1]).toMatchObject({
+        offset: theirs,
+        previous: offset,
+      });
+      expect(app.messages[2]).toMatchObject({
+        offset: again,
+        previous: theirs,
+      });
+      expect(app.stats.snapshot()).toMatchObject({ replayed: 0, widened: 0 });
+    });
 
-  it('is replayed to who was away, and evicts nothing else', async () => {
-    const { url } = await startServer();
-    const app = await startApp({ connection: url });
-    const redis = connectRaw(url);
-    await redis.eval(...call(app.channel, 'heard', 1));
-    await eventually(() => expect(app.messages).toHaveLength(1));
+    it('is replayed to an application that was away, and evicts nothing else', async () => {
+      const { url } = await startServer();
+      const app = await startApp({ connection: url });
+      const redis = connectRaw(url);
+      await redis.eval(...call(app.channel, 'heard', 1));
+      await eventually(() => expect(app.messages).toHaveLength(1));
 
-    await redis
-      .multi()
-      .call('CLIENT', 'KILL', 'TYPE', 'pubsub')
-      .eval(...call(app.channel, 'missed-1', 2))
-      .eval(...call(app.channel, 'missed-2', 3))
-      .exec();
+      await redis
+        .multi()
+        .call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+        .eval(...call(app.channel, 'missed-1', 2))
+        .eval(...call(app.channel, 'missed-2', 3))
+        .exec();
 
-    await eventually(() => expect(app.messages).toHaveLength(3));
-    expect(app.stats.snapshot()).toMatchObject({ replayed: 2, widened: 0 });
-  });
-});
+      await eventually(() => expect(app.messages).toHaveLength(3));
+      expect(app.stats.snapshot()).toMatchObject({ replayed: 2, widened: 0 });
+    });
+  },
+);

@@ -59,7 +59,7 @@ describe('ErrorReporter', () => {
     ]);
   });
 
-  it('logs a source at most once a second, and then how many were held back', () => {
+  it('logs a source at most once a second, with the number of suppressed errors', () => {
     for (let n = 1; n <= 100; n++) reporter.report(failure(`Number ${n}.`));
     vi.setSystemTime(1_000_999);
     reporter.report(failure('Still quiet.'));
@@ -85,7 +85,7 @@ describe('ErrorReporter', () => {
     ]);
   });
 
-  it('emits every one of them', () => {
+  it('emits every error', () => {
     const errors = Array.from({ length: 100 }, (_, n) => failure(`${n}`));
 
     for (const error of errors) reporter.report(error);
@@ -94,7 +94,7 @@ describe('ErrorReporter', () => {
     expect(emitted[0]).toBe(errors[0]);
   });
 
-  it('holds back one source and not another', () => {
+  it('suppresses errors by source', () => {
     reporter.report(failure('First.'), 'A.method');
     reporter.report(failure('Second.'), 'B.method');
     reporter.report(failure('Third.'), 'A.method');
@@ -107,7 +107,7 @@ describe('ErrorReporter', () => {
     ]);
   });
 
-  it('does not fall silent when the clock is set back', () => {
+  it('continues to log when the clock is set back', () => {
     reporter.report(failure('Before.'));
     vi.setSystemTime(500_000);
 
@@ -136,7 +136,7 @@ describe('ErrorReporter', () => {
     ]);
   });
 
-  it('logs Redis once a minute when it has been away for ten seconds', () => {
+  it('logs errors of Redis once a minute after ten seconds of outage', () => {
     const at = (seconds: number): void => {
       vi.setSystemTime(1_000_000 + seconds * 1_000);
       reporter.report(failure('Away.'));
@@ -161,7 +161,7 @@ describe('ErrorReporter', () => {
     expect(emitted).toHaveLength(2 * 43);
   });
 
-  it('does not take errors with pauses between them for one outage', () => {
+  it('does not treat errors with pauses between them as one outage', () => {
     for (let n = 0; n < 10; n++) {
       vi.setSystemTime(1_000_000 + n * 16_000);
       reporter.report(failure('Now and then.'));
@@ -170,7 +170,7 @@ describe('ErrorReporter', () => {
     expect(reporter.redisAnswers()).toBeNull();
   });
 
-  it("does not hold back the application's own errors for longer than a second", () => {
+  it('suppresses errors of the application for one second only', () => {
     for (let n = 0; n < 60; n++) {
       vi.setSystemTime(1_000_000 + n * 1_000);
       reporter.report(new CallbackFailedError('A.on', 'failed', '', null));
@@ -178,7 +178,7 @@ describe('ErrorReporter', () => {
     expect(logs.of('error')).toHaveLength(60);
   });
 
-  it('goes on for the others when one stops listening', () => {
+  it('continues for other subscribers when one unsubscribes', () => {
     const again: unknown[] = [];
     const subscription = reporter.errors$.subscribe((e) => again.push(e));
     reporter.report(failure('One.'));

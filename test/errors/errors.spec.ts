@@ -117,33 +117,33 @@ const examples: readonly {
 describe.each(examples)(
   '$name',
   ({ error, name, code, message, advice, cause, fields }) => {
-    it('says what happened and what to do', () => {
+    it('has a message and an advice', () => {
       expect(error.message).toBe(message);
       expect(error.advice).toBe(advice);
       expect(String(error)).toBe(`${name}: ${message}`);
     });
 
-    it('can be told by its class and by a stable code', () => {
+    it('is recognized by its class and a stable code', () => {
       expect(error).toBeInstanceOf(Error);
       expect(error).toBeInstanceOf(CacheInvalidationError);
       expect(error.name).toBe(name);
       expect(error.code).toBe(code);
     });
 
-    it('keeps its cause and what it is about', () => {
+    it('keeps its cause and its fields', () => {
       expect(error.cause).toBe(cause);
       expect(Object.hasOwn(error, 'cause')).toBe(cause !== undefined);
       expect(error).toMatchObject(fields ?? {});
     });
 
-    it('has a stack that begins where it was made', () => {
+    it('has a stack that starts at its origin', () => {
       expect(error.stack).toMatch(/errors\.spec\.ts/);
     });
   },
 );
 
-describe('The errors', () => {
-  it('are all of these, each with a code of its own', () => {
+describe('Errors', () => {
+  it('are exactly these classes, each with its own code', () => {
     const classes = Object.entries(lib)
       .filter(
         ([, value]) =>
@@ -160,7 +160,7 @@ describe('The errors', () => {
     );
   });
 
-  it('describe a cause that is no Error', () => {
+  it('describe a cause that is not an Error', () => {
     const told = (cause: unknown) =>
       new CallbackFailedError('A.b', 'failed', '', cause).message;
 
@@ -185,7 +185,7 @@ describe('The errors', () => {
     ).toMatch(/^A\.b failed: /);
   });
 
-  it('show what of the text of others would make a line or a colour', () => {
+  it('escape control characters in foreign text', () => {
     const error = new CallbackFailedError(
       'A.b',
       'failed',
@@ -214,7 +214,7 @@ describe('The errors', () => {
       "ERR unknown subcommand 'x', with args beginning with: SECRET",
       "ERR unknown subcommand 'x'",
     ],
-  ])('repeat nothing of what Redis was given: %s', (text, shown) => {
+  ])('do not repeat arguments of Redis commands: %s', (text, shown) => {
     expect(describeCause(new Error(text))).toBe(shown);
     const cluster = Object.assign(new Error('All failed.'), {
       lastNodeError: new Error(text),
@@ -228,7 +228,7 @@ describe('The errors', () => {
     expect(inspect(error, { depth: 9 })).not.toContain('SECRET');
   });
 
-  it('are cut where the text of others is a document', () => {
+  it('truncate long foreign text', () => {
     expect(describeCause(new Error('x'.repeat(10_000)))).toHaveLength(501);
   });
 });

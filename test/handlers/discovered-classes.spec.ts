@@ -40,7 +40,7 @@ abstract class Copies {
     next();
 }
 
-describe('@OnInvalidation() is found in a class that is named only', () => {
+describe('@OnInvalidation(): classes that are only referenced', () => {
   @Injectable()
   class Guard extends Copies {}
   @Injectable()
@@ -71,7 +71,7 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
     }
   }
 
-  it('by @UseGuards() and the like, once each', async () => {
+  it('are found in @UseGuards() and similar decorators, once each', async () => {
     const { broker } = await startApp({ controllers: [Pages] });
 
     broker.emit(entity('User', '1'));
@@ -87,7 +87,7 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
     ]);
   });
 
-  it('by a middleware consumer, and by useGlobalInterceptors()', async () => {
+  it('are found in a middleware consumer and useGlobalInterceptors()', async () => {
     @Module({})
     class WithMiddleware implements NestModule {
       configure(consumer: MiddlewareConsumer): void {
@@ -105,7 +105,7 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
     await app.close();
   });
 
-  it('by a module that is loaded lazily, and by no other twice', async () => {
+  it('are found in a lazily loaded module, once', async () => {
     @Injectable()
     class Early extends Copies {}
     @Injectable()
@@ -120,7 +120,7 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
     expect(heard).toEqual(['Early', 'Late']);
   });
 
-  it('under a symbol', async () => {
+  it('are found under a symbol', async () => {
     const evict = Symbol('evict');
     class BySymbol {
       @OnInvalidation('User')
@@ -137,8 +137,8 @@ describe('@OnInvalidation() is found in a class that is named only', () => {
   });
 });
 
-describe('@OnInvalidation() that cannot be called', () => {
-  it('is named at the start where a subclass overrides the method', async () => {
+describe('@OnInvalidation(): methods that cannot be called', () => {
+  it('are reported at startup when a subclass overrides the method', async () => {
     class Overriding extends Copies {
       override evict(): void {}
     }
@@ -151,7 +151,7 @@ describe('@OnInvalidation() that cannot be called', () => {
     ]);
   });
 
-  it('is named for each reason that its class has', async () => {
+  it('are reported with each reason of their class', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class ForRequests extends Copies {
       override evict(): void {}
@@ -173,7 +173,7 @@ describe('@OnInvalidation() that cannot be called', () => {
     ['a static method', class Statics {}, { value: () => {} }],
     ['a property', new (class Properties {})(), undefined],
     ['an accessor', new (class Accessors {})(), { get: () => 1 }],
-  ])('is refused on %s, by name', (_what, target, descriptor) => {
+  ])('are rejected on %s, by name', (_what, target, descriptor) => {
     const decorate = OnInvalidation('User') as (...args: unknown[]) => void;
 
     expect(() => decorate(target, 'evict', descriptor)).toThrow(

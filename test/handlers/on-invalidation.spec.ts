@@ -51,7 +51,7 @@ class Gate {
   }
 }
 
-describe('What @OnInvalidation() hears', () => {
+describe('@OnInvalidation(): received messages', () => {
   const said: readonly Invalidation[] = [
     entity('User', 1),
     entity('User', 2, { action: 'Update' }),
@@ -81,12 +81,12 @@ describe('What @OnInvalidation() hears', () => {
     return app.get(Cache).heard;
   }
 
-  it('without a type: everything', async () => {
+  it('without a type: all', async () => {
     expect(await hearing()).toEqual(all);
     expect(await hearing([])).toEqual(all);
   });
 
-  it('of one type: what may touch it', async () => {
+  it('with a type: all that may affect it', async () => {
     expect(await hearing('User')).toEqual([
       'Delete 1',
       'Update 2',
@@ -97,7 +97,7 @@ describe('What @OnInvalidation() hears', () => {
     ]);
   });
 
-  it('of several types, a custom one included', async () => {
+  it('with several types, a custom one included', async () => {
     expect(await hearing(['Post', 'session'])).toEqual([
       'Delete 3',
       'Delete a',
@@ -108,13 +108,13 @@ describe('What @OnInvalidation() hears', () => {
     ]);
   });
 
-  it('of a type that nobody mentions: only what covers everything', async () => {
+  it('with a type that is never published: only messages that cover everything', async () => {
     expect(await hearing('Feed')).toEqual(['Pattern *:9', 'Pattern *']);
   });
 });
 
-describe('Who hears', () => {
-  it('the instance that publishes, at once, and the others', async () => {
+describe('@OnInvalidation(): classes', () => {
+  it('the publishing instance receives immediately, other instances too', async () => {
     @Injectable()
     class Cache {
       readonly own: boolean[] = [];
@@ -214,7 +214,7 @@ describe('Who hears', () => {
     expect(app.get(Loud).heard).toEqual(['Delete 2']);
   });
 
-  it('an instance under several tokens: once', async () => {
+  it('an instance under several tokens receives once', async () => {
     class Cache extends Hearing {
       @OnInvalidation()
       on(message: InvalidationMessage): void {
@@ -238,7 +238,7 @@ describe('Who hears', () => {
     expect(app.get(Cache).heard).toEqual(['Delete 1']);
   });
 
-  it('what useFactory, useValue and useClass made', async () => {
+  it('instances of useFactory, useValue and useClass', async () => {
     class Cache extends Hearing {
       @OnInvalidation()
       on(message: InvalidationMessage): void {
@@ -264,7 +264,7 @@ describe('Who hears', () => {
     }
   });
 
-  it('a transient provider: the instance of each host', async () => {
+  it('a transient provider receives in each instance', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Cache extends Hearing {
       @OnInvalidation()
@@ -318,7 +318,7 @@ describe('Who hears', () => {
   });
 });
 
-describe('A condition', () => {
+describe('@OnInvalidation(): option when', () => {
   /** What a handler of users hears under it, and what becomes of the instance. */
   async function hearing(when: (message: InvalidationMessage) => boolean) {
     class Cache extends Hearing {
@@ -333,7 +333,7 @@ describe('A condition', () => {
     return { app, broker, logs, errors, heard: app.get(Cache).heard };
   }
 
-  it('leaves out what it does not hold for, and is asked about its types only', async () => {
+  it('skips messages, and is called for its entity types only', async () => {
     const asked: string[] = [];
     const { app, broker, heard, errors } = await hearing((message) => {
       asked.push(gist(message));
@@ -350,14 +350,14 @@ describe('A condition', () => {
     expect(errors).toEqual([]);
   });
 
-  it('is a function, or the decorator refuses it', () => {
+  it('rejects a value that is not a function', () => {
     const when = 'always' as unknown as () => boolean;
     expect(() => OnInvalidation('User', { when })).toThrow(
       /"always" is not a condition: give as `when` a function of the message/,
     );
   });
 
-  it('is not asked about widened messages: it may know less than is at stake', async () => {
+  it('is not called for widened messages', async () => {
     const { broker, heard } = await hearing(() => false);
 
     broker.emit(everything());
@@ -388,7 +388,7 @@ describe('A condition', () => {
       'it returned a promise, but must be synchronous',
     ],
   ])(
-    'that %s counts as true; it is logged, counted and emitted',
+    'that %s counts as true; the error is logged, counted and emitted',
     async (_how, when, mistake) => {
       const { app, broker, heard, errors, logs } = await hearing(when);
 
@@ -413,7 +413,7 @@ describe('A condition', () => {
   );
 });
 
-describe('Who cannot hear is named at start-up', () => {
+describe('@OnInvalidation(): classes reported at startup', () => {
   it('request-scoped providers and controllers', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class PerRequest {
@@ -456,7 +456,7 @@ describe('Who cannot hear is named at start-up', () => {
     expect(logs.of('error')[0]).toMatch(/Move the method to a singleton/);
   });
 
-  it('a transient provider that only request-scoped ones inject', async () => {
+  it('a transient provider injected only into request-scoped ones', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Cache {
       @OnInvalidation()
@@ -474,8 +474,8 @@ describe('Who cannot hear is named at start-up', () => {
   });
 });
 
-describe('An asynchronous handler', () => {
-  it('gets one message after the other, in order', async () => {
+describe('@OnInvalidation(): an asynchronous handler', () => {
+  it('receives one message after another, in order', async () => {
     const gate = new Gate();
     class Slow extends Hearing {
       @OnInvalidation()
@@ -507,7 +507,7 @@ describe('An asynchronous handler', () => {
     ]);
   });
 
-  it('does not hold up another handler, nor the same method elsewhere', async () => {
+  it('does not delay other handlers, or the same method of another instance', async () => {
     const gate = new Gate();
     class Slow {
       @OnInvalidation()
@@ -529,7 +529,7 @@ describe('An asynchronous handler', () => {
     expect(app.get(Quick).heard).toEqual(['Delete 1', 'Delete 2', 'Delete 3']);
   });
 
-  it('that returns a thenable is waited for', async () => {
+  it('is awaited when it returns a thenable', async () => {
     const order: string[] = [];
     class Thenables {
       @OnInvalidation()
@@ -554,7 +554,7 @@ describe('An asynchronous handler', () => {
   });
 });
 
-describe('A handler that fails', () => {
+describe('@OnInvalidation(): a handler that fails', () => {
   const MISTAKE = new Error('mistake');
 
   class Throwing extends Hearing {
@@ -585,7 +585,7 @@ describe('A handler that fails', () => {
     ['throws', Throwing],
     ['rejects', Rejecting],
   ])(
-    'because it %s is logged, counted and emitted, and goes on',
+    'because it %s is logged, counted and emitted, and continues',
     async (_how, Failing) => {
       const { app, broker, logs } = await startApp({
         providers: [Failing, Fine],
@@ -616,7 +616,7 @@ describe('A handler that fails', () => {
     },
   );
 
-  it('does not stop the stream, nor the publisher', async () => {
+  it('does not stop the stream or the publisher', async () => {
     const { app, broker } = await startApp({
       providers: [Throwing, Rejecting],
     });
@@ -633,7 +633,7 @@ describe('A handler that fails', () => {
     expect(heard).toEqual(['Delete 1', 'Delete 2']);
   });
 
-  it('with what is no Error is told as it is', async () => {
+  it('reports a thrown value that is not an Error', async () => {
     class Odd {
       @OnInvalidation()
       on(): void {
@@ -650,7 +650,7 @@ describe('A handler that fails', () => {
 
   // String() itself throws for it.
   it.each(['throws', 'rejects'])(
-    'with what cannot be described (it %s) does not stop the stream',
+    'with an error that cannot be described (it %s) does not stop the stream',
     async (how) => {
       class Odd extends Hearing {
         @OnInvalidation()
@@ -673,7 +673,7 @@ describe('A handler that fails', () => {
   );
 });
 
-describe('A handler that falls behind', () => {
+describe('@OnInvalidation(): a slow handler', () => {
   async function slow(handlerQueueLimit: number) {
     const gate = new Gate();
     class Slow {
@@ -704,7 +704,7 @@ describe('A handler that falls behind', () => {
     return { ...started, gate, heard, finish };
   }
 
-  it('by no more than the limit hears every message', async () => {
+  it('receives every message up to the limit', async () => {
     const { app, broker, heard, finish } = await slow(3);
 
     for (const id of [1, 2, 3, 4]) broker.emit(entity('User', id));
@@ -720,7 +720,7 @@ describe('A handler that falls behind', () => {
     expect(app.get(InvalidationStats).snapshot().widened).toBe(0);
   });
 
-  it('by more hears one message that covers everything, then goes on', async () => {
+  it('receives one message that covers everything beyond the limit, then continues', async () => {
     const { app, broker, gate, heard, finish } = await slow(3);
 
     for (let id = 1; id <= 1_000; id++) broker.emit(entity('User', id));
@@ -741,7 +741,7 @@ describe('A handler that falls behind', () => {
     expect(app.get(InvalidationStats).snapshot().widened).toBe(1);
   });
 
-  it('can do so again', async () => {
+  it('can exceed the limit again', async () => {
     const { app, broker, gate, heard, finish } = await slow(1);
 
     for (const id of [1, 2, 3, 4]) broker.emit(entity('User', id));
@@ -754,7 +754,7 @@ describe('A handler that falls behind', () => {
     expect(app.get(InvalidationStats).snapshot().widened).toBe(2);
   });
 
-  it('is not filled by what it does not want', async () => {
+  it('does not queue messages of other types', async () => {
     const { broker, heard, finish } = await slow(1);
 
     broker.emit(entity('User', 1));
@@ -765,7 +765,7 @@ describe('A handler that falls behind', () => {
     expect(heard.map(gist)).toEqual(['Delete 1', 'Delete 2']);
   });
 
-  it('does not widen what others hear', async () => {
+  it('does not widen messages of other handlers', async () => {
     const { app, broker } = await slow(1);
     const heard: string[] = [];
     app
@@ -777,7 +777,7 @@ describe('A handler that falls behind', () => {
     expect(heard).toEqual(['Delete 1', 'Delete 2', 'Delete 3', 'Delete 4']);
   });
 
-  it('holds no more than the limit in memory', async () => {
+  it('keeps no more than the limit in memory', async () => {
     const { app, broker, heard } = await slow(10);
     const delivered: WeakRef<InvalidationMessage>[] = [];
     app

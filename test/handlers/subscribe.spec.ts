@@ -33,8 +33,8 @@ async function start(): Promise<
 }
 
 /** An application whose connection can be broken for a moment. */
-describe('subscriber.subscribe()', () => {
-  it('hears every message', async () => {
+describe('InvalidationSubscriber.subscribe()', () => {
+  it('receives every message', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];
     subscriber.subscribe((message) => heard.push(idOf(message)));
@@ -46,7 +46,7 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(['1', 'post:*', 'a:1,b:2']);
   });
 
-  it('of types: what may touch them', async () => {
+  it('with types: receives all that may affect them', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];
     subscriber.subscribe((message) => heard.push(idOf(message)), 'User', 'b');
@@ -60,7 +60,7 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(['1', 'a:1,b:2', '*']);
   });
 
-  it('of a handler that publishes at once, one after the other', async () => {
+  it('calls a handler that publishes one message after another', async () => {
     const { app, subscriber, broker } = await start();
     const pipeline = app.get(PublishPipeline, { strict: false });
     const heard: string[] = [];
@@ -83,7 +83,7 @@ describe('subscriber.subscribe()', () => {
     );
   });
 
-  it('of a handler that itself waits until all are idle, ends', async () => {
+  it('ends when a handler waits until all are idle', async () => {
     const { app, subscriber, broker } = await start();
     let waiting: Promise<void> | undefined;
     subscriber.subscribe(() => {
@@ -95,7 +95,7 @@ describe('subscriber.subscribe()', () => {
     await expect(waiting).resolves.toBeUndefined();
   });
 
-  it('waits for a promise before the next message', async () => {
+  it('awaits a promise before the next message', async () => {
     const { app, subscriber, broker } = await start();
     const heard: unknown[] = [];
     subscriber.subscribe(async (message) => {
@@ -111,7 +111,7 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(['begin 1', 'end 1', 'begin 2', 'end 2']);
   });
 
-  it('that fails is logged with its name and goes on', async () => {
+  it('logs an error with the name of the handler, and continues', async () => {
     const { app, subscriber, broker, logs } = await start();
     const heard: unknown[] = [];
     subscriber.subscribe(function refreshSearch(message) {
@@ -135,7 +135,7 @@ describe('subscriber.subscribe()', () => {
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(4);
   });
 
-  it('whose result cannot be asked whether it is a promise goes on', async () => {
+  it('continues when a result throws on access', async () => {
     const { app, subscriber, broker, logs } = await start();
     const heard: unknown[] = [];
     subscriber.subscribe((message) => {
@@ -157,7 +157,7 @@ describe('subscriber.subscribe()', () => {
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(2);
   });
 
-  it('is over for good with the function it returned', async () => {
+  it('receives nothing after unsubscribe', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];
     const end = subscriber.subscribe((message) => heard.push(idOf(message)));
@@ -170,7 +170,7 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(['1']);
   });
 
-  it('may end itself while it is called; the others go on', async () => {
+  it('allows a handler to unsubscribe itself while it is called', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];
     const end = subscriber.subscribe((message) => {
@@ -185,7 +185,7 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(['first 1', 'second 1', 'second 2']);
   });
 
-  it('may add another while it is called, which hears the next message', async () => {
+  it('allows a handler to subscribe another, which receives the next message', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];
     subscriber.subscribe((message) => {
@@ -202,7 +202,7 @@ describe('subscriber.subscribe()', () => {
   });
 
   // Who ended it may have closed what its handler needs.
-  it('hears nothing more once it was ended by a handler before it', async () => {
+  it('does not call a handler that an earlier one unsubscribed', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];
     const ends: (() => void)[] = [];
@@ -214,7 +214,7 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual([]);
   });
 
-  it('hears nothing that waited for it once it was ended', async () => {
+  it('drops queued messages after unsubscribe', async () => {
     const { app, subscriber, broker } = await start();
     const heard: unknown[] = [];
     const end = subscriber.subscribe(async (message) => {
@@ -232,7 +232,7 @@ describe('subscriber.subscribe()', () => {
     expect(heard).toEqual(['1']);
   });
 
-  it('hears nothing that waited for it once the application was closed', async () => {
+  it('drops queued messages after the application was closed', async () => {
     const { app, subscriber, broker } = await start();
     const heard: unknown[] = [];
     let finish = () => {};
@@ -253,8 +253,8 @@ describe('subscriber.subscribe()', () => {
   });
 });
 
-describe('The order of messages', () => {
-  it('is the order of publication', async () => {
+describe('Order of messages', () => {
+  it('is the order of publication in the publishing instance', async () => {
     const { app, subscriber } = await start();
     const publisher = app.get(InvalidationPublisher);
     const heard: unknown[] = [];
@@ -266,7 +266,7 @@ describe('The order of messages', () => {
     expect(heard).toEqual(ids);
   });
 
-  it('is that of the broker for other applications too', async () => {
+  it('is the order of the broker in other instances', async () => {
     const first = await startApp();
     const second = await startApp({ broker: first.broker });
     const heard: unknown[] = [];
@@ -307,18 +307,18 @@ describe('messages$ and its operators', () => {
     return heard;
   }
 
-  it('without one: everything', async () => {
+  it('messages$ emits everything', async () => {
     expect(await through()).toEqual(said.map(idOf));
   });
 
-  it('ofEntity(): what may touch an entity of these types', async () => {
+  it('ofEntity(): messages that may affect an entity of these types', async () => {
     const users = ['1', '2', 'user:1,post:9', 'user:*', '*'];
     expect(await through(ofEntity('User'))).toEqual(users);
     expect(await through(ofEntity('User', 'Post'))).toEqual(said.map(idOf));
     expect(await through(ofEntity('Feed'))).toEqual(['*']);
   });
 
-  it('affecting(): what drops the entry of this key', async () => {
+  it('affecting(): messages that affect this key', async () => {
     expect(await through(affecting('user:1'))).toEqual([
       '1',
       'user:1,post:9',
@@ -333,7 +333,7 @@ describe('messages$ and its operators', () => {
     ]);
   });
 
-  it('fromOthers(): not what this instance published', async () => {
+  it('fromOthers(): not the messages of this instance', async () => {
     const { app, subscriber, broker } = await start();
     const heard: unknown[] = [];
     const all: unknown[] = [];
@@ -350,7 +350,7 @@ describe('messages$ and its operators', () => {
     expect(heard).toEqual(['theirs', 'sibling']);
   });
 
-  it('fromOthers(): what this instance widened because of a loss', async () => {
+  it('fromOthers(): messages that this instance widened after a loss', async () => {
     const { subscriber, broker } = await start();
     const heard: InvalidationMessage[] = [];
     subscriber.messages$.pipe(fromOthers()).subscribe((m) => heard.push(m));
@@ -391,8 +391,8 @@ describe('messages$ and its operators', () => {
   });
 });
 
-describe('When the application is closed', () => {
-  it('messages$ and status$ complete, and nothing is heard any more', async () => {
+describe('Closing the application', () => {
+  it('completes messages$ and status$', async () => {
     const { app, subscriber, broker } = await start();
     const heard = vi.fn();
     const completed: string[] = [];

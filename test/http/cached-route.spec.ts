@@ -243,8 +243,8 @@ async function start(
   return { app, url, publisher: app.get(InvalidationPublisher), body };
 }
 
-describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
-  it('answers from memory until its entity is invalidated, here or elsewhere', async () => {
+describe.each(['express', 'fastify'] as const)('@CachedRoute() on %s', (on) => {
+  it('responds from memory until its entity is invalidated, by any instance', async () => {
     const channel = uniqueChannel();
     const { body, publisher, app } = await start(on, channel);
     const other = await start(on, channel);
@@ -262,7 +262,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     expect(stats.get('UsersController.find')).toMatchObject({ loads: 3 });
   });
 
-  it('keeps what differs apart: query and host', async () => {
+  it('caches each query and host separately', async () => {
     const { body } = await start(on);
     for (let at = 0; at < 2; at++) {
       expect(await body('/1')).toMatchObject({ version: 1 });
@@ -274,7 +274,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     }
   });
 
-  it('answers 304 to who has the response, and anew once it has changed', async () => {
+  it('responds with 304 to a matching ETag, and with 200 after a change', async () => {
     const { url, publisher } = await start(on);
     const first = await fetch(`${url}/1`);
     const etag = first.headers.get('etag')!;
@@ -301,7 +301,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     ['authorization', 'Bearer a'],
     ['cookie', 'session=a'],
     ['x-api-key', 'a'],
-  ])('does not cache for a request with %s', async (name, value) => {
+  ])('does not cache a request with %s', async (name, value) => {
     const { body } = await start(on);
     const headers = { [name]: value };
     expect(await body('/1', { headers })).toMatchObject({ version: 1 });
@@ -309,7 +309,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     expect(await body('/1', { headers })).toMatchObject({ version: 3 });
   });
 
-  it('keeps users apart by what the application says', async () => {
+  it('caches users separately with the option vary', async () => {
     const { body, publisher } = await start(on);
     const as = (authorization: string): Promise<unknown> =>
       body('/mine/1', { headers: { authorization } });
@@ -326,7 +326,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
   });
 
   it.each(['cookie', 'status', 'private', 'none', 'missing', 'stream'])(
-    'does not cache a response that is for one request: %s',
+    'does not cache a response for a single request: %s',
     async (path) => {
       const { url } = await start(on);
       const texts = new Set<string>();
@@ -341,7 +341,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     },
   );
 
-  it('does not cache where a cookie is set with the head, not even for who waits', async () => {
+  it('does not cache when a cookie is set late, and does not share it with waiting requests', async () => {
     const { url, body } = await start(on);
     const first = await fetch(`${url}/late/1`);
     expect(first.headers.get('set-cookie')).toBe('session=1');
@@ -351,7 +351,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
   });
 
   it.each(['/vary/1', '/number/1', '/nobody/1'])(
-    'does not cache %s: what its response depends on, or is evicted by, is unknown',
+    'does not cache %s, whose variant or entity is unknown',
     async (path) => {
       const { body } = await start(on);
       const first = await body(path);
@@ -359,7 +359,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     },
   );
 
-  it('gives variants ETags of their own', async () => {
+  it('gives each variant its own ETag', async () => {
     const { url } = await start(on);
     const get = (role: string, etag = ''): Promise<globalThis.Response> =>
       fetch(`${url}/role/1`, {
@@ -371,7 +371,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
   });
 
   it.each(['user', 'session'])(
-    'does not cache for a request with a %s of which the application says nothing',
+    'does not cache a request with a %s that vary does not cover',
     async (property) => {
       const { app, body } = await start(on);
       const controller = app.get(UsersController);
@@ -390,7 +390,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     expect(await post()).toEqual({ calls: 2 });
   });
 
-  it('runs the method once for who ask at once, unless the response is for one', async () => {
+  it('runs the method once for concurrent requests, unless the response is for a single one', async () => {
     const { body } = await start(on);
     const three = async (path: string): Promise<unknown[]> => {
       const all = await Promise.all([body(path), body(path), body(path)]);
@@ -401,7 +401,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     expect(new Set(calls).size).toBe(3);
   });
 
-  it('repeats headers that the method has set', async () => {
+  it('repeats headers set by the method', async () => {
     const { url } = await start(on);
     for (let at = 0; at < 2; at++) {
       const { headers } = await fetch(`${url}/headers/1`);
@@ -410,7 +410,7 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
     }
   });
 
-  it('goes with what else it is made of', async () => {
+  it('evicts the response when a dependency is invalidated', async () => {
     const { body, publisher } = await start(on);
     await body('/feed/1');
     expect(await body('/feed/1')).toEqual({ calls: 1 });
@@ -421,8 +421,8 @@ describe.each(['express', 'fastify'] as const)('A cached route on %s', (on) => {
   });
 });
 
-describe('A cached route', () => {
-  it('works without the module, as in a unit test, and caches nothing', async () => {
+describe('@CachedRoute()', () => {
+  it('runs without the module, and caches nothing', async () => {
     const module = await Test.createTestingModule({
       controllers: [UsersController],
     }).compile();
@@ -434,7 +434,7 @@ describe('A cached route', () => {
     expect(module.get(UsersController).find('1', '')).toBeInstanceOf(User);
   });
 
-  it('is refused where it is written', () => {
+  it('rejects invalid arguments', () => {
     expect(() => CachedRoute('', byId)).toThrow('entity type');
     expect(() => CachedRoute('User', 'id' as never)).toThrow('selector');
     expect(() => CachedRoute('User', byId, { ttl: -1 })).toThrow('ttl');

@@ -137,8 +137,8 @@ const versions = (version: number): string =>
     posts: [{ author: { version } }, { author: { version } }],
   });
 
-describe('A GraphQL API', () => {
-  it('lets a query on a slow instance wait for the mutation on another', async () => {
+describe('ReadYourWritesInterceptor with GraphQL', () => {
+  it('makes a query on a slow instance wait for a mutation on another', async () => {
     const channel = randomUUID();
     const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
     onTestFinished(() => proxy.close());
@@ -159,7 +159,7 @@ describe('A GraphQL API', () => {
     expect(read).toEqual({ text: versions(1), offset: null });
   });
 
-  it('tells the latest offset of several mutations, also of one that failed', async () => {
+  it('returns the last offset of several mutations, also when one failed', async () => {
     const ask = await serve(randomUUID());
     const one = await ask(`mutation { write(id: "${randomUUID()}") }`);
     const several = await ask(

@@ -180,8 +180,8 @@ async function serve(channel: string, connection = inject('redisUrl')) {
   };
 }
 
-describe('A microservice over gRPC', () => {
-  it('lets a read on a slow instance wait for the write on another', async () => {
+describe('ReadYourWritesInterceptor with gRPC', () => {
+  it('makes a read on a slow instance wait for a write on another', async () => {
     const channel = randomUUID();
     const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
     onTestFinished(() => proxy.close());
@@ -203,7 +203,7 @@ describe('A microservice over gRPC', () => {
     expect(await reading).toEqual({ version: 1, offset: undefined });
   });
 
-  it('tells the offset also of a call that failed after its write', async () => {
+  it('returns the offset of a call that failed after its write', async () => {
     const ask = await serve(randomUUID());
     const { version, offset } = await ask('fail', randomUUID());
     expect({ version, offset }).toEqual({
@@ -212,7 +212,7 @@ describe('A microservice over gRPC', () => {
     });
   });
 
-  it('serves all the same whatever stands in the metadata', async () => {
+  it('ignores invalid offsets in the metadata', async () => {
     const ask = await serve(randomUUID());
     for (const offset of ['garbage', '99999999999999-0']) {
       expect((await ask('find', randomUUID(), offset)).version).toBe(0);
@@ -220,7 +220,7 @@ describe('A microservice over gRPC', () => {
   });
 });
 
-describe('A message', () => {
+describe('carrierOf(): transports of microservices', () => {
   const OFFSET = '1763846400000-5';
   const headers = { [OFFSET_HEADER]: OFFSET };
   const contexts = {
@@ -264,7 +264,7 @@ describe('A message', () => {
   };
 
   it.each(Object.entries(contexts))(
-    'brings its offset with it: %s',
+    'reads the offset of a message: %s',
     (name, context) => {
       const args = [{}, context];
       const carrier = carrierOf(
@@ -282,7 +282,7 @@ describe('A message', () => {
 });
 
 it.each([undefined, null])(
-  'A call over gRPC whose metadata is %s is served',
+  'carrierOf() accepts a gRPC call whose metadata is %s',
   (metadata) => {
     const call = { sendMetadata: () => expect.unreachable() };
     const carrier = carrierOf(
@@ -294,7 +294,7 @@ it.each([undefined, null])(
   },
 );
 
-it('A GraphQL context that throws when it is read carries nothing', () => {
+it('carrierOf() returns null for a GraphQL context that throws', () => {
   const given = {
     get req(): never {
       throw new Error('not here');
@@ -304,8 +304,8 @@ it('A GraphQL context that throws when it is read carries nothing', () => {
   expect(carrierOf(context as never, () => expect.unreachable())).toBeNull();
 });
 
-describe('GraphQL by Mercurius', () => {
-  it('is told by its reply', () => {
+describe('carrierOf(): Mercurius', () => {
+  it('sets the header of the reply', () => {
     const set: unknown[] = [];
     const reply = {
       header: () => undefined,
@@ -324,7 +324,7 @@ describe('GraphQL by Mercurius', () => {
   });
 
   it.each([[undefined], [{}], [{ req: { headers: {} }, res: {} }]])(
-    'and a subscription by nothing: %j',
+    'sets no header for a subscription: %j',
     (given) => {
       const carrier = carrierOf(
         {

@@ -114,7 +114,7 @@ async function request(
 }
 
 describe('ReadYourWritesInterceptor', () => {
-  it('lets a read on a slow instance wait for the write on another', async () => {
+  it('makes a read on a slow instance wait for a write on another', async () => {
     const channel = randomUUID();
     const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
     onTestFinished(() => proxy.close());
@@ -137,7 +137,7 @@ describe('ReadYourWritesInterceptor', () => {
     expect(read.offset).toBeNull();
   });
 
-  it('tells each of many concurrent requests its own offset', async () => {
+  it('returns to each concurrent request its own offset', async () => {
     const { url } = await serve({ channel: randomUUID() });
     const writes = await Promise.all(
       Array.from({ length: 50 }, () =>
@@ -149,14 +149,14 @@ describe('ReadYourWritesInterceptor', () => {
     expect(new Set(offsets).size).toBe(50);
   });
 
-  it('tells the offset also of a request that failed after its write', async () => {
+  it('returns the offset of a request that failed after its write', async () => {
     const { url } = await serve({ channel: randomUUID() });
     const failed = await request(`${url}/1/failing`, 'PUT');
     expect(failed.status).toBe(500);
     expect(failed.offset).toMatch(/^\d+-\d+$/);
   });
 
-  it('serves all the same: garbage in the header, an offset to come, no journal', async () => {
+  it('ignores an invalid header, a future offset, and a missing journal', async () => {
     const { url } = await serve({ channel: randomUUID() });
     const bare = await serve({ channel: randomUUID(), journal: false });
     const id = randomUUID();

@@ -13,7 +13,7 @@ import { concerns, keysOf, patternOf } from '../../lib/message/index.js';
 import { cacheKey } from './arbitraries.js';
 import { wire } from './wire.js';
 
-describe('affects', () => {
+describe('affects()', () => {
   it.each<[title: string, said: Invalidation, yes: string[], no: string[]]>([
     [
       'an entity',
@@ -33,7 +33,7 @@ describe('affects', () => {
     ['an empty batch', batch([]), [], ['user:1', '']],
     ['a pattern', pattern('feed:4?:*'), ['feed:42:x'], ['feed:4:x', 'feed:42']],
     ['everything', everything(), ['user:1', '日:日', 'not a key'], []],
-  ])('%s', (_, said, yes, no) => {
+  ])('finds the keys affected by %s', (_, said, yes, no) => {
     expect(yes.filter((key) => affects(said, key))).toEqual(yes);
     expect(no.filter((key) => affects(said, key))).toEqual([]);
   });
@@ -86,8 +86,8 @@ const keyAndEntity = cacheKey.map((key) => {
   return { key, said };
 });
 
-describe('concerns', () => {
-  it('is never false where a key of the type is affected', () => {
+describe('concerns()', () => {
+  it('is true whenever a key of the type is affected', () => {
     let affected = 0;
     fc.assert(
       fc.property(
@@ -105,7 +105,7 @@ describe('concerns', () => {
     expect(affected).toBeGreaterThan(1_500);
   });
 
-  it('holds for a type with a colon, which other languages can say', () => {
+  it('is true for a type with a colon from another language', () => {
     const said = decodeMessage(
       wire({ entity_type: { Custom: 'tenant:7' }, entity_id: 'x' }),
       10_000,
@@ -123,11 +123,14 @@ describe('concerns', () => {
     [['Post'], pattern('user:*')],
     [['Post'], pattern('posts:*')],
     [['Post', 'pos'], pattern('posts?:*')],
-  ])('rules out what cannot touch the type: %j', (types, said) => {
-    expect(concerns(types)(said)).toBe(false);
-  });
+  ])(
+    'is false for invalidations that cannot affect the type: %j',
+    (types, said) => {
+      expect(concerns(types)(said)).toBe(false);
+    },
+  );
 
-  it('without types rules out nothing', () => {
+  it('is true without types', () => {
     expect(concerns([])(entity('User', 1))).toBe(true);
     expect(concerns([])(everything())).toBe(true);
   });
@@ -141,22 +144,22 @@ describe('concerns', () => {
     ['User', '\\user:1'],
     ['a*', 'a\\*:1'],
     ['日', '???:1'],
-  ])('cannot rule out for %s the pattern %s', (type, glob) => {
+  ])('is true for %s with the pattern %s', (type, glob) => {
     expect(concerns([type])(pattern(glob))).toBe(true);
   });
 
-  it('takes a type by its keys, however it is written', () => {
+  it('compares types by their keys', () => {
     expect(concerns(['User'])(entity('user', 1))).toBe(true);
     expect(concerns(['user'])(entity('User', 1))).toBe(true);
   });
 });
 
-describe('keysOf', () => {
+describe('keysOf()', () => {
   it.each<[said: Invalidation, keys: string[] | null]>([
     [entity('User', 'a:b'), ['user:a:b']],
     [batch(['s:1', 'user:1']), ['s:1', 'user:1']],
     [pattern('user:1'), null],
-  ])('are exactly the keys that are affected', (said, keys) => {
+  ])('returns exactly the affected keys', (said, keys) => {
     expect(keysOf(said)).toEqual(keys);
     expect(keys?.every((key) => affects(said, key)) ?? true).toBe(true);
   });

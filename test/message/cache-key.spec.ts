@@ -19,7 +19,7 @@ const unambiguousType = entityType.filter((type) => !PREFIXES.includes(type));
 
 const HALF = '\ud83c';
 
-describe('buildCacheKey', () => {
+describe('buildCacheKey()', () => {
   it.each<[type: string, id: EntityId, key: string]>([
     ['User', '123', 'user:123'],
     ['Post', 456, 'post:456'],
@@ -49,14 +49,14 @@ describe('buildCacheKey', () => {
     () => '1',
     Symbol('1'),
     `1${HALF}`,
-  ])('refuses the id %s', (id) => {
+  ])('rejects the id %s', (id) => {
     expect(refusalOf(() => buildCacheKey('User', id as string)).field).toBe(
       'entity_id',
     );
   });
 
   it.each(['', ':', 'a:b', `s${HALF}`, null, undefined, 1, { Custom: 's' }])(
-    'refuses the type %s',
+    'rejects the type %s',
     (type) => {
       expect(refusalOf(() => buildCacheKey(type as string, 1)).field).toBe(
         'entity_type',
@@ -64,7 +64,7 @@ describe('buildCacheKey', () => {
     },
   );
 
-  it('says what it was given and what to give', () => {
+  it('reports the value and the advice', () => {
     expect(() => buildCacheKey('User', Number.NaN)).toThrow(
       'NaN is not an entity id. Give a non-empty string, a finite number or a bigint.',
     );
@@ -74,8 +74,8 @@ describe('buildCacheKey', () => {
   });
 });
 
-describe('parseCacheKey', () => {
-  it('undoes buildCacheKey', () => {
+describe('parseCacheKey()', () => {
+  it('reverses buildCacheKey()', () => {
     const id = fc.oneof(
       nastyText(1),
       fc
@@ -98,7 +98,7 @@ describe('parseCacheKey', () => {
   });
 
   it.each(PREFIXES)(
-    'reads the keys of a type named %s as the built-in one’s',
+    'reads keys of a type named %s as those of the built-in type',
     (prefix) => {
       const builtIn = BUILT_IN.find((type) => type.toLowerCase() === prefix);
       expect(extractEntityType(buildCacheKey(prefix, 1))).toBe(builtIn);
@@ -106,7 +106,7 @@ describe('parseCacheKey', () => {
   );
 
   it.each(['', ':', 'user', 'user:', ':1', '::', `user:${HALF}`])(
-    'answers null for %s',
+    'returns null for %s',
     (text) => {
       expect(parseCacheKey(text)).toBeNull();
       expect(extractEntityType(text)).toBeNull();
@@ -116,11 +116,11 @@ describe('parseCacheKey', () => {
 });
 
 it.each([null, undefined, 1, {}, ['user:1'], Object('user:1')])(
-  'isCacheKey says no to %s',
+  'isCacheKey() is false for %s',
   (value) => expect(isCacheKey(value)).toBe(false),
 );
 
-describe('buildPattern', () => {
+describe('buildPattern()', () => {
   it.each([
     [['User'], 'user:*'],
     [['Feed', '42:*'], 'feed:42:*'],
@@ -129,7 +129,7 @@ describe('buildPattern', () => {
     expect(buildPattern(...(args as readonly [string]))).toBe(pattern);
   });
 
-  it('matches every key of its type and none of another', () => {
+  it('matches every key of its type and no other', () => {
     fc.assert(
       fc.property(entityType, entityType, nastyText(1), (type, other, id) => {
         const key = buildCacheKey(other, id);
@@ -141,7 +141,7 @@ describe('buildPattern', () => {
     );
   });
 
-  it('refuses what buildCacheKey does', () => {
+  it('rejects the same types as buildCacheKey()', () => {
     expect(refusalOf(() => buildPattern('a:b')).field).toBe('entity_type');
     expect(refusalOf(() => buildPattern('User', '')).field).toBe('entity_id');
   });

@@ -19,7 +19,7 @@ function decode(payload: string): InvalidationMessage {
   return decodeMessage(payload, MAX);
 }
 
-describe('messages of a service in another language', () => {
+describe('Codec: messages of a service in another language', () => {
   const lines = readFileSync(
     new URL('rust-messages.jsonl', import.meta.url),
     'utf8',
@@ -87,7 +87,7 @@ describe('messages of a service in another language', () => {
   });
 });
 
-describe('what is written', () => {
+describe('encodeMessage()', () => {
   const FIELDS = [
     'message_id',
     'entity_type',
@@ -106,15 +106,18 @@ describe('what is written', () => {
     entity('session', 'a'),
     batch(['user:1']),
     everything(),
-  ])('has the fields of the wire in their order, then the origin', (said) => {
-    const payload = encodeMessage(instance.stamp(said), MAX);
-    expect(Object.keys(JSON.parse(payload) as object)).toEqual([
-      ...FIELDS,
-      'origin',
-    ]);
-  });
+  ])(
+    'writes the fields in the order of the wire format, then the origin',
+    (said) => {
+      const payload = encodeMessage(instance.stamp(said), MAX);
+      expect(Object.keys(JSON.parse(payload) as object)).toEqual([
+        ...FIELDS,
+        'origin',
+      ]);
+    },
+  );
 
-  it('has offset and previous where they are known', () => {
+  it('writes offset and previous if they are known', () => {
     const message = {
       ...instance.stamp(entity('User', 1)),
       offset: '17-1',
@@ -127,12 +130,12 @@ describe('what is written', () => {
     expect(written).toMatchObject({ offset: '17-1', previous: '17-0' });
   });
 
-  it('is JSON, whatever was read as an offset', () => {
+  it('writes JSON, whatever was decoded as an offset', () => {
     const message = decode(wire({ offset: '"1', previous: '\\' }));
     expect(decode(encodeMessage(message, MAX))).toEqual(message);
   });
 
-  it('reads back as what was said, whatever the texts and the metadata', () => {
+  it('writes what decodeMessage() reads back, for any texts and metadata', () => {
     fc.assert(
       fc.property(arbitrary.message, (message) => {
         expect(decode(encodeMessage(message, MAX))).toEqual(message);
@@ -141,7 +144,7 @@ describe('what is written', () => {
     );
   });
 
-  it('is what JSON.stringify would have written', () => {
+  it('writes the same text as JSON.stringify()', () => {
     fc.assert(
       fc.property(arbitrary.message, (message) => {
         const payload = encodeMessage(message, MAX);
@@ -151,7 +154,7 @@ describe('what is written', () => {
   });
 });
 
-it('the keys that were read are the same for every handler', () => {
+it('decodeMessage() freezes the keys, which all handlers share', () => {
   const { entityIds } = decodeMessage(
     wire({ action: 'Batch', entity_ids: ['user:1'] }),
     Infinity,
@@ -160,7 +163,7 @@ it('the keys that were read are the same for every handler', () => {
   expect(entityIds).toSatisfy(Object.isFrozen);
 });
 
-describe('metadata that cannot be sent', () => {
+describe('encodeMessage(): invalid metadata', () => {
   const cycle: Record<string, unknown> = {};
   cycle['self'] = cycle;
   const deep: unknown = JSON.parse('['.repeat(100_000) + ']'.repeat(100_000));
@@ -173,14 +176,14 @@ describe('metadata that cannot be sent', () => {
     ['a __proto__ key', JSON.parse('{"a":[{"__proto__":1}]}')],
     ['half a character', 'cut \ud83c'],
     ['bottomless nesting', deep],
-  ])('is refused before anybody reads it: %s', (_, metadata) => {
+  ])('is rejected: %s', (_, metadata) => {
     const message = new Instance('s').stamp(entity('User', 1, { metadata }));
     expect(() => encodeMessage(message, MAX)).toThrow(
       InvalidationSerializationError,
     );
   });
 
-  it('is refused where it makes the message larger than may be sent', () => {
+  it('is rejected when the message exceeds its limit of bytes', () => {
     const message = new Instance('s').stamp(everything('日'.repeat(1_000)));
     const bytes = Buffer.byteLength(encodeMessage(message, MAX));
     expect(() => encodeMessage(message, bytes)).not.toThrow();
@@ -188,8 +191,8 @@ describe('metadata that cannot be sent', () => {
   });
 });
 
-describe('what is read leniently', () => {
-  it('takes a missing optional field for null', () => {
+describe('decodeMessage(): lenient reading', () => {
+  it('reads a missing optional field as null', () => {
     const absent = wire({
       pattern: undefined,
       entity_ids: undefined,
@@ -202,18 +205,18 @@ describe('what is read leniently', () => {
     ).toEqual(decode(wire()));
   });
 
-  it('ignores fields it does not know', () => {
+  it('ignores unknown fields', () => {
     const fields = { version: 2, keys: ['a'], constructor: { prototype: 1 } };
     expect(decode(wire(fields))).toEqual(decode(wire()));
   });
 
-  it('keeps who said it and where in the journal', () => {
+  it('keeps origin and offsets', () => {
     const said = { origin: 'o', offset: '2-0', previous: '1-0' };
     expect(decode(wire(said))).toEqual({ ...decode(wire()), ...said });
   });
 });
 
-describe('what is not fully understood', () => {
+describe('decodeMessage(): messages that are not fully understood', () => {
   it.each([
     ['an unknown action of a known type', { action: 'Touch' }, 'user:*'],
     [
@@ -270,7 +273,7 @@ describe('what is not fully understood', () => {
       { action: 'Batch', entity_type: { Custom: 'batch' }, entity_ids: null },
       '*',
     ],
-  ] as const)('is widened: %s', (_, changes, pattern) => {
+  ] as const)('are widened: %s', (_, changes, pattern) => {
     expect(decode(wire({ entity_id: '1', ...changes }))).toEqual({
       ...decode(wire()),
       action: 'Pattern',
@@ -282,7 +285,7 @@ describe('what is not fully understood', () => {
     });
   });
 
-  it('is not a pattern of the greatest length', () => {
+  it('are not patterns of the greatest length', () => {
     const pattern = `${'a'.repeat(1_023)}*`;
     const said = { action: 'Pattern', entity_type: { Custom: 'pattern' } };
     expect(decode(wire({ ...said, pattern }))).toMatchObject({
@@ -295,7 +298,7 @@ describe('what is not fully understood', () => {
     ['Pattern', { pattern: 'user:*' }],
     ['Batch', { entity_ids: ['user:1'] }],
   ])(
-    'still reads back when sent on: a %s of an unknown type',
+    'decode again after they were encoded: a %s of an unknown type',
     (action, said) => {
       const message = decode(wire({ action, entity_type: 'Group', ...said }));
       const again = decode(encodeMessage(message, MAX));

@@ -15,20 +15,20 @@ describe('glob`…`', () => {
     ['[2001:db8::1]', 'feed:\\[2001:db8::1]:*'],
     ['x\\y', 'feed:x\\\\y:*'],
     ['st*r?', 'feed:st\\*r\\?:*'],
-  ])('takes %j literally', (id, expected) => {
+  ])('escapes %j', (id, expected) => {
     expect(glob`feed:${id}:*`).toBe(expected);
   });
 
-  it('takes numbers and bigints, several, and none', () => {
+  it('accepts numbers and bigints, several values, and none', () => {
     expect(glob`${1}:${2n}:*`).toBe('1:2:*');
     expect(glob`feed:*`).toBe('feed:*');
   });
 
-  it('reads what is written as a glob, backslashes included', () => {
+  it('keeps the literal text as a glob, backslashes included', () => {
     expect(glob`feed:\*:${'*'}`).toBe('feed:\\*:\\*');
   });
 
-  it('matches the entries of its value and of no other', () => {
+  it('matches the entries of its value and no others', () => {
     const text = fc
       .array(fc.constantFrom(...'[]*?\\^-ab:é'.split('')), { minLength: 1 })
       .map((letters) => letters.join(''));
@@ -43,7 +43,7 @@ describe('glob`…`', () => {
   });
 
   it.each([undefined, null, '', NaN, 2 ** 53, {}, 'a\ud800'])(
-    'refuses %j, which is no id',
+    'rejects %j as an id',
     (value) => {
       expect(() => glob`feed:${value as string}:*`).toThrow(
         InvalidMessageError,
@@ -51,14 +51,14 @@ describe('glob`…`', () => {
     },
   );
 
-  it('is a tag, and refuses to be called with what is made already', () => {
+  it('is a tag, and rejects a call with a string', () => {
     expect(() => glob('feed:a[1]:*' as never)).toThrow(/template tag/);
   });
 });
 
-describe('A number that is no id', () => {
+describe('Numbers as entity ids', () => {
   it.each([2 ** 53, -(2 ** 53), 2 ** 60, 1e21, Infinity, NaN])(
-    '%d is refused by name',
+    '%d is rejected with a message',
     (id) => {
       expect(() => entity('User', id)).toThrow(InvalidMessageError);
       expect(() => buildCacheKey('User', id)).toThrow(/not an entity id/);
@@ -71,7 +71,7 @@ describe('A number that is no id', () => {
     [-7, 'user:-7'],
     [Number.MAX_SAFE_INTEGER, 'user:9007199254740991'],
     [9007199254740993n, 'user:9007199254740993'],
-  ])('%d is one', (id, key) => {
+  ])('%d is accepted', (id, key) => {
     expect(buildCacheKey('User', id)).toBe(key);
   });
 });

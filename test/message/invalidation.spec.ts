@@ -4,8 +4,8 @@ import { refusalOf } from './refusal.js';
 
 const HALF = '\ud83c';
 
-describe('entity', () => {
-  it('is a Delete unless told otherwise', () => {
+describe('entity()', () => {
+  it('is a Delete by default', () => {
     expect(entity('User', 7n)).toEqual({
       action: 'Delete',
       entityType: 'User',
@@ -33,13 +33,13 @@ describe('entity', () => {
     ['NaN', 'User', Number.NaN, 'entity_id'],
     ['an object', 'User', { id: 1 }, 'entity_id'],
     ['half a character', 'User', HALF, 'entity_id'],
-  ])('refuses %s', (_, type, id, field) => {
+  ])('rejects %s', (_, type, id, field) => {
     expect(refusalOf(() => entity(type, id as string)).field).toBe(field);
   });
 });
 
-describe('batch', () => {
-  it('keeps the keys as they were when it was made', () => {
+describe('batch()', () => {
+  it('copies the keys', () => {
     const keys = ['user:1', 'session:a:b'];
     const said = batch(keys, 'why');
     keys.push('post:1');
@@ -56,7 +56,7 @@ describe('batch', () => {
   });
 
   it.each(['123', '', 'user:', ':1', `user:${HALF}`, 1, null, ['user:1']])(
-    'refuses %j among its keys, and says how keys are made',
+    'rejects the key %j, and describes how to build keys',
     (wrong) => {
       const error = refusalOf(() => batch(['user:1', wrong as string]));
       expect(error.field).toBe('entity_ids');
@@ -64,27 +64,27 @@ describe('batch', () => {
     },
   );
 
-  it('names the key that is none', () => {
+  it('names the invalid key', () => {
     expect(() => batch(['user:1', '42'])).toThrow('"42" is not a cache key.');
   });
 
   it.each([undefined, null, 'user:1', new Set(['user:1'])])(
-    'refuses %s in place of an array',
+    'rejects %s instead of an array',
     (keys) => {
       const error = refusalOf(() => batch(keys as unknown as string[]));
       expect(error.field).toBe('entity_ids');
     },
   );
 
-  it('refuses an array with holes', () => {
+  it('rejects a sparse array', () => {
     expect(refusalOf(() => batch(Array(2) as string[])).field).toBe(
       'entity_ids',
     );
   });
 });
 
-describe('pattern', () => {
-  it('takes a glob as it is', () => {
+describe('pattern()', () => {
+  it('keeps the glob unchanged', () => {
     expect(pattern('feed:[0-9]\\*:*', 1)).toEqual({
       action: 'Pattern',
       entityType: 'pattern',
@@ -96,7 +96,7 @@ describe('pattern', () => {
   });
 
   it.each(['*', '**', '?*', '*?*', '??*?', '*[^]'])(
-    'refuses %s, which matches everything, and names invalidateAll()',
+    'rejects %s, which matches everything, and advises invalidateAll()',
     (glob) => {
       const error = refusalOf(() => pattern(glob));
       expect(error.field).toBe('pattern');
@@ -105,18 +105,18 @@ describe('pattern', () => {
     },
   );
 
-  it.each(['????*', '*:*', '*a*', '\\*', '[*]'])('takes %s', (glob) => {
+  it.each(['????*', '*:*', '*a*', '\\*', '[*]'])('accepts %s', (glob) => {
     expect(pattern(glob).pattern).toBe(glob);
   });
 
   it.each(['', undefined, null, 1, /user/, ['user:*'], `feed:${HALF}*`])(
-    'refuses %s',
+    'rejects %s',
     (glob) => {
       expect(refusalOf(() => pattern(glob as string)).field).toBe('pattern');
     },
   );
 
-  it('refuses one that is too long, before anybody matches against it', () => {
+  it('rejects a pattern that is too long before it is compiled', () => {
     const longest = `${'a'.repeat(1_023)}*`;
     expect(pattern(longest).pattern).toBe(longest);
     const error = refusalOf(() => pattern(`a${longest}`));
@@ -126,7 +126,7 @@ describe('pattern', () => {
   });
 });
 
-it('everything is the pattern that nobody can say by accident', () => {
+it('everything() is a pattern that pattern() rejects', () => {
   expect(everything({ why: 'deploy' })).toEqual({
     ...pattern('a*'),
     pattern: '*',

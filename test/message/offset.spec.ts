@@ -19,7 +19,7 @@ const write = (pair: readonly [bigint, bigint]): string => pair.join('-');
 const sign = (difference: bigint): number =>
   Number(difference > 0n) - Number(difference < 0n);
 
-describe('offsets', () => {
+describe('Offsets', () => {
   it('are compared as pairs of 64-bit integers', () => {
     fc.assert(
       fc.property(parts, parts, (a, b) => {
@@ -31,7 +31,7 @@ describe('offsets', () => {
     );
   });
 
-  it('are in one order', () => {
+  it('have a total order', () => {
     fc.assert(
       fc.property(fc.array(parts, { maxLength: 20 }), (pairs) => {
         const sorted = pairs.map(write).toSorted(compareOffsets);
@@ -57,7 +57,7 @@ describe('offsets', () => {
     expect(compareOffsets(later, earlier)).toBeGreaterThan(0);
   });
 
-  it('are recognised', () => {
+  it('are recognized', () => {
     fc.assert(
       fc.property(parts, (pair) => {
         expect(isOffset(write(pair))).toBe(true);
@@ -98,7 +98,7 @@ describe('offsets', () => {
     5n,
     ['5-0'],
     { toString: () => '5-0' },
-  ])('are not what resembles them: %.40s', (value) => {
+  ])('are not recognized in %.40s', (value) => {
     expect(isOffset(value)).toBe(false);
   });
 });

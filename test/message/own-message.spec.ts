@@ -95,8 +95,8 @@ const invalidation: fc.Arbitrary<Invalidation> = fc.oneof(
   metadata.map((about) => everything(about)),
 );
 
-describe('an own message, read without parsing', () => {
-  it('says its id and its place, whatever is in it', () => {
+describe('readOwnId() and readOwnPlace()', () => {
+  it('return id and offsets, whatever the content', () => {
     fc.assert(
       fc.property(invalidation, offset, offset, (said, own, previous) => {
         const payload = journaled(encode(said), own, previous);
@@ -107,7 +107,7 @@ describe('an own message, read without parsing', () => {
     );
   });
 
-  it('has no place where it is in no journal, whatever it looks like', () => {
+  it('return no offset for a message outside a journal, whatever the content', () => {
     fc.assert(
       fc.property(invalidation, (said) => {
         const payload = encode(said);
@@ -118,27 +118,24 @@ describe('an own message, read without parsing', () => {
     );
   });
 
-  it.each(LOOKALIKES)(
-    'is not taken in by metadata that ends with %s',
-    (end) => {
-      for (const about of [
-        end,
-        [end],
-        { a: end },
-        { [end]: 1 },
-        [[{ a: [end] }]],
-      ]) {
-        const payload = encode(entity('User', 1, { metadata: about }));
-        expect(readOwnPlace(payload)).toBeNull();
-        expect(readOwnPlace(journaled(payload, '7-1', '6-2'))).toEqual({
-          offset: '7-1',
-          previous: '6-2',
-        });
-      }
-    },
-  );
+  it.each(LOOKALIKES)('are not misled by metadata that ends with %s', (end) => {
+    for (const about of [
+      end,
+      [end],
+      { a: end },
+      { [end]: 1 },
+      [[{ a: [end] }]],
+    ]) {
+      const payload = encode(entity('User', 1, { metadata: about }));
+      expect(readOwnPlace(payload)).toBeNull();
+      expect(readOwnPlace(journaled(payload, '7-1', '6-2'))).toEqual({
+        offset: '7-1',
+        previous: '6-2',
+      });
+    }
+  });
 
-  it('is read the same where the encoder wrote its place', () => {
+  it('return the same for a payload whose encoder wrote the offsets', () => {
     const message = {
       ...instance.stamp(entity('User', 1)),
       offset: '17-1',
@@ -151,7 +148,7 @@ describe('an own message, read without parsing', () => {
   });
 
   it.each(['', '5-0', 'x'.repeat(12), 'x'.repeat(100)])(
-    'has no place where its metadata ends with an offset: %j',
+    'return no offset when the metadata ends with an offset: %j',
     (text) => {
       for (const key of ['offset', 'previous']) {
         for (const before of [
@@ -166,7 +163,7 @@ describe('an own message, read without parsing', () => {
     },
   );
 
-  it('has no place where only half of it was written', () => {
+  it('return no offset when only one of the two was written', () => {
     const message = instance.stamp(entity('User', 1));
     for (const half of [{ offset: '17-1' }, { previous: '17-0' }]) {
       const payload = encodeMessage({ ...message, ...half }, Infinity);
@@ -174,7 +171,7 @@ describe('an own message, read without parsing', () => {
     }
   });
 
-  it('has an origin of always the same length, at its end', () => {
+  it('rely on an origin of constant length at the end', () => {
     for (let i = 0; i < 100; i++) {
       const other = new Instance('s');
       const payload = encodeMessage(other.stamp(everything()), Infinity);

@@ -28,8 +28,8 @@ afterAll(async () => {
   await server?.stop();
 });
 
-describe('the glob matcher and a real server', () => {
-  it('agree on every generated pattern and key', async () => {
+describe('matchesPattern() compared with a real server', () => {
+  it('agrees on every generated pattern and key', async () => {
     const random = randomFrom(seed);
     const comparable = await comparablePatterns();
     let pairs = 0;

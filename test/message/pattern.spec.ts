@@ -94,7 +94,7 @@ const CASES: [
 
 const NASTY = Array.from('aab::-^[]\\*?é日😀');
 
-describe('a pattern', () => {
+describe('matchesPattern()', () => {
   for (const [title, pattern, matches, others] of CASES) {
     it(`reads ${title}: ${JSON.stringify(pattern)}`, () => {
       const keys = [...matches, ...others];
@@ -102,7 +102,7 @@ describe('a pattern', () => {
     });
   }
 
-  it('matches the empty key when it is a bare star, and not with more stars', () => {
+  it('matches the empty key with a bare star only', () => {
     expect(matchesPattern('*', '')).toBe(true);
     expect(matchesPattern('**', '')).toBe(false);
   });
@@ -112,26 +112,26 @@ describe('a pattern', () => {
     ['stars and question marks', '*a?'.repeat(MAX_PATTERN_LENGTH / 3 - 1)],
     ['a long middle', `*${'a'.repeat(MAX_PATTERN_LENGTH - 4)}b*`],
     ['classes', '*[ab][^b]'.repeat(MAX_PATTERN_LENGTH / 9 - 1)],
-  ])('comes to an end on a long key with %s', (_, almost) => {
+  ])('ends on a long key with %s', (_, almost) => {
     const key = 'a'.repeat(100_000);
     expect(matchesPattern(`${almost}b`, key)).toBe(false);
     expect(matchesPattern(`${almost}b`, `${key}é`)).toBe(false);
   });
 
-  it('may be longer than any that travels', () => {
+  it('accepts patterns longer than any message has', () => {
     const letters = 'a'.repeat(300_000);
     expect(matchesPattern(letters, letters)).toBe(true);
     expect(matchesPattern(`[${letters}`, 'a')).toBe(true);
   });
 
-  it('is not mistaken for the one asked before', () => {
+  it('does not confuse a pattern with the one before', () => {
     expect(matchesPattern('a*', 'ab')).toBe(true);
     expect(matchesPattern('b*', 'ab')).toBe(false);
     expect(matchesPattern('a*', 'ab')).toBe(true);
   });
 });
 
-describe('isMatchAll', () => {
+describe('isMatchAll()', () => {
   it.each(['*', '**', '***', '?*', '*?', '?*?', '???*', '*?**??', '[^]*'])(
     'is true for %s, which matches the shortest cache key',
     (pattern) => {
@@ -156,9 +156,9 @@ describe('isMatchAll', () => {
   });
 });
 
-describe('matchesAllOf', () => {
+describe('matchesAllOf()', () => {
   it.each(['user:*', 'user:**', 'us*', '*', 'us\\er:*'])(
-    'is true of user: for %s',
+    'is true for user: and %s',
     (pattern) => {
       expect(matchesAllOf('user:', pattern)).toBe(true);
       expect(matchesPattern(pattern, 'user:')).toBe(true);
@@ -166,14 +166,14 @@ describe('matchesAllOf', () => {
   );
 
   it.each(['', 'user:', 'user:1*', 'user:?*', 'user:*1', 'post:*', 'u[s]*'])(
-    'is false of user: for %s',
+    'is false for user: and %s',
     (pattern) => {
       expect(matchesAllOf('user:', pattern)).toBe(false);
     },
   );
 });
 
-describe('literalPrefix', () => {
+describe('literalPrefix()', () => {
   it.each([
     ['user:1', 'user:1'],
     ['user:*', 'user:'],
@@ -189,14 +189,14 @@ describe('literalPrefix', () => {
   });
 });
 
-describe('any pattern', () => {
+describe('Patterns: properties', () => {
   const nasty = fc.string({
     unit: fc.constantFrom(...NASTY),
     maxLength: 8,
   });
   const text = fc.string({ unit: 'binary' });
 
-  it('compiles to what matchesPattern answers', () => {
+  it('compilePattern() agrees with matchesPattern()', () => {
     fc.assert(
       fc.property(nasty, nasty, (pattern, key) => {
         expect(compilePattern(pattern)(key)).toBe(matchesPattern(pattern, key));
@@ -204,7 +204,7 @@ describe('any pattern', () => {
     );
   });
 
-  it('matches its literal and nothing else, once escaped', () => {
+  it('an escaped literal matches itself and nothing else', () => {
     const literals = fc.oneof(nasty, text);
     fc.assert(
       fc.property(literals, literals, (literal, other) => {
@@ -217,7 +217,7 @@ describe('any pattern', () => {
     );
   });
 
-  it('matches only keys that begin with its literal prefix', () => {
+  it('a pattern matches only keys with its literal prefix', () => {
     let matched = 0;
     fc.assert(
       fc.property(nasty, nasty, nasty, (head, pattern, key) => {
@@ -233,7 +233,7 @@ describe('any pattern', () => {
     expect(matched).toBeGreaterThan(50);
   });
 
-  it('that is match-all matches every key of three bytes and more', () => {
+  it('a match-all pattern matches every key of three bytes and more', () => {
     const wild = fc.string({ unit: fc.constantFrom('*', '?'), maxLength: 6 });
     fc.assert(
       fc.property(wild, text, (pattern, key) => {

@@ -26,14 +26,14 @@ afterEach(() => {
   if (now.length !== PRISTINE.length) throw new Error('It was polluted.');
 });
 
-it('the message that these spoil is a good one', () => {
+it('decodeMessage() accepts the message that the other tests corrupt', () => {
   expect(decodeMessage(wire(), MAX).widened).toBeNull();
   expect(decodeMessage(wireRaw('metadata', `"${SECRET}"`), MAX)).toMatchObject({
     metadata: SECRET,
   });
 });
 
-describe('what is no object', () => {
+describe('decodeMessage(): a payload that is not an object', () => {
   it.each([
     '',
     ' ',
@@ -53,13 +53,13 @@ describe('what is no object', () => {
     '[]',
     `[${wire()}]`,
     nested(100_000),
-  ])('is refused: %.40s', (payload) =>
+  ])('is rejected: %.40s', (payload) =>
     expect(refused(payload)).toBe('the payload'),
   );
 });
 
 it.each([undefined, null, 5, {}, Buffer.from(wire())])(
-  'what is no text at all is refused: %s',
+  'decodeMessage() rejects a payload that is not a string: %s',
   (payload) => {
     expect(refusalOf(() => decodeMessage(payload as string, MAX)).field).toBe(
       'the payload',
@@ -67,7 +67,7 @@ it.each([undefined, null, 5, {}, Buffer.from(wire())])(
   },
 );
 
-describe('a field of a wrong kind', () => {
+describe('decodeMessage(): a field of a wrong type', () => {
   const NOT_TEXT = ['1', 'true', '[]', `["${SECRET}"]`, '{}'];
   const HALF = [
     `"${SECRET}\\ud800"`,
@@ -139,14 +139,14 @@ describe('a field of a wrong kind', () => {
       ],
     ],
     ['source_service', [...NO_TEXT, 'null']],
-  ])('is refused: %s', (field, values) => {
+  ])('is rejected: %s', (field, values) => {
     for (const value of values)
       expect(refused(wireRaw(field, value))).toBe(field);
   });
 
   // How a message came here is not what it says.
   it.each(['origin', 'offset', 'previous'])(
-    'counts as absent, and what the message says is understood: %s',
+    'is ignored, and the message understood: %s',
     (field) => {
       const said = decodeMessage(wire(), MAX);
       expect(decodeMessage(wireRaw(field, '"17-0"'), MAX)).toEqual({
@@ -160,7 +160,7 @@ describe('a field of a wrong kind', () => {
     },
   );
 
-  it('counts as absent, and what the message says is understood: trace', () => {
+  it('is ignored, and the message understood: trace', () => {
     const said = decodeMessage(wire(), MAX);
     const many = Object.fromEntries(
       Array.from({ length: 9 }, (_, i) => [`field${i}`, '']),
@@ -189,12 +189,12 @@ describe('a field of a wrong kind', () => {
     'action',
     'timestamp',
     'source_service',
-  ])('is refused where it is missing: %s', (field) =>
+  ])('is rejected when it is missing: %s', (field) =>
     expect(refused(wire({ [field]: undefined }))).toBe(field),
   );
 });
 
-describe('metadata that would hurt whoever gets it', () => {
+describe('decodeMessage(): dangerous metadata', () => {
   it.each([
     '{"__proto__":{"polluted":true}}',
     '{"a":[{"b":{"__proto__":{"polluted":true}}}]}',
@@ -210,7 +210,7 @@ describe('metadata that would hurt whoever gets it', () => {
     nested(33),
     nested(100_000),
     '{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000),
-  ])('is given up, and what the message says is obeyed: %.60s', (json) => {
+  ])('is dropped, and the message understood: %.60s', (json) => {
     const said = decodeMessage(wire(), MAX);
     const text = wireRaw('metadata', json);
     expect(decodeMessage(text, MAX)).toEqual({ ...said, metadata: null });
@@ -218,7 +218,7 @@ describe('metadata that would hurt whoever gets it', () => {
   });
 
   it.each([() => 1, 1n, Number.NaN, Symbol('s')])(
-    'is given up where JSON has no such thing: %s',
+    'is dropped when JSON cannot express it: %s',
     (metadata) => {
       const said = parseMessage(WIRE);
       expect(parseMessage({ ...WIRE, metadata })).toEqual(said);
@@ -231,25 +231,25 @@ describe('metadata that would hurt whoever gets it', () => {
     '"\\ud83d\\ude00"',
     '1e308',
     nested(32),
-  ])('is not mistaken for what it resembles: %.60s', (json) => {
+  ])('is not confused with harmless metadata: %.60s', (json) => {
     const { metadata } = decodeMessage(wireRaw('metadata', json), MAX);
     expect(metadata).toEqual(JSON.parse(json));
   });
 });
 
-describe('keys that reach for a prototype', () => {
+describe('decodeMessage(): prototype pollution', () => {
   it.each(['{"polluted":true}', 'null', '1'])(
-    'are refused in the message itself: "__proto__":%s',
+    'rejects "__proto__":%s in the message',
     (json) => {
       expect(refused(wireRaw('__proto__', json))).toBe('the payload');
     },
   );
 
-  it('give no field of the message its value', () => {
+  it('does not read fields from "__proto__"', () => {
     expect(refused(`{"__proto__":${wire()}}`)).toBe('message_id');
   });
 
-  it('are passed over where nothing is read from them', () => {
+  it('ignores such keys in places that are not read', () => {
     const said = decodeMessage(wire(), MAX);
     const reaching = '{"prototype":{"polluted":true}}';
     expect(decodeMessage(wireRaw('constructor', reaching), MAX)).toEqual(said);
@@ -258,15 +258,15 @@ describe('keys that reach for a prototype', () => {
   });
 });
 
-describe('a message that is too large', () => {
-  it('is refused unread', () => {
+describe('decodeMessage(): a message that is too large', () => {
+  it('is rejected unparsed', () => {
     const payload = SECRET.repeat(1_500_000);
     expect(payload.length).toBeGreaterThan(10_000_000);
     expect(refused(payload)).toBe(null);
     expect(() => decodeMessage(payload, MAX)).toThrow('10500000 bytes');
   });
 
-  it('is read where that is allowed', () => {
+  it('is decoded if the limit allows', () => {
     const metadata = 'x'.repeat(10_000_000);
     expect(decodeMessage(wire({ metadata }), Infinity)).toMatchObject({
       metadata,
@@ -274,7 +274,7 @@ describe('a message that is too large', () => {
   });
 
   it.each(['x', 'é', '日', '🎉'])(
-    'is measured in bytes, to the last one: of %s',
+    'is measured in bytes, exactly: of %s',
     (character) => {
       const payload = wire({ metadata: character.repeat(500) });
       const bytes = Buffer.from(payload).length;
@@ -287,7 +287,7 @@ describe('a message that is too large', () => {
   );
 });
 
-describe('a value that was parsed elsewhere', () => {
+describe('parseMessage()', () => {
   it.each([
     undefined,
     null,
@@ -298,7 +298,7 @@ describe('a value that was parsed elsewhere', () => {
     [WIRE],
     () => WIRE,
     Symbol('s'),
-  ])('is refused where it is no object: %s', (value) => {
+  ])('rejects a value that is not an object: %s', (value) => {
     expect(refusalOf(() => parseMessage(value)).field).toBe('the payload');
   });
 
@@ -306,7 +306,7 @@ describe('a value that was parsed elsewhere', () => {
     ['entity_id', Object('1')],
     ['entity_ids', new Set(['user:1'])],
     ['timestamp', new Date()],
-  ])('is refused where JSON has no such thing: %s', (field, value) => {
+  ])('rejects a value that JSON cannot express: %s', (field, value) => {
     const read = (): unknown => parseMessage({ ...WIRE, [field]: value });
     expect(refusalOf(read).field).toBe(field);
   });

@@ -87,7 +87,7 @@ const payload = fc.oneof(
   { arbitrary: json.map((value) => JSON.stringify(value)), weight: 1 },
 );
 
-it('the schema and parseMessage accept and refuse the same', async () => {
+it('The schema and parseMessage() accept and reject the same payloads', async () => {
   const runs = 4_000;
   let accepted = 0;
   await fc.assert(
@@ -102,7 +102,7 @@ it('the schema and parseMessage accept and refuse the same', async () => {
   expect(accepted).toBeLessThan((runs * 3) / 4);
 });
 
-it('what the pipe lets through is parsed to the same message', async () => {
+it('A payload that passes the pipe is parsed to the same message', async () => {
   await fc.assert(
     fc.asyncProperty(arbitrary.message, async (message) => {
       const text = encodeMessage(message, Infinity);
@@ -112,7 +112,7 @@ it('what the pipe lets through is parsed to the same message', async () => {
 });
 
 it.each(['origin', 'offset', 'previous', 'trace'])(
-  'neither refuses a message for what is in its %s',
+  'The schema and parseMessage() accept any value for %s',
   async (field) => {
     const said = parseMessage(parsed(wire()));
     for (const value of ['1', '[]', '{"a":{}}', '"\\ud800"', 'null', 'true']) {
@@ -123,7 +123,7 @@ it.each(['origin', 'offset', 'previous', 'trace'])(
   },
 );
 
-it('the pipe names the fields that are wrong', async () => {
+it('The pipe names the invalid fields', async () => {
   const body = parsed(wire({ message_id: 'x', entity_ids: [1] }));
   await expect(validate(body)).rejects.toMatchObject({
     response: {
@@ -135,7 +135,7 @@ it('the pipe names the fields that are wrong', async () => {
   });
 });
 
-describe('keys that reach for a prototype', () => {
+describe('Prototype pollution', () => {
   const PAYLOADS = [
     wireRaw('__proto__', '{"polluted":true}'),
     wireRaw('constructor', '{"prototype":{"polluted":true}}'),
@@ -148,7 +148,7 @@ describe('keys that reach for a prototype', () => {
   ];
 
   it.each(PAYLOADS)(
-    'reach none, by the pipe or by parseMessage: %s',
+    'is impossible through the pipe and parseMessage(): %s',
     async (text) => {
       const pristine = Reflect.ownKeys(Object.prototype);
       const read = [

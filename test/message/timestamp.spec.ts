@@ -18,8 +18,8 @@ function meaning(text: string): number {
   return Date.parse(`${second}Z`) + Number(`0.${digits}0`) * 1_000;
 }
 
-describe('formatTimestamp', () => {
-  it('writes what Date does, with three more digits', () => {
+describe('formatTimestamp()', () => {
+  it('writes the format of Date with three more digits', () => {
     fc.assert(
       fc.property(millisecond, (time) => {
         const expected = new Date(time).toISOString().replace('Z', '000Z');
@@ -48,7 +48,7 @@ describe('formatTimestamp', () => {
   });
 });
 
-describe('parseTimestamp', () => {
+describe('parseTimestamp()', () => {
   it('agrees with Date to the millisecond', () => {
     fc.assert(
       fc.property(timestamp, (text) => {
@@ -59,7 +59,7 @@ describe('parseTimestamp', () => {
     );
   });
 
-  it('keeps what is behind the millisecond', () => {
+  it('keeps digits below the millisecond', () => {
     fc.assert(
       fc.property(timestamp, (text) => {
         expect(parseTimestamp(text)).toBeCloseTo(meaning(text), 1);
@@ -67,7 +67,7 @@ describe('parseTimestamp', () => {
     );
   });
 
-  it('does not depend on what was read before', () => {
+  it('does not depend on the timestamp parsed before', () => {
     fc.assert(
       fc.property(timestamp, timestamp, (text, other) => {
         const fresh = parseTimestamp(text);
@@ -78,7 +78,7 @@ describe('parseTimestamp', () => {
     );
   });
 
-  it('knows offsets', () => {
+  it('supports UTC offsets', () => {
     const offset = fc.record({
       sign: fc.constantFrom('+', '-'),
       hours: fc.integer({ min: 0, max: 23 }),
@@ -104,7 +104,7 @@ describe('parseTimestamp', () => {
     ['2016-12-31T15:59:60-08:00', '2016-12-31T23:59:59Z'],
     ['2026-11-22t13:17:12.5z', '2026-11-22T13:17:12.5Z'],
     ['2024-02-29T00:00:00Z', '2024-02-29T00:00:00Z'],
-  ])('takes %s for %s', (text, same) => {
+  ])('reads %s as %s', (text, same) => {
     expect(parseTimestamp(text)).toBe(Date.parse(same));
     expect(parseTimestamp(text)).toBe(Date.parse(same));
   });
@@ -144,14 +144,14 @@ describe('parseTimestamp', () => {
     '2026-11-22T13:17:61Z',
     '+002026-11-22T13:17:12Z',
     '٢٠٢٦-11-22T13:17:12Z',
-  ])('answers NaN for %j', (text) => {
+  ])('returns NaN for %j', (text) => {
     parseTimestamp(`${SECOND}Z`);
     expect(parseTimestamp(text)).toBeNaN();
     expect(parseTimestamp(`${SECOND}Z`)).toBe(Date.parse(`${SECOND}Z`));
   });
 });
 
-describe('wallClock', () => {
+describe('wallClock()', () => {
   afterEach(() => vi.useRealTimers());
   /** A monotonic clock that has gone far enough for the other to be looked at. */
   let later = 0;
@@ -165,7 +165,7 @@ describe('wallClock', () => {
     }
   });
 
-  it('knows more than the millisecond', () => {
+  it('has a resolution below a millisecond', () => {
     const fractions = Array.from({ length: 1_000 }, () => wallClock() % 1);
     expect(new Set(fractions).size).toBeGreaterThan(10);
   });

@@ -24,7 +24,7 @@ async function resolved(
 const forRoot = (options: Given) =>
   resolved(CacheInvalidationModule.forRoot(options));
 
-describe('What forRoot() is not given', () => {
+describe('forRoot(): options from the environment', () => {
   beforeEach(() => {
     vi.stubEnv('REDIS_URL', 'redis://cache.internal:6380');
     vi.stubEnv('CACHE_INVALIDATION_SERVICE_NAME', 'from-environment');
@@ -35,7 +35,7 @@ describe('What forRoot() is not given', () => {
   });
   afterEach(() => void vi.unstubAllEnvs());
 
-  it('comes from the environment, option by option', async () => {
+  it('takes options that are not given from the environment', async () => {
     expect(
       await forRoot({ serviceName: 'users', channel: 'mine' }),
     ).toMatchObject({
@@ -48,13 +48,13 @@ describe('What forRoot() is not given', () => {
     });
   });
 
-  it('and what is given as undefined', async () => {
+  it('takes options that are undefined from the environment', async () => {
     expect(
       await forRoot({ serviceName: 'users', connection: undefined }),
     ).toMatchObject({ connection: 'redis://cache.internal:6380' });
   });
 
-  it('may be the name of the service, and everything', async () => {
+  it('takes serviceName or all options from the environment', async () => {
     expect(await forRoot({ startupTimeout: '10s' })).toMatchObject({
       serviceName: 'from-environment',
       startupTimeout: 10_000,
@@ -65,7 +65,7 @@ describe('What forRoot() is not given', () => {
     });
   });
 
-  it('is missing at the start where nobody says the name of the service', async () => {
+  it('rejects at startup when serviceName is missing', async () => {
     vi.stubEnv('CACHE_INVALIDATION_SERVICE_NAME', undefined);
 
     const starting = resolved(CacheInvalidationModule.forRoot());
@@ -73,7 +73,7 @@ describe('What forRoot() is not given', () => {
     await expect(starting).rejects.toThrow(/serviceName.*missing/);
   });
 
-  it('nor what a factory leaves out', async () => {
+  it('takes options that a factory omits from the environment', async () => {
     const options = await resolved(
       CacheInvalidationModule.forRootAsync({
         useFactory: () => ({ journal: { maxLength: 7 } }),
@@ -86,7 +86,7 @@ describe('What forRoot() is not given', () => {
     });
   });
 
-  it('is not looked at where an option is given', async () => {
+  it('ignores an invalid variable whose option is given', async () => {
     vi.stubEnv('CACHE_INVALIDATION_PUBLISH_TIMEOUT', 'soon');
     expect(
       await forRoot({ serviceName: 'users', publishTimeout: '2s' }),
@@ -97,7 +97,7 @@ describe('What forRoot() is not given', () => {
   });
 });
 
-describe('Times', () => {
+describe('Durations', () => {
   it.each<[unknown, unknown]>([
     ['500ms', 500],
     ['10s', 10_000],
@@ -112,11 +112,11 @@ describe('Times', () => {
     ['-1s', '-1s'],
     ['', ''],
     [undefined, undefined],
-  ])('%j is %j', (given, ms) => {
+  ])('inMilliseconds(%j) is %j', (given, ms) => {
     expect(inMilliseconds(given)).toBe(ms);
   });
 
-  it('may be texts in every option of the module that is a time', async () => {
+  it('are accepted as text by every time option of the module', async () => {
     const times = {
       startupTimeout: '1s',
       publishTimeout: '500ms',
@@ -136,7 +136,7 @@ describe('Times', () => {
   });
 
   it.each(['0s', '0.5ms', '30d', 'soon'])(
-    'of %j are refused by the name of the option',
+    'rejects %j, and names the option',
     async (heartbeatInterval) => {
       const options = { serviceName: 'users', heartbeatInterval } as Given;
       await expect(forRoot(options)).rejects.toThrow(
@@ -145,7 +145,7 @@ describe('Times', () => {
     },
   );
 
-  it('may be texts in the options of a near cache', () => {
+  it('are accepted as text by the options of a near cache', () => {
     expect(
       resolveNearCache({
         ttl: '10m',

@@ -102,8 +102,8 @@ class SettingsOptions implements CacheInvalidationOptionsFactory {
 })
 class OptionsModule {}
 
-describe('options', () => {
-  it('come from a factory with what it injects', async () => {
+describe('forRootAsync(): options', () => {
+  it('come from a factory with injected providers', async () => {
     const { speaker } = await start(
       CacheInvalidationModule.forRootAsync({
         imports: [SettingsModule],
@@ -114,7 +114,7 @@ describe('options', () => {
     expect(await speaker()).toBe('from-settings');
   });
 
-  it('come from a factory that reads the ConfigService', async () => {
+  it('come from a factory with the ConfigService', async () => {
     vi.stubEnv('MY_SERVICE', 'from-config');
     onTestFinished(() => void vi.unstubAllEnvs());
     const { speaker } = await start(
@@ -129,7 +129,7 @@ describe('options', () => {
     expect(await speaker()).toBe('from-config');
   });
 
-  it('come from a class that the module makes', async () => {
+  it('come from a class (useClass)', async () => {
     const before = SettingsOptions.made;
     const { speaker } = await start(
       CacheInvalidationModule.forRootAsync({
@@ -141,7 +141,7 @@ describe('options', () => {
     expect(SettingsOptions.made).toBe(before + 1);
   });
 
-  it('come from a provider that there is already', async () => {
+  it('come from an existing provider (useExisting)', async () => {
     const before = SettingsOptions.made;
     const { speaker } = await start(
       OptionsModule,
@@ -154,7 +154,7 @@ describe('options', () => {
     expect(SettingsOptions.made).toBe(before + 1);
   });
 
-  it('are checked wherever they come from', async () => {
+  it('are checked whatever their source', async () => {
     const { problems } = await refusalOf(
       CacheInvalidationModule.forRootAsync({
         useFactory: () => ({ serviceName: '', outboxLimit: 0 }),
@@ -167,7 +167,7 @@ describe('options', () => {
   });
 
   it.each([undefined, null])(
-    'that a factory forgot to return are missed: %s',
+    'are reported as missing when a factory returns %s',
     async (nothing) => {
       const useFactory = () =>
         nothing as unknown as CacheInvalidationModuleOptions;
@@ -180,7 +180,7 @@ describe('options', () => {
     },
   );
 
-  it('are awaited, and the error of their factory passes through', async () => {
+  it('are awaited, and rejects with the error of the factory', async () => {
     const useFactory = () => Promise.reject(new Error('no vault'));
     const starting = start(
       CacheInvalidationModule.forRootAsync({ useFactory }),
@@ -189,7 +189,7 @@ describe('options', () => {
   });
 });
 
-describe('who sees the module', () => {
+describe('option isGlobal', () => {
   @Injectable()
   class Cache {
     constructor(readonly subscriber: InvalidationSubscriber) {}
@@ -207,7 +207,7 @@ describe('who sees the module', () => {
       'forRootAsync',
       () => CacheInvalidationModule.forRootAsync({ useFactory }),
     ],
-  ])('by %s: every module', async (_, make) => {
+  ])('%s exports to every module by default', async (_, make) => {
     const { app } = await start(make(), FarModule);
     const { subscriber } = app.get(Cache, { strict: false });
     expect(subscriber.status.state).toBe('live');
@@ -223,22 +223,25 @@ describe('who sees the module', () => {
       () =>
         CacheInvalidationModule.forRootAsync({ useFactory, isGlobal: false }),
     ],
-  ])('by %s with isGlobal: false: those that import it', async (_, make) => {
-    const library = make();
-    await expect(start(library, FarModule)).rejects.toThrow(
-      /dependencies of the Cache .*InvalidationSubscriber/,
-    );
+  ])(
+    '%s with isGlobal: false exports only to modules that import it',
+    async (_, make) => {
+      const library = make();
+      await expect(start(library, FarModule)).rejects.toThrow(
+        /dependencies of the Cache .*InvalidationSubscriber/,
+      );
 
-    @Module({ imports: [library], providers: [Cache] })
-    class NearModule {}
-    const { app } = await start(NearModule);
-    const { subscriber } = app.get(Cache, { strict: false });
-    expect(subscriber.status.state).toBe('live');
-  });
+      @Module({ imports: [library], providers: [Cache] })
+      class NearModule {}
+      const { app } = await start(NearModule);
+      const { subscriber } = app.get(Cache, { strict: false });
+      expect(subscriber.status.state).toBe('live');
+    },
+  );
 });
 
-describe('without arguments', () => {
-  it('may be kept from being global all the same', async () => {
+describe('forRootAsync() without a factory', () => {
+  it('accepts isGlobal: false', async () => {
     vi.stubEnv('CACHE_INVALIDATION_SERVICE_NAME', 'near');
     onTestFinished(() => void vi.unstubAllEnvs());
     const dynamic = CacheInvalidationModule.forRootAsync({ isGlobal: false });
@@ -291,7 +294,7 @@ describe('without arguments', () => {
   const fromEnvironment = (): DynamicModule =>
     CacheInvalidationModule.forRootAsync();
 
-  it('every option has its variable', async () => {
+  it('has a variable for every option', async () => {
     const { options } = await start(fromEnvironment());
     expect(VARIABLES.map(([, option]) => option).toSorted()).toEqual(
       Object.keys(options)
@@ -301,7 +304,7 @@ describe('without arguments', () => {
     );
   });
 
-  it.each(VARIABLES)('%s is %s', async (variable, option, text, value) => {
+  it.each(VARIABLES)('%s sets %s', async (variable, option, text, value) => {
     const { options: defaults } = await start(fromEnvironment());
     vi.stubEnv(variable, text);
     const { options } = await start(fromEnvironment());
@@ -310,7 +313,7 @@ describe('without arguments', () => {
   });
 
   it.each(VARIABLES.filter(([variable]) => variable !== NAME))(
-    '%s, when empty, is absent',
+    'ignores an empty %s',
     async (variable) => {
       const { options: defaults } = await start(fromEnvironment());
       vi.stubEnv(variable, '');
@@ -318,7 +321,7 @@ describe('without arguments', () => {
     },
   );
 
-  it('a service without a name is told so', async () => {
+  it('rejects a missing service name', async () => {
     vi.stubEnv(NAME, '');
     const { problems } = await refusalOf(fromEnvironment());
     expect(problems).toMatchObject([
@@ -336,7 +339,7 @@ describe('without arguments', () => {
     ['0', false],
     ['no', false],
     ['oFF', false],
-  ])('the flag %j is %s', async (text, value) => {
+  ])('reads the flag %j as %s', async (text, value) => {
     vi.stubEnv('CACHE_INVALIDATION_ENABLED', text);
     expect((await start(fromEnvironment())).options).toMatchObject({
       enabled: value,
@@ -355,12 +358,12 @@ describe('without arguments', () => {
     ['true', { maxLength: 50_000 }],
     ['Yes', { maxLength: 50_000 }],
     ['  ', { maxLength: 50_000 }],
-  ])('the journal %j is %j', async (text, journal) => {
+  ])('reads the journal %j as %j', async (text, journal) => {
     vi.stubEnv('CACHE_INVALIDATION_JOURNAL', text);
     expect((await start(fromEnvironment())).options).toMatchObject({ journal });
   });
 
-  it('the bound on staleness goes by the heartbeat beside it', async () => {
+  it('checks maxStaleness against the heartbeat options', async () => {
     vi.stubEnv('CACHE_INVALIDATION_MAX_STALENESS', '300');
     const { problems } = await refusalOf(fromEnvironment());
     expect(problems).toMatchObject([{ field: 'maxStaleness' }]);
@@ -394,14 +397,14 @@ describe('without arguments', () => {
     ['CACHE_INVALIDATION_OUTBOX_LIMIT', '0x10', 'outboxLimit'],
     ['CACHE_INVALIDATION_MAX_BATCH_SIZE', 'NaN', 'maxBatchSize'],
     ['REDIS_URL', 'redis:6379', 'connection'],
-  ])('%s=%s is named', async (variable, text, field) => {
+  ])('rejects %s=%s, and names the option', async (variable, text, field) => {
     vi.stubEnv(variable, text);
     const { problems, message } = await refusalOf(fromEnvironment());
     expect(problems).toMatchObject([{ field }]);
     expect(message).toContain(`- ${field}: `);
   });
 
-  it('all that is wrong is named at once, but no password', async () => {
+  it('reports all problems at once, without a password', async () => {
     vi.stubEnv(NAME, '');
     vi.stubEnv('REDIS_URL', 'http://:hunter2@db');
     vi.stubEnv('CACHE_INVALIDATION_ENABLED', 'maybe');
@@ -414,7 +417,7 @@ describe('without arguments', () => {
     expect(`${error.stack} ${JSON.stringify(error)}`).not.toContain('hunter2');
   });
 
-  it('values that ConfigModule loads count too, typed or as text', async () => {
+  it('reads variables loaded by ConfigModule, typed or as text', async () => {
     vi.stubEnv(NAME, undefined);
     const load = [
       () => ({
@@ -450,7 +453,7 @@ describe('without arguments', () => {
     [true, { maxLength: 50_000 }],
     [12, { maxLength: 12 }],
     [{ maxLength: 13 }, { maxLength: 13 }],
-  ])('a journal that ConfigModule loads may be %j', async (given, journal) => {
+  ])('reads a journal loaded by ConfigModule: %j', async (given, journal) => {
     const load = [() => ({ CACHE_INVALIDATION_JOURNAL: given })];
     const { options } = await start(
       ConfigModule.forRoot({ ignoreEnvFile: true, load, isGlobal: true }),
@@ -459,7 +462,7 @@ describe('without arguments', () => {
     expect(options).toMatchObject({ journal });
   });
 
-  it('is enough to go live on the Redis of the environment', async () => {
+  it('connects to the Redis of the environment', async () => {
     vi.stubEnv('REDIS_URL', inject('redisUrl'));
     vi.stubEnv('CACHE_INVALIDATION_CHANNEL', uniqueChannel());
     const module = await Test.createTestingModule({

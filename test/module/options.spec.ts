@@ -75,7 +75,7 @@ const TABLE = /an object with pending\(\) and remove\(\)/;
 const RULES = /a function for each entity type, such as .*\]? \}\.$/;
 const CONNECTION = /redis: or rediss: URL.*cluster/;
 
-describe('an option that will not do', () => {
+describe('Invalid options', () => {
   it.each<[field: string, value: unknown, problem: string, fix: RegExp]>([
     ['serviceName', undefined, 'it is missing.', /name of this service/],
     ['serviceName', '', '"" is not valid.', /name of this service/],
@@ -183,7 +183,7 @@ describe('an option that will not do', () => {
       'it is no way to reach Redis.',
       CONNECTION,
     ],
-  ])('is named: %s = %s', async (field, value, problem, fix) => {
+  ])('are reported: %s = %s', async (field, value, problem, fix) => {
     const { problems, message } = await refusalOf({ [field]: value });
     expect(problems).toEqual([
       {
@@ -204,12 +204,12 @@ describe('an option that will not do', () => {
     'shutdownTimeout',
     'heartbeatInterval',
     'heartbeatTimeout',
-  ])('is named where no timer can wait so long: %s', async (field) => {
+  ])('are reported when they exceed the longest timer: %s', async (field) => {
     const { problems } = await refusalOf({ [field]: 2 ** 31 });
     expect(problems).toMatchObject([{ field }]);
   });
 
-  it('is named beside all others, each on a line of its own', async () => {
+  it('are all reported, each on its own line', async () => {
     const error = await refusalOf({
       connection: 'redis//typo',
       serviceName: '',
@@ -233,7 +233,7 @@ describe('an option that will not do', () => {
     expect(error.code).toBe('CACHE_INVALIDATION_CONFIGURATION');
   });
 
-  it('is named where there is none of that name, with those there are', async () => {
+  it('are reported when unknown, with a list of the options', async () => {
     const { problems } = await refusalOf({ redisUrl: 'redis://:hunter2@db' });
     expect(problems).toEqual([
       {
@@ -258,7 +258,7 @@ describe('an option that will not do', () => {
       },
     },
     [{ host: 'redis', password: 'hunter2' }],
-  ])('does not tell a password: %j', async (connection) => {
+  ])('are reported without the password: %j', async (connection) => {
     const error = await refusalOf({ connection, serviceName: 1 });
     const told = [error.stack, JSON.stringify(error), String(error.cause)];
     expect(error.problems).toHaveLength(2);
@@ -268,7 +268,7 @@ describe('an option that will not do', () => {
 
 // Whatever is too large is made up for by this, so it must fit.
 it.each(['x', '\u0001', '"', '日', '🎉'])(
-  'the smallest message bound leaves room for "everything", said by %j',
+  'option maxMessageBytes: the minimum fits "everything" of a service named %j',
   async (sign) => {
     const serviceName = sign.repeat(256 / sign.length);
     const { publisher } = await startApp({
@@ -280,7 +280,7 @@ it.each(['x', '\u0001', '"', '日', '🎉'])(
   },
 );
 
-describe('a connection', () => {
+describe('option connection', () => {
   const PROBLEM = {
     field: 'connection',
     problem: 'it is no way to reach Redis.',
@@ -289,7 +289,7 @@ describe('a connection', () => {
 
   // ioredis would look for each of them on 127.0.0.1:6379.
   it.each<[string, unknown]>([
-    ['no options at all', {}],
+    ['empty options', {}],
     ['a URL in an object', { url: 'redis://db:6379' }],
     ['a URL that was parsed', new URL('redis://db:6379')],
     ['a Map', new Map([['host', 'db']])],
@@ -299,13 +299,13 @@ describe('a connection', () => {
     ['other options only', { password: 'hunter2', db: 0 }],
     ['a host that is not set', { host: undefined }],
     ['an empty host', { host: '' }],
-    ['a host that is none', { host: { name: 'db' }, port: 6379 }],
-    ['a port that is none', { host: 'db', port: 'redis' }],
-    ['a port beyond all', { port: 65_536 }],
+    ['a host that is not a string', { host: { name: 'db' }, port: 6379 }],
+    ['a port that is not a number', { host: 'db', port: 'redis' }],
+    ['a port above 65535', { port: 65_536 }],
     ['a port of NaN', { port: Number.NaN }],
     ['no sentinels', { sentinels: [], name: 'mymaster' }],
-    ['sentinels of nobody', { sentinels: [{ host: 'a', port: 1 }] }],
-    ['a node of no kind', { cluster: { nodes: [null] } }],
+    ['sentinels without a name', { sentinels: [{ host: 'a', port: 1 }] }],
+    ['a node that is null', { cluster: { nodes: [null] } }],
     ['a node with a bad URL', { cluster: { nodes: ['redis://u:pa%ss@db'] } }],
     [
       'a client of node-redis',
@@ -318,7 +318,7 @@ describe('a connection', () => {
     ],
     ['a URL with a bad escape in its password', 'redis://u:hunter2%ss@db'],
     ['a URL with a bad escape in its user', 'redis://hunter2%ss:u@db'],
-  ])('is refused where it leads nowhere: %s', async (_, connection) => {
+  ])('rejects %s', async (_, connection) => {
     const error = await refusalOf({ connection });
 
     expect(error.problems).toEqual([PROBLEM]);
@@ -351,21 +351,21 @@ describe('a connection', () => {
     ],
     ['a client', new Redis({ lazyConnect: true })],
     ['a client of a cluster', new Cluster(['a'], { lazyConnect: true })],
-  ])('may be %s', (_, connection) => {
+  ])('accepts %s', (_, connection) => {
     expect(resolved({ connection }).connection).toBe(connection);
   });
 });
 
-describe('the bound on staleness', () => {
+describe('option maxStaleness', () => {
   const HEARTBEAT = { heartbeatInterval: 100, heartbeatTimeout: 2_000 };
 
-  it.each([0, 2_101, 2 ** 31 - 1])('may be %i', async (maxStaleness) => {
+  it.each([0, 2_101, 2 ** 31 - 1])('accepts %i', async (maxStaleness) => {
     const { subscriber } = await startApp({ ...HEARTBEAT, maxStaleness });
     expect(subscriber.status.state).toBe('live');
   });
 
   it.each([1, 2_000, 2_100])(
-    'is refused where no heartbeat can keep it: %i',
+    'rejects a bound shorter than a heartbeat: %i',
     async (maxStaleness) => {
       const { problems } = await refusalOf({ ...HEARTBEAT, maxStaleness });
       expect(problems).toMatchObject([{ field: 'maxStaleness' }]);
@@ -374,11 +374,11 @@ describe('the bound on staleness', () => {
   );
 });
 
-describe('the channel of sharded Pub/Sub', () => {
+describe('option channel with sharded Pub/Sub', () => {
   const FIX = /without braces, or with one hash tag such as "\{app\}:invalid/;
 
   it.each(['cache:invalidate', '{app}:invalidate', 'app:{x}', 'a{b}c', '日本'])(
-    'may be %s',
+    'accepts %s',
     (channel) => {
       expect(resolved({ sharded: true, channel })).toMatchObject({
         sharded: true,
@@ -400,7 +400,7 @@ describe('the channel of sharded Pub/Sub', () => {
   ];
 
   it.each(WRONG)(
-    'is refused where its journal would be in another slot, or might be: %s',
+    'rejects a channel whose journal may be in another slot: %s',
     async (channel) => {
       const { problems } = await refusalOf({ sharded: true, channel });
       expect(problems).toContainEqual({
@@ -413,12 +413,12 @@ describe('the channel of sharded Pub/Sub', () => {
 
   const alone = WRONG.filter((channel) => !sharesJournal(channel));
 
-  it.each(alone)('may be anything where it is not sharded: %s', (channel) => {
+  it.each(alone)('accepts any channel without sharded: %s', (channel) => {
     expect(resolved({ channel })).toMatchObject({ channel, sharded: false });
   });
 });
 
-it('a durable outbox may be anything with the two methods, inherited ones too', () => {
+it('option durableOutbox accepts any object with both methods, inherited ones too', () => {
   class Table {
     pending(): Promise<string[]> {
       return Promise.resolve([]);
@@ -433,7 +433,7 @@ it('a durable outbox may be anything with the two methods, inherited ones too', 
   expect(resolved({ durableOutbox: undefined }).durableOutbox).toBeUndefined();
 });
 
-it('a cascade may be functions by the names of entity types, or none', () => {
+it('option cascade accepts functions by entity type, or none', () => {
   const cascade = { User: () => [], session: () => [], 'x y': () => [] };
   expect(resolved({ cascade }).cascade).toBe(cascade);
   expect(resolved({ cascade: {} }).cascade).toEqual({});
@@ -446,11 +446,11 @@ it.each<[object, object]>([
   [{ journal: { maxLength: 1 } }, { journal: { maxLength: 1 } }],
   [{}, { maxStaleness: 0, whenStale: 'serve', sharded: false }],
   [{}, { heartbeatInterval: 5_000, heartbeatTimeout: 3_000 }],
-])('of %j becomes %j', (given, options) => {
+])('options %j resolve to %j', (given, options) => {
   expect(resolved(given)).toMatchObject(options);
 });
 
-it('an option that is undefined has its default', async () => {
+it('an undefined option has its default', async () => {
   const app = await startApp({ publishTimeout: undefined, enabled: undefined });
   expect((await delivery(app.publisher)).status).toBe('delivered');
 });
@@ -469,7 +469,7 @@ it.each<[string, (url: URL) => CacheInvalidationModuleOptions['connection']]>([
       return client;
     },
   ],
-])('the connection may be %s', async (_, connectionTo) => {
+])('publishes with the connection %s', async (_, connectionTo) => {
   const connection = connectionTo(new URL(inject('redisUrl')));
   const { publisher } = await startApp({ connection });
   expect((await delivery(publisher)).status).toBe('delivered');
@@ -541,8 +541,8 @@ async function startCounter(): Promise<{ url: string; count(): number }> {
   return { url: `redis://127.0.0.1:${port}`, count: () => connections };
 }
 
-describe('switched off', () => {
-  it('opens no connection, which switched on it does', async () => {
+describe('option enabled: false', () => {
+  it('opens no connection', async () => {
     const counter = await startCounter();
     const off = await startApp({ connection: counter.url, enabled: false });
     await off.publisher.invalidateUser(1);
@@ -553,7 +553,7 @@ describe('switched off', () => {
     await eventually(() => expect(counter.count()).toBeGreaterThan(0));
   });
 
-  it('lets decorated methods through and asks no selector', async () => {
+  it('runs decorated methods without calling selectors', async () => {
     UsersService.selected = 0;
     const off = await startApp({ enabled: false, providers: [UsersService] });
     const users = off.context.get(UsersService);
@@ -568,7 +568,7 @@ describe('switched off', () => {
     expect(on.context.get(UsersService).heard).toHaveLength(4);
   });
 
-  it('answers every publish with disabled, and tells nobody', async () => {
+  it('returns disabled receipts, and delivers nothing', async () => {
     const { publisher, messages } = await startApp({ enabled: false });
     const receipts = await Promise.all([
       publisher.invalidate('User', 1),
@@ -588,7 +588,7 @@ describe('switched off', () => {
     expect(publisher.pending).toBe(0);
   });
 
-  it('says that it is stopped, and why', async () => {
+  it('status is stopped, with the reason', async () => {
     const { subscriber } = await startApp({ enabled: false });
     expect(subscriber.status).toMatchObject({
       state: 'stopped',
@@ -596,7 +596,7 @@ describe('switched off', () => {
     });
   });
 
-  it('closes cleanly, and completes what was subscribed', async () => {
+  it('closes, and completes subscriptions', async () => {
     const app = await startApp({ enabled: false, providers: [UsersService] });
     const completed: string[] = [];
     const done = (name: string) => ({ complete: () => completed.push(name) });
@@ -607,7 +607,7 @@ describe('switched off', () => {
     expect(app.errors).toEqual([]);
   });
 
-  it('leaves alone a client that it was lent', async () => {
+  it('does not touch a client of the application', async () => {
     const client = new Redis(inject('redisUrl'), { lazyConnect: true });
     onTestFinished(() => client.disconnect());
     const app = await startApp({ connection: client, enabled: false });
@@ -618,8 +618,8 @@ describe('switched off', () => {
   });
 });
 
-describe('two applications in one process', () => {
-  it('hear nothing of each other on different channels', async () => {
+describe('Two applications in one process', () => {
+  it('receive nothing of each other on different channels', async () => {
     const one = await startApp({
       serviceName: 'one',
       providers: [UsersService],
@@ -651,7 +651,7 @@ describe('two applications in one process', () => {
     expect(one.messages[0]!.origin).not.toBe(two.messages[0]!.origin);
   });
 
-  it('keep their own options: one off, one on', async () => {
+  it('have their own options: one disabled, one enabled', async () => {
     const channel = uniqueChannel();
     const off = await startApp({ channel, enabled: false });
     const on = await startApp({ channel, maxBatchSize: 1 });
@@ -661,7 +661,7 @@ describe('two applications in one process', () => {
     expect(off.messages).toEqual([]);
   });
 
-  it('do not end with each other', async () => {
+  it('stay open when the other one closes', async () => {
     const channel = uniqueChannel();
     const one = await startApp({ channel });
     const two = await startApp({ channel });
@@ -671,14 +671,14 @@ describe('two applications in one process', () => {
   });
 });
 
-describe('the module imported twice', () => {
+describe('The module imported twice', () => {
   const options = (channel: string): CacheInvalidationModuleOptions => ({
     connection: inject('redisUrl'),
     channel,
     serviceName: 'user-service',
   });
 
-  it('with different options is refused, and told how to do it', async () => {
+  it('with different options is rejected, with advice', async () => {
     const starting = start([
       CacheInvalidationModule.forRoot(options('test:a')),
       CacheInvalidationModule.forRoot(options('test:b')),

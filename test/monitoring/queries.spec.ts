@@ -52,20 +52,23 @@ afterAll(() => {
   delete process.env['CACHE_INVALIDATION_CHANNEL'];
 });
 
-describe('of what the sample app tells,', () => {
-  it.each([...alerts, ...panels])('%s asks for nothing else', (_, query) => {
-    expect(namesIn(query).length).toBeGreaterThan(0);
-    expect(strangersIn(query, scrape)).toEqual([]);
-  });
+describe('Metrics of the sample app', () => {
+  it.each([...alerts, ...panels])(
+    '%s: queries only existing metrics',
+    (_, query) => {
+      expect(namesIn(query).length).toBeGreaterThan(0);
+      expect(strangersIn(query, scrape)).toEqual([]);
+    },
+  );
 
-  it('variables of the dashboard are made', () => {
+  it('exist for the variables of the dashboard', () => {
     expect(variableQueries().flatMap(namesIn)).toHaveLength(2);
     for (const query of variableQueries()) {
       expect(strangersIn(query, scrape)).toEqual([]);
     }
   });
 
-  it('everything is on the dashboard', () => {
+  it('are all on the dashboard', () => {
     const shown = new Set(
       panels
         .flatMap(([, query]) => namesIn(query))
@@ -81,13 +84,13 @@ describe('of what the sample app tells,', () => {
     ['a value', 'cache_invalidation_status{state=~"live|dead"}', 'dead'],
     ['a group', 'sum by (entity) (cache_invalidation_outbox_size)', 'entity'],
     ['a bucket', 'cache_invalidation_outbox_size_bucket', 'size_bucket'],
-  ])('%s that is not there is found', (_, query, stranger) => {
+  ])('%s that does not exist is found', (_, query, stranger) => {
     const found = strangersIn(query, scrape);
     expect(found).toEqual([expect.stringContaining(stranger)]);
   });
 });
 
-describe('alerts', () => {
+describe('Alerts', () => {
   it('are those with a runbook', () => {
     expect(alerts.map(([name]) => name)).toEqual([
       'CacheInvalidationLatencyHigh',
@@ -106,7 +109,7 @@ describe('alerts', () => {
   });
 
   it.each(alerts)(
-    '%s is tried where it fires and where it does not',
+    '%s has a test where it fires and one where it does not',
     (name) => {
       const tries = read('alerts.test.yml')
         .split(`alertname: ${name}\n`)
@@ -127,7 +130,7 @@ describe.runIf(hasPromtool)('promtool', () => {
     expect(ok).toBe(true);
   });
 
-  it('sees each of them fire, and not fire', () => {
+  it('passes the tests of all alerts', () => {
     const { ok, said } = promtool(['test', 'rules', 'alerts.test.yml'], {
       cwd: folder,
     });

@@ -35,7 +35,7 @@ class Users {
   evict(): void {}
 }
 
-it('a message is told where it leaves and where it arrives', async () => {
+it('Diagnostics: a message is published to the channels when it is sent and when it arrives', async () => {
   const published = hear('published', 'writer');
   const own = hear('delivered', 'writer');
   const delivered = hear('delivered', 'reader');
@@ -72,7 +72,7 @@ it('a message is told where it leaves and where it arrives', async () => {
   expect(reader.messages).toHaveLength(1);
 });
 
-it('a loss is told, and what was made of it', async () => {
+it('Diagnostics: a loss is published with the widened message', async () => {
   const status = hear('status', 'cut-off');
   const widened = hear('widened', 'cut-off');
   const error = hear('error', 'cut-off');
@@ -101,7 +101,7 @@ it('a loss is told, and what was made of it', async () => {
   expect(status.at(-1)).toMatchObject({ state: 'stopped' });
 });
 
-it('a stale copy is told by its key, and never its value', async () => {
+it('Diagnostics: a stale copy is published with its key, and without its value', async () => {
   const stale = hear('stale', 'audited');
   const app = await startApp({ serviceName: 'audited' });
   app.context

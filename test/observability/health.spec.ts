@@ -45,7 +45,7 @@ const QUICK = {
 };
 
 describe('Health is up', () => {
-  it('where everything is heard and sent', async () => {
+  it('when all messages are received and sent', async () => {
     const app = await startApp();
     await app.publisher.invalidateUser(1);
 
@@ -59,7 +59,7 @@ describe('Health is up', () => {
     });
   });
 
-  it('where the module is switched off', async () => {
+  it('when the module is disabled', async () => {
     const app = await startApp({ enabled: false });
 
     expect(healthOf(app).check()).toEqual({
@@ -72,7 +72,7 @@ describe('Health is up', () => {
     });
   });
 
-  it('where no journal is kept', async () => {
+  it('without a journal', async () => {
     const app = await startApp({ journal: false });
 
     await expectReport(app, { status: 'up', state: 'live' });
@@ -96,7 +96,7 @@ describe('Health is degraded', () => {
     await expectReport(app, { status: 'up', outbox: 0 });
   });
 
-  it('while what was missed is being read', async () => {
+  it('while missed messages are replayed', async () => {
     const { app, hand, links } = await startOnLinks({
       heartbeatTimeout: FOREVER,
       ...NO_HEARTBEAT,
@@ -113,7 +113,7 @@ describe('Health is degraded', () => {
     expect(healthOf(app).check().reason).not.toBeNull();
   });
 
-  it('where nothing proved for long that all was heard', async () => {
+  it('when the last proof is too old', async () => {
     const server = await startServer();
     const links = await startLinks(server);
     const app = await startApp({
@@ -136,7 +136,7 @@ describe('Health is degraded', () => {
     await expectReport(app, { status: 'up' });
   });
 
-  it('where a publish is not answered, though all else is', async () => {
+  it('when only publishes get no reply', async () => {
     const server = await startServer();
     const app = await startApp({ connection: server.url, publishTimeout: 50 });
     const admin = connectRaw(server.url);
@@ -154,7 +154,7 @@ describe('Health is degraded', () => {
     await expectReport(app, { status: 'up', outbox: 0 });
   });
 
-  it('where the journal cannot be read, and says so', async () => {
+  it('when the journal cannot be read, with the reason', async () => {
     const server = await startServer();
     const app = await startApp({ connection: server.url, ...NO_HEARTBEAT });
     const hand = new Hand(server, app.channel);
@@ -186,7 +186,7 @@ describe('Health is down', () => {
     });
   });
 
-  it('while Redis is away, and says why; up when it is back', async () => {
+  it('while Redis is away, with the reason; then up again', async () => {
     const proxy = await swallowing();
     proxy.pass();
     const app = await startApp({ connection: proxy.url, ...QUICK });
@@ -201,7 +201,7 @@ describe('Health is down', () => {
     await expectReport(app, { status: 'up', reason: null });
   });
 
-  it('after the end', async () => {
+  it('after the shutdown', async () => {
     const app = await startApp();
     const health = healthOf(app);
 
@@ -211,8 +211,8 @@ describe('Health is down', () => {
   });
 });
 
-describe('An instance is ready', () => {
-  it('once it is live, and however it is from then on', async () => {
+describe('InvalidationHealth.ready()', () => {
+  it('resolves once the instance was live, whatever its state afterwards', async () => {
     const app = await startApp();
     const health = healthOf(app);
 
@@ -221,13 +221,13 @@ describe('An instance is ready', () => {
     expect(await health.ready()).toBe(true);
   });
 
-  it('at once where the module is switched off', async () => {
+  it('resolves immediately when the module is disabled', async () => {
     const app = await startApp({ enabled: false });
 
     expect(await healthOf(app).ready()).toBe(true);
   });
 
-  it('not before Redis is reached, for which it waits as long as it is told', async () => {
+  it('waits for Redis no longer than its timeout', async () => {
     const proxy = await swallowing();
     const app = await startApp({ connection: proxy.url, ...QUICK });
     const health = healthOf(app);
@@ -242,7 +242,7 @@ describe('An instance is ready', () => {
     expect(await health.ready()).toBe(true);
   });
 
-  it('never, where it ends before; who waits is told', async () => {
+  it('resolves to false when the application is closed before', async () => {
     const proxy = await swallowing();
     const app = await startApp({
       connection: proxy.url,

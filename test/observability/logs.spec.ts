@@ -32,8 +32,8 @@ function matching(logger: LogRecorder, text: string): string[] {
   return logger.lines.filter((line) => line.includes(text));
 }
 
-describe('The log', () => {
-  it('says what a reconnect has made up for, and names nobody', async () => {
+describe('Log', () => {
+  it('reports what a reconnect has replayed or widened, without names of entities', async () => {
     const { link, writer, reader, logger } = await startPair();
     link.swallow();
     await writer.publisher.invalidate('User', SECRET);
@@ -52,7 +52,7 @@ describe('The log', () => {
     expect(logger.lines.join()).not.toContain(SECRET);
   });
 
-  it('says in one line that Redis is back, and how long it was away', async () => {
+  it('reports in one line that Redis is back, and the length of the outage', async () => {
     const { link, reader, logger } = await startPair();
     link.cut();
     await eventually(() => {
@@ -67,7 +67,7 @@ describe('The log', () => {
     expect(matching(logger, 'Redis answers again')).toEqual([]);
   });
 
-  it('says how long a start without Redis took to become live', async () => {
+  it('reports how long a start without Redis took to become live', async () => {
     const link = await startLink();
     link.swallow();
     const logger = new LogRecorder();
@@ -81,7 +81,7 @@ describe('The log', () => {
     }, patient);
   });
 
-  it('says why more was evicted than had changed', async () => {
+  it('reports the cause of a widened message', async () => {
     const { link, writer, reader, logger } = await startPair();
     await connectRaw().del(journalOf(writer.channel));
     link.cut();
@@ -92,7 +92,7 @@ describe('The log', () => {
     ]);
   });
 
-  it('is not filled by what comes with every message', async () => {
+  it('is not flooded by an error of every message', async () => {
     const logger = new LogRecorder();
     const app = await startApp({ logger });
     const redis = connectRaw();
@@ -107,7 +107,7 @@ describe('The log', () => {
     expect(logger.lines.join()).not.toContain(SECRET);
   });
 
-  it('says what had waited for Redis, once it was taken', async () => {
+  it('reports the number of queued messages once Redis has taken them', async () => {
     const link = await startLink();
     const logger = new LogRecorder();
     const app = await startApp({
@@ -129,7 +129,7 @@ describe('The log', () => {
     expect(logger.lines.join()).not.toContain(SECRET);
   });
 
-  it('names the handler that fell behind', async () => {
+  it('names the handler that exceeded its limit', async () => {
     let release = (): void => {};
     const held = new Promise<void>((resolve) => (release = resolve));
     class Slow {

@@ -57,8 +57,8 @@ class Users {
   }
 }
 
-describe('What there is to measure', () => {
-  it('is counted where it happens', async () => {
+describe('Metrics', () => {
+  it('count events', async () => {
     const writer = await startApp({ serviceName: 'writer' });
     const reader = await startApp({
       channel: writer.channel,
@@ -103,7 +103,7 @@ describe('What there is to measure', () => {
     expect(read(reader.context)['staleness']).toBeLessThan(60);
   });
 
-  it('goes on where the statistics were reset', async () => {
+  it('continue when the statistics are reset', async () => {
     const app = await startApp();
     await app.publisher.invalidate('User', 1);
     app.stats.reset();
@@ -114,7 +114,7 @@ describe('What there is to measure', () => {
     expect(latency(app.context, 'publish_latency')).toBe(2);
   });
 
-  it('names near caches apart', async () => {
+  it('have a name for each near cache', async () => {
     const { context } = await startApp();
     const caches = context.get(NearCacheFactory);
     caches.create('User');
@@ -126,7 +126,7 @@ describe('What there is to measure', () => {
     expect(caches.stats().get('User-2')).toEqual(second.stats);
   });
 
-  it('says how much waits for Redis, and how stale one is, while it is away', async () => {
+  it('report the outbox and the staleness while Redis is away', async () => {
     const server = await startServer();
     const app = await startApp({
       connection: server.url,
@@ -156,7 +156,7 @@ describe('What there is to measure', () => {
     );
   });
 
-  it('counts what was missed, reconnects, and causes', async () => {
+  it('count replayed messages, reconnects and causes of widening', async () => {
     const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
     onTestFinished(() => proxy.close());
     const writer = await startApp();
@@ -185,8 +185,8 @@ describe('What there is to measure', () => {
   });
 });
 
-describe('The lag', () => {
-  it("is from the last message that was applied to the journal's end", async () => {
+describe('Metrics: lag', () => {
+  it("is measured from the last delivered message to the journal's end", async () => {
     const writer = await startApp();
     const { channel } = writer;
     const reader = await startApp({ channel, heartbeatInterval: 50 });
@@ -208,7 +208,7 @@ describe('The lag', () => {
     expect(reader.subscriber.lag()).toBe(0);
   });
 
-  it('is nothing where there is nothing to measure from', async () => {
+  it('is null without a position', async () => {
     const app = await startApp();
     expect(app.subscriber.lag()).toBe(0);
     const without = await startApp({ journal: false });
@@ -217,8 +217,8 @@ describe('The lag', () => {
   });
 });
 
-describe('A latency', () => {
-  it('is in the bucket whose bound it does not exceed', () => {
+describe('Metrics: latency', () => {
+  it('is counted in the bucket whose bound it does not exceed', () => {
     const recorder = new LatencyRecorder();
     const heard: number[] = [];
     recorder.listener = (ms) => heard.push(ms);

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { startApp } from '../support/app.js';
 import { startRedis } from '../support/redis.js';
 
-it('waits to be ready for as long as it is told, without an end too', async () => {
+it('InvalidationHealth.ready() accepts any timeout, Infinity included', async () => {
   const server = await startRedis();
   const connection = server.url;
   await server.stop();

@@ -67,7 +67,7 @@ async function start() {
   };
 }
 
-describe('Stats', () => {
+describe('InvalidationStats', () => {
   it('are zero at first', async () => {
     const before = new Date();
     const { stats } = await start();
@@ -83,7 +83,7 @@ describe('Stats', () => {
     expect(snapshot.since.getTime()).toBeGreaterThanOrEqual(before.getTime());
   });
 
-  it('count what is published, and its latency', async () => {
+  it('count published messages, and their latency', async () => {
     const { app, application, publisher, stats } = await start();
 
     await application.update('1');
@@ -102,7 +102,7 @@ describe('Stats', () => {
     expect(snapshot.latency.propagation).toEqual(NOTHING);
   });
 
-  it('count the messages of a batch that was split', async () => {
+  it('count each message of a split batch', async () => {
     const { app } = await startApp({ options: { maxBatchSize: 2 } });
 
     await app
@@ -112,7 +112,7 @@ describe('Stats', () => {
     expect(app.get(InvalidationStats).snapshot().published).toBe(3);
   });
 
-  it('count what others say, and how long it took', async () => {
+  it('count received messages, and their latency', async () => {
     const { app, broker, stats } = await start();
 
     broker.emit(entity('User', 1));
@@ -129,7 +129,7 @@ describe('Stats', () => {
     expect(snapshot.latency.publish).toEqual(NOTHING);
   });
 
-  it('count handlers and selectors that throw', async () => {
+  it('count errors of handlers and selectors', async () => {
     const { app, application, broker, stats } = await start();
 
     broker.emit(entity('Post', 1));
@@ -141,7 +141,7 @@ describe('Stats', () => {
     expect(stats.snapshot().latency.handler.count).toBe(3);
   });
 
-  it('count what is no message, apart from what is', async () => {
+  it('count malformed messages separately', async () => {
     const { broker, stats } = await start();
 
     broker.emitRaw('garbage');
@@ -151,7 +151,7 @@ describe('Stats', () => {
     expect(countsOf(stats.snapshot())).toEqual({ ...ZEROS, malformed: 3 });
   });
 
-  it('count what is made coarser', async () => {
+  it('count widened messages', async () => {
     const { broker, stats } = await start();
     const known = encodeMessage(
       new Instance('newer').stamp(entity('User', 1)),
@@ -168,7 +168,7 @@ describe('Stats', () => {
     });
   });
 
-  it('count what Redis did not take', async () => {
+  it('count failed publishes', async () => {
     const { app, publisher, stats } = await start();
     const publish = vi.spyOn(MemoryTransport.prototype, 'publish');
     onTestFinished(() => publish.mockRestore());
@@ -191,7 +191,7 @@ describe('Stats', () => {
     });
   });
 
-  it('of two applications are apart', async () => {
+  it('are separate for two applications', async () => {
     const first = await startApp();
     const second = await startApp({ broker: first.broker });
 
@@ -210,8 +210,8 @@ describe('Stats', () => {
   });
 });
 
-describe('A snapshot', () => {
-  it('stays as it was taken', async () => {
+describe('InvalidationStats.snapshot()', () => {
+  it('does not change afterwards', async () => {
     const { publisher, stats } = await start();
     await publisher.invalidateUser(1);
     const snapshot = stats.snapshot();
@@ -223,7 +223,7 @@ describe('A snapshot', () => {
     expect(stats.snapshot().published).toBe(2);
   });
 
-  it('can be sent as JSON', async () => {
+  it('is JSON', async () => {
     const { stats } = await start();
 
     const snapshot = stats.snapshot();
@@ -234,7 +234,7 @@ describe('A snapshot', () => {
     });
   });
 
-  it('reset() begins anew, and stands at a new date', async () => {
+  it('starts from zero after reset(), with a new date', async () => {
     const { broker, publisher, stats } = await start();
     await publisher.invalidateUser(1);
     broker.emit(entity('Post', 1));
@@ -259,8 +259,8 @@ describe('A snapshot', () => {
   });
 });
 
-describe('A latency', () => {
-  it('is summed up in milliseconds', () => {
+describe('InvalidationStats: latency', () => {
+  it('is summarized in milliseconds', () => {
     const counters = new InvalidationCounters(new Instance('test'));
     const stats = new InvalidationStats(counters);
 
@@ -275,7 +275,7 @@ describe('A latency', () => {
     expect(propagation.max).toBeCloseTo(100, 0);
   });
 
-  it('whose listener fails costs no message, and no cache its eviction', async () => {
+  it('loses no message or eviction when its listener throws', async () => {
     const { publisher, app } = await start();
     const cache = new Map([['user:1', 1]]);
     app.get(InvalidationSubscriber).bind(cache);
@@ -295,11 +295,11 @@ describe('A latency', () => {
   });
 
   it.each([
-    ['below nothing, by two clocks', -5_000, 0.001],
-    ['of nothing', 0, 0.001],
-    ['of a fraction', 0.25, 0.25],
-    ['of days, by two clocks', 1e9, 3_600_000],
-  ])('%s is recorded as it can be', (_what, given, recorded) => {
+    ['a negative latency between two clocks', -5_000, 0.001],
+    ['a latency of zero', 0, 0.001],
+    ['a latency below a millisecond', 0.25, 0.25],
+    ['a latency of days between two clocks', 1e9, 3_600_000],
+  ])('records %s as close as possible', (_what, given, recorded) => {
     const counters = new InvalidationCounters(new Instance('test'));
     const stats = new InvalidationStats(counters);
 

@@ -65,8 +65,8 @@ const service = (name: string): Attributes => ({
   'cache_invalidation.service': name,
 });
 
-describe('Metrics', () => {
-  it('tell all that is measured, of each application in a process', async () => {
+describe('OpenTelemetry metrics', () => {
+  it('export all measurements of each application in a process', async () => {
     const collect = setUpMetrics();
     const channel = uniqueChannel();
     const writer = await startTraced({ channel, serviceName: 'writer' });
@@ -112,7 +112,7 @@ describe('Metrics', () => {
     expect(outbox.dataPointType).toBe(DataPointType.GAUGE);
   });
 
-  it('tell latencies in seconds, in the buckets that Prometheus has', async () => {
+  it('export latencies in seconds, in the buckets of Prometheus', async () => {
     const collect = setUpMetrics();
     const writer = await startTraced({ serviceName: 'writer' });
     const { channel } = writer;
@@ -149,7 +149,7 @@ describe('Metrics', () => {
     expect(told.sum! * 1_000).toBeCloseTo(publish.max, 1);
   });
 
-  it('tell of an endless staleness before there is one', async () => {
+  it('export an infinite staleness before the first proof', async () => {
     const collect = setUpMetrics();
     const app = await startTraced({
       connection: 'redis://127.0.0.1:1',
@@ -190,7 +190,7 @@ describe('Metrics', () => {
     ]);
   });
 
-  it('cost no receipt where an SDK fails', async () => {
+  it('do not affect receipts when an SDK fails', async () => {
     const provider = new MeterProvider({
       views: [
         {
@@ -226,7 +226,7 @@ describe('Metrics', () => {
     expect([...writer.errors, ...reader.errors]).toEqual([]);
   });
 
-  it('cost no shutdown where an SDK fails', async () => {
+  it('do not affect the shutdown when an SDK fails', async () => {
     setUpMetrics();
     const meter = Object.getPrototypeOf(metrics.getMeter('any'));
     const removing = vi

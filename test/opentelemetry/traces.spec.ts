@@ -76,8 +76,8 @@ const IDLE: SpanProcessor = {
 const activeSpan = (): SpanContext | undefined =>
   trace.getSpanContext(context.active());
 
-describe('A trace', () => {
-  it("goes from a caller over Redis into another application's handler, and on", async () => {
+describe('OpenTelemetry traces', () => {
+  it('go from a caller over Redis into a handler of another application, and on', async () => {
     const spans = setUpTraces();
     const writer = await startTraced({ serviceName: 'writer' });
     const reader = await startTraced({
@@ -108,7 +108,7 @@ describe('A trace', () => {
     ).toBe(1);
   });
 
-  it('says by the conventions what was done, and never to which entity', async () => {
+  it('have attributes of the conventions, and never an entity id', async () => {
     const spans = setUpTraces();
     const writer = await startTraced();
     const messaging = {
@@ -161,7 +161,7 @@ describe('A trace', () => {
     expect(texts.join()).not.toContain(SECRET);
   });
 
-  it('begins at a message that carries none, whatever is active here', async () => {
+  it('start at a message without a trace, whatever span is active', async () => {
     const spans = setUpTraces();
     const reader = await inSpan('bootstrap', () =>
       startTraced({ providers: [Cache] }),
@@ -178,7 +178,7 @@ describe('A trace', () => {
     );
   });
 
-  it('begins at a message that carries nonsense', async () => {
+  it('start at a message with an invalid trace', async () => {
     const spans = setUpTraces();
     const reader = await startTraced();
 
@@ -189,7 +189,7 @@ describe('A trace', () => {
     expect(process!.parentSpanContext).toBeUndefined();
   });
 
-  it('that is not sampled is not sampled elsewhere either', async () => {
+  it('are not sampled in other applications if not sampled here', async () => {
     const spans = setUpTraces();
     const active: (SpanContext | undefined)[] = [];
 
@@ -215,7 +215,7 @@ describe('A trace', () => {
     expect(active.map((each) => each?.traceId)).toEqual([caller!.traceId]);
   });
 
-  it('is readable on the wire, and there only where something is traced', async () => {
+  it('are written to the payload only when something is traced', async () => {
     const channel = uniqueChannel();
     const raw = connectRaw();
     const heard: Record<string, unknown>[] = [];
@@ -248,7 +248,7 @@ describe('A trace', () => {
     });
   });
 
-  it('stays behind where the message would be too large with it', async () => {
+  it('are left out when the message would be too large', async () => {
     const spans = setUpTraces();
     const limit = 4_096;
     const reader = await startTraced({ maxMessageBytes: limit });
@@ -276,7 +276,7 @@ describe('A trace', () => {
     expect(named(spans(), publishOf(writer))).toHaveLength(taken);
   });
 
-  it('does not begin with the part of a batch that fits where another does not', async () => {
+  it('do not start when a part of a batch is too large', async () => {
     const started: string[] = [];
     setUpTraces({ ...IDLE, onStart: ({ name }) => started.push(name) });
     const app = await startTraced({ maxMessageBytes: 4_096 });
@@ -288,7 +288,7 @@ describe('A trace', () => {
     expect(started).toEqual([]);
   });
 
-  it('does not begin with what follows by a rule where that ends in everything', async () => {
+  it('do not start for derived messages that are replaced by "everything"', async () => {
     const started: string[] = [];
     const spans = setUpTraces({
       ...IDLE,
@@ -310,8 +310,8 @@ describe('A trace', () => {
   });
 });
 
-describe('A publish span', () => {
-  it("is the decorated method's caller's child, and those of what its handlers publish are theirs", async () => {
+describe('OpenTelemetry: publish spans', () => {
+  it('are children of the caller of a decorated method, or of the handler that publishes', async () => {
     const spans = setUpTraces();
 
     @Injectable()
@@ -337,7 +337,7 @@ describe('A publish span', () => {
     ]);
   });
 
-  it('begins at the commit of a scope, in the trace of who committed', async () => {
+  it('start at the commit of a scope, in the trace of the committer', async () => {
     const started: string[] = [];
     const spans = setUpTraces({
       ...IDLE,
@@ -367,7 +367,7 @@ describe('A publish span', () => {
     expect(started.filter((name) => name === publishOf(app))).toHaveLength(2);
   });
 
-  it('says that the message waits for Redis; when that is back the trace goes on', async () => {
+  it('have the status queued, and the trace continues when Redis is back', async () => {
     const spans = setUpTraces();
     const reader = await startTraced();
     const proxy = await startProxy(Number(new URL(inject('redisUrl')).port));
@@ -407,8 +407,8 @@ describe('A publish span', () => {
   });
 });
 
-describe('A delivery', () => {
-  it('is what is active where messages$ is subscribed to', async () => {
+describe('OpenTelemetry: process spans', () => {
+  it('are active in subscribers of messages$', async () => {
     const spans = setUpTraces();
     const app = await startTraced();
     app.subscriber.messages$.subscribe(() => inSpan('look', () => undefined));
@@ -424,7 +424,7 @@ describe('A delivery', () => {
     ]);
   });
 
-  it('of what was missed and read from the journal is in its trace', async () => {
+  it('of a replayed message are in its trace', async () => {
     const spans = setUpTraces();
     const server = await startServer();
     const proxy = await startProxy(server.port);
@@ -460,7 +460,7 @@ describe('A delivery', () => {
     );
   });
 
-  it('of everything, in the place of what is lost, begins a trace and says why', async () => {
+  it('of a widened message start a trace, with the cause', async () => {
     const spans = setUpTraces();
     const server = await startServer();
     const reader = await startTraced({
@@ -482,8 +482,8 @@ describe('A delivery', () => {
   });
 });
 
-describe('A handler', () => {
-  it('that is busy handles what waited in the trace of each, and what was collapsed in that of the last', async () => {
+describe('OpenTelemetry: handler spans', () => {
+  it('are in the trace of each queued message, or of the last one that was collapsed', async () => {
     const spans = setUpTraces();
     const app = await startTraced({
       providers: [Cache],
@@ -527,7 +527,7 @@ describe('A handler', () => {
       },
     ],
     ['rejects', () => Promise.reject(new RangeError('too far'))],
-  ])('that %s has its error recorded, and goes on', async (_, fail) => {
+  ])('of a handler that %s record the error', async (_, fail) => {
     const spans = setUpTraces();
     const app = await startTraced();
     app.subscriber.subscribe(function evict() {
@@ -552,8 +552,8 @@ describe('A handler', () => {
 
   it.each([
     ['nothing', undefined],
-    ['what cannot be shown', Object.create(null)],
-  ])('that throws %s has that recorded', async (_, thrown) => {
+    ['an object without a prototype', Object.create(null)],
+  ])('of a handler that throws %s record an error', async (_, thrown) => {
     const spans = setUpTraces();
     const app = await startTraced();
     app.subscriber.subscribe(async function evict() {
@@ -567,8 +567,8 @@ describe('A handler', () => {
   });
 });
 
-describe('The instrumentation', () => {
-  it('sees what is published while the application starts, and lets go of it when it ends', async () => {
+describe('CacheInvalidationInstrumentation', () => {
+  it('traces messages published during startup, and stops at shutdown', async () => {
     const spans = setUpTraces();
 
     @Injectable()
@@ -590,7 +590,7 @@ describe('The instrumentation', () => {
     expect(tracing.active).toBe(false);
   });
 
-  it('is provided by hand where the module is not global', async () => {
+  it('can be provided when the module is not global', async () => {
     const spans = setUpTraces();
     const channel = uniqueChannel();
 
@@ -635,7 +635,7 @@ describe('The instrumentation', () => {
         });
       },
     ],
-  ])('costs no message where an SDK %s', async (_, setUp) => {
+  ])('loses no message when an SDK %s', async (_, setUp) => {
     setUp();
     const writer = await startTraced();
     const reader = await startTraced({ channel: writer.channel });

@@ -62,8 +62,8 @@ const withoutSum = ({ lines }: Scrape) =>
 const sumOf = ({ lines }: Scrape) =>
   lines.find(({ name }) => name === SUM)!.value;
 
-describe('a histogram', () => {
-  it('has what was recorded, in buckets that hold all below their bounds', async () => {
+describe('Histogram', () => {
+  it('has the recorded values in cumulative buckets', async () => {
     const scrape = await ours([0, 0.1, 0.11, 1, 1, 9.99, 10, 10.01, 60_000]);
     const upTo = (le: string) => scrape.value(bucket, { le });
     const bucket = 'publish_latency_seconds_bucket';
@@ -79,7 +79,7 @@ describe('a histogram', () => {
     expect(sumOf(scrape)).toBeCloseTo(60.032_21, 9);
   });
 
-  it('is what one of prom-client’s would be', async () => {
+  it('equals one of prom-client', async () => {
     const microseconds = fc.integer({ min: 0, max: 20_000_000 });
     await fc.assert(
       fc.asyncProperty(fc.array(microseconds), async (all) => {
@@ -106,7 +106,7 @@ describe.runIf(hasPromtool)('promtool', () => {
     return app;
   };
 
-  it('finds nothing wrong with a scrape', async () => {
+  it('accepts a scrape', async () => {
     const app = await start();
     const input = await app.registry.metrics();
     expect(promtool(['check', 'metrics'], { input })).toEqual({
@@ -120,7 +120,7 @@ describe.runIf(hasPromtool)('promtool', () => {
     });
   });
 
-  it('reads it as OpenMetrics as well', async () => {
+  it('accepts a scrape as OpenMetrics', async () => {
     const registry = new Registry<RegistryContentType>();
     registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
     const app = await start(registry);

@@ -70,8 +70,8 @@ const PROMISED = [
   'near_cache_entries',
 ];
 
-describe('a scrape', () => {
-  it('has each metric by its promised name, and its service with each value', async () => {
+describe('Prometheus scrape', () => {
+  it('has each metric under its documented name, with the service', async () => {
     const app = await startMetered({ serviceName: 'users' });
     const { names, lines } = await app.scrape();
     const promised = PROMISED.map((name) => `cache_invalidation_${name}`);
@@ -80,7 +80,7 @@ describe('a scrape', () => {
     for (const { labels } of lines) expect(labels['service']).toBe('users');
   });
 
-  it('counts what was published here and arrived there, and how long it took', async () => {
+  it('counts published and received messages, and their latencies', async () => {
     const writer = await startMetered({
       serviceName: 'writer',
       providers: [Application],
@@ -111,7 +111,7 @@ describe('a scrape', () => {
     expect((await reader.scrape()).text).not.toContain('4711');
   });
 
-  it('shows one state at a time, and an outage while it lasts', async () => {
+  it('shows one state at a time, and an outage', async () => {
     const server = await startRedis();
     const connection = server.url;
     const app = await startMetered({ connection, publishTimeout: 50 });
@@ -141,7 +141,7 @@ describe('a scrape', () => {
     await server.stop();
   });
 
-  it('counts what it had to read from the journal', async () => {
+  it('counts replayed messages', async () => {
     const app = await startMetered();
     const hand = new Hand({ url: inject('redisUrl') }, app.channel);
     await hand.say('before');
@@ -154,7 +154,7 @@ describe('a scrape', () => {
     });
   });
 
-  it('says what each near cache did, by its name', async () => {
+  it('has the metrics of each near cache, by its name', async () => {
     const app = await startMetered();
     const caches = app.context.get(NearCacheFactory);
     const users = caches.create<string>('User');
@@ -171,7 +171,7 @@ describe('a scrape', () => {
     expect(of('misses_total', 'Posts.find')).toBe(0);
   });
 
-  it('says of a module that is switched off that it is stopped', async () => {
+  it('shows the state stopped when the module is disabled', async () => {
     const app = await startMetered({ enabled: false });
     await app.publisher.invalidate('User', 1);
     const scrape = await app.scrape();
@@ -180,7 +180,7 @@ describe('a scrape', () => {
     expect(scrape.value('published_total')).toBe(0);
   });
 
-  it('is not set back with the statistics', async () => {
+  it('is not reset with the statistics', async () => {
     const app = await startMetered();
     await app.publisher.invalidate('User', 1);
     app.stats.reset();

@@ -42,8 +42,8 @@ class MetricsController {
   }
 }
 
-describe('a registry of the application’s own', () => {
-  it('is injected, and served by a controller of three lines', async () => {
+describe('Prometheus: own registry', () => {
+  it('is injected into a controller', async () => {
     const module = await Test.createTestingModule({
       imports: [
         CacheInvalidationModule.forRoot(settings()),
@@ -65,7 +65,7 @@ describe('a registry of the application’s own', () => {
     expect(register.getMetricsAsArray()).toEqual([]);
   });
 
-  it('is another one in each application of the same module', async () => {
+  it('is separate in each application of one module', async () => {
     @Module({
       imports: [
         CacheInvalidationModule.forRoot(settings()),
@@ -114,7 +114,7 @@ describe('a registry of the application’s own', () => {
     expect((await scrape(registry)).value('published_total', SERVICE)).toBe(0);
   });
 
-  it('is refused where there is nothing to measure', async () => {
+  it('is rejected without CacheInvalidationModule', async () => {
     const module = await Test.createTestingModule({
       imports: [CacheInvalidationPrometheusModule.forRoot()],
     }).compile();
@@ -127,8 +127,8 @@ describe('a registry of the application’s own', () => {
   });
 });
 
-describe('a registry that is shared', () => {
-  it('tells applications apart by their service', async () => {
+describe('Prometheus: shared registry', () => {
+  it('separates applications by their service', async () => {
     const registry = new Registry();
     const users = await startMetered({ registry, serviceName: 'users' });
     const posts = await startMetered({ registry, serviceName: 'posts' });
@@ -144,7 +144,7 @@ describe('a registry that is shared', () => {
     expect(new Set(both.names).size).toBe(both.names.length);
   });
 
-  it('forgets an application that was closed, and is empty after the last', async () => {
+  it('removes an application that was closed, and is empty after the last', async () => {
     const registry = new Registry();
     const mine = new Counter({
       name: 'mine',
@@ -161,7 +161,7 @@ describe('a registry that is shared', () => {
     expect(registry.getMetricsAsArray()).toEqual([mine]);
   });
 
-  it('refuses a second application of a service, until the first is closed', async () => {
+  it('rejects a second application of a service until the first is closed', async () => {
     const registry = new Registry();
     const first = await startMetered({ registry, serviceName: 'users' });
     await first.publisher.invalidate('User', 1);
@@ -185,7 +185,7 @@ describe('a registry that is shared', () => {
     expect((await scrape(registry)).value('published_total', SERVICE)).toBe(0);
   });
 
-  it('refuses a metric of that name of somebody else’s, and adds none', async () => {
+  it('rejects a foreign metric with the same name, and adds none', async () => {
     const registry = new Registry();
     const name = 'cache_invalidation_latency_seconds';
     const other = new Counter({ name, help: '.', registers: [registry] });
@@ -195,14 +195,14 @@ describe('a registry that is shared', () => {
     expect(registry.getMetricsAsArray()).toEqual([other]);
   });
 
-  it('is refused where it is none, by who starts', async () => {
+  it('is rejected at startup if invalid', async () => {
     const registry = { register } as unknown as Registry;
     await expect(startMetered({ registry })).rejects.toThrow(
       /^The metrics cannot be registered:\n  - registry: no Registry of prom-client\./,
     );
   });
 
-  it('may be prom-client’s own, beside what Node says of itself', async () => {
+  it('may be the default registry of prom-client, with the metrics of Node.js', async () => {
     onTestFinished(() => register.clear());
     collectDefaultMetrics();
     const app = await startMetered({ registry: register });
@@ -213,7 +213,7 @@ describe('a registry that is shared', () => {
     expect(await register.metrics()).not.toContain('cache_invalidation');
   });
 
-  it('is told the truth after it was reset', async () => {
+  it('is filled again after resetMetrics()', async () => {
     const app = await startMetered();
     await app.publisher.invalidate('User', 1);
     app.registry.resetMetrics();
@@ -221,7 +221,7 @@ describe('a registry that is shared', () => {
     expect((await app.scrape()).value('publish_latency_seconds_count')).toBe(1);
   });
 
-  it('may be cleared: who starts later is in it, who ends is not missed', async () => {
+  it('may be cleared while applications start and end', async () => {
     const registry = new Registry();
     const users = await startMetered({ registry, serviceName: 'users' });
     registry.clear();
@@ -236,7 +236,7 @@ describe('a registry that is shared', () => {
     expect(registry.getMetricsAsArray()).toEqual([]);
   });
 
-  it('may speak OpenMetrics, and be left and joined while it does', async () => {
+  it('may be OpenMetrics while applications start and end', async () => {
     const registry = new Registry<RegistryContentType>();
     registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
     const start = (serviceName: string) =>

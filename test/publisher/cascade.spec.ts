@@ -64,20 +64,23 @@ const FOLLOWERS: CascadeRules = {
   User: (id) => [pattern(`feed:${id}:*`), entity('Notification', id)],
 };
 
-describe('A cascade: the invalidations that follow from one', () => {
+describe('Cascade: derived invalidations', () => {
   it.each<[string, Invalidation, string[]]>([
     ['a deleted entity', entity('User', 1), ['User:1']],
     ['an updated one', entity('User', 1, { action: 'Update' }), ['User:1']],
     ['a batch of one', batch(['user:1']), ['user:1']],
-  ])('is said after it: %s', async (_, invalidation, original) => {
-    expect(await saidAfter(invalidation, FOLLOWERS)).toEqual([
-      ...original,
-      'feed:1:*',
-      'Notification:1',
-    ]);
-  });
+  ])(
+    'publishes derived invalidations after the original: %s',
+    async (_, invalidation, original) => {
+      expect(await saidAfter(invalidation, FOLLOWERS)).toEqual([
+        ...original,
+        'feed:1:*',
+        'Notification:1',
+      ]);
+    },
+  );
 
-  it('is said for each key of a batch that has a rule, in however many parts', async () => {
+  it('derives invalidations for each key of a batch, and of a split batch', async () => {
     const keys = Array.from({ length: 12 }, (_, id) => `user:${id}`);
     const { publisher, sent } = publisherWith(FOLLOWERS);
     const receipt = await publisher.invalidateBatch(['post:1', ...keys]);
@@ -89,12 +92,12 @@ describe('A cascade: the invalidations that follow from one', () => {
     expect(receipt.messageId).toBe(second!.messageId);
   });
 
-  it('is nothing for a type without a rule', async () => {
+  it('derives nothing for an entity type without a rule', async () => {
     expect(await saidAfter(entity('Post', 1), FOLLOWERS)).toEqual(['Post:1']);
     expect(await saidAfter(batch(['post:1']), FOLLOWERS)).toEqual(['post:1']);
   });
 
-  it('has consequences of its own', async () => {
+  it('applies the rules to derived invalidations', async () => {
     expect(
       await saidAfter(entity('User', 1), {
         User: (id) => [batch([`team:${id}`, 'post:9'])],
@@ -109,7 +112,7 @@ describe('A cascade: the invalidations that follow from one', () => {
     ]);
   });
 
-  it('ends where it has begun', async () => {
+  it('ends when the rules form a circle', async () => {
     expect(await saidAfter(entity('User', 1), CIRCLE)).toEqual([
       'User:1',
       'Post:1',
@@ -122,7 +125,7 @@ describe('A cascade: the invalidations that follow from one', () => {
     ).toEqual(['User:1']);
   });
 
-  it('is said once, though several say it', async () => {
+  it('publishes a derived invalidation once when several rules derive it', async () => {
     const asked: string[] = [];
     expect(
       await saidAfter(batch(['user:1', 'user:2', 'user:1']), {
@@ -143,7 +146,7 @@ describe('A cascade: the invalidations that follow from one', () => {
     expect(asked).toEqual(['1', '2', 'post 7', 'post 8']);
   });
 
-  it('is everything, and nothing besides, if a rule says so', async () => {
+  it('publishes only "everything" when a rule derives everything', async () => {
     const rules: CascadeRules = {
       User: () => [entity('Post', 1), everything()],
     };
@@ -151,17 +154,29 @@ describe('A cascade: the invalidations that follow from one', () => {
   });
 });
 
-describe('A cascade: a pattern', () => {
+describe('Cascade: patterns', () => {
   it.each<[string, Invalidation, string[]]>([
-    ['of other types has none', pattern('post:*'), ['post:*']],
-    ['of everything is its own', everything(), ['*']],
-    ['of the type means everything', pattern('user:*'), ['user:*', '*']],
-    ['that may match the type, too', pattern('*:9'), ['*:9', '*']],
+    [
+      'derives nothing from a pattern of other entity types',
+      pattern('post:*'),
+      ['post:*'],
+    ],
+    ['derives nothing from everything', everything(), ['*']],
+    [
+      'derives everything from a pattern of the entity type',
+      pattern('user:*'),
+      ['user:*', '*'],
+    ],
+    [
+      'derives everything from a pattern that may match the entity type',
+      pattern('*:9'),
+      ['*:9', '*'],
+    ],
   ])('%s', async (_, invalidation, expected) => {
     expect(await saidAfter(invalidation, FOLLOWERS)).toEqual(expected);
   });
 
-  it('that a rule gives for a type with a rule is its mistake, and means everything', async () => {
+  it('derives everything, and reports the rule, when it returns a pattern of a type that has a rule', async () => {
     const { publisher, sent, errors } = publisherWith({
       ...FOLLOWERS,
       Feed: (id) => [entity('Post', id)],
@@ -177,8 +192,8 @@ describe('A cascade: a pattern', () => {
   });
 });
 
-describe('A cascade: publishing', () => {
-  it('in one call, the original first, and the receipt is of both', async () => {
+describe('Cascade: publishing', () => {
+  it('publishes the original and derived messages in one call, and returns one receipt for both', async () => {
     const { publisher, transport, sent, delivered } = publisherWith(FOLLOWERS);
 
     const receipt = await publisher.invalidateUser(1);
@@ -194,7 +209,7 @@ describe('A cascade: publishing', () => {
     expect(delivered.map(said)).toEqual(sent().map(said));
   });
 
-  it('its caller goes on when this instance has heard all, in however many calls', async () => {
+  it('resolves the receipt when this instance has received all messages, in however many calls', async () => {
     const { publisher, transport, delivered } = publisherWith({
       User: () => Array.from({ length: 200 }, (_, id) => entity('Post', id)),
     });
@@ -210,7 +225,7 @@ describe('A cascade: publishing', () => {
     expect(delivered).toHaveLength(201);
   });
 
-  it('says queued if anything is', async () => {
+  it('returns a queued receipt when any derived message is queued', async () => {
     const { publisher, transport, sent } = publisherWith(FOLLOWERS);
     transport.obliging = false;
     const publishing = publisher.invalidateUser(1);
@@ -222,7 +237,7 @@ describe('A cascade: publishing', () => {
     });
   });
 
-  it('waits for Redis behind the original', async () => {
+  it('queues derived messages behind the original while Redis is away', async () => {
     const { publisher, transport, delivered, sent, resume, queue } =
       publisherWith(FOLLOWERS);
     transport.writable = false;
@@ -237,7 +252,7 @@ describe('A cascade: publishing', () => {
     expect(sent().map(said)).toEqual(all);
   });
 
-  it('at once where the caller cannot wait', () => {
+  it('delivers derived messages synchronously with wait: false', () => {
     const { delivered, pipeline } = publisherWith(FOLLOWERS);
     void pipeline.publish(() => entity('User', 1), { wait: false });
     expect(delivered.map(said)).toEqual([
@@ -247,7 +262,7 @@ describe('A cascade: publishing', () => {
     ]);
   });
 
-  it('without a word on the wire that it was a rule', async () => {
+  it('writes no trace of the rule to the payload', async () => {
     const { publisher, transport } = publisherWith(FOLLOWERS);
     await publisher.invalidateUser(1, { metadata: 'of the caller' });
     const [original, following] = transport.sent
@@ -257,7 +272,7 @@ describe('A cascade: publishing', () => {
     expect(following!['metadata']).toBeNull();
   });
 
-  it('after the commit, where a scope holds the original back', async () => {
+  it('publishes derived messages after the commit of a scope, and none after a rollback', async () => {
     const { publisher, sent, delivered } = publisherWith(FOLLOWERS);
     await InvalidationScope.run(async () => {
       expect(await publisher.invalidateUser(1)).toMatchObject({
@@ -274,7 +289,7 @@ describe('A cascade: publishing', () => {
     expect(sent()).toHaveLength(3);
   });
 
-  it('not at all where the module is switched off', async () => {
+  it('does not call the rules when the module is disabled', async () => {
     let asked = 0;
     const { publisher } = publisherWith(
       { User: () => (asked++, []) },
@@ -285,7 +300,7 @@ describe('A cascade: publishing', () => {
   });
 });
 
-describe('A cascade: a rule that fails', () => {
+describe('Cascade: a rule that fails', () => {
   const UNENCODABLE = { metadata: { loop: 1n } };
 
   it.each<[string, () => unknown, RegExp]>([
@@ -306,16 +321,16 @@ describe('A cascade: a rule that fails', () => {
       /a promise, but must be synchronous/,
     ],
     [
-      'says what cannot be sent',
+      'derives metadata that cannot be encoded',
       () => [entity('Post', 1), entity('Post', 2, UNENCODABLE)],
       /metadata cannot be sent/,
     ],
     [
-      'says what is too long',
+      'derives an id that is too long',
       () => [entity('Post', 'x'.repeat(3_000))],
       /bytes/,
     ],
-  ])('because it %s means everything', async (_, rule, message) => {
+  ])('derives everything when a rule %s', async (_, rule, message) => {
     const { publisher, sent, errors, meter } = publisherWith({
       User: rule,
     } as CascadeRules);
@@ -336,7 +351,7 @@ describe('A cascade: a rule that fails', () => {
     expect(meter.totals).toMatchObject({ handlerErrors: 1, widened: 1 });
   });
 
-  it('somewhere down the cascade means the same', async () => {
+  it('derives everything when a rule for a derived invalidation fails', async () => {
     const { sent, errors, pipeline, queue } = publisherWith({
       ...CIRCLE,
       session: () => {
@@ -350,7 +365,7 @@ describe('A cascade: a rule that fails', () => {
   });
 });
 
-describe('A cascade: a key that reads alike, but is of another kind,', () => {
+describe('Cascade: keys and patterns with the same text', () => {
   it.each([
     [
       [entity('list', '*'), pattern('list:*')],
@@ -360,14 +375,17 @@ describe('A cascade: a key that reads alike, but is of another kind,', () => {
       [pattern('f:[a]'), entity('f', '[a]')],
       ['f:[a]', 'f:[a]'],
     ],
-  ])('is said as well: %#', async (following, expected) => {
-    const all = await saidAfter(entity('User', 1), { User: () => following });
-    expect(all).toEqual(['User:1', ...expected]);
-  });
+  ])(
+    'publishes both a key and a pattern with the same text: %#',
+    async (following, expected) => {
+      const all = await saidAfter(entity('User', 1), { User: () => following });
+      expect(all).toEqual(['User:1', ...expected]);
+    },
+  );
 });
 
-describe('A cascade without end', () => {
-  it('becomes everything: a rule that keeps making up ids', async () => {
+describe('Cascade: limits', () => {
+  it('derives everything when a rule never stops deriving new ids', async () => {
     let asked = 0;
     const { publisher, sent, errors, meter } = publisherWith({
       Post: (id) => (asked++, [entity('Post', Number(id) + 1)]),
@@ -389,13 +407,13 @@ describe('A cascade without end', () => {
     });
   }
 
-  it('collapses to entity types beyond 1000 things', async () => {
+  it('collapses to entity types beyond 1000 derived invalidations', async () => {
     expect(await saidOf(999)).toHaveLength(1_001);
     expect(await saidOf(1_000)).toEqual(['User:1', 'feed:*', 'post:*']);
   });
 });
 
-describe('A cascade: under any rules', () => {
+describe('Cascade: properties under random rules', () => {
   const TYPES = ['User', 'Post', 'session', 'team'] as const;
 
   /** What an entity says of others: of each, which type, how its id grows. */
@@ -414,7 +432,7 @@ describe('A cascade: under any rules', () => {
     { minLength: 1, maxLength: 3 },
   );
 
-  it('what they say is covered, each thing is said once, and it ends', async () => {
+  it('covers every derived invalidation, publishes each once, and ends', async () => {
     await fc.assert(
       fc.asyncProperty(rules, start, async (described, from) => {
         // Plainly, and no further than one cares to look.
@@ -474,8 +492,8 @@ describe('A cascade: under any rules', () => {
   });
 });
 
-describe('A cascade: a durable outbox', () => {
-  it('stores the original alone, and what follows leaves with it', async () => {
+describe('Cascade: with a durable outbox', () => {
+  it('stores only the original, and publishes derived messages together with it', async () => {
     const durableOutbox = new Table();
     const { publisher, sent, transport } = publisherWith(FOLLOWERS, {
       durableOutbox,
@@ -492,7 +510,7 @@ describe('A cascade: a durable outbox', () => {
     expect(sent().map(said)).toEqual(['User:1', 'feed:1:*', 'Notification:1']);
   });
 
-  it('keeps its row until what follows has arrived, too', async () => {
+  it('keeps the row until Redis has taken all derived messages', async () => {
     const durableOutbox = new Table();
     const { publisher, transport, relay } = publisherWith(FOLLOWERS, {
       durableOutbox,
@@ -515,7 +533,7 @@ describe('A cascade: a durable outbox', () => {
     expect(transport.calls).toHaveLength(2);
   });
 
-  it('whose remaining rows another instance sends: they follow its own rules', async () => {
+  it('applies the rules of the instance that sweeps the rows of another instance', async () => {
     const durableOutbox = new Table();
     const { sent, delivered, relay } = publisherWith(FOLLOWERS, {
       durableOutbox,
@@ -531,7 +549,7 @@ describe('A cascade: a durable outbox', () => {
     expect(delivered.map(said)).toEqual(sent().map(said));
   });
 
-  it('keeps a row of which a part was collapsed, and sweeps it later', async () => {
+  it('keeps a row when a derived message was collapsed, and publishes it in a later sweep', async () => {
     const durableOutbox = new Table();
     const { publisher, transport, sent, resume } = publisherWith(FOLLOWERS, {
       durableOutbox,
@@ -548,7 +566,7 @@ describe('A cascade: a durable outbox', () => {
     expect(sent().map(said)).toEqual(expect.arrayContaining(['User:1', '*']));
   });
 
-  it('sweeps a row later of which a part was said already', async () => {
+  it('keeps a row when the outbox already held a derived message, and publishes it in a later sweep', async () => {
     const durableOutbox = new Table();
     const { publisher, transport, sent, resume, queue, relay } = publisherWith(
       FOLLOWERS,
@@ -577,8 +595,8 @@ describe('A cascade: a durable outbox', () => {
   });
 });
 
-describe('A cascade: on Redis', () => {
-  it('two instances with the same rules: only the one that publishes expands', async () => {
+describe('Cascade: on Redis', () => {
+  it('expands only in the publishing instance when two instances have the same rules', async () => {
     class Users {
       @InvalidatesCache('User', (id: string) => id)
       async update(_id: string): Promise<void> {}

@@ -106,8 +106,8 @@ function makeStoring(options: Partial<PublisherOptions> = {}) {
   return { ...made, table, store };
 }
 
-describe('publishStored() in a process without a durable outbox', () => {
-  it('publishes the row, and remembers nothing of it', async () => {
+describe('publishStored() without a durable outbox', () => {
+  it('publishes the row, and does not record it as under way', async () => {
     const { publisher, rows } = makePublisher();
     const stored = publisher.prepare(entity('User', 1));
     expect(await publisher.publishStored(stored)).toMatchObject({
@@ -118,8 +118,8 @@ describe('publishStored() in a process without a durable outbox', () => {
   });
 });
 
-describe('A durable outbox: prepared messages', () => {
-  it('is a message of this instance, of which nobody is told yet', async () => {
+describe('Durable outbox: prepare()', () => {
+  it('encodes a message of this instance without publishing or delivering it', async () => {
     const { publisher, transport, delivered, instance } = makeStoring();
 
     const { messageId, text } = publisher.prepare(
@@ -140,7 +140,7 @@ describe('A durable outbox: prepared messages', () => {
     expect(publisher.pending).toBe(0);
   });
 
-  it('has an id of its own each time', () => {
+  it('gives each message its own id', () => {
     const { publisher } = makeStoring();
     const one = entity('User', 1);
     expect(publisher.prepare(one).messageId).not.toBe(
@@ -148,7 +148,7 @@ describe('A durable outbox: prepared messages', () => {
     );
   });
 
-  it('is refused where it is wrong, before the transaction commits', () => {
+  it('throws for an invalid invalidation before the transaction commits', () => {
     const { publisher } = makeStoring();
     expect(() => publisher.prepare({} as never)).toThrow(InvalidMessageError);
     expect(() =>
@@ -156,7 +156,7 @@ describe('A durable outbox: prepared messages', () => {
     ).toThrow(InvalidationSerializationError);
   });
 
-  it('is small enough for readers of the same limit, its place in the journal added', () => {
+  it('rejects a message that would exceed maxMessageBytes once its offset is added', () => {
     const { publisher } = makeStoring();
     const prepare = (length: number): StoredInvalidation =>
       publisher.prepare(entity('User', 'x'.repeat(length)));
@@ -174,8 +174,8 @@ describe('A durable outbox: prepared messages', () => {
   });
 });
 
-describe('A durable outbox: a row that the journal has already', () => {
-  it('leaves the offset of the last own message where it is', async () => {
+describe('Durable outbox: a row that is in the journal already', () => {
+  it('does not move the last offset of this instance', async () => {
     const { publisher, transport, table, queue, relay } = makeStoring();
     leftBehind(table, entity('User', 'earlier'));
     await publisher.invalidateUser('1');
@@ -199,8 +199,8 @@ describe('A durable outbox: a row that the journal has already', () => {
   });
 });
 
-describe('A durable outbox: rows stored and then published', () => {
-  it('is sent as it was prepared, and its row is removed', async () => {
+describe('Durable outbox: publishStored()', () => {
+  it('publishes the prepared message unchanged, and removes its row', async () => {
     const { publisher, table, delivered, sent, store, instance } =
       makeStoring();
     const stored = store(entity('User', 1, { metadata: ['why'] }));
@@ -227,7 +227,7 @@ describe('A durable outbox: rows stored and then published', () => {
     expect(table.removals).toEqual([[stored.messageId]]);
   });
 
-  it('in one tick leaves in one call, and is removed in one', async () => {
+  it('publishes the rows of one tick in one call, and removes them in one call', async () => {
     const { publisher, table, transport, store } = makeStoring();
     const stored = ['1', '2', '3'].map((id) => store(entity('User', id)));
     await Promise.all(stored.map((each) => publisher.publishStored(each)));
@@ -236,7 +236,7 @@ describe('A durable outbox: rows stored and then published', () => {
     expect(table.removals).toEqual([stored.map(({ messageId }) => messageId)]);
   });
 
-  it('keeps its row while it waits, and loses it once it was sent', async () => {
+  it('keeps the row while the message is queued, and removes it once it was sent', async () => {
     const { publisher, table, transport, store, resume } = makeStoring();
     transport.writable = false;
     const stored = store(entity('User', 1));
@@ -253,7 +253,7 @@ describe('A durable outbox: rows stored and then published', () => {
     expect(transport.sent.flat()).toHaveLength(1);
   });
 
-  it('keeps its row where Redis refused it, until it takes it', async () => {
+  it('keeps the row while Redis refuses the message, and removes it once it was sent', async () => {
     const { publisher, table, transport, store } = makeStoring();
     transport.obliging = false;
     const stored = store(entity('User', 1));
@@ -268,7 +268,7 @@ describe('A durable outbox: rows stored and then published', () => {
     await eventually(() => expect(table.ids).toEqual([]));
   });
 
-  it('leaves the rows of others alone', async () => {
+  it('does not remove rows of other messages', async () => {
     const { publisher, table, store } = makeStoring();
     const mine = store(entity('User', 1));
     const others = store(entity('User', 2), 0);
@@ -279,7 +279,7 @@ describe('A durable outbox: rows stored and then published', () => {
   });
 
   it.each(['', '{', 'null', '{"message_id":1}'])(
-    'is refused where it is no message: %j',
+    'rejects a text that is not a message: %j',
     async (text) => {
       const { publisher, transport } = makeStoring();
       const stored = { messageId: crypto.randomUUID(), text };
@@ -289,7 +289,7 @@ describe('A durable outbox: rows stored and then published', () => {
     },
   );
 
-  it('is refused after the shutdown, and its row stays for the next process', async () => {
+  it('rejects after the shutdown, and keeps the row for the next process', async () => {
     const { publisher, table, store, shutdown } = makeStoring();
     const stored = store(entity('User', 1));
     await shutdown.run();
@@ -298,7 +298,7 @@ describe('A durable outbox: rows stored and then published', () => {
     expect(table.ids).toEqual([stored.messageId]);
   });
 
-  it('is disabled where the module is switched off', async () => {
+  it('returns a disabled receipt when the module is disabled', async () => {
     const { publisher, transport, store } = makeStoring({ enabled: false });
     const stored = store(entity('User', 1));
     expect(await publisher.publishStored(stored)).toMatchObject({
@@ -308,8 +308,8 @@ describe('A durable outbox: rows stored and then published', () => {
   });
 });
 
-describe('A durable outbox: rows that another message in the outbox covers', () => {
-  it('is sent by the next sweep, and its row is removed', async () => {
+describe('Durable outbox: rows covered by another message of the outbox', () => {
+  it('publishes the covered row in the next sweep, and removes it', async () => {
     const { publisher, table, transport, sent, store, resume } = makeStoring();
     transport.writable = false;
     const stored = [1, 1, 1].map(() => store(entity('User', 1)));
@@ -325,7 +325,7 @@ describe('A durable outbox: rows that another message in the outbox covers', () 
     );
   });
 
-  it('is sent exactly after a collapse, and no row is left to be sent for ever', async () => {
+  it('publishes each row exactly after a collapse, and removes all of them', async () => {
     const { publisher, table, transport, sent, store, resume } = makeStoring({
       outboxLimit: 2,
     });
@@ -350,7 +350,7 @@ describe('A durable outbox: rows that another message in the outbox covers', () 
     expect(publisher.pending).toBe(0);
   });
 
-  it('does not keep the sweeps from what was left behind', async () => {
+  it('sweeps rows of a killed process behind a full page of covered rows', async () => {
     const { publisher, table, transport, sent, store, resume, relay } =
       makeStoring();
     transport.writable = false;
@@ -370,8 +370,8 @@ describe('A durable outbox: rows that another message in the outbox covers', () 
   });
 });
 
-describe('A durable outbox: a sweep', () => {
-  it('sends what was left behind, in its order, and tells this instance', async () => {
+describe('Durable outbox: sweep', () => {
+  it('publishes rows of a killed process in their order, and delivers them to this instance', async () => {
     const { table, delivered, sent, transport, instance, relay } =
       makeStoring();
     const left = [entity('User', 1), batch(['a:1', 'a:2']), everything()].map(
@@ -392,7 +392,7 @@ describe('A durable outbox: a sweep', () => {
     expect(table.removals).toEqual([ids]);
   });
 
-  it('leaves to its publisher what was stored a moment ago', async () => {
+  it('skips rows younger than five seconds', async () => {
     const { table, transport, store, relay } = makeStoring();
     const fresh = store(entity('User', 1), 4_999);
 
@@ -404,7 +404,7 @@ describe('A durable outbox: a sweep', () => {
     expect(table.ids).toEqual([fresh.messageId]);
   });
 
-  it('leaves alone what this instance is sending', async () => {
+  it('skips rows that this instance is publishing', async () => {
     const { publisher, table, transport, store, relay } = makeStoring();
     transport.obliging = false;
     void publisher.publishStored(store(entity('User', 1)));
@@ -419,7 +419,7 @@ describe('A durable outbox: a sweep', () => {
     await eventually(() => expect(table.ids).toEqual([]));
   });
 
-  it('leaves alone what is published while the table is read', async () => {
+  it('skips rows that are published while the table is read', async () => {
     const { publisher, table, transport, store, relay } = makeStoring();
     transport.obliging = false;
     const stored = store(entity('User', 1));
@@ -433,7 +433,7 @@ describe('A durable outbox: a sweep', () => {
     expect(transport.call(0).triedSince).toBeNull();
   });
 
-  it('does not send again what the last one is still sending', async () => {
+  it('does not publish again the rows that the previous sweep is still publishing', async () => {
     const { publisher, table, transport, relay } = makeStoring();
     transport.obliging = false;
     leftBehind(table, entity('User', 1));
@@ -446,7 +446,7 @@ describe('A durable outbox: a sweep', () => {
     expect(publisher.pending).toBe(1);
   });
 
-  it('waits for the one before, however slow the database is', async () => {
+  it('waits for the previous sweep while the database is slow', async () => {
     const { table, transport, relay } = makeStoring();
     leftBehind(table, entity('User', 1));
     let answer: () => void = () => {};
@@ -464,7 +464,7 @@ describe('A durable outbox: a sweep', () => {
     await eventually(() => expect(table.queries).toHaveLength(2));
   });
 
-  it('waits for none that is never answered', async () => {
+  it('does not wait for a previous sweep whose query never settles', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     const { table, errors, relay } = makeStoring();
@@ -480,7 +480,7 @@ describe('A durable outbox: a sweep', () => {
     await eventually(() => expect(table.ids).toEqual([]));
   });
 
-  it('sends nothing again whose row cannot be removed, nor stops for it', async () => {
+  it('does not publish again the rows that cannot be removed, and sweeps the rows behind them', async () => {
     const { table, sent, relay } = makeStoring();
     const refuse = rejects('The database is read-only.');
     table.beforeRemove.push(...Array.from({ length: 3 }, () => refuse));
@@ -498,7 +498,7 @@ describe('A durable outbox: a sweep', () => {
     expect(sent()).toHaveLength(1_001);
   });
 
-  it('reads nothing while Redis is away, and begins when it is back', async () => {
+  it('does not read the table while Redis is away, and sweeps once it is back', async () => {
     const { table, transport, relay, resume } = makeStoring();
     leftBehind(table, entity('User', 1));
     transport.writable = false;
@@ -511,7 +511,7 @@ describe('A durable outbox: a sweep', () => {
     await eventually(() => expect(table.ids).toEqual([]));
   });
 
-  it('goes ahead of nothing that waits already', async () => {
+  it('publishes rows after the messages already in the outbox', async () => {
     const { publisher, table, transport, sent, resume } = makeStoring();
     transport.writable = false;
     await publisher.invalidateUser('waits');
@@ -522,7 +522,7 @@ describe('A durable outbox: a sweep', () => {
     expect(sent().map(({ entityId }) => entityId)).toEqual(['waits', 'left']);
   });
 
-  it('keeps no caller from its answer', async () => {
+  it('does not delay the receipt of another publish', async () => {
     const { publisher, table, transport, relay } = makeStoring();
     transport.obliging = false;
     leftBehind(table, entity('User', 'left'));
@@ -535,7 +535,7 @@ describe('A durable outbox: a sweep', () => {
     expect(transport.call(1).triedSince).toBeNull();
   });
 
-  it('sends each as it is, however small the outbox', async () => {
+  it('publishes each row exactly, even when the outbox is smaller than the page', async () => {
     const { table, sent, errors, relay } = makeStoring({
       outboxLimit: 1,
     });
@@ -547,7 +547,7 @@ describe('A durable outbox: a sweep', () => {
     expect(errors).toEqual([]);
   });
 
-  it('finds Redis away by then, and leaves all of it to the next', async () => {
+  it('keeps all rows for the next sweep when Redis goes away while the table is read', async () => {
     const { publisher, table, transport, delivered, relay } = makeStoring();
     leftBehind(table, entity('User', 1));
     table.beforePending.push(() => (transport.writable = false));
@@ -563,7 +563,7 @@ describe('A durable outbox: a sweep', () => {
     expect(delivered).toHaveLength(1);
   });
 
-  it('that was refused into a full outbox, is done again', async () => {
+  it('publishes rows again exactly after they were refused and collapsed in a full outbox', async () => {
     const { table, transport, sent, relay } = makeStoring({
       outboxLimit: 2,
     });
@@ -585,7 +585,7 @@ describe('A durable outbox: a sweep', () => {
     ).toEqual(left.map(({ messageId }) => messageId));
   });
 
-  it('takes a page at a time, until nothing is left', async () => {
+  it('reads a page of 1000 rows at a time until none is left', async () => {
     const { table, sent, relay } = makeStoring();
     for (let id = 0; id < 2_500; id++) leftBehind(table, entity('User', id));
     await eventually(async () => {
@@ -599,7 +599,7 @@ describe('A durable outbox: a sweep', () => {
     expect(table.queries.every(({ limit }) => limit === 1_000)).toBe(true);
   });
 
-  it('keeps the row where Redis refuses, until it takes it', async () => {
+  it('keeps the row while Redis refuses the message, and removes it once Redis takes it', async () => {
     const { table, transport, relay } = makeStoring();
     transport.obliging = false;
     const { messageId } = leftBehind(table, entity('User', 1));
@@ -614,7 +614,7 @@ describe('A durable outbox: a sweep', () => {
     await eventually(() => expect(table.ids).toEqual([]));
   });
 
-  it('removes what the journal turns out to have, and announces nothing', async () => {
+  it('removes a row whose message is in the journal already', async () => {
     const { publisher, table, transport, relay } = makeStoring();
     transport.obliging = false;
     leftBehind(table, entity('User', 1));
@@ -626,12 +626,12 @@ describe('A durable outbox: a sweep', () => {
   });
 });
 
-describe('A durable outbox: a database that fails', () => {
+describe('Durable outbox: a database that fails', () => {
   it.each([
     ['throws', fails],
     ['rejects', rejects],
   ])(
-    'while it is read, and %s, is reported, and read again',
+    'reports a pending() that %s, and reads again in the next sweep',
     async (_, how) => {
       const { table, errors, relay } = makeStoring();
       leftBehind(table, entity('User', 1));
@@ -650,7 +650,7 @@ describe('A durable outbox: a database that fails', () => {
   );
 
   it.each([undefined, null, 7])(
-    'and answers nonsense, is reported: %j',
+    'reports a pending() that resolves to %j',
     async (nonsense) => {
       const { table, errors, transport, relay } = makeStoring();
       table.pending = () => Promise.resolve(nonsense as never);
@@ -665,7 +665,7 @@ describe('A durable outbox: a database that fails', () => {
     ['throws', fails],
     ['rejects', rejects],
   ])(
-    'while it is emptied, and %s, is reported, and emptied again',
+    'reports a remove() that %s, and removes again in a later sweep',
     async (_, how) => {
       const { publisher, table, errors, store, relay } = makeStoring();
       table.beforeRemove.push(how('read-only'), how('read-only'));
@@ -688,7 +688,7 @@ describe('A durable outbox: a database that fails', () => {
     },
   );
 
-  it('does not keep a publish from its answer, however long it takes', async () => {
+  it('returns the receipt without waiting for remove()', async () => {
     const { publisher, table, store } = makeStoring();
     table.beforeRemove.push(() => new Promise(() => undefined));
     const receipt = await publisher.publishStored(store(entity('User', 1)));
@@ -697,7 +697,7 @@ describe('A durable outbox: a database that fails', () => {
     expect(publisher.pending).toBe(0);
   });
 
-  it('answers after the shutdown, and nothing is sent any more', async () => {
+  it('publishes nothing when pending() resolves after the shutdown', async () => {
     const { table, transport, errors, relay, shutdown } = makeStoring();
     const { messageId } = leftBehind(table, entity('User', 1));
     let answer: () => void = () => {};
@@ -715,9 +715,9 @@ describe('A durable outbox: a database that fails', () => {
   });
 });
 
-describe('A durable outbox: a row that is no message', () => {
+describe('Durable outbox: a row that is not a message', () => {
   it.each(['', 'null', '{"message_id":"3497a5ba-f0f9-449b-a722-47', 7, null])(
-    'is reported, made up for, and stops no other: %j',
+    'reports the row once, publishes everything, and publishes the other rows: %j',
     async (text: unknown) => {
       const { table, sent, errors, relay } = makeStoring();
       const before = leftBehind(table, entity('User', 1));
@@ -751,7 +751,7 @@ describe('A durable outbox: a row that is no message', () => {
     },
   );
 
-  it('though there are pages of it, stops no other', async () => {
+  it('publishes the rows behind a full page of unreadable rows', async () => {
     const { table, sent, relay } = makeStoring();
     for (let row = 0; row < 1_000; row++) {
       table.add({ messageId: `unreadable ${row}`, text: `no. ${row}` });
@@ -764,7 +764,7 @@ describe('A durable outbox: a row that is no message', () => {
     expect(sent().filter(({ pattern }) => pattern === '*')).toHaveLength(1);
   });
 
-  it('but of a version to come, is sent as something coarser', async () => {
+  it('publishes a wider message for a row of a future version', async () => {
     const { table, sent, relay } = makeStoring();
     const { messageId, text } = leftBehind(table, entity('User', 1));
     table.add({ messageId, text: text.replace('"Delete"', '"Refresh"') });
@@ -773,7 +773,7 @@ describe('A durable outbox: a row that is no message', () => {
     expect(sent()).toMatchObject([{ messageId, pattern: 'user:*' }]);
   });
 
-  it('but comes back from the database in another form, is sent', async () => {
+  it('publishes a row whose JSON the database has reformatted', async () => {
     const { table, sent, errors, relay } = makeStoring();
     const { messageId, text } = leftBehind(table, entity('User', 1));
     // As PostgreSQL keeps a jsonb column.
@@ -787,7 +787,7 @@ describe('A durable outbox: a row that is no message', () => {
   });
 });
 
-describe('A durable outbox: on Redis', () => {
+describe('Durable outbox: on Redis', () => {
   const quick = { heartbeatInterval: 50, heartbeatTimeout: 2_000 };
 
   /** The ids that are announced on a channel, as any service hears them. */
@@ -801,7 +801,7 @@ describe('A durable outbox: on Redis', () => {
     return announced;
   }
 
-  it('what a killed publisher left is sent once, though two instances find it at once', async () => {
+  it('publishes the rows of a killed publisher once when two instances sweep at the same time', async () => {
     const channel = uniqueChannel();
     const announced = await eavesdrop(channel);
     const table = new Table();
@@ -839,7 +839,7 @@ describe('A durable outbox: on Redis', () => {
     expect(far.messages.map(said)).toEqual(['User:1', 'User:2', 'User:3', '*']);
   });
 
-  it('what got through before its publisher was killed is not sent again', async () => {
+  it('does not publish again the row of a killed publisher that is in the journal', async () => {
     const channel = uniqueChannel();
     const announced = await eavesdrop(channel);
     const table = new Table();
@@ -861,7 +861,7 @@ describe('A durable outbox: on Redis', () => {
     expect(next.publisher.pending).toBe(0);
   });
 
-  it('what is stored and published by the living is sent once, and its row is removed', async () => {
+  it('publishes a stored message once, and removes its row', async () => {
     const channel = uniqueChannel();
     const announced = await eavesdrop(channel);
     const table = new Table();

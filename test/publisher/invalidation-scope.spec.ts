@@ -73,7 +73,7 @@ function gate() {
 }
 
 describe('InvalidationScope.run()', () => {
-  it('tells nobody before the work has succeeded, and then everybody', async () => {
+  it('publishes nothing before the work has succeeded, then everything', async () => {
     const desk = await start();
     const result = await run(async () => {
       const receipts = await Promise.all([
@@ -100,7 +100,7 @@ describe('InvalidationScope.run()', () => {
     expect(await desk.said()).toEqual(['User:1', 'user:2,user:3', 'feed:1:*']);
   });
 
-  it('says once what was said several times', async () => {
+  it('publishes equal invalidations once', async () => {
     const desk = await start();
     await run(async () => {
       await desk.user('1');
@@ -116,7 +116,7 @@ describe('InvalidationScope.run()', () => {
     ]);
   });
 
-  it('is stamped after the commit', async () => {
+  it('stamps messages after the commit', async () => {
     const desk = await start();
     await run(async () => {
       await desk.user('1');
@@ -129,7 +129,7 @@ describe('InvalidationScope.run()', () => {
     expect(first!.timestamp >= second!.timestamp).toBe(true);
   });
 
-  it('forgets all of it if the work throws, whose error passes unchanged', async () => {
+  it('discards its messages when the work throws, and rethrows the same error', async () => {
     const desk = await start();
     const failing = run(async () => {
       await desk.user('1');
@@ -146,7 +146,7 @@ describe('InvalidationScope.run()', () => {
     expect(await desk.said()).toEqual(['User:3']);
   });
 
-  it('does not forget what was said before an error after keep()', async () => {
+  it('publishes messages from before keep() when the work throws', async () => {
     const desk = await start();
     const failing = run(async (keep) => {
       await desk.user('1');
@@ -164,7 +164,7 @@ describe('InvalidationScope.run()', () => {
     expect(await desk.said()).toEqual(['User:1', 'User:2']);
   });
 
-  it('takes synchronous work, and has told this instance when it returns', async () => {
+  it('accepts synchronous work, and delivers to this instance before it returns', async () => {
     const desk = await start();
     let heard = 0;
     desk.app.get(InvalidationSubscriber).messages$.subscribe(() => heard++);
@@ -183,7 +183,7 @@ describe('InvalidationScope.run()', () => {
     expect(await desk.said()).toEqual(['User:1', 'User:2']);
   });
 
-  it('takes a query that runs only when it is awaited', async () => {
+  it('accepts a thenable that runs only when it is awaited', async () => {
     const desk = await start();
     const query = async (): Promise<string> => {
       const { status } = await desk.user('1');
@@ -198,7 +198,7 @@ describe('InvalidationScope.run()', () => {
     expect(await desk.said()).toEqual(['User:1']);
   });
 
-  it('refuses wrong input at once, and keeps the rest', async () => {
+  it('rejects an invalid invalidation immediately, and keeps the others', async () => {
     const desk = await start({ options: { maxMessageBytes: 4_096 } });
     await run(async () => {
       await desk.user('1');
@@ -211,7 +211,7 @@ describe('InvalidationScope.run()', () => {
     expect(await desk.said()).toEqual(['User:1']);
   });
 
-  it('keeps metadata as they were', async () => {
+  it('copies metadata at the time of the call', async () => {
     const desk = await start();
     await run(async () => {
       const metadata = { reason: 'moved' };
@@ -221,7 +221,7 @@ describe('InvalidationScope.run()', () => {
     expect(desk.published()[0]!.metadata).toEqual({ reason: 'moved' });
   });
 
-  it('keeps what an Observable has published before keep()', async () => {
+  it('publishes messages of an Observable from before keep() when it fails', async () => {
     const desk = await start();
     const work = run((keep) =>
       defer(async () => {
@@ -234,7 +234,7 @@ describe('InvalidationScope.run()', () => {
     expect(await desk.said()).toEqual(['User:1']);
   });
 
-  it('lets go of a synchronous source', async () => {
+  it('unsubscribes from a synchronous source', async () => {
     let steps = 0;
     const source = new Observable<number>((observer) => {
       while (!observer.closed && steps < 1_000) observer.next(steps++);
@@ -243,7 +243,7 @@ describe('InvalidationScope.run()', () => {
     expect(steps).toBeLessThan(3);
   });
 
-  it('refuses a generator, whose body runs later', () => {
+  it('rejects a generator function', () => {
     expect(() =>
       run(function* () {
         yield 1;
@@ -251,15 +251,15 @@ describe('InvalidationScope.run()', () => {
     ).toThrow(TypeError);
   });
 
-  it('has nothing to do where the module is switched off', async () => {
+  it('returns a disabled receipt when the module is disabled', async () => {
     const desk = await start({ options: { enabled: false } });
     const { status } = await run(() => desk.user('1'));
     expect(status).toBe('disabled');
   });
 });
 
-describe('A bounded scope', () => {
-  it('collapses to entity types, and counts that', async () => {
+describe('InvalidationScope: limits', () => {
+  it('collapses to entity types beyond outboxLimit, and counts the widening', async () => {
     const desk = await start({ options: { outboxLimit: 3 } });
     await run(async () => {
       for (const id of ['1', '2', '3']) await desk.user(id);
@@ -269,7 +269,7 @@ describe('A bounded scope', () => {
     expect(await desk.said()).toEqual(['user:*', 'feed:*']);
   });
 
-  it('counts with the outer one what the inner one adds', async () => {
+  it('counts the messages of a nested scope towards the limit of the outer scope', async () => {
     const desk = await start({ options: { outboxLimit: 3 } });
     await run(async () => {
       await desk.user('1');
@@ -282,7 +282,7 @@ describe('A bounded scope', () => {
     expect(await desk.said()).toEqual(['user:*']);
   });
 
-  it('splits what does not fit in one message', async () => {
+  it('splits a batch that does not fit in one message', async () => {
     const desk = await start({ options: { maxBatchSize: 2 } });
     await run(() =>
       desk.publisher.invalidateBatch(['user:1', 'user:2', 'user:3']),
@@ -291,8 +291,8 @@ describe('A bounded scope', () => {
   });
 });
 
-describe('A scope in a scope', () => {
-  it('hands to the outer one what it held', async () => {
+describe('InvalidationScope: nested', () => {
+  it('passes its messages to the outer scope', async () => {
     const desk = await start();
     await run(async () => {
       await desk.user('1');
@@ -306,7 +306,7 @@ describe('A scope in a scope', () => {
     expect(await desk.said()).toEqual(['User:1', 'User:2', 'User:3']);
   });
 
-  it('loses only its own when a savepoint is rolled back', async () => {
+  it('discards only its own messages when a savepoint is rolled back', async () => {
     const desk = await start();
     await run(async () => {
       await desk.user('1');
@@ -319,7 +319,7 @@ describe('A scope in a scope', () => {
     expect(await desk.said()).toEqual(['User:1', 'User:3']);
   });
 
-  it('is rolled back with the outer one', async () => {
+  it('discards its messages when the outer scope is rolled back', async () => {
     const desk = await start();
     const failing = run(async () => {
       await run(() => desk.user('1'));
@@ -329,7 +329,7 @@ describe('A scope in a scope', () => {
     expect(await desk.said()).toEqual([]);
   });
 
-  it('stands alone with runNew(), whatever becomes of the outer one', async () => {
+  it('runNew() publishes independently of the outer scope', async () => {
     const desk = await start();
     const failing = run(async () => {
       await desk.user('1');
@@ -346,8 +346,8 @@ describe('A scope in a scope', () => {
   });
 });
 
-describe('An invalidation from outside an open scope', () => {
-  it('leaves at once, and another scope of its own accord', async () => {
+describe('InvalidationScope: concurrent publishers', () => {
+  it('does not hold back messages from outside the scope or of another scope', async () => {
     const desk = await start();
     const [first, second] = [gate(), gate()];
     const committing = run(async () => {
@@ -373,7 +373,7 @@ describe('An invalidation from outside an open scope', () => {
     ]);
   });
 
-  it('leaves through its own publisher, with two applications in a process', async () => {
+  it('publishes through each publisher when one scope spans two applications', async () => {
     const [one, two] = [await start(), await start()];
     await run(async () => {
       await one.user('1');
@@ -385,8 +385,8 @@ describe('An invalidation from outside an open scope', () => {
   });
 });
 
-describe('An invalidation that a scope did not await', () => {
-  it('leaves at once when the scope has ended, committed or not', async () => {
+describe('InvalidationScope: a publish that the work did not await', () => {
+  it('is published immediately after the scope has ended, committed or not', async () => {
     const desk = await start();
     const { open, opened } = gate();
     const late: Promise<unknown>[] = [];
@@ -405,7 +405,7 @@ describe('An invalidation that a scope did not await', () => {
     expect(await desk.said()).toEqual(['User:1', 'User:2']);
   });
 
-  it('waits for the outer one if that has not ended', async () => {
+  it('is held back by the outer scope if that is still open', async () => {
     const desk = await start();
     const { open, opened } = gate();
     await run(async () => {
@@ -420,7 +420,7 @@ describe('An invalidation that a scope did not await', () => {
     expect(await desk.said()).toEqual(['User:1']);
   });
 
-  it('is not lost if the outer scope ended before the inner one', async () => {
+  it('is published when the outer scope ended before the inner one', async () => {
     const desk = await start();
     const { open, opened } = gate();
     let inner!: Promise<unknown>;
@@ -437,11 +437,11 @@ describe('An invalidation that a scope did not await', () => {
   });
 });
 
-describe('An Observable', () => {
+describe('InvalidationScope: an Observable', () => {
   const after = (work: () => Promise<unknown>): Observable<never> =>
     defer(() => from(work())).pipe(ignoreElements());
 
-  it('is one unit of work for each subscription, until it completes', async () => {
+  it('opens a scope for each subscription, and publishes when it completes', async () => {
     const desk = await start();
     const values$ = run(() =>
       concat(
@@ -459,7 +459,7 @@ describe('An Observable', () => {
     expect(await desk.said()).toEqual(['User:1', 'User:1']);
   });
 
-  it('is rolled back by an error, which passes unchanged', async () => {
+  it('discards its messages on an error, and passes the same error on', async () => {
     const desk = await start();
     const values$ = run(() =>
       concat(
@@ -471,7 +471,7 @@ describe('An Observable', () => {
     expect(await desk.said()).toEqual([]);
   });
 
-  it('is not lost if it is broken off, or said before it is subscribed to', async () => {
+  it('publishes when it is unsubscribed, and immediately before it is subscribed to', async () => {
     const desk = await start();
     const values$ = run(() => {
       void desk.user('1');
@@ -488,8 +488,8 @@ describe('An Observable', () => {
   });
 });
 
-describe('A message that the library publishes by itself in a scope', () => {
-  it('publishStored() leaves at once, for its row is committed', async () => {
+describe('InvalidationScope: messages published by the library', () => {
+  it('publishStored() publishes immediately, because the row is committed', async () => {
     const desk = await start();
     const failing = run(async () => {
       const stored = desk.publisher.prepare(entity('User', 1));
@@ -500,7 +500,7 @@ describe('A message that the library publishes by itself in a scope', () => {
     await expect(failing).rejects.toBe(ROLLED_BACK);
   });
 
-  it('what a handler answers is not part of the scope that woke it', async () => {
+  it('does not hold back messages of a handler that runs during the scope', async () => {
     @Injectable()
     class Feeds {
       constructor(private readonly publisher: InvalidationPublisher) {}
@@ -521,7 +521,7 @@ describe('A message that the library publishes by itself in a scope', () => {
     expect(await desk.said()).toEqual(['User:1', 'Feed:1']);
   });
 
-  it('"everything", for what Redis has lost, leaves at once', async () => {
+  it('publishes "everything" immediately after a loss in Redis', async () => {
     const desk = await start();
     const pipeline = desk.app.get(PublishPipeline, { strict: false });
     await run(async () => {
@@ -531,8 +531,8 @@ describe('A message that the library publishes by itself in a scope', () => {
   });
 });
 
-describe('A scope whose invalidations cannot be sent', () => {
-  it('passes its result on, and leaves them in the outbox', async () => {
+describe('InvalidationScope: when publishing fails', () => {
+  it('returns the result, and leaves the messages in the outbox', async () => {
     const { publisher, messages } = await startRedisApp({
       connection: 'redis://127.0.0.1:1',
       startupTimeout: 1,
@@ -548,7 +548,7 @@ describe('A scope whose invalidations cannot be sent', () => {
     expect(messages.map(said)).toEqual(['User:1']);
   });
 
-  it('passes its result on after the shutdown, and reports what is lost', async () => {
+  it('returns the result after the shutdown, and reports the lost messages', async () => {
     const desk = await start();
     const result = await run(async () => {
       await desk.user('1');
@@ -566,7 +566,7 @@ describe('A scope whose invalidations cannot be sent', () => {
   });
 });
 
-it('tells a request how far the journal came by what its scope published', async () => {
+it('InvalidationScope: sets the offset of the surrounding OffsetScope after the commit', async () => {
   const { publisher, context } = await startRedisApp();
   await context.get(OffsetScope).run(async (offset) => {
     await run(async () => {
@@ -580,7 +580,7 @@ it('tells a request how far the journal came by what its scope published', async
   });
 });
 
-it('keeps many scopes apart that run at once', async () => {
+it('InvalidationScope: keeps concurrent scopes apart', async () => {
   const desk = await start();
   await Promise.all(
     Array.from({ length: 50 }, (_, index) =>
@@ -595,8 +595,8 @@ it('keeps many scopes apart that run at once', async () => {
   expect((await desk.said()).toSorted()).toEqual(even.toSorted());
 });
 
-describe('A scope around what ends later', () => {
-  it('lasts until a stream of its has finished', async () => {
+describe('InvalidationScope: streams and long-running work', () => {
+  it('holds messages back until a returned stream has finished', async () => {
     const desk = await start();
     const stream = new PassThrough();
 
@@ -613,7 +613,7 @@ describe('A scope around what ends later', () => {
     await eventually(async () => expect(await desk.said()).toEqual(['User:1']));
   });
 
-  it('lasts until a promised stream has finished, and forgets if that fails', async () => {
+  it('holds messages back until a promised stream has finished, and discards them if it fails', async () => {
     const desk = await start();
     const failing = new PassThrough().on('error', () => {});
     const broken = new PassThrough();
@@ -635,14 +635,14 @@ describe('A scope around what ends later', () => {
     );
   });
 
-  it('is refused for what is iterated later', () => {
+  it('rejects generators and async iterators', () => {
     expect(() => run(async function* () {})).toThrow(/generator/);
     expect(() => run(() => (async function* () {})())).toThrow(
       /cannot cover a value that is iterated later/,
     );
   });
 
-  it('is told of early when it has been open for a minute, and again at its end', async () => {
+  it('publishes after a minute while it is still open, and again at its end', async () => {
     const desk = await start();
     const { open, opened } = gate();
     const now = vi.spyOn(performance, 'now');
@@ -671,7 +671,7 @@ describe('A scope around what ends later', () => {
       [],
     ],
   ] as const)(
-    'is told of early when too many others hold something, and as everything if it %s',
+    'publishes the oldest scope early under too many open scopes, and everything only if it %s',
     async (_what, end, expected) => {
       const desk = await start();
       const { open, opened } = gate();

@@ -34,7 +34,7 @@ function heapUsed(): number {
 }
 
 it(
-  'a million invalidations while Redis is away leave the memory as it was, and all of them are sent',
+  'Outbox: a million invalidations during an outage do not grow the memory, and all are sent',
   { timeout: 240_000 },
   async () => {
     const transport = new ScriptedTransport();

@@ -37,7 +37,7 @@ const saidBy = (some: readonly Unsent[]): string[] =>
 const all = (outbox: Outbox): string[] => saidBy(outbox.take(Infinity));
 
 describe('Outbox: the bounded queue', () => {
-  it('gives out what was put in, oldest first', () => {
+  it('take() returns messages in the order they were added', () => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     expect(outbox.add(users('1', '2'))).toBe(false);
     expect(outbox.add(users('3'))).toBe(false);
@@ -49,7 +49,7 @@ describe('Outbox: the bounded queue', () => {
     expect(outbox.take(1)).toEqual([]);
   });
 
-  it('puts what was taken back before what came since', () => {
+  it('putBack() inserts messages ahead of those added since', () => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     outbox.add(users('1', '2', '3'));
     const taken = outbox.take(2);
@@ -60,13 +60,13 @@ describe('Outbox: the bounded queue', () => {
     expect(all(outbox)).toEqual(['User:1', 'User:2', 'User:3', 'User:4']);
   });
 
-  it('holds as many as its limit, untouched', () => {
+  it('holds as many messages as its limit without a change', () => {
     const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     expect(outbox.add(users('1', '2', '3'))).toBe(false);
     expect(all(outbox)).toEqual(['User:1', 'User:2', 'User:3']);
   });
 
-  it('collapses by its bytes as by its messages, and counts them down again', () => {
+  it('collapses beyond its limit of bytes, and subtracts the bytes of taken messages', () => {
     const outbox = new Outbox({ messages: 100, bytes: 50_000 }, stamp);
     const heavy = (id: string): Unsent =>
       unsent(entity('User', id, { metadata: 'x'.repeat(20_000) }));
@@ -82,7 +82,7 @@ describe('Outbox: the bounded queue', () => {
     expect(outbox.add([heavy('4')])).toBe(false);
   });
 
-  it('has room again for as much as was taken', () => {
+  it('has room again after messages were taken', () => {
     const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     for (let round = 0; round < 5; round++) {
       expect(outbox.add([unsent(batch(['user:1', 'user:2']))])).toBe(false);
@@ -94,7 +94,7 @@ describe('Outbox: the bounded queue', () => {
     }
   });
 
-  it('collapses to entity types beyond it', () => {
+  it('collapses to entity types beyond its limit of messages', () => {
     const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     outbox.add([
       unsent(entity('User', '1')),
@@ -107,7 +107,7 @@ describe('Outbox: the bounded queue', () => {
     expect(all(outbox).toSorted()).toEqual(['post:*', 'session:*', 'user:*']);
   });
 
-  it('collapses patterns to the type they are of', () => {
+  it('collapses patterns to their entity type', () => {
     const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp);
     outbox.add(
       ['feed:42:*', 'feed:*:new', 'user:[ab]'].map((glob) =>
@@ -117,7 +117,7 @@ describe('Outbox: the bounded queue', () => {
     expect(all(outbox).toSorted()).toEqual(['feed:*', 'user:*']);
   });
 
-  it('takes the type literally, whatever signs are in it', () => {
+  it('escapes glob characters in an entity type', () => {
     const outbox = new Outbox({ messages: 1, bytes: Infinity }, stamp);
     outbox.add(['1', '2'].map((id) => unsent(entity('a*[b]?\\', id))));
 
@@ -141,7 +141,7 @@ describe('Outbox: the bounded queue', () => {
     expect(all(outbox)).toEqual(['*']);
   });
 
-  it('collapses to everything for too many types to list', () => {
+  it('collapses to everything when there are too many entity types to list', () => {
     const outbox = new Outbox({ messages: 100, bytes: Infinity }, stamp);
     const types = Array.from({ length: 101 }, (_, i) => `type-${i}`);
     expect(outbox.add(types.map((type) => unsent(entity(type, '1'))))).toBe(
@@ -150,7 +150,7 @@ describe('Outbox: the bounded queue', () => {
     expect(all(outbox)).toEqual(['*']);
   });
 
-  it('collapses also when something is put back', () => {
+  it('collapses when putBack() exceeds the limit', () => {
     const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp);
     outbox.add(users('1', '2'));
     const taken = outbox.take(2);
@@ -162,8 +162,8 @@ describe('Outbox: the bounded queue', () => {
   });
 });
 
-describe('Outbox: messages that another one already covers', () => {
-  it('is not said again', () => {
+describe('Outbox: messages covered by another message', () => {
+  it('does not keep a message twice', () => {
     const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
     outbox.add(users('1', '2', '1'));
     expect(outbox.add(users('2', '1', '3', '3'))).toBe(false);
@@ -171,7 +171,7 @@ describe('Outbox: messages that another one already covers', () => {
     expect(all(outbox)).toEqual(['User:1', 'User:2', 'User:3']);
   });
 
-  it('weighs nothing', () => {
+  it('does not count a repeated message towards the limit', () => {
     const outbox = new Outbox({ messages: 4, bytes: Infinity }, stamp);
     const keys = ['user:1', 'user:2', 'post:1'];
     outbox.add([unsent(batch(keys)), unsent(entity('User', '9'))]);
@@ -202,14 +202,14 @@ describe('Outbox: messages that another one already covers', () => {
     ['keys in another order', batch(['a:1', 'a:2']), batch(['a:2', 'a:1'])],
     ['keys that run together', batch(['a:1,b:2']), batch(['a:1', 'b:2'])],
     ['a batch of one key', batch(['user:1']), entity('User', '1')],
-  ])('is not what differs in something: %s', (_, one, other) => {
+  ])('keeps a message that differs in %s', (_, one, other) => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     const both = [unsent(one), unsent(other)];
     outbox.add(both);
     expect(outbox.take(Infinity)).toEqual(both);
   });
 
-  it('is not what was tried: that may be out already, and then covers nothing newer', () => {
+  it('keeps a message equal to one that was tried, which may be published already', () => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     const [first] = tried('5-0', '1');
     const [newer] = users('1');
@@ -220,7 +220,7 @@ describe('Outbox: messages that another one already covers', () => {
     expect(outbox.take(Infinity)).toEqual([first, newer]);
   });
 
-  it('does not swallow what was tried', () => {
+  it('keeps a tried message equal to a waiting one', () => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     const [newer] = users('1');
     const [left] = tried('-', '1');
@@ -230,7 +230,7 @@ describe('Outbox: messages that another one already covers', () => {
     expect(outbox.take(Infinity)).toEqual([newer, left]);
   });
 
-  it('is said again once it was taken', () => {
+  it('keeps a message equal to one that was taken', () => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     outbox.add(users('1', '2'));
     outbox.take(1);
@@ -239,7 +239,7 @@ describe('Outbox: messages that another one already covers', () => {
     expect(all(outbox)).toEqual(['User:2', 'User:1']);
   });
 
-  it('counts as said after a collapse too, and only what that left', () => {
+  it('compares new messages only with the collapsed ones after a collapse', () => {
     const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp);
     outbox.add(users('1', '2', '3'));
     outbox.add([unsent(pattern('user:*'))]);
@@ -250,8 +250,8 @@ describe('Outbox: messages that another one already covers', () => {
   });
 });
 
-describe('Outbox: the callback of each message', () => {
-  it('is told of each message that another one stands for', () => {
+describe('Outbox: the replaced callback', () => {
+  it('is called with each message that another one replaces', () => {
     const replaced: string[] = [];
     const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp, (id) =>
       replaced.push(id),
@@ -268,7 +268,7 @@ describe('Outbox: the callback of each message', () => {
   });
 });
 
-describe('Outbox: under any sequence of operations', () => {
+describe('Outbox: properties under random operations', () => {
   const types = ['User', 'Post', 'session', 'a*b', '[x', 'q?\\'];
   const ids = ['1', '42:a', '*', 'é'];
   const keys = types.flatMap((type) =>
@@ -320,7 +320,7 @@ describe('Outbox: under any sequence of operations', () => {
     });
   };
 
-  it('what was added is covered by what is sent after it, and it never holds more than its limit', () => {
+  it('covers every added message, and never exceeds its limit', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 6 }),
@@ -367,7 +367,7 @@ describe('Outbox: under any sequence of operations', () => {
     );
   });
 
-  it('what did not have to collapse comes out as it went in, the repeated left out', () => {
+  it('returns messages in their order without duplicates when nothing had to collapse', () => {
     fc.assert(
       fc.property(
         fc.array(some, { maxLength: 6 }),
@@ -386,7 +386,7 @@ describe('Outbox: under any sequence of operations', () => {
     );
   });
 
-  it('nothing of it is left where everything was taken: what comes then is kept', () => {
+  it('forgets all messages once everything was taken', () => {
     fc.assert(
       fc.property(fc.array(anyStep, { maxLength: 12 }), some, (steps, last) => {
         const outbox = new Outbox({ messages: 1_000, bytes: Infinity }, stamp);

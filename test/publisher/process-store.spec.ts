@@ -10,7 +10,7 @@ import { startApp } from '../testing/fakes/start-app.js';
 describe('Two copies of the package in one process', () => {
   afterEach(() => vi.resetModules());
 
-  it('share their scopes: one holds back what the other publishes', async () => {
+  it('share their scopes: one holds back messages of the other', async () => {
     const { app, recorder } = await startApp();
     const publisher = app.get(InvalidationPublisher);
     const own = await import('nestjs-cache-invalidation');
@@ -31,7 +31,7 @@ describe('Two copies of the package in one process', () => {
     expect(recorder.published.map(said)).toEqual(['User:committed']);
   });
 
-  it('are warned of if their versions differ', () => {
+  it('log a warning if their versions differ', () => {
     const logs = new CapturingLogger();
     Logger.overrideLogger(logs);
     const store = { scopes: null, open: null, copies: new Map() };
@@ -47,7 +47,7 @@ describe('Two copies of the package in one process', () => {
   });
 });
 
-it('the version of this copy is that of the manifest', async () => {
+it('the version constant matches package.json', async () => {
   const { readFileSync } = await import('node:fs');
   const { VERSION } = await import('../../lib/publisher/process-store.js');
   const manifest = new URL('../../package.json', import.meta.url);

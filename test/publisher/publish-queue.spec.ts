@@ -154,7 +154,7 @@ const numbers = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, i) => String(from + i));
 
 describe('PublishQueue: while Redis answers', () => {
-  it('knows what Redis has taken, although it is never idle', async () => {
+  it('hasTaken() is true once Redis has taken the messages before the mark, even if never idle', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -174,7 +174,7 @@ describe('PublishQueue: while Redis answers', () => {
     expect(desk.queue.pending).toBe(1);
   });
 
-  it('has not taken what failed and waits, or is sent again', async () => {
+  it('hasTaken() is false while a failed message waits or is sent again', async () => {
     const desk = new Desk();
     void desk.publish('1');
     const { mark } = desk.queue;
@@ -192,7 +192,7 @@ describe('PublishQueue: while Redis answers', () => {
     expect(desk.queue.hasTaken(mark)).toBe(true);
   });
 
-  it('what is published in one tick leaves in one call', async () => {
+  it('sends the messages of one tick in one call', async () => {
     const desk = new Desk();
     const first = desk.publish('1', '2');
     const second = desk.publish('3');
@@ -206,7 +206,7 @@ describe('PublishQueue: while Redis answers', () => {
     expect(desk.queue.pending).toBe(0);
   });
 
-  it('a later tick does not wait for the answer', async () => {
+  it('sends the messages of a later tick without waiting for the reply', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -215,7 +215,7 @@ describe('PublishQueue: while Redis answers', () => {
     expect(desk.sent).toEqual([['1'], ['2']]);
   });
 
-  it('what answers one reply publishes, leaves together', async () => {
+  it('sends in one call what several callers publish after the same reply', async () => {
     const desk = new Desk();
     const chains = ['a', 'b', 'c'].map(async (name) => {
       await desk.publish(`${name}1`);
@@ -233,7 +233,7 @@ describe('PublishQueue: while Redis answers', () => {
     ]);
   });
 
-  it('a flood leaves in steps', async () => {
+  it('sends many messages of one tick in calls of 64', async () => {
     const desk = new Desk();
     const publishing = desk.publish(...numbers(0, 150));
     await breathe();
@@ -245,7 +245,7 @@ describe('PublishQueue: while Redis answers', () => {
     expect(new Set(await publishing)).toEqual(new Set(['delivered']));
   });
 
-  it('this instance hears a message when the caller does, once', async () => {
+  it('delivers a message to this instance once, when the caller gets the receipt', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1', '2');
     await breathe();
@@ -257,7 +257,7 @@ describe('PublishQueue: while Redis answers', () => {
     expect(desk.delivered.map(said)).toEqual(['User:1', 'User:2']);
   });
 
-  it('no timer is left behind', async () => {
+  it('leaves no timer behind', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1');
     await breathe();
@@ -268,7 +268,7 @@ describe('PublishQueue: while Redis answers', () => {
 });
 
 describe('PublishQueue: while Redis is known to be away', () => {
-  it('callers are told at once that it is queued, and nothing is sent', async () => {
+  it('returns queued receipts immediately, and sends nothing', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
 
@@ -280,7 +280,7 @@ describe('PublishQueue: while Redis is known to be away', () => {
     expect(desk.meter.totals).toMatchObject({ queued: 2, published: 0 });
   });
 
-  it('what waited is sent in order, ahead of anything newer', async () => {
+  it('sends the outbox in order, ahead of newer messages', async () => {
     const desk = new Desk();
     desk.transport.obliging = true;
     desk.transport.writable = false;
@@ -298,7 +298,7 @@ describe('PublishQueue: while Redis is known to be away', () => {
     expect(desk.delivered).toHaveLength(2_501);
   });
 
-  it('what is published before the news of its return does not overtake', async () => {
+  it('keeps the order when a publish precedes resume()', async () => {
     const desk = new Desk();
     desk.transport.obliging = true;
     desk.transport.writable = false;
@@ -311,7 +311,7 @@ describe('PublishQueue: while Redis is known to be away', () => {
     expect(desk.sent.flat()).toEqual(['1', '2']);
   });
 
-  it('too many collapse to coarser ones, and it is said', async () => {
+  it('collapses messages beyond outboxLimit, and reports it', async () => {
     const desk = new Desk(3);
     desk.transport.writable = false;
     await desk.publish('1', '2', '3', '4');
@@ -328,7 +328,7 @@ describe('PublishQueue: while Redis is known to be away', () => {
 });
 
 describe('PublishQueue: while Redis is connected and silent', () => {
-  it('callers wait for publishTimeout, and later ones not at all', async () => {
+  it('returns queued receipts after publishTimeout, and immediately for later messages', async () => {
     const desk = new Desk();
     const first = desk.publish('1', '2');
     await breathe();
@@ -351,7 +351,7 @@ describe('PublishQueue: while Redis is connected and silent', () => {
     );
   });
 
-  it('an answer sends what waits since, and nothing twice', async () => {
+  it('sends the outbox after a late reply, and nothing twice', async () => {
     const desk = new Desk();
     void desk.publish('1', '2');
     await breathe();
@@ -373,7 +373,7 @@ describe('PublishQueue: while Redis is connected and silent', () => {
     expect(await next).toEqual(['delivered']);
   });
 
-  it('a late refusal puts it back ahead of what came since', async () => {
+  it('puts messages back ahead of newer ones after a late refusal', async () => {
     const desk = new Desk();
     void desk.publish('1', '2');
     await breathe();
@@ -393,7 +393,7 @@ describe('PublishQueue: while Redis is connected and silent', () => {
 });
 
 describe('PublishQueue: when Redis refuses', () => {
-  it('callers are told that it is queued', async () => {
+  it('returns a queued receipt', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1');
     await breathe();
@@ -405,7 +405,7 @@ describe('PublishQueue: when Redis refuses', () => {
     expect(desk.meter.totals).toMatchObject({ publishErrors: 1 });
   });
 
-  it('only what it refused is sent again', async () => {
+  it('sends only the refused messages again', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1', '2', '3', '4');
     await breathe();
@@ -427,7 +427,7 @@ describe('PublishQueue: when Redis refuses', () => {
     expect(desk.delivered).toHaveLength(4);
   });
 
-  it('replies that are missing count as refused', async () => {
+  it('treats missing replies as refused', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1', '2');
     await breathe();
@@ -442,7 +442,7 @@ describe('PublishQueue: when Redis refuses', () => {
     ['the last first', [2, 1, 0]],
     ['the middle first', [1, 0, 2]],
   ])(
-    'several calls at once, %s, all is put back in order',
+    'puts messages of several calls back in order when they fail: %s',
     async (_, order) => {
       const desk = new Desk();
       for (const id of ['1', '2', '3']) {
@@ -462,7 +462,7 @@ describe('PublishQueue: when Redis refuses', () => {
     },
   );
 
-  it('nothing newer is sent while an older call is still to be judged', async () => {
+  it('sends nothing newer while an older call is still unanswered', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -479,7 +479,7 @@ describe('PublishQueue: when Redis refuses', () => {
     expect(desk.sent).toEqual([['1'], ['2'], ['1', '3']]);
   });
 
-  it('tries come at growing intervals, and at once when Redis is back', async () => {
+  it('retries at growing intervals, and immediately when Redis is back', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     onTestFinished(() => {
       vi.restoreAllMocks();
@@ -508,7 +508,7 @@ describe('PublishQueue: when Redis refuses', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('a refusal says from where on it is searched again, and is tried after seconds, also once the connection is a new one', async () => {
+  it('retries at intervals of seconds, and searches from the offset of the refusal, after a reconnect too', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     onTestFinished(() => {
       vi.restoreAllMocks();
@@ -547,7 +547,7 @@ describe('PublishQueue: when Redis refuses', () => {
     expect(desk.queue.pending).toBe(0);
   });
 
-  it('what is published in the meantime does not shorten the interval', async () => {
+  it('does not shorten the retry interval for newer messages', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -567,11 +567,11 @@ describe('PublishQueue: when Redis refuses', () => {
 });
 
 describe('PublishQueue.whenIdle()', () => {
-  it('resolves at once where nothing is pending', async () => {
+  it('resolves immediately when nothing is pending', async () => {
     await expect(new Desk().queue.whenIdle()).resolves.toBeUndefined();
   });
 
-  it('resolves once Redis has everything', async () => {
+  it('resolves once Redis has taken all messages', async () => {
     const desk = new Desk();
     let idle = false;
     void desk.publish('1');
@@ -588,7 +588,7 @@ describe('PublishQueue.whenIdle()', () => {
     expect(idle).toBe(true);
   });
 
-  it('a closed queue retries nothing', async () => {
+  it('does not retry after close()', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -598,7 +598,7 @@ describe('PublishQueue.whenIdle()', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('a queue that is closed with calls in flight starts no timer when they fail', async () => {
+  it('starts no timer when calls in flight fail after close()', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -609,8 +609,8 @@ describe('PublishQueue.whenIdle()', () => {
   });
 });
 
-describe('PublishQueue: when the journal is searched for an earlier try', () => {
-  it('nowhere, for what was never tried', async () => {
+describe('PublishQueue: searching the journal for an earlier try', () => {
+  it('does not search for a message that was never tried', async () => {
     const desk = new Desk();
     desk.transport.obliging = true;
     await desk.publish('1');
@@ -624,7 +624,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
     expect(desk.triedSince).toEqual([null, null]);
   });
 
-  it('from its beginning, where nothing of it was known before the try', async () => {
+  it('searches from the beginning when no offset was known before the try', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -635,7 +635,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
     expect(desk.triedSince).toEqual([null, '-']);
   });
 
-  it('from what was known when it was tried, and not from what is known now', async () => {
+  it('searches from the offset known at the time of the try', async () => {
     const desk = new Desk();
     const first = desk.push(desk.message('1'));
     await breathe();
@@ -656,7 +656,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
     expect(desk.triedSince).toEqual([null, null, null, offset]);
   });
 
-  it('from the same place, however often it fails', async () => {
+  it('searches from the same offset, however often it fails', async () => {
     const desk = new Desk();
     const first = desk.push(desk.message('1'));
     await breathe();
@@ -673,7 +673,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
     expect(desk.triedSince).toEqual([null, null, offset, offset, offset]);
   });
 
-  it('from the earliest place of all that leave together', async () => {
+  it('searches from the earliest offset of all messages in a call', async () => {
     const desk = new Desk();
     const offsets: (string | null)[] = [];
     for (const id of ['1', '2']) {
@@ -697,7 +697,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
     expect(desk.triedSince.at(-1)).toBe(before);
   });
 
-  it('from its beginning, where one of them may be anywhere', async () => {
+  it('searches from the beginning when the offset of one message is unknown', async () => {
     const desk = new Desk();
     const known = desk.push(desk.message('1'));
     await breathe();
@@ -715,7 +715,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
     expect(desk.triedSince.slice(2)).toEqual(['-', '-']);
   });
 
-  it('from its beginning, after a flood of which a part failed', async () => {
+  it('searches from the beginning when a part of the first messages failed', async () => {
     const desk = new Desk();
     void desk.publish(...numbers(0, 100));
     await breathe();
@@ -728,7 +728,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
     expect(desk.triedSince).toEqual([null, null, '-']);
   });
 
-  it('and what turns out to be there already counts as sent', async () => {
+  it('counts a message found in the journal as sent', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1');
     await breathe();
@@ -748,7 +748,7 @@ describe('PublishQueue: when the journal is searched for an earlier try', () => 
 });
 
 describe('PublishQueue: while the outbox is being drained', () => {
-  it('what is newer waits for it, and its callers do not wait', async () => {
+  it('queues newer messages behind it, and returns their receipts immediately', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
     await desk.publish('1', '2');
@@ -774,7 +774,7 @@ describe('PublishQueue: while the outbox is being drained', () => {
     expect(await next).toEqual(['delivered']);
   });
 
-  it('and fails, it stays ahead of what came since', async () => {
+  it('puts refused messages back ahead of newer ones', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
     await desk.publish('1', '2');
@@ -792,7 +792,7 @@ describe('PublishQueue: while the outbox is being drained', () => {
     expect(desk.triedSince).toEqual([null, '-']);
   });
 
-  it('the same said anew is sent anew: it may be out before', async () => {
+  it('keeps a message equal to one that is being sent', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
     await desk.publish('1');
@@ -811,7 +811,7 @@ describe('PublishQueue: while the outbox is being drained', () => {
 });
 
 describe('PublishQueue: while Redis is silent for long', () => {
-  it('only what was under way before it was noticed waits at all', async () => {
+  it('waits for publishTimeout only with messages sent before the silence was noticed', async () => {
     const desk = new Desk();
     void desk.publish('1');
     await breathe();
@@ -852,7 +852,7 @@ describe('PublishQueue: while Redis is silent for long', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('what it was not answered for waits, and so does what is tried again', async () => {
+  it('counts unanswered and retried messages as waiting', async () => {
     const desk = new Desk();
     const sizes = () => [desk.queue.waiting, desk.queue.pending];
     void desk.publish('1');
@@ -873,7 +873,7 @@ describe('PublishQueue: while Redis is silent for long', () => {
     expect(sizes()).toEqual([0, 0]);
   });
 
-  it('callers are told even if their connection breaks as well', async () => {
+  it('returns queued receipts when the connection breaks as well', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1');
     await breathe();
@@ -891,8 +891,8 @@ describe('PublishQueue: while Redis is silent for long', () => {
   });
 });
 
-describe('PublishQueue: an echo that comes before the answer', () => {
-  it('is when this instance is told, once, and its caller is told all the same', async () => {
+describe('PublishQueue: an echo before the reply', () => {
+  it('delivers the message once, and returns the receipt after the reply', async () => {
     const desk = new Desk();
     const message = desk.message('1');
     const publishing = desk.push(message);
@@ -915,7 +915,7 @@ describe('PublishQueue: an echo that comes before the answer', () => {
     expect(desk.delivered).toHaveLength(1);
   });
 
-  it('is in the order of the channel, whatever is answered first', async () => {
+  it('delivers in the order of the channel, not of the replies', async () => {
     const desk = new Desk();
     const [first, second] = [desk.message('1'), desk.message('2')];
     void desk.push(first);
@@ -929,7 +929,7 @@ describe('PublishQueue: an echo that comes before the answer', () => {
     expect(desk.delivered).toHaveLength(2);
   });
 
-  it('and a refusal that follows is told as queued, and not delivered again', async () => {
+  it('returns a queued receipt after a later refusal, and does not deliver again', async () => {
     const desk = new Desk();
     const message = desk.message('1');
     const publishing = desk.push(message);
@@ -941,7 +941,7 @@ describe('PublishQueue: an echo that comes before the answer', () => {
     expect(desk.delivered).toHaveLength(1);
   });
 
-  it('of a message whose receipt says queued changes nothing, nor does the echo of an unknown message', async () => {
+  it('ignores the echo of a queued message and of an unknown message', async () => {
     const desk = new Desk();
     desk.transport.writable = false;
     const message = desk.message('1');
@@ -953,7 +953,7 @@ describe('PublishQueue: an echo that comes before the answer', () => {
 });
 
 describe('PublishQueue: receipts', () => {
-  it('carry the place in the journal and the receivers of their own message', async () => {
+  it('have the offset and the receivers of their own message', async () => {
     const desk = new Desk();
     const publishing = ['1', '2', '3'].map((id) => desk.push(desk.message(id)));
     await breathe();
@@ -972,7 +972,7 @@ describe('PublishQueue: receipts', () => {
     expect(desk.queue.lastOffset).toBe('8-3');
   });
 
-  it('have no offset where no journal is kept', async () => {
+  it('have no offset without a journal', async () => {
     const desk = new Desk();
     desk.transport.journaled = false;
     const publishing = desk.push(desk.message('1'));
@@ -984,8 +984,8 @@ describe('PublishQueue: receipts', () => {
   });
 });
 
-describe('PublishQueue: the callback of each message', () => {
-  it('is told what Redis has, and what another message stands for', async () => {
+describe('PublishQueue: StoredRows', () => {
+  it('receives the ids of sent and of replaced messages', async () => {
     const desk = new Desk(2);
     const published = desk.message('1');
     void desk.push(published);
@@ -1007,7 +1007,7 @@ describe('PublishQueue: the callback of each message', () => {
     expect(desk.sentIds).toHaveLength(1);
   });
 
-  it('is told of what was tried only once Redis has it', async () => {
+  it('receives the id of a tried message only once Redis has taken it', async () => {
     const desk = new Desk();
     const message = desk.message('1');
     void desk.push(message);

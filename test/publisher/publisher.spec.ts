@@ -34,7 +34,7 @@ const makePublisher = (options: Partial<PublisherOptions> = {}) =>
 
 type Publish = (publisher: InvalidationPublisher) => Promise<PublishReceipt>;
 
-describe('InvalidationPublisher: every method publishes what its name says', () => {
+describe('InvalidationPublisher: methods', () => {
   const deleted = (entityType: string, entityId: string) => ({
     action: 'Delete',
     entityType,
@@ -150,7 +150,7 @@ describe('InvalidationPublisher: every method publishes what its name says', () 
     ['invalidateAll', (p) => p.invalidateAll(content)],
   ];
 
-  it.each(withMetadata)('%s takes metadata along', async (_, publish) => {
+  it.each(withMetadata)('%s publishes metadata', async (_, publish) => {
     const { publisher, sent } = makePublisher();
     await publish(publisher);
     expect(sent()).toMatchObject([content]);
@@ -165,13 +165,13 @@ describe('InvalidationPublisher: every method publishes what its name says', () 
     ['invalidateBatch', (p) => p.invalidateBatch(['s:1'], null as never)],
     ['invalidatePattern', (p) => p.invalidatePattern('s:*', null as never)],
     ['invalidateAll', (p) => p.invalidateAll(null as never)],
-  ])('%s takes null for no content', async (_, publish) => {
+  ])('%s accepts null for the content', async (_, publish) => {
     const { publisher, sent } = makePublisher();
     await publish(publisher);
     expect(sent()).toMatchObject([{ metadata: null, widened: null }]);
   });
 
-  it('a message from elsewhere is signed anew', async () => {
+  it('publish() gives a foreign message a new id and origin', async () => {
     const { publisher, instance, sent } = makePublisher();
     const foreign = new Instance('other').stamp(entity('User', '1'));
 
@@ -188,7 +188,7 @@ describe('InvalidationPublisher: every method publishes what its name says', () 
   });
 });
 
-describe('InvalidationPublisher: wrong input', () => {
+describe('InvalidationPublisher: invalid arguments', () => {
   const circular: Record<string, unknown> = {};
   circular['itself'] = circular;
   // What a program in JavaScript may do.
@@ -316,7 +316,7 @@ describe('InvalidationPublisher: wrong input', () => {
     ]),
   ];
 
-  it.each(table)('%s rejects, and never throws', async (_, publish, type) => {
+  it.each(table)('%s: rejects, and never throws', async (_, publish, type) => {
     const { publisher, transport, delivered, errors } = makePublisher();
 
     // Would throw here if it did so synchronously.
@@ -329,7 +329,7 @@ describe('InvalidationPublisher: wrong input', () => {
     expect(publisher.pending).toBe(0);
   });
 
-  it('names the field and what to do', async () => {
+  it('reports the field and the advice', async () => {
     const { publisher } = makePublisher();
     await expect(publisher.invalidateUser('')).rejects.toMatchObject({
       name: 'InvalidMessageError',
@@ -340,13 +340,13 @@ describe('InvalidationPublisher: wrong input', () => {
   });
 });
 
-describe('InvalidationPublisher: a batch', () => {
+describe('InvalidationPublisher: invalidateBatch()', () => {
   const keys = (count: number, length = 1): string[] =>
     Array.from({ length: count }, (_, i) =>
       buildCacheKey('User', String(i).padStart(length, '0')),
     );
 
-  it('without keys publishes no message', async () => {
+  it('publishes no message without keys', async () => {
     const { publisher, transport, delivered } = makePublisher();
     expect(await publisher.invalidateBatch([])).toEqual({
       status: 'disabled',
@@ -363,7 +363,7 @@ describe('InvalidationPublisher: a batch', () => {
     [10, [10]],
     [11, [10, 1]],
     [25, [10, 10, 5]],
-  ])('of %i keys becomes messages of %j', async (count, sizes) => {
+  ])('splits %i keys into messages of %j', async (count, sizes) => {
     const { publisher, sent, transport } = makePublisher();
 
     const receipt = await publisher.invalidateBatch(keys(count), {
@@ -384,7 +384,7 @@ describe('InvalidationPublisher: a batch', () => {
     );
   });
 
-  it('with long keys is split by bytes, and no key is cut off', async () => {
+  it('splits long keys by bytes, and cuts no key off', async () => {
     const { publisher, sent, transport } = makePublisher();
     const long = keys(10, 200);
 
@@ -397,7 +397,7 @@ describe('InvalidationPublisher: a batch', () => {
     }
   });
 
-  it('that is partly refused says queued', async () => {
+  it('returns a queued receipt when a part was refused', async () => {
     const { publisher, transport } = makePublisher();
     transport.obliging = false;
     const publishing = publisher.invalidateBatch(keys(15));
@@ -410,7 +410,7 @@ describe('InvalidationPublisher: a batch', () => {
     });
   });
 
-  it('is copied: what becomes of the array afterwards does not matter', async () => {
+  it('copies the array of keys', async () => {
     const { publisher, sent } = makePublisher();
     const mine = keys(2);
     const publishing = publisher.invalidateBatch(mine);
@@ -420,10 +420,10 @@ describe('InvalidationPublisher: a batch', () => {
   });
 });
 
-describe('InvalidationPublisher: the receipt of a batch that was split', () => {
+describe('InvalidationPublisher: the receipt of a split batch', () => {
   const keys = Array.from({ length: 25 }, (_, i) => `user:${i}`);
 
-  it('has the place of its last part, up to which all of it was said', async () => {
+  it('has the offset of the last part', async () => {
     const { publisher, transport } = makePublisher();
     transport.obliging = false;
     const publishing = publisher.invalidateBatch(keys);
@@ -444,7 +444,7 @@ describe('InvalidationPublisher: the receipt of a batch that was split', () => {
   });
 
   it.each([0, 1, 2])(
-    'has no place while part %i of it waits',
+    'has no offset while part %i is queued',
     async (refused) => {
       const { publisher, transport, sent } = makePublisher();
       transport.obliging = false;
@@ -468,8 +468,8 @@ describe('InvalidationPublisher: the receipt of a batch that was split', () => {
   );
 });
 
-describe('InvalidationPublisher: the offset of one request', () => {
-  it('is known by its last place, whatever others publish meanwhile', async () => {
+describe('InvalidationPublisher: OffsetScope', () => {
+  it('has the last offset of its own request while other requests publish', async () => {
     const { publisher, transport, offsets } = makePublisher();
     transport.obliging = false;
     const places = new Map<string, string | null>();
@@ -495,7 +495,7 @@ describe('InvalidationPublisher: the offset of one request', () => {
     ]);
   });
 
-  it('is the greatest place, in whatever order the answers come', async () => {
+  it('has the greatest offset, in whatever order the replies arrive', async () => {
     const { publisher, transport, offsets } = makePublisher();
     transport.obliging = false;
     await offsets.run(async (offset) => {
@@ -511,7 +511,7 @@ describe('InvalidationPublisher: the offset of one request', () => {
     });
   });
 
-  it('is nothing where it waits, and what is published outside belongs to nobody', async () => {
+  it('has no offset for a queued message or a message published outside', async () => {
     const { publisher, transport, offsets, resume, queue } = makePublisher();
     const seen = await offsets.run(async (offset) => {
       transport.writable = false;
@@ -527,7 +527,7 @@ describe('InvalidationPublisher: the offset of one request', () => {
     expect(seen()).toBeNull();
   });
 
-  it('includes every part of a split batch, and what nested calls publish', async () => {
+  it('includes all parts of a split batch, and keeps nested scopes apart', async () => {
     const { publisher, offsets } = makePublisher();
     await offsets.run(async (outer) => {
       await publisher.invalidateBatch(
@@ -554,8 +554,8 @@ async function answer(
     .answer(...offsets.map((offset) => ({ receivers: 1, offset })));
 }
 
-describe('InvalidationPublisher: an own message that comes back before the answer', () => {
-  it('is delivered then, once', async () => {
+describe('InvalidationPublisher: an echo before the reply', () => {
+  it('delivers the own message once', async () => {
     const { publisher, transport, delivered, sent, own, queue } =
       makePublisher();
     transport.obliging = false;
@@ -574,7 +574,7 @@ describe('InvalidationPublisher: an own message that comes back before the answe
     expect(delivered).toHaveLength(1);
   });
 
-  it('is not delivered again where it was told at once', async () => {
+  it('does not deliver again a message that was delivered with wait: false', async () => {
     const { delivered, pipeline, own, queue } = makePublisher();
     void pipeline.publish(() => entity('User', '1'), { wait: false });
     own.received(delivered[0]!.messageId);
@@ -584,7 +584,7 @@ describe('InvalidationPublisher: an own message that comes back before the answe
 });
 
 describe('InvalidationPublisher: receipts', () => {
-  it('for calls sent in one pipeline belong to their messages', async () => {
+  it('belong to their messages when several are sent in one call', async () => {
     const { publisher, transport, sent } = makePublisher();
     transport.obliging = false;
     const publishing = ['1', '2', '3'].map((id) =>
@@ -607,7 +607,7 @@ describe('InvalidationPublisher: receipts', () => {
     );
   });
 
-  it('are queued where Redis is away', async () => {
+  it('are queued while Redis is away', async () => {
     const { publisher, transport } = makePublisher();
     transport.writable = false;
     expect(await publisher.invalidateUser('1')).toEqual({
@@ -620,7 +620,7 @@ describe('InvalidationPublisher: receipts', () => {
     transport.writable = true;
   });
 
-  it('are disabled where the module is switched off, whatever the input', async () => {
+  it('are disabled when the module is disabled, even for invalid arguments', async () => {
     const { publisher, transport, delivered } = makePublisher({
       enabled: false,
     });
@@ -635,8 +635,8 @@ describe('InvalidationPublisher: receipts', () => {
   });
 });
 
-describe('InvalidationPublisher: messages waiting in the outbox', () => {
-  it('is what was said, whatever becomes of the objects', async () => {
+describe('InvalidationPublisher: messages in the outbox', () => {
+  it('do not change when the caller changes the metadata', async () => {
     const { publisher, transport, sent, delivered, resume, queue } =
       makePublisher();
     transport.writable = false;
@@ -661,7 +661,7 @@ describe('InvalidationPublisher: messages waiting in the outbox', () => {
       (p, entityIds) => p.publish({ action: 'Batch', entityIds } as never),
     ],
   ])(
-    'is every key of a batch, whatever its maker and its handlers do: %s',
+    'keep every key of a batch when its caller or a handler changes the array: %s',
     async (_, publish) => {
       for (const count of [2, 12]) {
         const { publisher, transport, sent, delivered, resume, queue } =
@@ -684,7 +684,7 @@ describe('InvalidationPublisher: messages waiting in the outbox', () => {
     },
   );
 
-  it('is sent even where its collapse is larger than a message may be', async () => {
+  it('are sent when their collapsed message is larger than maxMessageBytes', async () => {
     const { publisher, transport, sent, resume, queue } = makePublisher({
       outboxLimit: 1,
     });
@@ -703,8 +703,8 @@ describe('InvalidationPublisher: messages waiting in the outbox', () => {
   });
 });
 
-describe('publishAtOnce, for callers that cannot wait', () => {
-  it('has told this instance when it returns, and Redis afterwards', async () => {
+describe('PublishPipeline.publish() with wait: false', () => {
+  it('delivers to this instance before it returns, and to Redis afterwards', async () => {
     const { sent, delivered, pipeline, queue } = makePublisher();
 
     void pipeline.publish(() => entity('User', '1'), { wait: false });
@@ -716,7 +716,7 @@ describe('publishAtOnce, for callers that cannot wait', () => {
     expect(delivered).toHaveLength(1);
   });
 
-  it('keeps the order with what is published otherwise', async () => {
+  it('keeps the order of other publishes', async () => {
     const { publisher, sent, pipeline, queue } = makePublisher();
     void publisher.invalidateUser('1');
     void pipeline.publish(() => entity('User', '2'), { wait: false });
@@ -726,8 +726,8 @@ describe('publishAtOnce, for callers that cannot wait', () => {
   });
 });
 
-describe('InvalidationPublisher: the shutdown', () => {
-  it('waits for what is under way', async () => {
+describe('InvalidationPublisher: shutdown', () => {
+  it('waits for messages in flight', async () => {
     const { publisher, transport, errors, shutdown } = makePublisher();
     transport.obliging = false;
     const publishing = publisher.invalidateUser('1');
@@ -744,7 +744,7 @@ describe('InvalidationPublisher: the shutdown', () => {
     expect(errors).toEqual([]);
   });
 
-  it('waits no longer than shutdownTimeout, and says how many are lost', async () => {
+  it('waits no longer than shutdownTimeout, and reports the number of lost messages', async () => {
     const { publisher, transport, errors, shutdown } = makePublisher({
       shutdownTimeout: 20,
     });
@@ -762,7 +762,7 @@ describe('InvalidationPublisher: the shutdown', () => {
     ['one entity', (p) => p.invalidateUser('1')],
     ['everything', (p) => p.invalidateAll()],
     ['a batch of none', (p) => p.invalidateBatch([])],
-  ])('takes nothing afterwards: %s', async (_, publish) => {
+  ])('rejects a publish afterwards: %s', async (_, publish) => {
     const { publisher, transport, shutdown } = makePublisher();
     await shutdown.run();
 
@@ -773,7 +773,7 @@ describe('InvalidationPublisher: the shutdown', () => {
     expect(transport.calls).toEqual([]);
   });
 
-  it('may come twice', async () => {
+  it('may run twice', async () => {
     const { errors, shutdown } = makePublisher();
     await shutdown.run();
     await shutdown.run();
@@ -786,17 +786,20 @@ describe('InvalidationPublisher: arguments of untyped callers', () => {
     { action: 'Delete', entityType: 'User', entityId: '1' },
     { action: 'Pattern', pattern: 'user:*', entityId: undefined },
     { action: 'Batch', entityIds: ['user:1'], pattern: 7 },
-  ])('is sent as a message that others can read: %j', async (given) => {
-    const { publisher, sent } = makePublisher();
+  ])(
+    'publish() completes a message so that others can read it: %j',
+    async (given) => {
+      const { publisher, sent } = makePublisher();
 
-    await publisher.publish(given as never);
+      await publisher.publish(given as never);
 
-    expect(sent()).toHaveLength(1);
-    expect(affects(sent()[0]!, 'user:1')).toBe(true);
-  });
+      expect(sent()).toHaveLength(1);
+      expect(affects(sent()[0]!, 'user:1')).toBe(true);
+    },
+  );
 
   it.each([undefined, null, {}, { action: 'Delete' }, { action: 'Batch' }])(
-    'is refused if it says nothing: %j',
+    'publish() rejects an empty invalidation: %j',
     async (given) => {
       const { publisher } = makePublisher();
 
@@ -808,7 +811,7 @@ describe('InvalidationPublisher: arguments of untyped callers', () => {
 
   // Whoever reads it would evict everything, and this instance nothing.
   it.each([[['1', '2']], [['user:1', '2']], [[':1']], [['user:1', 3]]])(
-    'is refused as batch() refuses it if it has other things than keys: %j',
+    'publish() rejects a batch of texts that are not keys as batch() does: %j',
     async (entityIds) => {
       const { publisher, sent, delivered } = makePublisher();
       const given = { action: 'Batch', entityIds } as never;
@@ -825,7 +828,7 @@ describe('InvalidationPublisher: arguments of untyped callers', () => {
     },
   );
 
-  it('is sent if others may have said it so, as it was heard', async () => {
+  it('publish() sends keys that other publishers may have sent unchanged', async () => {
     const { publisher, sent, delivered } = makePublisher();
     const entityIds = ['User:1', 'user:'];
 

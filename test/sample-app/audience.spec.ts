@@ -49,8 +49,8 @@ function start(patience?: number): {
 
 const reads = (): string[] => requests.filter((each) => each.startsWith('GET'));
 
-describe('the audience of the demo', () => {
-  it('changes nothing but that it arrives, and then reads what there is', async () => {
+describe('Sample app: Audience', () => {
+  it('creates users and follows at its arrival, and only reads afterwards', async () => {
     const { audience, ended } = start();
     await eventually(() => expect(reads().length).toBeGreaterThan(8));
     const arrival = requests.slice(0, 9);
@@ -70,7 +70,7 @@ describe('the audience of the demo', () => {
     expect(audience.reads).toBe(reads().length);
   });
 
-  it('rests while nobody looks, and goes on when somebody does', async () => {
+  it('pauses without viewers, and continues with the next one', async () => {
     const { audience } = start(0);
     await eventually(() => expect(looks).toBeGreaterThan(2));
     expect(audience.reads).toBe(0);
@@ -89,7 +89,7 @@ describe('the audience of the demo', () => {
     expect(audience.reads).toBe(soFar);
   }, 20_000);
 
-  it('goes on when nobody answers', async () => {
+  it('continues when no service responds', async () => {
     const { audience, ended } = start();
     server.close().closeAllConnections();
     await eventually(() => expect(audience.reads).toBeGreaterThan(3));

@@ -115,7 +115,7 @@ afterAll(() => {
   delete process.env['CACHE_INVALIDATION_CHANNEL'];
 });
 
-it('finds users in memory, then in Redis, then with their owner', async () => {
+it('Sample app gateway: reads users from memory, then from Redis, then from their owner', async () => {
   const path = `/users/${id}`;
   rows.set(path, { version: 1 });
   expect(await read(0, path)).toMatchObject({ source: 'MISS' });
@@ -138,7 +138,7 @@ it.each([
   ['a user', (n: number) => `/users/${n}`, (n: number) => entity('User', n)],
   ['a post', (n: number) => `/posts/${n}`, (n: number) => entity('Post', n)],
 ])(
-  'does not keep %s that an update has overtaken on the way',
+  'Sample app gateway: does not cache %s that an update overtakes',
   async (_, pathOf, says) => {
     const path = pathOf(id);
     rows.set(path, { version: 1 });
@@ -158,7 +158,7 @@ it.each([
   },
 );
 
-it('keeps pages of feeds, and evicts all of one user at once', async () => {
+it('Sample app gateway: caches pages of feeds, and evicts all of one user', async () => {
   const shown = [1, 2].map((page) => `/feeds/${id}?page=${page}`);
   const [first, second] = [1, 2].map(
     (page) => `/users/${id}/feed?page=${page}`,
@@ -178,7 +178,7 @@ it('keeps pages of feeds, and evicts all of one user at once', async () => {
   }
 });
 
-it('does not keep that there is none', async () => {
+it('Sample app gateway: does not cache a 404', async () => {
   for (const path of [`/notifications/${id}`, `/users/${id}`]) {
     expect((await read(0, path)).status).toBe(404);
   }

@@ -72,8 +72,8 @@ async function publish(app: INestApplication, times: number): Promise<void> {
   for (let i = 1; i <= times; i++) await publisher.invalidateCustom('live', i);
 }
 
-describe('the feed of the live page', () => {
-  it('tells all that there is at once, and then what is new', async () => {
+describe('Sample app: LiveFeed', () => {
+  it('sends everything to a new reader, then only new messages', async () => {
     const app = await stage.start('gateway', GatewayModule);
     await publish(app, 510);
     const reader = new Reader(true);
@@ -91,7 +91,7 @@ describe('the feed of the live page', () => {
     expect(all.map(({ number }) => number)).toEqual([511]);
   });
 
-  it('queues nothing for who reads slowly, and then leaves out the middle', async () => {
+  it('queues nothing for a slow reader, and skips messages in the middle', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const [slow, quick] = [new Reader(false), new Reader(true)];
     app.get(LiveFeed).add(slow);
@@ -108,7 +108,7 @@ describe('the feed of the live page', () => {
     expect(numbers.at(-1)).toBe(600);
   });
 
-  it('goes on after a message that was said in a leap second', async () => {
+  it('continues after a message with the timestamp of a leap second', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const reader = new Reader(true);
     app.get(LiveFeed).add(reader);
@@ -120,7 +120,7 @@ describe('the feed of the live page', () => {
     expect(message!.says).toBe('user:1');
   });
 
-  it('shows the beginning of what is too long to be read', async () => {
+  it('truncates texts that are too long', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const reader = new Reader(true);
     app.get(LiveFeed).add(reader);
@@ -133,7 +133,7 @@ describe('the feed of the live page', () => {
     expect(message!.source).toMatch(/^x{199}…$/);
   });
 
-  it('tells what is published while its gateway is cut off', async () => {
+  it('shows messages published while its gateway is cut off', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const reader = new Reader(true);
     app.get(LiveFeed).add(reader);
@@ -148,7 +148,7 @@ describe('the feed of the live page', () => {
     expect(app.get(InvalidationStats).snapshot().delivered).toBe(0);
   });
 
-  it('does not measure what was replayed', async () => {
+  it('measures no latency of replayed messages', async () => {
     const link = await RedisLink.open(inject('redisUrl'));
     onTestFinished(() => link.close());
     const app = await stage.start('gateway', GatewayModule, {
@@ -178,7 +178,7 @@ describe('the feed of the live page', () => {
     expect(sum(points.map(({ count }) => count))).toBe(1);
   });
 
-  it('does not measure what waited in an outbox', async () => {
+  it('measures no latency of messages that waited in an outbox', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const tape = app.get(MessageTape);
     const link = await RedisLink.open(inject('redisUrl'));
@@ -204,7 +204,7 @@ describe('the feed of the live page', () => {
     );
   });
 
-  it('tells how many look, to whoever asks', async () => {
+  it('reports the number of viewers', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const url = `${await app.getUrl()}/viewers`;
     expect((await http.mustSend('GET', url)).body).toEqual({ viewers: 0 });
@@ -226,7 +226,7 @@ describe('the feed of the live page', () => {
   });
 });
 
-describe('old copies', () => {
+describe('Sample app: old copies', () => {
   const row = { name: 'Grace', version: 1 };
   const path = '/users/7';
 
@@ -243,7 +243,7 @@ describe('old copies', () => {
     return owner;
   }
 
-  it('are told while a gateway that serves them is cut off, and until they are fresh', async () => {
+  it('are shown while a gateway that serves them is cut off, and until they are fresh', async () => {
     const owner = await startOwner();
     const app = await stage.start('gateway', GatewayModule);
     const { publisher } = await startApp({ channel: stage.channel });
@@ -282,7 +282,7 @@ describe('old copies', () => {
     expect(later.last.copies).toEqual([]);
   }, 30_000);
 
-  it('are not looked for where nothing is cut', async () => {
+  it('are not compared while no gateway is cut off', async () => {
     await startOwner();
     const app = await stage.start('gateway', GatewayModule);
     const { publisher } = await startApp({ channel: stage.channel });
@@ -301,7 +301,7 @@ describe('old copies', () => {
   });
 });
 
-describe('what the page asks for', () => {
+describe('Sample app: requests of the live page', () => {
   it.each([
     ['POST', '/services/gateway/shutdown', {}, 404],
     ['POST', '/services/nobody/cut', {}, 404],
@@ -314,7 +314,7 @@ describe('what the page asks for', () => {
     ['POST', '/services/gateway/pattern', { pattern: 'a', more: 1 }, 400],
     ['PUT', '/users/x', {}, 400],
   ] as const)(
-    '%s %s %j answers %i and why',
+    '%s %s %j responds with %i and a message',
     async (method, path, content, status) => {
       const app = await stage.start('gateway', GatewayModule);
       const answer = await http.send<{ message: unknown }>(
@@ -328,7 +328,7 @@ describe('what the page asks for', () => {
   );
 
   it.each(['/page/nothing.js', '/page/..%2flive%2fframe.js', '/page/toString'])(
-    'has no %s',
+    'responds with 404 to %s',
     async (path) => {
       const app = await stage.start('gateway', GatewayModule);
       expect((await fetch((await app.getUrl()) + path)).status).toBe(404);
@@ -336,7 +336,7 @@ describe('what the page asks for', () => {
   );
 
   it.each(['readme', 'guide', 'guarantees', 'operations'])(
-    'reads the page %s of the package',
+    'serves the page %s of the package',
     async (page) => {
       const app = await stage.start('gateway', GatewayModule);
       const answer = await fetch(`${await app.getUrl()}/docs/${page}`);
@@ -356,7 +356,7 @@ describe('what the page asks for', () => {
     },
   );
 
-  it('is refused where nobody asked for controls', async () => {
+  it('are rejected when controls are disabled', async () => {
     const app = await stage.start('gateway', GatewayModule, { linked: false });
     const url = await app.getUrl();
     const { body } = await http.mustSend('GET', `${url}/state`);
@@ -366,8 +366,8 @@ describe('what the page asks for', () => {
   });
 });
 
-describe('the link to Redis', () => {
-  it('leads to the same database as the same user', async () => {
+describe('Sample app: RedisLink', () => {
+  it('connects to the same database with the same user', async () => {
     const link = await RedisLink.open('redis://ann:secret@localhost/2');
     const { port } = new URL(link.url);
     expect(link.url).toBe(`redis://ann:secret@127.0.0.1:${port}/2`);
@@ -388,8 +388,8 @@ describe('the link to Redis', () => {
   });
 });
 
-describe('the log of latencies', () => {
-  it('sums up each second in which there was something', () => {
+describe('Sample app: LatencyLog', () => {
+  it('summarizes each second with messages', () => {
     const log = new LatencyLog();
     for (let ms = 1; ms <= 100; ms++) log.record(10_500, ms);
     log.record(12_001, 0);
@@ -406,7 +406,7 @@ describe('the log of latencies', () => {
     expect(log.after(12, 20_000)).toEqual([]);
   });
 
-  it('counts what came late, and does not measure it', () => {
+  it('counts late messages without measuring them', () => {
     const log = new LatencyLog();
     log.record(10_100, 1);
     for (let i = 0; i < 1_000; i++) log.recordLate(10_500);
@@ -423,7 +423,7 @@ describe('the log of latencies', () => {
     ]);
   });
 
-  it('forgets what is older than the page shows', () => {
+  it('forgets seconds older than the page shows', () => {
     const log = new LatencyLog();
     for (let second = 1; second <= 500; second++) log.record(second * 1_000, 1);
     expect(log.after(0, 501_000)).toHaveLength(120);

@@ -42,7 +42,7 @@ let failures: Error[];
 let complaints: string[];
 let origins: Set<string>;
 
-describe.runIf(hasBrowser)('In a browser', () => {
+describe.runIf(hasBrowser)('Sample app in a browser', () => {
   beforeAll(async () => {
     browser = await launchBrowser();
     stage = new Stage();
@@ -137,7 +137,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
   }
 
   describe('the live page', () => {
-    it('shows how every service is, and who does not answer', async () => {
+    it('shows the state of every service, and which is away', async () => {
       const seen = page.locator('#services .badge');
       await eventually(async () =>
         expect(
@@ -158,13 +158,13 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     });
 
-    it('asks nobody but its gateway, and complains of nothing', async () => {
+    it('sends requests only to its gateway, and logs no error', async () => {
       await page.evaluate('document.fonts.ready');
       expect([...origins]).toEqual([url]);
       expect(complaints).toEqual([]);
     });
 
-    it('names the package, and links to its pages', async () => {
+    it('names the package, and links to its documentation', async () => {
       const { name } = await packageJson();
       const links = await page
         .locator('.package a, footer a')
@@ -184,7 +184,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       await page.getByText(/^# /).waitFor();
     });
 
-    it('says how long ago it was proved that all was heard', async () => {
+    it('shows the time since the last proof', async () => {
       await eventually(async () =>
         expect(await proved('gateway')).toMatch(/^[\d.]+ m?s ago$/),
       );
@@ -192,7 +192,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       expect(await page.locator('.columns').textContent()).toContain('Proved');
     });
 
-    it('draws who talks to whom, and says the same in words', async () => {
+    it('draws the connections of the services, with the same text for screen readers', async () => {
       const picture = page.getByRole('img', { name: /^Who talks to whom/ });
       const words = (): Promise<string | null> =>
         picture.getAttribute('aria-label');
@@ -228,7 +228,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       });
     });
 
-    it('updates a user, whose copy is gone then', async () => {
+    it('updates a user, and evicts its copy', async () => {
       await fill('User', String(userId));
       await press('Read');
       await eventually(async () => expect(await result()).toContain('version'));
@@ -251,7 +251,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     });
 
-    it('says what a service refused', async () => {
+    it('shows the error of a service', async () => {
       await fill('User', '404');
       await press('Update');
       await eventually(async () => expect(await result()).toBe('No user 404.'));
@@ -276,7 +276,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       expect(await result()).toContain('The batch was delivered to 4');
     });
 
-    it('cuts a service off, restores it, and shows the replay', async () => {
+    it('cuts off a service, restores it, and shows the replay', async () => {
       const name = 'communication-service';
       const replayed = await figure(name, 'Replayed');
       await press(`Cut ${name} off from Redis`);
@@ -304,7 +304,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     });
 
-    it('shows an old copy while the gateway is cut off, and what it is told meanwhile', async () => {
+    it('shows an old copy while the gateway is cut off, and messages published meanwhile', async () => {
       const copies = page.locator('#copies');
       await fill('User', String(userId));
       await press('Read');
@@ -354,7 +354,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     }, 60_000);
 
-    it('shows what waits in an outbox', async () => {
+    it('shows messages queued in an outbox', async () => {
       const name = 'user-service';
       await press(`Cut ${name} off from Redis`);
       await eventually(async () =>
@@ -374,7 +374,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       });
     });
 
-    it('counts every message of a flood, and keeps its size', async () => {
+    it('counts 5,000 messages, and keeps its size', async () => {
       const { publisher } = await startApp({ channel: stage.channel });
       const size = 'document.querySelectorAll("*").length';
       const before = await total();
@@ -398,7 +398,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     });
 
-    it('has room for what a message says, whoever says it', async () => {
+    it('has room for the message next to a long service name', async () => {
       const { publisher } = await startApp({
         channel: stage.channel,
         serviceName: `${'of-a-long-name-'.repeat(4)}service`,
@@ -414,7 +414,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       expect(width).toBeGreaterThan(80);
     });
 
-    it('publishes a thousand a second by itself', async () => {
+    it('publishes 1,000 messages a second', async () => {
       const before = await total();
       await press('Publish 1,000 a second for 5 s');
       await eventually(async () => expect(await result()).toContain('5,000'));
@@ -425,7 +425,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       });
     });
 
-    it('is filled with what was before it was opened', async () => {
+    it('shows messages from before it was opened', async () => {
       const { publisher } = await startApp({ channel: stage.channel });
       await publisher.invalidate('User', 'earlier');
       await eventually(async () =>
@@ -443,7 +443,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     });
 
-    it('marks what came late, and draws no latency of it', async () => {
+    it('marks late messages, and draws no latency for them', async () => {
       const link = await RedisLink.open(inject('redisUrl'));
       onTestFinished(() => link.close());
       const { publisher, subscriber } = await startApp({
@@ -475,7 +475,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       );
     });
 
-    it('holds its messages back while it is paused', async () => {
+    it('holds messages back while it is paused', async () => {
       const before = await total();
       await press('Pause');
       await gateway.get(InvalidationPublisher).invalidate('User', 'paused');
@@ -485,7 +485,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
       expect(await messages()).toContain('user:paused');
     });
 
-    it('stops asking when nobody looks', async () => {
+    it('stops its requests while it is hidden', async () => {
       const watch = gateway.get(ServicesWatch);
       expect(
         watch.after(0).some(({ state }) => typeof state === 'object'),
@@ -499,8 +499,8 @@ describe.runIf(hasBrowser)('In a browser', () => {
     });
   });
 
-  describe('everybody', () => {
-    it('can name what there is to press and to fill in', async () => {
+  describe('accessibility', () => {
+    it('names every control', async () => {
       const unnamed = `[...document.querySelectorAll('button')].filter((button) =>
       !(button.ariaLabel ?? button.textContent).trim()).length`;
       const unlabelled = `[...document.querySelectorAll('input, select')].filter((input) =>
@@ -516,7 +516,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
     });
 
     it.each(['light', 'dark'] as const)(
-      'can read it, %s',
+      'is readable, %s',
       async (colorScheme) => {
         await page.emulateMedia({ colorScheme });
         const isDark = (await page.evaluate(BRIGHTNESS)) as number;
@@ -527,7 +527,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
     );
 
     it.each([PHONE, { width: 320, height: 640 }, { width: 800, height: 900 }])(
-      'needs not scroll sideways at $width',
+      'does not scroll sideways at $width',
       async (viewport) => {
         await page.setViewportSize(viewport);
         const width = await page.evaluate(
@@ -543,7 +543,7 @@ describe.runIf(hasBrowser)('In a browser', () => {
     );
   });
 
-  it('goes on when the gateway comes back', async () => {
+  it('reconnects when the gateway comes back', async () => {
     const port = Number(new URL(url).port);
     await gateway.close();
     await eventually(async () =>

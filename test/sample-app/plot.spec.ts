@@ -30,8 +30,8 @@ const point = (second: number, p99: number | null = 1): Point => ({
   p99,
 });
 
-describe('the plot of the live page', () => {
-  it('shows what was an hour ago, and leaves the silence out', () => {
+describe('Sample app: latency plot', () => {
+  it('shows data of an hour ago, and skips the silence', () => {
     const points = [point(1_000), point(1_001), point(4_600), point(4_601)];
     const { shown, pauses } = scale.axisOf(points, 8_200);
     expect(shown.map(({ second }) => second)).toEqual([
@@ -43,7 +43,7 @@ describe('the plot of the live page', () => {
     expect(pauses.map(({ seconds }) => seconds)).toEqual([3_599, 3_599]);
   });
 
-  it('shows the last two minutes of what does not end', () => {
+  it('shows the last two minutes of a continuous stream', () => {
     const points = Array.from({ length: 500 }, (_, index) => point(index));
     const { shown } = scale.axisOf(points, 500);
     expect(shown.map(({ second }) => second)).toEqual(
@@ -51,7 +51,7 @@ describe('the plot of the live page', () => {
     );
   });
 
-  it('keeps its scale, whatever comes', () => {
+  it('keeps its scale', () => {
     expect(scale.decadesOf([])).toBe(2);
     expect(scale.decadesOf([point(1, 99)])).toBe(3);
     expect(scale.decadesOf([point(1, null)])).toBe(2);

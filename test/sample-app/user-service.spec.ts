@@ -82,8 +82,8 @@ afterAll(() => {
   delete process.env['CACHE_INVALIDATION_CHANNEL'];
 });
 
-describe('the outbox of the user service', () => {
-  it('is empty again once everybody has been told', async () => {
+describe('Sample app user service: outbox', () => {
+  it('is empty again once the messages were published', async () => {
     const users = (await startUserService()).get(UsersService);
     const { id } = await users.create({ name: 'Ada' });
     await users.remove(id);
@@ -102,7 +102,7 @@ describe('the outbox of the user service', () => {
     await eventually(async () => expect(await stored()).toBe(0));
   });
 
-  it('says nothing of a transaction that was rolled back', async () => {
+  it('holds nothing of a transaction that was rolled back', async () => {
     const app = await startUserService();
     const users = app.get(UsersService);
     await expect(users.remove(0)).rejects.toThrow('No user 0');
@@ -119,7 +119,7 @@ describe('the outbox of the user service', () => {
     await eventually(() => expect(others).toHaveLength(1));
   });
 
-  it('is sent by the next process if one dies between commit and publish', async () => {
+  it('is published by the next process if one dies between commit and publish', async () => {
     const first = await startUserService();
     const left = first.get(InvalidationPublisher).prepare(entity('User', 7));
     await database.transaction((transaction) =>
@@ -147,7 +147,7 @@ interface Begins {
   begin(work: (transaction: Queries) => Promise<unknown>): Promise<unknown>;
 }
 
-describe('new names in the user service', () => {
+describe('Sample app user service: renaming users', () => {
   /** What others were told until they heard this one message. */
   async function heardUntil(
     publisher: InvalidationPublisher,
@@ -157,7 +157,7 @@ describe('new names in the user service', () => {
     return others.map(said).slice(0, -1);
   }
 
-  it('are all undone and none is told if one fails amid the transaction', async () => {
+  it('changes and publishes nothing if one fails in the transaction', async () => {
     const app = await startUserService();
     const users = app.get(UsersService);
     const { id } = await users.create({ name: 'Ada' });
@@ -173,7 +173,7 @@ describe('new names in the user service', () => {
     expect(publisher.pending).toBe(0);
   });
 
-  it('are told once all are committed', async () => {
+  it('publishes all names once all are committed', async () => {
     const app = await startUserService();
     const users = app.get(UsersService);
     const ada = await users.create({ name: 'Ada' });
@@ -204,7 +204,7 @@ describe('new names in the user service', () => {
     ]);
   });
 
-  it('are told of one alone as well, and leave nothing in the outbox', async () => {
+  it('publishes a single name as well, and leaves nothing in the outbox', async () => {
     const app = await startUserService();
     const users = app.get(UsersService);
     const { id } = await users.create({ name: 'Ada' });
@@ -217,7 +217,7 @@ describe('new names in the user service', () => {
     await eventually(async () => expect(await stored()).toBe(0));
   });
 
-  it('are told if nobody knows whether the COMMIT took place', async () => {
+  it('publishes if the result of the COMMIT is unknown', async () => {
     const app = await startUserService();
     const users = app.get(UsersService);
     const { id } = await users.create({ name: 'Ada' });

@@ -15,8 +15,8 @@ interface Wire {
   entity_type: string | { Custom: string };
 }
 
-describe('a service in another language', () => {
-  it('is understood in everything it says', async () => {
+describe('Scenario: a service in another language', () => {
+  it('is understood in every kind of message', async () => {
     const app = await startApp();
     const foreigner = connectRaw();
 
@@ -51,7 +51,7 @@ describe('a service in another language', () => {
     }
   });
 
-  it('may say only what is required, and more than is known here', async () => {
+  it('may omit optional fields, and add unknown ones', async () => {
     const app = await startApp();
     const brief = {
       message_id: '3497a5ba-f0f9-449b-a722-4780af419938',
@@ -89,7 +89,7 @@ describe('a service in another language', () => {
     );
   });
 
-  it('hears what the wire table promises', async () => {
+  it('receives messages in the documented wire format', async () => {
     const app = await startApp({ serviceName: 'node-service' });
     const heard: Record<string, unknown>[] = [];
     const foreigner = connectRaw();

@@ -59,7 +59,7 @@ async function tailOf(hand: Hand): Promise<string> {
   return last?.[0] ?? '0-0';
 }
 
-describe('a message that lies about its place in the journal', () => {
+describe('Scenario: a message with forged offsets', () => {
   it.each<[string, (tail: string) => object, number]>([
     [
       'no offset at all, the right predecessor',
@@ -114,7 +114,7 @@ describe('a message that lies about its place in the journal', () => {
       0,
     ],
   ])(
-    'is heard all the same, and nothing is lost after it: %s',
+    'is delivered, and nothing after it is lost: %s',
     async (_, lie, widened) => {
       const { app, hand } = await startListening();
       const truth = ['User:before', 'User:own'];
@@ -143,8 +143,8 @@ describe('a message that lies about its place in the journal', () => {
   );
 });
 
-describe('what is loaded at a position that was forged', () => {
-  it('is not shared in Redis, where later instances would believe it', async () => {
+describe('Scenario: a load at a forged position', () => {
+  it('is not stored in the second tier', async () => {
     const { app, hand } = await startListening(NO_HEARTBEAT);
     const users = app.context.get(NearCacheFactory).create('User', { l2: {} });
     const stored = async (id: string): Promise<number> =>
@@ -175,24 +175,24 @@ describe('what is loaded at a position that was forged', () => {
   });
 });
 
-describe('a message in the name of this very instance', () => {
+describe('Scenario: a message with the origin of this instance', () => {
   it.each<[string, (origin: string, tail: string) => string]>([
     [
       'is not JSON',
       (origin) => `,"offset":"1-1","previous":"1-1","origin":"${origin}"}`,
     ],
     [
-      'is half of one',
+      'is half a message',
       (origin, tail) =>
         `{"message_id":"${ownWire(origin, FUTURE, tail).slice(60)}`,
     ],
     ['has no valid offset', (origin, tail) => ownWire(origin, 'x', tail)],
     ['has no valid predecessor', (origin) => ownWire(origin, FUTURE, 'x')],
     ['follows as the next', (origin, tail) => ownWire(origin, FUTURE, tail)],
-    ['has no place', (origin) => `{"origin":"${origin}"}`],
+    ['has no offsets', (origin) => `{"origin":"${origin}"}`],
     ['has nothing else', (origin) => `,"origin":"${origin}"}`],
-    ['is an old one', (origin) => ownWire(origin, '0-1', '0-0')],
-  ])('and %s, loses nothing and ends nothing', async (_, forge) => {
+    ['has an old offset', (origin) => ownWire(origin, '0-1', '0-0')],
+  ])('loses nothing and stops nothing when it %s', async (_, forge) => {
     const { app, hand, origin } = await startListening();
 
     await hand.redis.publish(app.channel, forge(origin, await tailOf(hand)));

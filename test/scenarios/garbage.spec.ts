@@ -46,7 +46,7 @@ const GARBAGE: (string | Buffer)[] = [
   JSON.stringify(VALID).replace('"1"', '"\\ud800"'),
 ];
 
-it('a flood of garbage is counted, logged once a second, and survived', async () => {
+it('Scenario: many invalid payloads are counted and logged once a second', async () => {
   const log = new LogRecorder();
   const app = await startApp({ logger: log });
   const writer = await startApp({ channel: app.channel, logger: log });

@@ -55,8 +55,8 @@ async function startPair(): Promise<{
   return { writer, reader, cache: reader.context.get(Cache) };
 }
 
-describe('two services on one channel', () => {
-  it('hear of one entity', async () => {
+describe('Scenario: two services on one channel', () => {
+  it('receive an entity', async () => {
     const { writer, reader, cache } = await startPair();
     cache.fill('user:1', 'user:2', 'user:12', 'post:1');
 
@@ -79,7 +79,7 @@ describe('two services on one channel', () => {
     ]);
   });
 
-  it('hear of a pattern', async () => {
+  it('receive a pattern', async () => {
     const { writer, cache } = await startPair();
     cache.fill('feed:42:1', 'feed:42:2', 'feed:421:1', 'user:42');
 
@@ -90,7 +90,7 @@ describe('two services on one channel', () => {
     );
   });
 
-  it('hear of a batch', async () => {
+  it('receive a batch', async () => {
     const { writer, reader, cache } = await startPair();
     cache.fill('user:1', 'user:2', 'post:9', 'post:8');
 
@@ -100,7 +100,7 @@ describe('two services on one channel', () => {
     expect(reader.messages).toHaveLength(1);
   });
 
-  it('hear of every built-in entity type, and of one of their own', async () => {
+  it('receive every built-in entity type, and a custom one', async () => {
     const { writer, cache } = await startPair();
     const keys = ['user', 'post', 'comment', 'notification', 'feed', 'session'];
     cache.fill(...keys.map((type) => `${type}:7`), 'user:8');
@@ -116,7 +116,7 @@ describe('two services on one channel', () => {
     await eventually(() => expect(cache.keys).toEqual(['user:8']));
   });
 
-  it('hear that everything is stale', async () => {
+  it('receive "everything"', async () => {
     const { writer, cache } = await startPair();
     cache.fill('user:1', 'anything at all');
 
@@ -125,7 +125,7 @@ describe('two services on one channel', () => {
     await eventually(() => expect(cache.keys).toEqual([]));
   });
 
-  it('hear of an update, metadata included', async () => {
+  it('receive an update with metadata', async () => {
     const { writer, reader } = await startPair();
 
     await writer.publisher.update('Post', 'p:1', {
@@ -144,7 +144,7 @@ describe('two services on one channel', () => {
     );
   });
 
-  it('hear of what a decorated method changed', async () => {
+  it('receive the message of a decorated method', async () => {
     const writer = await startApp({ providers: [UsersService] });
     const reader = await startApp({
       channel: writer.channel,
@@ -161,7 +161,7 @@ describe('two services on one channel', () => {
   });
 });
 
-describe('an application', () => {
+describe('Scenario: an application', () => {
   it('reads its own writes: its cache is evicted when the decorated method returns', async () => {
     const app = await startApp({ providers: [UsersService, Cache] });
     const cache = app.context.get(Cache);
@@ -174,7 +174,7 @@ describe('an application', () => {
     }
   });
 
-  it('hears its own message once, although Redis echoes it', async () => {
+  it('receives its own message once, although Redis echoes it', async () => {
     const app = await startApp();
     const sibling = await startApp({ channel: app.channel });
 
@@ -189,7 +189,7 @@ describe('an application', () => {
     ]);
   });
 
-  it('goes on after a handler that throws and one that rejects', async () => {
+  it('continues after a handler that throws and one that rejects', async () => {
     const handled: string[] = [];
     @Injectable()
     class Fragile {
@@ -236,7 +236,7 @@ describe('an application', () => {
     expect(log.errors.join()).toContain('Fragile.rejects');
   });
 
-  it('hears nothing of another channel', async () => {
+  it('receives nothing of another channel', async () => {
     const here = await startApp({ serviceName: 'here' });
     const there = await startApp({ serviceName: 'there' });
 
@@ -249,7 +249,7 @@ describe('an application', () => {
     expect(there.messages.map(said)).toEqual(['User:1']);
   });
 
-  it('gives its providers the stream, to be filtered', async () => {
+  it('injects the stream into its providers', async () => {
     @Injectable()
     class Feeds {
       readonly heard: string[] = [];
@@ -283,7 +283,7 @@ describe('an application', () => {
     );
   });
 
-  it('that is switched off publishes and hears nothing, and does not connect', async () => {
+  it('publishes, receives and connects to nothing when disabled', async () => {
     const silent = await startApp({
       enabled: false,
       connection: 'redis://127.0.0.1:1',

@@ -4,8 +4,8 @@ import { eventually } from '../support/eventually.js';
 
 const THOUSAND = Array.from({ length: 1_000 }, (_, i) => String(i));
 
-describe('a thousand messages', () => {
-  it('arrive in the order in which they were published', async () => {
+describe('Scenario: a thousand messages', () => {
+  it('arrive in the order of publication', async () => {
     const writer = await startApp();
     const reader = await startApp({ channel: writer.channel });
 
@@ -22,7 +22,7 @@ describe('a thousand messages', () => {
     expect(writer.messages.map(({ entityId }) => entityId)).toEqual(THOUSAND);
   });
 
-  it('of five services at once all arrive, in order of each, and name their service', async () => {
+  it('of five services all arrive, in the order of each, with the name of the service', async () => {
     const reader = await startApp();
     const names = ['users', 'posts', 'feeds', 'search', 'mail'];
     const writers = await Promise.all(
@@ -50,7 +50,7 @@ describe('a thousand messages', () => {
     expect(new Set(messageIds).size).toBe(1_000);
   });
 
-  it('are counted and timed', async () => {
+  it('are counted and measured', async () => {
     const writer = await startApp();
     const reader = await startApp({ channel: writer.channel });
 

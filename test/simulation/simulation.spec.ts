@@ -25,7 +25,7 @@ function describeFailure({ seed: of, problems, schedule }: Outcome): string {
 const sum = (outcomes: readonly Outcome[], of: keyof Outcome): number =>
   outcomes.reduce((total, outcome) => total + Number(outcome[of]), 0);
 
-describe('schedules of faults, on virtual time', () => {
+describe('Simulation: schedules of faults on virtual time', () => {
   it(
     `leave no stale entry: ${SCHEDULES} from seed ${seed}`,
     { timeout: SCHEDULES * 1_000 },
@@ -43,14 +43,14 @@ describe('schedules of faults, on virtual time', () => {
     },
   );
 
-  it('play the same again from the same seed', async () => {
+  it('are deterministic for a seed', async () => {
     const once = await play(10);
     const again = await play(10);
     expect(again).toEqual(once);
     expect(new Set(once.map(({ fingerprint }) => fingerprint)).size).toBe(10);
   });
 
-  it('give clocks, timers and chance back', async () => {
+  it('restore clocks, timers and randomness', async () => {
     const before = [setTimeout, Date.now, Math.random, performance.now];
     await simulate(seed);
     expect([setTimeout, Date.now, Math.random, performance.now]).toEqual(
@@ -59,7 +59,7 @@ describe('schedules of faults, on virtual time', () => {
   });
 });
 
-describe('the checker finds', () => {
+describe('Simulation: the checker finds', () => {
   it.each<[title: string, options: SimulationOptions]>([
     [
       'stale entries without a journal and without widening',

@@ -4,8 +4,8 @@ import { BoundedMap } from '../../lib/stream/bounded-map.js';
 /** Of a key that is as long as a message may be. */
 const LONG = 1_048_576;
 
-describe('A bounded map', () => {
-  it('forgets the oldest entries where the keys take too much room', () => {
+describe('BoundedMap', () => {
+  it('evicts the oldest entries when the keys use too much memory', () => {
     const map = new BoundedMap<number>(50_000);
     const keys: string[] = [];
     for (let at = 0; at < 40; at++) {
@@ -16,7 +16,7 @@ describe('A bounded map', () => {
     expect(keys.filter((key) => map.has(key))).toEqual(keys.slice(-16));
   });
 
-  it('tells the last of several entries that it forgot at once', () => {
+  it('set() returns the last of several evicted entries', () => {
     const map = new BoundedMap<number>(50_000);
     for (let at = 0; at < 16; at++) {
       map.set(`${at}:`.padEnd(LONG - 1, 'x'), at);
@@ -24,7 +24,7 @@ describe('A bounded map', () => {
     expect(map.set('y'.repeat(3 * LONG), 16)).toBe(2);
   });
 
-  it('counts a key that is renewed once, and starts anew when cleared', () => {
+  it('counts a key that is set again once, and starts from zero after clear()', () => {
     const map = new BoundedMap<number>(50_000);
     const key = 'x'.repeat(LONG);
     for (let at = 0; at < 40; at++) expect(map.set(key, at)).toBeNull();
@@ -34,7 +34,7 @@ describe('A bounded map', () => {
     }
   });
 
-  it('keeps nothing of a key that is too long by itself, and goes on', () => {
+  it('does not keep a key that is too long by itself', () => {
     const map = new BoundedMap<number>(50_000);
     expect(map.set('x'.repeat(17 * LONG), 1)).toBe(1);
     expect(map.set('y', 2)).toBeNull();

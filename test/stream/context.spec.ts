@@ -29,7 +29,7 @@ class Handlers {
   sync(_id: string): void {}
 }
 
-describe("A handler runs outside of any request's context", () => {
+describe('Handlers run outside the async context of a request', () => {
   const none = (id: string) => [
     [id, undefined],
     [id, undefined],
@@ -38,7 +38,7 @@ describe("A handler runs outside of any request's context", () => {
   it.each<[string, (handlers: Handlers, by: InvalidationPublisher) => unknown]>(
     [
       ['published', (_, publisher) => publisher.invalidate('User', '1')],
-      ['said by a synchronous method', (handlers) => handlers.sync('1')],
+      ['published by a synchronous method', (handlers) => handlers.sync('1')],
       [
         'held back by a scope',
         (_, publisher) =>
@@ -61,7 +61,7 @@ describe("A handler runs outside of any request's context", () => {
     expect(handlers.seen).toEqual(none('1'));
   });
 
-  it('when messages of two requests leave together', async () => {
+  it('when messages of two requests are sent together', async () => {
     const { app } = await startApp({ providers: [Handlers] });
     const publisher = app.get(InvalidationPublisher);
     const seen: unknown[] = [];

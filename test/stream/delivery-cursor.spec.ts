@@ -80,8 +80,8 @@ class Desk {
   }
 }
 
-describe('a message heard', () => {
-  it('that names the position follows, and is delivered at once', () => {
+describe('DeliveryCursor: a received message', () => {
+  it('is delivered immediately when it follows the position', () => {
     const desk = Desk.at(1);
     desk.hear(at(2), at(3));
     expect(desk.said).toEqual(['2', '3']);
@@ -89,14 +89,14 @@ describe('a message heard', () => {
     expect(desk.cursor.catchingUp).toBe(false);
   });
 
-  it('at the position itself is a duplicate', () => {
+  it('is a duplicate at the position itself', () => {
     const desk = Desk.at(1);
     desk.hear(at(2), at(2));
     expect(desk.said).toEqual(['2']);
     expect(desk.cursor.catchingUp).toBe(false);
   });
 
-  it('that claims the place of another one is delivered, whichever came first', () => {
+  it('is delivered when it claims the offset of another, whichever came first', () => {
     const desk = Desk.at(1);
     const forged = forge(at(2));
     desk.hear(forged, at(2), forged, at(3), forge(at(3)));
@@ -105,7 +105,7 @@ describe('a message heard', () => {
     expect(desk.cursor.catchingUp).toBe(false);
   });
 
-  it('in the place of another one, which the journal has, is found out when that is read', () => {
+  it('widens when the journal has another message at the delivered offset', () => {
     const desk = Desk.at(1);
     desk.hear(forge(at(2)));
     desk.cursor.lost();
@@ -115,7 +115,7 @@ describe('a message heard', () => {
     expect(desk.said).toEqual(['2', '*']);
   });
 
-  it('that follows another one is held until the journal was read', () => {
+  it('is held until the journal was read when it follows an unknown message', () => {
     const desk = Desk.at(1);
     desk.hear(at(3), at(4));
     expect(desk.said).toEqual([]);
@@ -127,7 +127,7 @@ describe('a message heard', () => {
     expect(desk.cursor.catchingUp).toBe(false);
   });
 
-  it('behind the position is no duplicate: the journal may count over again', () => {
+  it('widens behind the position when the journal was started again', () => {
     const desk = Desk.at(7);
     desk.hear(at(5, 3));
     expect(desk.cursor.catchingUp).toBe(true);
@@ -137,7 +137,7 @@ describe('a message heard', () => {
     expect(desk.position).toBe(5);
   });
 
-  it('behind the position, of a journal that still stands, is delivered again', () => {
+  it('is delivered again behind the position when the journal still stands', () => {
     const desk = Desk.at(7);
     desk.hear(at(5));
     expect(desk.read(at(7), at(8))).toBe(true);
@@ -147,25 +147,22 @@ describe('a message heard', () => {
   });
 
   it.each([
-    ['its own offset is not a later one', at(5, 7)],
-    ['its own offset is beyond what can exist', at(900, 7)],
-  ])(
-    'that names the position does not follow if %s: the journal is asked',
-    (_, forged) => {
-      const desk = Desk.at(7, {
-        ...ROOMY,
-        horizon: { allows: (offset) => parseInt(offset) <= 100 },
-      });
-      desk.hear(forged);
-      expect(desk.position).toBe(7);
-      expect(desk.read(at(7), at(8))).toBe(true);
-      // It is obeyed, and moves nothing.
-      expect(desk.said).toEqual(['8r', String(parseInt(forged.offset))]);
-      expect(desk.position).toBe(8);
-    },
-  );
+    ['has an earlier offset', at(5, 7)],
+    ['has an offset beyond the horizon', at(900, 7)],
+  ])('is held when it names the position, but %s', (_, forged) => {
+    const desk = Desk.at(7, {
+      ...ROOMY,
+      horizon: { allows: (offset) => parseInt(offset) <= 100 },
+    });
+    desk.hear(forged);
+    expect(desk.position).toBe(7);
+    expect(desk.read(at(7), at(8))).toBe(true);
+    // It is obeyed, and moves nothing.
+    expect(desk.said).toEqual(['8r', String(parseInt(forged.offset))]);
+    expect(desk.position).toBe(8);
+  });
 
-  it('that is held does not follow what it cannot follow', () => {
+  it('does not move the position when it is released and cannot follow', () => {
     const desk = Desk.at(7);
     desk.cursor.doubt();
     desk.hear(at(5, 7));
@@ -174,14 +171,14 @@ describe('a message heard', () => {
     expect(desk.position).toBe(7);
   });
 
-  it('while there is no position is delivered as it comes', () => {
+  it('is delivered immediately while there is no position', () => {
     const desk = new Desk();
     desk.hear(at(2), at(9), at(2));
     expect(desk.said).toEqual(['2', '9', '2']);
     expect(desk.position).toBe(null);
   });
 
-  it('from another writer, which names no previous offset, is looked up', () => {
+  it('is looked up in the journal without a previous offset', () => {
     const desk = Desk.at(1);
     desk.hear({ offset: '2-0', previous: null });
     expect(desk.read(at(1), at(2))).toBe(true);
@@ -189,8 +186,8 @@ describe('a message heard', () => {
   });
 });
 
-describe('a doubt', () => {
-  it('holds even what would follow', () => {
+describe('DeliveryCursor.doubt()', () => {
+  it('holds even a message that follows the position', () => {
     const desk = Desk.at(1);
     desk.cursor.doubt();
     desk.hear(at(2));
@@ -199,13 +196,13 @@ describe('a doubt', () => {
     expect(desk.said).toEqual(['2']);
   });
 
-  it('is none where there is no position to have missed something after', () => {
+  it('is ignored without a position', () => {
     const { cursor } = new Desk();
     cursor.doubt();
     expect(cursor.catchingUp).toBe(false);
   });
 
-  it('ends with nothing said if nothing was missed', () => {
+  it('ends without a delivery when nothing was missed', () => {
     const desk = Desk.at(1);
     desk.cursor.doubt();
     expect(desk.read(at(1))).toBe(true);
@@ -214,8 +211,8 @@ describe('a doubt', () => {
   });
 });
 
-describe('what the journal holds', () => {
-  it('comes in pages, of which only the last releases what is held', () => {
+describe('DeliveryCursor.replay()', () => {
+  it('releases held messages after the last page only', () => {
     const desk = Desk.at(1);
     desk.hear(at(5));
     desk.cursor.beginReading();
@@ -227,7 +224,7 @@ describe('what the journal holds', () => {
     expect(desk.said).toEqual(['2r', '3r', '4r', '5', '6']);
   });
 
-  it('is not delivered a second time when the channel brings it late', () => {
+  it('does not deliver a replayed message again when the channel delivers it late', () => {
     const desk = Desk.at(1);
     desk.cursor.doubt();
     desk.read(at(1), at(2), at(3));
@@ -236,7 +233,7 @@ describe('what the journal holds', () => {
     expect(desk.cursor.catchingUp).toBe(false);
   });
 
-  it('is remembered within a limit: what is older is looked up again', () => {
+  it('remembers a limited number of offsets, and looks up older ones again', () => {
     const desk = Desk.at(1, {
       ...ROOMY,
       held: { messages: 10, bytes: Infinity },
@@ -253,12 +250,12 @@ describe('what the journal holds', () => {
   });
 
   it.each<[title: string, entries: Journaled[]]>([
-    ['nothing at all', []],
-    ['nothing near: trimmed away', [at(5), at(6)]],
-    ['the next one without its own: trimmed, or forged', [at(4), at(5)]],
-    ['another history after it', [at(3), at(4, 2)]],
-    ['a hole', [at(3), at(4), at(6)]],
-  ])('does not make up for it: %s', (_, entries) => {
+    ['no entries', []],
+    ['later entries only: trimmed', [at(5), at(6)]],
+    ['the next entry without the position: trimmed or forged', [at(4), at(5)]],
+    ['another history after the position', [at(3), at(4, 2)]],
+    ['a gap', [at(3), at(4), at(6)]],
+  ])('rejects a journal with %s', (_, entries) => {
     const desk = Desk.at(3);
     desk.cursor.doubt();
     expect(desk.read(...entries)).toBe(false);
@@ -271,7 +268,7 @@ describe('what the journal holds', () => {
     expect(desk.position).toBe(10);
   });
 
-  it('is read once more for a gap that opened after the reading', () => {
+  it('requires another read for a gap that opened after the read began', () => {
     const desk = Desk.at(1);
     desk.cursor.doubt();
     desk.cursor.beginReading();
@@ -285,8 +282,8 @@ describe('what the journal holds', () => {
   });
 });
 
-describe('a restart', () => {
-  it('covers what was held', () => {
+describe('DeliveryCursor.restart()', () => {
+  it('covers held messages', () => {
     const desk = Desk.at(1);
     desk.hear(at(5));
     desk.cursor.restart('5-0');
@@ -294,7 +291,7 @@ describe('a restart', () => {
     expect(desk.said).toEqual(['*', '6']);
   });
 
-  it('without a tail delivers as it comes until one is known', () => {
+  it('delivers immediately without a tail until one is known', () => {
     const desk = Desk.at(1);
     desk.cursor.restart(null);
     desk.hear(at(5), at(9));
@@ -303,7 +300,7 @@ describe('a restart', () => {
     expect(desk.said).toEqual(['*', '5', '9', '*', '10']);
   });
 
-  it('is what more than may be held collapses to', () => {
+  it('widens when more messages are held than the limit', () => {
     const desk = Desk.at(1, {
       ...ROOMY,
       held: { messages: 2, bytes: Infinity },
@@ -318,8 +315,8 @@ describe('a restart', () => {
   });
 });
 
-describe('held messages', () => {
-  it('collapse by their bytes too', () => {
+describe('DeliveryCursor: held messages', () => {
+  it('widen beyond their limit of bytes', () => {
     const desk = Desk.at(1, {
       ...ROOMY,
       held: { messages: 10, bytes: 2 },
@@ -336,8 +333,8 @@ describe('held messages', () => {
   });
 });
 
-describe('the beginning', () => {
-  it('is the end of the journal, as read a moment ago', () => {
+describe('DeliveryCursor.begin()', () => {
+  it('sets the position to the end of the journal', () => {
     const desk = new Desk();
     desk.cursor.begin('7-0');
     desk.hear(at(8));
@@ -345,7 +342,7 @@ describe('the beginning', () => {
     expect(desk.position).toBe(8);
   });
 
-  it('is later if more was delivered since that was read', () => {
+  it('sets the position to the last delivered message if that is later', () => {
     const desk = new Desk();
     desk.hear(at(8), at(9));
     desk.cursor.begin('7-0');
@@ -354,7 +351,7 @@ describe('the beginning', () => {
     expect(desk.position).toBe(10);
   });
 
-  it('is not later by what cannot exist', () => {
+  it('ignores delivered offsets beyond the horizon', () => {
     const desk = new Desk({
       ...ROOMY,
       horizon: { allows: (offset) => parseInt(offset) <= 100 },
@@ -365,7 +362,7 @@ describe('the beginning', () => {
     expect(desk.position).toBe(7);
   });
 
-  it('goes by what this subscription delivered, not an earlier one', () => {
+  it('ignores messages delivered by an earlier subscription', () => {
     const desk = new Desk();
     desk.hear(at(9));
     desk.cursor.lost();
@@ -374,8 +371,8 @@ describe('the beginning', () => {
   });
 });
 
-describe('a lost subscription', () => {
-  it('leaves the position, and forgets what was held', () => {
+describe('DeliveryCursor.lost()', () => {
+  it('keeps the position, and forgets held messages', () => {
     const desk = Desk.at(3);
     desk.hear(at(5));
     desk.cursor.lost();
@@ -387,7 +384,7 @@ describe('a lost subscription', () => {
     expect(desk.said).toEqual(['4r', '5r']);
   });
 
-  it('at the beginning of an empty journal leaves none: it may be another', () => {
+  it('clears a position at the beginning of an empty journal', () => {
     const desk = new Desk();
     desk.cursor.begin(JOURNAL_START);
     desk.cursor.lost();
@@ -446,8 +443,8 @@ const limits = fc.oneof(
   }),
 );
 
-describe('whatever happens', () => {
-  it('every message is delivered, or covered by a later "everything"', () => {
+describe('DeliveryCursor: properties under any schedule', () => {
+  it('delivers every message, or covers it with a later "everything"', () => {
     let replays = 0;
     let widened = 0;
     let exact = 0;
@@ -475,7 +472,7 @@ describe('whatever happens', () => {
     expect(exact).toBeGreaterThan(100);
   });
 
-  it('catching up comes to an end', () => {
+  it('ends every catch-up', () => {
     fc.assert(
       fc.property(
         limits,
@@ -494,10 +491,10 @@ describe('whatever happens', () => {
 });
 
 describe.each([
-  ['published with a false place', 'forge'],
-  ['written into the journal, which is trimmed', 'forge-entry'],
-] as const)('whatever is %s', (_, forgery) => {
-  it('every message is delivered, or covered by a later "everything"', () => {
+  ['published with a false offset', 'forge'],
+  ['written into a journal that is trimmed', 'forge-entry'],
+] as const)('DeliveryCursor: messages %s', (_, forgery) => {
+  it('delivers every message, or covers it with a later "everything"', () => {
     let forged = 0;
     fc.assert(
       fc.property(limits, hostileSchedule(forgery), (bounds, steps) => {
@@ -514,8 +511,8 @@ describe.each([
   });
 });
 
-describe('while the journal stands', () => {
-  it('nothing is widened but what could not be held or read', () => {
+describe('DeliveryCursor: properties with an intact journal', () => {
+  it('never widens', () => {
     fc.assert(
       fc.property(
         schedule('trim', 'remove', 'failover', 'fail'),
@@ -536,10 +533,10 @@ describe('while the journal stands', () => {
   });
 });
 
-describe('on a channel that keeps the order', () => {
+describe('DeliveryCursor: properties on an ordered channel', () => {
   const honest = schedule('overtake', 'duplicate');
 
-  it('between one "everything" and the next all is in the order of the journal', () => {
+  it('delivers in the order of the journal between two "everything"', () => {
     fc.assert(
       fc.property(limits, honest, fc.boolean(), (bounds, steps, arrives) => {
         const world = new CursorWorld(bounds);
@@ -555,7 +552,7 @@ describe('on a channel that keeps the order', () => {
     );
   });
 
-  it('nothing is delivered twice but after a restart', () => {
+  it('delivers nothing twice except after a restart', () => {
     fc.assert(
       fc.property(honest, fc.boolean(), (steps, arrives) => {
         const world = new CursorWorld(ROOMY);

@@ -24,8 +24,8 @@ class BusyPublisher {
   }
 }
 
-describe('Early messages', () => {
-  it('settle by generations although one is always under way', () => {
+describe('EarlyMessages', () => {
+  it('settle in generations while messages are always in flight', () => {
     const publisher = new BusyPublisher();
     const early = new EarlyMessages();
     const settled: string[] = [];
@@ -49,7 +49,7 @@ describe('Early messages', () => {
     expect(early.affects('user:1')).toBe(false);
   });
 
-  it('wait for Redis to take them, and for their turn', () => {
+  it('settle once Redis has taken them and their offset is reached', () => {
     const publisher = new BusyPublisher();
     const early = new EarlyMessages();
     early.add(entity('User', 1));
@@ -62,7 +62,7 @@ describe('Early messages', () => {
     expect(early.any).toBe(false);
   });
 
-  it('become "everything" when there are too many, and settle all the same', () => {
+  it('become "everything" when there are too many, and still settle', () => {
     const publisher = new BusyPublisher();
     const early = new EarlyMessages();
     for (let id = 0; id < 200; id++) early.add(pattern(`feed:${id}:*`));
@@ -73,7 +73,7 @@ describe('Early messages', () => {
     expect(early.affects('user:1')).toBe(false);
   });
 
-  it('from before positions were tracked are unknown: everything is early', () => {
+  it('count as "everything" if published before positions were tracked', () => {
     const publisher = new BusyPublisher();
     const fences = new Fences();
     publisher.publish();
@@ -88,7 +88,7 @@ describe('Early messages', () => {
     expect(fences.takenAt('1-0')!.holds('user:1')).toBe(true);
   });
 
-  it('keep no metadata, which may be large', () => {
+  it('keep no metadata', () => {
     const publisher = new BusyPublisher();
     const early = new EarlyMessages();
     early.add(entity('User', 1, { metadata: { text: 'x'.repeat(100_000) } }));
@@ -98,7 +98,7 @@ describe('Early messages', () => {
     expect(settled).toMatchObject({ entityId: '1', metadata: null });
   });
 
-  it('are "everything" where their ids take too much room', () => {
+  it('become "everything" when their ids use too much memory', () => {
     const early = new EarlyMessages();
     for (let id = 0; id < 20; id++) {
       early.add(entity('User', `${id}:`.padEnd(1_048_576, 'x')));

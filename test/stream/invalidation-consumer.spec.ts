@@ -43,8 +43,8 @@ function startBusy(bytes: number) {
   };
 }
 
-describe('A busy handler', () => {
-  it('has "everything" in place of more bytes than may wait', async () => {
+describe('InvalidationConsumer: a busy handler', () => {
+  it('receives "everything" beyond the limit of queued bytes', async () => {
     const { handled, push, finishAll } = startBusy(100_000);
     push('1');
     push('2', 'x'.repeat(60_000));
@@ -71,7 +71,7 @@ describe('A busy handler', () => {
     ]);
   });
 
-  it('keeps small messages up to as many bytes', async () => {
+  it('receives all small messages below the limit', async () => {
     const { handled, push, finishAll } = startBusy(100_000);
     for (let id = 0; id < 150; id++) push(String(id));
     await finishAll();
@@ -79,8 +79,8 @@ describe('A busy handler', () => {
   });
 });
 
-describe('A handler that does not finish', () => {
-  it('is reported once, when another message has waited for it for long', async () => {
+describe('InvalidationConsumer: a handler that does not finish', () => {
+  it('is reported once, when another message has waited for 30 s', async () => {
     const instance = new Instance('test');
     const meter = new InvalidationCounters(instance);
     const reporter = new ErrorReporter();

@@ -27,11 +27,11 @@ const plain: InvalidationTracer = {
 const ways: readonly [way: string, tracer: InvalidationTracer][] = [
   ['does nothing', { ...plain, delivering: () => {}, handling: () => {} }],
   [
-    'fails before it has begun',
+    'throws at the start',
     { publishing: broken, delivering: broken, handling: broken },
   ],
   [
-    'fails at the end',
+    'throws at the end',
     {
       publishing: () => ({ trace: null, end: broken }),
       delivering: (_message, deliver) => {
@@ -45,7 +45,7 @@ const ways: readonly [way: string, tracer: InvalidationTracer][] = [
     },
   ],
   [
-    'gives what is no trace',
+    'returns an invalid trace',
     {
       ...plain,
       publishing: () => ({
@@ -57,7 +57,7 @@ const ways: readonly [way: string, tracer: InvalidationTracer][] = [
     },
   ],
   [
-    'gives what is no JSON',
+    'returns a trace that JSON cannot encode',
     {
       ...plain,
       publishing: () => ({
@@ -74,14 +74,14 @@ function tracingBy(tracer: InvalidationTracer | null): Tracing {
   return tracing;
 }
 
-describe.each(ways)('A tracer that %s', (_, tracer) => {
-  it('has a message delivered once', () => {
+describe.each(ways)('Tracing by a tracer that %s', (_, tracer) => {
+  it('delivers a message once', () => {
     let delivered = 0;
     tracingBy(tracer).delivering(message, () => delivered++);
     expect(delivered).toBe(1);
   });
 
-  it('has a handler called once, with what came of it', async () => {
+  it('calls a handler once, and returns its result', async () => {
     const tracing = tracingBy(tracer);
     const calls: string[] = [];
     const call = (name: string, outcome: () => unknown): unknown =>
@@ -104,7 +104,7 @@ describe.each(ways)('A tracer that %s', (_, tracer) => {
     expect(calls).toEqual(['returns', 'resolves', 'throws', 'rejects']);
   });
 
-  it('costs no message, no receipt and no order', async () => {
+  it('changes no message, receipt or order', async () => {
     const writer = await startApp();
     const { channel } = writer;
     const reader = await startApp({ channel });
@@ -132,8 +132,8 @@ describe.each(ways)('A tracer that %s', (_, tracer) => {
   });
 });
 
-describe('The call that a tracer wraps', () => {
-  it('is a promise for a query that runs whenever it is awaited: it runs once', async () => {
+describe('Tracing: the wrapped call', () => {
+  it('runs a thenable once, however often it is awaited', async () => {
     let runs = 0;
     const query: PromiseLike<string> = {
       // oxlint-disable-next-line unicorn/no-thenable -- as a query builder is
@@ -157,7 +157,7 @@ describe('The call that a tracer wraps', () => {
     expect(runs).toBe(1);
   });
 
-  it('ends with it: nothing is traced any more', () => {
+  it('traces nothing after the tracer was removed', () => {
     const seen: string[] = [];
     const tracing = tracingBy({
       ...plain,

@@ -37,8 +37,8 @@ function watch(promise: Promise<unknown>): { settled: boolean } {
   return watched;
 }
 
-describe('caughtUp()', () => {
-  it('lets one instance read what another has just written, every time', async () => {
+describe('InvalidationSubscriber.caughtUp()', () => {
+  it('lets one instance read the last write of another, every time', async () => {
     const { writer, reader } = await startPair();
     const cache = new Map<string, number>();
     let row = 0;
@@ -55,7 +55,7 @@ describe('caughtUp()', () => {
     }
   });
 
-  it('resolves at once for what has been applied, own messages included', async () => {
+  it('resolves immediately for an offset that was delivered, own messages included', async () => {
     const { writer, reader } = await startPair();
     const first = await writer.publisher.invalidateUser('1');
     const second = await writer.publisher.invalidateUser('2');
@@ -67,7 +67,7 @@ describe('caughtUp()', () => {
     expect(reader.stats.snapshot().received).toBe(2);
   });
 
-  it('resolves once what was missed is replayed', async () => {
+  it('resolves once a missed message is replayed', async () => {
     const { reader, hand } = await startPair();
     await hand.say('before');
     await hears(reader, ['User:before']);
@@ -82,7 +82,7 @@ describe('caughtUp()', () => {
     expect(summary(reader)).toContain('User:lost');
   });
 
-  it('resolves by a heartbeat', async () => {
+  it('resolves when a heartbeat finds the missed message', async () => {
     const { app, hand } = await startOnLinks({ heartbeatInterval: 50 });
     await app.subscriber.caughtUp(await hand.say('before'), patiently);
 
@@ -91,7 +91,7 @@ describe('caughtUp()', () => {
     expect(summary(app)).toEqual(['User:before', 'User:lost']);
   });
 
-  it('resolves when everything is evicted, which covers it', async () => {
+  it('resolves when everything is evicted', async () => {
     const { reader, hand } = await startPair();
     await hand.say('before');
     await hears(reader, ['User:before']);
@@ -103,7 +103,7 @@ describe('caughtUp()', () => {
     expect(summary(reader)).toEqual(['User:before', 'missed']);
   });
 
-  it('rejects with an InvalidationTimeoutError that says for how long it waited', async () => {
+  it('rejects with an InvalidationTimeoutError that names the timeout and the offset', async () => {
     const { reader } = await startPair();
     const offset = far();
 
@@ -116,7 +116,7 @@ describe('caughtUp()', () => {
     expect(String(error)).toContain(offset);
   });
 
-  it('refuses an offset that no message can have yet', async () => {
+  it('rejects an offset in the future', async () => {
     const { reader, hand } = await startPair();
     const offset = await hand.say('before');
     for (const future of ['99999999999999-0', `${Date.now() + 90_000}-0`]) {
@@ -127,7 +127,7 @@ describe('caughtUp()', () => {
     await reader.subscriber.caughtUp(offset, patiently);
   });
 
-  it('lets a thousand wait, and sends the next one away at once', async () => {
+  it('accepts 1000 waiting calls, and rejects the next one immediately', async () => {
     const { reader, hand } = await startPair();
     await hand.say('before');
     await hears(reader, ['User:before']);
@@ -147,7 +147,7 @@ describe('caughtUp()', () => {
     await Promise.all(waiting);
   });
 
-  it('keeps the others waiting when one gives up', async () => {
+  it('keeps other calls waiting when one times out', async () => {
     const { reader, hand } = await startPair();
     await hand.say('before');
     await hears(reader, ['User:before']);
@@ -180,7 +180,7 @@ describe('caughtUp()', () => {
     null as unknown as string,
     undefined as unknown as string,
     {} as unknown as string,
-  ])('refuses %j', async (offset) => {
+  ])('rejects the offset %j', async (offset) => {
     const app = await startApp();
     await expect(app.subscriber.caughtUp(offset)).rejects.toThrow(
       InvalidationSerializationError,
@@ -197,7 +197,7 @@ describe('caughtUp()', () => {
     null,
     500,
     'soon',
-  ])('refuses to wait for %o', async (options) => {
+  ])('rejects the options %o', async (options) => {
     const app = await startApp();
     const error = await app.subscriber
       .caughtUp(far(), options as never)
@@ -209,7 +209,7 @@ describe('caughtUp()', () => {
 
   // Node's timers fire at once where the delay does not fit 32 bits.
   it.each([Infinity, 2 ** 31, Number.MAX_VALUE])(
-    'waits for as long as can be where it is told %d ms',
+    'waits without a limit for a timeout of %d ms',
     async (timeout) => {
       const { reader } = await startPair();
       const warnings: Error[] = [];
@@ -226,14 +226,14 @@ describe('caughtUp()', () => {
     },
   );
 
-  it('waits for no time if it is told so', async () => {
+  it('rejects immediately with a timeout of 0', async () => {
     const { reader } = await startPair();
     await expect(
       reader.subscriber.caughtUp(far(), { timeout: 0 }),
     ).rejects.toThrow(InvalidationTimeoutError);
   });
 
-  it('compares numbers and not text, beyond what a double holds', async () => {
+  it('compares offsets as numbers, beyond the precision of a double', async () => {
     const { reader, hand } = await startPair();
     const last = await hand.say('before');
     await hears(reader, ['User:before']);
@@ -246,20 +246,20 @@ describe('caughtUp()', () => {
     ).rejects.toThrow(InvalidationTimeoutError);
   });
 
-  it('says that there is nothing to wait for without a journal', async () => {
+  it('rejects with a configuration error without a journal', async () => {
     const app = await startApp({ journal: false });
     await expect(app.subscriber.caughtUp('1-1')).rejects.toThrow(
       InvalidationConfigurationError,
     );
   });
 
-  it('has nothing to wait for where the library is switched off', async () => {
+  it('resolves when the module is disabled', async () => {
     const app = await startApp({ enabled: false });
     await app.subscriber.caughtUp(far(), { timeout: FOREVER });
     expect(app.states).not.toContain('live');
   });
 
-  it('does not keep a shutdown waiting, and ends with it', async () => {
+  it('does not delay the shutdown, and rejects after it', async () => {
     const { reader } = await startPair();
     const waiting = watch(
       reader.subscriber.caughtUp(far(), { timeout: FOREVER }),

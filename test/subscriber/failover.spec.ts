@@ -126,8 +126,8 @@ async function proved({ subscriber }: TestApp): Promise<void> {
   await eventually(() => expect(subscriber.staleness()).toBeLessThan(before));
 }
 
-describeOnRedisServer('a failover that loses the end of the journal', () => {
-  it('makes the publisher that had been acknowledged tell everybody to evict everything', async () => {
+describeOnRedisServer('Failover that loses the end of the journal', () => {
+  it('makes the publisher of a lost message publish "everything"', async () => {
     const { publisher, reader } = await failOver();
 
     // Its own journal is whole: it cannot know what it has missed.
@@ -148,10 +148,10 @@ describeOnRedisServer('a failover that loses the end of the journal', () => {
   });
 
   it.each([
-    [true, 'has heard'],
-    [false, 'has not heard'],
+    [true, 'has received'],
+    [false, 'has not received'],
   ])(
-    'also if it was faster to speak to the new master than to hear it (%s: it %s what was lost)',
+    'publishes "everything" when commands reconnect first (received: %s; the publisher %s the lost message)',
     async (heard) => {
       const { reader } = await failOver({ heard, hasty: true });
 
@@ -162,7 +162,7 @@ describeOnRedisServer('a failover that loses the end of the journal', () => {
     },
   );
 
-  it('also if it has not heard itself what was lost', async () => {
+  it('publishes "everything" when the publisher has not received its own lost message', async () => {
     const { reader } = await failOver({ heard: false });
 
     await eventually(
@@ -177,7 +177,7 @@ describeOnRedisServer('a failover that loses the end of the journal', () => {
     [1, 'fails', () => Promise.reject(new Error('LOADING'))],
     [2, 'fails', () => Promise.reject(new Error('LOADING'))],
   ])(
-    'also if reading %i of the new journal %s at first',
+    'publishes "everything" when read no. %i of the new journal %s at first',
     async (which, _, fail) => {
       const { readJournal } = RedisTransport.prototype;
       const read = vi.spyOn(RedisTransport.prototype, 'readJournal');

@@ -32,8 +32,8 @@ async function startListening() {
 const swallows = (link: { readonly swallowed: number }): Promise<void> =>
   eventually(() => expect(link.swallowed).toBeGreaterThan(0), patient);
 
-describe('a heartbeat', () => {
-  it('finds a lost last message', async () => {
+describe('Heartbeat', () => {
+  it('replays the last message when it was lost', async () => {
     const { app, hand } = await startListening();
 
     await hand.mumble('lost');
@@ -42,7 +42,7 @@ describe('a heartbeat', () => {
     expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 1 });
   });
 
-  it('finds a journal that was deleted, and widens once', async () => {
+  it('widens once when the journal was deleted', async () => {
     const { app, hand } = await startListening();
 
     await hand.redis.del(hand.journal);
@@ -53,7 +53,7 @@ describe('a heartbeat', () => {
     expect(app.stats.snapshot().widened).toBe(1);
   });
 
-  it('finds a journal whose end was lost, and widens once', async () => {
+  it('widens once when the end of the journal was lost', async () => {
     const { app, hand } = await startListening();
     const last = await hand.say('rolled back');
     await hears(app, users('before', 'rolled back'));
@@ -71,7 +71,7 @@ describe('a heartbeat', () => {
     ['at once', []],
     ['although the first reading fails', [new Error('LOADING')]],
   ])(
-    'finds that what it had published was lost, and tells everybody: %s',
+    'publishes "everything" when own messages were lost from the journal: %s',
     async (_, failures) => {
       const { app, hand, server } = await startListening();
       const reader = await startApp({
@@ -106,7 +106,7 @@ describe('a heartbeat', () => {
     },
   );
 
-  it('finds it although something else has been published since', async () => {
+  it('finds a lost own message although another was published since', async () => {
     const { app, hand } = await startListening();
     const { offset } = await app.publisher.invalidateUser('own');
     await app.subscriber.caughtUp(offset!);
@@ -117,7 +117,7 @@ describe('a heartbeat', () => {
     await eventually(() => expect(summary(app)).toContain('*'), patient);
   });
 
-  it('says nothing, and changes nothing, while all is well', async () => {
+  it('delivers and reports nothing while nothing is missing', async () => {
     const { app, hand } = await startListening();
     const ping = vi.spyOn(RedisTransport.prototype, 'ping');
     onTestFinished(() => ping.mockRestore());
@@ -130,7 +130,7 @@ describe('a heartbeat', () => {
     expect(app.states).toEqual(['stopped', 'connecting', 'live']);
   });
 
-  it('does not fail the process when the journal cannot be asked for own messages', async () => {
+  it('does not crash the process when own messages cannot be looked up in the journal', async () => {
     const { app } = await startListening();
     await app.publisher.invalidateUser('own');
     const read = vi
@@ -153,9 +153,9 @@ describe('a heartbeat', () => {
   });
 });
 
-describe('a half-open link, that nobody reports', () => {
+describe('Heartbeat: a half-open connection', () => {
   it.each(['both ways', 'up', 'down'] as const)(
-    'of the subscription, %s: is found, opened anew, and nothing is lost',
+    'replaces a half-open subscription connection (%s), and replays what was missed',
     async (direction) => {
       const { app, hand, links } = await startListening();
 
@@ -180,7 +180,7 @@ describe('a half-open link, that nobody reports', () => {
     },
   );
 
-  it('on the commands alone is found and opened anew, and the subscription goes on', async () => {
+  it('replaces a half-open commands connection, and keeps the subscription', async () => {
     const { app, hand, links } = await startListening();
 
     links.commands.swallow();
@@ -198,7 +198,7 @@ describe('a half-open link, that nobody reports', () => {
     expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 0 });
   });
 
-  it('on both connections is found, and nothing is lost', async () => {
+  it('replaces both connections, and replays what was missed', async () => {
     const { app, hand, links } = await startListening();
 
     links.commands.swallow();
@@ -213,7 +213,7 @@ describe('a half-open link, that nobody reports', () => {
     expect(app.stats.snapshot().widened).toBe(0);
   });
 
-  it('for longer than one heartbeat: is tried again until it is healed', async () => {
+  it('retries until the network is restored', async () => {
     const { app, hand, links } = await startListening();
 
     links.commands.swallow();
@@ -229,8 +229,8 @@ describe('a half-open link, that nobody reports', () => {
   });
 });
 
-describe('commands that hang while a message is missing', () => {
-  it('hold up live messages for heartbeatTimeout; then one widened message, and they flow', async () => {
+describe('Heartbeat: commands that hang while a message is missing', () => {
+  it('delivers one widened message after heartbeatTimeout, then live messages', async () => {
     const { app, hand, links } = await startListening();
 
     links.commands.swallow('down');
@@ -259,8 +259,8 @@ describe('commands that hang while a message is missing', () => {
   });
 });
 
-describe('a network that is slow', () => {
-  it('to connect: heartbeats do not interrupt it', async () => {
+describe('Heartbeat: a slow network', () => {
+  it('does not interrupt a slow connect', async () => {
     const server = await startServer();
     const links = await startLinks(server);
     links.commands.delay(150);
@@ -275,7 +275,7 @@ describe('a network that is slow', () => {
     expect(app.subscriber.status).toMatchObject({ state: 'live' });
   });
 
-  it('but answers in time: nothing is opened anew, nothing is widened', async () => {
+  it('does not reconnect or widen when replies are slow but in time', async () => {
     const { app, hand, links } = await startListening();
     links.commands.delay(100);
     links.subscription.delay(100);

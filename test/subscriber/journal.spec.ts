@@ -45,8 +45,8 @@ redis.call('XADD', KEYS[1], 'MAXLEN', '=', 1, id, 'm', payload)
 return id
 `;
 
-describe('what was published while the subscription was away', () => {
-  it('is delivered exactly once and in order, however often the connection is killed', async () => {
+describe('Catch-up after a lost subscription', () => {
+  it('replays missed messages once and in order, however often the connection is killed', async () => {
     const { server, app: reader, hand } = await startListening();
     const writer = await startApp({
       connection: server.url,
@@ -72,7 +72,7 @@ describe('what was published while the subscription was away', () => {
     expect(widened).toBe(0);
   });
 
-  it('is read in pages, and what comes meanwhile is delivered after it', async () => {
+  it('reads the journal in pages, and delivers newer messages after it', async () => {
     const { server, app: reader, hand } = await startListening();
     const writer = await startApp({
       connection: server.url,
@@ -97,7 +97,7 @@ describe('what was published while the subscription was away', () => {
     expect(widened).toBe(0);
   });
 
-  it('is read in smaller pages where messages are large', async () => {
+  it('reads smaller pages when messages are large', async () => {
     const { app, hand } = await startListening();
     const read = readings();
     const large = { metadata: 'x'.repeat(100_000) };
@@ -121,7 +121,7 @@ describe('what was published while the subscription was away', () => {
     expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 300 });
   });
 
-  it('is delivered although the connection for commands is killed as well', async () => {
+  it('replays missed messages when the commands connection is killed as well', async () => {
     const { app, hand } = await startListening();
     const read = vi.spyOn(RedisTransport.prototype, 'readJournal');
     onTestFinished(() => read.mockRestore());
@@ -151,27 +151,24 @@ describe('what was published while the subscription was away', () => {
     ['trimmed away', ({ journal }, multi) => multi.xtrim(journal, 'MAXLEN', 1)],
     [
       // The first one left names the position, which anybody may do.
-      'trimmed away up to what was heard before',
+      'trimmed away up to the position',
       ({ journal }, multi) => multi.xtrim(journal, 'MAXLEN', 3),
     ],
     [
       'replaced by a forged entry that names the position',
       (hand, multi) => multi.eval(FORGE_NEXT, 1, hand.journal, wire('forged')),
     ],
+    ['deleted with the journal', ({ journal }, multi) => multi.del(journal)],
     [
-      'deleted with its journal, or evicted',
-      ({ journal }, multi) => multi.del(journal),
-    ],
-    [
-      'deleted with its journal, which was begun anew',
+      'deleted with the journal, which was started again',
       (hand, multi) => multi.del(hand.journal).eval(...hand.saying(['new'])),
     ],
     [
-      'followed by an entry that is none of ours',
+      'followed by a foreign entry',
       ({ journal }, multi) => multi.xadd(journal, '*', 'x', 'y'),
     ],
     [
-      'followed by an entry that says another offset than its own',
+      'followed by an entry whose payload has another offset',
       ({ journal }, multi) =>
         multi.xadd(
           journal,
@@ -181,28 +178,31 @@ describe('what was published while the subscription was away', () => {
         ),
     ],
     [
-      'written over by something that is no stream',
+      'overwritten by a key that is not a stream',
       ({ journal }, multi) => multi.set(journal, 'x'),
     ],
-  ])('and %s, is covered by one widened message', async (_, fault) => {
-    const { app, hand } = await startListening();
+  ])(
+    'delivers one widened message when the missed messages were %s',
+    async (_, fault) => {
+      const { app, hand } = await startListening();
 
-    await hand.whileAllAreAway((multi) => {
-      multi.eval(...hand.saying([1, 2, 3]));
-      fault(hand, multi);
-    });
-    await eventually(() => expect(timesLive(app)).toBe(2));
+      await hand.whileAllAreAway((multi) => {
+        multi.eval(...hand.saying([1, 2, 3]));
+        fault(hand, multi);
+      });
+      await eventually(() => expect(timesLive(app)).toBe(2));
 
-    const heard = summary(app);
-    expect(heard.filter((one) => one === 'missed')).toHaveLength(1);
-    // Or after what could still be read.
-    expect(heard.at(-1)).toBe('missed');
-    await hand.redis.publish(app.channel, wire('foreign'));
-    await hears(app, [...heard, 'User:foreign']);
-  });
+      const heard = summary(app);
+      expect(heard.filter((one) => one === 'missed')).toHaveLength(1);
+      // Or after what could still be read.
+      expect(heard.at(-1)).toBe('missed');
+      await hand.redis.publish(app.channel, wire('foreign'));
+      await hears(app, [...heard, 'User:foreign']);
+    },
+  );
 
   itOnRedisServer(
-    'of a server that restarted with its data, is not widened',
+    'does not widen when a server restarts with its data',
     async () => {
       const server = await startServer({
         args: ['--appendonly', 'yes', '--appendfsync', 'always'],
@@ -231,8 +231,8 @@ describe('what was published while the subscription was away', () => {
   );
 });
 
-describe('a message that was lost on a live connection', () => {
-  it('is read from the journal when the next one arrives', async () => {
+describe('Catch-up: a message lost on a live connection', () => {
+  it('replays it when the next message arrives', async () => {
     const { app, hand } = await startListening();
 
     await hand.mumble('lost', 'lost too');
@@ -243,7 +243,7 @@ describe('a message that was lost on a live connection', () => {
     expect(app.states.slice(-2)).toEqual(['catching-up', 'live']);
   });
 
-  it('is found although the next one is of its own', async () => {
+  it('replays it when the next message is an own one', async () => {
     const { app, hand } = await startListening();
 
     await hand.mumble('lost');
@@ -255,7 +255,7 @@ describe('a message that was lost on a live connection', () => {
     expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 1 });
   });
 
-  it('is covered by one widened message if the journal has lost it, too', async () => {
+  it('delivers one widened message when the journal has lost it, too', async () => {
     const { app, hand } = await startListening();
 
     await hand.mumble('lost');
@@ -268,7 +268,7 @@ describe('a message that was lost on a live connection', () => {
     expect(app.stats.snapshot().widened).toBe(1);
   });
 
-  it('during the reading itself is found without another message', async () => {
+  it('replays a message lost during the read without another message', async () => {
     const { app, hand } = await startListening();
     await app.publisher.invalidateUser('own');
     await hand.redis.del(hand.journal);
@@ -300,8 +300,8 @@ describe('a message that was lost on a live connection', () => {
   });
 });
 
-describe('the end of the journal, where an application begins', () => {
-  it('is not taken for something that was heard already', async () => {
+describe('Catch-up: the position at startup', () => {
+  it('does not skip messages published while the end of the journal is read', async () => {
     const server = await startServer();
     const links = await startLinks(server);
     const channel = uniqueChannel();
@@ -329,7 +329,7 @@ describe('the end of the journal, where an application begins', () => {
     expect(app.stats.snapshot().widened).toBe(0);
   });
 
-  it('may be older than what was heard meanwhile, which is not heard again', async () => {
+  it("does not deliver again messages newer than the journal's end as it was read", async () => {
     const server = await startServer();
     const channel = uniqueChannel();
     const hand = new Hand(server, channel);
@@ -359,8 +359,8 @@ describe('the end of the journal, where an application begins', () => {
   });
 });
 
-describe('a message that comes twice', () => {
-  it('is delivered once if it was the last one', async () => {
+describe('Catch-up: duplicate messages', () => {
+  it('delivers the last message once when it is repeated', async () => {
     const { app, hand } = await startListening();
     const [[, [, payload = '']] = ['', []]] = await hand.redis.xrange(
       hand.journal,
@@ -375,7 +375,7 @@ describe('a message that comes twice', () => {
     expect(app.states).not.toContain('catching-up');
   });
 
-  it('is delivered once if it was replayed', async () => {
+  it('delivers a replayed message once when it is repeated', async () => {
     const { app, hand } = await startListening();
     await hand.whileAllAreAway((multi) => multi.eval(...hand.saying([1, 2])));
     await hears(app, users('before', 1, 2));
@@ -390,7 +390,7 @@ describe('a message that comes twice', () => {
     expect(app.stats.snapshot().widened).toBe(0);
   });
 
-  it('after many others is told again, and nothing is lost or widened', async () => {
+  it('loses and widens nothing when older messages are repeated', async () => {
     const { app, hand } = await startListening();
     await hand.say(1, 2, 3);
     const entries = await hand.redis.xrange(hand.journal, '-', '+');
@@ -408,8 +408,8 @@ describe('a message that comes twice', () => {
   });
 });
 
-describe('more live messages than are held back while the journal cannot be read', () => {
-  it('are covered by one widened message, and then flow', async () => {
+describe('Catch-up: the limit of held messages', () => {
+  it('delivers one widened message beyond the limit, then live messages', async () => {
     const { app, hand, links } = await startOnLinks({
       ...NO_HEARTBEAT,
       heartbeatTimeout: 60_000,
@@ -428,7 +428,7 @@ describe('more live messages than are held back while the journal cannot be read
     expect(app.stats.snapshot().widened).toBe(1);
   }, 40_000);
 
-  it('is not reached by what is held for a moment: all are delivered', async () => {
+  it('delivers all held messages below the limit', async () => {
     const { app, hand, links } = await startOnLinks(NO_HEARTBEAT);
     await hand.say('before');
     await hears(app, ['User:before']);

@@ -60,8 +60,8 @@ function clientOn({ connection }: Links): Redis {
   return client;
 }
 
-describe('an application that was closed leaves nothing behind', () => {
-  it('on a server of its own', async () => {
+describe('Closing an application releases sockets, timers and listeners', () => {
+  it('with its own server', async () => {
     const { made, left } = await tracesOf(async () => {
       const app = await startApp();
       await app.publisher.invalidateUser('1');
@@ -72,7 +72,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(left).toEqual([]);
   });
 
-  it('where Redis never was', async () => {
+  it('when Redis was never available', async () => {
     const traces = await tracesOf(async () => {
       const app = await startApp({
         connection: NOWHERE,
@@ -117,7 +117,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(traces).toEqual(NOTHING_LEFT);
   });
 
-  itOnRedisServer('while Redis refuses', async () => {
+  itOnRedisServer('while Redis refuses commands', async () => {
     const server = await startServer({ real: true });
     const admin = new Redis(server.url);
     onTestFinished(() => admin.disconnect());
@@ -139,7 +139,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(traces).toEqual(NOTHING_LEFT);
   });
 
-  itOnRedisServer('whose start Redis refused', async () => {
+  itOnRedisServer('when Redis refused its start', async () => {
     const server = await startServer({ real: true });
     const admin = new Redis(server.url);
     onTestFinished(() => admin.disconnect());
@@ -160,7 +160,7 @@ describe('an application that was closed leaves nothing behind', () => {
     ['its own', (links: Links) => links.connection],
     ["the application's", clientOn],
   ])(
-    'while it reads a journal that does not answer, by %s client',
+    'while it reads a journal that does not respond, with %s client',
     async (_, connection) => {
       const server = await startServer();
       const links = await startLinks(server);
@@ -194,7 +194,7 @@ describe('an application that was closed leaves nothing behind', () => {
     },
   );
 
-  it('while it waits for a connection to read the journal with', async () => {
+  it('while it waits for a connection to read the journal', async () => {
     const server = await startServer();
     let port = server.port;
     const channel = uniqueChannel();
@@ -227,7 +227,7 @@ describe('an application that was closed leaves nothing behind', () => {
     ['commands', "the application's", clientOn],
     ['subscription', 'its own', (links: Links) => links.connection],
   ] as const)(
-    'while a heartbeat waits for an answer of the %s, by %s client',
+    'while a heartbeat waits for the %s connection, with %s client',
     async (link, _, connection) => {
       const server = await startServer();
       const links = await startLinks(server);
@@ -250,7 +250,7 @@ describe('an application that was closed leaves nothing behind', () => {
     },
   );
 
-  it("with a client of the application's, whose listeners are as before", async () => {
+  it('with a client of the application, whose listeners stay as they were', async () => {
     const client = new Redis(inject('redisUrl'));
     onTestFinished(() => client.disconnect());
     await client.ping();
@@ -268,7 +268,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(listeners(client)).toEqual(before);
   });
 
-  itOnRedisServer('in a cluster', async () => {
+  itOnRedisServer('on a cluster', async () => {
     const cluster = await startCluster();
     onTestFinished(() => cluster.stop());
     const client = new Cluster(cluster.nodes, { slotsRefreshInterval: 0 });
@@ -293,7 +293,7 @@ describe('an application that was closed leaves nothing behind', () => {
     expect(listeners(client)).toEqual(before);
   });
 
-  itOnRedisServer('in a cluster that is not there', async () => {
+  itOnRedisServer('on an unreachable cluster', async () => {
     const traces = await tracesOf(async () => {
       const nodes = [{ host: '127.0.0.1', port: 1 }];
       const app = await startApp({
@@ -307,7 +307,7 @@ describe('an application that was closed leaves nothing behind', () => {
   });
 });
 
-describe('a transport that was closed leaves nothing behind', () => {
+describe('Closing a RedisTransport releases sockets, timers and listeners', () => {
   it.each([
     ['while it connects', () => inject('redisUrl')],
     ['while nobody answers', () => NOWHERE],
@@ -326,7 +326,7 @@ describe('a transport that was closed leaves nothing behind', () => {
     expect(traces).toEqual(NOTHING_LEFT);
   });
 
-  it('without a start, after a publish that woke the connection', async () => {
+  it('without a start, after a publish opened the connection', async () => {
     const traces = await tracesOf(async () => {
       const transport = new RedisTransport({
         connection: inject('redisUrl'),
@@ -341,11 +341,11 @@ describe('a transport that was closed leaves nothing behind', () => {
   });
 });
 
-describe('a process', () => {
+describe('A Node.js process', () => {
   it.each([
     ['where Redis is', () => inject('redisUrl')],
     ['where Redis is not', () => NOWHERE],
-  ])('ends by itself once its application is closed, %s', async (_, url) => {
+  ])('exits after its application is closed, %s', async (_, url) => {
     const folder = await compileLibrary();
     const main = join(folder, 'main.js');
     await writeFile(main, PROGRAM);

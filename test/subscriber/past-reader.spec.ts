@@ -52,8 +52,8 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, at) => from + at);
 }
 
-describe('The past of an offset', () => {
-  it('is what the journal holds up to it, however much that is', async () => {
+describe('readPast()', () => {
+  it('reads the journal up to the offset, in several pages', async () => {
     const entries = range(1, 2_500).map((at) => entry(at));
     const ids = range(1, 2_400).map(String);
     expect(await idsUpTo(2_400, entries)).toEqual(ids);
@@ -61,7 +61,7 @@ describe('The past of an offset', () => {
     expect(await idsUpTo(1, entries)).toEqual(['1']);
   });
 
-  it('begins where the chain was broken last', async () => {
+  it('starts after the last gap in the chain', async () => {
     const broken = [1, 2, 3, 5, 6].map((at) => entry(at));
     expect(await idsUpTo(6, broken)).toEqual(['5', '6']);
     const garbage = { offset: '3-0', payload: 'garbage' };
@@ -69,12 +69,12 @@ describe('The past of an offset', () => {
     expect(await idsUpTo(5, entries)).toEqual(['4', '5']);
   });
 
-  it('is not known if the journal does not hold the offset', async () => {
+  it('returns nothing when the journal does not have the offset', async () => {
     expect(await idsUpTo(3, [])).toEqual([]);
     expect(await idsUpTo(3, [entry(1), entry(2), entry(4, 2)])).toEqual([]);
   });
 
-  it('is the end of what is too much to be remembered, read in parts', async () => {
+  it('returns the last messages when there are too many to remember, in several reads', async () => {
     const keys = range(1, 1_000).map((id) => `user:${id}`);
     const entries = range(1, 120).map((at) => entry(at, null, batch(keys)));
     const pages: number[] = [];

@@ -16,8 +16,8 @@ function startDecoder() {
   return { decoder, meter, errors, widened: () => widened };
 }
 
-describe('a flood of what is no message', () => {
-  it('is reported a hundred times, and counted to the end', () => {
+describe('PayloadDecoder: many invalid payloads', () => {
+  it('reports at most 100 a second, and counts all', () => {
     const { decoder, meter, errors } = startDecoder();
     const before = Error.stackTraceLimit;
     const begun = performance.now();
@@ -32,7 +32,7 @@ describe('a flood of what is no message', () => {
     expect(Error.stackTraceLimit).toBe(before);
   });
 
-  it('hides no message, and no message that is too large', () => {
+  it('still decodes valid messages, and widens a message that is too large', () => {
     const { decoder, widened } = startDecoder();
     for (let n = 0; n < 500; n++) decoder.decode('hello');
 

@@ -5,7 +5,7 @@ import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { journalOf } from './setup.js';
 
-it('A recall of messages from before positions were tracked is repeated where reading them failed', async () => {
+it('Recall: reads messages from before positions were tracked again after a failed read', async () => {
   const app = await startApp();
   const { subscriber, publisher, channel, context } = app;
   const tracker = context.get(PositionTracker, { strict: false });

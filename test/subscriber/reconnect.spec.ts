@@ -79,8 +79,8 @@ const summary = (app: TestApp): string[] =>
 const killSubscriptions = (url: string): Promise<unknown> =>
   connectRaw(url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
 
-describe('a subscription that is lost', () => {
-  it('is restored, widens nothing, and messages flow again', async () => {
+describe('Reconnect: a lost subscription', () => {
+  it('is restored without a widened message', async () => {
     const server = await startServer();
     const connection = server.url;
     const log = new LogRecorder();
@@ -117,7 +117,7 @@ describe('a subscription that is lost', () => {
     expect(log.warnings.join()).toContain('Disconnected from channel');
   });
 
-  it('is restored as often as it is lost, without a widened message', async () => {
+  it('is restored each time without a widened message', async () => {
     const server = await startServer();
     const app = await startApp({ connection: server.url });
     await app.publisher.invalidateUser('before');
@@ -134,7 +134,7 @@ describe('a subscription that is lost', () => {
     expect(summary(app)).toEqual(['User:before']);
   });
 
-  it('widens once where nothing was ever said: an empty journal proves nothing', async () => {
+  it('widens once when the journal is empty', async () => {
     const server = await startServer();
     const app = await startApp({ connection: server.url });
 
@@ -147,7 +147,7 @@ describe('a subscription that is lost', () => {
     expect(app.messages[0]).toMatchObject({ action: 'Pattern', pattern: '*' });
   });
 
-  it('widens once each time without a journal', async () => {
+  it('widens once per reconnect without a journal', async () => {
     const server = await startServer();
     const connection = server.url;
     const writer = await startApp({ connection, journal: false });
@@ -185,9 +185,9 @@ describe('a subscription that is lost', () => {
 
   it.each([
     ['in another language', {}],
-    ['that calls something else an offset', { offset: 'partition 3' }],
+    ['with an invalid offset', { offset: 'partition 3' }],
   ])(
-    'widens once each time where a service publishes %s, which keeps no journal',
+    'widens once per reconnect when a service without a journal publishes %s',
     async (_, fields) => {
       const server = await startServer();
       const app = await startApp({ connection: server.url });
@@ -212,8 +212,8 @@ describe('a subscription that is lost', () => {
   );
 });
 
-describe('a connection for commands that is lost', () => {
-  it('delays what is on its way until it is back, and leaves the subscription alone', async () => {
+describe('Reconnect: a lost commands connection', () => {
+  it('delays messages in flight until it is back, and keeps the subscription', async () => {
     const server = await startServer();
     const app = await startApp({ connection: server.url });
     const reader = await startApp({
@@ -240,7 +240,7 @@ describe('a connection for commands that is lost', () => {
     expect(app.states).not.toContain('disconnected');
   });
 
-  describeOnRedisServer('of a server that hangs', () => {
+  describeOnRedisServer('on a server that hangs', () => {
     it.each([
       ['its own', (url: string) => url],
       [
@@ -252,7 +252,7 @@ describe('a connection for commands that is lost', () => {
         },
       ],
     ])(
-      'does not keep %s publishes waiting for an answer that cannot come',
+      'publishes again soon after the restart, with %s client',
       async (_, connection) => {
         const server = await startServer();
         const app = await startApp({
@@ -276,8 +276,8 @@ describe('a connection for commands that is lost', () => {
   });
 });
 
-describe('a server that dies and comes back', () => {
-  it('empty is reconnected to, and one widened message covers what was missed', async () => {
+describe('Reconnect: a server that is restarted', () => {
+  it('delivers one widened message when the server comes back empty', async () => {
     const server = await startServer();
     const connection = server.url;
     const app = await startApp({ connection });
@@ -312,7 +312,7 @@ describe('a server that dies and comes back', () => {
     ]);
   });
 
-  it('decorated methods do not wait for it, and what they said arrives afterwards, in order', async () => {
+  it('decorated methods do not wait, and their messages are sent afterwards in order', async () => {
     const server = await startServer();
     const connection = server.url;
     const writer = await startApp({
@@ -359,7 +359,7 @@ describe('a server that dies and comes back', () => {
     });
   });
 
-  it('all that waited is in its journal, in order, for whoever is back later', async () => {
+  it('appends the queued messages to the journal in order', async () => {
     const server = await startServer();
     const writer = await startApp({ connection: server.url });
     server.kill();
@@ -380,7 +380,7 @@ describe('a server that dies and comes back', () => {
     ).toEqual(['1', 'user:2,post:3', 'feed:*']);
   });
 
-  it('more than the outbox holds is collapsed, not lost', async () => {
+  it('collapses queued messages beyond outboxLimit, and loses none', async () => {
     const server = await startServer();
     const connection = server.url;
     const channel = uniqueChannel();
@@ -402,8 +402,8 @@ describe('a server that dies and comes back', () => {
   });
 });
 
-describe('a server that is not there yet', () => {
-  it('does not keep the application from starting; it goes live later, and widens once', async () => {
+describe('Reconnect: a server that is not available at startup', () => {
+  it('does not block the start; the application goes live later, and widens once', async () => {
     const server = await startAbsentServer();
     const log = new LogRecorder();
 
@@ -430,7 +430,7 @@ describe('a server that is not there yet', () => {
     expect(app.stats.snapshot()).toMatchObject({ widened: 1 });
   });
 
-  it('but comes within startupTimeout: nothing was missed, nothing is widened', async () => {
+  it('widens nothing when the server is available within startupTimeout', async () => {
     const server = await startAbsentServer();
 
     const starting = startApp({
@@ -444,7 +444,7 @@ describe('a server that is not there yet', () => {
     expect(summary(app)).toEqual([]);
   });
 
-  it('is waited for until one can publish, too', async () => {
+  it('waits until the commands connection is ready, too', async () => {
     // The subscription gets through at once, the connection for commands late.
     const server = await startServer();
     const client = new Redis(server.url, { lazyConnect: true });
@@ -467,8 +467,8 @@ describe('a server that is not there yet', () => {
   });
 });
 
-describeOnRedisServer('a server that hangs', () => {
-  it('keeps the first callers for publishTimeout and no others; all arrives once it goes on', async () => {
+describeOnRedisServer('Reconnect: a server that hangs', () => {
+  it('delays only the first receipts by publishTimeout, and sends all messages once it resumes', async () => {
     const server = await startServer();
     const connection = server.url;
     const publishTimeout = 1_000;
@@ -505,8 +505,8 @@ describeOnRedisServer('a server that hangs', () => {
   });
 });
 
-describe('the shutdown', () => {
-  it('is bounded while Redis is away, and says what is lost', async () => {
+describe('Shutdown', () => {
+  it('is bounded while Redis is away, and reports the lost messages', async () => {
     const server = await startServer();
     const log = new LogRecorder();
     const app = await startApp({
@@ -527,7 +527,7 @@ describe('the shutdown', () => {
     expect(app.states.at(-1)).toBe('stopped');
   });
 
-  it('is immediate where nothing waits, Redis or not', async () => {
+  it('is immediate when nothing is queued, with Redis or without', async () => {
     const server = await startServer();
     const app = await startApp({
       connection: server.url,
@@ -539,7 +539,7 @@ describe('the shutdown', () => {
     expect(app.states.at(-1)).toBe('stopped');
   });
 
-  it('is bounded where Redis never was', async () => {
+  it('is bounded when Redis was never available', async () => {
     const app = await startApp({
       connection: (await startAbsentServer()).url,
       startupTimeout: 50,
@@ -570,7 +570,7 @@ describe('the shutdown', () => {
     );
   });
 
-  it('sends what waits, if Redis comes back in time', async () => {
+  it('sends queued messages if Redis comes back in time', async () => {
     const server = await startServer();
     const log = new LogRecorder();
     const app = await startApp({

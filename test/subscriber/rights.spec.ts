@@ -27,7 +27,7 @@ async function connections(server: RedisServer): Promise<number> {
 
 const ALL = ['+@all', '~*', '&*'];
 
-describeOnRedisServer('a user of Redis', () => {
+describeOnRedisServer('Redis ACL user', () => {
   it.each([
     ['XADD', ['-xadd']],
     ['XRANGE', ['-xrange']],
@@ -39,7 +39,7 @@ describeOnRedisServer('a user of Redis', () => {
     ['the journal', ['resetkeys', '~other:*']],
     ['PUBLISH', ['resetchannels', '&other']],
   ])(
-    'who may not %s (%j) keeps the application from starting, which says so',
+    'without the right to %s (%j) fails the start with an error that names it',
     async (right, rules) => {
       const server = await startServer();
       const connection = await urlFor(server, [...ALL, ...rules]);
@@ -75,7 +75,7 @@ describeOnRedisServer('a user of Redis', () => {
       /-@all \\\s+(?<rights>\+@connection[^\\]+\+info) \\/.exec(OPERATIONS)!
         .groups!['rights']!,
     ],
-  ])('who may do what %s needs nothing more', async (_, rights) => {
+  ])('with exactly the rights that %s is sufficient', async (_, rights) => {
     const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
     onTestFinished(() => warned.mockRestore());
     const server = await startServer();
@@ -113,41 +113,44 @@ describeOnRedisServer('a user of Redis', () => {
   });
 });
 
-describeOnRedisServer('A door that is closed', () => {
+describeOnRedisServer('Refused connections', () => {
   it.each([
     ['WRONGPASS', ['ACL', 'SETUSER', 'app', 'on', 'resetpass', '>other']],
     [
       'max number of clients|beyond maxclients',
       ['CONFIG', 'SET', 'maxclients', '1'],
     ],
-  ])('is named by its reason: %s', async (reason, [command, ...args]) => {
-    const server = await startServer({ real: true });
-    const raw = connectRaw(server.url);
-    await raw.call(command!, ...args);
-    const log = new LogRecorder();
-    const app = await startApp({
-      connection: server.url.replace('//', '//app:any@'),
-      // Several tries: at some of them only the end of the connection is seen.
-      startupTimeout: 2_000,
-      shutdownTimeout: 50,
-      logger: log,
-    });
-    await eventually(() =>
-      expect(app.subscriber.status).toMatchObject({
-        state: 'connecting',
-        reason: expect.stringMatching(new RegExp(reason)) as string,
-      }),
-    );
-    expect(log.warnings.join()).toMatch(new RegExp(reason));
-    expect(log.errors.join()).toMatch(new RegExp(reason));
-    expect(log.lines.join()).not.toContain('app:any');
-  });
+  ])(
+    'status and log name the reason: %s',
+    async (reason, [command, ...args]) => {
+      const server = await startServer({ real: true });
+      const raw = connectRaw(server.url);
+      await raw.call(command!, ...args);
+      const log = new LogRecorder();
+      const app = await startApp({
+        connection: server.url.replace('//', '//app:any@'),
+        // Several tries: at some of them only the end of the connection is seen.
+        startupTimeout: 2_000,
+        shutdownTimeout: 50,
+        logger: log,
+      });
+      await eventually(() =>
+        expect(app.subscriber.status).toMatchObject({
+          state: 'connecting',
+          reason: expect.stringMatching(new RegExp(reason)) as string,
+        }),
+      );
+      expect(log.warnings.join()).toMatch(new RegExp(reason));
+      expect(log.errors.join()).toMatch(new RegExp(reason));
+      expect(log.lines.join()).not.toContain('app:any');
+    },
+  );
 
   it.each([
     ['info', 'live'],
     ['subscribe', 'connecting'],
   ])(
-    'of a server without %s is named, or not needed',
+    'status names a server without the command %s if it is needed',
     async (command, state) => {
       const server = await startServer({
         args: ['--rename-command', command.toUpperCase(), ''],
@@ -166,7 +169,7 @@ describeOnRedisServer('A door that is closed', () => {
     },
   );
 
-  it('keeps an application from starting whose "default" user was restricted', async () => {
+  it('fails the start when the "default" user lacks a right', async () => {
     const server = await startServer({ real: true });
     await connectRaw(server.url).acl('SETUSER', 'default', '-xadd', '-acl');
     await expect(startApp({ connection: server.url })).rejects.toThrow('XADD');

@@ -14,8 +14,8 @@ import {
 const QUICK = { heartbeatInterval: 50, heartbeatTimeout: 500 };
 const BOUND = 1_000;
 
-describe('staleness()', () => {
-  it('is infinite before the first proof, and again after the end', async () => {
+describe('InvalidationSubscriber.staleness()', () => {
+  it('is infinite before the first proof, and again after the shutdown', async () => {
     const app = await startApp({
       connection: 'redis://127.0.0.1:1',
       startupTimeout: 10,
@@ -31,7 +31,7 @@ describe('staleness()', () => {
   it.each([
     ['with a journal', {}],
     ['without one', { journal: false } as const],
-  ])('is renewed by heartbeats, %s', async (_, options) => {
+  ])('is reset by heartbeats, %s', async (_, options) => {
     const { app } = await startOnLinks({ ...QUICK, ...options });
 
     let before = app.subscriber.staleness();
@@ -48,7 +48,7 @@ describe('staleness()', () => {
   });
 
   it.each(['commands', 'subscription'] as const)(
-    'grows while the link of the %s is cut off, until it is back',
+    'grows while the %s connection is cut, until it is back',
     async (link) => {
       const { app, links } = await startOnLinks(QUICK);
 
@@ -67,8 +67,8 @@ describe('staleness()', () => {
   );
 });
 
-describeOnRedisServer('beyond maxStaleness', () => {
-  it('with widen: everything is evicted once, and caches are bypassed until there is proof', async () => {
+describeOnRedisServer('option maxStaleness', () => {
+  it('with "widen": evicts everything once, and bypasses caches until the next proof', async () => {
     const log = new LogRecorder();
     const { app, hand, server } = await startOnLinks({
       ...QUICK,
@@ -106,7 +106,7 @@ describeOnRedisServer('beyond maxStaleness', () => {
     );
   });
 
-  it('caches are bypassed at the first read after a freeze, before any timer', async () => {
+  it('bypasses caches at the first read after the event loop was blocked, before any timer', async () => {
     const { app } = await startOnLinks({
       ...QUICK,
       maxStaleness: BOUND,
@@ -122,7 +122,7 @@ describeOnRedisServer('beyond maxStaleness', () => {
     await eventually(() => expect(app.subscriber.bypass).toBe(false), patient);
   });
 
-  it('with serve: nothing is evicted, and the log says so', async () => {
+  it('with "serve": evicts nothing, and logs a warning', async () => {
     const log = new LogRecorder();
     const { app, hand, server } = await startOnLinks({
       ...QUICK,
@@ -144,7 +144,7 @@ describeOnRedisServer('beyond maxStaleness', () => {
     await hears(app, users('before', 'after'));
   });
 
-  it('an instance that never connected bypasses its caches until it does', async () => {
+  it('bypasses the caches of an instance that never connected until it does', async () => {
     const server = await startServer();
     server.pause();
     onTestFinished(() => server.resume());

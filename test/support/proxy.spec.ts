@@ -53,8 +53,8 @@ class Setup {
   }
 }
 
-describe('the proxy', () => {
-  it('passes bytes and the end of either side', async () => {
+describe('startProxy()', () => {
+  it('forwards bytes and the end of either side', async () => {
     const setup = await new Setup().open();
     for (const by of ['client', 'server'] as const) {
       const link = await setup.link();
@@ -68,7 +68,7 @@ describe('the proxy', () => {
     }
   });
 
-  it('swallows one direction, reports nothing, and links work again afterwards', async () => {
+  it('swallows one direction silently, and works again afterwards', async () => {
     const setup = await new Setup().open();
     const { client, server } = await setup.link();
 
@@ -108,7 +108,7 @@ describe('the proxy', () => {
     expect(server.closed).toBe(false);
   });
 
-  it('delays in order, and without a delay what follows still comes later', async () => {
+  it('delays in order, and later bytes stay behind delayed ones', async () => {
     const setup = await new Setup().open();
     const { client, server } = await setup.link();
     for (const [text, ms] of [
@@ -125,7 +125,7 @@ describe('the proxy', () => {
     await eventually(() => expect(server.heard).toBe('hiabc'));
   });
 
-  it('cuts all links, and not new ones', async () => {
+  it('cuts all connections, and not new ones', async () => {
     const setup = await new Setup().open();
     const { client, server } = await setup.link();
     setup.proxy.cut();
@@ -136,7 +136,7 @@ describe('the proxy', () => {
     await setup.link();
   });
 
-  it('resets the client if there is no server', async () => {
+  it('resets the client without a server', async () => {
     const setup = await new Setup().open();
     setup.server.close();
     const client = new End(connect(setup.proxy.port, '127.0.0.1'));

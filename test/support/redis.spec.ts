@@ -64,8 +64,8 @@ async function connectionError(url: string): Promise<unknown> {
   return error;
 }
 
-describe('the server all files share', () => {
-  it('answers at the provided URL', async () => {
+describe('the server that all files share', () => {
+  it('responds at the provided URL', async () => {
     expect(await ping(inject('redisUrl'))).toBe('PONG');
   });
 });
@@ -120,7 +120,7 @@ describe.each([
 });
 
 describeOnRedisServer('startRedis: redis-server', () => {
-  it('is silent while paused and answers once resumed', async () => {
+  it('is silent while paused and responds once resumed', async () => {
     const server = await startServer({ real: true });
     const client = connectTo(server.url);
     const impatient = connectTo(server.url, { commandTimeout: 100 });
@@ -142,12 +142,12 @@ describeOnRedisServer('startRedis: redis-server', () => {
     expect(isRunning(pid)).toBe(false);
   });
 
-  it('hands its arguments on', async () => {
+  it('passes its arguments on', async () => {
     const server = await startServer({ args: ['--requirepass', 'secret'] });
     await expect(connectTo(server.url).ping()).rejects.toThrow('NOAUTH');
   });
 
-  it('says in the words of redis-server why it did not start', async () => {
+  it('reports the output of redis-server when it does not start', async () => {
     await expect(
       startRedis({ args: ['--no-such-option', 'yes'] }),
     ).rejects.toThrow(/did not start[^]*no-such-option/);
@@ -166,7 +166,7 @@ describeOnRedisServer('startRedis: redis-server', () => {
     expect(cluster.nodes('master')).toHaveLength(3);
   });
 
-  it('fails over by sentinel', async () => {
+  it('fails over by Sentinel', async () => {
     const servers = await startSentinel();
     onTestFinished(() => servers.stop());
     const { sentinels, name, master, replica } = servers;
@@ -193,7 +193,7 @@ describeOnRedisServer('startRedis: redis-server', () => {
   });
 });
 
-describe('A test that is not marked as one that needs a redis-server', () => {
+describe('a test that is not marked as one that needs a redis-server', () => {
   it.each([
     ['by name', () => startRedis({ real: true })],
     ['with arguments', () => startRedis({ args: ['--maxmemory', '1mb'] })],
@@ -205,24 +205,24 @@ describe('A test that is not marked as one that needs a redis-server', () => {
     );
   });
 
-  it('cannot pause the server that it was given', async () => {
+  it('cannot pause its server', async () => {
     const server = await startServer();
     expect(() => server.pause()).toThrow('needs a redis-server');
   });
 
-  it('gets the shared kind of server where it does not ask', async () => {
+  it('gets the kind of the shared server by default', async () => {
     expect(await ping((await startServer()).url)).toBe('PONG');
   });
 });
 
 describe('startRedis: embedded', () => {
-  it('says that pausing needs a redis-server', async () => {
+  it('rejects pause(), which needs a redis-server', async () => {
     const server = await startServer({ real: false });
     expect(() => server.pause()).toThrow('needs a redis-server');
     expect(() => server.resume()).toThrow('needs a redis-server');
   });
 
-  it('refuses arguments, which it could not honour', async () => {
+  it('rejects arguments', async () => {
     const starting = startRedis({ real: false, args: ['--maxmemory', '1mb'] });
     await expect(starting).rejects.toThrow('needs a redis-server');
   });
@@ -237,14 +237,14 @@ describe('EmbeddedValkey', () => {
 
   afterAll(() => valkey.stop());
 
-  it('answers SET and GET, also of values far above one read buffer', async () => {
+  it('responds to SET and GET, also with values far above one read buffer', async () => {
     const client = connectTo(valkey.url);
     const value = 'x'.repeat(3_000_000);
     expect(await client.set('key', value)).toBe('OK');
     expect(await client.get('key')).toBe(value);
   });
 
-  it('delivers what is published', async () => {
+  it('delivers published messages', async () => {
     const subscriber = connectTo(valkey.url);
     await subscriber.subscribe('channel');
     const message = once(subscriber, 'message');
@@ -259,7 +259,7 @@ describe('EmbeddedValkey', () => {
     expect(await client.eval(script, 1, 'key', 'value')).toBe('value');
   });
 
-  it('answers a lone command without waiting for its 100 ms tick', async () => {
+  it('responds to a single command without waiting for its 100 ms tick', async () => {
     const client = connectTo(valkey.url);
     await client.ping();
     const startedAt = performance.now();
@@ -275,7 +275,7 @@ describe('EmbeddedValkey', () => {
     });
   });
 
-  it('answers again once stopped and started on the same port', async () => {
+  it('responds again once stopped and started on the same port', async () => {
     const { port } = valkey;
     await connectTo(valkey.url).ping();
 

@@ -122,8 +122,8 @@ const ill = (details: object, key = 'cache-invalidation') => [
   }),
 ];
 
-describe('A health check', () => {
-  it('is answered with 200, and all there is to know', async () => {
+describe('CacheInvalidationHealthIndicator: health check', () => {
+  it('responds with 200 and all details', async () => {
     const { ask } = await serve();
 
     const [status, { status: overall, details }] = await ask();
@@ -142,7 +142,7 @@ describe('A health check', () => {
     expect(await ask('/named')).toEqual(well({ state: 'live' }, 'caches'));
   });
 
-  it('is answered with 503 as long as Redis is cut off', async () => {
+  it('responds with 503 while Redis is cut off', async () => {
     const proxy = await proxied();
     const { ask } = await serve({ connection: proxy.url, ...QUICK });
     await eventually(async () => expect(await ask()).toEqual(well({})));
@@ -162,7 +162,7 @@ describe('A health check', () => {
   });
 
   itOnRedisServer(
-    'is answered with 200, and says degraded, while messages wait for Redis',
+    'responds with 200 and degraded while messages wait for Redis',
     async () => {
       const server = await startServer({ real: true });
       const { ask, publisher } = await serve({ connection: server.url });
@@ -188,7 +188,7 @@ describe('A health check', () => {
     },
   );
 
-  it('is answered with 200 where the module is switched off', async () => {
+  it('responds with 200 when the module is disabled', async () => {
     const { ask } = await serve({ enabled: false });
 
     expect(await ask()).toEqual(
@@ -198,8 +198,8 @@ describe('A health check', () => {
   });
 });
 
-describe('A readiness check', () => {
-  it('is answered with 503 until everything was heard once, and with 200 from then on', async () => {
+describe('CacheInvalidationHealthIndicator: readiness check', () => {
+  it('responds with 503 until the instance was live once, and with 200 from then on', async () => {
     const proxy = await proxied();
     proxy.swallow();
     const { ask } = await serve({ connection: proxy.url, ...QUICK });
@@ -222,7 +222,7 @@ describe('A readiness check', () => {
     expect(await ask('/ready')).toEqual(well({ state: 'disconnected' }));
   });
 
-  it('waits for that, if it is told to, but not for longer', async () => {
+  it('waits for readiness up to its timeout', async () => {
     const proxy = await proxied();
     proxy.swallow();
     const { ask } = await serve({ connection: proxy.url, ...QUICK });

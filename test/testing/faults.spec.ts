@@ -57,8 +57,8 @@ const ids = ({ heard }: Users) => heard.map(({ entityId }) => entityId);
 const stateOf = (app: { get(type: typeof InvalidationSubscriber): unknown }) =>
   (app.get(InvalidationSubscriber) as InvalidationSubscriber).status.state;
 
-describe('An application that is cut off', () => {
-  it('keeps its copies, and drops them once it is healed', async () => {
+describe('InMemoryBroker.cut() and heal()', () => {
+  it('keeps near caches while cut off, and evicts once healed', async () => {
     const { broker, writer, reader, users, copies } = await startPair();
 
     broker.cut(reader);
@@ -74,7 +74,7 @@ describe('An application that is cut off', () => {
     expect(copies.heard).toMatchObject([{ entityId: '1', widened: null }]);
   });
 
-  it('reads in the journal what another service said meanwhile', async () => {
+  it('replays messages of another service from the journal', async () => {
     const { broker, reader, copies } = await startPair();
 
     broker.cut(reader);
@@ -85,7 +85,7 @@ describe('An application that is cut off', () => {
     expect(copies.heard).toMatchObject([{ entityId: '7', widened: null }]);
   });
 
-  it('is told that everything is invalid where the journal is lost', async () => {
+  it('delivers "everything" when the journal was lost', async () => {
     const { broker, writer, reader, users, copies } = await startPair();
     await users.save('1', 'second');
 
@@ -101,7 +101,7 @@ describe('An application that is cut off', () => {
     });
   });
 
-  it('publishes into its outbox, and sends that once it is healed', async () => {
+  it('queues messages in the outbox, and publishes them once healed', async () => {
     const { broker, writer, reader, users, copies } = await startPair();
 
     broker.cut(writer);
@@ -116,7 +116,7 @@ describe('An application that is cut off', () => {
     expect(ids(copies)).toEqual(['1']);
   });
 
-  it('is every application unless one is named', async () => {
+  it('cuts off every application without an argument', async () => {
     const { broker, writer, reader } = await startPair();
 
     broker.cut();
@@ -129,7 +129,7 @@ describe('An application that is cut off', () => {
     expect([writer, reader].map(stateOf)).toEqual(['live', 'live']);
   });
 
-  it('may be so from its start', async () => {
+  it('accepts an application before its start', async () => {
     const broker = new InMemoryBroker();
     const app = await buildApp({ broker, options: { startupTimeout: '10ms' } });
     onTestFinished(() => app.close());
@@ -142,7 +142,7 @@ describe('An application that is cut off', () => {
     expect(stateOf(app)).toBe('live');
   });
 
-  it('is on this broker, or the call is refused', async () => {
+  it('rejects an application on another broker', async () => {
     const { app } = await startApp();
     expect(() => new InMemoryBroker().cut(app)).toThrow(
       /not on this broker.*install/,
@@ -150,8 +150,8 @@ describe('An application that is cut off', () => {
   });
 });
 
-describe('A broker that loses messages', () => {
-  it('by number: what is lost is read from the journal by replay()', async () => {
+describe('InMemoryBroker.drop()', () => {
+  it('loses a number of messages, which replay() delivers from the journal', async () => {
     const { broker, writer, reader, users, copies } = await startPair();
 
     broker.drop(1);
@@ -165,7 +165,7 @@ describe('A broker that loses messages', () => {
     expect(ids(copies)).toEqual(['1']);
   });
 
-  it('and by the next message', async () => {
+  it('loses messages by a function; the next message replays them', async () => {
     const { broker, writer, reader, users, copies } = await startPair();
 
     broker.drop(({ entityId }) => entityId === '1');
@@ -180,7 +180,7 @@ describe('A broker that loses messages', () => {
   });
 });
 
-describe('A broker that is told to do what it cannot', () => {
+describe('InMemoryBroker: invalid arguments', () => {
   const broker = new InMemoryBroker();
   const any = (value: unknown): never => value as never;
 
@@ -192,18 +192,18 @@ describe('A broker that is told to do what it cannot', () => {
     ['cut({})', () => broker.cut(any({})), /not an application.*compile/],
     ['heal(null)', () => broker.heal(any(null)), /not an application/],
     ['emitRaw()', () => broker.emitRaw(any(undefined)), /Give a text/],
-  ])('refuses %s, and says what to give', (_, call, why) => {
+  ])('rejects %s, and names valid ones', (_, call, why) => {
     expect(call).toThrow(InvalidationConfigurationError);
     expect(call).toThrow(why);
   });
 });
 
-describe('A function of drop() that throws', () => {
+describe('InMemoryBroker.drop() with a function that throws', () => {
   const fail = (): never => {
     throw new Error('slip of the test');
   };
 
-  it('fails emit(), once the message is delivered', async () => {
+  it('delivers the message, and throws from emit()', async () => {
     const { broker, reader, copies } = await startPair();
     broker.drop(fail);
 
@@ -213,7 +213,7 @@ describe('A function of drop() that throws', () => {
     expect(ids(copies)).toEqual(['7']);
   });
 
-  it('is logged for what an application publishes, once that is delivered', async () => {
+  it("delivers an application's message, and logs the error", async () => {
     const { broker, logs, reader, users, writer, copies } = await startPair();
     broker.drop(fail);
 
@@ -227,7 +227,7 @@ describe('A function of drop() that throws', () => {
   });
 });
 
-describe('A broker that is slow', () => {
+describe('InMemoryBroker.delay()', () => {
   it('delivers later, in order', async () => {
     const { broker, writer, reader, users, copies } = await startPair();
 
@@ -243,14 +243,14 @@ describe('A broker that is slow', () => {
     expect(ids(copies)).toEqual(['1', '2', '3']);
   });
 
-  it('refuses what is no time', () => {
+  it('rejects an invalid duration', () => {
     expect(() => new InMemoryBroker().delay('soon' as never)).toThrow(
       /not a delay/,
     );
   });
 });
 
-describe('Under fake timers', () => {
+describe('InMemoryBroker with fake timers', () => {
   afterEach(() => void vi.useRealTimers());
 
   it.each([
@@ -293,7 +293,7 @@ describe('Under fake timers', () => {
     expect(ids(copies)).toEqual(['1', '2', '3']);
   });
 
-  it('a bound on staleness is exceeded when their clock says so', async () => {
+  it('exceeds maxStaleness by the fake clock', async () => {
     vi.useFakeTimers();
     const { broker, reader } = await startPair({
       maxStaleness: '30s',
@@ -310,7 +310,7 @@ describe('Under fake timers', () => {
   });
 });
 
-describe('An application in memory that nobody closes', () => {
+describe('An application on an InMemoryBroker that is never closed', () => {
   it('has no timer that keeps the process alive', async () => {
     const timers = () =>
       process.getActiveResourcesInfo().filter((name) => name === 'Timeout')

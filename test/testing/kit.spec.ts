@@ -36,7 +36,7 @@ class Cache {
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe('Applications on one InMemoryBroker', () => {
-  it('hear each other', async () => {
+  it('receive messages of each other', async () => {
     const broker = new InMemoryBroker();
     const [first, second, third] = await Promise.all([
       startApp({ broker, providers: [Cache], options: { serviceName: 'a' } }),
@@ -68,7 +68,7 @@ describe('Applications on one InMemoryBroker', () => {
     ]);
   });
 
-  it('do not hear those on another', async () => {
+  it('receive nothing of another broker', async () => {
     const first = await startApp({ providers: [Cache] });
     const second = await startApp({ providers: [Cache] });
 
@@ -82,7 +82,7 @@ describe('Applications on one InMemoryBroker', () => {
     expect(second.recorder.published).toHaveLength(1);
   });
 
-  it('go on when one is closed', async () => {
+  it('continue when one is closed', async () => {
     const broker = new InMemoryBroker();
     const first = await startApp({ broker });
     const second = await startApp({ broker, providers: [Cache] });
@@ -96,7 +96,7 @@ describe('Applications on one InMemoryBroker', () => {
     expect(second.app.get(Cache).heard).toHaveLength(1);
   });
 
-  it('are live as soon as they are initialised', async () => {
+  it('are live as soon as they are initialized', async () => {
     const { app } = await startApp();
 
     expect(app.get(InvalidationSubscriber).status.state).toBe('live');
@@ -104,7 +104,7 @@ describe('Applications on one InMemoryBroker', () => {
 });
 
 describe('broker.emit()', () => {
-  it('is heard as from another service', async () => {
+  it('delivers a message as from another service', async () => {
     const { app, broker } = await startApp({ providers: [Cache] });
 
     broker.emit(entity('User', 1, { metadata: { why: 'test' } }));
@@ -131,14 +131,14 @@ describe('broker.emit()', () => {
     expect(app.get(InvalidationStats).snapshot().received).toBe(4);
   });
 
-  it('with nobody there, is heard by nobody', () => {
+  it('reaches no receiver without an application', () => {
     expect(() => new InMemoryBroker().emit(entity('User', 1))).not.toThrow();
   });
 });
 
 describe('broker.emitRaw()', () => {
   it.each(['garbage', '', '{}', 'null', '[1]', '{"message_id":1}'])(
-    'of %j is counted as malformed and not obeyed',
+    'counts %j as malformed, and evicts nothing',
     async (payload) => {
       const { app, broker, recorder, logs } = await startApp({
         providers: [Cache],
@@ -157,7 +157,7 @@ describe('broker.emitRaw()', () => {
     },
   );
 
-  it('of what another service would say is heard', async () => {
+  it('delivers a valid payload', async () => {
     const { app, broker } = await startApp({ providers: [Cache] });
 
     broker.emitRaw(
@@ -181,7 +181,7 @@ describe('broker.emitRaw()', () => {
 });
 
 describe('InvalidationRecorder', () => {
-  it('remembers what was published since it was made, in order, by whom', async () => {
+  it('records published messages since its creation, in order', async () => {
     const broker = new InMemoryBroker();
     const { app } = await startApp({ broker, options: { serviceName: 'a' } });
     await app.get(InvalidationPublisher).invalidateUser('before');
@@ -196,7 +196,7 @@ describe('InvalidationRecorder', () => {
     ]);
   });
 
-  it('forgets with clear(), and goes on', async () => {
+  it('clear() forgets the messages, and recording continues', async () => {
     const { broker, recorder } = await startApp();
     broker.emit(entity('User', 1));
     const before = recorder.published;
@@ -209,7 +209,7 @@ describe('InvalidationRecorder', () => {
     expect(recorder.published).toMatchObject([{ entityId: '2' }]);
   });
 
-  it('sees what a synchronous method published once it has settled', async () => {
+  it('records messages of a synchronous method once settled', async () => {
     class Users {
       @InvalidatesCache('User', (id: string) => id)
       update(_id: string): void {}
@@ -225,7 +225,7 @@ describe('InvalidationRecorder', () => {
 });
 
 describe('settled()', () => {
-  it('waits for slow handlers and all that waits for them', async () => {
+  it('waits for slow handlers and queued messages', async () => {
     let finished = 0;
     class Slow {
       @OnInvalidation()
@@ -243,7 +243,7 @@ describe('settled()', () => {
     expect(finished).toBe(10);
   });
 
-  it('waits for what handlers publish in turn, here and elsewhere', async () => {
+  it('waits for messages that handlers publish, in other applications too', async () => {
     // User → Post → Comment → Feed, each by a handler that takes its time, in
     // one application and the other by turns.
     const next = { User: 'Post', Post: 'Comment', Comment: 'Feed' } as const;
@@ -293,7 +293,7 @@ describe('settled()', () => {
     expect(app.get(InvalidationStats).snapshot().handlerErrors).toBe(3);
   });
 
-  it('is over at once where nothing was said', async () => {
+  it('resolves immediately when nothing was published', async () => {
     const { app } = await startApp();
 
     await expect(settled()).resolves.toBeUndefined();
@@ -301,7 +301,7 @@ describe('settled()', () => {
     await expect(settled(app, app)).resolves.toBeUndefined();
   });
 
-  it('is over where the module is switched off', async () => {
+  it('resolves when the module is disabled', async () => {
     const { app, broker } = await startApp({ options: { enabled: false } });
 
     broker.emit(entity('User', 1));
@@ -312,8 +312,8 @@ describe('settled()', () => {
   });
 });
 
-describe('A real application', () => {
-  it('with Redis in its AppModule opens no socket once the broker is installed', async () => {
+describe('InMemoryBroker.install() in an application with Redis', () => {
+  it('opens no socket', async () => {
     const connections: unknown[] = [];
     const redis = createServer((socket) => {
       connections.push(socket.remotePort);
@@ -365,7 +365,7 @@ describe('A real application', () => {
     expect(connections).not.toEqual([]);
   });
 
-  it('that is compiled and not initialised publishes to the broker', async () => {
+  it('publishes to the broker when compiled and not initialized', async () => {
     // `compile()` runs no lifecycle hooks, and the example in the JSDoc of
     // InMemoryBroker stops there.
     class Users {

@@ -12,7 +12,7 @@ let broker: InMemoryBroker;
 beforeEach(() => (broker = new InMemoryBroker()));
 
 describe('toHaveInvalidated()', () => {
-  it('knows an entity, by type and id', () => {
+  it('matches an entity by type and id', () => {
     broker.emit(entity('User', '1'));
 
     expect(broker).toHaveInvalidated('User', '1');
@@ -21,7 +21,7 @@ describe('toHaveInvalidated()', () => {
     expect(broker).not.toHaveInvalidated('Post', '1');
   });
 
-  it('knows it within a batch, a pattern and everything', () => {
+  it('matches a key of a batch, a pattern and everything', () => {
     broker.emit(batch(['user:1', 'session:x']));
     expect(broker).toHaveInvalidated('User', '1');
     expect(broker).toHaveInvalidated('session', 'x');
@@ -34,7 +34,7 @@ describe('toHaveInvalidated()', () => {
     expect(broker).toHaveInvalidated('Post', '9');
   });
 
-  it('refuses an id that is missing, and a type', () => {
+  it('rejects a missing id or type', () => {
     broker.emit(entity('User', '1'));
     const missing = undefined as never;
 
@@ -52,13 +52,13 @@ describe('toHaveInvalidated()', () => {
     );
   });
 
-  it.each(['x', -1, 1.5, NaN, undefined])('refuses %s times', (count) => {
+  it.each(['x', -1, 1.5, NaN, undefined])('rejects the count %s', (count) => {
     expect(() =>
       expect(broker).not.toHaveInvalidatedTimes(count as number),
     ).toThrow('not a number of times');
   });
 
-  it('knows a type, and anything', () => {
+  it('matches a type, and anything', () => {
     expect(broker).not.toHaveInvalidated();
     broker.emit(entity('User', '1'));
 
@@ -67,7 +67,7 @@ describe('toHaveInvalidated()', () => {
     expect(broker).not.toHaveInvalidated('Post');
   });
 
-  it('knows an invalidation as it was published', () => {
+  it('matches an invalidation as published', () => {
     broker.emit(pattern('feed:*'));
     broker.emit(batch(['user:1', 'user:2']));
     broker.emit(entity('User', '3', { action: 'Update', metadata: { a: 1 } }));
@@ -87,7 +87,7 @@ describe('toHaveInvalidated()', () => {
     expect(broker).not.toHaveInvalidated(everything());
   });
 
-  it('takes a recorder, which knows what came since it was made', () => {
+  it('accepts a recorder', () => {
     broker.emit(entity('User', '1'));
     const recorder = new InvalidationRecorder(broker);
     broker.emit(entity('User', '2'));
@@ -98,7 +98,7 @@ describe('toHaveInvalidated()', () => {
     expect(broker).not.toHaveInvalidated();
   });
 
-  it('says what was published when it fails', () => {
+  it('prints the published messages when it fails', () => {
     expect(() => expect(broker).toHaveInvalidated('User', '1')).toThrow(
       /User 1 should have been invalidated\.\nNothing was published\..*settled/,
     );
@@ -112,7 +112,7 @@ describe('toHaveInvalidated()', () => {
     );
   });
 
-  it('refuses anything else', () => {
+  it('rejects other objects', () => {
     expect(() => expect({}).toHaveInvalidated('User', '1')).toThrow(
       /InMemoryBroker or an InvalidationRecorder/,
     );
@@ -123,7 +123,7 @@ describe('toHaveInvalidated()', () => {
 });
 
 describe('toHaveInvalidatedTimes() and toHaveLastInvalidated()', () => {
-  it('count messages and know their order', () => {
+  it('count messages and compare the last one', () => {
     broker.emit(entity('User', '1'));
     broker.emit(entity('User', '1'));
     broker.emit(entity('Post', '2'));

@@ -40,7 +40,7 @@ async function start(
 }
 
 describe('CacheInvalidationTestingModule.register()', () => {
-  it('gives a module on a broker, which can be injected', async () => {
+  it('returns a module with an injectable broker', async () => {
     const app = await start();
     await app.get(Users).save('1');
 
@@ -49,7 +49,7 @@ describe('CacheInvalidationTestingModule.register()', () => {
     ]);
   });
 
-  it('evicts near caches of an initialised module', async () => {
+  it('evicts near caches of an initialized module', async () => {
     const app = await start();
     await app.init();
     const users = app.get(Users);
@@ -62,7 +62,7 @@ describe('CacheInvalidationTestingModule.register()', () => {
     expect(await users.find('1')).toBe(2);
   });
 
-  it('takes options, and a broker that others share', async () => {
+  it('accepts options, and a shared broker', async () => {
     const broker = new InMemoryBroker();
     const one = await start({ broker, serviceName: 'one' });
     const other = await start({ broker, serviceName: 'other' });
@@ -77,7 +77,7 @@ describe('CacheInvalidationTestingModule.register()', () => {
     expect(broker.published).toMatchObject([{ sourceService: 'one' }]);
   });
 
-  it('made once is a connection for each application', async () => {
+  it('connects each application that imports one dynamic module', async () => {
     const module = CacheInvalidationTestingModule.register();
     const apps = await Promise.all(
       [1, 2].map(() =>
@@ -92,7 +92,7 @@ describe('CacheInvalidationTestingModule.register()', () => {
     await apps[1]!.close();
   });
 
-  it('works where the environment switches the library off for the others', async () => {
+  it('works when the environment disables the library', async () => {
     vi.stubEnv('CACHE_INVALIDATION_ENABLED', 'false');
     onTestFinished(() => void vi.unstubAllEnvs());
     const app = await start();
@@ -102,7 +102,7 @@ describe('CacheInvalidationTestingModule.register()', () => {
 });
 
 describe('InMemoryBroker.install()', () => {
-  it('leaves a module alone that does not import the library', async () => {
+  it('does not change a module without the library', async () => {
     const broker = new InMemoryBroker();
     const app = await broker
       .install(Test.createTestingModule({ providers: [Users] }))

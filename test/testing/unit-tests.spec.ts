@@ -63,12 +63,12 @@ const stub: Mocker = (token) =>
       )
     : {};
 
-describe('A unit test of a decorated class', () => {
+describe('Unit tests of a decorated class', () => {
   it.each([
     ['shallow', shallow],
     ['deep', deep],
     ['stub', stub],
-  ])('with %s mocks: its methods pass through', async (_what, mocker) => {
+  ])('run its methods with %s mocks', async (_what, mocker) => {
     const module = await Test.createTestingModule({ providers: [Users] })
       .useMocker(mocker)
       .compile();
@@ -81,7 +81,7 @@ describe('A unit test of a decorated class', () => {
   });
 });
 
-describe('settled() under fake timers', () => {
+describe('settled() with fake timers', () => {
   afterEach(() => void vi.useRealTimers());
 
   it('resolves', async () => {

@@ -74,8 +74,8 @@ async function start(...failures: string[]) {
   };
 }
 
-describe('With Mongoose, on a session that is like one', () => {
-  it('tells of a change after the COMMIT, and once', async () => {
+describe('deferring sessions of Mongoose', () => {
+  it('publishes a change after the COMMIT, once', async () => {
     const { connection, session, publish, heard } = await start();
     await InvalidationScope.run(() =>
       connection.transaction(async () => {
@@ -88,7 +88,7 @@ describe('With Mongoose, on a session that is like one', () => {
     expect(await heard()).toEqual(['User:1']);
   });
 
-  it('tells nobody of what was rolled back', async () => {
+  it('publishes nothing after a rollback', async () => {
     const { connection, publish, heard } = await start('WriteConflict');
     const failing = InvalidationScope.run(() =>
       connection.transaction(() => publish('1')),
@@ -97,7 +97,7 @@ describe('With Mongoose, on a session that is like one', () => {
     expect(await heard()).toEqual([]);
   });
 
-  it('tells of all tries once the last one has committed', async () => {
+  it('publishes the changes of all tries once the last one has committed', async () => {
     const { connection, session, publish, heard } = await start(
       'TransientTransactionError',
     );
@@ -110,7 +110,7 @@ describe('With Mongoose, on a session that is like one', () => {
     expect(await heard()).toEqual(['User:1', 'User:2']);
   });
 
-  it('takes a session that is committed by hand', async () => {
+  it('supports a session that is committed by hand', async () => {
     const { connection, publish, heard } = await start();
     await InvalidationScope.run(async () => {
       const session = await connection.startSession();

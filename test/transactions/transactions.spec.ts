@@ -292,8 +292,8 @@ describe.each([
   ['@nestjs-cls/transactional', withCls],
   ['typeorm-transactional', withTypeOrmTransactional],
   ['Sequelize', withSequelize],
-])('With %s, on PostgreSQL', (_name, connect) => {
-  it('tells of a change after the COMMIT, and once', async () => {
+])('Transactions with %s, on PostgreSQL', (_name, connect) => {
+  it('publishes a change after the COMMIT, once', async () => {
     const orm = await connect();
     const { publish, heard, names } = await start();
     await orm.transaction(async (tx) => {
@@ -309,7 +309,7 @@ describe.each([
     expect(await names.get(1)).toBe('Grace Hopper');
   });
 
-  it('tells nobody of what was rolled back', async () => {
+  it('publishes nothing after a rollback', async () => {
     const orm = await connect();
     const { publish, heard } = await start();
     const failing = orm.transaction(async (tx) => {
@@ -322,7 +322,7 @@ describe.each([
     expect(await heard()).toEqual([]);
   });
 
-  it('tells nobody of what the database refused', async () => {
+  it('publishes nothing when the database rejects a change', async () => {
     const orm = await connect();
     const { publish, heard } = await start();
     const failing = orm.transaction(async (tx) => {
@@ -335,7 +335,7 @@ describe.each([
     expect(await heard()).toEqual([]);
   });
 
-  it('forgets with a savepoint only what belongs to it', async () => {
+  it('discards with a savepoint only its own changes', async () => {
     const orm = await connect();
     const { publish, heard, names } = await start();
     await orm.transaction(async (tx) => {
@@ -354,7 +354,7 @@ describe.each([
     expect(await names.get(1)).toBe('Grace');
   });
 
-  it('tells of a nested one with the outer COMMIT, or not at all', async () => {
+  it('publishes the changes of a nested transaction with the outer COMMIT, or not at all', async () => {
     const orm = await connect();
     const { publish, heard } = await start();
     const work = async (tx: Transaction): Promise<void> => {
@@ -375,7 +375,7 @@ describe.each([
     expect(await namesNow()).toEqual(['Ada', 'Barbara']);
   });
 
-  it('keeps two requests apart that run at once', async () => {
+  it('keeps two concurrent requests apart', async () => {
     const orm = await connect();
     const { publish, heard } = await start();
     const [committed, failed] = await Promise.allSettled([
@@ -397,7 +397,7 @@ describe.each([
     expect(await heard()).toEqual(['User:1']);
   });
 
-  it('lets others publish in the meantime', async () => {
+  it('does not hold back other publishes', async () => {
     const orm = await connect();
     const { publish, sentinel, heard } = await start();
     await orm.transaction(async (tx) => {
@@ -409,7 +409,7 @@ describe.each([
     expect(await heard()).toEqual(['sentinel:1', 'User:1']);
   });
 
-  it('tells of what the COMMIT itself may not have saved, if it can', async () => {
+  it('publishes when the result of the COMMIT is unknown, if it can', async () => {
     const orm = await connect();
     const { publish, heard } = await start();
     const failing = orm.transaction(async (tx) => {
@@ -478,7 +478,7 @@ describe('@Transactional(), with deferringAdapter()', () => {
   }
 
   it.each(['above', 'below'] as const)(
-    '%s @InvalidatesCache() tells of the change after the COMMIT',
+    '%s @InvalidatesCache(): publishes the change after the COMMIT',
     async (method) => {
       const { users, heard } = await startUsers();
       await users[method](1, 'Grace', async () =>
@@ -490,7 +490,7 @@ describe('@Transactional(), with deferringAdapter()', () => {
   );
 
   it.each(['above', 'below'] as const)(
-    '%s @InvalidatesCache() tells nobody of a rollback',
+    '%s @InvalidatesCache(): publishes nothing after a rollback',
     async (method) => {
       const { users, heard } = await startUsers();
       const failing = users[method](1, 'Grace', () =>
@@ -501,14 +501,14 @@ describe('@Transactional(), with deferringAdapter()', () => {
     },
   );
 
-  it('drops nothing of a method that took part, if its error is survived', async () => {
+  it('publishes the changes of a joined method whose error is caught', async () => {
     const { users, heard } = await startUsers();
     await users.surviving();
     expect(await namesNow()).toEqual(['Grace', 'Bob']);
     expect(await heard()).toEqual(['Name:1']);
   });
 
-  it('tells of what RequiresNew committed, whatever becomes of the rest', async () => {
+  it('publishes what RequiresNew committed, independently of the outer transaction', async () => {
     // A second transaction needs a second connection, which PGlite has not.
     const adapter = new NoOpTransactionalAdapter({
       tx: {},
@@ -532,7 +532,7 @@ describe('@Transactional(), with deferringAdapter()', () => {
   });
 });
 
-it('deferringDataSource() tells of an independent transaction after its own COMMIT', async () => {
+it('deferringDataSource() publishes an independent transaction after its own COMMIT', async () => {
   const { publish, heard } = await start();
   // Two connections, which PGlite has not.
   const manager = (): EntityManagerLike => ({

@@ -26,18 +26,21 @@ it.each([
   ['a channel\n', 'Bücher & co: 1', []],
   ['{x}', 'name=1 id=2', null],
   ['\ud800', '%', ['a,b', 'c:d']],
-])('is read as it was given: %j, %j, %j', (channel, serviceName, types) => {
-  const given = { ...introduction, serviceName, types };
-  const name = connectionName('commands', channel, given);
-  expect(name).toMatch(/^[!-~]+$/);
-  expect(readConnectionName(name, channel)).toEqual({
-    role: 'commands',
-    ...given,
-  });
-  expect(readConnectionName(name, 'another')).toBeNull();
-});
+])(
+  'readConnectionName() returns what connectionName() was given: %j, %j, %j',
+  (channel, serviceName, types) => {
+    const given = { ...introduction, serviceName, types };
+    const name = connectionName('commands', channel, given);
+    expect(name).toMatch(/^[!-~]+$/);
+    expect(readConnectionName(name, channel)).toEqual({
+      role: 'commands',
+      ...given,
+    });
+    expect(readConnectionName(name, 'another')).toBeNull();
+  },
+);
 
-it('stays short, and says so, whatever it is given', () => {
+it('connectionName() drops the entity types when the name would become too long', () => {
   const long = 'ü'.repeat(10_000);
   const types = Array.from({ length: 500 }, (_, n) => `type-${n}`);
   const given = { ...introduction, serviceName: long, types };
@@ -50,7 +53,7 @@ it('stays short, and says so, whatever it is given', () => {
 });
 
 it.each(['', 'ioredis-cluster(refresher)', 'cache-invalidation:commands:x'])(
-  'is not taken for one of ours: %j',
+  'readConnectionName() returns null for a foreign name: %j',
   (name) => expect(readConnectionName(name, 'x')).toBeNull(),
 );
 
@@ -63,9 +66,9 @@ async function namesOn(url: string, channel: string) {
   };
 }
 
-describeOnRedisServer('The name', () => {
+describeOnRedisServer('Connection names', () => {
   it.each([[2], [3]] as const)(
-    'changes with what an instance handles (RESP%i)',
+    'name the handled entity types, and follow their changes (RESP%i)',
     async (protocol) => {
       const server = await startServer({ real: true });
       const { hostname: host, port } = new URL(server.url);
@@ -117,7 +120,7 @@ describeOnRedisServer('The name', () => {
     },
   );
 
-  it('does without where the user may not name it', async () => {
+  it('are left out when the user lacks the right to set them', async () => {
     const server = await startServer({ real: true });
     const channel = uniqueChannel();
     const rights =
@@ -144,7 +147,7 @@ describeOnRedisServer('The name', () => {
   });
 });
 
-it("leaves a name of the application's own", async () => {
+it('keep a connectionName set by the application', async () => {
   const channel = uniqueChannel();
   const { hostname: host, port } = new URL(inject('redisUrl'));
   const own = `mine-${channel}`;

@@ -60,7 +60,7 @@ describe('JournalPager', () => {
     expect(await allPages(pager)).toEqual([{ entries: [], complete: true }]);
   });
 
-  it('reads single pages from any offset, in sizes that go on', async () => {
+  it('reads single pages from any offset, with the page size of the page before', async () => {
     const { pager, counts } = journalOf(2_500, 100);
     await pager.page('5-0');
     const { entries, complete } = await pager.page('2000-0');

@@ -1,7 +1,7 @@
 import { InMemoryChannel, MemoryTransport } from '../../lib/transport/index.js';
 import { transportContract } from './transport.contract.js';
 
-transportContract('The transport in memory', { journaled: true }, () => {
+transportContract('MemoryTransport', { journaled: true }, () => {
   const here = new InMemoryChannel();
   const elsewhere = new InMemoryChannel();
   return {

@@ -39,7 +39,7 @@ async function open(options: Partial<ManagedRedisOptions>): Promise<Setup> {
 const never = new Promise<never>(() => {});
 
 describe('ManagedRedis', () => {
-  it('fails a late command alone, and leaves the connection open', async () => {
+  it('fails only a late command, and keeps the connection open', async () => {
     const { redis, errors, abandoned } = await open({});
     const id = await redis.answered(redis.client.client('ID'));
     const late = redis.answered(never);
@@ -51,13 +51,13 @@ describe('ManagedRedis', () => {
     expect(await redis.client.client('ID')).toBe(id);
   });
 
-  it('takes the error of one command in place of the general one', async () => {
+  it("uses a command's own timeout error instead of the default", async () => {
     const { redis } = await open({});
     const late = redis.answered(never, () => new Error('no PING'));
     await expect(late).rejects.toThrow('no PING');
   });
 
-  it('fails all commands and reconnects after a late one, if it is to', async () => {
+  it('with reopenWhenLate: fails all commands after a late one, and reconnects', async () => {
     const { redis, errors } = await open({ reopenWhenLate: true });
     const id = await redis.client.client('ID');
     const late = [redis.answered(never), redis.answered(never)];
@@ -72,7 +72,7 @@ describe('ManagedRedis', () => {
     );
   });
 
-  it('fails the commands under way when the connection breaks, and connects again', async () => {
+  it('fails commands in flight when the connection breaks, and reconnects', async () => {
     const { redis, proxy, abandoned } = await open({ answerTimeout: 60_000 });
     proxy.swallow('down');
     const reading = Promise.allSettled([redis.answered(redis.client.get('a'))]);
@@ -84,7 +84,7 @@ describe('ManagedRedis', () => {
     await eventually(() => expect(redis.writable).toBe(true));
   });
 
-  it('opens one connection in place of another, however often it is called', async () => {
+  it('replaces the connection once, however often reopen() is called', async () => {
     const { redis } = await open({});
     const id = await redis.client.client('ID');
     for (let i = 0; i < 20; i++) redis.reopen();
@@ -93,7 +93,7 @@ describe('ManagedRedis', () => {
     expect(await redis.client.client('ID')).not.toBe(id);
   });
 
-  it('passes the errors of Redis on, without the command', async () => {
+  it('passes errors of Redis on without the command', async () => {
     const { redis } = await open({});
     const key = uniqueChannel();
     await connectRaw().set(key, 'text');
@@ -104,7 +104,7 @@ describe('ManagedRedis', () => {
     expect(error).not.toHaveProperty('command');
   });
 
-  it('fails what is under way when it is closed, and is silent from then on', async () => {
+  it('fails commands in flight at close(), and reports nothing afterwards', async () => {
     const { redis, proxy, errors } = await open({ answerTimeout: 60_000 });
     const reading = redis.answered(never);
     redis.close(new Error('closed'));

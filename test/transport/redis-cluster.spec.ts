@@ -79,7 +79,7 @@ function otherThan(cluster: RedisCluster, server: RedisServer): RedisServer {
   return cluster.servers.find((each) => each !== server)!;
 }
 
-describeOnRedisServer('over a cluster', () => {
+describeOnRedisServer('RedisTransport on a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => {
     cluster = await startCluster();
@@ -87,7 +87,7 @@ describeOnRedisServer('over a cluster', () => {
   afterAll(() => cluster.stop());
 
   it.each([false, true])(
-    'journals and announces in order (sharded: %s)',
+    'appends to the journal and publishes in order (sharded: %s)',
     async (sharded) => {
       const { sender, reader, heard } = await startPair(cluster, { sharded });
       // The connection to the node of the slot may be opened only now.
@@ -110,7 +110,7 @@ describeOnRedisServer('over a cluster', () => {
     },
   );
 
-  it('a shard channel is subscribed to where its slot is, without a journal too', async () => {
+  it('subscribes to a shard channel on the owner of its slot, with and without a journal', async () => {
     for (const journaled of [true, false]) {
       const pair = await startPair(cluster, { sharded: true, journaled });
       const owner = await cluster.ownerOf(pair.key);
@@ -124,7 +124,7 @@ describeOnRedisServer('over a cluster', () => {
     }
   });
 
-  it("the journal's slot moves: the journal goes on elsewhere", async () => {
+  it('continues the journal when its slot moves', async () => {
     const { key, sender, heard } = await startPair(cluster);
     const before = await publish(sender, 'before');
     const owner = await cluster.ownerOf(key);
@@ -145,7 +145,7 @@ describeOnRedisServer('over a cluster', () => {
   });
 
   it.each([true, false])(
-    "the shard channel's slot moves: the subscription follows (journaled: %s)",
+    'moves the subscription when the slot of the shard channel moves (journaled: %s)',
     async (journaled) => {
       const pair = await startPair(cluster, { sharded: true, journaled });
       const { channel, key, sender, reader, heard } = pair;
@@ -172,9 +172,9 @@ describeOnRedisServer('over a cluster', () => {
   );
 });
 
-describeOnRedisServer('over a cluster with replicas', () => {
+describeOnRedisServer('RedisTransport on a cluster with replicas', () => {
   it.each([false, true])(
-    "the journal's master is killed: its replica takes over (sharded: %s)",
+    'continues on the replica when the master of the journal is killed (sharded: %s)',
     async (sharded) => {
       const cluster = await startCluster({ replicated: true });
       onTestFinished(() => cluster.stop());
@@ -213,7 +213,7 @@ describeOnRedisServer('over a cluster with replicas', () => {
   );
 });
 
-describeOnRedisServer('over a cluster of one node', () => {
+describeOnRedisServer('RedisTransport on a cluster of one node', () => {
   let cluster: RedisCluster;
   beforeAll(async () => void (cluster = await startCluster({ masters: 1 })));
   afterAll(() => cluster.stop());
@@ -230,7 +230,7 @@ describeOnRedisServer('over a cluster of one node', () => {
   ]) as [string, boolean, Options][];
 
   it.each(given)(
-    '%s reaches neither journal nor channel',
+    'applies %s neither to the journal nor to the channel',
     async (_, isClient, options) => {
       const { nodes } = cluster;
       let connection: RedisConnection = { cluster: { nodes, options } };
@@ -263,7 +263,7 @@ describeOnRedisServer('over a cluster of one node', () => {
     },
   );
 
-  it("entries that near caches share keep the user's prefix, whatever is in it", async () => {
+  it('applies the key prefix to entries of the second tier, glob characters included', async () => {
     const { nodes } = cluster;
     for (const options of [
       { redisOptions: { keyPrefix: 'prod[1]*:' } },
@@ -293,7 +293,7 @@ describeOnRedisServer('over a cluster of one node', () => {
     }
   });
 
-  it('TLS is spoken where nodes are given as rediss: URLs', () => {
+  it('uses TLS for nodes given as rediss: URLs', () => {
     const urls = ['rediss://127.0.0.1:7000'];
     const own = new Cluster(urls, { lazyConnect: true });
     for (const connection of [{ cluster: { nodes: urls } }, own]) {

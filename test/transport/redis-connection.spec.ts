@@ -75,18 +75,18 @@ async function startPair(
   return app;
 }
 
-describe('a server is given', () => {
-  it('as a URL', async () => {
+describe('option connection: a server', () => {
+  it('accepts a URL', async () => {
     const app = await startPair(inject('redisUrl'));
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it('as options', async () => {
+  it('accepts options', async () => {
     const app = await startPair(sharedServer());
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it('as options for other uses: the channel is not prefixed, and numbers stay numbers', async () => {
+  it('ignores options for other uses: keyPrefix, db, stringNumbers', async () => {
     const app = await startPair({
       ...sharedServer(),
       keyPrefix: 'my-app:',
@@ -100,15 +100,15 @@ describe('a server is given', () => {
   });
 });
 
-describeOnRedisServer('a server with a password is given', () => {
-  it('as a URL with a password, in whatever characters', async () => {
+describeOnRedisServer('option connection: a server with a password', () => {
+  it('accepts a URL with any characters in the password', async () => {
     const { port } = await startServer({ args: ['--requirepass', SECRET] });
     const url = `redis://:${encodeURIComponent(SECRET)}@127.0.0.1:${port}`;
     const app = await startPair(url, url);
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it('with a wrong password: the application starts, and the log does not tell it', async () => {
+  it('starts with a wrong password, and does not log it', async () => {
     const { port } = await startServer({ args: ['--requirepass', SECRET] });
     const log = new LogRecorder();
 
@@ -129,14 +129,14 @@ describeOnRedisServer('a server with a password is given', () => {
   });
 });
 
-describe('a client of the application is given', () => {
+describe('option connection: a client of the application', () => {
   function makeClient(options: RedisOptions): Redis {
     const client = new Redis(options);
     onTestFinished(() => client.disconnect());
     return client;
   }
 
-  it('and only tells where: it is left alone', async () => {
+  it('copies its options, and leaves it unchanged', async () => {
     const client = makeClient(sharedServer());
     await client.ping();
     const listeners = (): [unknown, number][] =>
@@ -162,7 +162,7 @@ describe('a client of the application is given', () => {
     );
   });
 
-  it('and goes elsewhere, or away, which concerns nobody else', async () => {
+  it('does not depend on its later state', async () => {
     const client = makeClient(sharedServer());
     await client.select(3);
     const app = await startApp({ connection: client });
@@ -176,21 +176,21 @@ describe('a client of the application is given', () => {
     await app.subscriber.caughtUp(offset!);
   });
 
-  it('and was not connected yet', async () => {
+  it('accepts a lazy client', async () => {
     const client = makeClient({ ...sharedServer(), lazyConnect: true });
     const app = await startPair(client);
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
     expect(client.status).toBe('wait');
   });
 
-  it('and is only just connecting', async () => {
+  it('accepts a client that is connecting', async () => {
     const client = makeClient(sharedServer());
     expect(client.status).toBe('connecting');
     const app = await startPair(client);
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it('with options for other uses', async () => {
+  it('accepts a client with options for other uses', async () => {
     const app = await startPair(
       makeClient({
         ...sharedServer(),
@@ -205,14 +205,14 @@ describe('a client of the application is given', () => {
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it('with pipelining switched on', async () => {
+  it('accepts a client with enableAutoPipelining', async () => {
     const app = await startPair(
       makeClient({ ...sharedServer(), enableAutoPipelining: true }),
     );
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it('and may have subscriptions of its own elsewhere', async () => {
+  it("does not receive messages of the application's own subscriptions", async () => {
     const client = makeClient(sharedServer());
     const app = await startPair(client);
     const own = client.duplicate();
@@ -229,7 +229,7 @@ describe('a client of the application is given', () => {
   });
 });
 
-describeOnRedisServer('over TLS', () => {
+describeOnRedisServer('option connection: TLS', () => {
   const openssl = promisify(execFile);
   let folder: string;
   let ca: string;
@@ -270,7 +270,7 @@ describeOnRedisServer('over TLS', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('a certificate that is trusted', async () => {
+  it('accepts a trusted certificate', async () => {
     const app = await startPair(
       { host: '127.0.0.1', port, tls: { ca } },
       server.url,
@@ -278,14 +278,14 @@ describeOnRedisServer('over TLS', () => {
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it("a client of the application's", async () => {
+  it('accepts a client of the application', async () => {
     const client = new Redis(`rediss://127.0.0.1:${port}`, { tls: { ca } });
     onTestFinished(() => client.disconnect());
     const app = await startPair(client, server.url);
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
-  it('a certificate that is not: the application starts without, and says why', async () => {
+  it('starts with an untrusted certificate, and logs the reason', async () => {
     const log = new LogRecorder();
     const app = await startApp({
       connection: `rediss://127.0.0.1:${port}`,
@@ -297,7 +297,7 @@ describeOnRedisServer('over TLS', () => {
   });
 });
 
-describeOnRedisServer('a cluster', () => {
+describeOnRedisServer('option connection: a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => {
     cluster = await startCluster();
@@ -317,7 +317,7 @@ describeOnRedisServer('a cluster', () => {
     return cluster.servers.filter((_, index) => counts[index]! > 0);
   }
 
-  it('is given by its nodes: messages cross from any node to any', async () => {
+  it('accepts nodes, and delivers messages from any node to any other', async () => {
     const channel = uniqueChannel();
     const connection = { cluster: { nodes: cluster.nodes } };
     const apps: TestApp[] = [];
@@ -361,7 +361,7 @@ describeOnRedisServer('a cluster', () => {
     }
   });
 
-  it("is a client of the application's, which is left alone afterwards", async () => {
+  it('accepts a client of the application, and leaves it unchanged', async () => {
     const client = new Cluster(cluster.nodes);
     onTestFinished(() => client.disconnect());
     const writer = await startApp({ connection: client });
@@ -380,7 +380,7 @@ describeOnRedisServer('a cluster', () => {
     );
   });
 
-  it("is a lazy client of the application's", async () => {
+  it('accepts a lazy client of the application', async () => {
     const client = new Cluster(cluster.nodes, { lazyConnect: true });
     onTestFinished(() => client.disconnect());
     const writer = await startApp({ connection: client });
@@ -411,10 +411,10 @@ describeOnRedisServer('a cluster', () => {
 
   // The last one: the cluster is broken afterwards.
   it.each([
-    ['without a journal: both move, and it is widened', false, 'reconnected'],
-    ['whose journal is elsewhere: it moves, and is told all', undefined, null],
+    ['without a journal: widens', false, 'reconnected'],
+    ['with a journal on another node: replays', undefined, null],
   ] as const)(
-    'loses the node of a subscription, %s',
+    'reconnects when it loses the node of the subscription, %s',
     async (_, journal, widened) => {
       const own = await startCluster();
       onTestFinished(() => own.stop());
@@ -472,8 +472,8 @@ describeOnRedisServer('a cluster', () => {
   );
 });
 
-describeOnRedisServer('behind Sentinel', () => {
-  it('a failover is survived: what is said during it is heard, or widened', async () => {
+describeOnRedisServer('option connection: Sentinel', () => {
+  it('replays or widens what is published during a failover', async () => {
     const { sentinels, name, replica, stop } = await startSentinel();
     onTestFinished(stop);
     const connection = { sentinels, name };

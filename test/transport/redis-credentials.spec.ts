@@ -25,7 +25,7 @@ async function rotate(server: RedisServer, token: string): Promise<void> {
   await connectRaw(server.url).call('CLIENT', 'KILL', 'USER', 'svc');
 }
 
-describeOnRedisServer('Credentials that change', () => {
+describeOnRedisServer('Changing credentials', () => {
   type Address = { host: string; port: number };
   const ways: [
     string,
@@ -63,7 +63,7 @@ describeOnRedisServer('Credentials that change', () => {
     ],
   ];
 
-  it.each(ways)('%s are asked for at each connect', async (_, make) => {
+  it.each(ways)('%s are read at each connect', async (_, make) => {
     const server = await startServer({ real: true });
     let token = 'one';
     await setUser(server, token);
@@ -91,7 +91,7 @@ describeOnRedisServer('Credentials that change', () => {
     }
   });
 
-  it('are asked for by every connection to a cluster', async () => {
+  it('are read by every connection to a cluster', async () => {
     const cluster = await startCluster({ masters: 1 });
     onTestFinished(() => cluster.stop());
     const [server] = cluster.servers as [RedisServer];
@@ -128,7 +128,7 @@ describeOnRedisServer('Credentials that change', () => {
     }, patient);
   });
 
-  it('a function that fails, or never answers, is told of and asked again', async () => {
+  it('reports a password function that fails or never resolves, and calls it again', async () => {
     const server = await startServer({ real: true });
     await setUser(server, 'one');
     let answer = (): Promise<string> => Promise.reject(new Error('no token'));
@@ -167,7 +167,7 @@ describeOnRedisServer('Credentials that change', () => {
   });
 });
 
-it('Whoever closes while they are asked for leaves no connection behind', async () => {
+it('RedisTransport.close() during a password function leaves no connection open', async () => {
   const server = await startServer();
   let tell!: (token: string) => void;
   const transport = new RedisTransport({

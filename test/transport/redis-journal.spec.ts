@@ -72,8 +72,8 @@ function expectIncreasing(offsets: readonly string[]): void {
   expect({ ordered, offsets }).toEqual({ ordered: true, offsets });
 }
 
-describe('the journal in Redis', () => {
-  it('holds each message exactly as it is published, under its own offset', async () => {
+describe('RedisJournal', () => {
+  it('holds each message exactly as published, under its own offset', async () => {
     const desk = await startDesk();
     await Promise.all([
       desk.transport.publish(some(3)),
@@ -90,7 +90,7 @@ describe('the journal in Redis', () => {
     expect(linksOf(desk.listener.payloads)).toEqual(chain('0-0', offsets));
   });
 
-  it('orders what many publishers say at once into one chain, each in its own order', async () => {
+  it('orders messages of concurrent publishers in one chain, each in its own order', async () => {
     const desk = await startDesk();
     const senders = await Promise.all(
       Array.from({ length: 5 }, async () => {
@@ -122,7 +122,7 @@ describe('the journal in Redis', () => {
     }
   });
 
-  it('is trimmed, roughly, and the chain goes on', async () => {
+  it('is trimmed to about maxLength, and continues the chain', async () => {
     const desk = await startDesk({ maxLength: 100 });
     for (let call = 0; call < 10; call++) {
       await desk.transport.publish(some(100, call * 100));
@@ -137,7 +137,7 @@ describe('the journal in Redis', () => {
     expect(await desk.transport.journalTail()).toBe(offsets.at(-1));
   });
 
-  it('goes on after an entry from a clock that was an hour ahead', async () => {
+  it('continues after an entry whose clock was an hour ahead', async () => {
     const desk = await startDesk();
     const ahead = `${AN_HOUR_AHEAD}-7`;
     await desk.raw.xadd(desk.key, ahead, 'm', about('from the future'));
@@ -152,7 +152,7 @@ describe('the journal in Redis', () => {
     expect(offsets[0]).toMatch(new RegExp(`^${AN_HOUR_AHEAD}-`));
   });
 
-  it('goes on where the sequence of a millisecond is used up', async () => {
+  it('continues when the sequence of a millisecond is used up', async () => {
     const desk = await startDesk();
     const last = `${AN_HOUR_AHEAD}-4503599627370490`;
     await desk.raw.xadd(desk.key, last, 'm', about('full'));
@@ -181,27 +181,24 @@ describe('the journal in Redis', () => {
       ({ raw, key }: Desk) => raw.xtrim(key, 'MAXLEN', 0),
       true,
     ],
-  ] as const)(
-    'goes on after %s, with IDs that were never given',
-    async (_, remove, all) => {
-      const desk = await startDesk();
-      const [first] = offsetsOf(await desk.transport.publish([about('first')]));
-      // By a clock ahead: time alone must not make the next ID greater.
-      const last = `${AN_HOUR_AHEAD}-1048576`;
-      await desk.raw.xadd(desk.key, last, 'm', about('last'));
-      await remove(desk, last);
+  ] as const)('continues with new IDs after %s', async (_, remove, all) => {
+    const desk = await startDesk();
+    const [first] = offsetsOf(await desk.transport.publish([about('first')]));
+    // By a clock ahead: time alone must not make the next ID greater.
+    const last = `${AN_HOUR_AHEAD}-1048576`;
+    await desk.raw.xadd(desk.key, last, 'm', about('last'));
+    await remove(desk, last);
 
-      const offsets = offsetsOf(await desk.transport.publish(some(3)));
+    const offsets = offsetsOf(await desk.transport.publish(some(3)));
 
-      expectIncreasing([last, ...offsets]);
-      await desk.transport.ping();
-      expect(linksOf(desk.listener.payloads.slice(1))).toEqual(
-        chain(all ? '0-0' : first!, offsets),
-      );
-    },
-  );
+    expectIncreasing([last, ...offsets]);
+    await desk.transport.ping();
+    expect(linksOf(desk.listener.payloads.slice(1))).toEqual(
+      chain(all ? '0-0' : first!, offsets),
+    );
+  });
 
-  it('begins again where it was deleted, and gives other IDs', async () => {
+  it('starts again with new IDs after it was deleted', async () => {
     const desk = await startDesk();
     const before = offsetsOf(await desk.transport.publish(some(3)));
     await desk.raw.del(desk.key);
@@ -214,7 +211,7 @@ describe('the journal in Redis', () => {
     expect(new Set([...before, ...after]).size).toBe(6);
   });
 
-  it('is written again after SCRIPT FLUSH, also by calls under way', async () => {
+  it('is written after SCRIPT FLUSH, by calls in flight too', async () => {
     const desk = await startDesk();
     await desk.transport.publish(some(1));
     const calls = [];
@@ -231,7 +228,7 @@ describe('the journal in Redis', () => {
     expect(linksOf(desk.listener.payloads)).toEqual(chain('0-0', offsets));
   });
 
-  it('lies in the hash slot of the channel, whatever that is called', async () => {
+  it('is in the hash slot of the channel, whatever its name', async () => {
     for (const [channel, key] of [
       ['plain', '{plain}:journal'],
       ['a{tag}b', 'a{tag}b:journal'],
@@ -247,7 +244,7 @@ describe('the journal in Redis', () => {
     }
   });
 
-  it('is one for all on the channel: neither database nor key prefix of a connection counts', async () => {
+  it('is the same for connections with another database or key prefix', async () => {
     const desk = await startDesk();
     const { hostname: host, port } = new URL(inject('redisUrl'));
     const server = { host, port: Number(port) };
@@ -292,7 +289,7 @@ describe('the journal in Redis', () => {
   });
 });
 
-it('No two channels that are allowed have one journal', () => {
+it('RedisJournal: two valid channels never share a journal', () => {
   const client = new Redis({ lazyConnect: true });
   const options = { maxLength: 1, sharded: false };
   const names = ['a', 'a}b', '{b', '{}', '{}a', 'a{b}'].flatMap((name) => [
@@ -312,9 +309,9 @@ it('No two channels that are allowed have one journal', () => {
   expect(new Set(keys).size).toBe(channels.length);
 });
 
-describe('a publish that may have been tried before', () => {
+describe('RedisTransport.publish() with triedSince', () => {
   it.each(['-', 'the first offset'])(
-    'is found however far back, from %s on',
+    'finds an earlier try at any distance, from %s on',
     async (from) => {
       const desk = await startDesk();
       const old = some(1_000);
@@ -337,7 +334,7 @@ describe('a publish that may have been tried before', () => {
     },
   );
 
-  it('is found at the very offset from which it is looked for', async () => {
+  it('finds an earlier try at the start offset itself', async () => {
     const desk = await startDesk();
     const old = some(2);
     const [, last] = offsetsOf(await desk.transport.publish(old));
@@ -345,7 +342,7 @@ describe('a publish that may have been tried before', () => {
     expect(replies).toEqual([{ receivers: null, offset: last }]);
   });
 
-  it('is looked for in all of a journal that ends before: it is another one', async () => {
+  it('searches the whole journal when that ends before the start offset', async () => {
     const desk = await startDesk();
     await desk.transport.publish(some(3));
     await desk.raw.del(desk.key);
@@ -362,7 +359,7 @@ describe('a publish that may have been tried before', () => {
     expect(desk.listener.payloads).toHaveLength(6);
   });
 
-  it('is announced if the journal has it not: deleted, empty, trimmed', async () => {
+  it('publishes when the journal is deleted, empty or trimmed', async () => {
     const desk = await startDesk();
     const old = some(3);
     const [first, , last] = offsetsOf(await desk.transport.publish(old));

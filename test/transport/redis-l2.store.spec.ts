@@ -34,9 +34,9 @@ function put(store: RedisL2Store, key: string): Promise<void> {
   return store.put(key, '1-1', Buffer.from('1-1\nv1'), 60_000);
 }
 
-describe('Shared entries', () => {
+describe('RedisL2Store', () => {
   it.each(['prod:', 'p[r]o*d?:', '{tenant}:'])(
-    'of a connection with the prefix "%s" are its own',
+    'applies the key prefix "%s" of its connection',
     async (keyPrefix) => {
       const server = await startServer();
       const [mine, theirs] = [keyPrefix, 'staging:'].map((prefix) => {
@@ -74,8 +74,8 @@ describe('Shared entries', () => {
   );
 });
 
-describe('The connection of shared entries', () => {
-  it('is given up and opened anew where its opening is swallowed', async () => {
+describe('RedisL2Store: connection', () => {
+  it('is replaced when its connect gets no reply', async () => {
     const server = await startServer();
     const proxy = await startProxy(server.port);
     onTestFinished(() => proxy.close());
@@ -90,7 +90,7 @@ describe('The connection of shared entries', () => {
     await put(store, 'user:1');
   });
 
-  it('is opened anew when it answers no more', async () => {
+  it('is replaced when a command gets no reply', async () => {
     const { proxy, store, errors } = await setup(100);
     // A busy machine may take longer than that at first.
     await eventually(() => put(store, 'user:1'));
@@ -105,7 +105,7 @@ describe('The connection of shared entries', () => {
     expect(errors).toContain('It has left a command unanswered for 100 ms.');
   });
 
-  it('leaves nobody waiting when it breaks, or is closed', async () => {
+  it('rejects all commands in flight when it breaks or is closed', async () => {
     const { proxy, store } = await setup(60_000);
     await put(store, 'user:1');
     proxy.swallow('down');
@@ -135,7 +135,7 @@ describe('The connection of shared entries', () => {
   });
 
   itOnRedisServer(
-    'is opened anew where it leads to what has become a replica',
+    'is replaced when its server has become a replica',
     async () => {
       const { server, store } = await setup(60_000);
       const admin = connectRaw(server.url);

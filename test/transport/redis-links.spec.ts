@@ -72,9 +72,9 @@ async function expectToWork({ transport, listener }: Link): Promise<void> {
   }, slow);
 }
 
-describe('a half-open link', () => {
+describe('RedisTransport: a half-open connection', () => {
   it.each([undefined, 'up', 'down'] as const)(
-    'of the subscription (%s): a PING is not answered, and it is opened anew',
+    'replaces the subscription connection (%s) after an unanswered PING',
     async (direction) => {
       const link = await startLink();
       const { proxy, transport, listener } = link;
@@ -98,7 +98,7 @@ describe('a half-open link', () => {
     },
   );
 
-  it('of the subscription, that heals only after the first try to open it anew', async () => {
+  it('replaces the subscription connection again when the new one hangs, too', async () => {
     const link = await startLink();
     const { proxy, transport, listener } = link;
     proxy.swallow();
@@ -117,7 +117,7 @@ describe('a half-open link', () => {
     await expectToWork(link);
   });
 
-  it('of the commands: what waits for an answer fails once it is opened anew', async () => {
+  it('replaces the commands connection, and fails commands in flight', async () => {
     const link = await startLink();
     const { proxy, raw, channel, transport, listener } = link;
     proxy.swallow('down');
@@ -138,7 +138,7 @@ describe('a half-open link', () => {
     await expectToWork(link);
   });
 
-  it('of the commands, also if opening it anew hangs: then once more', async () => {
+  it('replaces the commands connection again when the new one hangs, too', async () => {
     const link = await startLink();
     const { proxy, transport, listener } = link;
     proxy.swallow();
@@ -157,8 +157,8 @@ describe('a half-open link', () => {
   });
 });
 
-describe('a slow link', () => {
-  it('loses nothing, and a PING waits for what was said before', async () => {
+describe('RedisTransport: a slow connection', () => {
+  it('ping() resolves after all earlier messages were received', async () => {
     const link = await startLink();
     const { proxy, transport, listener } = link;
     const other = open(link.server.url, link.channel);
@@ -174,8 +174,8 @@ describe('a slow link', () => {
   });
 });
 
-describe('a link that is cut', () => {
-  it('while much is under way: each publish settles, and the journal tells which arrived', async () => {
+describe('RedisTransport: a broken connection', () => {
+  it('settles every publish in flight, and finds in the journal which ones arrived', async () => {
     const link = await startLink();
     const { proxy, raw, channel, transport, listener } = link;
     const payloads = Array.from({ length: 300 }, (_, i) => about(i));
@@ -204,7 +204,7 @@ describe('a link that is cut', () => {
   });
 });
 
-describe('a transport that is closed leaves no socket, timer or listener', () => {
+describe('RedisTransport.close() releases sockets, timers and listeners', () => {
   it.each<
     [
       string,
@@ -213,7 +213,7 @@ describe('a transport that is closed leaves no socket, timer or listener', () =>
       ) => unknown,
     ]
   >([
-    ['in peace', () => undefined],
+    ['when idle', () => undefined],
     [
       'with a publish under way',
       ({ transport }) => transport.publish([about(1)]),
@@ -227,15 +227,15 @@ describe('a transport that is closed leaves no socket, timer or listener', () =>
       },
     ],
     [
-      'while it opens the subscription anew',
+      'while it replaces the subscription connection',
       ({ transport }) => transport.reconnect('subscription'),
     ],
     [
-      'while it opens the commands anew',
+      'while it replaces the commands connection',
       ({ transport }) => transport.reconnect('commands'),
     ],
     [
-      'while both hang in being opened',
+      'while both connects hang',
       async ({ proxy, transport }) => {
         proxy.swallow();
         transport.reconnect('commands');

@@ -64,12 +64,12 @@ async function expectTaken(
   ]);
 }
 
-describeOnRedisServer('a publish that Redis refuses settles:', () => {
+describeOnRedisServer('RedisTransport.publish() when Redis refuses', () => {
   it.each([
-    ['OOM', 'memory is used up', 'maxmemory', '1', '0'],
-    ['NOREPLICAS', 'replicas are away', 'min-replicas-to-write', '1', '0'],
+    ['OOM', 'out of memory', 'maxmemory', '1', '0'],
+    ['NOREPLICAS', 'replicas are missing', 'min-replicas-to-write', '1', '0'],
   ])(
-    '%s, when %s: what was not tried before is announced all the same',
+    '%s when %s: publishes messages that were not tried before without the journal',
     async (why, _, option, bad, good) => {
       const server = await startServer({ real: true });
       const raw = connectRaw(server.url);
@@ -88,7 +88,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     },
   );
 
-  it('and says up to where in the journal nothing need be searched again', async () => {
+  it('reports the offset up to which the journal was searched', async () => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const transport = open(server.url);
@@ -109,15 +109,15 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
 
   it.each([
     ['in the year 9999', '253402300799999-5', false],
-    ['at the end of time', `${2n ** 64n - 1n}-${2n ** 64n - 1n}`, false],
+    ['with the greatest ID', `${2n ** 64n - 1n}-${2n ** 64n - 1n}`, false],
     ['that was deleted again', '253402300799999-5', true],
     [
-      'the last there can be, deleted again',
+      'with the greatest ID, deleted again',
       `${2n ** 64n - 1n}-${2n ** 64n - 1n}`,
       true,
     ],
   ])(
-    'JournalAheadError, behind an entry %s, until the journal is deleted',
+    'JournalAheadError behind an entry %s, until the journal is deleted',
     async (_, id, isDeleted) => {
       const server = await startServer({ real: true });
       const raw = connectRaw(server.url);
@@ -142,7 +142,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     },
   );
 
-  it('WRONGTYPE, when something else is where the journal should be', async () => {
+  it('WRONGTYPE when the key of the journal is a string', async () => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const channel = uniqueChannel();
@@ -157,7 +157,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     expect(idsOf(listener.payloads)).toEqual(['1', '2', 'taken 2']);
   });
 
-  it('READONLY, from what has become a replica: our connection is opened anew', async () => {
+  it('READONLY when the server has become a replica: reconnects', async () => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const transport = open(server.url);
@@ -177,7 +177,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     await expectTaken(transport, listener);
   });
 
-  it('MISCONF, when snapshots fail', async () => {
+  it('MISCONF when snapshots fail', async () => {
     const server = await startServer({
       args: ['--save', '3600 1000000'],
       real: true,
@@ -202,7 +202,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   });
 
   it.each(['xadd', 'xrevrange', 'publish', 'evalsha', 'time'])(
-    'NOPERM, without the right to %s',
+    'NOPERM without the right to %s',
     async (command) => {
       const server = await startServer({ real: true });
       const raw = connectRaw(server.url);
@@ -223,7 +223,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   it.each([
     ['journal', ['resetkeys', '~other']],
     ['channel', ['resetchannels']],
-  ])('NOPERM, without a right to the %s', async (_, rule) => {
+  ])('NOPERM without the right to the %s', async (_, rule) => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     await raw.acl(...appUser());
@@ -238,7 +238,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     expect(transport.writable).toBe(true);
   });
 
-  it('WRONGTYPE, where something else has the name of the journal', async () => {
+  it('WRONGTYPE for publishes and reads when the key of the journal is a string', async () => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     const channel = uniqueChannel();
@@ -255,7 +255,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   });
 
   it.each([true, false])(
-    'LOADING, while a restarted server reads its data (ready check: %s)',
+    'LOADING while a restarted server loads its data (ready check: %s)',
     async (enableReadyCheck) => {
       const server = await startServer({
         args: [
@@ -303,7 +303,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
     },
   );
 
-  it('a password that is changed, and changed back', async () => {
+  it('WRONGPASS after the password was changed, until it is changed back', async () => {
     const server = await startServer({
       args: ['--requirepass', 'one'],
       real: true,
@@ -328,7 +328,7 @@ describeOnRedisServer('a publish that Redis refuses settles:', () => {
   });
 });
 
-describeOnRedisServer('the rights that are missing', () => {
+describeOnRedisServer('RedisTransport.missingRights()', () => {
   async function missing(...rules: string[]): Promise<string[]> {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
@@ -365,17 +365,17 @@ describeOnRedisServer('the rights that are missing', () => {
     '&news',
   ];
 
-  it('are none, with exactly what is said to be needed', async () => {
+  it('returns none with exactly the documented rights', async () => {
     expect(await missing(...GRANTED)).toEqual([]);
   });
 
-  it.each(NEEDED)('are named: %s', async (command) => {
+  it.each(NEEDED)('returns a missing command: %s', async (command) => {
     expect(await missing(...GRANTED, `-${command}`)).toEqual([
       command.toUpperCase(),
     ]);
   });
 
-  it('are named: several', async () => {
+  it('returns several missing commands', async () => {
     expect(await missing(...GRANTED, '-xadd', '-time', '-subscribe')).toEqual([
       'XADD',
       'TIME',
@@ -383,7 +383,7 @@ describeOnRedisServer('the rights that are missing', () => {
     ]);
   });
 
-  it('are named: the journal', async () => {
+  it('returns the journal', async () => {
     expect(await missing(...GRANTED, 'resetkeys', '~other')).toEqual([
       '{news}:journal',
     ]);
@@ -392,7 +392,7 @@ describeOnRedisServer('the rights that are missing', () => {
     );
   });
 
-  it('are named: the channel', async () => {
+  it('returns the commands of the channel', async () => {
     expect(await missing(...GRANTED, 'resetchannels', '&other')).toEqual([
       'PUBLISH',
       'SUBSCRIBE',
@@ -403,21 +403,24 @@ describeOnRedisServer('the rights that are missing', () => {
     ['XADD', ['-xadd']],
     ['{news}:journal', ['resetkeys', '~other']],
     ['PUBLISH', ['resetchannels', '&other', '+subscribe']],
-  ])('are named where "default" was restricted: %s', async (right, rules) => {
-    const server = await startServer({ real: true });
-    const raw = connectRaw(server.url);
-    await raw.acl('SETUSER', 'admin', 'on', '>pw', '+@all', '~*', '&*');
-    const transport = open(server.url, { channel: 'news' });
-    await startTransport(transport);
-    expect(await transport.missingRights()).toEqual([]);
-    const admin = connectRaw(`redis://admin:pw@127.0.0.1:${server.port}`);
-    await admin.acl('SETUSER', 'default', ...rules);
-    expect(await transport.missingRights()).toContain(right);
-    await admin.acl('SETUSER', 'default', '-acl');
-    expect(await transport.missingRights()).toContain(right);
-  });
+  ])(
+    'returns a right that the "default" user lacks: %s',
+    async (right, rules) => {
+      const server = await startServer({ real: true });
+      const raw = connectRaw(server.url);
+      await raw.acl('SETUSER', 'admin', 'on', '>pw', '+@all', '~*', '&*');
+      const transport = open(server.url, { channel: 'news' });
+      await startTransport(transport);
+      expect(await transport.missingRights()).toEqual([]);
+      const admin = connectRaw(`redis://admin:pw@127.0.0.1:${server.port}`);
+      await admin.acl('SETUSER', 'default', ...rules);
+      expect(await transport.missingRights()).toContain(right);
+      await admin.acl('SETUSER', 'default', '-acl');
+      expect(await transport.missingRights()).toContain(right);
+    },
+  );
 
-  it('are none where no journal is kept: publishes tell', async () => {
+  it('returns none without a journal, though a publish is refused', async () => {
     const server = await startServer({ real: true });
     const raw = connectRaw(server.url);
     await raw.acl(...appUser('-publish'));

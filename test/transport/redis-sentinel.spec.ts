@@ -11,8 +11,8 @@ import { describeOnRedisServer } from '../support/redis-server.js';
 import { startSentinel } from '../support/redis.topologies.js';
 import { startTransport } from './transport.contract.js';
 
-describeOnRedisServer('By a Sentinel', () => {
-  it('connects again after it was given up while that was being asked', async () => {
+describeOnRedisServer('RedisTransport with Sentinel', () => {
+  it('connects after reconnect() was called repeatedly while a Sentinel was queried', async () => {
     const { sentinels, name, master, stop } = await startSentinel();
     onTestFinished(stop);
     const proxy = await startProxy(sentinels[0]!.port);
@@ -38,7 +38,7 @@ describeOnRedisServer('By a Sentinel', () => {
     await eventually(() => expect(transport.writable).toBe(true));
   });
 
-  it('asks the next one where one accepts and never answers, and leaves no socket', async () => {
+  it('queries the next Sentinel when one never responds, and leaves no socket open', async () => {
     const { sentinels, name, stop } = await startSentinel();
     onTestFinished(stop);
     const open = new Set<Socket>();
@@ -79,47 +79,50 @@ describeOnRedisServer('By a Sentinel', () => {
         return client;
       },
     ],
-  ])('does not log in in the clear where %s say TLS', async (_, make) => {
-    const { sentinels, name, master, stop } = await startSentinel();
-    onTestFinished(stop);
-    const raw = connectRaw(master.url);
-    await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
-    const connection = make({
-      sentinels,
-      name,
-      username: 'app',
-      password: 'pw',
-      tls: { rejectUnauthorized: false },
-    });
-    const transport = new RedisTransport({
-      connection,
-      channel: uniqueChannel(),
-      journal: { maxLength: 1_000 },
-      sharded: false,
-    });
-    onTestFinished(() => transport.close());
-    const errors: string[] = [];
-    transport.start({
-      onMessage: () => undefined,
-      onSubscribed: () => undefined,
-      onLost: () => undefined,
-      onWritable: () => undefined,
-      onError: ({ message }) => errors.push(message),
-    });
-    await eventually(() => expect(errors).not.toEqual([]));
-    expect(transport.writable).toBe(false);
-    expect(String(await raw.client('LIST'))).not.toContain('user=app');
-  });
+  ])(
+    'does not send credentials without TLS when %s require TLS',
+    async (_, make) => {
+      const { sentinels, name, master, stop } = await startSentinel();
+      onTestFinished(stop);
+      const raw = connectRaw(master.url);
+      await raw.acl('SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*');
+      const connection = make({
+        sentinels,
+        name,
+        username: 'app',
+        password: 'pw',
+        tls: { rejectUnauthorized: false },
+      });
+      const transport = new RedisTransport({
+        connection,
+        channel: uniqueChannel(),
+        journal: { maxLength: 1_000 },
+        sharded: false,
+      });
+      onTestFinished(() => transport.close());
+      const errors: string[] = [];
+      transport.start({
+        onMessage: () => undefined,
+        onSubscribed: () => undefined,
+        onLost: () => undefined,
+        onWritable: () => undefined,
+        onError: ({ message }) => errors.push(message),
+      });
+      await eventually(() => expect(errors).not.toEqual([]));
+      expect(transport.writable).toBe(false);
+      expect(String(await raw.client('LIST'))).not.toContain('user=app');
+    },
+  );
 });
 
-describe('TLS by a Sentinel', () => {
+describe('TLS options with Sentinel', () => {
   const sentinels = [{ host: '127.0.0.1', port: 1 }];
 
   it.each<[string, RedisOptions, RedisOptions]>([
-    ['to both', {}, { sentinelTLS: { ca: 'x' } }],
-    ['to the master alone', { enableTLSForSentinelMode: true }, {}],
-    ['to each its own', { sentinelTLS: {} }, { sentinelTLS: {} }],
-  ])('is spoken %s', (_, given, { sentinelTLS }) => {
+    ['to Sentinels and master', {}, { sentinelTLS: { ca: 'x' } }],
+    ['to the master only', { enableTLSForSentinelMode: true }, {}],
+    ['to the Sentinels separately', { sentinelTLS: {} }, { sentinelTLS: {} }],
+  ])('are applied %s', (_, given, { sentinelTLS }) => {
     const client = openCommands({
       sentinels,
       name: 'mymaster',

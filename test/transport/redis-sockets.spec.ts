@@ -12,7 +12,7 @@ const clients = {
 };
 
 it.each(Object.entries(clients))(
-  'A second error of one socket, as TLS has them, ends no process: %s',
+  'A second error of one socket does not crash the process: %s',
   async (_name, open) => {
     const client = open();
     onTestFinished(() => client.disconnect());

@@ -17,12 +17,12 @@ function over(connection: string | Redis, journaled: boolean): TransportSetup {
 for (const journaled of [true, false]) {
   const what = journaled ? 'with a journal' : 'without a journal';
 
-  transportContract(`The transport over Redis, ${what},`, { journaled }, () =>
+  transportContract(`RedisTransport ${what}`, { journaled }, () =>
     over(inject('redisUrl'), journaled),
   );
 
   transportContract(
-    `The transport over a client of the application's, ${what},`,
+    `RedisTransport over a client of the application, ${what}`,
     { journaled },
     () => {
       const client = new Redis(inject('redisUrl'));

@@ -40,8 +40,8 @@ function startCalls(): { client: ScriptedClient; calls: ScriptCalls } {
 
 const UNKNOWN = new Error('NOSCRIPT No matching script.');
 
-describe('Calls of a script', () => {
-  it('bring it along at first, and then no more', async () => {
+describe('ScriptCalls', () => {
+  it('send the script with the first call only', async () => {
     const { client, calls } = startCalls();
     const all = ['1', '2'].map((id) => calls.call([1, id]));
     await client.answer('one');
@@ -50,7 +50,7 @@ describe('Calls of a script', () => {
     expect(client.sent).toEqual(['1 with the script', '2']);
   });
 
-  it('keep their order where Redis has forgotten it, as new ones do behind them', async () => {
+  it('keep their order when Redis has lost the script, ahead of newer calls', async () => {
     const { client, calls } = startCalls();
     const all = ['1', '2', '3'].map((id) => calls.call([1, id]));
     await client.answer('one');
@@ -64,7 +64,7 @@ describe('Calls of a script', () => {
     expect(await Promise.all(all)).toEqual(['one', 'two', 'three', 'four']);
   });
 
-  it('keep it also if that happens again meanwhile', async () => {
+  it('keep their order when the script is lost again meanwhile', async () => {
     const { client, calls } = startCalls();
     const all = ['1', '2'].map((id) => calls.call([1, id]));
     await client.answer(UNKNOWN);
@@ -79,7 +79,7 @@ describe('Calls of a script', () => {
     expect(await Promise.all(all)).toEqual(['one', 'two', 'three']);
   });
 
-  it('are not sent any more once they were given up', async () => {
+  it('are not sent again after they were abandoned', async () => {
     const { client, calls } = startCalls();
     const all = ['1', '2', '3'].map((id) => calls.call([1, id]));
     await client.answer(UNKNOWN);
@@ -107,7 +107,7 @@ describe('Calls of a script', () => {
     ]);
   });
 
-  it('go on one by one where Redis, or a proxy, has no EVALSHA', async () => {
+  it('use EVAL when Redis, or a proxy, does not support EVALSHA', async () => {
     const { client, calls } = startCalls();
     await Promise.all([calls.call([1, '1']), client.answer('one')]);
     const second = calls.call([1, '2']);
@@ -117,7 +117,7 @@ describe('Calls of a script', () => {
   });
 });
 
-it('Each of several publishers keeps its order while the script cache is flushed', async () => {
+it('ScriptCalls: several publishers keep their order while the script cache is flushed', async () => {
   const server = await startServer();
   const channel = uniqueChannel();
   const senders = await Promise.all(

@@ -72,14 +72,14 @@ export function transportContract(
   kind: { journaled: boolean },
   open: () => TransportSetup,
 ) {
-  describe(`${name} keeps the contract of transports:`, () => {
-    it('whether a journal is kept is known before the start', () => {
+  describe(`${name}: transport contract`, () => {
+    it('knows before the start whether it keeps a journal', () => {
       const transport = open().here();
       onTestFinished(() => transport.close());
       expect(transport.journaled).toBe(kind.journaled);
     });
 
-    it('messages arrive in order, also over many calls', async () => {
+    it('delivers messages in order, over many calls too', async () => {
       const { here } = open();
       const sender = here();
       const own = await startTransport(sender);
@@ -98,7 +98,7 @@ export function transportContract(
       await eventually(() => expect(own.payloads).toEqual(other.payloads));
     });
 
-    it('whatever a message says arrives unchanged', async () => {
+    it('delivers any content unchanged', async () => {
       const { here } = open();
       const sender = here();
       const own = await startTransport(sender);
@@ -121,7 +121,7 @@ export function transportContract(
       );
     });
 
-    it('a reply for each payload says how many subscribers it reached', async () => {
+    it('replies with the number of receivers for each payload', async () => {
       const { here, elsewhere } = open();
       const sender = here();
       const other = here();
@@ -140,7 +140,7 @@ export function transportContract(
       );
     });
 
-    it('nothing is heard on another channel', async () => {
+    it('delivers nothing of another channel', async () => {
       const { here, elsewhere } = open();
       const sender = here();
       const stranger = elsewhere();
@@ -156,7 +156,7 @@ export function transportContract(
       expect(idsOf(own.payloads)).toEqual(['here']);
     });
 
-    it('its own messages are heard too: who needs them once drops one', async () => {
+    it('delivers its own messages, too', async () => {
       const transport = open().here();
       const listener = await startTransport(transport);
 
@@ -168,7 +168,7 @@ export function transportContract(
       );
     });
 
-    it('the subscription is told before the first message', async () => {
+    it('reports the subscription before the first message', async () => {
       const { here } = open();
       const sender = here();
       await startTransport(sender);
@@ -187,7 +187,7 @@ export function transportContract(
       expect(order.slice(1).every((event) => event === 'message')).toBe(true);
     });
 
-    it('writable is what it is when it says so, and every event is told once', async () => {
+    it('is writable when it reports so, and reports each event once', async () => {
       const transport = open().here();
       const writable: boolean[] = [];
       const listener = new RecordingListener();
@@ -210,7 +210,7 @@ export function transportContract(
       ]);
     });
 
-    it('when the subscription has answered, all that was said before has been heard', async () => {
+    it('ping() resolves after all earlier messages were received', async () => {
       const { here } = open();
       const sender = here();
       await startTransport(sender);
@@ -226,7 +226,7 @@ export function transportContract(
     });
 
     it.each(['commands', 'subscription'] as const)(
-      'once told to open its %s anew, that works again',
+      'works again after reconnect() of its %s',
       async (connection) => {
         const { here } = open();
         const transport = here();
@@ -242,13 +242,13 @@ export function transportContract(
       },
     );
 
-    it('no rights are missing', async () => {
+    it('has no missing rights', async () => {
       const transport = open().here();
       await startTransport(transport);
       expect(await transport.missingRights()).toEqual([]);
     });
 
-    it('a publish before the start settles', async () => {
+    it('settles a publish before the start', async () => {
       const transport = open().here();
       onTestFinished(() => transport.close());
 
@@ -269,7 +269,7 @@ export function transportContract(
       await eventually(() => expect(idsOf(listener.payloads)).toEqual(['c']));
     });
 
-    it('a publish during and after the close settles', async () => {
+    it('settles publishes during and after close()', async () => {
       const transport = open().here();
       await startTransport(transport);
 
@@ -283,7 +283,7 @@ export function transportContract(
       for (const reply of replies) expect(reply).toBeInstanceOf(Error);
     });
 
-    it('nothing is told once it is closed', async () => {
+    it('reports nothing after close()', async () => {
       const { here } = open();
       const sender = here();
       const other = await startTransport(sender);
@@ -300,7 +300,7 @@ export function transportContract(
       expect(listener.events).toEqual(before);
     });
 
-    it('nothing is told if it is closed before it is connected', async () => {
+    it('reports nothing when it is closed before it is connected', async () => {
       const { here } = open();
       const transport = here();
       const listener = new RecordingListener();
@@ -316,7 +316,7 @@ export function transportContract(
       expect(listener.events).toEqual([]);
     });
 
-    it('closing it twice, or without a start, is fine', async () => {
+    it('close() may be called twice, or without a start', async () => {
       const { here } = open();
       const started = here();
       await startTransport(started);
@@ -328,7 +328,7 @@ export function transportContract(
     });
 
     describe.runIf(!kind.journaled)('without a journal', () => {
-      it('any text arrives unchanged', async () => {
+      it('delivers any text unchanged', async () => {
         const { here } = open();
         const sender = here();
         const own = await startTransport(sender);
@@ -347,7 +347,7 @@ export function transportContract(
         await eventually(() => expect(own.payloads).toEqual(payloads));
       });
 
-      it('there is nothing to read', async () => {
+      it('reads an empty journal', async () => {
         const transport = open().here();
         await startTransport(transport);
         await transport.publish([about(1)]);
@@ -357,7 +357,7 @@ export function transportContract(
     });
 
     describe.runIf(kind.journaled)('with a journal', () => {
-      it('each message has an offset and names the one before it, whoever wrote that', async () => {
+      it('gives each message an offset and the offset of its predecessor, across publishers', async () => {
         const { here } = open();
         const senders = [here(), here(), here()];
         const [listener] = await Promise.all(senders.map(startTransport));
@@ -383,7 +383,7 @@ export function transportContract(
         }
       });
 
-      it('the journal holds what was said, and is read in pages', async () => {
+      it('returns published messages from the journal, in pages', async () => {
         const { here } = open();
         const transport = here();
         const listener = await startTransport(transport);
@@ -415,7 +415,7 @@ export function transportContract(
         );
       });
 
-      it('what an earlier try has announced is not announced again', async () => {
+      it('does not publish a message again that the journal has from an earlier try', async () => {
         const { here } = open();
         const transport = here();
         const listener = await startTransport(transport);

@@ -83,7 +83,7 @@ export class Base {
 `;
 
 it(
-  'the declarations of a library that builds on this one can be written',
+  'a library that builds on this one can emit its declarations',
   { timeout: 120_000 },
   () => {
     const name = join(installPackage(), 'library.ts');

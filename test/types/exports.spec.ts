@@ -162,7 +162,7 @@ describe.each(ENTRIES)('the entry point %s', (entry) => {
     expect(surface.names(entry)).toEqual(EXPORTS[entry]);
   });
 
-  it('exports the types that declarations of its users have to name', () => {
+  it('exports every type that declarations of its users refer to', () => {
     // Only programs without Nest import `wire` alone.
     const beside: Entry[] = entry === 'wire' ? [] : ['.'];
     expect(surface.unnamable(entry, beside)).toEqual([]);

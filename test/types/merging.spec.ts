@@ -46,7 +46,7 @@ const sandbox = installPackage();
 describe.each([
   ['the sources', join(root, 'test/types/merging.virtual.ts'), {}],
   ['the published declarations', join(sandbox, 'app.ts'), { paths: {} }],
-])('entity types, against %s', { timeout: 120_000 }, (_, name, options) => {
+])('entity types, with %s', { timeout: 120_000 }, (_, name, options) => {
   const errorsOf = (text: string): CompileError[] =>
     errorsIn(compile(name, text, options), name);
 
@@ -59,7 +59,7 @@ describe.each([
     expect(errorsOf(MERGED + use('User'))).toEqual([]);
   });
 
-  it('are refused everywhere when they are neither', () => {
+  it('are rejected everywhere when they are neither', () => {
     const errors = errorsOf(MERGED + use('Ordr'));
     expect(errors).toHaveLength(COUNT);
     for (const { text } of errors) expect(text).toMatch(/["']Ordr["']/);
@@ -67,7 +67,7 @@ describe.each([
 });
 
 // An application in one repository with the library may be compiled with it.
-it('the sources compile where a project declares its own', () => {
+it('the sources compile in a project that declares its own entity types', () => {
   const app = join(root, 'test/types/merging.virtual.ts');
   const program = compile(app, MERGED + use('Order'));
   expect(errorsIn(program, join(root, 'lib/'))).toEqual([]);

@@ -14,7 +14,7 @@ it.each([
     'fromResult() does not fit what the method returns',
   ],
 ])(
-  'a selector that does not fit is told so in words: %s',
+  'a selector that does not fit fails with a readable error: %s',
   { timeout: 120_000 },
   (selector, words) => {
     const program = compile(
