@@ -466,7 +466,7 @@ describe('Second tier: two instances with two updates and two reads in any order
       'wentBack',
     ],
   ])(
-    'keep stale entries %s (the test can fail): %o %s',
+    'keep stale entries %s (the test can fail, %#)',
     async (_, faults, what) => {
       const isEnough = after(STATES);
       const found = await explore(
@@ -485,7 +485,7 @@ describe('Second tier: two instances with two updates and two reads in any order
     [[pattern('post:*'), entity('Post', 1)]],
     [[entity('User', 1), pattern('p*')]],
   ])(
-    'never keep a stale entry when a dependency is updated: %o',
+    'never keep a stale entry when a dependency is updated: pair %#',
     async (said) => {
       const isEnough = after(DEPENDENT_STATES);
       const found = await explore(said, {}, isEnough, inRandomOrder(SEED));

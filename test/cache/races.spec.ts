@@ -160,7 +160,7 @@ describe('NearCache: two reads and two updates of one row in every order', () =>
   );
 
   it.each(DEPENDENT)(
-    'never keeps a stale entry when an update names a dependency: %o, %o',
+    'never keeps a stale entry when an update names a dependency: pair %#',
     async (...said) => {
       const total = await playAll((fences) => fences.take(), said);
       expect(total).toEqual({ played: PLAYED, stale: 0, wentBack: 0 });

@@ -526,26 +526,29 @@ describeOnRedisServer('doctor', () => {
       /1 messages in 3 s, without a place in the journal from a-script/,
     ],
     ['no message', /1 messages in 3 s, 1 of them malformed/],
-  ])('reports with --listen %s', async (payload, message) => {
-    const { server } = await startPair();
-    const doctor = start(['doctor', '--json', '--listen', '3s'], {
-      env: { REDIS_URL: server.url },
-    });
-    const redis = connectRaw(server.url);
-    // The application's connection, and its own.
-    await eventually(async () => {
-      const [, listeners] = await redis.pubsub('NUMSUB', CHANNEL);
-      expect(listeners).toBe(2);
-    }, patient);
-    await redis.publish(CHANNEL, payload);
-    expect(await doctor.ended).toBe(0);
-    const { checks } = json(doctor.out()) as { checks: Finding[] };
-    expect(checks.at(-1)).toMatchObject({
-      name: 'channel',
-      status: 'warn',
-      message: expect.stringMatching(message) as string,
-    });
-  });
+  ])(
+    'reports foreign and malformed messages with --listen (%#)',
+    async (payload, message) => {
+      const { server } = await startPair();
+      const doctor = start(['doctor', '--json', '--listen', '3s'], {
+        env: { REDIS_URL: server.url },
+      });
+      const redis = connectRaw(server.url);
+      // The application's connection, and its own.
+      await eventually(async () => {
+        const [, listeners] = await redis.pubsub('NUMSUB', CHANNEL);
+        expect(listeners).toBe(2);
+      }, patient);
+      await redis.publish(CHANNEL, payload);
+      expect(await doctor.ended).toBe(0);
+      const { checks } = json(doctor.out()) as { checks: Finding[] };
+      expect(checks.at(-1)).toMatchObject({
+        name: 'channel',
+        status: 'warn',
+        message: expect.stringMatching(message) as string,
+      });
+    },
+  );
 
   it('fails for a replica, and finds its master through Sentinel', async () => {
     const sentinel = await startSentinel();

@@ -98,7 +98,7 @@ describe('Offsets', () => {
     5n,
     ['5-0'],
     { toString: () => '5-0' },
-  ])('are not recognized in %.40s', (value) => {
+  ])('are not recognized in value %#', (value) => {
     expect(isOffset(value)).toBe(false);
   });
 });

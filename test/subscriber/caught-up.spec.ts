@@ -180,7 +180,7 @@ describe('InvalidationSubscriber.caughtUp()', () => {
     null as unknown as string,
     undefined as unknown as string,
     {} as unknown as string,
-  ])('rejects the offset %j', async (offset) => {
+  ])('rejects invalid offset %#', async (offset) => {
     const app = await startApp();
     await expect(app.subscriber.caughtUp(offset)).rejects.toThrow(
       InvalidationSerializationError,
