@@ -5,8 +5,10 @@ import {
   SpanKind,
   SpanStatusCode,
   trace,
+  TraceFlags,
   type Context,
   type Span,
+  type SpanContext,
   type SpanOptions,
 } from '@opentelemetry/api';
 import {
@@ -80,6 +82,7 @@ export class OpenTelemetryTracer implements InvalidationTracer {
   delivering(message: InvalidationMessage, deliver: () => void): void {
     const parent = extracted(message);
     const creation = trace.getSpanContext(parent);
+    if (isUnsampled(creation)) return context.with(parent, deliver);
     const span = this.#start(
       creation === undefined
         ? this.#process
@@ -104,6 +107,9 @@ export class OpenTelemetryTracer implements InvalidationTracer {
   ): void {
     // The message of a collapsed queue was never delivered itself.
     const parent = this.#deliveries.get(message) ?? extracted(message);
+    if (isUnsampled(trace.getSpanContext(parent))) {
+      return void context.with(parent, handle);
+    }
     const options = { attributes: { [FUNCTION_NAME]: handler } };
     const span = this.#tracer.startSpan(handler, options, parent);
     if (!isTraced(span)) return void handle();
@@ -129,6 +135,13 @@ export class OpenTelemetryTracer implements InvalidationTracer {
 /** Whether a span is recorded. Without an SDK none is, and tracing costs nearly nothing. */
 function isTraced(span: Span): boolean {
   return trace.isSpanContextValid(span.spanContext());
+}
+
+/** Whether a publisher decided against a trace; its readers then start no spans. */
+function isUnsampled(publisher: SpanContext | undefined): boolean {
+  return (
+    publisher !== undefined && (publisher.traceFlags & TraceFlags.SAMPLED) === 0
+  );
 }
 
 function extracted({ trace: carrier }: InvalidationMessage): Context {

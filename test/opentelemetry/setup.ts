@@ -8,6 +8,7 @@ import {
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import {
+  AlwaysOnSampler,
   BasicTracerProvider,
   InMemorySpanExporter,
   ParentBasedSampler,
@@ -39,6 +40,8 @@ export function setUpTraces(
               : SamplingDecision.RECORD_AND_SAMPLED,
         }),
       },
+      // Spans of readers that ask although the publisher was not sampled.
+      remoteParentNotSampled: new AlwaysOnSampler(),
     }),
     spanProcessors: [...processors, new SimpleSpanProcessor(exporter)],
   });
