@@ -1,7 +1,6 @@
 /**
- * Compares this checkout with another commit: both run their own benchmark in
- * turn, one round at a time, so that whatever the machine does besides, it does
- * to both.
+ * Compares this checkout with another commit. Both run their own benchmark in
+ * turn, one round at a time, so that other load on the machine affects both.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +12,10 @@ import { percentile, ratio } from './measure.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Quarters of the rounds further apart than this part of the median: a busy machine. */
+/**
+ * Spread of the quartiles, relative to the median, above which the machine
+ * counts as busy.
+ */
 const BUSY_SPREAD = 0.2;
 
 /**

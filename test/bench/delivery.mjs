@@ -10,10 +10,10 @@ import {
 
 const TOTAL = 40_000;
 const FLOOD = 100_000;
-/** Until the receiver's code is compiled. */
+/** Messages after which the receiver's code is compiled. */
 const WARM_UP = 40_000;
 
-/** From one process to another. */
+/** Deliveries from one process to another. */
 export async function delivery(url, rounds) {
   const { app, bare, raw, close } = await startPublishers(url);
   const result = await interleaved(rounds, {
@@ -40,7 +40,7 @@ export async function delivery(url, rounds) {
   };
 }
 
-/** What a message costs its receiver. */
+/** Cost of a message for its receiver. */
 export async function receiving(url, rounds) {
   const [app, raw] = [await startApp(url), await startRaw(url)];
   const receive = (kind) => () =>
@@ -72,7 +72,7 @@ export async function receiving(url, rounds) {
   };
 }
 
-/** Messages a second, and CPU time of the receiver for each. */
+/** Messages per second, and CPU time of the receiver for each. */
 export async function timed(url, kind, total, publish) {
   const receiver = await startReceiver(kind, url);
   await flood(receiver, WARM_UP, publish);

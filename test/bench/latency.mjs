@@ -7,7 +7,7 @@ import { interleaved, ms, ratio } from './measure.mjs';
 const RATE = 2_000;
 const TOTAL = 4_000;
 
-/** From the call in one process to the handler in the other, at a steady rate. */
+/** Latency from the call in one process to the handler in another, at a steady rate. */
 export async function latency(url, rounds) {
   const { app, bare, raw, close } = await startPublishers(url);
   const receivers = {

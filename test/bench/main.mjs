@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: the module against raw ioredis doing the same work on the same
- * server, in one run, interleaved. Absolute numbers are the machine's; ratios
- * are what to look at.
+ * `npm run bench`: the module against raw ioredis doing the same work on the
+ * same server, in one run, interleaved. Absolute numbers depend on the machine;
+ * compare the ratios.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,4 @@
-/**
- * What a near cache costs where it has what is asked for, and how it forgets.
- */
+/** Cost of a hit in a near cache, and of an eviction. */
 import { Cached, NearCacheFactory } from 'nestjs-cache-invalidation';
 import { LRUCache } from 'lru-cache';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -13,7 +11,7 @@ const ENTRIES = 1_000_000;
 const CHECKS = 200_000;
 const AFTERMATH_MS = 1_500;
 
-/** Hits, awaited or not, against the map that is below. */
+/** Hits, awaited or not, compared with the underlying map. */
 export async function nearCache(url, rounds) {
   class Users {
     async find(id) {
@@ -71,7 +69,7 @@ export async function nearCache(url, rounds) {
   };
 }
 
-/** Patterns that name all of a large cache: seen at a glance, and one by one. */
+/** Patterns that match all entries of a large cache: by prefix, and entry by entry. */
 export async function eviction(url, rounds) {
   const app = await startApp(url);
   const near = app.app.get(NearCacheFactory).create('User', { max: ENTRIES });
@@ -85,7 +83,7 @@ export async function eviction(url, rounds) {
     const published = app.publisher.invalidatePattern(glob);
     let all = null;
     let longest = 0;
-    // Whatever it leaves to the garbage collector holds the loop as well.
+    // Garbage collection after the eviction also blocks the event loop.
     for (let last = start; all === null || last < start + AFTERMATH_MS;) {
       await turn();
       const now = performance.now();

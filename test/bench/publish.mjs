@@ -47,7 +47,7 @@ export async function awaitedPublish(url, rounds) {
   };
 }
 
-/** Publishing alone: 256 in flight, or pipelines of 100 made by hand. */
+/** Throughput of publishing alone: 256 in flight, or pipelines of 100 made by hand. */
 export async function publishThroughput(url, rounds) {
   const { app, bare, raw, close } = await startPublishers(url);
   const timed = (publish) => async () => {

@@ -24,7 +24,7 @@ function numbered(name: string): string[] {
   return Array.from({ length: 30 }, (_, number) => `${name}-${number}`);
 }
 
-/** Written by somebody who wants them to take long. */
+/** Invalidations written to take as long as possible. */
 const HOSTILE: Record<string, Invalidation> = {
   'nothing matches': patternOf('user:z*q'),
   'a literal that nearly occurs': patternOf(`user:*${'a'.repeat(59)}b*`),
@@ -39,7 +39,7 @@ const HOSTILE: Record<string, Invalidation> = {
   ),
 };
 
-/** Processor time, since others may have the processor meanwhile, in milliseconds. */
+/** Processor time in milliseconds: other processes may have the processor meanwhile. */
 function spentOn(act: () => void): number {
   const before = process.cpuUsage();
   act();
@@ -62,7 +62,7 @@ function turn(): Promise<void> {
 
 describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
   const message = { ...instance.stamp(said), own: false };
-  /** More than it is, for a machine that is busy or slow. */
+  /** A generous limit, for a machine that is busy or slow. */
   const LONGEST = 50;
 
   const newBoundStream = (): InvalidationStream => {
@@ -79,8 +79,8 @@ describe.each(Object.entries(HOSTILE))('A message with %s', (_, said) => {
   };
 
   it('does not hold the event loop in bound caches, however many', () => {
-    // The threads of the compiler and of the collector count, too: the least of
-    // several is what the message costs.
+    // Threads of the compiler and of the garbage collector count too, so the
+    // minimum of several runs is the cost of the message.
     const held = Array.from({ length: 4 }, () => {
       const stream = newBoundStream();
       return spentOn(() => stream.deliver(message));
@@ -130,7 +130,8 @@ describe('The memory a near cache keeps of recent patterns', () => {
         }
       });
     note(0);
-    // Full from here on: with a new iterator for each it took seconds.
+    // The map is full from here on; with a new iterator for each entry this
+    // took seconds.
     expect(note(50_000) + note(100_000)).toBeLessThan(1_000);
   });
 });

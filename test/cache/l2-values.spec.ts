@@ -162,7 +162,7 @@ describe('A value that JSON carries', () => {
       fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
         const copy: unknown = JSON.parse(JSON.stringify(value));
         const isChanged = differenceOf(value, copy) !== null;
-        // The one number that JSON has no word for.
+        // -0 is the only number that JSON cannot represent.
         expect(isChanged).toBe(
           JSON.stringify(copy) !== JSON.stringify(value) || hasMinusZero(value),
         );
@@ -185,7 +185,7 @@ describe('A value that JSON carries', () => {
       Array.from({ length: 20 }, (_, at) => [`field${at}`, at]),
     );
     const rows = Array.from({ length: 2_300 }, () => ({ ...row }));
-    // Of the processor, and warm: other programs have no part in it.
+    // CPU time of warm code, so that other programs do not affect it.
     const times = Array.from({ length: 20 }, () => {
       const began = process.cpuUsage();
       const text = JSON.stringify(rows);
