@@ -50,7 +50,9 @@ function checked({ runs, minutes, seed, only, short, ...values }) {
     throw new Error('use either --runs or --minutes, not both');
   }
   if (values.write && (only !== undefined || values.broken)) {
-    throw new Error('--write needs a run of all scenarios: leave out --only and --broken');
+    throw new Error(
+      '--write needs a run of all scenarios: leave out --only and --broken',
+    );
   }
   return {
     ...values,
@@ -66,7 +68,8 @@ function choose(only) {
   if (only === undefined) return scenarios;
   return only.split(',').map((name) => {
     const scenario = scenarios.find((each) => each.name === name);
-    if (scenario === undefined) throw new Error(`unknown scenario: ${name}; --list prints the names`);
+    if (scenario === undefined)
+      throw new Error(`unknown scenario: ${name}; --list prints the names`);
     return scenario;
   });
 }

@@ -896,7 +896,8 @@ describe('A target that cannot be decorated is refused at once, by name', () => 
     ).toThrow(/Accessor\.user is not a method/);
   });
 
-  // Nest does not create an instance for it, so it could never invalidate anything.
+  // Nest creates no instance for a static method, so it could never invalidate
+  // anything.
   it('a static method', () => {
     expect(() => {
       class Static {
@@ -909,7 +910,7 @@ describe('A target that cannot be decorated is refused at once, by name', () => 
 });
 
 describe('A decorator that no call could satisfy is refused where it is written', () => {
-  // As a circular import gives it, or plain JavaScript.
+  // Values as a circular import or plain JavaScript may pass them.
   const untyped = (value: unknown): never => value as never;
   const id = (): string => '1';
 

@@ -101,7 +101,7 @@ class Users {
   }
 }
 
-/** Its `then`, or another method, is fixed. */
+/** A query with a fixed `then` or other method. */
 class Fixed extends Query {
   constructor(key: 'then' | 'exec') {
     super();

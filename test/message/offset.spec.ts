@@ -9,7 +9,7 @@ import {
 /** Both parts of an ID, as Redis counts them. */
 const part = fc.oneof(
   fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-  // Next to each other where a number of JavaScript sees no difference.
+  // Neighbours that are equal as JavaScript numbers.
   fc.bigInt({ min: 2n ** 53n - 2n, max: 2n ** 53n + 2n }),
   fc.constantFrom(0n, 1n, 9n, 10n, 2n ** 64n - 2n, 2n ** 64n - 1n),
 );
@@ -38,7 +38,7 @@ describe('offsets', () => {
         for (const [i, later] of sorted.entries()) {
           for (const earlier of sorted.slice(0, i)) {
             expect(compareOffsets(earlier, later)).toBeLessThanOrEqual(0);
-            // Not -0.
+            // The sum is not -0.
             expect(compareOffsets(later, earlier) >= 0).toBe(true);
           }
         }

@@ -126,7 +126,7 @@ async function compare([a, b], door) {
     await door.write(a.url, '3', name);
     await reads({ reader: b, id: '3', name, door });
   }
-  // The copies are used: another read loads nothing.
+  // Copies are used: another read loads nothing.
   const { loads } = await door.read(b.url, '3');
   const again = await door.read(b.url, '3');
   if (again.loads !== loads) throw new Error('A read loaded what was cached.');

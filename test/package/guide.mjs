@@ -17,7 +17,7 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 expect() { [ "$2" = "$3" ] || { echo "$1"; echo "  printed  $2"; echo "  and not  $3"; exit 1; }; }
 `;
 
-/** @param install what to install in the place of the package's name */
+/** @param install the package to install in place of the published one */
 export async function followGuide({ name, install, redisUrl }) {
   const steps = await readSteps();
   const cwd = join(bench, 'guide');

@@ -110,7 +110,7 @@ async function build(cwd, files) {
 }
 
 async function talk(cwd, { nest }, redisUrl) {
-  // A Redis that is not ours may carry a channel of the same name.
+  // A Redis that others use too may carry a channel of the same name.
   const env = {
     REDIS_URL: redisUrl,
     CACHE_INVALIDATION_SERVICE_NAME: 'users',
@@ -123,7 +123,7 @@ async function talk(cwd, { nest }, redisUrl) {
   await Promise.all([a.server.stop(), b.server.stop()]);
 }
 
-// With the settings that `nest new` wrote.
+// Runs the tests with the settings that `nest new` wrote.
 async function test(cwd) {
   await writeFile(join(cwd, 'src', 'quick-start.spec.ts'), SPEC);
   await run('npm', ['test'], { cwd });
