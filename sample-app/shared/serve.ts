@@ -57,7 +57,7 @@ class Parent {
     process.send?.({ url });
   }
 
-  /** An application that has not started cannot be closed, and has nothing to lose. */
+  /** Closes the application, unless it has not started: then it has nothing to lose. */
   async #stop(): Promise<void> {
     await this.#close?.();
     process.exit();

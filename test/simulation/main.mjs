@@ -82,7 +82,7 @@ function whole(name, text, least) {
   return value;
 }
 
-/** Hands the seeds out to the workers, and collects what became of them. */
+/** Distributes the seeds to the workers, and collects the outcomes. */
 function playAll({ schedules, seed, jobs, trace, how }) {
   const started = performance.now();
   const total = {
@@ -184,9 +184,9 @@ coherent after healing: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms; 
   if (total.interrupted) process.exitCode = 130;
 }
 
-/** One of the processes: the sources as they are, through Vite. */
+/** Code of a worker process, which runs the sources through Vite. */
 function work() {
-  // The parent says when it is over, also at Ctrl-C.
+  // The parent ends the worker, also at Ctrl-C.
   process.on('SIGINT', () => undefined);
   process.on('disconnect', () => process.exit(0));
   const loaded = load();

@@ -150,7 +150,7 @@ export class LogRecorder implements LoggerService {
   }
 }
 
-/** A message in few words: `user:1`, `user:1,user:2`, `feed:*`. */
+/** Short form of a message: `user:1`, `user:1,user:2`, `feed:*`. */
 export function said({
   action,
   entityType,

@@ -90,7 +90,7 @@ export class CutCopies implements OnModuleDestroy {
   #note(message: InvalidationMessage): void {
     for (const key of keysOf(message)?.slice(0, KEPT) ?? []) {
       if (!/^(user|post):\d{1,9}$/.test(key)) continue;
-      // The row that changed last is forgotten last.
+      // The row that changed last is dropped last.
       this.#changed.delete(key);
       this.#changed.add(key);
       if (this.#changed.size <= KEPT) continue;

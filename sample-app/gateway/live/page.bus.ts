@@ -38,7 +38,7 @@ export class PageBus implements OnModuleDestroy {
     return new PageBus(context.get(InvalidationSubscriber), context);
   }
 
-  /** The subscription of the gateway itself, if nobody can cut it. */
+  /** The subscription of the gateway itself, if no button can cut it. */
   static of(subscriber: InvalidationSubscriber): PageBus {
     return new PageBus(subscriber, null);
   }

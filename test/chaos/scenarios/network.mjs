@@ -55,7 +55,7 @@ export const network = [
       });
       await stage.writes(LOST);
     },
-    // Connections opened until now stay silent for ever, also the one for entries.
+    // Connections opened until now stay silent for ever, also those of second tiers.
     heal: (stage) => eachLink(affected(stage), (link) => link.heal()),
   },
   partition(
