@@ -26,7 +26,7 @@ export async function serve(name: ServiceName, module: Type): Promise<void> {
   app.enableShutdownHooks();
   await app.listen(process.env['PORT'] ?? SERVICES[name], HOST);
   const url = await app.getUrl();
-  // The gateway queries itself like the others, at whatever PORT it has.
+  // The gateway queries itself like the others, whichever PORT it has.
   process.env[urlVariableOf(name)] ??= url;
   parent.serving(url, () => app.close());
 }

@@ -19,9 +19,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BUSY_SPREAD = 0.2;
 
 /**
- * @param ref a commit, branch or tag
- * @returns one table: each figure here and there, medians of the rounds
- * @throws Error for a ref that is none, or a commit that does not build
+ * @param ref commit, branch or tag
+ * @returns one table with each figure of both commits, as medians of the rounds
+ * @throws Error for an unknown ref, or a commit that does not build
  */
 export async function against(ref, sections, rounds) {
   const folder = mkdtempSync(join(tmpdir(), 'bench-against-'));
@@ -109,7 +109,7 @@ function table({ here, there }, ref, commit, rounds) {
     });
   return {
     title: `This checkout against ${ref} (${commit})`,
-    note: `Medians of ${rounds} rounds, in which both run their own benchmark in turn. A spread (between the quartiles) over ${BUSY_SPREAD * 100} % says that the machine was busy.`,
+    note: `Medians of ${rounds} rounds, in which both run their own benchmark in turn. A spread (between the quartiles) over ${BUSY_SPREAD * 100} % means that the machine was busy.`,
     columns: ['there', 'here', 'here to there', 'spread'],
     rows,
   };

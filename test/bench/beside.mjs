@@ -37,7 +37,7 @@ export async function beside(url, rounds) {
   raw.disconnect();
   return {
     title: 'Beside another cache of two tiers',
-    note: `Two instances with memory and Redis below it, ${ROWS} rows, ${READS.toLocaleString('en-US')} reads a round, ${LANES} at a time, and one update for ${READS_PER_UPDATE} reads; a load takes ${LOAD_MS} ms. bentocache 1.6 as its documentation sets it up (memory, redis, redis bus; TTL 5 min), with \`delete\` after each update. Stale: rows of which an instance keeps an old version ${SETTLE_MS} ms after the last update.`,
+    note: `Two instances with a tier in memory and one in Redis, ${ROWS} rows, ${READS.toLocaleString('en-US')} reads a round, ${LANES} at a time, and one update for ${READS_PER_UPDATE} reads; a load takes ${LOAD_MS} ms. bentocache 1.6 set up as in its documentation (memory, redis, redis bus; TTL 5 min), with \`delete\` after each update. Stale: rows of which an instance still has an old version ${SETTLE_MS} ms after the last update.`,
     columns: ['reads/s', 'read p50', 'read p99', 'loads', 'stale'],
     rows: Object.entries(result).map(([name, each]) => [
       name,

@@ -29,7 +29,7 @@ export async function delivery(url, rounds) {
   await close();
   return {
     title: 'Publish to delivery, throughput',
-    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Raw ioredis hands over the text unread; the module decodes, checks and calls a handler.`,
+    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Raw ioredis passes the text on unread; the module decodes and checks it, and calls a handler.`,
     columns: ['messages/s', 'to one call per message', 'to pipelines of 100'],
     rows: Object.entries(result).map(([name, { rate }]) => [
       name,
@@ -57,7 +57,7 @@ export async function receiving(url, rounds) {
   const base = result['raw and JSON.parse'].cpu;
   return {
     title: 'Receiving',
-    note: `CPU time of the receiving process over ${FLOOD} messages, which three processes on few cores disturb less than a rate.`,
+    note: `CPU time of the receiving process over ${FLOOD} messages, which depends less than a rate on the three processes that share few cores.`,
     columns: [
       'CPU per message',
       'messages/s of one core',

@@ -33,7 +33,7 @@ export async function latency(url, rounds) {
   await close();
   return {
     title: 'Publish to delivery, latency',
-    note: `${TOTAL} messages a round at ${RATE} a second, by the monotonic clock that processes of one machine share.`,
+    note: `${TOTAL} messages a round at ${RATE} a second, measured by the monotonic clock, which the processes of one machine share.`,
     columns: ['p50', 'p99', 'p50 to raw'],
     rows: Object.entries(result).map(([name, { p50, p99 }]) => [
       name,

@@ -49,7 +49,7 @@ export async function metrics(url, rounds) {
   await metered.close();
   return {
     title: 'Metrics for Prometheus',
-    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Both processes are scraped once a second, or do without the module of metrics. The ratios are medians of those of each round.`,
+    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Both processes are scraped once a second, or have no metrics module. The ratios are medians of the ratios of each round.`,
     columns: ['messages/s', 'to without', 'CPU of the receiver', 'to without'],
     rows: [
       ['without', perSecond(pair.without), '', us(pair.cpuWithout), ''],

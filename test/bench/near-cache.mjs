@@ -29,7 +29,7 @@ export async function nearCache(url, rounds) {
     await near.get(id, () => id);
     await users.find(id);
   }
-  const load = () => Promise.reject(new Error('Not a hit.'));
+  const load = () => Promise.reject(new Error('A read was not a hit.'));
   const cost = (read) => () => {
     const start = performance.now();
     for (let i = 0; i < READS; i++) read(ids[i % KEYS]);
@@ -59,7 +59,7 @@ export async function nearCache(url, rounds) {
     result[name.endsWith('awaited') ? 'lru-cache, awaited' : 'lru-cache'];
   return {
     title: 'A hit in memory',
-    note: `${READS} reads of ${KEYS} keys a round, one after the other. A near cache answers with a promise; the map below it, of the same package and with a TTL, with the value.`,
+    note: `${READS} reads of ${KEYS} keys a round, one after the other. A near cache returns a promise; lru-cache, the map below it, is used with a TTL and returns the value.`,
     columns: ['time', 'of lru-cache'],
     rows: Object.entries(result).map(([name, time]) => [
       name,
@@ -101,7 +101,7 @@ export async function eviction(url, rounds) {
   await app.close();
   return {
     title: 'A pattern and a large near cache',
-    note: `A prefix pattern names ${ENTRIES.toLocaleString('en-US')} entries. None of them can be read from the moment it is delivered; this is until all have left the memory, from the call of invalidatePattern() on. The loop is watched for ${AFTERMATH_MS} ms.`,
+    note: `A prefix pattern matches ${ENTRIES.toLocaleString('en-US')} entries. From the delivery on, none of them can be read; the time is from the call of invalidatePattern() until all have left the memory. The event loop is measured for ${AFTERMATH_MS} ms.`,
     columns: ['until all are gone', 'longest the event loop was held'],
     rows: Object.entries(results).map(([glob, { all, longest }]) => [
       `\`${glob}\``,

@@ -83,7 +83,7 @@ async function lagsOf(page, publisher) {
 function table(rounds, firsts, lags) {
   return {
     title: "The sample app's live page",
-    note: `Chromium without a window and six services in processes of their own, on this machine. ${rounds} visits: from navigation to the first state that is drawn. Then ${TOTAL} messages at ${RATE} a second: from the publish of each to the frame in which it is counted; frames are sent every 100 ms.`,
+    note: `Chromium without a window and six services in processes of their own, on this machine. First data: from navigation to the first drawn state, in ${rounds} visits. Publish to display: from the publish of a message to the frame in which it is counted, with ${TOTAL} messages at ${RATE} a second and a frame every 100 ms.`,
     columns: ['median', 'p99', 'asked'],
     rows: [
       ['first data', ms(median(firsts)), ms(percentile(firsts, 99)), '300 ms'],

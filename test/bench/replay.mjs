@@ -17,7 +17,7 @@ export async function replay(url, rounds) {
   }
   return {
     title: 'Replay',
-    note: `${MISSED} messages were published while the subscription was away: from its loss until the last of them is delivered, reconnection included.`,
+    note: `${MISSED} messages were published while the subscription was away. The time is from its loss until the last of them is delivered, reconnection included.`,
     columns: ['time', 'messages/s'],
     rows: [
       [

@@ -83,7 +83,7 @@ async function throughRedis(
 
 const cyclic: unknown[] = [];
 cyclic.push(cyclic);
-// oxlint-disable-next-line no-sparse-arrays -- that is what is tested
+// oxlint-disable-next-line no-sparse-arrays -- the subject of the test
 const sparse = [1, , 2];
 
 const CHANGED: [string, unknown, string][] = [

@@ -41,7 +41,7 @@ export class Database {
   }
 
   /**
-   * @param by who changes the rows
+   * @param by name of the writer
    * @param stored `{ messageId, text }` for the outbox, in the same transaction
    */
   write(keys, by, stored = null) {

@@ -15,7 +15,7 @@ export interface Run {
   err(): string;
   /** Printed lines. */
   lines(): string[];
-  /** Its exit code, or the signal that killed it. */
+  /** Exit code, or the signal that killed the program. */
   readonly ended: Promise<number | string | null>;
   /** Resolves once the program is subscribed to the channel. */
   listens(): Promise<void>;

@@ -80,7 +80,7 @@ class Rows {
   steps(id: string, end: Promise<IteratorResult<string>>) {
     void id;
     const iterator: AsyncIterableIterator<string> = {
-      // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+      // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
       next: () => ({ then: end.then.bind(end) }) as never,
       [Symbol.asyncIterator]: () => iterator,
     };

@@ -38,7 +38,7 @@ class Query {
     return `done ${this.conditions}`;
   }
 
-  // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+  // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
   then<R, E>(
     resolve?: (value: string) => R,
     reject?: (reason: unknown) => E,
@@ -87,14 +87,14 @@ class Users {
   bare(id: string): PromiseLike<string> {
     const done = Promise.resolve(id);
     return Object.assign(Object.create(null), {
-      // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+      // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
       then: done.then.bind(done),
     });
   }
 
   @InvalidatesCache('User', (id: string) => id)
   frozen(id: string): PromiseLike<string> {
-    // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+    // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
     return Object.freeze({
       then: Promise.resolve(id).then.bind(Promise.resolve(id)),
     });

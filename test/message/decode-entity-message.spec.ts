@@ -84,7 +84,7 @@ const VALUES = {
 
 function makePayload(draw: (limit: number) => number): string {
   const of = (values: readonly string[]): string =>
-    // Mostly the first, or few payloads would have all fields right.
+    // Mostly the first value, or few payloads would have only correct fields.
     values[draw(3) > 0 ? 0 : draw(values.length)]!;
   const text = (values: readonly string[]): string =>
     draw(12) === 0 ? NASTY[draw(NASTY.length)]! : of(values);

@@ -6,7 +6,7 @@ import {
   JOURNAL_START,
 } from '../../lib/message/index.js';
 
-/** Both parts of an ID, as Redis counts them. */
+/** Either part of an ID, in the range of Redis. */
 const part = fc.oneof(
   fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
   // Neighbours that are equal as JavaScript numbers.
@@ -38,7 +38,7 @@ describe('offsets', () => {
         for (const [i, later] of sorted.entries()) {
           for (const earlier of sorted.slice(0, i)) {
             expect(compareOffsets(earlier, later)).toBeLessThanOrEqual(0);
-            // The sum is not -0.
+            // No comparison with a negated result, which may be -0.
             expect(compareOffsets(later, earlier) >= 0).toBe(true);
           }
         }

@@ -1,6 +1,6 @@
-// Can the code bases that exist take the library as it is packed? Makes small
-// applications of the usual kinds, compiles and tests them with their own tools,
-// runs two instances of each, and compares what these read.
+// Can existing code bases use the library as it is packed? Makes small
+// applications of the usual kinds, compiles and tests them with their own
+// tools, runs two instances of each, and compares their reads.
 //
 //   npm run check:adopt                 all of them
 //   npm run check:adopt -- swc graphql  some of them

@@ -1,6 +1,6 @@
-// Is what we publish what people can use? Packs the library, lints the tarball,
-// installs it into empty folders with its oldest and newest peers, loads it both
-// ways, starts an application and compiles a consumer against its types.
+// Is the published package usable? Packs the library, lints the tarball,
+// installs it into empty folders with its oldest and newest peers, loads it
+// both ways, starts an application and compiles a consumer against its types.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
@@ -26,8 +26,8 @@ const OPTIONAL_ENTRIES = ['prometheus', 'opentelemetry', 'terminus'].map(
 const TYPESCRIPTS = ['5.4', '5.6', '5.9', '6.0'];
 
 /**
- * How a consumer's compiler finds our types, and in which files: as a module and as
- * CommonJS, or as most Nest projects do that were begun before 2025.
+ * Ways in which a consumer's compiler finds the types, and in which files: as a
+ * module and as CommonJS, or as most Nest projects that began before 2025.
  */
 const RESOLUTIONS = {
   nodenext: {
@@ -255,7 +255,7 @@ async function checkAbsent(cwd, peers) {
   refuse('is there though nobody asked for it', found);
 }
 
-/** `forRootAsync()` without arguments says which package it lacks. */
+/** `forRootAsync()` without arguments names the package that is missing. */
 async function adviseConfig(cwd) {
   const start = `
     import 'reflect-metadata';

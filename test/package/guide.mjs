@@ -1,4 +1,4 @@
-// Does docs/guide.md do what it says? Its files are written and its commands
+// Does docs/guide.md work as written? Its files are written and its commands
 // run in one shell, in the order of the page.
 //
 // A file is the block after a comment such as

@@ -62,7 +62,7 @@ export async function hears({ writer, reader, id, door = REST }) {
   }
 }
 
-/** Waits until an instance reads what another has written. */
+/** Waits until an instance reads the value that another has written. */
 export function reads({ reader, id, name, door = REST }) {
   return poll(`a read says ${name}`, STALE_AT_MOST, reader.server, async () => {
     return (await door.read(reader.url, id)).name === name;

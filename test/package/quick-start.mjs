@@ -1,10 +1,10 @@
-// Does the README's quick start do what it says? Makes an application as
+// Does the README's quick start work as written? Makes an application as
 // `nest new` does, for Nest 11 (CommonJS, ioredis 5) and Nest 12 (ESM, ioredis
 // 6), pastes the README's code into it, and runs two instances.
 //
 // The code is every fenced block that follows a comment such as
 //   <!-- quick-start: src/app.module.ts -->
-// Then the same of docs/guide.md.
+// Afterwards docs/guide.md is checked in the same way.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { followGuide } from './guide.mjs';

@@ -45,8 +45,8 @@ export class HostilePublisher {
   /**
    * XADD as well, which may trim the journal.
    *
-   * @param previous the place that the entry claims to follow
-   * @param keep how many entries are left; `null` for all
+   * @param previous the offset that the entry claims to follow
+   * @param keep number of remaining entries; `null` for all
    */
   write(previous: string, keep: number | null): void {
     const { master, random } = this.network;

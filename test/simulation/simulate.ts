@@ -153,7 +153,7 @@ class Simulation {
     }
     await time.run(lasts);
     this.#over = true;
-    this.#trace('everything heals');
+    this.#trace('all faults end');
     this.#network.heal();
     const healing = await this.#heal();
     const stale = this.#stale().length;
@@ -233,14 +233,14 @@ class Simulation {
         );
         this.#trace(
           () =>
-            `${node.name} hears ${message.widened ?? said(message)} ${message.offset ?? ''}`,
+            `${node.name} receives ${message.widened ?? said(message)} ${message.offset ?? ''}`,
         );
       },
     );
     this.#nodes.push(node);
     if (this.options.trace) {
       node.subscriber.status$.subscribe(({ state, reason }) =>
-        this.#trace(`${node.name} is ${state}, ${reason}`),
+        this.#trace(`${node.name} is ${state}: ${reason}`),
       );
       node.subscriber.errors$.subscribe(({ message }) =>
         this.#trace(`${node.name} reports ${message}`),
@@ -497,7 +497,7 @@ class Simulation {
     const complaints: string[] = this.#stale();
     const { outbox } = this.#database;
     if (outbox.size > 0) {
-      complaints.push(`the durable outbox holds ${outbox.size}`);
+      complaints.push(`the durable outbox still holds ${outbox.size} messages`);
     }
     for (const { name, subscriber, publisher, unsettled } of this.#alive) {
       const { state, reason } = subscriber.status;
@@ -505,10 +505,12 @@ class Simulation {
         complaints.push(`${name} is ${state}: ${reason}`);
       }
       if (publisher.pending > 0) {
-        complaints.push(`the outbox of ${name} holds ${publisher.pending}`);
+        complaints.push(
+          `the outbox of ${name} still holds ${publisher.pending} messages`,
+        );
       }
       if (unsettled > 0) {
-        complaints.push(`${unsettled} publishes of ${name} are unsettled`);
+        complaints.push(`${unsettled} publishes of ${name} have no receipt`);
       }
     }
     return complaints;
@@ -516,7 +518,7 @@ class Simulation {
 
   #stale(): string[] {
     return this.#alive.flatMap(({ name, stale }) =>
-      stale.map((key) => `${name} has a stale ${key}`),
+      stale.map((key) => `${name} has a stale entry ${key}`),
     );
   }
 
@@ -549,7 +551,7 @@ class Simulation {
         if (at <= since || node.heard.has(id)) continue;
         if (payload.endsWith(node.signature)) continue;
         this.#problems.push(
-          `at ${this.time.now} ${node.name} should have heard all until ${asOf}, but not ${id} of ${at}`,
+          `at ${this.time.now} ${node.name} should have received all messages until ${asOf}, but lacks ${id} of ${at}`,
         );
         return;
       }

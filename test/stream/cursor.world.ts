@@ -23,7 +23,7 @@ export class Fresh {
   ) {}
 }
 
-/** One step of a schedule. Numbers choose among the possibilities of the moment. */
+/** A step of a schedule. Numbers choose among the possibilities of the moment. */
 export type Step =
   | { readonly kind: 'publish' | 'deliver' | 'lose'; readonly count: number }
   | { readonly kind: 'duplicate' | 'overtake'; readonly at: number }
@@ -174,10 +174,10 @@ export class CursorWorld {
   }
 
   /**
-   * The adversary has gone: what is in flight arrives or is lost, the
-   * subscription stands, heartbeats ask.
+   * Settles without the adversary: messages in flight arrive or are lost, the
+   * subscription stays, and heartbeats query the journal.
    *
-   * @returns the readings of the journal that this took
+   * @returns the number of readings of the journal
    */
   settle(arrives: boolean): number {
     const before = this.readings;
@@ -300,7 +300,7 @@ export class CursorWorld {
 
   #failover(lost: number, skew: number): void {
     const kept = Math.max(0, this.#journal.length - lost);
-    // Their publisher has to publish them again.
+    // The publisher of these messages has to publish them again.
     for (const { id } of this.#journal.slice(kept)) this.forgotten.add(id);
     this.#journal = this.#journal.slice(0, kept);
     this.#clock = Math.max(1, this.#clock + skew);
@@ -415,7 +415,7 @@ const DISORDER: readonly StepKind[] = [
   'failover',
 ];
 
-/** Forgers: one who may PUBLISH, and one who may XADD. */
+/** Forgeries with the right to PUBLISH, and with the right to XADD. */
 const FORGERIES = {
   forge: {
     weight: 6,

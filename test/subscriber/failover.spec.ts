@@ -136,7 +136,8 @@ describeOnRedisServer('a failover that loses the end of the journal', () => {
   it('makes the publisher that had been acknowledged tell everybody to evict everything', async () => {
     const { publisher, reader } = await failOver();
 
-    // Its own journal is complete, so that it cannot know which messages it missed.
+    // The reader's own journal is complete, so it cannot know which messages it
+    // missed.
     await eventually(
       () => expect(summary(reader).slice(1)).toContain('*'),
       patient,

@@ -84,8 +84,7 @@ describe('what was published while the subscription was away', () => {
     const live = missed.slice(0, 500).map((id) => `live ${id}`);
 
     await hand.whileAllAreAway((multi) => multi.eval(...hand.saying(missed)));
-    // Some are journaled while the reader is away, some while it reads, some
-    // afterwards.
+    // Messages journaled while the reader is away, while it reads, and afterwards.
     for (const id of live) await writer.publisher.invalidateUser(id);
 
     await hears(reader, users('before', ...missed, ...live));

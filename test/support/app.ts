@@ -66,7 +66,7 @@ class Recorder {
 
 /**
  * Starts a small Nest application with the library in it, on the shared server
- * and a channel of its own unless told otherwise. It is closed when the test
+ * and a channel of its own by default. It is closed when the test
  * ends.
  *
  * @example

@@ -312,9 +312,10 @@ function hasExited({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Not a port from the system's ephemeral range: while a server is down there,
- * an outgoing connection may take its port, even that of the very client which
- * reconnects to it, and the restart fails. The cluster bus uses port + 10000.
+ * A port outside the system's ephemeral range: while a server is down, an
+ * outgoing connection could take an ephemeral port, even that of the client
+ * which reconnects to it, and the restart would fail. The cluster bus uses port
+ * + 10000.
  */
 async function freePort(): Promise<number> {
   for (;;) {

@@ -186,7 +186,8 @@ describe('the journal in Redis', () => {
     async (_, remove, all) => {
       const desk = await startDesk();
       const [first] = offsetsOf(await desk.transport.publish([about('first')]));
-      // By a clock that is ahead: the time alone must not make the next ID greater.
+      // The offset of a clock that is ahead: time alone must not make the next
+      // ID greater.
       const last = `${AN_HOUR_AHEAD}-1048576`;
       await desk.raw.xadd(desk.key, last, 'm', about('last'));
       await remove(desk, last);

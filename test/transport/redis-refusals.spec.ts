@@ -15,7 +15,7 @@ import {
   type RecordingListener,
 } from './transport.contract.js';
 
-/** Creates the user `app`, who may do everything but what the rules take away. */
+/** Creates the user `app`, with all rights except those that the rules take away. */
 function appUser(...rules: string[]): ['SETUSER', string, ...string[]] {
   return ['SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*', ...rules];
 }

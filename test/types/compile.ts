@@ -30,10 +30,10 @@ export function compilerOptions(
 const parsed = new Map<string, ts.SourceFile | undefined>();
 
 /**
- * Compiles one file that need not exist, as a program of its own: what it
- * declares reaches no other test.
+ * Compiles one file that need not exist, as a program of its own: its declarations
+ * reach no other test.
  *
- * @param name where it would lie, which says how its imports are resolved
+ * @param name the place of the file, which decides how its imports are resolved
  */
 export function compile(
   name: string,

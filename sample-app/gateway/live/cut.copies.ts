@@ -63,7 +63,7 @@ export class CutCopies implements OnModuleDestroy {
     return this.#version;
   }
 
-  /** All copies, if any has changed after that version; else `null`. */
+  /** All copies, if any has changed after the given version; else `null`. */
   after(version: number): CutCopy[] | null {
     if (version === this.#version) return null;
     return [...this.#seen.values()].map(({ copy }) => copy);

@@ -16,8 +16,8 @@ export interface BusAddress {
 
 /**
  * The messages for the page. A button of the page can cut the gateway off from
- * Redis, and the page still has to show what is published then. So it has its own
- * subscription, on a connection that no button cuts.
+ * Redis, and the page still has to show the messages that are published then.
+ * So it has its own subscription, on a connection that no button cuts.
  */
 export class PageBus implements OnModuleDestroy {
   private constructor(

@@ -18,7 +18,7 @@ const PAGES = 20;
  * program.
  */
 const HANGS_MS = 5_000;
-/** Calls at a time: a server limits its requests, too. */
+/** Reads all rows repeatedly, so that the caches are full whenever they can be. */
 const CALLS = 2_000;
 
 /** Reads all rows over and over, so that the caches are full whenever they can be. */

@@ -1,4 +1,4 @@
-/** 8: the journal no longer has what a subscriber missed. */
+/** 8: the journal no longer has the messages that a subscriber missed. */
 
 const LOST = 1_200;
 const FILLER_BYTES = 100_000;
