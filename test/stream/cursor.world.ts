@@ -300,7 +300,7 @@ export class CursorWorld {
 
   #failover(lost: number, skew: number): void {
     const kept = Math.max(0, this.#journal.length - lost);
-    // The publisher of these messages has to publish them again.
+    // The publisher of these messages is responsible for them.
     for (const { id } of this.#journal.slice(kept)) this.forgotten.add(id);
     this.#journal = this.#journal.slice(0, kept);
     this.#clock = Math.max(1, this.#clock + skew);

@@ -8,7 +8,7 @@ import {
 import { ENTITY_TYPES } from '../database.mjs';
 
 const TICK_MS = 10;
-/** Rows that one change of several rows, or of a pattern's, touches. */
+/** Number of rows of a change of several rows, or of a pattern. */
 const SEVERAL = 5;
 const BY_PATTERN = 10;
 /** Pages at a time, so that a slow database is not overloaded. */
@@ -18,10 +18,10 @@ const PAGES = 20;
  * program.
  */
 const HANGS_MS = 5_000;
-/** Reads all rows repeatedly, so that the caches are full whenever they can be. */
+/** Calls at a time: a server limits its requests, too. */
 const CALLS = 2_000;
 
-/** Reads all rows over and over, so that the caches are full whenever they can be. */
+/** Reads all rows repeatedly, so that the caches are full whenever they can be. */
 export class Reading {
   #caches;
   #keys;

@@ -32,7 +32,7 @@ export const journal = [
     fault: (stage) =>
       away(stage, async () => {
         await stage.writes(LOST / 2);
-        // Redis evicts a journal that is being written last.
+        // A journal that is being written would be the last key to be evicted.
         await stage.stopWriting();
         await evict(stage);
         await stage.startWriting();
