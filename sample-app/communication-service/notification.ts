@@ -4,7 +4,7 @@ export interface Notification {
   readonly text: string;
 }
 
-/** The list that is served. It greets the user by name, so it depends on the user too. */
+/** The served list, which greets the user by name and so depends on the user too. */
 export interface NotificationList {
   readonly to: string;
   readonly notifications: readonly Notification[];

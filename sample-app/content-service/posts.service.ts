@@ -25,7 +25,10 @@ export class PostsService {
     );
   }
 
-  /** Nobody has a copy of a new post, but the feeds of the author's followers change. */
+  /**
+   * No instance has a copy of a new post, but the feeds of the author's
+   * followers change.
+   */
   @InvalidatesCache('Post', fromResult((post: Post) => post.id), {
     metadata: ({ authorId }: CreatePostDto) => ({ authorId }),
   })

@@ -14,14 +14,14 @@ const INTERVAL_MS = 170;
 const LOOK_MS = 1_000;
 
 export interface AudienceOptions {
-  /** For how long to read on while nobody has the page open, in milliseconds. */
+  /** Milliseconds to go on reading while no page is open. */
   readonly patience?: number;
 }
 
 /**
- * Reads through the gateways as users would, after the story: a few paths often,
- * the others rarely. Without these reads, hit ratios would mean nothing. The
- * audience pauses when nobody has had the live page open for some time.
+ * Reads through the gateways as users would, after the story: a few paths
+ * often, the others rarely. Without these reads, hit ratios would mean nothing.
+ * The audience pauses when no live page has been open for some time.
  */
 export class Audience {
   readonly #patience: number;

@@ -4,7 +4,7 @@ import { OFFSET_HEADER } from 'nestjs-cache-invalidation/http';
 export interface Answer<Body> {
   readonly status: number;
   readonly body: Body;
-  /** Where the gateway found it: `L1`, `L2`, `HIT` (in one of them) or `MISS`. */
+  /** Source of the value: `L1`, `L2`, `HIT` (in one of them) or `MISS`. */
   readonly source: string;
   /** Journal offset of the last message that the request published; empty if there was none. */
   readonly offset: string;

@@ -10,7 +10,10 @@ import { HOST } from '../shared/services.js';
 
 /** An answer that is held back on its way. */
 export interface Hold {
-  /** Resolves once the service has answered: it has read its row, and any later update is missing in it. */
+  /**
+   * Resolves once the service has answered: its row is read, and lacks any
+   * later update.
+   */
   readonly arrived: Promise<void>;
   release(): void;
 }

@@ -20,7 +20,7 @@ const requests = new AsyncLocalStorage<{ source: Source }>();
 /** Sets the header `X-Cache` of each answer to the source of its value. */
 @Injectable()
 export class SourceInterceptor implements NestInterceptor {
-  /** To be called while the request is handled. */
+  /** Records the source of the value; called while the request is handled. */
   static found(source: Source): void {
     const request = requests.getStore();
     if (request !== undefined) request.source = source;

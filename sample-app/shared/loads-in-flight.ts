@@ -27,7 +27,7 @@ export class LoadsInFlight<Value> {
     return mine;
   }
 
-  /** Forgets loads: the next read of such a key loads again. */
+  /** Drops loads: the next read of such a key loads again. */
   forget(affected: (key: string) => boolean): void {
     for (const key of this.#loads.keys()) {
       if (affected(key)) this.#loads.delete(key);

@@ -1,7 +1,7 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import type { PipeTransform } from '@nestjs/common';
 
-/** Fits into a PostgreSQL `integer`, with room to spare. */
+/** Ids that fit into a PostgreSQL `integer`, with room to spare. */
 const ID = /^[1-9]\d{0,8}$/;
 
 /** Parses an id of a path or a query. */

@@ -9,8 +9,9 @@ export class PgliteDatabase extends Database {
   }
 
   static async open(): Promise<PgliteDatabase> {
-    // Creating the cluster is most of its work here, and runs once: optimising
-    // that code takes longer than it saves (6.7 s of CPU instead of 4.1 s).
+    // Most of the start-up work is creating the cluster, which runs once:
+    // optimising that code takes longer than it saves (6.7 s of CPU instead of
+    // 4.1 s).
     setFlagsFromString('--liftoff-only');
     // 10 MB of WebAssembly: loaded only if it is needed.
     const { PGlite } = await import('@electric-sql/pglite');

@@ -2,7 +2,10 @@ import { Logger } from '@nestjs/common';
 import { Pool, type ClientBase, type QueryResultRow } from 'pg';
 import { Database, type Queries } from './database.js';
 
-/** Any number, the same for all processes that create these tables. */
+/**
+ * Key of the advisory lock: any number, the same for all processes that create
+ * these tables.
+ */
 const LOCK = 710_321;
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -38,7 +41,7 @@ export class PostgresDatabase extends Database {
       client.release();
       return result;
     } catch (error) {
-      // Also ends the transaction, in whatever state the connection is.
+      // Ends the transaction, too, whatever the state of the connection is.
       client.release(true);
       throw error;
     }

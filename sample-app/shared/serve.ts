@@ -26,7 +26,7 @@ export async function serve(name: ServiceName, module: Type): Promise<void> {
   app.enableShutdownHooks();
   await app.listen(process.env['PORT'] ?? SERVICES[name], HOST);
   const url = await app.getUrl();
-  // The gateway queries itself like the others, at whatever PORT it has.
+  // The gateway queries itself like the others, whichever PORT it has.
   process.env[urlVariableOf(name)] ??= url;
   parent.serving(url, () => app.close());
 }
@@ -57,7 +57,7 @@ class Parent {
     process.send?.({ url });
   }
 
-  /** An application that has not started cannot be closed, and has nothing to lose. */
+  /** Closes the application, unless it has not started: then it has nothing to lose. */
   async #stop(): Promise<void> {
     await this.#close?.();
     process.exit();

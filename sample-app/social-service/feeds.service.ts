@@ -64,7 +64,10 @@ export class FeedsService {
     await this.publisher.invalidateBatch(pages.flat());
   }
 
-  /** Forgets all feeds, which are too many to rebuild at once: the next read of each rebuilds it. */
+  /**
+   * Drops all feeds, which are too many to rebuild at once: the next read of
+   * each rebuilds it.
+   */
   async #dropAll(): Promise<void> {
     this.#drop([...this.#feeds.keys()]);
     await this.publisher.invalidatePattern('feed:*');
@@ -86,7 +89,7 @@ export class FeedsService {
     );
   }
 
-  /** Forgets these feeds and all loads under way, since what those will show is not known yet. */
+  /** Drops these feeds and all loads under way, whose content is not known yet. */
   #drop(userIds: readonly number[]): void {
     this.#loads.forget(() => true);
     for (const userId of userIds) this.#feeds.delete(userId);

@@ -33,9 +33,9 @@ interface User {
 
 interface Setup {
   readonly auditor: CacheAuditor;
-  /** What the auditor finds; nothing ever evicts it. */
+  /** Copies that the auditor checks; nothing evicts them. */
   readonly copies: Map<string, User | null>;
-  /** What it is to be, and what was asked for. */
+  /** Rows that the copies must equal; `loads` records the ids that were loaded. */
   readonly rows: Map<string, User>;
   readonly loads: string[];
   readonly stale: StaleCopy[];
@@ -84,7 +84,7 @@ function setup(): Setup {
   };
 }
 
-/** Everybody's; each test says how it goes on. */
+/** One user with a copy and a row, the common start of most tests. */
 function withOneUser({ copy = 1, row = 1 } = {}): Setup {
   const made = setup();
   made.copies.set('1', { version: copy });
@@ -347,7 +347,7 @@ describe('CacheAuditor', () => {
     };
     watch({ equals: fail });
     watch({}, undefined, fail);
-    // As plain JavaScript may give it: a promise is not true.
+    // Untyped callers may pass an async function, whose promise is not `true`.
     watch({ equals: (async () => false) as never });
     say(entity('User', 1));
     await pass(1_200);
@@ -429,7 +429,7 @@ describe('AuditCounts: nines', () => {
     [3, 0, 0],
     [300, 0, 2],
     [300_000, 0, 5],
-    // Exact bounds, of Poisson's distribution: 4.74, 6.30, 16.96, 117.9.
+    // Exact bounds of the Poisson distribution: 4.74, 6.30, 16.96, 117.9.
     [1_000, 1, 2.324],
     [1_000, 2, 2.201],
     [1_000, 10, 1.771],
@@ -490,7 +490,7 @@ describe('CacheAuditor in an application', () => {
     const report = auditor.report();
     expect(report).toMatchObject({ stale: 1, undecided: 0, errors: 0 });
     expect(report.consistent).toBeGreaterThanOrEqual(2);
-    // Being looked at is no use of an entry.
+    // Reads by the auditor do not count as uses of an entry.
     expect([near.stats.hits, near.stats.misses]).toEqual([hits, misses]);
     stop();
   });

@@ -1,7 +1,6 @@
 /**
- * Compares this checkout with another commit: both run their own benchmark in
- * turn, one round at a time, so that whatever the machine does besides, it does
- * to both.
+ * Compares this checkout with another commit. Both run their own benchmark in
+ * turn, one round at a time, so that other load on the machine affects both.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,13 +12,16 @@ import { percentile, ratio } from './measure.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Quarters of the rounds further apart than this part of the median: a busy machine. */
+/**
+ * Spread of the quartiles, relative to the median, above which the machine
+ * counts as busy.
+ */
 const BUSY_SPREAD = 0.2;
 
 /**
- * @param ref a commit, branch or tag
- * @returns one table: each figure here and there, medians of the rounds
- * @throws Error for a ref that is none, or a commit that does not build
+ * @param ref commit, branch or tag
+ * @returns one table with each figure of both commits, as medians of the rounds
+ * @throws Error for an unknown ref, or a commit that does not build
  */
 export async function against(ref, sections, rounds) {
   const folder = mkdtempSync(join(tmpdir(), 'bench-against-'));
@@ -107,7 +109,7 @@ function table({ here, there }, ref, commit, rounds) {
     });
   return {
     title: `This checkout against ${ref} (${commit})`,
-    note: `Medians of ${rounds} rounds, in which both run their own benchmark in turn. A spread (between the quartiles) over ${BUSY_SPREAD * 100} % says that the machine was busy.`,
+    note: `Medians of ${rounds} rounds, in which both run their own benchmark in turn. A spread (between the quartiles) over ${BUSY_SPREAD * 100} % means that the machine was busy.`,
     columns: ['there', 'here', 'here to there', 'spread'],
     rows,
   };

@@ -14,24 +14,27 @@ import {
 import { CacheInvalidationPrometheusModule } from 'nestjs-cache-invalidation/prometheus';
 import { Registry } from 'prom-client';
 
-/** One for each contestant, so that none pays for hearing another. */
+/** A channel for each contestant, so that none pays for messages of another. */
 export const RAW_CHANNEL = 'bench:raw';
 
-/** What the module is told, by contestant. */
+/** Options of the module, by contestant. */
 const MODULES = {
   module: { channel: 'bench:journaled', journal: { maxLength: 60_000 } },
   bare: { channel: 'bench:bare', journal: false },
   elsewhere: { channel: 'bench:elsewhere', journal: { maxLength: 60_000 } },
-  // Scraped, in addition.
+  // Also scraped by Prometheus.
   metered: { channel: 'bench:metered', journal: { maxLength: 60_000 } },
-  // Hears what raw ioredis publishes, as from a service in another language.
+  // Receives messages of raw ioredis, as from a service in another language.
   foreign: { channel: RAW_CHANNEL },
   sample: { channel: 'sample-app:cache:invalidate' },
 };
 
 const SCRAPE_EVERY_MS = 1_000;
 
-/** A message as raw ioredis users would write it: the same fields, as long. */
+/**
+ * A message as users of raw ioredis would write it: the same fields, the same
+ * length.
+ */
 export function rawMessage(id) {
   return {
     message_id: '3497a5ba-f0f9-449b-a722-4780af419938',
@@ -57,7 +60,7 @@ export async function startApp(url, kind = 'module', providers = []) {
       CacheInvalidationModule.forRoot({
         connection: url,
         serviceName: 'bench',
-        // A machine that is busy otherwise must not send us to the outbox.
+        // A busy machine must not move messages to the outbox.
         publishTimeout: 10_000,
         ...MODULES[kind],
       }),
@@ -84,8 +87,8 @@ export async function startApp(url, kind = 'module', providers = []) {
 }
 
 /**
- * Who publishes: the module with and without its journal, and raw ioredis, which
- * hears its own echo as every application does.
+ * Publishers: the module with and without its journal, and raw ioredis, which
+ * receives its own echo as every application does.
  */
 export async function startPublishers(url) {
   const app = await startApp(url);

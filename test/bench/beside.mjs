@@ -1,4 +1,7 @@
-/** The same reads and writes, with two instances and a tier in Redis, by others. */
+/**
+ * Reads and writes of two instances with a tier in Redis, by this library and
+ * by others.
+ */
 import { NearCacheFactory } from 'nestjs-cache-invalidation';
 import { BentoCache, bentostore } from 'bentocache';
 import { memoryDriver } from 'bentocache/drivers/memory';
@@ -9,7 +12,7 @@ import { interleaved, median, percentile, perSecond, us } from './measure.mjs';
 
 const ROWS = 1_000;
 const READS = 20_000;
-/** One update for so many reads. */
+/** Reads for each update. */
 const READS_PER_UPDATE = 20;
 const LOAD_MS = 1;
 const LANES = 50;
@@ -34,7 +37,7 @@ export async function beside(url, rounds) {
   raw.disconnect();
   return {
     title: 'Beside another cache of two tiers',
-    note: `Two instances with memory and Redis below it, ${ROWS} rows, ${READS.toLocaleString('en-US')} reads a round, ${LANES} at a time, and one update for ${READS_PER_UPDATE} reads; a load takes ${LOAD_MS} ms. bentocache 1.6 as its documentation sets it up (memory, redis, redis bus; TTL 5 min), with \`delete\` after each update. Stale: rows of which an instance keeps an old version ${SETTLE_MS} ms after the last update.`,
+    note: `Two instances with a tier in memory and one in Redis, ${ROWS} rows, ${READS.toLocaleString('en-US')} reads a round, ${LANES} at a time, and one update for ${READS_PER_UPDATE} reads; a load takes ${LOAD_MS} ms. bentocache 1.6 set up as in its documentation (memory, redis, redis bus; TTL 5 min), with \`delete\` after each update. Stale: rows of which an instance still has an old version ${SETTLE_MS} ms after the last update.`,
     columns: ['reads/s', 'read p50', 'read p99', 'loads', 'stale'],
     rows: Object.entries(result).map(([name, each]) => [
       name,
@@ -64,7 +67,8 @@ async function run(cluster) {
   const lane = async () => {
     while (next < READS) {
       const at = next++;
-      // The same for everybody, and a few rows much more often than the rest.
+      // All contestants read the same rows, a few of them much more often than
+      // the rest.
       const id = ((at * 7919) % ROWS) % (at % 3 === 0 ? ROWS : 50);
       const instance = at % 2;
       if (at % READS_PER_UPDATE === 0) {

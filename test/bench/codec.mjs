@@ -7,7 +7,7 @@ const MAX_BYTES = 4 * 1_048_576;
 
 /** Nanoseconds per message, against the JSON functions alone. */
 export async function codec(_url, rounds) {
-  // Many texts, as in life: one text over and over would be cached by V8.
+  // Many different texts, as in production: V8 would cache a single one.
   const texts = Array.from({ length: 1_000 }, (_, i) =>
     JSON.stringify({
       ...rawMessage(String(i)),
@@ -16,8 +16,8 @@ export async function codec(_url, rounds) {
     }),
   );
   const values = texts.map((text) => JSON.parse(text));
-  // Copies: were the decoder's own objects kept, V8 would take it for a maker of
-  // long-lived ones and allocate them the slow way from then on.
+  // Copies: if the decoder's own objects were kept, V8 would treat them as
+  // long-lived and allocate them more slowly from then on.
   const messages = texts.map((text) => ({ ...decodeMessage(text, MAX_BYTES) }));
   const each = (work) => async () => {
     const start = performance.now();

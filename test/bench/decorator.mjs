@@ -4,7 +4,7 @@ import { interleaved, us } from './measure.mjs';
 
 const CALLS = 20_000;
 
-/** What `@InvalidatesCache` adds to a call and a publish written by hand. */
+/** Cost of `@InvalidatesCache`, compared with a call and a publish written by hand. */
 export async function decorator(url, rounds) {
   class Users {
     async update(dto) {

@@ -10,10 +10,10 @@ import {
 
 const TOTAL = 40_000;
 const FLOOD = 100_000;
-/** Until the receiver's code is compiled. */
+/** Messages after which the receiver's code is compiled. */
 const WARM_UP = 40_000;
 
-/** From one process to another. */
+/** Deliveries from one process to another. */
 export async function delivery(url, rounds) {
   const { app, bare, raw, close } = await startPublishers(url);
   const result = await interleaved(rounds, {
@@ -29,7 +29,7 @@ export async function delivery(url, rounds) {
   await close();
   return {
     title: 'Publish to delivery, throughput',
-    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Raw ioredis hands over the text unread; the module decodes, checks and calls a handler.`,
+    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Raw ioredis passes the text on unread; the module decodes and checks it, and calls a handler.`,
     columns: ['messages/s', 'to one call per message', 'to pipelines of 100'],
     rows: Object.entries(result).map(([name, { rate }]) => [
       name,
@@ -40,7 +40,7 @@ export async function delivery(url, rounds) {
   };
 }
 
-/** What a message costs its receiver. */
+/** Cost of a message for its receiver. */
 export async function receiving(url, rounds) {
   const [app, raw] = [await startApp(url), await startRaw(url)];
   const receive = (kind) => () =>
@@ -57,7 +57,7 @@ export async function receiving(url, rounds) {
   const base = result['raw and JSON.parse'].cpu;
   return {
     title: 'Receiving',
-    note: `CPU time of the receiving process over ${FLOOD} messages, which three processes on few cores disturb less than a rate.`,
+    note: `CPU time of the receiving process over ${FLOOD} messages, which depends less than a rate on the three processes that share few cores.`,
     columns: [
       'CPU per message',
       'messages/s of one core',
@@ -72,7 +72,7 @@ export async function receiving(url, rounds) {
   };
 }
 
-/** Messages a second, and CPU time of the receiver for each. */
+/** Messages per second, and CPU time of the receiver for each. */
 export async function timed(url, kind, total, publish) {
   const receiver = await startReceiver(kind, url);
   await flood(receiver, WARM_UP, publish);

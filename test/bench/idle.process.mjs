@@ -19,8 +19,8 @@ if (mode === 'with') {
 
 const app = await NestFactory.create(AppModule, { logger: false });
 await app.listen(0, '127.0.0.1');
-// Twice, with time for V8 to give back what the first one freed: what loading
-// the code left behind is not what an idle application needs.
+// Two rounds, so that V8 can return what the first one freed: garbage from
+// loading the code is not memory that an idle application needs.
 for (let i = 0; i < 2; i++) {
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   globalThis.gc();

@@ -3,7 +3,7 @@ import { startApp, startRaw } from './apps.mjs';
 
 const MESSAGES = 20_000;
 const AT_ONCE = 100;
-/** That of the contestant `module`. */
+/** Journal of the contestant `module`. */
 const JOURNAL = '{bench:journaled}:journal';
 
 const KINDS = {
@@ -17,7 +17,7 @@ const KINDS = {
     ),
 };
 
-/** What a message takes up in Redis; it is the same in every round. */
+/** Memory of a message in Redis, the same in every round. */
 export async function journal(url) {
   const redis = await startRaw(url);
   const rows = [];

@@ -7,7 +7,7 @@ import { interleaved, ms, ratio } from './measure.mjs';
 const RATE = 2_000;
 const TOTAL = 4_000;
 
-/** From the call in one process to the handler in the other, at a steady rate. */
+/** Latency from the call in one process to the handler in another, at a steady rate. */
 export async function latency(url, rounds) {
   const { app, bare, raw, close } = await startPublishers(url);
   const receivers = {
@@ -33,7 +33,7 @@ export async function latency(url, rounds) {
   await close();
   return {
     title: 'Publish to delivery, latency',
-    note: `${TOTAL} messages a round at ${RATE} a second, by the monotonic clock that processes of one machine share.`,
+    note: `${TOTAL} messages a round at ${RATE} a second, measured by the monotonic clock, which the processes of one machine share.`,
     columns: ['p50', 'p99', 'p50 to raw'],
     rows: Object.entries(result).map(([name, { p50, p99 }]) => [
       name,

@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: the module against raw ioredis doing the same work on the same
- * server, in one run, interleaved. Absolute numbers are the machine's; ratios
- * are what to look at.
+ * `npm run bench`: the module against raw ioredis doing the same work on the
+ * same server, in one run, interleaved. Absolute numbers depend on the machine;
+ * compare the ratios.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -64,13 +64,12 @@ function options() {
     });
     const rounds = Number(values.rounds);
     if (!Number.isInteger(rounds) || rounds < 1)
-      throw new Error('--rounds takes a whole number');
+      throw new Error('--rounds must be a positive whole number');
     const only = values.only ?? Object.keys(SECTIONS);
     const unknown = only.find((name) => !(name in SECTIONS));
-    if (unknown !== undefined)
-      throw new Error(`there is no section ${unknown}`);
+    if (unknown !== undefined) throw new Error(`unknown section: ${unknown}`);
     if (values.against !== undefined && values.write)
-      throw new Error('--against writes no page: leave out --write');
+      throw new Error('use either --against or --write, not both');
     return { ...values, rounds, only };
   } catch (error) {
     console.error(`${error.message}\n\n${USAGE}`);
@@ -127,7 +126,7 @@ function page(all) {
     .trim();
   return `# Benchmarks
 
-Made by \`npm run bench -- --rounds ${rounds} --write\` on ${new Date().toISOString().slice(0, 10)}, at commit ${commit}: Node ${process.version}, ioredis ${version}, ${server.version}, ${cpus().length} × ${cpus()[0].model.trim()}, loopback. The contestants of a table take turns, round after round; each figure is the median of ${rounds} rounds. The publisher, Redis and the receiver share ${cpus().length} cores. Absolute numbers are this machine's; the ratios are what to look at.
+Made by \`npm run bench -- --rounds ${rounds} --write\` on ${new Date().toISOString().slice(0, 10)}, at commit ${commit}: Node ${process.version}, ioredis ${version}, ${server.version}, ${cpus().length} × ${cpus()[0].model.trim()}, loopback. The contestants of a table take turns, round after round; each figure is the median of ${rounds} rounds. The publisher, Redis and the receiver share ${cpus().length} cores. Absolute numbers depend on the machine; compare the ratios.
 
 ${all.map(markdown).join('\n')}`;
 }

@@ -8,11 +8,12 @@ export function percentile(values, p) {
 export const median = (values) => percentile(values, 50);
 
 /**
- * Runs the contestants in turn, round after round, so that whatever the machine
- * does besides, it does to all of them.
+ * Runs the contestants in turn, round after round, so that other load on the
+ * machine affects all of them.
  *
- * @param contestants name -> async function that runs once and returns a number or an object of numbers
- * @returns name -> medians, in the shape of what the function returned
+ * @param contestants name -> async function that runs once and returns a number
+ * or an object of numbers
+ * @returns name -> medians, in the shape of the returned values
  */
 export async function interleaved(rounds, contestants) {
   const results = Object.fromEntries(

@@ -1,4 +1,4 @@
-/** What it costs to be seen by Prometheus. */
+/** Cost of the metrics for Prometheus. */
 import { NearCacheFactory } from 'nestjs-cache-invalidation';
 import { startApp } from './apps.mjs';
 import { timed } from './delivery.mjs';
@@ -12,7 +12,7 @@ import {
 } from './measure.mjs';
 import { publishThroughModule } from './publish.mjs';
 
-/** Long enough to be scraped more than once. */
+/** Enough messages for more than one scrape. */
 const TOTAL = 150_000;
 const CACHES = 20;
 const SCRAPES = 300;
@@ -27,7 +27,7 @@ export async function metrics(url, rounds) {
     timed(url, kind, TOTAL, (total) => publishThroughModule(app, total));
   let first = true;
   const { pair } = await interleaved(rounds, {
-    // Of one round, since what else the machine does changes from one to another.
+    // Both in one round, since other load on the machine changes between rounds.
     pair: async () => {
       const order = ['module', 'metered'];
       if ((first = !first)) order.reverse();
@@ -49,7 +49,7 @@ export async function metrics(url, rounds) {
   await metered.close();
   return {
     title: 'Metrics for Prometheus',
-    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Both processes are scraped once a second, or do without the module of metrics. The ratios are medians of those of each round.`,
+    note: `${TOTAL} messages, 256 in flight, until the other process has the last one. Both processes are scraped once a second, or have no metrics module. The ratios are medians of the ratios of each round.`,
     columns: ['messages/s', 'to without', 'CPU of the receiver', 'to without'],
     rows: [
       ['without', perSecond(pair.without), '', us(pair.cpuWithout), ''],
@@ -64,7 +64,7 @@ export async function metrics(url, rounds) {
   };
 }
 
-/** How long the event loop is held by one. */
+/** How long one scrape blocks the event loop. */
 export async function scrape(url, rounds) {
   const { app, registry, publisher, close } = await startApp(url, 'metered');
   const caches = app.get(NearCacheFactory);

@@ -1,6 +1,4 @@
-/**
- * What a near cache costs where it has what is asked for, and how it forgets.
- */
+/** Cost of a hit in a near cache, and of an eviction. */
 import { Cached, NearCacheFactory } from 'nestjs-cache-invalidation';
 import { LRUCache } from 'lru-cache';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -13,7 +11,7 @@ const ENTRIES = 1_000_000;
 const CHECKS = 200_000;
 const AFTERMATH_MS = 1_500;
 
-/** Hits, awaited or not, against the map that is below. */
+/** Hits, awaited or not, compared with the underlying map. */
 export async function nearCache(url, rounds) {
   class Users {
     async find(id) {
@@ -31,7 +29,7 @@ export async function nearCache(url, rounds) {
     await near.get(id, () => id);
     await users.find(id);
   }
-  const load = () => Promise.reject(new Error('Not a hit.'));
+  const load = () => Promise.reject(new Error('A read was not a hit.'));
   const cost = (read) => () => {
     const start = performance.now();
     for (let i = 0; i < READS; i++) read(ids[i % KEYS]);
@@ -61,7 +59,7 @@ export async function nearCache(url, rounds) {
     result[name.endsWith('awaited') ? 'lru-cache, awaited' : 'lru-cache'];
   return {
     title: 'A hit in memory',
-    note: `${READS} reads of ${KEYS} keys a round, one after the other. A near cache answers with a promise; the map below it, of the same package and with a TTL, with the value.`,
+    note: `${READS} reads of ${KEYS} keys a round, one after the other. A near cache returns a promise; lru-cache, the map below it, is used with a TTL and returns the value.`,
     columns: ['time', 'of lru-cache'],
     rows: Object.entries(result).map(([name, time]) => [
       name,
@@ -71,7 +69,7 @@ export async function nearCache(url, rounds) {
   };
 }
 
-/** Patterns that name all of a large cache: seen at a glance, and one by one. */
+/** Patterns that match all entries of a large cache: by prefix, and entry by entry. */
 export async function eviction(url, rounds) {
   const app = await startApp(url);
   const near = app.app.get(NearCacheFactory).create('User', { max: ENTRIES });
@@ -85,7 +83,7 @@ export async function eviction(url, rounds) {
     const published = app.publisher.invalidatePattern(glob);
     let all = null;
     let longest = 0;
-    // Whatever it leaves to the garbage collector holds the loop as well.
+    // Garbage collection after the eviction also blocks the event loop.
     for (let last = start; all === null || last < start + AFTERMATH_MS;) {
       await turn();
       const now = performance.now();
@@ -103,7 +101,7 @@ export async function eviction(url, rounds) {
   await app.close();
   return {
     title: 'A pattern and a large near cache',
-    note: `A prefix pattern names ${ENTRIES.toLocaleString('en-US')} entries. None of them can be read from the moment it is delivered; this is until all have left the memory, from the call of invalidatePattern() on. The loop is watched for ${AFTERMATH_MS} ms.`,
+    note: `A prefix pattern matches ${ENTRIES.toLocaleString('en-US')} entries. From the delivery on, none of them can be read; the time is from the call of invalidatePattern() until all have left the memory. The event loop is measured for ${AFTERMATH_MS} ms.`,
     columns: ['until all are gone', 'longest the event loop was held'],
     rows: Object.entries(results).map(([glob, { all, longest }]) => [
       `\`${glob}\``,

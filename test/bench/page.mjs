@@ -7,7 +7,7 @@ import { median, ms, percentile } from './measure.mjs';
 const RATE = 1_000;
 const TOTAL = 5_000;
 
-/** Notes when the page showed how many messages, by the clock that publishers use. */
+/** Records how many messages the page showed when, by the clock that publishers use. */
 function watch() {
   const seen = (globalThis.seen = []);
   const total = document.getElementById('total');
@@ -35,7 +35,7 @@ export async function livePage(url, rounds) {
     const firsts = [];
     const lags = [];
     for (let round = 0; round < rounds; round++) {
-      // A profile of its own: nothing is in its cache.
+      // A profile of its own, with an empty cache.
       const page = await browser.newPage();
       firsts.push(await firstData(page, network.urlOf('gateway')));
       lags.push(...(await lagsOf(page, publisher)));
@@ -57,13 +57,13 @@ async function firstData(page, url) {
   return first.jsonValue();
 }
 
-/** Of each message: from its publish to the frame in which it is counted. */
+/** Lag of each message, from its publish to the frame in which it is counted. */
 async function lagsOf(page, publisher) {
   const before = await page.evaluate(watch);
   const published = [];
   const start = performance.now();
   for (let i = 0; i < TOTAL; i++) {
-    // Not busily: the browser and the services need the processor.
+    // Waits without a busy loop: the browser and the services need the processor.
     while (performance.now() < start + (i * 1_000) / RATE) await delay(1);
     published.push(performance.timeOrigin + performance.now());
     void publisher.invalidateCustom('bench', i);
@@ -83,7 +83,7 @@ async function lagsOf(page, publisher) {
 function table(rounds, firsts, lags) {
   return {
     title: "The sample app's live page",
-    note: `Chromium without a window and six services in processes of their own, on this machine. ${rounds} visits: from navigation to the first state that is drawn. Then ${TOTAL} messages at ${RATE} a second: from the publish of each to the frame in which it is counted; frames are sent every 100 ms.`,
+    note: `Chromium without a window and six services in processes of their own, on this machine. First data: from navigation to the first drawn state, in ${rounds} visits. Publish to display: from the publish of a message to the frame in which it is counted, with ${TOTAL} messages at ${RATE} a second and a frame every 100 ms.`,
     columns: ['median', 'p99', 'asked'],
     rows: [
       ['first data', ms(median(firsts)), ms(percentile(firsts, 99)), '300 ms'],

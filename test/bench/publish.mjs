@@ -36,7 +36,7 @@ export async function awaitedPublish(url, rounds) {
   await close();
   return {
     title: 'Awaited publish',
-    note: `One caller, ${AWAITED} publishes a round, each awaited; the process hears its own echo.`,
+    note: `One caller, ${AWAITED} publishes a round, each awaited; the process receives its own echo.`,
     columns: ['p50', 'p99', 'p50 to raw'],
     rows: Object.entries(result).map(([name, { p50, p99 }]) => [
       name,
@@ -47,7 +47,7 @@ export async function awaitedPublish(url, rounds) {
   };
 }
 
-/** Publishing alone: 256 in flight, or pipelines of 100 made by hand. */
+/** Throughput of publishing alone: 256 in flight, or pipelines of 100 made by hand. */
 export async function publishThroughput(url, rounds) {
   const { app, bare, raw, close } = await startPublishers(url);
   const timed = (publish) => async () => {
@@ -69,7 +69,7 @@ export async function publishThroughput(url, rounds) {
   await close();
   return {
     title: 'Publish throughput',
-    note: `${TOTAL} messages of about 250 bytes, 256 in flight; nobody listens but the publishing process, which hears its own echo.`,
+    note: `${TOTAL} messages of about 250 bytes, 256 in flight; only the publishing process is subscribed, and receives its own echo.`,
     columns: ['messages/s', 'CPU of the publisher', 'to one call per message'],
     rows: Object.entries(result).map(([name, { rate, cpu }]) => [
       name,

@@ -1,6 +1,7 @@
 /**
- * A process that receives: `node receiver.mjs raw|parse|module|bare|foreign URL`. Told by its
- * parent how many messages to expect, it answers with what they cost.
+ * A process that receives: `node receiver.mjs raw|parse|module|bare|foreign
+ * URL`. Its parent sends it the number of messages to expect, and it answers
+ * with their cost.
  */
 import { RAW_CHANNEL, startApp, startRaw } from './apps.mjs';
 import { percentile } from './measure.mjs';

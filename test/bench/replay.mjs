@@ -6,7 +6,7 @@ import { interleaved } from './measure.mjs';
 const MISSED = 50_000;
 const STEP = 1_000;
 
-/** What an instance that was away reads from the journal when it is back. */
+/** Replay of the messages that an instance missed. */
 export async function replay(url, rounds) {
   const raw = await startRaw(url);
   const result = await interleaved(rounds, { module: () => missed(url, raw) });
@@ -17,7 +17,7 @@ export async function replay(url, rounds) {
   }
   return {
     title: 'Replay',
-    note: `${MISSED} messages were published while the subscription was away: from its loss until the last of them is delivered, reconnection included.`,
+    note: `${MISSED} messages were published while the subscription was away. The time is from its loss until the last of them is delivered, reconnection included.`,
     columns: ['time', 'messages/s'],
     rows: [
       [
@@ -34,7 +34,8 @@ async function missed(url, raw) {
   const app = await startApp(url);
   const publisher = await startApp(url, 'elsewhere');
   await app.publisher.invalidate('User', 'first');
-  // What is published elsewhere continues this journal, unheard.
+  // Messages published elsewhere continue this journal, without being received
+  // here.
   await raw.rename('{bench:journaled}:journal', '{bench:elsewhere}:journal');
   for (let from = 0; from < MISSED; from += STEP) {
     await Promise.all(

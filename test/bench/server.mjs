@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 
-/** A redis-server of our own, or the one that REDIS_URL names. */
+/** A redis-server of the benchmark's own, or the one in REDIS_URL. */
 export async function startServer() {
   if (process.env.REDIS_URL) {
     return {

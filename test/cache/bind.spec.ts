@@ -24,7 +24,7 @@ import { eventually } from '../support/eventually.js';
 
 const KEYS = ['user:1', 'user:2', 'user:1:profile', 'user:12', 'post:1'];
 
-/** One of each kind, and how to fill and read it. */
+/** A cache of each supported kind, with ways to fill and read it. */
 interface Subject {
   readonly cache: BindableCache;
   fill(names: readonly string[]): unknown;
@@ -114,7 +114,7 @@ async function leftAfter(
   await subject.fill(names);
   const unbind = app.subscriber.bind(subject.cache, options);
   await app.publisher.publish(invalidation);
-  // An asynchronous cache is done some time after its message was delivered.
+  // An asynchronous cache finishes some time after the delivery of its message.
   await app.context.get(InvalidationStream).whenIdle();
   expect(app.errors).toEqual([]);
   unbind();
@@ -257,7 +257,7 @@ describe("bind() of the CacheInterceptor's response cache", () => {
         '/api/users?page=2',
         '/api/users/1',
         '/api/users/1?full=1',
-        // Routed as the others by Express, and so cached.
+        // Express routes this like the others, so it is cached.
         '/API/Users/1',
         '/api/users/12/posts',
         '/api/users/a%20b',

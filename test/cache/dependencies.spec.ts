@@ -241,7 +241,7 @@ describe('option dependsOn with a second tier', () => {
     const late = await startFeeds(options, { channel });
     await late.read();
     expect(late.feeds.stats).toMatchObject({ l2Refused: 1, loads: 1 });
-    // What is loaded after it takes its place.
+    // A value that is loaded after the change replaces the stored one.
     await eventually(async () => expect(await stored()).not.toBe(before));
     await other.read();
     expect(other.feeds.stats.loads + other.feeds.stats.l2Hits).toBe(1);
@@ -291,7 +291,10 @@ describe('option dependsOn with a second tier', () => {
   });
 });
 
-/** Whether a message affects a dependency, by the words of the options. */
+/**
+ * Whether a message affects a dependency, as the documentation of the options
+ * describes.
+ */
 function touches(said: Invalidation, dependency: string): boolean {
   if (!dependency.endsWith(':') && dependency !== '') {
     return affects(said, dependency);
@@ -370,7 +373,8 @@ describe('Fence: several keys', () => {
             const isAffected = all
               .slice(index + 1)
               .some((each) => keys.some((key) => touches(each, key)));
-            // It may break without need, for what was told early.
+            // An own message that was delivered early may break the fence
+            // without need.
             const right = isAffected ? [false] : [true, false];
             const fence = fences.takenAt(offset)!;
             expect(right).toContain(fence.holds(...keys));

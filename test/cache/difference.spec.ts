@@ -4,7 +4,7 @@ import { structured } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
 import { differenceOf } from '../../lib/cache/shared/difference.js';
 
-/** A value of another realm, as those of a test under Jest are. */
+/** A value of another realm, like the values in a test under Jest. */
 function elsewhere(source: string): unknown {
   return runInContext(`(${source})`, createContext({}));
 }

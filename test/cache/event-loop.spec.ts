@@ -64,7 +64,7 @@ describe.each(Object.entries(HOSTILE))(
   'Event loop: a message with %s',
   (_, said) => {
     const message = { ...instance.stamp(said), own: false };
-    /** More than it is, for a machine that is busy or slow. */
+    /** A generous limit, for a machine that is busy or slow. */
     const LONGEST = 50;
 
     const newBoundStream = (): InvalidationStream => {
@@ -81,8 +81,8 @@ describe.each(Object.entries(HOSTILE))(
     };
 
     it('does not block the event loop with many bound caches', () => {
-      // The threads of the compiler and of the collector count, too: the least of
-      // several is what the message costs.
+      // Threads of the compiler and of the garbage collector count too, so the
+      // minimum of several runs is the cost of the message.
       const held = Array.from({ length: 4 }, () => {
         const stream = newBoundStream();
         return spentOn(() => stream.deliver(message));

@@ -95,7 +95,7 @@ describe('Fence', () => {
   });
 });
 
-/** Redis has taken all that was published, none of it later than the first offset. */
+/** Redis has taken all published messages, none of them after the first offset. */
 const TAKEN = { mark: 0, hasTaken: () => true, lastOffset: '0-1' };
 
 describe('Fences.takenAt()', () => {
@@ -106,7 +106,7 @@ describe('Fences.takenAt()', () => {
     fc.constantFrom('user:1*', '*:1', 'post:*').map((glob) => pattern(glob)),
     fc.constant(everything()),
   );
-  /** One is told by its publisher before its turn in the journal comes. */
+  /** One message is delivered by its publisher before its turn in the journal. */
   const journal = fc.array(said, { minLength: 2, maxLength: 30 });
 
   it('breaks for keys of later messages in the journal, received or recalled', () => {
@@ -146,7 +146,8 @@ describe('Fences.takenAt()', () => {
             const isAffected = all
               .slice(at + 1)
               .some((each) => affects(each, key));
-            // It may break without need, for what was told early.
+            // An own message that was delivered early may break the fence
+            // without need.
             const right = early > first ? [!isAffected, false] : [!isAffected];
             expect(right).toContain(fence.holds(key));
           }

@@ -41,7 +41,7 @@ async function start(
     .create<User>('User', { ...options, isolate: isolate! });
 }
 
-/** One who changes what others may read. */
+/** Changes a value that other callers may read. */
 function change(user: User): void {
   user.name = 'Eve';
 }
@@ -153,7 +153,7 @@ describe('option isolate', () => {
       try {
         change(one);
       } catch {
-        // It is frozen.
+        // The value is frozen.
       }
       expect(other.name).toBe('Ada');
       expect((await cache.get(1, flat)).name).toBe('Ada');

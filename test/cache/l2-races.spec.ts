@@ -17,17 +17,20 @@ import { Fences, type Fence, type PastFence } from '../../lib/stream/index.js';
 import { MemoryL2Store, type L2Store } from '../../lib/transport/index.js';
 
 const KEY = 'user:1';
-/** What the row is made of, beside itself. */
+/** Invalidation of another entity that the row depends on. */
 const DEPENDS_ON = entity('Post', 1);
 const DEPENDENCY = 'post:1';
 const START = '1-0';
-/** The first message is that of the first instance; the other one of a third. */
+/** The first instance publishes the first message, a third instance the other one. */
 const WRITER = 0;
 
-/** What is switched off, to see that the test can fail. */
+/** Protections that are switched off, to prove that the test can fail. */
 interface Faults {
   readonly fence?: (fence: Fence) => Fence;
-  /** Own messages count from when they were told, and not from their turn. */
+  /**
+   * Own messages count from their local delivery, not from their turn in the
+   * journal.
+   */
   readonly early?: boolean;
   readonly fenceAt?: (fence: PastFence | null) => PastFence | null;
 }
@@ -47,7 +50,7 @@ interface Journaled {
   readonly version: number;
 }
 
-/** One connection: commands are executed in order, each when it is its turn. */
+/** One connection, which executes commands in order, each in its turn. */
 class Connection implements L2Store {
   readonly opened = Promise.resolve();
   readonly commands: Command[] = [];
@@ -64,14 +67,14 @@ class Connection implements L2Store {
 
   open(): void {}
 
-  /** No timer is left that waits for an answer. */
+  /** Settles every pending answer, so that no timer is left. */
   close(): void {
     for (const { execute } of this.commands) execute();
     for (const { arrive } of this.replies) arrive();
   }
 
   get(key: string): Promise<Buffer | null> {
-    // The mark of publishers without a journal, of whom there are none.
+    // The mark of publishers without a journal; this test has none.
     if (key.startsWith('~')) return Promise.resolve(null);
     return new Promise((resolve) => {
       const execute = (): void => {
@@ -89,7 +92,7 @@ class Connection implements L2Store {
     return Promise.resolve();
   }
 
-  /** One of them deletes what is old, whenever; the other never does. */
+  /** One instance deletes stale entries, at any time; the other never does. */
   drop(key: string, offset: string): Promise<void> {
     if (!this.drops) return Promise.resolve();
     const execute = (): void => void this.#store.drop(key, offset);
@@ -97,7 +100,7 @@ class Connection implements L2Store {
     return Promise.resolve();
   }
 
-  /** Patterns are swept by nobody: what is right must not depend on it. */
+  /** No sweep for patterns takes place: correctness must not depend on it. */
   async lease(): Promise<boolean> {
     return false;
   }
@@ -115,7 +118,7 @@ class Node {
   readonly #tier: L2Tier<number>;
   readonly #cache: NearCache<number>;
   position = START;
-  /** Messages so far, and the newest version they told of. */
+  /** Number of messages so far; `#told` is the newest version among them. */
   heard = 0;
   #told = 0;
   #ownTold = false;
@@ -216,7 +219,10 @@ class Node {
     this.#fences.reached(this.position, true);
   }
 
-  /** Its publisher has its answer; or the message comes back before that. */
+  /**
+   * Delivers the own message, on the reply to its publish or on its echo,
+   * whichever is first.
+   */
   tellOwn({ message, version }: Journaled): void {
     if (this.#ownTold) return;
     this.#ownTold = true;
@@ -226,7 +232,7 @@ class Node {
     this.#told = Math.max(this.#told, version);
   }
 
-  /** Of its one message. */
+  /** Handles the reply to the publish of this instance's only message. */
   acknowledge(own: Journaled): void {
     this.acknowledged = own.message.offset;
     this.tellOwn(own);
@@ -239,7 +245,7 @@ class Node {
     this.#told = Math.max(this.#told, version);
   }
 
-  /** As the subscriber does. */
+  /** Settles early messages, as the subscriber does. */
   #settle(): void {
     const { acknowledged } = this;
     if (acknowledged === null) return;
@@ -249,7 +255,10 @@ class Node {
     );
   }
 
-  /** What this instance would serve now: from memory, and from the shared tier. */
+  /**
+   * Values that this instance would serve now, from memory and from the shared
+   * tier.
+   */
   serves(): (number | undefined)[] {
     const entry = this.world.entries.get(KEY)?.toString();
     const [offset = ''] = entry?.split('\n') ?? [];
@@ -259,7 +268,7 @@ class Node {
     return [this.#cache.peek('1'), isRight ? Number(value) : undefined];
   }
 
-  /** All that what happens next depends on. */
+  /** Everything that the next steps depend on. */
   get state(): unknown[] {
     const { commands, replies } = this.connection;
     return [
@@ -290,7 +299,7 @@ class World {
   readonly entries = new Map<string, Buffer>();
   readonly #instance = new Instance('test');
   readonly #journal: Journaled[] = [];
-  /** By writer: the version it has committed; what it has published. */
+  /** Versions by writer: committed, and published. */
   readonly #committed: number[] = [];
   readonly #published: number[] = [];
   row = 0;
@@ -307,7 +316,7 @@ class World {
     return [START, ...this.#journal.map(({ message }) => message.offset!)];
   }
 
-  /** What may happen next, by name. */
+  /** Actions that are possible now, by name. */
   actions(): Map<string, () => void> {
     const actions = new Map<string, () => void>();
     for (const writer of this.said.keys()) {
@@ -370,13 +379,13 @@ class World {
 interface Found {
   states: number;
   ends: number;
-  /** Ends in which an instance would serve what is not the row. */
+  /** Ends in which an instance would serve something other than the row. */
   stale: number;
-  /** States in which a read got what its instance knew to be old. */
+  /** States in which a read returned a version that its instance knew to be old. */
   wentBack: number;
 }
 
-/** @returns how it may go on */
+/** @returns the actions that may follow */
 function judge(world: World, found: Found): string[] {
   found.states++;
   if (world.nodes.some(({ wentBack }) => wentBack)) found.wentBack++;
@@ -406,7 +415,7 @@ async function explore(
     const world = new World(said, faults);
     for (const action of path) {
       world.actions().get(action)!();
-      // What it set off runs before the next one.
+      // Effects of the action run before the next one.
       await new Promise((resolve) => setImmediate(resolve));
     }
     if (!seen.has(world.state)) {
@@ -436,7 +445,10 @@ const after =
 
 describe('Second tier: two instances with two updates and two reads in any order', () => {
   const both = [entity('User', 1), pattern('user:*')];
-  /** Anew for each exploration, so that none depends on which tests ran before. */
+  /**
+   * A new order for each exploration, so that none depends on which tests ran
+   * before.
+   */
   const order = () => (ALL ? deepestFirst : inRandomOrder(SEED));
 
   it(
@@ -517,7 +529,7 @@ function deepestFirst(paths: string[][]): string[] {
   return paths.pop()!;
 }
 
-/** Deep first, mostly, and anywhere now and then: the same for a seed. */
+/** Mostly the deepest path first, sometimes any; the order depends only on the seed. */
 function inRandomOrder(seed: number): (paths: string[][]) => string[] {
   let state = seed;
   return (paths) => {

@@ -83,7 +83,7 @@ async function throughRedis(
 
 const cyclic: unknown[] = [];
 cyclic.push(cyclic);
-// oxlint-disable-next-line no-sparse-arrays -- that is what is tested
+// oxlint-disable-next-line no-sparse-arrays -- the subject of the test
 const sparse = [1, , 2];
 
 const CHANGED: [string, unknown, string][] = [
@@ -162,7 +162,7 @@ describe('Second tier: a value that JSON preserves', () => {
       fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
         const copy: unknown = JSON.parse(JSON.stringify(value));
         const isChanged = differenceOf(value, copy) !== null;
-        // The one number that JSON has no word for.
+        // -0 is the only number that JSON cannot represent.
         expect(isChanged).toBe(
           JSON.stringify(copy) !== JSON.stringify(value) || hasMinusZero(value),
         );
@@ -185,7 +185,7 @@ describe('Second tier: a value that JSON preserves', () => {
       Array.from({ length: 20 }, (_, at) => [`field${at}`, at]),
     );
     const rows = Array.from({ length: 2_300 }, () => ({ ...row }));
-    // Of the processor, and warm: other programs have no part in it.
+    // CPU time of warm code, so that other programs do not affect it.
     const times = Array.from({ length: 20 }, () => {
       const began = process.cpuUsage();
       const text = JSON.stringify(rows);

@@ -31,12 +31,12 @@ interface User {
 
 interface Node extends TestApp {
   readonly users: NearCache<User | null>;
-  /** How often this instance asked the database. */
+  /** Number of loads from the database by this instance. */
   readonly loads: () => number;
   read(id: string): Promise<User | null>;
 }
 
-/** A service of some instances, a table, and its entries in Redis. */
+/** A service with several instances, a table, and its entries in Redis. */
 class Service {
   readonly channel = uniqueChannel();
   readonly keyPrefix = `near:${this.channel}:`;
@@ -70,7 +70,7 @@ class Service {
     return node;
   }
 
-  /** As it stands in Redis. */
+  /** The entry as it is stored in Redis. */
   async stored(id: string): Promise<string | null> {
     const entry = await this.redis.get(`${this.keyPrefix}user:${id}`);
     return entry === null ? null : entry.slice(entry.indexOf('\n') + 1);
@@ -88,7 +88,10 @@ class Service {
   }
 }
 
-/** The journal must have a place to be at. */
+/**
+ * Publishes a message, so that the journal has an offset as position, and waits
+ * for all instances.
+ */
 async function settle(...nodes: Node[]): Promise<void> {
   const { offset } = await nodes[0]!.publisher.invalidate('Post', 'start');
   for (const { subscriber } of nodes) await subscriber.caughtUp(offset!);
@@ -161,7 +164,7 @@ describe('Second tier', () => {
       await one.read(id);
       await service.whenStored(id);
     }
-    // Nobody deletes it: what stands there is from before the update.
+    // An entry from before the update, which no instance deletes.
     const old = await service.redis.getBuffer(`${service.keyPrefix}user:1`);
     service.table.set('1', { name: 'new 1' });
     await one.publisher.invalidate('User', 1);
@@ -181,7 +184,7 @@ describe('Second tier', () => {
     service.table.set('1', { name: 'Ada' });
     await one.read('1');
     await service.whenStored('1');
-    // In another language: nobody can look it up afterwards.
+    // A message of a service in another language, which is in no journal.
     await service.redis.publish(service.channel, foreign('User', '2'));
     const mark = `${service.keyPrefix}~foreign:user:`;
     await eventually(async () => {
@@ -191,7 +194,8 @@ describe('Second tier', () => {
     const late = await service.start();
     await late.read('1');
     expect(late.users.stats).toMatchObject({ l2Hits: 0, l2Refused: 1 });
-    // What it loads itself serves the next, and those who heard as much.
+    // An entry that this instance loads serves the next instance, and all that
+    // are as far in the journal.
     const { offset } = await one.publisher.invalidate('User', 3);
     await late.subscriber.caughtUp(offset!);
     service.table.set('3', { name: 'Grace' });
@@ -223,7 +227,7 @@ describe('Second tier', () => {
     await service.whenStored('1');
     await one.close();
 
-    // The next version makes its caches when it needs them.
+    // The next version of the service creates its caches on first use.
     const serviceName = `late ${service.channel}`;
     const app = { channel: service.channel, serviceName };
     const early = await startApp(app);
@@ -244,7 +248,8 @@ describe('Second tier', () => {
     const load = (): User => service.table.get('1')!;
     expect(await users!.get('1', load)).toEqual({ name: 'new' });
     expect(users!.stats.l2Hits).toBe(0);
-    // One that heard of it says so for the tiers that it makes later.
+    // The instance that received the message writes the mark for tiers that are
+    // created later.
     await eventually(async () => {
       const marks = await service.redis.exists(`${keyPrefix}~foreign:user:`);
       expect(marks).toBe(1);
@@ -298,7 +303,8 @@ describe('Second tier', () => {
       const recalled = fences.takenAt(first.offset!);
       expect(recalled).not.toBeNull();
     });
-    // Nobody deletes it: it is known to be from before the change.
+    // An entry from before the change, which no instance deletes: its offset
+    // shows its age.
     await service.redis.set(`${keyPrefix}user:1`, old!);
     const load = (): User => service.table.get('1')!;
     expect(await users.get('1', load)).toEqual({ name: 'new' });
@@ -325,7 +331,7 @@ describe('Second tier', () => {
     service.table.set('1', { name: 'Ada' });
     const key = `${service.keyPrefix}user:1`;
     await service.redis.set(key, entry(offset!));
-    // What it loads would not replace an entry of a later offset.
+    // A loaded value would not replace an entry with a later offset.
     await eventually(async () => {
       expect(await one.read('1')).toEqual({ name: 'Ada' });
       expect(await service.stored('1')).toBe('v{"name":"Ada"}');
@@ -385,7 +391,7 @@ describe('Second tier', () => {
       expect(await service.keys()).toEqual(['user:2']);
     });
     await one.publisher.invalidateAll();
-    // Whoever was not first looks again after five seconds.
+    // Instances that were not the first check again after five seconds.
     await eventually(async () => expect(await service.keys()).toEqual([]), {
       timeout: 15_000,
     });
@@ -739,7 +745,7 @@ describe('Second tier: failures', () => {
   });
 });
 
-/** As a service in another language says it. */
+/** A message as a service in another language publishes it. */
 function foreign(type: string, id: string): string {
   return JSON.stringify({
     message_id: randomUUID(),

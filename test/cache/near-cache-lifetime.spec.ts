@@ -58,7 +58,7 @@ describe('NearCache: lifetime', () => {
     await eventually(() => {
       collectGarbage();
       const left = [...factory.stats().values()];
-      // The last one may still be on the stack.
+      // The last cache may still be referenced from the stack.
       expect(left.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(3);
     });
     expect(kept.peek(1)).toBeUndefined();

@@ -20,7 +20,7 @@ interface User {
 
 interface Setup extends TestApp {
   readonly users: NearCache<User | null>;
-  /** Loads the user, and counts. */
+  /** Loads the user, and counts the loads. */
   load(id: string): () => Promise<User>;
   readonly loads: string[];
 }
@@ -39,7 +39,7 @@ async function start(
   };
 }
 
-/** A load that ends when it is told to. */
+/** A load that ends when the test resolves it. */
 function deferred<T>(): {
   promise: Promise<T>;
   resolve(value: T): void;
@@ -221,7 +221,7 @@ describe('NearCache', () => {
     const { users, load } = await start({ ttl: 20, ttlJitter: 0 });
     await users.get('1', load('1'));
     expect(users.peek('1')?.version).toBe(1);
-    // The process stands still, as a suspended machine does.
+    // A busy loop stops the process, as a suspension of the machine does.
     const thaw = performance.now() + 50;
     while (performance.now() < thaw);
     expect(users.peek('1')).toBeUndefined();
@@ -444,7 +444,7 @@ describe('NearCache in an InvalidationScope', () => {
         expect(ids).toEqual(['1', '2']);
         return new Map([['1', uncommitted]]);
       });
-      // Nor does anybody else join its loads.
+      // Callers outside the scope do not join its loads either.
       const other = outsideScopes(() => users.get('2', load('2')));
       expect(await read).toBe(uncommitted);
       expect(await many).toEqual(new Map([['1', uncommitted]]));

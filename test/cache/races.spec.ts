@@ -15,9 +15,9 @@ import { Fences, type Fence } from '../../lib/stream/index.js';
 
 const KEY = '1';
 
-/** Both updates name the entry's own key. */
+/** Updates that both name the entry's own key. */
 const OWN = [entity('User', KEY), entity('User', KEY)] as const;
-/** One of them, or both, names what the entry is made of. */
+/** Updates of which one or both name a dependency of the entry. */
 const DEPENDENT = [
   [entity('Post', KEY), entity('User', KEY)],
   [entity('Post', KEY), pattern('post:*')],
@@ -25,7 +25,7 @@ const DEPENDENT = [
 
 type Actor = 'R1' | 'R2' | 'W1' | 'W2';
 
-/** How many steps each takes: start, query, answer; commit, deliver. */
+/** Number of steps of each actor: start, query, answer; commit, deliver. */
 const STEPS: Record<Actor, number> = { R1: 3, R2: 3, W1: 2, W2: 2 };
 
 /** All orders of the actors' steps. */
@@ -39,9 +39,9 @@ function* schedules(left: Record<Actor, number>): Generator<Actor[]> {
 }
 
 interface Outcome {
-  /** The cached version at the end is not the row's. */
+  /** Whether the cached version at the end differs from the row's. */
   readonly stale: boolean;
-  /** A read that began after an update's delivery got what was before it. */
+  /** Whether a read that began after an update's delivery returned an older version. */
   readonly wentBack: boolean;
 }
 
@@ -83,7 +83,8 @@ async function play(
     let answer: ((version: number) => void) | null = null;
     let isOver = false;
     const load = (): Promise<number> | number => {
-      // A read that joined in vain loads late: at once, if its steps are over.
+      // A read that joined an overtaken load loads again: at once, if its own
+      // steps are over.
       if (isOver) return row;
       version = null;
       return new Promise((resolve) => (answer = resolve));
@@ -120,7 +121,7 @@ async function play(
   const actors = { R1: reader(), R2: reader(), W1, W2 };
   for (const actor of schedule) {
     actors[actor].shift()!();
-    // What it set off runs before the next step.
+    // Effects of the step run before the next one.
     await new Promise((resolve) => setImmediate(resolve));
   }
   await Promise.all(reads);

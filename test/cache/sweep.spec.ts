@@ -10,7 +10,7 @@ import {
 } from '../../lib/message/index.js';
 import { Fences } from '../../lib/stream/index.js';
 
-/** More than a sweep does in one go, several times. */
+/** Several times the number of entries of one round of a sweep. */
 const SIZE = 50_000;
 
 const instance = new Instance('test');
@@ -80,8 +80,9 @@ describe('Sweep: a pattern in a large near cache', () => {
     const subject = new Subject();
     await subject.load(ids, 1);
     subject.say(pattern('user:*7'));
-    // It rests in one of these, whichever it is: nearly all of them go.
-    // Backwards, so that each still points at a neighbour that goes next.
+    // The sweep pauses at one of these entries; nearly all of them are removed.
+    // In reverse order, so that each still points at a neighbour that is
+    // removed next.
     const spared = new Set(ids.filter((id) => id % 50 === 0 || id % 50 === 47));
     const gone = ids.filter((id) => !spared.has(id)).toReversed();
     for (let from = 0; from < gone.length; from += 1_000) {

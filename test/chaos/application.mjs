@@ -7,13 +7,13 @@ const STARTED_WITHIN_MS = 30_000;
 export class Application {
   name;
   links;
-  /** Whether it changes rows. */
+  /** Whether the instance changes rows. */
   writes;
   running = false;
-  /** What is wrong with how it lived or ended. */
+  /** Reason why its life or its end was wrong. */
   complaint = null;
   #host;
-  /** The last that it said of itself. */
+  /** Last report of the instance. */
   #report = null;
 
   /**
@@ -55,7 +55,7 @@ export class Application {
     return this.#host.call('startWriting');
   }
 
-  /** Resolves once its calls have returned. */
+  /** Resolves once the running calls have returned. */
   stopWriting() {
     return this.#host.call('stopWriting');
   }
@@ -64,17 +64,20 @@ export class Application {
     return this.#host.call('publishLarge', messages, bytes);
   }
 
-  /** What it keeps in memory, in the order of the database's keys; 0 for nothing. */
+  /** Versions in memory, in the order of the database's keys; 0 for no entry. */
   versions() {
     return this.#host.call('versions');
   }
 
-  /** What it would serve from Redis, in the same way, and its failures so far. */
+  /**
+   * Versions that reads would get from Redis, in the same order, and the
+   * failures so far.
+   */
   shared() {
     return this.#host.call('shared');
   }
 
-  /** What it says of itself; of one that has ended, the last that is known. */
+  /** Report of the instance; after its end, the last known one. */
   async report() {
     if (this.running) this.#report = await this.#host.call('report');
     return this.#report;
@@ -99,7 +102,7 @@ export class Application {
     this.#host = null;
   }
 
-  /** As a deployment does; nothing of it may be left in its process. */
+  /** Closes it as a deployment does; nothing may be left of it in its process. */
   async close() {
     if (!this.running) return;
     this.#report = await this.#host.call('close');

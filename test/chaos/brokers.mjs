@@ -1,12 +1,13 @@
 /**
- * What an application may be connected to: one Redis, a Sentinel's, a Cluster.
- * Each `broker` can `link()` an application: a proxy of its own to every server.
+ * Brokers that an application may connect to: one Redis, a Sentinel, a Cluster.
+ * Each `broker` can `link()` an application: a proxy of its own to every
+ * server.
  */
 import { Link } from './link.mjs';
 import { HOST, RedisServer } from './redis.mjs';
 import { until } from './wait.mjs';
 
-/** @param running false: the server is known, and away */
+/** @param running `false`: the server is configured, but not started */
 export async function singleBroker({ running = true, ...options } = {}) {
   const redis = await RedisServer.create(options);
   if (running) await redis.start();
@@ -23,8 +24,8 @@ export async function singleBroker({ running = true, ...options } = {}) {
 const SENTINEL_NAME = 'chaos';
 
 /**
- * A master, a replica behind a link of its own, and one Sentinel, which is reached
- * in two ways: first by a link that may break, then directly.
+ * A master, a replica behind a link of its own, and one Sentinel with two
+ * addresses: a link that may break, and its own.
  */
 export async function sentinelBroker() {
   const master = await RedisServer.start({
@@ -135,7 +136,7 @@ async function assignSlots({ admin }, index, masters) {
     (slot) => ownerOf(slot, masters.length) === index,
   );
   await admin.cluster('ADDSLOTSRANGE', own[0], own.at(-1));
-  // Masters of one epoch settle their order by themselves, which takes a while.
+  // Masters with the same epoch settle their order themselves, but slowly.
   await admin.cluster('SET-CONFIG-EPOCH', index + 1);
 }
 
@@ -149,7 +150,7 @@ async function isComplete({ admin }) {
   );
 }
 
-/** One link for each server, and where ioredis finds them. */
+/** Opens a link for each server, and a `natMap` with which ioredis finds the links. */
 async function linkAll(servers) {
   const links = await Promise.all(servers.map(({ port }) => Link.open(port)));
   const natMap = Object.fromEntries(

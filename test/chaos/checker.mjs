@@ -1,21 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const EVERY_MS = 20;
-/** For the shared tier to answer every read; a timeout keeps it from being asked. */
+/**
+ * Time for the shared tier to answer every read; after a timeout it is not
+ * queried for a while.
+ */
 const ANSWERED_MS = 15_000;
 const REST_MS = 1_100;
 /**
- * How long an invalidation may be under way while an entry that it makes stale
- * is not held against anybody. The last check grants nothing.
+ * Time that an invalidation may be under way before an entry that it makes
+ * stale counts. The last check uses no such grace.
  */
 export const GRACE_MS = 100;
 
 /** Compares every cached entry of every instance with the database. */
 export class Checker {
-  /** The most stale entries ever seen at a time: what the fault did. */
+  /** Largest number of stale entries at one time: the effect of the fault. */
   peak = 0;
   #database;
-  /** Application -> when it was last seen with a stale entry. */
+  /** Time at which each application last had a stale entry. */
   #staleAt = new Map();
   #stopped = false;
   #watches = [];
@@ -24,10 +27,10 @@ export class Checker {
     this.#database = database;
   }
 
-  /** Looks again and again, until `stop()`. */
+  /** Checks repeatedly, until `stop()`. */
   watch(application) {
-    // A process that is gone answers no more; whether it should be is its own
-    // record's business.
+    // A process that has ended does not answer; its own record tells whether it
+    // should have ended.
     this.#watches.push(this.#watch(application).catch(() => {}));
   }
 
@@ -36,7 +39,7 @@ export class Checker {
     await Promise.all(this.#watches);
   }
 
-  /** Milliseconds from a moment until the application was seen stale last. */
+  /** Milliseconds from a moment until the application last had a stale entry. */
   coherentAfter(application, moment) {
     return Math.max(0, (this.#staleAt.get(application) ?? 0) - moment);
   }
@@ -51,11 +54,11 @@ export class Checker {
   }
 
   /**
-   * The same of what an instance would serve from Redis. It must have been asked
-   * for each row, and have answered.
+   * Checks the entries that an instance would serve from Redis. The shared tier
+   * must have been queried for each row, and have answered.
    *
-   * @param failures of the shared tier that are known, and long enough ago
-   * @returns also `answered`: whether it did
+   * @param failures known failures of the shared tier that are long enough ago
+   * @returns also `answered`: whether the shared tier answered
    */
   async checkShared(application, failures) {
     const deadline = performance.now() + ANSWERED_MS;

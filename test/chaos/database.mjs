@@ -1,9 +1,9 @@
 import { buildCacheKey } from 'nestjs-cache-invalidation';
 
-/** One of the writers' own types among those that the library knows. */
+/** Entity types known to the library, and one of the writers' own. */
 export const ENTITY_TYPES = ['User', 'Post', 'Comment', 'session'];
 
-/** The keys of all rows, in the order in which everybody names them by number. */
+/** Keys of all rows, in the order of their numbers in all processes. */
 export function rowKeys(rowsPerType) {
   return ENTITY_TYPES.flatMap((type) =>
     Array.from({ length: rowsPerType }, (_, id) =>
@@ -13,17 +13,17 @@ export function rowKeys(rowsPerType) {
 }
 
 /**
- * The truth: a version for each row, and a table for a durable outbox. It lives
- * outside of the applications, and every operation on it is atomic.
+ * The true rows: a version for each, and a table for a durable outbox. The
+ * database is outside of the applications, and every operation is atomic.
  */
 export class Database {
   keys;
   #indexes;
   #versions;
-  /** For each row its changes: the second version's is the first. */
+  /** Changes of each row; the first one made version 2. */
   #commits;
   #outbox = new Map();
-  /** Transactions that changed rows: each is one invalidation. */
+  /** Number of transactions that changed rows: each is one invalidation. */
   writes = 0;
 
   constructor(keys) {
@@ -41,7 +41,7 @@ export class Database {
   }
 
   /**
-   * @param by who changes the rows
+   * @param by name of the writer
    * @param stored `{ messageId, text }` for the outbox, in the same transaction
    */
   write(keys, by, stored = null) {

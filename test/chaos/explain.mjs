@@ -2,13 +2,13 @@ import { hasFailed } from './run.mjs';
 
 const SHOWN = 10;
 
-/** One line for a run that went well; all that is known of one that did not. */
+/** One line for a successful run; all details of a failed one. */
 export function explain(result) {
   if (!hasFailed(result)) return `ok: ${summary(result)}`;
   return [
     'FAILED',
     ...(result.stale === undefined ? [] : [summary(result)]),
-    `again: --only ${result.name} --seed ${result.seed}`,
+    `to repeat: --only ${result.name} --seed ${result.seed}`,
     ...result.problems,
     ...(result.stale ?? [])
       .slice(0, SHOWN)
@@ -43,7 +43,7 @@ function summary({
     ` of ${checked}, ${checkedInRedis} of them in Redis` +
     `; ${overtaken} loads overtaken; ${l2Hits} hits in Redis, ${l2Refused} refused` +
     `; ${failedCalls} failed calls; slowest read ${Math.round(slowestRead)} ms; coherent after ${slowest} ms` +
-    (quiet ? '; nothing written while it healed' : '')
+    (quiet ? '; no writes during healing' : '')
   );
 }
 
@@ -54,11 +54,11 @@ function staleness(
   const before = Math.round(healedAt - at);
   const when = before >= 0 ? `${before} ms before` : `${-before} ms after`;
   const verb = tier === 'Redis' ? 'is served from Redis' : 'has in memory';
-  return `${instance} ${verb} ${key} at version ${cached} of ${version}; ${by} wrote the next one ${when} healing`;
+  return `${instance} ${verb} ${key} at version ${cached} of ${version}; ${by} wrote the next version ${when} healing`;
 }
 
 function condition({ name, report }) {
-  if (report === null) return `${name}: killed before it said anything`;
+  if (report === null) return `${name}: killed before its first report`;
   const { status, pending, widenedBy, errors, lastError } = report;
   const { calls, reads, caches, longestStall } = report;
   return `${name}: ${status.state}, ${pending} pending, slowest call ${Math.round(calls.slowest)} ms, slowest read ${Math.round(reads.slowest)} ms, ${reads.underWay} pages under way, caches ${JSON.stringify(caches)}, longest stall of the process ${Math.round(longestStall)} ms, widened by ${JSON.stringify(widenedBy)}, errors ${JSON.stringify(errors)}, the last: ${lastError}`;

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
-/** One message in so many that were heard is answered by a forgery. */
+/** One of so many received messages is answered by a forgery. */
 const ONE_IN = 20;
 
 /**
- * Somebody who may publish on the channel, and hears it: what it says names nothing
- * that is cached, and claims a place in the journal that it does not have.
+ * A client with the right to publish on the channel and to subscribe to it. Its
+ * messages affect no cached entry, and claim false positions in the journal.
  */
 export class Forger {
   #publisher;
@@ -39,7 +39,7 @@ export class Forger {
     await this.#subscriber.subscribe(this.#channel);
   }
 
-  /** Nearly always in the place after the one that was just heard. */
+  /** Publishes a forgery that mostly claims the position after the received message. */
   #answer({ offset, origin, message_id: id }) {
     if (offset === undefined) return;
     const soon = `${Date.now() + Math.floor(this.#random() * 50_000)}-7`;

@@ -10,12 +10,13 @@ const EXITED_WITHIN_MS = 3_000;
 const ERROR_OUTPUT = 4_000;
 
 /**
- * A process for applications, one after the other: loading Nest takes longer than
- * most faults. One that was killed, or is suspected of anything, is not used again.
+ * A process that runs applications one after the other, since loading Nest
+ * takes longer than most faults. A process that was killed, or that may be
+ * damaged, is not used again.
  */
 export class Host {
   static #idle = [];
-  /** Answers what the application asks; changes with each one. */
+  /** Answers to the calls of the application; replaced for each application. */
   handlers = {};
   #child;
   #rpc;
@@ -28,7 +29,7 @@ export class Host {
     return Host.#idle.pop() ?? new Host(0);
   }
 
-  /** Lets all processes go. @returns what is wrong with how they ended */
+  /** Ends all processes. @returns the processes that did not end properly */
   static async dismissAll() {
     const hosts = Host.#idle.splice(0);
     const complaints = await Promise.all(hosts.map((host) => host.#dismiss()));
@@ -41,7 +42,7 @@ export class Host {
       fork(SCRIPT, {
         execArgv: ['--import', CLOCK.href],
         env: { ...process.env, CHAOS_CLOCK_SHIFT: String(clockShift) },
-        // Typed arrays as they are, and no JSON: a cache is asked for often.
+        // Typed arrays without JSON, since caches are queried often.
         serialization: 'advanced',
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       }),
@@ -72,7 +73,10 @@ export class Host {
     this.#child.kill(name);
   }
 
-  /** For the next application; this one must have closed without a trace. */
+  /**
+   * Frees the process for the next application; this one must have closed
+   * completely.
+   */
   async release() {
     this.handlers = {};
     if (!this.#reusable) return this.#dismiss();
@@ -86,7 +90,7 @@ export class Host {
     await end(this.#child);
   }
 
-  /** Nothing but the channel to us may keep a process up in which all is closed. */
+  /** Ends the process by closing the channel to it: nothing else may keep it alive. */
   async #dismiss() {
     if (hasExited(this.#child)) return `ended by itself: ${this.#stderr}`;
     const exited = once(this.#child, 'exit');

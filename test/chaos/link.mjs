@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 
 const HOST = '127.0.0.1';
-/** What may wait in one direction of a slow link: a link is no store. */
+/** Bytes that may wait in one direction of a slow link: a link is no store. */
 const IN_FLIGHT_BYTES = 1 << 20;
-/** The command itself: its name may also be an argument of another one. */
+/** The command itself, since its name may also be an argument of another command. */
 const SUBSCRIBE = /\*2\r\n\$\d+\r\ns?subscribe\r\n/i;
 
 /**
- * A TCP proxy between one application and one Redis server, which can break as
+ * A TCP proxy between one application and one Redis server, which can fail as
  * networks do.
  */
 export class Link {
@@ -16,7 +16,7 @@ export class Link {
   #targetPort;
   #connections = new Set();
   #severed = false;
-  /** What becomes of connections that are opened during a black hole. */
+  /** Behaviour of connections that are opened during a black hole. */
   #silence = null;
   latency = () => 0;
 
@@ -38,20 +38,20 @@ export class Link {
     return this.#server.address().port;
   }
 
-  /** Connections break and none can be made, until `heal()`. */
+  /** Breaks all connections and refuses new ones, until `heal()`. */
   sever() {
     this.#severed = true;
     this.drop();
   }
 
-  /** Connections break; new ones work. */
+  /** Breaks all connections; new ones work. */
   drop() {
     for (const connection of this.#connections) connection.destroy();
   }
 
   /**
-   * The connections that there are swallow what is sent over them, for ever and
-   * without a word to either side: half-open. New ones work.
+   * Makes the open connections half-open: from now on they swallow all data, and
+   * neither side is informed. New connections work.
    *
    * @param up whether requests are swallowed
    * @param down whether answers and messages are swallowed
@@ -63,18 +63,21 @@ export class Link {
     }
   }
 
-  /** As `freeze`, and new connections are accepted and swallow, too, until `heal()`. */
+  /**
+   * Like `freeze`, and new connections are accepted and swallow everything,
+   * until `heal()`.
+   */
   blackHole() {
     this.swallowNew();
     this.freeze();
   }
 
-  /** New connections are accepted and swallow everything, until `heal()`. */
+  /** Accepts new connections and swallows everything on them, until `heal()`. */
   swallowNew() {
     this.#silence = { up: true, down: true };
   }
 
-  /** New connections work as they should. A frozen one never does again. */
+  /** Lets new connections work. A frozen connection stays dead. */
   heal() {
     this.#severed = false;
     this.#silence = null;
@@ -115,7 +118,7 @@ class Connection {
   #redis;
   #up;
   #down;
-  /** Whether this is the connection on which the application hears messages. */
+  /** Whether the application receives messages on this connection. */
   subscribes = false;
 
   constructor(app, redis, link) {
@@ -136,14 +139,14 @@ class Connection {
   }
 
   destroy() {
-    // Reset, as a peer that crashed answers; a frozen one says nothing at all
+    // A reset, as from a peer that crashed; a frozen connection stays silent
     // until the link itself is closed.
     this.#app.resetAndDestroy();
     this.#redis.resetAndDestroy();
   }
 }
 
-/** One direction of a connection: in order, after the link's latency. */
+/** One direction of a connection: bytes in order, after the link's latency. */
 class Flow {
   silent = false;
   #from;
@@ -171,7 +174,7 @@ class Flow {
     const latency = this.#link.latency();
     if (latency === 0 && this.#queue.length === 0) return this.#write(chunk);
     const now = performance.now();
-    // Later than what was sent before: a byte stream keeps its order.
+    // Never earlier than the previous chunk: a byte stream keeps its order.
     this.#lastDue = Math.max(this.#lastDue, now + latency);
     this.#queue.push({ chunk, due: this.#lastDue });
     this.#queuedBytes += chunk?.length ?? 0;
@@ -200,7 +203,7 @@ class Flow {
     if (chunk === null) {
       this.#to.end();
     } else if (!this.#to.write(chunk)) {
-      // What a receiver does not take has to wait at its sender, not here.
+      // Data that the receiver does not take waits at its sender, not here.
       this.#from.pause();
     }
   }

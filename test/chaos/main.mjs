@@ -10,11 +10,14 @@ import { RedisServer } from './redis.mjs';
 import { hasFailed, run } from './run.mjs';
 import { tableOf, writeTable } from './table.mjs';
 
-/** What is switched off, in what, and where that must be noticed. */
+/**
+ * Protections that are switched off, the scenarios to run without them, and the
+ * tiers that must then have stale entries.
+ */
 const BROKEN = [
   {
     broken: 'law',
-    // Faults that lose messages for certain.
+    // Faults that certainly lose messages.
     names: [
       'subscriber-killed-repeatedly',
       'half-open-subscriptions',
@@ -28,7 +31,7 @@ const BROKEN = [
 const SEEDS = 2 ** 31;
 
 const options = readOptions();
-// Whatever runs still ends with this process.
+// All child processes end with this process.
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 
@@ -42,7 +45,7 @@ const plays = options.broken
 const scenarios = plays.map(({ scenario }) => scenario);
 const { results, rounds } = await play();
 const complaints = await Host.dismissAll();
-for (const complaint of complaints) console.error(`a process ${complaint}`);
+for (const complaint of complaints) console.error(`A process ${complaint}`);
 const table = tableOf([...new Set(scenarios)], results);
 console.log(`\n${table}\n`);
 if (options.write) await write();
@@ -72,7 +75,10 @@ async function playOne({ scenario, broken, tiers }, place) {
   return result;
 }
 
-/** Of what is broken on purpose. Sets `missed`: whether a tier had none. */
+/**
+ * Describes the stale entries of a broken library. Sets `missed` if a tier had
+ * none.
+ */
 function found(result, broken, tiers) {
   const counts = tiers.map((tier) => {
     const stale = (result.stale ?? []).filter((entry) => entry.tier === tier);
@@ -81,7 +87,7 @@ function found(result, broken, tiers) {
   result.missed = counts.some(({ count }) => count === 0);
   const stale = counts.map(({ tier, count }) => `${count} in ${tier}`);
   return [
-    `without its ${broken}, stale entries: ${stale.join(', ')}`,
+    `stale entries without the ${broken}: ${stale.join(', ')}`,
     ...(result.stale === undefined ? result.problems : []),
   ].join('\n  ');
 }
@@ -92,14 +98,14 @@ function verdict() {
     const missed = results.filter((result) => result.missed);
     console.log(
       missed.length === 0
-        ? 'The checker found stale entries in each, as it should.'
-        : `The checker missed stale entries: ${namesOf(missed)}`,
+        ? 'The checker found stale entries in every run, as it should.'
+        : `The checker found no stale entries in a tier that must have some: ${namesOf(missed)}`,
     );
     return missed.length === 0 ? 0 : 1;
   }
   console.log(
     failed.length === 0
-      ? `${results.length} runs, no stale entry, no failed call.`
+      ? `${results.length} runs without stale entries and failed calls.`
       : `${failed.length} of ${results.length} runs failed: ${namesOf(failed)}`,
   );
   return failed.length + complaints.length === 0 ? 0 : 1;

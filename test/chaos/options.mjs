@@ -2,25 +2,25 @@ import { parseArgs } from 'node:util';
 import { scenarios } from './scenarios/index.mjs';
 
 const USAGE = `Usage: npm run chaos [-- options]
-Real Redis servers, applications in processes of their own, a proxy between them:
-breaks things in every way it knows and compares every entry of every near cache,
-in memory and in Redis, with the database once they have healed. Exit code 1 if
-one is stale, if a decorated call or a read failed, or if a process died or did
-not end.
-  --short        the short form of every scenario (default)
-  --only NAMES   these scenarios only, separated by commas
-  --runs N       each scenario N times (default 1)
-  --minutes M    round after round for as long as that, in the long form unless
-                 --short: faults outlast every timeout
-  --seed N       choose as the run with that seed did; times differ all the same
+Runs applications in processes of their own, with a proxy between them and real
+Redis servers. Each scenario causes a fault, heals it, and then compares every
+entry of every near cache, in memory and in Redis, with the database. The exit
+code is 1 if an entry is stale, if a decorated call or a read failed, or if a
+process died or did not end.
+  --short        use short faults (default, except with --minutes)
+  --only NAMES   run only these scenarios, separated by commas
+  --runs N       run each scenario N times (default 1)
+  --minutes M    repeat all scenarios for M minutes, with faults that outlast
+                 every timeout unless --short is given
+  --seed N       repeat the random choices of a run; its timing still differs
   --write        write the table into docs/guarantees.md
-  --broken       proves that the checker can fail: without journal and widening
-                 there must be stale entries, and without fences in both tiers
-  --list         the names of the scenarios
-  --help         this text
-REDIS_SERVER names the redis-server to use.`;
+  --broken       prove that the checker can fail: there must be stale entries
+                 without journal and widening, and in both tiers without fences
+  --list         print the names of the scenarios
+  --help         print this text
+REDIS_SERVER is the path of the redis-server to use.`;
 
-/** What the command line says; ends the process where that is all there is to do. */
+/** Parsed command line; ends the process after `--help`, `--list` or an error. */
 export function readOptions() {
   try {
     const { values } = parseArgs({
@@ -47,10 +47,12 @@ export function readOptions() {
 
 function checked({ runs, minutes, seed, only, short, ...values }) {
   if (runs !== undefined && minutes !== undefined) {
-    throw new Error('--runs and --minutes do not go together');
+    throw new Error('use either --runs or --minutes, not both');
   }
   if (values.write && (only !== undefined || values.broken)) {
-    throw new Error('--write is for a run of all scenarios');
+    throw new Error(
+      '--write needs a run of all scenarios: leave out --only and --broken',
+    );
   }
   return {
     ...values,
@@ -66,7 +68,8 @@ function choose(only) {
   if (only === undefined) return scenarios;
   return only.split(',').map((name) => {
     const scenario = scenarios.find((each) => each.name === name);
-    if (scenario === undefined) throw new Error(`there is no scenario ${name}`);
+    if (scenario === undefined)
+      throw new Error(`unknown scenario: ${name}; --list prints the names`);
     return scenario;
   });
 }
@@ -74,7 +77,7 @@ function choose(only) {
 function whole(option, text) {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) {
-    throw new Error(`${option} takes a whole number`);
+    throw new Error(`${option} must be a positive whole number`);
   }
   return number;
 }

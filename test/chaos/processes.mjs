@@ -1,6 +1,6 @@
 /**
- * Every process of a run, and the promise that none outlives it: however this
- * process ends, SIGKILL included, its children end too.
+ * All processes of a run. However this process ends, SIGKILL included, its
+ * children end too.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,18 +16,18 @@ process.once('exit', () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A new folder for one server; gone when the run is over. */
+/** A new folder for one server, removed at the end of the run. */
 export function workFolder() {
   return mkdtempSync(join(folder, 'server-'));
 }
 
-/** From now on the child ends when this process does. */
+/** Makes the child end when this process does. */
 export function adopt(child) {
   children.add(child);
   const guard = watch('kill -9 "$1"', String(child.pid));
   child.once('exit', () => {
     children.delete(child);
-    // The number may belong to another process soon.
+    // The process id may soon belong to another process.
     guard.kill('SIGKILL');
   });
   return child;
@@ -37,7 +37,7 @@ export function hasExited(child) {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** SIGKILL, which also ends what is stopped. */
+/** Sends SIGKILL, which also ends a stopped process. */
 export async function end(child) {
   if (hasExited(child)) return;
   const exited = once(child, 'exit');
@@ -47,7 +47,7 @@ export async function end(child) {
 
 /**
  * A shell that waits for its stdin to close, which the kernel does when this
- * process is gone. A listener here would not be called on SIGKILL.
+ * process ends. A listener in this process would not be called on SIGKILL.
  */
 function watch(command, argument) {
   const script = `trap "" INT TERM HUP; read _; ${command}`;

@@ -1,9 +1,9 @@
 /**
- * Redis' own clock cannot be set for one process: libfaketime hangs a
- * redis-server that uses jemalloc. What its clock is to this library is the ID of
- * the next journal entry, so that is set: one message is journaled as by a
- * server whose clock is wrong. From then on the clock is behind the journal,
- * as it also is where it was set back.
+ * The clock of Redis cannot be set for one process: libfaketime hangs a
+ * redis-server that uses jemalloc. The library sees that clock only as the ID
+ * of the next journal entry, so this sets the ID: one message is journaled as
+ * by a server whose clock is wrong. From then on the clock is behind the
+ * journal, as after a clock that was set back.
  */
 const JOURNAL_AHEAD = `
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -15,7 +15,7 @@ redis.call('XADD', KEYS[1], id, 'm', message)
 redis.call('PUBLISH', ARGV[2], message)
 `;
 
-/** The last message once more, by a Redis whose clock is ahead. */
+/** Publishes the last message once more, as a Redis whose clock is ahead. */
 export async function journalAhead({ redis, journal, channel }, milliseconds) {
   const ahead = Date.now() + milliseconds;
   await redis.admin.eval(JOURNAL_AHEAD, 1, journal, ahead, channel);

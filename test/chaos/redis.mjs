@@ -19,7 +19,7 @@ const BINARY = process.env.REDIS_SERVER ?? 'redis-server';
 const NOTHING_KEPT = ['--save', '', '--appendonly', 'no'];
 export const KEEPING_DATA = ['--appendonly', 'yes'];
 
-/** A `redis-server` process, reached directly, past every link. */
+/** A `redis-server` process with a direct connection that bypasses every link. */
 export class RedisServer {
   port;
   #args;
@@ -52,7 +52,7 @@ export class RedisServer {
     return { host: HOST, port: this.port };
   }
 
-  /** A client of the harness'. Its commands wait while the server is away. */
+  /** A client for the program itself. Its commands wait while the server is away. */
   get admin() {
     if (this.#admin === null) {
       this.#admin = new Redis(this.port, HOST, {
@@ -64,7 +64,7 @@ export class RedisServer {
     return this.#admin;
   }
 
-  /** Resolves once it answers and has loaded what it kept. */
+  /** Resolves once the server answers and has loaded its data. */
   async start() {
     const log = openSync(join(this.#folder, 'redis.log'), 'a');
     const child = spawn(BINARY, this.#command(), {
@@ -76,7 +76,7 @@ export class RedisServer {
     const died = once(child, 'exit').then(() => {
       throw new Error(`redis-server ended:\n${this.#log()}`);
     });
-    // It only counts until the server has answered.
+    // A rejection matters only until the server has answered.
     died.catch(() => {});
     await within(
       10_000,
@@ -89,14 +89,14 @@ export class RedisServer {
     if (this.#child !== null) await end(this.#child);
   }
 
-  /** After `kill()`: what it kept is gone, too. */
+  /** Removes the server's data after `kill()`. */
   forget() {
     for (const kept of ['appendonlydir', 'dump.rdb']) {
       rmSync(join(this.#folder, kept), { recursive: true, force: true });
     }
   }
 
-  /** Connections stay open and nothing answers. */
+  /** Stops the process: connections stay open and get no answer. */
   pause() {
     this.#child.kill('SIGSTOP');
   }
@@ -120,7 +120,7 @@ export class RedisServer {
     const args = [...own, ...NOTHING_KEPT, ...this.#args];
     if (this.#config === null) return args;
     const file = join(this.#folder, 'redis.conf');
-    // Sentinel rewrites it: a restart has to find what it has learnt.
+    // Sentinel rewrites this file, and needs its own version after a restart.
     if (!existsSync(file)) writeFileSync(file, this.#config);
     return [file, ...own, ...this.#args];
   }
@@ -131,9 +131,9 @@ export class RedisServer {
 }
 
 /**
- * Not a port from the system's ephemeral range: while a server is down there, an
- * outgoing connection may take its port, and the restart fails. The cluster bus
- * uses port + 10000.
+ * A port outside the system's ephemeral range: while a server is down, an
+ * outgoing connection could take an ephemeral port, and the restart would fail.
+ * The cluster bus uses port + 10000.
  */
 async function freePort() {
   return until('a free port', async () => {

@@ -13,7 +13,7 @@ export class Rpc {
     channel.once('disconnect', () => this.#failAll());
   }
 
-  /** Rejects if the other side throws, or is gone. */
+  /** Calls the other side. Rejects if that throws, or is gone. */
   call(name, ...args) {
     return new Promise((resolve, reject) => {
       const id = this.#next++;
@@ -43,8 +43,8 @@ export class Rpc {
   }
 
   #send(message) {
-    // The callback takes the error of a channel that has just closed; whoever
-    // waits for an answer hears of it by 'disconnect'.
+    // The callback takes the error of a channel that has just closed; pending
+    // calls are rejected on 'disconnect'.
     if (this.#channel.connected) this.#channel.send(message, () => {});
     else this.#failAll();
   }

@@ -2,23 +2,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Stage } from './stage.mjs';
 import { until, within } from './wait.mjs';
 
-/** Changes before the fault, and after it has healed. */
+/** Numbers of changes before the fault, and after it has healed. */
 const BEFORE = 500;
 const AFTER = 800;
-/** What a run may take; then something hangs. */
+/** Limit of a run; a longer one hangs. */
 const SHORT_MS = 90_000;
 const LONG_MS = 300_000;
-/** For the caches to become coherent once nothing is written any more. */
+/** Time for the caches to become coherent after the last write. */
 const SETTLED_MS = 15_000;
 const SETTLED_LONG_MS = 60_000;
-/** Where it never will be. */
+/** Time for a broken library, whose caches never become coherent. */
 const SETTLED_BROKEN_MS = 2_000;
-/** For timers that fire late. */
+/** Margin for timers that fire late. */
 const MARGIN_MS = 200;
-/** One that starts when all is over: it has only what Redis has. */
+/** An instance that starts at the end of the run, and can only read from Redis. */
 const LATE = { name: 'late' };
 
-/** Stale entries, failed calls, and whatever else may not happen. */
+/** Whether a run had stale entries, failed calls or any other problem. */
 export function hasFailed({ stale, failedCalls, problems }) {
   return problems.length > 0 || stale.length > 0 || failedCalls > 0;
 }
@@ -43,8 +43,9 @@ export async function run(scenario, how) {
 }
 
 async function play(scenario, stage) {
-  // Whether rows go on changing while it heals: then the next message betrays
-  // that one is missing. If not, only a heartbeat can find the last one.
+  // Whether writes stop during healing. Without writes only a heartbeat can
+  // find the last message; otherwise the next message shows that one is
+  // missing.
   const quiet = (scenario.mayBeQuiet ?? true) && stage.random() < 0.5;
   await stage.open(scenario);
   await stage.warm();
@@ -64,7 +65,7 @@ async function play(scenario, stage) {
 
 async function conclude(scenario, stage, { quiet, healedAt }) {
   const failures = await settled(stage, scenario);
-  // Before another one starts, which was never incoherent.
+  // Measured before the late instance starts, which was never incoherent.
   const coherentAfter = stage.running.map((application) =>
     stage.checker.coherentAfter(application, healedAt),
   );
@@ -106,7 +107,7 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
     problems: [
       ...shared
         .filter(({ answered }) => !answered)
-        .map(({ name }) => `${name}: its shared tier does not answer`),
+        .map(({ name }) => `${name}: its second tier does not answer`),
       ...applications
         .filter(({ complaint }) => complaint !== null)
         .map(({ name, complaint }) => `${name}: ${complaint}`),
@@ -124,7 +125,7 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
         .map(({ name }) => `${name}: its outbox was never sent`),
       ...((await scenario.verify?.(stage)) ?? []),
     ],
-    /** Before they were closed. */
+    /** Reports from before the instances were closed. */
     conditions: applications.map(({ name }, index) => ({
       name,
       report: conditions[index],
@@ -133,8 +134,8 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
 }
 
 /**
- * The wait for coherence only saves time; what counts is the comparison after it,
- * one heartbeat later, with nothing under way.
+ * Waits until the caches are coherent, which only saves time: the result is the
+ * comparison afterwards, one heartbeat later, with nothing under way.
  *
  * @returns application -> how often its shared tier has failed up to a while ago
  */
@@ -163,8 +164,8 @@ async function settled(stage, { drains = true, isPromised = () => true }) {
 }
 
 /**
- * What each instance would serve from Redis, and one that starts now, which reads
- * in the journal what was said of it.
+ * Checks the entries that each instance would serve from Redis, and a new
+ * instance, which reads in the journal the messages about them.
  *
  * @param failures application -> how often its shared tier has failed so far
  */
@@ -178,7 +179,7 @@ async function checkAllShared(stage, failures) {
   );
 }
 
-/** Of those that were closed, which waits for reads. */
+/** Reads that never ended in closed instances, which wait for reads. */
 function hanging(applications, reports) {
   return applications.flatMap(({ name }, index) => {
     const underWay =

@@ -11,12 +11,12 @@ const ROWS_PER_TYPE = 1_000;
 const READS_PER_SECOND = 8_000;
 const WRITES_PER_SECOND = 800;
 
-/** Short, so that what only a heartbeat can find is found soon. */
+/** A short heartbeat, so that faults that only a heartbeat can find are found soon. */
 const HEARTBEAT = { heartbeatInterval: 500, heartbeatTimeout: 400 };
 
 const SERVICE = 'chaos';
 
-/** Two that write, two that do not; all of them cache. */
+/** Two instances that write and two that only read; all of them cache. */
 export const INSTANCES = [
   { name: 'writer-1', writes: true },
   { name: 'writer-2', writes: true },
@@ -24,22 +24,22 @@ export const INSTANCES = [
   { name: 'reader-2' },
 ];
 
-/** Everything that one run of one scenario needs, and its faults act on. */
+/** Everything that one run of one scenario needs, and that its faults act on. */
 export class Stage {
   channel = `chaos:${randomUUID()}`;
   journal = `{${this.channel}}:journal`;
   database = new Database(rowKeys(ROWS_PER_TYPE));
   checker = new Checker(this.database);
-  /** All that is left to chance comes from it. */
+  /** Seed of all random choices. */
   seed;
   random;
-  /** Whether faults last for longer than every timeout there is. */
+  /** Whether faults last longer than every timeout. */
   long;
-  /** What is switched off of the library, see break.mjs; `null` for nothing. */
+  /** Protection of the library that is switched off, see break.mjs; `null` for none. */
   broken;
-  /** Whether the instances share a second tier, which takes the journal. */
+  /** Whether the instances share a second tier, which requires the journal. */
   shared;
-  /** Of the module, in every instance. */
+  /** Options of the module in every instance. */
   options;
   broker;
   applications = [];
@@ -66,7 +66,7 @@ export class Stage {
     );
   }
 
-  /** Whatever happened: nothing is left behind. */
+  /** Closes everything, however the run ended. */
   async close() {
     await this.checker.stop();
     for (const cleanup of this.#cleanups.toReversed()) await cleanup();
@@ -76,7 +76,7 @@ export class Stage {
     this.#cleanups.push(cleanup);
   }
 
-  /** @returns one more instance */
+  /** @returns the new instance */
   async launch(instance) {
     const application = await this.#launch(instance);
     this.applications.push(application);
@@ -107,18 +107,18 @@ export class Stage {
     await Promise.all(this.writers.map((writer) => writer.stopWriting()));
   }
 
-  /** Lets that many more invalidations happen. */
+  /** Waits for that many further invalidations. */
   async writes(count) {
     const enough = this.database.writes + count;
     await until(`${count} writes`, () => this.database.writes >= enough);
   }
 
-  /** A fault needs time to bite, and to be longer than a timeout. */
+  /** Lets a fault last: it needs time to take effect, and to outlast a timeout. */
   last(short, long = short) {
     return sleep(this.long ? long : short);
   }
 
-  /** Until each instance caches nearly all rows. */
+  /** Waits until each instance caches nearly all rows. */
   async warm() {
     const most = this.database.keys.length * 0.95;
     await until('warm caches', async () => {
@@ -142,7 +142,7 @@ export class Stage {
         options: {
           connection,
           channel: this.channel,
-          // Instances of one service, which share what it keeps in Redis.
+          // Instances of one service, which share its entries in Redis.
           serviceName: SERVICE,
           ...this.options,
           ...options,

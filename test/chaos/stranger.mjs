@@ -19,8 +19,9 @@ const GARBAGE = [
 ];
 
 /**
- * A service in another language, with no journal and no care: it changes rows and
- * says so in the plain format, and it says rubbish and repeats what others said.
+ * A service in another language and without a journal: it changes rows and
+ * publishes in the plain format, publishes garbage, and repeats messages of
+ * others.
  */
 export class Stranger {
   #publisher;

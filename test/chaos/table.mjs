@@ -72,7 +72,7 @@ function ms(value) {
   return `${Math.round(value)} ms`;
 }
 
-/** Renews the section between the markers, and leaves the rest of the page. */
+/** Replaces the section between the markers, and leaves the rest of the page. */
 export async function writeTable({ table, runs, redisVersion, commandLine }) {
   const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '# Guarantees\n';
   const section = `${START}\n\n${prose({ runs, redisVersion, commandLine })}\n\n${table}\n\n${END}`;

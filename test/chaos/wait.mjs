@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const EVERY_MS = 10;
 
 /**
- * Waits for a condition, but not for ever.
+ * Waits for a condition, up to a limit.
  *
  * @param what completes "waited N ms for"
- * @param condition resolves to what is waited for, or to something false
+ * @param condition resolves to the result, or to a false value
  */
 export async function until(what, condition, limit = 20_000) {
   const deadline = performance.now() + limit;
@@ -20,7 +20,7 @@ export async function until(what, condition, limit = 20_000) {
   }
 }
 
-/** Settles as `promise` does, or rejects when that takes too long. */
+/** Settles as `promise` does, or rejects when it takes too long. */
 export async function within(ms, what, promise) {
   const timeout = new AbortController();
   try {

@@ -63,7 +63,7 @@ interface Report {
   readonly code: unknown;
   readonly err: string;
   readonly status: string;
-  /** By the check's name. */
+  /** Finding by the name of its check. */
   readonly of: (name: string) => Finding;
   readonly all: readonly Finding[];
 }
@@ -97,7 +97,7 @@ class HandlesUsers {
   evict(): void {}
 }
 
-/** An application on a server of its own, on the channel that is the default. */
+/** Starts an application on a server of its own, on the default channel. */
 async function startPair(
   args: string[] = [],
 ): Promise<{ server: RedisServer; app: TestApp }> {
@@ -226,7 +226,7 @@ describeOnRedisServer('doctor', () => {
         'published, and handled by nobody who listens now: session (1), order (1), of the last 6 messages',
     });
 
-    // Known by name within a heartbeat, on a connection that stands.
+    // Types are reported within a heartbeat, over the existing connection.
     const caches = context.get(NearCacheFactory);
     const sessions = caches.create('session', { ttl: 60_000 });
     const orders = caches.create('order', { ttl: 60_000 });
@@ -267,7 +267,7 @@ describeOnRedisServer('doctor', () => {
     const redis = connectRaw(server.url);
     await redis.acl('SETUSER', 'app', 'on', 'nopass', '+@all', '~*', '&*');
     const url = server.url.replace('//', '//app:any@');
-    // Scripts wait, and reading does not.
+    // Scripts wait, while reads do not.
     await redis.call('CLIENT', 'PAUSE', '60000', 'WRITE');
     const report = await examine(url, ['--timeout', '1s']);
     expect(report.of('rights')).toMatchObject({
@@ -534,7 +534,7 @@ describeOnRedisServer('doctor', () => {
         env: { REDIS_URL: server.url },
       });
       const redis = connectRaw(server.url);
-      // The application's connection, and its own.
+    // Subscriptions of the application and of the doctor.
       await eventually(async () => {
         const [, listeners] = await redis.pubsub('NUMSUB', CHANNEL);
         expect(listeners).toBe(2);

@@ -4,7 +4,7 @@ import { readMessage } from '../../lib/cli/received-message.js';
 import type { RedisLink } from '../../lib/cli/redis-link.js';
 import { wire } from '../subscriber/setup.js';
 
-/** A journal that ends when the test says so, and a follower that is to begin there. */
+/** A journal whose end the test sets, and a follower that starts there. */
 function follow() {
   const shown: (string | null)[] = [];
   let answer!: (tail: string) => void;

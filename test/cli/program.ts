@@ -13,11 +13,11 @@ export interface Run {
   readonly child: ChildProcess;
   out(): string;
   err(): string;
-  /** What it printed, line by line. */
+  /** Printed lines. */
   lines(): string[];
-  /** Its exit code, or the signal that killed it. */
+  /** Exit code, or the signal that killed the program. */
   readonly ended: Promise<number | string | null>;
-  /** Resolves once it hears the channel. */
+  /** Resolves once the program is subscribed to the channel. */
   listens(): Promise<void>;
 }
 
@@ -29,9 +29,9 @@ export interface RunOptions {
 let folder = '';
 
 /**
- * Bundles the program and its packages, from the sources: one file starts in a
- * third of the time that hundreds take. What is published is tested by
- * `npm run check:package`.
+ * Bundles the program and its packages from the sources: one file starts in a
+ * third of the time that hundreds take. The published program is tested by `npm
+ * run check:package`.
  */
 export function withProgram(): void {
   beforeAll(async () => {
@@ -49,7 +49,7 @@ export function withProgram(): void {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 }
 
-/** Starts it, on the shared server unless told otherwise. */
+/** Starts the program, by default on the shared server. */
 export function start(
   args: readonly string[],
   { env = {}, cwd = root }: RunOptions = {},
@@ -88,7 +88,7 @@ export function start(
   };
 }
 
-/** Runs it to its end. */
+/** Runs the program to its end. */
 export async function run(
   args: readonly string[],
   options?: RunOptions,
@@ -98,18 +98,18 @@ export async function run(
   return { code, out: started.out(), err: started.err() };
 }
 
-/** Processes take their time on a busy machine. */
+/** A longer timeout, since processes start slowly on a busy machine. */
 export const patient = { timeout: 20_000 };
 
 export function json(line: string): Record<string, unknown> {
   return JSON.parse(line) as Record<string, unknown>;
 }
 
-/** What a terminal would obey, and not show. */
-// oxlint-disable-next-line no-control-regex -- those are what is looked for
+/** Control characters that a terminal would obey instead of showing. */
+// oxlint-disable-next-line no-control-regex -- the test looks for them
 export const OBEYED = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
 
-/** For what needs no process; Redis is nowhere. */
+/** Input and output for commands that need no process; Redis is unreachable. */
 export function recordingIo(): Io & { lines: string[]; notes: string[] } {
   const lines: string[] = [];
   const notes: string[] = [];

@@ -65,7 +65,7 @@ describe('publish', () => {
   it('is replayed by an application that was away', async () => {
     const { app, links, server } = await startOnLinks(NO_HEARTBEAT);
     const { offset } = await app.publisher.invalidateUser('1');
-    // Who is lost at the beginning of a journal cannot know it again.
+    // An instance at the beginning of a journal could not tell it from a new one.
     await app.subscriber.caughtUp(offset!);
     links.subscription.swallow();
     links.subscription.cut();
@@ -127,7 +127,7 @@ describe('publish', () => {
       const meant = await run(onChannel(app.channel, ...args, '--yes'));
       expect(meant.code).toBe(0);
       await eventually(() => expect(app.messages).toHaveLength(3));
-      // By now it was.
+      // The message has arrived by now.
       expect((await run(onChannel(app.channel, ...args))).code).toBe(0);
     });
 

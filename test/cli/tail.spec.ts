@@ -29,7 +29,7 @@ const onChannel = (channel: string, ...more: string[]): string[] => [
   ...more,
 ];
 
-/** What each line is about: entity id, keys or pattern. */
+/** Subject of each line: entity id, keys or pattern. */
 const subjects = (tail: Pick<Run, 'lines'>): unknown[] =>
   tail.lines().map((line) => {
     const { entity_id, entity_ids, pattern: glob } = json(line);
@@ -113,7 +113,7 @@ describe('tail', () => {
       onChannel(channel, '--json', '--last', '100', ...filter.split(' ')),
     );
     await prints(tail, expected);
-    // Nothing more comes: the last one passes, and is heard once more.
+    // Two further messages; the second may pass the filter, and is ignored below.
     await connectRaw().publish(channel, 'no message');
     await one.publisher.publish(pattern('nobody:hears:this'));
     tail.child.kill('SIGINT');
@@ -189,7 +189,7 @@ describe('tail', () => {
     await hand.say('3');
     await prints(tail, ['1', '2', '3']);
     expect(tail.err()).toContain('the connection was lost');
-    // One was lost on the way, and nothing broke.
+    // One message was lost on the way, without a broken connection.
     await hand.mumble('4');
     await hand.say('5');
     await prints(tail, ['1', '2', '3', '4', '5']);
@@ -215,7 +215,7 @@ describe('tail', () => {
     );
     await hand.say('3', '4');
     await prints(tail, ['1', '3', '4']);
-    // Heard, and gone from the journal before it could be looked for.
+    // The message is received, but gone from the journal before a replay.
     await hand.redis
       .multi()
       .del(hand.journal)
@@ -235,7 +235,7 @@ describe('tail', () => {
       { env: { REDIS_URL: proxy.url } },
     );
     await tail.listens();
-    // It listens before it knows where the journal ends: then it knows.
+    // The first message proves that the tail knows where the journal ends.
     await hand.say('1');
     await prints(tail, ['1']);
     proxy.swallow();
@@ -291,7 +291,7 @@ describe('tail', () => {
     await connectRaw(server.url).publish('cache:invalidate', wire('1'));
     expect(await tail.ended).toBe(0);
     expect(subjects(tail)).toEqual(['1']);
-    // Tried many times, and told once.
+    // Several attempts, but one report.
     expect(tail.err().match(/ECONNREFUSED/g)).toHaveLength(1);
   });
 
@@ -368,7 +368,7 @@ describeOnRedisServer('tail with a user that', () => {
   });
 });
 
-// What is asked of the shared server must not wait for what other files do there.
+// Queries of the shared server must not wait for other test files.
 it('tail ignores other channels', async () => {
   const channel = `${uniqueChannel()}:${randomUUID()}`;
   const tail = start(onChannel(channel, '--json', '--count', '1'));

@@ -23,7 +23,8 @@ const setId = (row: Row, id: Row['id']): void => void (row.id = id);
 
 @Injectable()
 class Rows {
-  // As an ORM: the entity has no id once it is removed, and none before it is saved.
+  // Like an ORM: the entity has no id after its removal, and none before it is
+  // saved.
   @InvalidatesCache('User', (row: Row) => row.id)
   async setId(row: Row, id: Row['id']): Promise<void> {
     setId(row, id);
@@ -159,7 +160,7 @@ describe('@InvalidatesCache() on a method that changes the id of its entity', ()
     ['get their ids', [undefined, ''], ['1', '2'], ['user:1,user:2']],
     ['get other ids', ['1', '2'], ['1', '3'], ['user:1,user:2,user:3']],
     ['keep an invalid id', ['1', 1e21], ['1', 1e21], ['user:1', 'user:*']],
-    // Which of the two has no name cannot be told.
+    // One id is missing on each side, and the two sides cannot be matched.
     [
       'get and lose ids',
       ['', '2'],

@@ -68,19 +68,19 @@ class Rows {
     return ReadableStream.from(this.write(id, 'more'));
   }
 
-  /** Begun before anybody reads it. */
+  /** Starts its work before the result is read. */
   @InvalidatesCache('User', (id: string) => id)
   cursor(id: string): AsyncIterable<string> & { readonly count: number } {
     const rows = this.write(id);
     return { count: 1, [Symbol.asyncIterator]: () => rows };
   }
 
-  /** As iterators written by hand may be. */
+  /** Returns an iterator as written by hand. */
   @InvalidatesCache('User', (id: string) => id)
   steps(id: string, end: Promise<IteratorResult<string>>) {
     void id;
     const iterator: AsyncIterableIterator<string> = {
-      // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+      // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
       next: () => ({ then: end.then.bind(end) }) as never,
       [Symbol.asyncIterator]: () => iterator,
     };
@@ -93,7 +93,10 @@ class Rows {
     return Object.freeze({ [Symbol.asyncIterator]: () => rows });
   }
 
-  /** With a method that reads it, as newer versions of Node have them. */
+  /**
+   * Returns an iterator with a method that reads it, as newer versions of Node
+   * have.
+   */
   @InvalidatesCache('User', (id: string) => id)
   withHelper(id: string): Iterable<string> & { toArray(): string[] } {
     const rows = (function* () {
@@ -106,7 +109,7 @@ class Rows {
     });
   }
 
-  /** It only has a name like one. */
+  /** Returns an object that only has the name of a generator. */
   @InvalidatesCache('User', (id: string) => id)
   named(id: string): object {
     return { id, [Symbol.toStringTag]: 'ReportGenerator' };
@@ -123,7 +126,7 @@ class Rows {
   }
 }
 
-/** As for work that has begun, and goes on without subscribers. */
+/** Returns Observables of work that has begun, and continues without subscribers. */
 @Injectable()
 class Jobs {
   readonly state = new BehaviorSubject('begun');

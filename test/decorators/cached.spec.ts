@@ -16,7 +16,7 @@ interface User {
   readonly name: string;
 }
 
-/** The row, and how often it was read. */
+/** A row, and the number of its reads. */
 class Table {
   readonly names = new Map<string, string>();
   reads = 0;
@@ -36,7 +36,7 @@ class Users {
     return this.table.read(id);
   }
 
-  /** With a cache of its own. */
+  /** Service with a cache of its own. */
   @Cached('User', (id: string) => id)
   async nameOf(id: string): Promise<string> {
     return this.table.read(id).name;

@@ -15,7 +15,7 @@ const ROLLED_BACK = new Error('rolled back');
 
 @Injectable()
 class Users {
-  /** What happens before the COMMIT. */
+  /** Called before the COMMIT. */
   uncommitted: () => unknown = () => {};
 
   constructor(

@@ -105,7 +105,7 @@ class Upper implements PipeTransform {
 
 const invalidates = InvalidatesCache('User', (id: number) => id);
 
-/** Every decorator that Nest has for a method, with ours at a given place. */
+/** All decorators of Nest for methods, with one of this library at a given place. */
 const others: readonly MethodDecorator[] = [
   Put('users/:id'),
   HttpCode(202),
@@ -145,7 +145,7 @@ describe('@InvalidatesCache() on a controller method', () => {
         handler: 'update',
         data: { id: 42, name: 'Ada', as: 'JSON' },
       });
-      // The pipe's number, not the path's text.
+      // The number made by the pipe, not the text in the path.
       expect(recorder.published).toMatchObject([
         { entityType: 'User', entityId: '42' },
       ]);

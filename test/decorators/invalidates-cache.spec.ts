@@ -896,7 +896,8 @@ describe('A target that cannot be decorated throws', () => {
     ).toThrow(/Accessor\.user is not a method/);
   });
 
-  // Nest does not create an instance for it, so it could never invalidate anything.
+  // Nest creates no instance for a static method, so it could never invalidate
+  // anything.
   it('for a static method', () => {
     expect(() => {
       class Static {
@@ -909,7 +910,7 @@ describe('A target that cannot be decorated throws', () => {
 });
 
 describe('Invalid arguments of a decorator throw', () => {
-  // As a circular import gives it, or plain JavaScript.
+  // Values as a circular import or plain JavaScript may pass them.
   const untyped = (value: unknown): never => value as never;
   const id = (): string => '1';
 

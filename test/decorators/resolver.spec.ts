@@ -14,7 +14,7 @@ import {
   Query,
   Resolver,
 } from '@nestjs/graphql';
-// Nest's own copy: vite would take the package's other build.
+// The copy of Nest: vite would take the package's other build.
 import { graphql, type ExecutionResult } from 'graphql/index.js';
 import { fromResult, InvalidatesCache } from 'nestjs-cache-invalidation';
 import type { InvalidationRecorder } from 'nestjs-cache-invalidation/testing';

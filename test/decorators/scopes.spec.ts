@@ -20,7 +20,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { CapturingLogger } from '../testing/fakes/capturing.logger.js';
 import { buildApp, startApp } from '../testing/fakes/start-app.js';
 
-/** A class of its own each time: what is warned about once, is warned per class. */
+/** A new class for each call, since a warning is logged once per class. */
 function usersService() {
   @Injectable()
   class UsersService {

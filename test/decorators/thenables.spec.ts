@@ -38,7 +38,7 @@ class Query {
     return `done ${this.conditions}`;
   }
 
-  // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+  // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
   then<R, E>(
     resolve?: (value: string) => R,
     reject?: (reason: unknown) => E,
@@ -87,21 +87,21 @@ class Users {
   bare(id: string): PromiseLike<string> {
     const done = Promise.resolve(id);
     return Object.assign(Object.create(null), {
-      // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+      // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
       then: done.then.bind(done),
     });
   }
 
   @InvalidatesCache('User', (id: string) => id)
   frozen(id: string): PromiseLike<string> {
-    // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
+    // oxlint-disable-next-line unicorn/no-thenable -- the subject of the test
     return Object.freeze({
       then: Promise.resolve(id).then.bind(Promise.resolve(id)),
     });
   }
 }
 
-/** Its `then`, or another method, is fixed. */
+/** A query with a fixed `then` or other method. */
 class Fixed extends Query {
   constructor(key: 'then' | 'exec') {
     super();

@@ -5,7 +5,7 @@ import { markdownFiles, root } from './markdown.js';
 
 const LINK = /\]\((?!\w+:)(?<path>[^)#\s]*)(?:#(?<anchor>[^)\s]+))?\)/g;
 
-/** Without what stands in fences, where brackets mean something else. */
+/** Text without fenced blocks, where brackets have another meaning. */
 function proseOf(file: string): string {
   return readFileSync(join(root, file), 'utf8').replace(
     /^ *```[^]*?^ *```$/gm,
@@ -13,7 +13,7 @@ function proseOf(file: string): string {
   );
 }
 
-/** As GitHub makes them of headings; the API reference has some of its own. */
+/** Anchors as GitHub derives them from headings; the API reference also has its own. */
 function anchorsOf(file: string): Set<string> {
   const text = proseOf(file);
   const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>

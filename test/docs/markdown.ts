@@ -7,9 +7,12 @@ export interface Block {
   readonly line: number;
   readonly language: string;
   readonly code: string;
-  /** The file it is meant for, from a `<!-- quick-start: … -->` or `<!-- guide: … -->` comment. */
+  /**
+   * File that the block is for, from a `<!-- quick-start: … -->` or `<!--
+   * guide: … -->` comment.
+   */
   readonly path: string | null;
-  /** Declarations it takes for granted, from a `<!-- given … -->` comment. */
+  /** Declarations that the block relies on, from a `<!-- given … -->` comment. */
   readonly given: string;
 }
 

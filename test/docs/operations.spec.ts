@@ -79,7 +79,7 @@ test('the operations page has a runbook for each alert', () => {
   expect(headings).toEqual(ALERTS);
 });
 
-/** Texts of the library, with "…" for what is filled in. */
+/** Texts of the library, with "…" for inserted values. */
 function textsOfLibrary(): string[] {
   return ts.sys.readDirectory(join(root, 'lib'), ['.ts']).flatMap((file) => {
     const texts: string[] = [];

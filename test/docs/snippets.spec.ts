@@ -5,7 +5,7 @@ import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { blocksOf, markdownFiles, root, type Block } from './markdown.js';
 
-/** Of the API reference only the examples that are whole: the others are a glance. */
+/** Fragments in the API reference, which are not compiled; complete examples are. */
 const isGlance = ({ file, code }: Block): boolean =>
   file.startsWith('docs/api/') && !code.includes('import ');
 const blocks = markdownFiles()
@@ -26,7 +26,7 @@ describe('TypeScript blocks of the documentation', () => {
   for (const block of script) {
     sources.set(nameOf(block), `${block.given}\n${block.code}\nexport {};\n`);
   }
-  // Merging into an interface of ours reaches the whole program.
+  // Merging into an interface of the library affects the whole program.
   const merges = ([, text]: [string, string]): boolean =>
     text.includes('declare module');
   const all = [...sources];

@@ -20,7 +20,7 @@ const message = (id: string): string =>
     source_service: 'python-service',
   });
 
-/** What a publisher in another language hands to EVAL. */
+/** Arguments of EVAL, as a publisher in another language passes them. */
 const call = (channel: string, id: string, nonce: number) =>
   [
     SCRIPT!,

@@ -18,7 +18,7 @@ describe('ErrorReporter', () => {
   let emitted: CacheInvalidationError[];
 
   beforeEach(() => {
-    // Only the date: the reporter has no timer.
+    // Only the date is faked: the reporter has no timer.
     vi.useFakeTimers({ toFake: ['Date'], now: 1_000_000 });
     logs = new CapturingLogger();
     Logger.overrideLogger(logs);
@@ -36,7 +36,7 @@ describe('ErrorReporter', () => {
       {
         level: 'error',
         message: 'Redis is away. Trying again.',
-        // The stack of a socket's error says nothing.
+        // No stack: the stack of a socket's error is of no use.
         rest: [undefined, 'CacheInvalidation'],
       },
     ]);
@@ -129,7 +129,8 @@ describe('ErrorReporter', () => {
     reporter.report(failure('One more.'), 'source 1000');
     reporter.report(failure('Forgotten.'), 'source 0');
 
-    // What was forgotten is logged at once: never less than without a bound.
+    // Errors whose rate is forgotten are logged at once: never less than
+    // without a bound.
     expect(logs.of('error').slice(1_000)).toEqual([
       'One more. Trying again.',
       'Forgotten. Trying again.',

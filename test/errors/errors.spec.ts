@@ -16,7 +16,7 @@ import { withoutCommand } from '../../lib/transport/index.js';
 
 const CAUSE = new Error('the cause');
 
-/** Text of others that would make lines, and colours, of its own. */
+/** Foreign text that would add log lines and colours. */
 const HOSTILE = 'a\r\nERROR forged\u001b[31m\u009b2J\u202e';
 const SHOWN = 'a\\u000d\\u000aERROR forged\\u001b[31m\\u009b2J\\u202e';
 
@@ -170,7 +170,8 @@ describe('Errors', () => {
     expect(told(Symbol('s'))).toBe('A.b failed: Symbol(s).');
   });
 
-  // Whoever throws it must not break the stream: the error is made in its path.
+  // The error is built in the path of the stream, which an exception here would
+  // break.
   it('describe a cause that cannot be described', () => {
     const told = (cause: unknown) =>
       new CallbackFailedError('A.b', 'failed', '', cause).message;

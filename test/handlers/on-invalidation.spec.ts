@@ -23,11 +23,11 @@ import { startApp } from '../testing/fakes/start-app.js';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** What a handler heard, in short. */
+/** The part of a message that the tests compare. */
 const gist = ({ action, entityId, entityIds, pattern: glob }: Invalidation) =>
   `${action} ${entityId ?? glob ?? entityIds?.join()}`;
 
-/** Remembers what it heard. */
+/** Records the messages that it receives. */
 abstract class Hearing {
   readonly heard: string[] = [];
 
@@ -36,7 +36,7 @@ abstract class Hearing {
   }
 }
 
-/** A handler that waits until it is told to go on. */
+/** A handler that waits until the test opens the gate. */
 class Gate {
   #open: () => void = () => {};
   entered = 0;
@@ -319,7 +319,10 @@ describe('@OnInvalidation(): classes', () => {
 });
 
 describe('@OnInvalidation(): option when', () => {
-  /** What a handler of users hears under it, and what becomes of the instance. */
+  /**
+   * Messages that a handler of users receives with this condition, and the
+   * state of the instance afterwards.
+   */
   async function hearing(when: (message: InvalidationMessage) => boolean) {
     class Cache extends Hearing {
       @OnInvalidation('User', { when })
@@ -607,7 +610,7 @@ describe('@OnInvalidation(): a handler that fails', () => {
         source,
         cause: MISTAKE,
       });
-      // One line a second: the rest is held back.
+      // One line a second; the others are held back.
       expect(logs.of('error')).toEqual([
         `${source} failed on an invalidation message: mistake. It continues with the next one.`,
       ]);
@@ -648,7 +651,7 @@ describe('@OnInvalidation(): a handler that fails', () => {
     expect(logs.of('error')).toEqual([expect.stringMatching(/: a string\./)]);
   });
 
-  // String() itself throws for it.
+  // String() itself throws for such a value.
   it.each(['throws', 'rejects'])(
     'with an error that cannot be described (it %s) does not stop the stream',
     async (how) => {
@@ -727,7 +730,7 @@ describe('@OnInvalidation(): a slow handler', () => {
     expect(heard.map(gist)).toEqual(['Delete 1']);
     gate.open();
     await expect.poll(() => gate.entered).toBe(2);
-    // It is at work on "everything"; what comes now comes after that.
+    // The handler is at work on "everything", and later messages come after that.
     broker.emit(entity('User', 'later'));
     await finish();
 

@@ -147,7 +147,7 @@ describe('InvalidationSubscriber.subscribe()', () => {
       };
     });
 
-    // Would throw here, in the place of a socket's callback.
+    // An exception would surface here, in the place of a socket's callback.
     broker.emit(entity('User', 1));
     broker.emit(entity('User', 2));
     await settled(app);
@@ -201,7 +201,7 @@ describe('InvalidationSubscriber.subscribe()', () => {
     expect(heard).toEqual(['outer 1', 'outer 2', 'inner 2']);
   });
 
-  // Who ended it may have closed what its handler needs.
+  // The code that ended the subscription may have closed resources of the handler.
   it('does not call a handler that an earlier one unsubscribed', async () => {
     const { subscriber, broker } = await start();
     const heard: unknown[] = [];

@@ -53,7 +53,7 @@ interface Response {
 
 const byId = (request: { params: { id: string } }): string => request.params.id;
 
-/** Sets on the request what the query names. */
+/** Sets properties of the request, as its query asks. */
 class Knowing implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context
@@ -137,7 +137,7 @@ class UsersController {
     return { calls };
   }
 
-  /** As session middleware does, which sets its cookie with the head. */
+  /** Sets a header with the head of the response, as session middleware does. */
   @Get('late/:id')
   @CachedRoute('User', byId)
   late(@Res({ passthrough: true }) response: Response): object {
@@ -317,7 +317,7 @@ describe.each(['express', 'fastify'] as const)('@CachedRoute() on %s', (on) => {
       expect(await as('ada')).toEqual({ who: 'ada', calls: 1 });
       expect(await as('grace')).toEqual({ who: 'grace', calls: 2 });
     }
-    // Whoever is nobody is not cached.
+    // Responses to anonymous requests are not cached.
     expect(await body('/mine/1')).toEqual({ calls: 3 });
     expect(await body('/mine/1')).toEqual({ calls: 4 });
     await publisher.invalidate('User', 1);

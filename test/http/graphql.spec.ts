@@ -27,7 +27,7 @@ import {
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { startProxy } from '../support/proxy.js';
 
-/** What all instances share. */
+/** Rows that all instances share. */
 const rows = new Map<string, number>();
 let loads = 0;
 
@@ -71,7 +71,10 @@ class PostsResolver {
     return [{ authorId: of }, { authorId: of }];
   }
 
-  /** From the near cache, for each post; a change evicts it on every instance. */
+  /**
+   * Author from the near cache, for each post; a change evicts it on every
+   * instance.
+   */
   @ResolveField(() => Author)
   author(@Parent() { authorId }: Post): Promise<Author> {
     return this.authors.find(authorId);
@@ -150,7 +153,7 @@ describe('ReadYourWritesInterceptor with GraphQL', () => {
     proxy.swallow('down');
     const written = await fast(`mutation { write(id: "${id}") }`);
     expect(written.offset).toMatch(/^\d+-\d+$/);
-    // Without the header it is stale: the test tests something.
+    // Without the header the result is stale, which proves that the test can fail.
     expect((await slow(postsOf(id))).text).toBe(versions(0));
     const reading = slow(postsOf(id), written.offset);
     proxy.pass();

@@ -49,7 +49,7 @@ service Users {
   rpc Fail (Id) returns (Version);
 }`;
 
-/** What all instances share. */
+/** Rows that all instances share. */
 const rows = new Map<string, number>();
 
 @Injectable()

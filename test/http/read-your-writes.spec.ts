@@ -22,7 +22,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { startProxy } from '../support/proxy.js';
 
-/** What all instances share. */
+/** Rows that all instances share. */
 const rows = new Map<string, number>();
 
 @Injectable()
@@ -127,7 +127,7 @@ describe('ReadYourWritesInterceptor', () => {
     const written = await request(`${fast.url}/${id}`, 'PUT');
     expect(written.offset).toMatch(/^\d+-\d+$/);
 
-    // Without the header it is stale: the test tests something.
+    // Without the header the result is stale, which proves that the test can fail.
     expect((await request(`${slow.url}/${id}`)).body).toBe('0');
     const reading = request(`${slow.url}/${id}`, 'GET', written.offset);
     proxy.pass();

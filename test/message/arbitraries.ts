@@ -4,7 +4,7 @@ import {
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
 
-/** What JSON, UTF-8, globs and cache keys each have a reason to stumble over. */
+/** Characters that are special in JSON, UTF-8, globs or cache keys. */
 const NASTY = Array.from('"\'\\/:*?[]^-{}').concat(
   ['\0', '\b', '\n', '\r', '\t', '\u001f', '\u007f', '\u0080'],
   ['\u2028', '\u2029', '\ufeff', '\uffff', 'é', '日', '🎉', '𝕏'],
@@ -47,14 +47,14 @@ export const timestamp: fc.Arbitrary<string> = fc
   });
 
 /**
- * Keys that reach a prototype are refused, and class-transformer drops every key
- * that an object inherits, such as `toString`.
+ * Keys that reach a prototype are rejected, and class-transformer drops every
+ * key that an object inherits, such as `toString`.
  */
 const INHERITED = new Set(
   Reflect.ownKeys(Object.prototype).map((key) => JSON.stringify(key)),
 );
 
-/** Any JSON that is as good as another to all readers. */
+/** Whether JSON means the same to all readers, since it has no inherited key. */
 export function inheritsNoKey(value: unknown): boolean {
   const texts = JSON.stringify(value).match(/"(?:[^"\\]|\\.)*"/g) ?? [];
   return texts.every((text) => !INHERITED.has(text));

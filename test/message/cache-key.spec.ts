@@ -14,7 +14,7 @@ import { refusalOf } from './refusal.js';
 const BUILT_IN = ['User', 'Post', 'Comment', 'Notification', 'Feed'];
 const PREFIXES = BUILT_IN.map((type) => type.toLowerCase());
 
-/** `user` as a type of one's own has the same keys as `User`. */
+/** Without custom types such as `user`, which has the same keys as `User`. */
 const unambiguousType = entityType.filter((type) => !PREFIXES.includes(type));
 
 const HALF = '\ud83c';
@@ -80,7 +80,7 @@ describe('parseCacheKey()', () => {
       nastyText(1),
       fc
         .double({ noNaN: true, noDefaultInfinity: true })
-        // A larger number is rounded, and refused.
+        // Larger numbers are rounded, and rejected.
         .filter((n) => !Number.isInteger(n) || Number.isSafeInteger(n)),
       fc.bigInt(),
     );

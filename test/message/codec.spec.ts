@@ -27,7 +27,7 @@ describe('Codec: messages of a service in another language', () => {
     .trimEnd()
     .split('\n');
 
-  /** What each line says, written by hand. */
+  /** Content of each line, written by hand. */
   const SAID = [
     ['Delete', 'User', '123', null, null, null, '876695557'],
     ['Update', 'Post', '456', null, null, null, '876697370'],

@@ -13,7 +13,7 @@ const MAX_BYTES = 1_048_576;
 const COUNT = 1_000_000;
 const SEED = Number(process.env['DECODER_SEED'] ?? Date.now() % 2 ** 31);
 
-/** Numbers from 0 to below `limit`, the same for a seed: mulberry32. */
+/** Numbers from 0 to below `limit`, determined by the seed: mulberry32. */
 function random(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -24,7 +24,7 @@ function random(seed: number): (limit: number) => number {
   };
 }
 
-/** The general decoder alone: the other one refuses a space in front. */
+/** Uses the general decoder alone: the fast one rejects a leading space. */
 function decodeGenerally(payload: string): InvalidationMessage | null {
   try {
     return decodeMessage(` ${payload}`, MAX_BYTES);
@@ -51,7 +51,7 @@ const NASTY = [
   ],
 ].flat();
 
-/** The values of each field that a writer may have got right or wrong. */
+/** Values of each field, as correct and faulty writers send them. */
 const VALUES = {
   id: [UUID, UUID.toUpperCase(), UUID.slice(1), `${UUID}0`, '日'.repeat(36)],
   type: [
@@ -84,7 +84,7 @@ const VALUES = {
 
 function makePayload(draw: (limit: number) => number): string {
   const of = (values: readonly string[]): string =>
-    // Mostly the first, or few payloads would have all fields right.
+    // Mostly the first value, or few payloads would have only correct fields.
     values[draw(3) > 0 ? 0 : draw(values.length)]!;
   const text = (values: readonly string[]): string =>
     draw(12) === 0 ? NASTY[draw(NASTY.length)]! : of(values);

@@ -6,10 +6,10 @@ import {
   JOURNAL_START,
 } from '../../lib/message/index.js';
 
-/** Both parts of an ID, as Redis counts them. */
+/** Either part of an ID, in the range of Redis. */
 const part = fc.oneof(
   fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-  // Next to each other where a number of JavaScript sees no difference.
+  // Neighbours that are equal as JavaScript numbers.
   fc.bigInt({ min: 2n ** 53n - 2n, max: 2n ** 53n + 2n }),
   fc.constantFrom(0n, 1n, 9n, 10n, 2n ** 64n - 2n, 2n ** 64n - 1n),
 );
@@ -38,7 +38,7 @@ describe('Offsets', () => {
         for (const [i, later] of sorted.entries()) {
           for (const earlier of sorted.slice(0, i)) {
             expect(compareOffsets(earlier, later)).toBeLessThanOrEqual(0);
-            // Not -0.
+            // No comparison with a negated result, which may be -0.
             expect(compareOffsets(later, earlier) >= 0).toBe(true);
           }
         }

@@ -13,7 +13,7 @@ import {
 } from '../../lib/message/index.js';
 import * as arbitrary from './arbitraries.js';
 
-/** As the publish script adds them, before the origin. */
+/** Adds the fields that the publish script adds, before the origin. */
 function journaled(payload: string, offset: string, previous: string): string {
   return (
     payload.slice(0, -ENCODED_ORIGIN_LENGTH) +
@@ -22,7 +22,7 @@ function journaled(payload: string, offset: string, previous: string): string {
   );
 }
 
-/** By the slow way. */
+/** Reads the message by JSON.parse, the slow way. */
 function parsed(payload: string) {
   const {
     message_id: id,
@@ -56,7 +56,7 @@ const offset = fc
   )
   .map((parts) => parts.join('-'));
 
-/** What ends as a place in the journal does, or nearly. */
+/** Texts that end like the position in the journal, or nearly. */
 const LOOKALIKES = [
   ',"offset":"5-0","previous":"4-0"',
   ',"offset":"5-0","previous":"4-0',

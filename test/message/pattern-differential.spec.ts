@@ -7,11 +7,11 @@ const ROUNDS = 50;
 const KEYS_PER_ROUND = 100;
 const PATTERNS_PER_ROUND = 100;
 
-/** Run a failure again with PATTERN_SEED set to what it printed. */
+/** Seed of the run: to repeat a failure, set PATTERN_SEED to the printed one. */
 const seed = Number(process.env.PATTERN_SEED ?? Date.now() % 2 ** 32);
 
 const LETTERS = Array.from('aaabbbccc::A!-^[]\\*?é日😀');
-/** Few letters that differ, so that stars have to try again. */
+/** Few different letters, so that stars have to backtrack. */
 const PLAIN = ['a', 'a', 'b'];
 const SPECIALS = Array.from('ab-^[]\\*?');
 
@@ -83,9 +83,9 @@ async function ask(keys: string[], patterns: string[]): Promise<string[][]> {
 }
 
 /**
- * A range with one end in ASCII depends on the sign of the server's `char`. Ours
- * is signed as on x86-64; where it is not (Linux on ARM), such patterns are left
- * out, a few more than necessary.
+ * The meaning of a range with one end in ASCII depends on the sign of the
+ * server's `char`. The library treats it as signed, as on x86-64; where it is
+ * unsigned (Linux on ARM), such patterns are left out, and a few more.
  */
 async function comparablePatterns(): Promise<(pattern: string) => boolean> {
   const [answer] = await ask(['b'], ['[a-é]']);
@@ -93,13 +93,16 @@ async function comparablePatterns(): Promise<(pattern: string) => boolean> {
   return (pattern) => !/[^]-[^\p{ASCII}]|[^\p{ASCII}]-[^]/u.test(pattern);
 }
 
-/** Short enough to meet again, now and then long and plain enough to backtrack in. */
+/**
+ * A short key, so that keys repeat; sometimes long and plain enough to
+ * backtrack in.
+ */
 function aKey(random: Random): string {
   if (random.below(5) === 0) return text(random, PLAIN, 14);
   return text(random, LETTERS, 7);
 }
 
-/** Anything at all. */
+/** A pattern of any parts. */
 function aPattern(random: Random): string {
   return text(random, random.pick([LETTERS, SPECIALS]), 8);
 }
@@ -149,7 +152,7 @@ interface Random {
   pick<T>(choices: readonly T[]): T;
 }
 
-/** xorshift32: small, and the same everywhere for the same seed. */
+/** A small random generator (xorshift32) that gives the same numbers everywhere. */
 function randomFrom(start: number): Random {
   let state = start >>> 0 || 1;
   const below = (limit: number): number => {

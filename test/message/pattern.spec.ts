@@ -10,7 +10,7 @@ import {
   MAX_PATTERN_LENGTH,
 } from '../../lib/message/pattern.js';
 
-/** What the server answers is held by pattern-differential.spec.ts; this says it in words. */
+/** Examples for readers; pattern-differential.spec.ts compares with a real server. */
 const CASES: [
   title: string,
   pattern: string,

@@ -1,6 +1,6 @@
 import { InvalidMessageError } from 'nestjs-cache-invalidation';
 
-/** The error by which input is refused. @throws whatever else comes of it */
+/** Error with which input is rejected. @throws any other exception */
 export function refusalOf(act: () => unknown): InvalidMessageError {
   try {
     act();

@@ -5,10 +5,10 @@ import { WIRE, wire, wireRaw } from './wire.js';
 
 const MAX = 4_194_304;
 
-/** In every value that is refused; nothing of it may reach a log. */
+/** Part of every rejected value, which must never reach a log. */
 const SECRET = 'hunter2';
 
-/** The field that a payload is refused for, unless the error quotes the payload. */
+/** Field for which a payload is rejected, unless the error quotes the payload. */
 function refused(payload: string): string | null {
   const { stack, advice, cause, field } = refusalOf(() =>
     decodeMessage(payload, MAX),
@@ -144,7 +144,7 @@ describe('decodeMessage(): a field of a wrong type', () => {
       expect(refused(wireRaw(field, value))).toBe(field);
   });
 
-  // How a message came here is not what it says.
+  // Fields about the way of a message are no part of its content.
   it.each(['origin', 'offset', 'previous'])(
     'is ignored, and the message understood: %s',
     (field) => {

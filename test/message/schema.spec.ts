@@ -16,12 +16,12 @@ const pipe = new ValidationPipe({
   expectedType: InvalidationMessageDto,
 });
 
-/** What a controller's `@Body()` gets. */
+/** Validates a body as a controller's `@Body()` does. */
 function validate(body: unknown): Promise<unknown> {
   return pipe.transform(body, { type: 'body', metatype: Object });
 }
 
-/** The pipe changes what it is given. */
+/** A new object each time, since the pipe changes its argument. */
 const parsed = (payload: string): unknown => JSON.parse(payload);
 
 async function isValid(payload: string): Promise<boolean> {
@@ -63,7 +63,7 @@ const json = fc
   )
   .filter(arbitrary.inheritsNoKey);
 
-/** Arrays in arrays, about as deep as metadata may be. */
+/** Nested arrays, about as deep as metadata may be. */
 function nested(depth: number): unknown {
   return depth === 0 ? 1 : [nested(depth - 1)];
 }

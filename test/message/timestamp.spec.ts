@@ -12,7 +12,7 @@ const FIRST = Date.parse('0000-01-01T00:00:00Z');
 const LAST = Date.parse('9999-12-31T23:59:59.999Z');
 const millisecond = fc.integer({ min: FIRST, max: LAST });
 
-/** What a timestamp means, from Date for the second and by hand for the rest. */
+/** Expected time of a timestamp: the second by Date, the fraction by hand. */
 function meaning(text: string): number {
   const [, second, digits = ''] = /^(.{19})(?:\.(\d+))?/.exec(text)!;
   return Date.parse(`${second}Z`) + Number(`0.${digits}0`) * 1_000;
@@ -53,7 +53,7 @@ describe('parseTimestamp()', () => {
     fc.assert(
       fc.property(timestamp, (text) => {
         const beyond = parseTimestamp(text) - Date.parse(text);
-        // Nine nines round up.
+        // Nine nines are rounded up.
         expect(beyond >= 0 && beyond <= 1).toBe(true);
       }),
     );
@@ -153,7 +153,7 @@ describe('parseTimestamp()', () => {
 
 describe('wallClock()', () => {
   afterEach(() => vi.useRealTimers());
-  /** A monotonic clock that has gone far enough for the other to be looked at. */
+  /** A monotonic clock that is far enough ahead for the wall clock to be read again. */
   let later = 0;
   const pass = (): number => (later = Math.max(later, performance.now()) + 200);
 

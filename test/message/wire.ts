@@ -17,8 +17,8 @@ export function wire(changes: Record<string, unknown> = {}): string {
 }
 
 /**
- * The same with a field's value written out, for text that JSON.stringify would
- * never write.
+ * A message as text, one field of which has a value that JSON.stringify would never
+ * write.
  */
 export function wireRaw(field: string, json: string): string {
   return `{${JSON.stringify(field)}:${json},${wire({ [field]: undefined }).slice(1)}`;

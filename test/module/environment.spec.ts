@@ -11,7 +11,7 @@ import { resolveNearCache } from '../../lib/cache/index.js';
 
 type Given = CacheInvalidationModuleOptions;
 
-/** What the module makes of the options and of the process's environment. */
+/** Options that the module resolves from the given ones and the environment. */
 async function resolved(
   module = CacheInvalidationModule.forRoot({ serviceName: 'users' }),
 ): Promise<Record<string, unknown>> {

@@ -36,9 +36,9 @@ import { eventually } from '../support/eventually.js';
 
 interface Started {
   readonly app: INestApplicationContext;
-  /** What the module made of what it was given, defaults included. */
+  /** Options as resolved by the module, defaults included. */
   readonly options: Record<string, unknown>;
-  /** Publishes one message and answers which service it says it is from. */
+  /** Publishes one message, and returns its service name. */
   speaker(): Promise<string | undefined>;
 }
 
@@ -298,7 +298,7 @@ describe('forRootAsync() without a factory', () => {
     const { options } = await start(fromEnvironment());
     expect(VARIABLES.map(([, option]) => option).toSorted()).toEqual(
       Object.keys(options)
-        // No text is a table or a function.
+        // Text of the environment cannot express a table or a function.
         .filter((option) => !OBJECT_OPTIONS.some((one) => one === option))
         .toSorted(),
     );

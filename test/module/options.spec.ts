@@ -35,7 +35,7 @@ function start(
   });
 }
 
-/** What an application with these options fails to start with. */
+/** Error with which the start of an application with these options fails. */
 async function refusalOf(
   options: object,
 ): Promise<InvalidationConfigurationError> {
@@ -60,7 +60,8 @@ function resolved(options: object): CacheInvalidationOptions {
 async function delivery(
   publisher: InvalidationPublisher,
 ): Promise<PublishReceipt> {
-  // Live is who is subscribed; the connection for commands may come a moment later.
+  // The subscription is live first; the connection for commands may follow a
+  // moment later.
   return eventually(async () => {
     const receipt = await publisher.invalidateUser(1);
     if (receipt.receivers === 1) return receipt;
@@ -161,7 +162,7 @@ describe('Invalid options', () => {
     ['cascade', { '': () => [] }, 'an object is not valid.', RULES],
     ['cascade', { 'a:b': () => [] }, 'an object is not valid.', RULES],
     ['cascade', { '\ud800': () => [] }, 'an object is not valid.', RULES],
-    // Its rule would be that of "User", whose keys begin so.
+    // The rule would apply to "User", whose keys begin the same.
     ['cascade', { user: () => [] }, 'an object is not valid.', RULES],
     ['connection', '', 'it is no way to reach Redis.', CONNECTION],
     ['connection', 'localhost', 'it is no way to reach Redis.', CONNECTION],
@@ -197,7 +198,7 @@ describe('Invalid options', () => {
     );
   });
 
-  // Node's timers fire at once where the delay does not fit 32 bits.
+  // Node's timers fire at once for a delay beyond 32 bits.
   it.each([
     'startupTimeout',
     'publishTimeout',
@@ -266,7 +267,7 @@ describe('Invalid options', () => {
   });
 });
 
-// Whatever is too large is made up for by this, so it must fit.
+// This message replaces any message that is too large, so it must fit.
 it.each(['x', '\u0001', '"', '日', '🎉'])(
   'option maxMessageBytes: the minimum fits "everything" of a service named %j',
   async (sign) => {
@@ -475,7 +476,7 @@ it.each<[string, (url: URL) => CacheInvalidationModuleOptions['connection']]>([
   expect((await delivery(publisher)).status).toBe('delivered');
 });
 
-/** Decorated as in any service; counts how often its selectors are asked. */
+/** A service with decorated methods, which counts the calls of its selectors. */
 @Injectable()
 class UsersService {
   static selected = 0;
@@ -528,7 +529,7 @@ async function callAll(users: UsersService): Promise<void> {
   await expect(users.fail('1')).rejects.toThrow('no 1');
 }
 
-/** A server that answers nothing and counts who comes. */
+/** A server that answers nothing and counts its connections. */
 async function startCounter(): Promise<{ url: string; count(): number }> {
   let connections = 0;
   const server = createServer((socket) => {
@@ -563,7 +564,7 @@ describe('option enabled: false', () => {
 
     const on = await startApp({ providers: [UsersService] });
     await callAll(on.context.get(UsersService));
-    // Before the call and after it.
+    // Each selector runs before the call and after it.
     expect(UsersService.selected).toBe(12);
     expect(on.context.get(UsersService).heard).toHaveLength(4);
   });
@@ -631,7 +632,7 @@ describe('Two applications in one process', () => {
 
     await one.context.get(UsersService).update('1');
     await two.publisher.invalidatePost(2);
-    // What is told last on each channel: what came before it has arrived.
+    // Last message on each channel: all earlier ones have arrived with it.
     const last = await Promise.all([
       startApp({ channel: one.channel, serviceName: 'last' }),
       startApp({ channel: two.channel, serviceName: 'last' }),

@@ -28,7 +28,7 @@ import {
 const alerts = alertQueries();
 const panels = dashboardQueries();
 
-/** Of the sample app's gateway, over HTTP, as Prometheus would. */
+/** Metrics of the sample app's gateway, scraped over HTTP as by Prometheus. */
 let scrape: Scrape;
 
 beforeAll(async () => {
@@ -147,7 +147,7 @@ describe.runIf(hasPromtool)('promtool', () => {
         expr: query.replaceAll('$__rate_interval', '5m'),
       }));
       const file = join(at, 'rules.yml');
-      // JSON is YAML.
+      // JSON is valid YAML.
       writeFileSync(
         file,
         JSON.stringify({ groups: [{ name: 'dashboard', rules }] }),

@@ -12,7 +12,7 @@ interface Dashboard {
   readonly panels: { title: string; targets?: { expr: string }[] }[];
 }
 
-/** What the dashboard asks for, by the name of the panel. */
+/** Queries of the dashboard, by the title of the panel. */
 export function dashboardQueries(): [title: string, query: string][] {
   const { panels } = JSON.parse(read('dashboard.json')) as Dashboard;
   return panels.flatMap(({ title, targets = [] }) =>
@@ -20,7 +20,7 @@ export function dashboardQueries(): [title: string, query: string][] {
   );
 }
 
-/** By which the choices of its variables are found. */
+/** Queries for the choices of the dashboard's variables. */
 export function variableQueries(): string[] {
   const { templating } = JSON.parse(read('dashboard.json')) as Dashboard;
   return templating.list
@@ -28,7 +28,7 @@ export function variableQueries(): string[] {
     .filter((query) => query !== undefined);
 }
 
-/** What each alert asks for, by its name. */
+/** Queries of the alerts, by name. */
 export function alertQueries(): [name: string, query: string][] {
   const rules = read('alerts.yml').matchAll(
     /- alert: (\w+)[^]*?expr:(?: >-)?([^]*?)\n +for:/g,
@@ -36,14 +36,14 @@ export function alertQueries(): [name: string, query: string][] {
   return [...rules].map(([, name, query]) => [name!, query!.trim()]);
 }
 
-/** Labels that are of whoever is scraped, and given by Prometheus. */
+/** Labels of the scraped target, which Prometheus adds. */
 const TARGET = ['instance', 'job'];
 
 const SELECTOR = /(?<name>cache_invalidation_\w+)(?:\{(?<matchers>[^}]*)\})?/g;
 const MATCHER = /(?<label>\w+)\s*(?:=~|!=|!~|=)\s*"(?<value>[^"]*)"/g;
 const GROUPING = /\b(?:by|without|on|ignoring)\s*\((?<labels>[^)]*)\)/g;
 
-/** What a query names that is not in a scrape: metrics, labels, values of labels. */
+/** Metrics, labels and label values of a query that are missing in a scrape. */
 export function strangersIn(query: string, { lines }: Scrape): string[] {
   const labels = new Set(lines.flatMap((line) => Object.keys(line.labels)));
   const grouped = [...query.matchAll(GROUPING)]
@@ -65,12 +65,12 @@ function unmatched(label: string, value: string, series: Line[]): string[] {
   if (TARGET.includes(label)) return [];
   const values = new Set(series.map(({ labels }) => labels[label]));
   if (values.has(undefined)) return [label];
-  // A variable of the dashboard's may be anything.
+  // A variable of the dashboard may have any value.
   if (value.startsWith('$')) return [];
   return value.split('|').filter((alternative) => !values.has(alternative));
 }
 
-/** The metrics that a query is about, by the names of their series. */
+/** Metrics that a query uses, by the names of their series. */
 export function namesIn(query: string): string[] {
   return [...query.matchAll(SELECTOR)].map(({ groups }) => groups!['name']!);
 }

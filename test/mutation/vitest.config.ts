@@ -10,7 +10,8 @@ export default defineConfig({
     ...timeouts,
     globalSetup: GLOBAL_SETUP,
     include: areas.map((area) => `test/${area}/**/*.spec.ts`),
-    // Every mutant would run thousands of orders of reads and deliveries.
+    // These specs run thousands of orders of reads and deliveries, for every
+    // mutant.
     exclude: ['**/*races.spec.ts'],
   },
 });

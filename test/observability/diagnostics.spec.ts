@@ -12,7 +12,7 @@ import { startProxy } from '../support/proxy.js';
 
 type Name = keyof InvalidationEvents;
 
-/** What is said on one channel from now on, by one service. */
+/** Collects the events of one service on one diagnostics channel from now on. */
 function hear<N extends Name>(
   name: N,
   serviceName: string,

@@ -37,7 +37,7 @@ async function swallowing(): Promise<Proxy> {
   return proxy;
 }
 
-/** It notices within a moment what becomes of Redis. */
+/** Short intervals, so that changes of Redis are noticed quickly. */
 const QUICK = {
   startupTimeout: 1,
   heartbeatInterval: 50,

@@ -13,7 +13,7 @@ async function startLink(): Promise<Proxy> {
   return proxy;
 }
 
-/** A reader that has heard of one user, by a link that can be cut. */
+/** A reader that has received one message, over a link that can be cut. */
 async function startPair() {
   const link = await startLink();
   const writer = await startApp();

@@ -25,7 +25,7 @@ import {
 } from '../subscriber/setup.js';
 import { startServer } from '../support/redis-server.js';
 
-/** Of one application, by name and, where there is one, the label's value. */
+/** Metrics of one application, by name and label value, if there is a label. */
 function read(context: INestApplicationContext): Record<string, number> {
   const metrics = context.get(InvalidationMetrics);
   return Object.fromEntries(
@@ -98,7 +98,7 @@ describe('Metrics', () => {
     });
     expect(latency(writer.context, 'publish_latency')).toBe(2);
     expect(latency(reader.context, 'latency')).toBe(2);
-    // The near cache and the handler, of two messages.
+    // Two messages each for the near cache and the handler.
     expect(latency(reader.context, 'processing_latency')).toBe(4);
     expect(read(reader.context)['staleness']).toBeLessThan(60);
   });
@@ -198,7 +198,7 @@ describe('Metrics: lag', () => {
     });
     expect(reader.subscriber.lag()).toBe(0);
 
-    // What the journal has, an hour later, and nobody was told of.
+    // A journal entry of an hour later, which was not published on the channel.
     const { position } = reader.context.get(PositionTracker, { strict: false });
     const later = Number(position!.split('-')[0]) + 3_600_000;
     await connectRaw().xadd(journalOf(channel), `${later}-1`, 'm', '{}');

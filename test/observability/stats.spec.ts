@@ -137,7 +137,8 @@ describe('InvalidationStats', () => {
     await settled(app);
 
     expect(stats.snapshot()).toMatchObject({ handlerErrors: 2, delivered: 2 });
-    // Both handlers heard the post; what the selector fell short of, one more.
+    // Both handlers received the post, and one handler the message of the
+    // selector that failed.
     expect(stats.snapshot().latency.handler.count).toBe(3);
   });
 

@@ -22,7 +22,7 @@ import { eventually } from '../support/eventually.js';
 import { FOREVER } from '../subscriber/setup.js';
 import { startTraced } from './setup.js';
 
-/** As an application sets it up, for the one test; gives what is exported. */
+/** Sets up metrics as an application does, for one test; returns the exported data. */
 function setUpMetrics(
   temporality = AggregationTemporality.CUMULATIVE,
 ): () => Promise<Map<string, MetricData>> {
@@ -52,7 +52,7 @@ function setUpMetrics(
   };
 }
 
-/** What there is of one metric, as attributes and value. */
+/** Data points of one metric, as attributes and value. */
 const pointsOf = (
   exported: ReadonlyMap<string, MetricData>,
   name: string,
@@ -84,7 +84,7 @@ describe('OpenTelemetry metrics', () => {
     const names = [...METRICS, ...LATENCIES].map(
       ({ name }) => `cache_invalidation.${name}`,
     );
-    // Of what was never widened there is nothing to tell.
+    // The counter of widened messages has no value before the first one.
     expect(names).toEqual(expect.arrayContaining([...exported.keys()]));
     expect(exported.size).toBeGreaterThanOrEqual(names.length - 1);
     expect(pointsOf(exported, 'published')).toEqual([
@@ -139,7 +139,7 @@ describe('OpenTelemetry metrics', () => {
       const { count, sum, buckets } = dataPoints[0]!.value as Histogram;
       expect(count).toBe(1);
       expect(buckets.boundaries).toEqual(LATENCY_BOUNDS);
-      // Milliseconds would be beyond the test's own timeout.
+      // A sum in milliseconds instead of seconds would exceed this limit.
       expect(sum).toBeLessThan(5);
     }
     const { publish } = writer.stats.snapshot().latency;
@@ -159,7 +159,8 @@ describe('OpenTelemetry metrics', () => {
     const exported = await collect();
 
     expect(app.subscriber.staleness()).toBe(Infinity);
-    // Infinity cannot be exported; no value would look as if all were well.
+    // Infinity cannot be exported, and a missing value would look like a
+    // healthy state.
     expect(pointsOf(exported, 'staleness')).toMatchObject([[{}, 1e9]]);
     expect(pointsOf(exported, 'journal_lag')).toHaveLength(1);
   });
@@ -238,7 +239,8 @@ describe('OpenTelemetry metrics', () => {
     const app = await startTraced();
     const instrumentation = app.context.get(CacheInvalidationInstrumentation);
 
-    // Nest 11 calls no hook after one that throws: the outbox would not be sent.
+    // Nest 11 calls no further hook after one that throws: the outbox would not
+    // be sent.
     expect(() => instrumentation.onApplicationShutdown()).not.toThrow();
 
     expect(removing).toHaveBeenCalledOnce();

@@ -22,10 +22,10 @@ import { expect, onTestFinished } from 'vitest';
 import { startApp, type AppOptions, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
-/** A root span of this name is not sampled, and neither is what hangs on it. */
+/** Name of a root span that is not sampled, nor are its children. */
 export const UNSAMPLED = 'unsampled';
 
-/** As an application sets it up, for the one test; gives the spans that ended. */
+/** Sets up traces as an application does, for one test; returns the ended spans. */
 export function setUpTraces(
   ...processors: SpanProcessor[]
 ): () => readonly ReadableSpan[] {
@@ -59,7 +59,7 @@ export function setUpTraces(
   return () => exporter.getFinishedSpans();
 }
 
-/** The small application, with the instrumentation. */
+/** Starts the small application with the instrumentation. */
 export const startTraced = (options: AppOptions = {}): Promise<TestApp> =>
   startApp({ imports: [CacheInvalidationOpenTelemetryModule], ...options });
 
@@ -92,7 +92,7 @@ export const named = (
   name: string,
 ): ReadableSpan[] => spans.filter((span) => span.name === name);
 
-/** Waits for so many spans of that name. */
+/** Waits for a number of spans with this name. */
 export const ended = (
   spans: () => readonly ReadableSpan[],
   name: string,

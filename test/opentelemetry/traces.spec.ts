@@ -44,10 +44,10 @@ import {
 } from './setup.js';
 import { startServer } from '../support/redis-server.js';
 
-/** An id that must be seen in no trace. */
+/** An id that must not appear in any trace. */
 const SECRET = 'ada@example.org';
 
-/** Handles messages when it is told to, and makes a span each time. */
+/** A handler that waits until the test continues it, and makes a span each time. */
 @Injectable()
 class Cache {
   readonly heard: string[] = [];
@@ -64,7 +64,7 @@ class Cache {
 const publishOf = (app: TestApp): string => `publish ${app.channel}`;
 const processOf = (app: TestApp): string => `process ${app.channel}`;
 
-/** Looks on, and does nothing. */
+/** A span processor that does nothing. */
 const IDLE: SpanProcessor = {
   onStart: () => undefined,
   onEnd: () => undefined,
@@ -72,7 +72,7 @@ const IDLE: SpanProcessor = {
   shutdown: () => Promise.resolve(),
 };
 
-/** What is active here and now. */
+/** The active span. */
 const activeSpan = (): SpanContext | undefined =>
   trace.getSpanContext(context.active());
 
@@ -101,7 +101,7 @@ describe('OpenTelemetry traces', () => {
       publishOf(writer),
       'PUT /users',
     ]);
-    // One more: the writer's own delivery.
+    // One more span, for the writer's own delivery.
     expect(named(spans(), processOf(writer))).toHaveLength(2);
     expect(
       new Set(spans().map((span) => span.spanContext().traceId)).size,
@@ -227,7 +227,7 @@ describe('OpenTelemetry traces', () => {
     const unprovided = await startTraced({ channel });
 
     await untraced.publisher.invalidateUser(1);
-    // The API alone, without an SDK.
+    // Only the API, without an SDK.
     await unprovided.publisher.invalidateUser(2);
     const spans = setUpTraces();
     const traced = await startTraced({ channel });
@@ -270,7 +270,7 @@ describe('OpenTelemetry traces', () => {
     await eventually(() => expect(reader.messages).toHaveLength(taken));
     const traced = reader.messages.map((message) => message.trace !== null);
     expect(taken).toBeLessThan(sizes.length);
-    // The longer it is the less room there is: all that have it come first.
+    // A longer message leaves less room: all traced messages come first.
     expect(traced).toEqual(traced.toSorted((a, b) => Number(b) - Number(a)));
     expect(new Set(traced)).toEqual(new Set([true, false]));
     expect(named(spans(), publishOf(writer))).toHaveLength(taken);
@@ -396,7 +396,7 @@ describe('OpenTelemetry: publish spans', () => {
         messageId,
       ]),
     );
-    // The writer may also have been told of everything, after its absence.
+    // The writer may also have received "everything" after its absence.
     const processed = named(spans(), processOf(reader)).filter(
       (span) => attributesOf(span)['messaging.message.id'] === messageId,
     );

@@ -1,6 +1,6 @@
-// Can the code bases that exist take the library as it is packed? Makes small
-// applications of the usual kinds, compiles and tests them with their own tools,
-// runs two instances of each, and compares what these read.
+// Can existing code bases use the library as it is packed? Makes small
+// applications of the usual kinds, compiles and tests them with their own
+// tools, runs two instances of each, and compares their reads.
 //
 //   npm run check:adopt                 all of them
 //   npm run check:adopt -- swc graphql  some of them
@@ -126,7 +126,7 @@ async function compare([a, b], door) {
     await door.write(a.url, '3', name);
     await reads({ reader: b, id: '3', name, door });
   }
-  // The copies are used: another read loads nothing.
+  // Copies are used: another read loads nothing.
   const { loads } = await door.read(b.url, '3');
   const again = await door.read(b.url, '3');
   if (again.loads !== loads) throw new Error('A read loaded what was cached.');

@@ -1,7 +1,7 @@
-// What `npm run check:adopt` makes: installations, and the projects in them.
+// Installations and projects that `npm run check:adopt` makes.
 import { http } from './instances.mjs';
 
-/** What a project is written in, and what is installed for it. */
+/** Languages of the projects, and the packages that are installed for them. */
 export const COMMUNITIES = {
   'nest-11': {
     manifest: { private: true },
@@ -43,7 +43,7 @@ const DECORATORS = {
   strict: true,
 };
 
-/** As `nest new` wrote it until 2025: no moduleResolution. */
+/** Compiler options as `nest new` wrote them until 2025: no moduleResolution. */
 const CLASSIC = {
   'tsconfig.json': {
     compilerOptions: { ...DECORATORS, module: 'commonjs' },
@@ -79,9 +79,9 @@ async function ask(url, query) {
 }
 
 /**
- * Each: `of` which installation, `sources` on top of the common ones, `files` of
- * its own, the commands that `build` and `test` it, the file that is `started`,
- * and the `door` through which it is read and written.
+ * Projects: `of` names the installation, `sources` are added to the common
+ * ones, `files` are its own, `build` and `test` are commands, `started` is the
+ * file to run, and the `door` reads and writes users.
  */
 export const PROJECTS = {
   jest: {
@@ -97,7 +97,7 @@ export const PROJECTS = {
       'nest-cli.json': {
         sourceRoot: 'src',
         compilerOptions: {
-          // Some versions write to dist/src else.
+          // Some versions would write to dist/src.
           builder: { type: 'swc', options: { stripLeadingPaths: true } },
         },
       },
@@ -135,7 +135,7 @@ export const PROJECTS = {
     files: { ...CLASSIC, ...BUILT },
     build: [
       'nest build',
-      // The library goes into the bundle, and what it has as peers does not.
+      // The bundle includes the library, but not its peers.
       `esbuild dist/main.js --bundle --platform=node --outfile=bundle/main.js ${[
         '@nestjs/*',
         'class-transformer',

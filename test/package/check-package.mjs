@@ -1,6 +1,6 @@
-// Is what we publish what people can use? Packs the library, lints the tarball,
-// installs it into empty folders with its oldest and newest peers, loads it both
-// ways, starts an application and compiles a consumer against its types.
+// Is the published package usable? Packs the library, lints the tarball,
+// installs it into empty folders with its oldest and newest peers, loads it
+// both ways, starts an application and compiles a consumer against its types.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
@@ -9,7 +9,7 @@ import { entryDeclarations, internalNames } from './internal-names.mjs';
 import { bench, main, manifest, pack, root, run, step } from './workbench.mjs';
 
 const { name } = manifest;
-/** Entry points that load with the peers that everybody has. */
+/** Entry points that load with the usual peers alone. */
 const ENTRIES = [
   '',
   '/audit',
@@ -19,15 +19,15 @@ const ENTRIES = [
   '/wire',
 ].map((end) => name + end);
 const OPTIONAL_PEERS = Object.keys(manifest.peerDependenciesMeta);
-/** Entry points that need one of those. */
+/** Entry points that need an optional peer. */
 const OPTIONAL_ENTRIES = ['prometheus', 'opentelemetry', 'terminus'].map(
   (end) => `${name}/${end}`,
 );
 const TYPESCRIPTS = ['5.4', '5.6', '5.9', '6.0'];
 
 /**
- * How a consumer's compiler finds our types, and in which files: as a module and as
- * CommonJS, or as most Nest projects do that were begun before 2025.
+ * Ways in which a consumer's compiler finds the types, and in which files: as a
+ * module and as CommonJS, or as most Nest projects that began before 2025.
  */
 const RESOLUTIONS = {
   nodenext: {
@@ -60,7 +60,7 @@ const FOLDERS = [
     redis: 'ioredis@6',
     optional: ['@nestjs/terminus@12', '@opentelemetry/api@1', 'prom-client@15'],
     degraded: 'degraded false',
-    // Nest 12 is made of ES modules: earlier compilers refuse to require it.
+    // Nest 12 consists of ES modules, which earlier compilers refuse to require.
     compilations: [
       ['5.9', 'nodenext'],
       ['6.0', 'nodenext'],
@@ -77,7 +77,7 @@ const FOLDERS = [
       'prom-client@15.1.0',
     ],
     commonJs: true,
-    // Terminus 11 has no status for that.
+    // Terminus 11 has no status "degraded".
     degraded: 'up true',
     compilations: TYPESCRIPTS.flatMap((version) =>
       Object.keys(RESOLUTIONS).map((resolution) => [version, resolution]),
@@ -154,7 +154,7 @@ export const kit = [
 ];
 `;
 
-/** An application with all of it, switched off for want of a Redis. */
+/** An application with all parts, switched off because there is no Redis. */
 const APPLICATION = `
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
@@ -247,7 +247,7 @@ async function install(cwd, { peers, redis }, tarball) {
   );
 }
 
-/** What was loaded was loaded without these. */
+/** Proves that the entry points loaded without these peers. */
 async function checkAbsent(cwd, peers) {
   const found = peers.filter((peer) =>
     existsSync(join(cwd, 'node_modules', peer)),
@@ -255,7 +255,7 @@ async function checkAbsent(cwd, peers) {
   refuse('is there though nobody asked for it', found);
 }
 
-/** `forRootAsync()` without arguments says which package it lacks. */
+/** `forRootAsync()` without arguments names the package that is missing. */
 async function adviseConfig(cwd) {
   const start = `
     import 'reflect-metadata';
@@ -298,7 +298,8 @@ async function load(cwd, entries, { commonJs }) {
       ['--input-type=commonjs', '-e', `(async () => { ${both} })()`],
       { cwd },
     );
-    // Jest and older bundlers know no condition `module-sync`: they require CommonJS.
+    // Jest and older bundlers do not know the condition `module-sync`: they
+    // require CommonJS.
     if (!commonJs) continue;
     await run(
       'node',
@@ -313,7 +314,7 @@ async function load(cwd, entries, { commonJs }) {
   }
 }
 
-// As it is installed: executable, and with all that it loads.
+// The installed command: executable, and with everything that it loads.
 async function command(cwd) {
   const ask = (...args) => run('npx', ['--no', '--', name, ...args], { cwd });
   const version = (await ask('--version')).trim();
@@ -325,14 +326,14 @@ async function command(cwd) {
   }
 }
 
-// The declarations of others are not ours to answer for: only what is said about
-// ours and about the consumer counts.
+// Only errors in the library's declarations and in the consumer count, not
+// those of other packages.
 async function compile(cwd, { version, resolution, strict }) {
   const { files, ...found } = RESOLUTIONS[resolution];
   for (const file of files) await writeFile(join(cwd, file), CONSUMER);
   const compilerOptions = {
     ...found,
-    // TypeScript 6 takes node10 only from who knows that it will go.
+    // TypeScript 6 accepts node10 only with this option.
     ...(version.startsWith('6') ? { ignoreDeprecations: '6.0' } : {}),
     target: 'ES2022',
     types: ['node'],

@@ -1,4 +1,4 @@
-// Does docs/guide.md do what it says? Its files are written and its commands
+// Does docs/guide.md work as written? Its files are written and its commands
 // run in one shell, in the order of the page.
 //
 // A file is the block after a comment such as
@@ -17,7 +17,7 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 expect() { [ "$2" = "$3" ] || { echo "$1"; echo "  printed  $2"; echo "  and not  $3"; exit 1; }; }
 `;
 
-/** @param install what to install in the place of the package's name */
+/** @param install the package to install in place of the published one */
 export async function followGuide({ name, install, redisUrl }) {
   const steps = await readSteps();
   const cwd = join(bench, 'guide');

@@ -1,5 +1,5 @@
-// Two running instances of an application, and whether one hears what the other
-// writes.
+// Two running instances of an application, and whether one receives the
+// invalidations of the other.
 import { createConnection } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort, start } from './workbench.mjs';
@@ -18,7 +18,7 @@ export const REST = {
     }),
 };
 
-/** The Redis of REDIS_URL, or one of our own. */
+/** The Redis of REDIS_URL, or a server of this check's own. */
 export async function findRedis() {
   if (process.env.REDIS_URL) {
     return { url: process.env.REDIS_URL, stop: async () => {} };
@@ -47,7 +47,7 @@ export async function launch(cwd, env, main = 'dist/main.js') {
   return { server, url: `http://127.0.0.1:${port}` };
 }
 
-/** The reader has a copy; after the write it must not serve it. */
+/** Fails if the reader, which has a copy, still serves it after the write. */
 export async function hears({ writer, reader, id, door = REST }) {
   const read = async () => (await door.read(reader.url, id)).name;
   for (const after of ['Ada', 'Grace']) {
@@ -62,7 +62,7 @@ export async function hears({ writer, reader, id, door = REST }) {
   }
 }
 
-/** Waits until an instance reads what another has written. */
+/** Waits until an instance reads the value that another has written. */
 export function reads({ reader, id, name, door = REST }) {
   return poll(`a read says ${name}`, STALE_AT_MOST, reader.server, async () => {
     return (await door.read(reader.url, id)).name === name;

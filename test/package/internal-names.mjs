@@ -1,4 +1,4 @@
-// Names tagged @internal that the built declarations show to a user.
+// Names tagged @internal that are visible in the built declarations.
 import { join } from 'node:path';
 import ts from 'typescript';
 

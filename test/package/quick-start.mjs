@@ -1,10 +1,10 @@
-// Does the README's quick start do what it says? Makes an application as
+// Does the README's quick start work as written? Makes an application as
 // `nest new` does, for Nest 11 (CommonJS, ioredis 5) and Nest 12 (ESM, ioredis
 // 6), pastes the README's code into it, and runs two instances.
 //
 // The code is every fenced block that follows a comment such as
 //   <!-- quick-start: src/app.module.ts -->
-// Then the same of docs/guide.md.
+// Afterwards docs/guide.md is checked in the same way.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { followGuide } from './guide.mjs';
@@ -110,7 +110,7 @@ async function build(cwd, files) {
 }
 
 async function talk(cwd, { nest }, redisUrl) {
-  // A Redis that is not ours may carry a channel of the same name.
+  // A Redis that others use too may carry a channel of the same name.
   const env = {
     REDIS_URL: redisUrl,
     CACHE_INVALIDATION_SERVICE_NAME: 'users',
@@ -123,7 +123,7 @@ async function talk(cwd, { nest }, redisUrl) {
   await Promise.all([a.server.stop(), b.server.stop()]);
 }
 
-// With the settings that `nest new` wrote.
+// Runs the tests with the settings that `nest new` wrote.
 async function test(cwd) {
   await writeFile(join(cwd, 'src', 'quick-start.spec.ts'), SPEC);
   await run('npm', ['test'], { cwd });

@@ -1,5 +1,5 @@
-// What both checks of the package share: a temporary folder, child processes
-// that end with this one, and steps that say what they do.
+// Parts that the checks of the package share: a temporary folder, child
+// processes that end with this one, and steps that are reported.
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, realpath } from 'node:fs/promises';
@@ -13,7 +13,7 @@ export const manifest = JSON.parse(
   await readFile(join(root, 'package.json'), 'utf8'),
 );
 
-/** Everything is made in here, and it is removed at the end. */
+/** Folder of all generated files, removed at the end. */
 export const bench = await realpath(
   await mkdtemp(join(tmpdir(), `${manifest.name}-`)),
 );
@@ -21,7 +21,7 @@ export const bench = await realpath(
 const running = new Set();
 const began = performance.now();
 
-/** Announces a step, and says how long it took. */
+/** Prints the title of a step, and then its duration. */
 export async function step(title, work) {
   const since = performance.now();
   console.log(`\n=== ${title}`);
@@ -30,7 +30,7 @@ export async function step(title, work) {
   return result;
 }
 
-/** Runs a program to its end; what it prints is shown when it fails. */
+/** Runs a program to its end; its output is shown if it fails. */
 export async function run(command, args, options = {}) {
   console.log(`    $ ${[command, ...args].join(' ')}`);
   const child = start(command, args, options);
@@ -46,7 +46,7 @@ export async function run(command, args, options = {}) {
 /** Starts a program and leaves it running. */
 export function start(command, args, { cwd = bench, env = {} } = {}) {
   let output = '';
-  // A process group of its own, so that what it starts can be ended with it.
+  // A process group of its own, so that its children can be ended with it.
   const child = spawn(command, args, {
     cwd,
     env: { ...environment(), ...env },
@@ -92,7 +92,10 @@ export async function freePort() {
   return port;
 }
 
-/** Runs the whole check; the process ends with its verdict and nothing left. */
+/**
+ * Runs the whole check; the process ends with its result, and leaves nothing
+ * behind.
+ */
 export async function main(title, work) {
   for (const [name, code] of [
     ['SIGINT', 130],
@@ -126,12 +129,13 @@ function signal(child, name) {
   try {
     process.kill(-child.pid, name);
   } catch {
-    // It has ended already.
+    // The process group has ended already.
   }
 }
 
-// What `npm run` sets describes this package and not the one that is made; a
-// user's own settings, from files and from npm_config_*, count.
+// Without the variables of `npm run`, which describe this package and not the
+// generated one; a user's own settings, from files and from npm_config_*,
+// count.
 function environment() {
   const kept = Object.entries(process.env).filter(
     ([name]) =>

@@ -4,7 +4,7 @@ import { CacheInvalidationPrometheusModule } from 'nestjs-cache-invalidation/pro
 import { describe, expect, it } from 'vitest';
 import { startApp } from '../support/app.js';
 
-/** What a worker sends to the primary process. */
+/** Metrics that a worker sends to the primary process. */
 async function metricsOf(connection?: string): Promise<unknown> {
   const registry = new Registry();
   const imports = [CacheInvalidationPrometheusModule.forRoot({ registry })];

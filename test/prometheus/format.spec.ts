@@ -18,7 +18,7 @@ import { startMetered } from './metered.app.js';
 
 const NAME = 'cache_invalidation_publish_latency_seconds';
 
-/** A scrape of one histogram that these latencies, in milliseconds, were recorded in. */
+/** Scrape of a histogram of this library with these latencies, in milliseconds. */
 async function ours(latencies: number[]): Promise<Scrape> {
   const publish = new LatencyRecorder();
   for (const latency of latencies) publish.record(latency);
@@ -32,7 +32,7 @@ async function ours(latencies: number[]): Promise<Scrape> {
   return new Scrape(await registry.metrics());
 }
 
-/** What prom-client's own makes of the same. */
+/** Scrape of prom-client's own histogram with the same latencies. */
 async function theirs(latencies: number[]): Promise<Scrape> {
   const registry = new Registry();
   const histogram = new Histogram({
@@ -83,7 +83,7 @@ describe('Histogram', () => {
     const microseconds = fc.integer({ min: 0, max: 20_000_000 });
     await fc.assert(
       fc.asyncProperty(fc.array(microseconds), async (all) => {
-        // A bound itself may be rounded to either side of it.
+        // A value on a bound may be rounded to either side.
         const latencies = all.map((us) => (us + 0.5) / 1_000);
         const [own, reference] = [
           await ours(latencies),
@@ -129,7 +129,7 @@ describe.runIf(hasPromtool)('promtool', () => {
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const load = (name: string, exposition: string): boolean => {
       const file = join(folder, name);
-      // What it imports must have been measured at some time.
+      // promtool imports only values with a timestamp.
       const dated = exposition.replaceAll(/^[^#\n].*$/gm, '$& 1700000000');
       writeFileSync(file, dated);
       const into = join(folder, `${name}-blocks`);

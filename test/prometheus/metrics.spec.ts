@@ -40,7 +40,7 @@ const stateOf = (scrape: Scrape): string[] =>
     .filter(({ value }) => value === 1)
     .map(({ labels }) => labels['state']!);
 
-/** Names that people's dashboards go by. */
+/** Public names, which users' dashboards rely on. */
 const PROMISED = [
   'published_total',
   'publish_latency_seconds',
@@ -106,7 +106,7 @@ describe('Prometheus scrape', () => {
     expect(scrape.value('publish_errors_total')).toBe(0);
     expect(scrape.value('publish_latency_seconds_count')).toBe(2);
     expect(scrape.value('publish_latency_seconds_sum')).toBeGreaterThan(0);
-    // As many series as entities would be the end of a Prometheus.
+    // A series for each entity would overload Prometheus.
     expect(scrape.text).not.toContain('4711');
     expect((await reader.scrape()).text).not.toContain('4711');
   });
@@ -133,7 +133,7 @@ describe('Prometheus scrape', () => {
       expect(scrape.value('outbox_size')).toBe(0);
       expect(scrape.value('published_total')).toBe(1);
       expect(scrape.value('reconnects_total')).toBe(1);
-      // The journal went with the server that kept it in memory.
+      // The journal was lost with the server that kept it in memory.
       expect(scrape.value('widened_total', { cause: 'missed' })).toBe(1);
       expect(scrape.value('widened_total', { cause: 'stale' })).toBe(0);
     });

@@ -61,7 +61,7 @@ describe('Prometheus: own registry', () => {
     expect(await response.text()).toContain(
       'cache_invalidation_published_total{service="users"} 0',
     );
-    // prom-client's own stays as it was.
+    // The default registry of prom-client stays unchanged.
     expect(register.getMetricsAsArray()).toEqual([]);
   });
 
@@ -176,7 +176,7 @@ describe('Prometheus: shared registry', () => {
     expect(error).toMatchObject({
       message: expect.stringContaining('those of a "users" already'),
     });
-    // Its end must not take the first one's metrics along.
+    // The end of this module must not remove the metrics of the first one.
     await module.close();
     expect((await scrape(registry)).value('published_total', SERVICE)).toBe(1);
 

@@ -19,7 +19,7 @@ import { said, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { makePublisher, type PublisherOptions } from '../support/parts.js';
 
-// Errors are asserted on, and need not be read.
+// Errors are asserted, and need not be printed.
 Logger.overrideLogger(false);
 
 /** Rows of a durable outbox. */
@@ -42,7 +42,7 @@ function publisherWith(
   return makePublisher({ maxMessageBytes: 2_048, ...options, cascade });
 }
 
-/** What is published when this is, by these rules. */
+/** Messages that are published for an invalidation under these rules. */
 async function saidAfter(
   invalidation: Invalidation,
   cascade: CascadeRules,
@@ -53,7 +53,7 @@ async function saidAfter(
   return sent().map(said);
 }
 
-/** Each names the next, and the last one the first. */
+/** Rules in a circle: each names the next type, and the last one the first. */
 const CIRCLE: CascadeRules = {
   User: (id) => [entity('Post', id)],
   Post: (id) => [entity('session', id)],
@@ -203,7 +203,7 @@ describe('Cascade: publishing', () => {
       status: 'delivered',
       messageId: sent()[0]!.messageId,
       receivers: 1,
-      // Whoever waits for it has heard all.
+      // Callers that wait for this offset have received all messages.
       offset: '3-0',
     });
     expect(delivered.map(said)).toEqual(sent().map(said));
@@ -397,7 +397,7 @@ describe('Cascade: limits', () => {
     expect(meter.totals.widened).toBe(1);
   });
 
-  /** What a rule says that names a pattern and so many entities. */
+  /** Messages of a rule that names a pattern and this many entities. */
   async function saidOf(entities: number): Promise<string[]> {
     return saidAfter(entity('User', 1), {
       User: () => [
@@ -416,7 +416,10 @@ describe('Cascade: limits', () => {
 describe('Cascade: properties under random rules', () => {
   const TYPES = ['User', 'Post', 'session', 'team'] as const;
 
-  /** What an entity says of others: of each, which type, how its id grows. */
+  /**
+   * Rules of an entity type: for each further entity its type, and the growth
+   * of its id.
+   */
   const rule = fc.array(
     fc.record({
       type: fc.constantFrom(...TYPES, 'leaf'),
@@ -435,7 +438,7 @@ describe('Cascade: properties under random rules', () => {
   it('covers every derived invalidation, publishes each once, and ends', async () => {
     await fc.assert(
       fc.asyncProperty(rules, start, async (described, from) => {
-        // Plainly, and no further than one cares to look.
+        // A simple search of the expected keys, up to a limit.
         const named = from.map(([type, id]) => buildCacheKey(type, id));
         const due = new Set(named);
         const cascade: CascadeRules = Object.fromEntries(
@@ -479,7 +482,7 @@ describe('Cascade: properties under random rules', () => {
           if (exact.has(key)) continue;
           expect(patterns.some((one) => affects(one, key))).toBe(true);
         }
-        // Each thing once, and nothing besides, where that is not too much.
+        // Each key once, and no others, unless there are too many.
         const small = due.size - new Set(named).size <= 1_000;
         const all = following.flatMap((one) => keysOf(one) ?? [one.pattern!]);
         const wanted = [...due].filter((key) => !named.includes(key));
@@ -523,7 +526,7 @@ describe('Cascade: with a durable outbox', () => {
     transport.call(0).answer(1, 1, new Error('OOM'));
     await publishing;
     expect(durableOutbox.rows.size).toBe(1);
-    // It is under way, and not left behind.
+    // The row is under way, and not left behind.
     void relay.sweep();
     await eventually(() => expect(transport.calls).toHaveLength(2));
     expect(transport.call(1).payloads).toHaveLength(1);

@@ -25,20 +25,20 @@ import { connectRaw, said, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { makePublisher, type PublisherOptions } from '../support/parts.js';
 
-// Errors are asserted on, and need not be read.
+// Errors are asserted, and need not be printed.
 Logger.overrideLogger(false);
 
 /** A table of the application's, in memory. */
 class Table implements DurableOutbox {
-  /** By message id; oldest first. */
+  /** Rows by message id, oldest first. */
   readonly rows = new Map<string, { text: string; age: number }>();
   readonly queries: { limit: number; olderThan: number }[] = [];
   readonly removals: (readonly string[])[] = [];
-  /** What becomes of the next calls, before they do anything. */
+  /** Hooks of the next calls, run before the calls do anything. */
   readonly beforePending: (() => unknown)[] = [];
   readonly beforeRemove: (() => unknown)[] = [];
 
-  /** @param age how long ago that was, in milliseconds */
+  /** @param age time since the row was stored, in milliseconds */
   add({ messageId, text }: StoredInvalidation, age = Infinity): void {
     this.rows.set(messageId, { text, age });
   }
@@ -47,7 +47,7 @@ class Table implements DurableOutbox {
     return [...this.rows.keys()];
   }
 
-  // Not async: an application's may throw as well as reject.
+  // Not async: an application's function may throw as well as reject.
   pending(query: { limit: number; olderThan: number }): Promise<string[]> {
     this.queries.push(query);
     return this.#after(this.beforePending.shift()?.(), () =>
@@ -71,7 +71,7 @@ class Table implements DurableOutbox {
   }
 }
 
-/** What a process that was killed has left in the table. */
+/** Rows that a killed process has left in the table. */
 function leftBehind(
   table: Table,
   invalidation: Invalidation,
@@ -90,14 +90,14 @@ const fails = (message: string) => (): never => {
 };
 const rejects = (message: string) => () => Promise.reject(new Error(message));
 
-/** Lets everything happen that needs no time. */
+/** Lets everything run that needs no time. */
 const breathe = (): Promise<void> =>
   new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 function makeStoring(options: Partial<PublisherOptions> = {}) {
   const table = new Table();
   const made = makePublisher({ durableOutbox: table, ...options });
-  /** As a transaction does. */
+  /** Stores an invalidation as a transaction does. */
   const store = (invalidation: Invalidation, age?: number) => {
     const stored = made.publisher.prepare(invalidation);
     table.add(stored, age);
@@ -113,7 +113,7 @@ describe('publishStored() without a durable outbox', () => {
     expect(await publisher.publishStored(stored)).toMatchObject({
       status: 'delivered',
     });
-    // Another process owns the table: nothing here would ever settle the row.
+    // Another process owns the table: no publisher here would ever settle the row.
     expect(rows.underWay.size).toBe(0);
   });
 });
@@ -190,7 +190,7 @@ describe('Durable outbox: a row that is in the journal already', () => {
     await breathe();
     expect(queue.lastOffset).toBe(last);
 
-    // A server that was promoted with an earlier clock counts from there.
+    // A promoted server with an earlier clock continues from here.
     void publisher.invalidateUser('3');
     await breathe();
     transport.call(-1).answer({ receivers: 1, offset: '1-5' });
@@ -354,7 +354,7 @@ describe('Durable outbox: rows covered by another message of the outbox', () => 
     const { publisher, table, transport, sent, store, resume, relay } =
       makeStoring();
     transport.writable = false;
-    // A page of them.
+    // A page of messages.
     for (let i = 0; i < 1_000; i++) {
       await publisher.publishStored(store(entity('User', 1)));
     }
@@ -387,7 +387,7 @@ describe('Durable outbox: sweep', () => {
     expect(delivered.map(({ messageId }) => messageId)).toEqual(ids);
     expect(delivered.map(said)).toEqual(['User:1', 'a:1,a:2', '*']);
     expect(delivered[0]).toMatchObject({ own: true, sourceService: 'killed' });
-    // Its first try may have got through: the journal is searched for it.
+    // The first try may have succeeded: the journal is searched for the message.
     expect(transport.call(0).triedSince).toBe('-');
     expect(table.removals).toEqual([ids]);
   });
@@ -735,7 +735,7 @@ describe('Durable outbox: a row that is not a message', () => {
         { messageId: before.messageId },
         { messageId: after.messageId },
       ]);
-      // Once: nobody can remove the row by itself.
+      // One error for all sweeps: the row needs the help of an operator.
       for (let sweeps = 2; sweeps <= 3; sweeps++) {
         void relay.sweep();
         await eventually(() => expect(table.queries).toHaveLength(sweeps));
@@ -776,7 +776,7 @@ describe('Durable outbox: a row that is not a message', () => {
   it('publishes a row whose JSON the database has reformatted', async () => {
     const { table, sent, errors, relay } = makeStoring();
     const { messageId, text } = leftBehind(table, entity('User', 1));
-    // As PostgreSQL keeps a jsonb column.
+    // The text as PostgreSQL returns it from a jsonb column.
     const fields = Object.entries(JSON.parse(text) as object).toReversed();
     const formatted = JSON.stringify(Object.fromEntries(fields), null, 1);
     table.add({ messageId, text: formatted });
@@ -790,7 +790,7 @@ describe('Durable outbox: a row that is not a message', () => {
 describe('Durable outbox: on Redis', () => {
   const quick = { heartbeatInterval: 50, heartbeatTimeout: 2_000 };
 
-  /** The ids that are announced on a channel, as any service hears them. */
+  /** Ids of the messages that any service receives on a channel. */
   async function eavesdrop(channel: string): Promise<string[]> {
     const announced: string[] = [];
     const raw = connectRaw();
@@ -812,7 +812,7 @@ describe('Durable outbox: on Redis', () => {
     ]);
     const far = await startApp({ channel, serviceName: 'far' });
 
-    // Both get the same answer, and go on in the same moment.
+    // Both read the same rows, and continue at the same moment.
     let readers = 0;
     let both: () => void = () => {};
     const gate = new Promise<void>((resolve) => (both = resolve));
@@ -825,7 +825,7 @@ describe('Durable outbox: on Redis', () => {
     const ids = left.map(({ messageId }) => messageId);
 
     await eventually(() => expect(table.ids).toEqual([]));
-    // What is said last has been heard last.
+    // The last message: all earlier ones have arrived with it.
     const last = await far.publisher.invalidateAll();
     await eventually(() => expect(announced.at(-1)).toBe(last.messageId));
 

@@ -34,13 +34,13 @@ import { said, startApp as startRedisApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startApp, type AppDescription } from '../testing/fakes/start-app.js';
 
-// Errors are asserted on, and need not be read.
+// Errors are asserted, and need not be printed.
 Logger.overrideLogger(false);
 
 const ROLLED_BACK = new Error('rolled back');
 const { run, runNew } = InvalidationScope;
 
-/** What this instance heard, and what the broker did. */
+/** Messages that this instance received, and calls of the broker. */
 async function start(description: AppDescription = {}) {
   const { app, recorder } = await startApp(description);
   const publisher = app.get(InvalidationPublisher);
@@ -55,7 +55,10 @@ async function start(description: AppDescription = {}) {
     errors,
     stats: app.get(InvalidationStats),
     user: (id: string) => publisher.invalidate('User', id),
-    /** Once nothing is under way any more; both have heard the same. */
+    /**
+     * Messages of this instance and of the broker, which must be equal, once
+     * nothing is under way.
+     */
     async said(): Promise<string[]> {
       await settled(app);
       expect(heard).toEqual(recorder.published.map(said));
@@ -65,7 +68,7 @@ async function start(description: AppDescription = {}) {
   };
 }
 
-/** Opened by hand. */
+/** A gate that the test opens. */
 function gate() {
   let open!: () => void;
   const opened = new Promise<void>((resolve) => (open = resolve));
@@ -95,7 +98,7 @@ describe('InvalidationScope.run()', () => {
       return 'committed';
     });
     expect(result).toBe('committed');
-    // Awaited, as a decorated method's is.
+    // Awaited, like the result of a decorated method.
     expect(desk.published()).toHaveLength(3);
     expect(await desk.said()).toEqual(['User:1', 'user:2,user:3', 'feed:1:*']);
   });

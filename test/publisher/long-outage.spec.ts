@@ -14,7 +14,7 @@ import { eventually } from '../support/eventually.js';
 import { publisherParts, ROOMY } from '../support/parts.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
 
-// Errors are asserted on, and need not be read.
+// Errors are asserted, and need not be printed.
 Logger.overrideLogger(false);
 
 const LIMIT = 1_000;
@@ -66,14 +66,14 @@ it(
       }
     };
 
-    // Once around, so that what is made only once is there.
+    // A first round, so that objects that are made only once exist.
     await publish(0, 10 * TICK);
     const before = heapUsed();
     await publish(10 * TICK, COUNT);
     const after = heapUsed();
 
     expect(most).toBeLessThanOrEqual(LIMIT);
-    // To keep them all takes several hundred.
+    // Keeping all of the messages would take several hundred.
     expect((after - before) / MEBIBYTE).toBeLessThan(16);
     expect(meter.totals).toMatchObject({ queued: COUNT, delivered: COUNT });
 

@@ -19,7 +19,7 @@ const instance = new Instance('test-service');
 const stamp = (invalidation: Invalidation): InvalidationMessage =>
   instance.stamp(invalidation);
 
-/** Never tried, unless told otherwise. */
+/** A message that was never tried, by default. */
 const unsent = (
   invalidation: Invalidation,
   triedSince: string | null = null,
@@ -284,7 +284,7 @@ describe('Outbox: properties under random operations', () => {
     fc.subarray(keys, { minLength: 1 }).map((some) => batch(some)),
     fc.tuple(type, id).map(([t, i]) => pattern(buildPattern(t, `${i}*`))),
     fc.constantFrom('us*', '*:1', '[pu]*', 'u\\ser:*', 'a\\*b:?', '?*').map(
-      // '?*' would be refused where it means everything.
+      // A pattern such as '?*' is rejected if it means everything.
       (glob) => (glob === '?*' ? everything() : pattern(glob)),
     ),
   );
@@ -298,7 +298,7 @@ describe('Outbox: properties under random operations', () => {
     fc.record({
       kind: fc.constant('fail' as const),
       count: fc.nat(4),
-      /** What came while it was under way. */
+      /** Messages that were added during the try. */
       some,
     }),
   );
@@ -330,7 +330,7 @@ describe('Outbox: properties under random operations', () => {
             { messages: limit, bytes: Infinity },
             stamp,
           );
-          /** With how much had been sent when it was added. */
+          /** Messages with the number of sent ones when they were added. */
           const added: { one: Unsent; sentBefore: number }[] = [];
           const sent: Unsent[] = [];
           const add = (more: readonly Unsent[]): void => {

@@ -31,12 +31,12 @@ import { said } from '../support/app.js';
 import { ROOMY } from '../support/parts.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
 
-// Errors are asserted on, and need not be read.
+// Errors are asserted, and need not be printed.
 Logger.overrideLogger(false);
 
 const PUBLISH_TIMEOUT = 200;
 
-/** Time stands still but where a test moves it; ticks and promises go on. */
+/** Stops the clock except where a test advances it; ticks and promises continue. */
 function stopTime(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => {
@@ -44,7 +44,7 @@ function stopTime(): void {
   });
 }
 
-/** Lets everything happen that needs no time. */
+/** Lets everything run that needs no time. */
 const breathe = (): Promise<void> =>
   new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
@@ -54,9 +54,9 @@ class Desk {
   readonly meter = new InvalidationCounters(this.#instance);
   readonly errors: CacheInvalidationError[] = [];
   readonly delivered: InvalidationMessage[] = [];
-  /** Each message's status, in the order in which the callers were told. */
+  /** Status of each message, in the order of the receipts. */
   readonly told: string[] = [];
-  /** What the rows of a durable outbox hear. */
+  /** Message ids reported to the durable outbox. */
   readonly sentIds: string[] = [];
   readonly replacedIds: string[] = [];
   readonly queue: PublishQueue;
@@ -101,12 +101,12 @@ class Desk {
     onTestFinished(() => this.queue.close());
   }
 
-  /** In one tick. Resolves to the statuses of these. */
+  /** Publishes all in one tick, and resolves to their statuses. */
   publish(...ids: string[]): Promise<PublishReceipt['status'][]> {
     return Promise.all(ids.map((id) => this.#publishOne(id)));
   }
 
-  /** Ids of all that was sent, call by call. */
+  /** Ids of the sent messages, call by call. */
   get sent(): string[][] {
     return this.transport.sent.map((payloads) =>
       payloads.map((payload) => {
@@ -116,12 +116,12 @@ class Desk {
     );
   }
 
-  /** Where the journal was to be searched, call by call. */
+  /** Offsets from which the journal was to be searched, call by call. */
   get triedSince(): (string | null)[] {
     return this.transport.calls.map((call) => call.triedSince);
   }
 
-  /** One, to be pushed by hand. */
+  /** A message to be pushed by hand. */
   message(id: string): InvalidationMessage {
     return this.#instance.stamp(entity('User', id));
   }
@@ -133,7 +133,7 @@ class Desk {
     );
   }
 
-  /** Time goes on until what waits for a retry has been sent. */
+  /** Advances the clock until the messages that wait for a retry have been sent. */
   async retry(): Promise<void> {
     const before = this.transport.calls.length;
     await vi.advanceTimersByTimeAsync(5_000);
@@ -159,7 +159,7 @@ describe('PublishQueue: while Redis answers', () => {
     void desk.publish('1');
     await breathe();
     void desk.publish('2');
-    // Number 2 has not left yet.
+    // Message 2 has not been sent yet.
     const { mark } = desk.queue;
     await breathe();
     void desk.publish('3');
@@ -337,7 +337,7 @@ describe('PublishQueue: while Redis is connected and silent', () => {
 
     await vi.advanceTimersByTimeAsync(1);
     expect(await first).toEqual(['queued', 'queued']);
-    // Time stands still again.
+    // The clock stands still again.
     expect(await desk.publish('3')).toEqual(['queued']);
     expect(await desk.publish('4')).toEqual(['queued']);
 
@@ -366,7 +366,7 @@ describe('PublishQueue: while Redis is connected and silent', () => {
     expect(desk.sent).toEqual([['1', '2'], ['3']]);
     expect(desk.queue.pending).toBe(0);
     expect(desk.delivered).toHaveLength(3);
-    // And the next one is sent at once, as ever.
+    // The next message is sent at once, as usual.
     const next = desk.publish('4');
     await breathe();
     desk.transport.call(2).succeed();
@@ -538,7 +538,7 @@ describe('PublishQueue: when Redis refuses', () => {
     expect(desk.transport.calls).toHaveLength(before);
     await vi.advanceTimersByTimeAsync(1);
     expect(desk.triedSince.at(-1)).toBe('8-0');
-    // One that found some of them does not say so.
+    // An answer for only some of the messages reports no offset.
     await refuse(null);
     await vi.advanceTimersByTimeAsync(2_025);
     expect(desk.triedSince.at(-1)).toBe('8-0');
@@ -681,7 +681,7 @@ describe('PublishQueue: searching the journal for an earlier try', () => {
       await breathe();
       desk.transport.call(-1).succeed();
       offsets.push((await known).offset);
-      // Two that fail, each with another place known before it.
+      // Two messages that fail, each after a different known offset.
       void desk.publish(`${id}x`);
       await breathe();
     }
@@ -804,7 +804,7 @@ describe('PublishQueue: while the outbox is being drained', () => {
     await breathe();
     await desk.retry();
 
-    // The one that was tried, and of the two that were not, one.
+    // The message that was tried, and only one of the two that were not.
     expect(desk.sent).toEqual([['1'], ['1', '1']]);
     expect(desk.replacedIds).toHaveLength(1);
   });
@@ -820,7 +820,7 @@ describe('PublishQueue: while Redis is silent for long', () => {
     await breathe();
     await vi.advanceTimersByTimeAsync(PUBLISH_TIMEOUT / 2);
     expect(desk.told).toEqual(['1 queued']);
-    // It has its own time.
+    // Each message has a timeout of its own.
     await vi.advanceTimersByTimeAsync(PUBLISH_TIMEOUT / 2);
     expect(desk.told).toEqual(['1 queued', '2 queued']);
 
@@ -882,7 +882,7 @@ describe('PublishQueue: while Redis is silent for long', () => {
     desk.transport.call(0).fail('The connection broke.');
     expect(await publishing).toEqual(['queued']);
 
-    // It comes back while a retry is due, and after one found it away.
+    // Redis comes back while a retry is due, after another one found it away.
     await vi.advanceTimersByTimeAsync(5_000);
     expect(desk.transport.calls).toHaveLength(1);
     desk.transport.writable = true;

@@ -26,7 +26,7 @@ import {
   type PublisherOptions,
 } from '../support/parts.js';
 
-// Errors are asserted on, and need not be read.
+// Errors are asserted, and need not be printed.
 Logger.overrideLogger(false);
 
 const makePublisher = (options: Partial<PublisherOptions> = {}) =>
@@ -131,7 +131,7 @@ describe('InvalidationPublisher: methods', () => {
         metadata: null,
       },
     ]);
-    // What its own consumers hear differs only in whose it is.
+    // Messages for the instance's own consumers differ only in `own`.
     expect(delivered).toEqual(sent().map((one) => ({ ...one, own: true })));
   });
 
@@ -156,7 +156,7 @@ describe('InvalidationPublisher: methods', () => {
     expect(sent()).toMatchObject([content]);
   });
 
-  // As plain JavaScript says that there is nothing more to say.
+  // Plain JavaScript may pass `null` for missing options.
   it.each<[string, Publish]>([
     ['invalidate', (p) => p.invalidate('User', 1, null as never)],
     ['update', (p) => p.update('User', 1, null as never)],
@@ -191,7 +191,7 @@ describe('InvalidationPublisher: methods', () => {
 describe('InvalidationPublisher: invalid arguments', () => {
   const circular: Record<string, unknown> = {};
   circular['itself'] = circular;
-  // What a program in JavaScript may do.
+  // Untyped callers may pass anything.
   const untyped = (value: unknown): never => value as never;
   const tooDeep = JSON.parse('['.repeat(100) + ']'.repeat(100));
   const table: [
@@ -319,7 +319,7 @@ describe('InvalidationPublisher: invalid arguments', () => {
   it.each(table)('%s: rejects, and never throws', async (_, publish, type) => {
     const { publisher, transport, delivered, errors } = makePublisher();
 
-    // Would throw here if it did so synchronously.
+    // A synchronous exception would surface here.
     const publishing = publish(publisher);
 
     await expect(publishing).rejects.toBeInstanceOf(type);
@@ -643,7 +643,8 @@ describe('InvalidationPublisher: messages in the outbox', () => {
     const metadata: Record<string, unknown> = { reason: 'renamed' };
     await publisher.invalidateUser('1', { metadata });
 
-    // As an ORM does with the entity that somebody gave as metadata.
+    // A circular reference, as an ORM adds to an entity that was passed as
+    // metadata.
     metadata['itself'] = metadata;
     transport.writable = true;
     resume();
@@ -689,7 +690,7 @@ describe('InvalidationPublisher: messages in the outbox', () => {
       outboxLimit: 1,
     });
     transport.writable = false;
-    // Each sign is one byte in an id, and three in a pattern written as JSON.
+    // Each character is one byte in an id, and three in a pattern written as JSON.
     const type = '*'.repeat(480);
     await publisher.invalidate(type, '1');
     await publisher.invalidate(type, '2');
@@ -809,7 +810,7 @@ describe('InvalidationPublisher: arguments of untyped callers', () => {
     },
   );
 
-  // Whoever reads it would evict everything, and this instance nothing.
+  // Readers would evict everything, and this instance nothing.
   it.each([[['1', '2']], [['user:1', '2']], [[':1']], [['user:1', 3]]])(
     'publish() rejects a batch of texts that are not keys as batch() does: %j',
     async (entityIds) => {

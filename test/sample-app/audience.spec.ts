@@ -11,12 +11,15 @@ const CAST = { adaId: 2, graceId: 1, postIds: [1, 2, 3] };
 let server: Server;
 let stop: AbortController;
 let url: string;
-/** What was asked for, other than how many look. */
+/** Requests, other than queries for the number of viewers. */
 let requests: string[];
 let looks: number;
 let viewers: number;
 
-/** All services in one, which answers nothing but what the audience looks at. */
+/**
+ * A server in place of all services, which answers only the requests of the
+ * audience.
+ */
 beforeEach(async () => {
   [requests, looks, viewers] = [[], 0, 0];
   stop = new AbortController();
@@ -77,7 +80,7 @@ describe('Sample app: Audience', () => {
     viewers = 1;
     await eventually(() => expect(audience.reads).toBeGreaterThan(2));
     viewers = 0;
-    // It has heard of that when it has looked anew.
+    // The audience knows the number after its next queries.
     const before = looks;
     await eventually(() => expect(looks).toBeGreaterThan(before + 3), {
       timeout: 10_000,

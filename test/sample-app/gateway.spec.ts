@@ -36,15 +36,15 @@ const OWNERS = [
 ];
 
 const http = new HttpClient();
-/** What the owner of each path answers; of others there is none. */
+/** Answers of the owners by path; other paths have none. */
 let rows: Map<string, unknown>;
 let road: SlowRoad;
 let owner: TestApp;
 let gateways: { app: INestApplication; url: string }[];
-/** Two tests never share an id, nor a run what another left in Redis. */
+/** A new id for each test, and for each run: Redis may have entries of the last one. */
 let id = Date.now() % 500_000_000;
 
-/** All the other services, behind a road on which answers can be held up. */
+/** Starts a server for all other services, behind a road that can hold back answers. */
 async function startOwners(): Promise<void> {
   const server = createServer(({ url = '' }, response) => {
     const row = rows.get(url);
@@ -78,7 +78,10 @@ function read(gateway: number, path: string): Promise<Answer<unknown>> {
   return http.send('GET', gateways[gateway]!.url + path);
 }
 
-/** Changes what the owners answer, and returns when every gateway knows it. */
+/**
+ * Changes the owners' answers, and returns once every gateway has applied the
+ * message.
+ */
 async function change(
   changed: Record<string, unknown>,
   says: Invalidation,
@@ -105,7 +108,7 @@ beforeEach(async () => {
   for (const name of OWNERS) process.env[name] = road.url;
   owner = await startApp({ channel, serviceName: 'owner' });
   gateways = [await startGateway(), await startGateway()];
-  // What is loaded before the journal begins has no place in it, and is not shared.
+  // Values loaded before the journal begins have no position, and are not shared.
   await change({}, entity('User', 1_000_000_000));
 });
 
@@ -120,7 +123,7 @@ it('Sample app gateway: reads users from memory, then from Redis, then from thei
   rows.set(path, { version: 1 });
   expect(await read(0, path)).toMatchObject({ source: 'MISS' });
   expect(await read(0, path)).toMatchObject({ source: 'L1' });
-  // Nobody waits for Redis to have it.
+  // No read waits for the entry in Redis.
   const redis = connectRaw();
   await eventually(async () =>
     expect(await redis.exists(`sample-app:gateway:user:${id}`)).toBe(1),

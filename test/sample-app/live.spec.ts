@@ -38,7 +38,7 @@ beforeEach(() => {
 
 afterEach(() => stage.close());
 
-/** Somebody at the other end, who reads when told to. */
+/** A reader at the other end, which reads when the test says so. */
 class Reader extends Writable {
   readonly frames: Frame[] = [];
   #read: (() => void) | null = null;
@@ -230,7 +230,7 @@ describe('Sample app: old copies', () => {
   const row = { name: 'Grace', version: 1 };
   const path = '/users/7';
 
-  /** In place of user-service: one row, which is what this test says. */
+  /** A server in place of user-service, with one row that the test sets. */
   async function startOwner(): Promise<{ row: typeof row }> {
     const owner = { row };
     const server = createServer((_, response) =>
@@ -292,7 +292,7 @@ describe('Sample app: old copies', () => {
     const url = await app.getUrl();
     await eventually(() => {
       expect(reader.last.total).toBe(1);
-      // For longer than copies are compared twice.
+      // Longer than two comparisons of the copies.
       expect(reader.last.now - reader.frames[0]!.now).toBeGreaterThan(2_000);
     });
     const { body } = await http.mustSend('GET', `${url}/cache`);

@@ -88,7 +88,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     return service(name).locator('.badge').getAttribute('data-state');
   }
 
-  /** What a row shows under a heading, as a number. */
+  /** Number that a row shows under a heading. */
   async function figure(name: string, label: string): Promise<number> {
     const text = await service(name)
       .locator('dl div', { hasText: label })
@@ -124,7 +124,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     return page.getByLabel(label, { exact: true }).fill(text);
   }
 
-  /** By the keyboard alone: from wherever the focus is, on and on to that button. */
+  /** Moves the focus to a button by the keyboard alone, and presses the button. */
   async function press(name: string | RegExp): Promise<void> {
     const button = page.getByRole('button', { name }).first();
     const isThere = (): Promise<boolean> =>
@@ -213,7 +213,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       );
       const ups = picture.locator('[data-link=up]');
       expect(await ups.count()).toBe(3);
-      // The other services are told, this one says it.
+      // The other services receive this message, which the gateway publishes.
       await gateway.get(InvalidationPublisher).invalidate('User', 'drawn');
       await picture.locator('.arrow').first().waitFor();
       await press('Cut user-service off from Redis');
@@ -534,7 +534,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
           'document.documentElement.scrollWidth',
         );
         expect(width).toBe(viewport.width);
-        // Nothing sticks out of its box, either.
+        // No text exceeds its box either.
         const wide = `[...document.querySelectorAll('button, select, h3, .badge')]
         .filter((node) => node.scrollWidth > node.clientWidth + 1)
         .map((node) => node.textContent)`;
@@ -595,7 +595,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     'stopped',
   ];
 
-  /** Texts whose contrast is below AA, badges of every state among them. */
+  /** Texts with a contrast below AA, including the badges of every state. */
   const FAINT = `(() => { ${WCAG}
   for (const state of ${JSON.stringify(STATES)}) {
     const badge = document.createElement('span');

@@ -19,7 +19,7 @@ interface Point {
 
 let scale: Scale;
 
-/** A file of the page, as the browser gets it: it is not compiled, and has no types. */
+/** A file of the page, as the browser gets it: not compiled, and without types. */
 beforeAll(async () => {
   const file = '../../sample-app/gateway/page/plot.scale.js';
   scale = (await import(new URL(file, import.meta.url).href)) as Scale;

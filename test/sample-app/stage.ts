@@ -15,7 +15,7 @@ import {
 } from '../../sample-app/shared/services.js';
 import { uniqueChannel } from '../support/app.js';
 
-/** Nothing listens there. */
+/** An address without a listener. */
 const NOWHERE = `http://${HOST}:1`;
 
 /** Services of the sample app in this process, each with a link of its own. */

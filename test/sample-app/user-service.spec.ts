@@ -33,7 +33,7 @@ let database: Database;
 let others: readonly InvalidationMessage[];
 let apps: INestApplication[];
 
-/** One process of the user service, on the database of all. */
+/** Starts one process of the user service, on the shared database. */
 async function startUserService(): Promise<INestApplication> {
   const module = await Test.createTestingModule({
     imports: [UserServiceModule],
@@ -58,7 +58,7 @@ beforeAll(async () => {
   const pglite = await PgliteDatabase.open();
   await pglite.run(USERS_SCHEMA);
   const close = pglite.close.bind(pglite);
-  // Shared by several applications, none of which may close it.
+  // The database is shared by several applications, none of which may close it.
   pglite.close = () => Promise.resolve();
   database = pglite;
   return close;
@@ -137,18 +137,18 @@ describe('Sample app user service: outbox', () => {
       ]),
     );
     await eventually(async () => expect(await stored()).toBe(0));
-    // Both have looked; only one has sent it.
+    // Both instances have queried the outbox; only one has published the row.
     expect(others).toHaveLength(1);
   });
 });
 
-/** Where a test looks into a database. */
+/** The method of a database that a test intercepts. */
 interface Begins {
   begin(work: (transaction: Queries) => Promise<unknown>): Promise<unknown>;
 }
 
 describe('Sample app user service: renaming users', () => {
-  /** What others were told until they heard this one message. */
+  /** Messages that others received before the final one. */
   async function heardUntil(
     publisher: InvalidationPublisher,
   ): Promise<string[]> {
@@ -168,7 +168,7 @@ describe('Sample app user service: renaming users', () => {
     await expect(users.updateAll(renames)).rejects.toThrow('No user 999999999');
     expect(await users.find(id)).toEqual({ id, name: 'Ada', version: 1 });
     const publisher = app.get(InvalidationPublisher);
-    // Of its creation only.
+    // Only the message of its creation.
     expect(await heardUntil(publisher)).toEqual([`User:${id}`]);
     expect(publisher.pending).toBe(0);
   });
@@ -180,7 +180,7 @@ describe('Sample app user service: renaming users', () => {
     const grace = await users.create({ name: 'Grace' });
     const transactions = vi.spyOn(database as unknown as Begins, 'begin');
     onTestFinished(() => transactions.mockRestore());
-    /** How each transaction stood when its changes were told. */
+    /** State of each transaction when the message of its changes was delivered. */
     const told: (string | undefined)[] = [];
     app
       .get(InvalidationSubscriber)
@@ -194,7 +194,7 @@ describe('Sample app user service: renaming users', () => {
       { id: ada.id, name: 'Countess Lovelace' },
     ]);
     expect(renamed.map(({ version }) => version)).toEqual([2, 2, 3]);
-    // Each once, and before the writer is answered.
+    // One message for each, before the writer gets its answer.
     expect(told).toEqual(['fulfilled', 'fulfilled']);
     expect(await heardUntil(app.get(InvalidationPublisher))).toEqual([
       `User:${ada.id}`,

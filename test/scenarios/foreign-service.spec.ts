@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
-/** Written by a service in Rust. */
+/** Messages written by a service in Rust. */
 const GOLDEN = readFileSync(
   new URL('../message/rust-messages.jsonl', import.meta.url),
   'utf8',
@@ -132,7 +132,7 @@ describe('Scenario: a service in another language', () => {
       { action: 'Pattern', ...custom('pattern'), pattern: '*' },
     ];
     for (const [index, said] of expected.entries()) {
-      // Nothing more than this: a strict reader must not stumble.
+      // No further fields, which a strict reader might reject.
       expect(heard[index]).toEqual({
         ...nothing,
         ...said,

@@ -14,10 +14,10 @@ import { startServer } from '../support/redis-server.js';
 
 const FUTURE = '99999999999999-7';
 
-/** As far ahead as a clock may be. */
+/** An offset as far ahead as a clock may be. */
 const soon = (): string => `${Date.now() + 30_000}-7`;
 
-/** Only an own message ends with this instance's origin. */
+/** An own message, which ends with this instance's origin. */
 const ownWire = (
   origin: string,
   offset: string,
@@ -38,7 +38,7 @@ async function startListening(options: AppOptions = { heartbeatInterval: 50 }) {
   return { app, hand, origin, position };
 }
 
-/** Anybody on the channel can read it. */
+/** Reads the origin from the channel, as any client can. */
 async function learnOrigin(
   hand: Hand,
   { publisher }: Awaited<ReturnType<typeof startApp>>,
@@ -124,7 +124,7 @@ describe('Scenario: a message with forged offsets', () => {
         wire('forged', lie(await tailOf(hand))),
       );
       await hand.say('after');
-      // What comes at the time of a widened message is covered by it.
+      // A widened message covers a message that arrives at the same time.
       const last = widened === 0 ? 'User:after' : 'missed';
       await eventually(() =>
         expect(new Set(summary(app))).toEqual(
@@ -133,7 +133,7 @@ describe('Scenario: a message with forged offsets', () => {
       );
       await hand.say('on');
       await eventually(() => expect(summary(app).at(-1)).toBe('User:on'));
-      // And a lost last one is found.
+      // A lost last message is found as well.
       await hand.mumble('lost');
 
       await eventually(() => expect(summary(app).at(-1)).toBe('User:lost'));
@@ -166,7 +166,7 @@ describe('Scenario: a load at a forged position', () => {
     );
     await eventually(() => expect(summary(app)).toContain('User:forged'));
     await users.get('1', async () => 1);
-    // Widened, and from there on all is as it was.
+    // One message is widened, and everything afterwards works as before.
     await hand.say('after');
     await eventually(() => expect(summary(app).at(-1)).toBe('missed'));
     await isShared();
@@ -197,7 +197,7 @@ describe('Scenario: a message with the origin of this instance', () => {
 
     await hand.redis.publish(app.channel, forge(origin, await tailOf(hand)));
     await hand.say('after');
-    // Or everything, where the forgery broke the chain.
+    // Or everything, if the forgery broke the chain.
     await eventually(() =>
       expect(summary(app).join()).toMatch(/User:after|missed|\*/),
     );

@@ -11,7 +11,7 @@ const VALID = {
   source_service: 'broken-service',
 };
 
-/** Each is wrong in a way of its own. */
+/** Payloads that are each invalid in a different way. */
 const GARBAGE: (string | Buffer)[] = [
   '',
   ' ',
@@ -58,7 +58,7 @@ it('Scenario: many invalid payloads are counted and logged once a second', async
     flood.publish(app.channel, GARBAGE[i % GARBAGE.length]!);
   }
   await flood.exec();
-  // Nobody can tell what so large a message said: everything is evicted.
+  // The content of so large a message is unknown: everything is evicted.
   await vandal.publish(app.channel, 'x'.repeat(10 * 1_048_576));
   await writer.publisher.invalidateUser('after');
 
@@ -66,7 +66,7 @@ it('Scenario: many invalid payloads are counted and logged once a second', async
     expect(app.messages.map(said)).toEqual(['*', 'User:after']),
   );
   expect(app.stats.snapshot()).toMatchObject({ malformed: 1_001, received: 1 });
-  // A hundred in a second; the others are only counted.
+  // A hundred errors a second are published; the others are only counted.
   expect(app.errors.length).toBeGreaterThanOrEqual(100);
   expect(app.errors.length).toBeLessThan(1_001);
   expect(new Set(app.errors.map(({ code }) => code))).toEqual(
@@ -75,10 +75,10 @@ it('Scenario: many invalid payloads are counted and logged once a second', async
   expect(app.subscriber.status.state).toBe('live');
 
   const seconds = Math.ceil((performance.now() - begun) / 1_000);
-  // Two applications hear it, and each may log once a second.
+  // Two applications receive it, and each may log once a second.
   expect(log.errors.length).toBeGreaterThanOrEqual(2);
   expect(log.errors.length).toBeLessThanOrEqual(2 * (seconds + 1));
-  // Logs must not hold what was in a payload.
+  // Logs must not contain parts of a payload.
   expect(log.errors.join()).not.toContain('not-a-uuid');
   expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
 });

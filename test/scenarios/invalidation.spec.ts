@@ -179,7 +179,7 @@ describe('Scenario: an application', () => {
     const sibling = await startApp({ channel: app.channel });
 
     await app.publisher.invalidateUser('1');
-    // By the time that this one is here, the echo of the first is too.
+    // The echo of the first message arrives before this one.
     await sibling.publisher.invalidateUser('2');
     await eventually(() => expect(app.messages.map(said)).toContain('User:2'));
 

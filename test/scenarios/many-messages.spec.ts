@@ -12,7 +12,7 @@ describe('Scenario: a thousand messages', () => {
     const publishing: Promise<unknown>[] = [];
     for (const id of THOUSAND) {
       publishing.push(writer.publisher.invalidateUser(id));
-      // Some leave together and some alone.
+      // Some messages leave together and some alone.
       if (Number(id) % 7 === 0) await publishing.at(-1);
     }
     await Promise.all(publishing);

@@ -6,17 +6,17 @@ import {
 } from '../../lib/message/index.js';
 import type { SimulatedNetwork } from './simulated.network.js';
 
-/** A clock may be so far ahead; who claims more is not believed. */
+/** Largest plausible lead of a clock; offsets further ahead are not believed. */
 const PLAUSIBLE_MS = 50_000;
 
 /**
- * Somebody who may publish on the channel, and read it, or even write entries
- * into the journal. What it says names nothing that is cached: all the harm it can
- * do is to make instances believe that they are somewhere else in the journal.
+ * A client with the right to publish on the channel and to read it, or even to
+ * write entries into the journal. Its messages affect no cached entry: the only
+ * possible harm is that instances take a wrong position in the journal.
  */
 export class HostilePublisher {
   readonly #instance = new Instance('hostile');
-  /** The last place that it claimed, to be claimed as a predecessor. */
+  /** Last claimed offset, which a later message may claim as its predecessor. */
   #claimed: string = JOURNAL_START;
 
   constructor(private readonly network: SimulatedNetwork) {}
@@ -45,8 +45,8 @@ export class HostilePublisher {
   /**
    * XADD as well, which may trim the journal.
    *
-   * @param previous the place that the entry claims to follow
-   * @param keep how many entries are left; `null` for all
+   * @param previous the offset that the entry claims to follow
+   * @param keep number of remaining entries; `null` for all
    */
   write(previous: string, keep: number | null): void {
     const { master, random } = this.network;
@@ -71,7 +71,10 @@ export class HostilePublisher {
           .offset;
   }
 
-  /** Sometimes in the name of an instance, and by the id of its own message. */
+  /**
+   * A forged message, sometimes with the origin of an instance and the id of
+   * its own message.
+   */
   #forge(offset: string, previous: string): string {
     const { master, random } = this.network;
     const message = {

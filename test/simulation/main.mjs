@@ -4,22 +4,23 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const HELP = `Plays random schedules of faults against the delivery, on virtual time, and
-checks that no cache is left with a stale entry.
+const HELP = `Runs the delivery of messages under random schedules of faults, on virtual time,
+and checks that no cache keeps a stale entry.
 
   npm run simulate -- [options]
 
-  --schedules <n>   how many (1000)
-  --seed <n>        of the first; the others count on from it (random)
-  --jobs <n>        processes (all ${availableParallelism()} processors)
-  --trace           prints what happens; for one schedule
-  --sabotage <how>  a mistake on purpose, which must be found: "deaf" caches do
-                    not obey what was widened, to "heartless" instances no
-                    heartbeat comes
-  --no-journal      without a journal
-  --help
+  --schedules <n>   number of schedules (default 1000)
+  --seed <n>        seed of the first schedule; the next ones count up from it
+                    (default random)
+  --jobs <n>        number of processes (default ${availableParallelism()}, one for each processor)
+  --trace           print every event; for a single schedule
+  --sabotage <how>  make a deliberate mistake that the checker must find:
+                    "deaf" caches ignore widened messages, and "heartless"
+                    instances have no heartbeat
+  --no-journal      run without a journal
+  --help            print this text
 
-A failure prints its seed; --seed <it> --schedules 1 --trace plays it again.`;
+A failure prints its seed; --seed <seed> --schedules 1 --trace repeats it.`;
 
 const CHUNK = 25;
 const SHOWN = 5;
@@ -52,7 +53,7 @@ function readOptions() {
       return null;
     }
     if (![undefined, 'deaf', 'heartless'].includes(values.sabotage)) {
-      throw new Error('--sabotage takes "deaf" or "heartless".');
+      throw new Error('--sabotage must be "deaf" or "heartless".');
     }
     return {
       schedules: whole('schedules', values.schedules, 1),
@@ -77,12 +78,12 @@ function readOptions() {
 function whole(name, text, least) {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < least) {
-    throw new Error(`--${name} takes a whole number of ${least} or more.`);
+    throw new Error(`--${name} must be a whole number of at least ${least}.`);
   }
   return value;
 }
 
-/** Hands the seeds out to the workers, and collects what became of them. */
+/** Distributes the seeds to the workers, and collects the outcomes. */
 function playAll({ schedules, seed, jobs, trace, how }) {
   const started = performance.now();
   const total = {
@@ -105,7 +106,7 @@ function playAll({ schedules, seed, jobs, trace, how }) {
       () => {
         const rate = total.played / ((performance.now() - started) / 1_000);
         process.stderr.write(
-          `${process.stderr.isTTY ? '\r' : ''}${total.played} of ${schedules}, ${rate.toFixed(0)} a second, ${total.failed} failed${process.stderr.isTTY ? ' ' : '\n'}`,
+          `${process.stderr.isTTY ? '\r' : ''}${total.played} of ${schedules}, ${rate.toFixed(0)} per second, ${total.failed} failed${process.stderr.isTTY ? ' ' : '\n'}`,
         );
       },
       process.stderr.isTTY ? 500 : 10_000,
@@ -154,7 +155,7 @@ function playAll({ schedules, seed, jobs, trace, how }) {
       });
       worker.on('exit', (code) => {
         if (code === 0 || total.interrupted) return;
-        console.error(`A worker ended with ${code}.`);
+        console.error(`A worker ended with exit code ${code}.`);
         process.exit(1);
       });
       next(worker);
@@ -164,14 +165,16 @@ function playAll({ schedules, seed, jobs, trace, how }) {
 
 function report(options, total) {
   for (const { seed, problems, schedule } of total.failures) {
-    console.log(`\nSchedule of seed ${seed} failed:\n${schedule}`);
+    console.log(`\nThe schedule of seed ${seed} failed:\n${schedule}`);
     for (const problem of problems) console.log(`  - ${problem}`);
     console.log(
-      `Again: npm run simulate -- --seed ${seed} --schedules 1 --trace`,
+      `To repeat it: npm run simulate -- --seed ${seed} --schedules 1 --trace`,
     );
   }
   if (total.failed > total.failures.length) {
-    console.log(`\n… and ${total.failed - total.failures.length} more`);
+    console.log(
+      `\n… and ${total.failed - total.failures.length} more failures`,
+    );
   }
   const healing = total.healing.toSorted((a, b) => a - b);
   const at = (share) => healing[Math.floor(share * (healing.length - 1))] ?? 0;
@@ -184,9 +187,9 @@ coherent after healing: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms; 
   if (total.interrupted) process.exitCode = 130;
 }
 
-/** One of the processes: the sources as they are, through Vite. */
+/** Code of a worker process, which runs the sources through Vite. */
 function work() {
-  // The parent says when it is over, also at Ctrl-C.
+  // The parent ends the worker, also at Ctrl-C.
   process.on('SIGINT', () => undefined);
   process.on('disconnect', () => process.exit(0));
   const loaded = load();

@@ -1,14 +1,14 @@
-/** Numbers that one seed decides, the same on every machine: mulberry32. */
+/** Random numbers, determined by the seed on every machine: mulberry32. */
 export class Random {
   #state: number;
 
   constructor(seed: number) {
     this.#state = seed >>> 0;
-    // Neighbouring seeds begin alike.
+    // Neighbouring seeds begin with similar numbers.
     for (let n = 0; n < 8; n++) this.next();
   }
 
-  /** From 0 to below 1. */
+  /** A number from 0 to below 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
@@ -30,7 +30,7 @@ export class Random {
     return min + this.next() * (max - min);
   }
 
-  /** Of things that happen at any time, how long until the next. */
+  /** Time until the next of events that are independent of each other. */
   until(mean: number): number {
     return -mean * Math.log(1 - this.next());
   }

@@ -1,7 +1,7 @@
 import type { Random } from './random.js';
 import type { Line } from './simulated.network.js';
 
-/** What goes wrong. Times in milliseconds. */
+/** A fault of a schedule. Times are in milliseconds. */
 export type Trouble =
   | { kind: 'cut'; node: number; line: Line }
   | { kind: 'cut-subscriptions' }
@@ -24,7 +24,7 @@ export type Trouble =
   | { kind: 'stop-server'; lasts: number }
   | {
       kind: 'restart-server';
-      /** Entries lost of the journal's end. */
+      /** Number of entries that are lost at the journal's end. */
       lost: number;
       lasts: number;
       loading: number;
@@ -34,7 +34,7 @@ export type Trouble =
       kind: 'failover';
       lost: number;
       skew: number;
-      /** Nodes that the old master goes on to serve for so long. */
+      /** Nodes that the old master serves for that long. */
       misled: number[];
       lasts: number;
     }
@@ -47,7 +47,10 @@ export type Trouble =
   | {
       kind: 'forge-entry';
       keep: number | null;
-      /** Subscriptions are cut, and so long after that the entry is forged. */
+      /**
+       * Time between the cut of all subscriptions and the forged entry; `null`
+       * without a cut.
+       */
       cutBefore: number | null;
       times: number;
     }
@@ -65,16 +68,16 @@ export interface Schedule {
   readonly maxStaleness: number;
   readonly durable: boolean;
   readonly foreign: boolean;
-  /** Redis comes up so late. */
+  /** Delay of the start of Redis. */
   readonly bootDelay: number;
   readonly writeEvery: number;
   readonly readEvery: number;
-  /** When everything heals. */
+  /** Time at which everything heals. */
   readonly lasts: number;
   readonly troubles: readonly { readonly at: number; readonly what: Trouble }[];
 }
 
-/** With these every message arrives, and not much later. */
+/** Troubles under which every message arrives, and not much later. */
 export const HARMLESS: readonly TroubleKind[] = [
   'server-clock',
   'wall-clock',
@@ -94,7 +97,7 @@ const REFUSALS = [
   'CLUSTERDOWN The cluster is down',
 ];
 
-/** Everything that a seed decides beforehand. */
+/** Draws a schedule, which depends only on the seed. */
 export function scheduleFrom(random: Random): Schedule {
   const nodes = random.whole(2, 3);
   const durable = random.chance(0.2);
@@ -106,7 +109,8 @@ export function scheduleFrom(random: Random): Schedule {
   const kinds = Object.keys(makers).filter((kind) =>
     isPossible(kind as TroubleKind, durable, foreign),
   );
-  // Some are of one kind or family, so that each is seen alone as well.
+  // Some schedules have faults of one kind or family, to test it separately as
+  // well.
   const dice = random.next();
   const among =
     dice < 0.25
@@ -138,9 +142,9 @@ export function scheduleFrom(random: Random): Schedule {
 }
 
 /**
- * Known limits are no failures: a publisher that dies together with the master
- * that acknowledged it takes the message with it, and what is lost silently
- * inside a cluster is found by the journal alone.
+ * Leaves out combinations that hit known limits: a publisher that dies together
+ * with the master that acknowledged its message takes the message with it, and
+ * only the journal reveals a message that is silently lost inside a cluster.
  */
 function isPossible(
   kind: TroubleKind,
@@ -260,7 +264,7 @@ function makersFor(
   };
 }
 
-/** For people, and complete. */
+/** A complete description for people. */
 export function describeSchedule({ troubles, ...rest }: Schedule): string {
   return [
     JSON.stringify(rest),

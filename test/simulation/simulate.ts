@@ -35,14 +35,14 @@ import { VirtualTime } from './virtual.time.js';
 export interface SimulationOptions {
   readonly journaled?: boolean;
   readonly sabotage?: Sabotage | null;
-  /** Told each thing that happens. */
+  /** Called with a line for each event. */
   readonly trace?: ((line: string) => void) | null;
 }
 
-/** What became of one schedule. */
+/** Result of one schedule. */
 export interface Outcome {
   readonly seed: number;
-  /** What is wrong; nothing, if all is well. */
+  /** Descriptions of all problems; empty for a successful schedule. */
   readonly problems: readonly string[];
   readonly schedule: string;
   readonly stale: number;
@@ -50,11 +50,14 @@ export interface Outcome {
   readonly delivered: number;
   readonly replayed: number;
   readonly widened: number;
-  /** From healing to coherent, in milliseconds; `null` if it never was. */
+  /**
+   * Milliseconds from healing until all caches are coherent; `null` if they
+   * never are.
+   */
   readonly healing: number | null;
   readonly slowestPublish: number;
   readonly events: number;
-  /** The same for the same seed, else something is not deterministic. */
+  /** Hash of all events: equal for equal seeds, unless the run is not deterministic. */
   readonly fingerprint: number;
 }
 
@@ -63,7 +66,7 @@ const KEYS = [
   ...Array.from({ length: 6 }, (_, n) => `session:${n}`),
 ];
 
-/** All must be well by then; each timeout on the way is shorter. */
+/** Limit for the recovery; each timeout on the way is shorter. */
 const PATIENCE_MS = 60_000;
 const GLANCE_MS = 50;
 
@@ -99,7 +102,7 @@ class Simulation {
   readonly #hostile: HostilePublisher;
   readonly #counts = new Counts();
   readonly #nodes: SimulatedNode[] = [];
-  /** What Redis took and nobody has been seen to lose, in order. */
+  /** Messages that Redis took and did not visibly lose, in order. */
   readonly #taken: { id: string; payload: string; at: number }[] = [];
   #problems: string[] = [];
   #fingerprint = 0;
@@ -150,7 +153,7 @@ class Simulation {
     }
     await time.run(lasts);
     this.#over = true;
-    this.#trace('everything heals');
+    this.#trace('all faults end');
     this.#network.heal();
     const healing = await this.#heal();
     const stale = this.#stale().length;
@@ -179,7 +182,7 @@ class Simulation {
     return Math.max(...this.#nodes.map((node) => node.slowestPublish));
   }
 
-  /** Whether an instance can know that it has heard all. */
+  /** Whether an instance can prove that it has received all messages. */
   get #provable(): boolean {
     return !this.#schedule.troubles.some(
       ({ what: { kind } }) => kind === 'failover' || kind === 'restart-server',
@@ -187,16 +190,17 @@ class Simulation {
   }
 
   /**
-   * A known limit: two empty journals look alike. Who still stands at the
-   * beginning of one, has lost its first entries silently and then sees it
-   * removed, is told nothing of them by the next.
+   * Whether a new journal can be told from the old one. A known limit: two
+   * empty journals look alike. An instance that is still at the beginning of
+   * one, has lost its first entries silently, and then sees it removed, learns
+   * nothing of them from the next.
    */
   get #tellable(): boolean {
     const { master, lostAt } = this.#network;
     return lostAt < master.journalBegan;
   }
 
-  /** Whether all troubles are such that every message arrives at once. */
+  /** Whether every message arrives at once under the troubles of the schedule. */
   get #prompt(): boolean {
     const { troubles, bootDelay } = this.#schedule;
     return (
@@ -229,14 +233,14 @@ class Simulation {
         );
         this.#trace(
           () =>
-            `${node.name} hears ${message.widened ?? said(message)} ${message.offset ?? ''}`,
+            `${node.name} receives ${message.widened ?? said(message)} ${message.offset ?? ''}`,
         );
       },
     );
     this.#nodes.push(node);
     if (this.options.trace) {
       node.subscriber.status$.subscribe(({ state, reason }) =>
-        this.#trace(`${node.name} is ${state}, ${reason}`),
+        this.#trace(`${node.name} is ${state}: ${reason}`),
       );
       node.subscriber.errors$.subscribe(({ message }) =>
         this.#trace(`${node.name} reports ${message}`),
@@ -245,7 +249,7 @@ class Simulation {
     void node.start();
   }
 
-  /** Again and again until the end, at any time. */
+  /** Repeats an action at random times until the end. */
   #repeat(mean: number, action: () => void): void {
     const again = (): void => {
       if (this.#over) return;
@@ -262,7 +266,7 @@ class Simulation {
   #write(): void {
     const random = this.#random;
     const node = random.pick(this.#alive);
-    // What one tick publishes leaves in one call.
+    // Messages that are published in one tick leave in one call.
     const burst = random.chance(0.1) ? random.whole(2, 8) : 1;
     for (let n = 0; n < burst; n++) {
       const [invalidation, keys] = this.#change();
@@ -419,7 +423,7 @@ class Simulation {
     }
   }
 
-  /** In the name of the one after the position that those who are away have. */
+  /** Forges the entry after the position of the instances that are away. */
   #forgeEntry({
     keep,
     cutBefore,
@@ -467,7 +471,7 @@ class Simulation {
     return linesOf(line).map((each) => this.#network.weather(`n${node}`, each));
   }
 
-  /** @returns how long it took until all was well, and stayed so */
+  /** @returns milliseconds until all was well, and stayed so */
   async #heal(): Promise<number | null> {
     const { time } = this;
     const healed = time.now;
@@ -475,7 +479,7 @@ class Simulation {
     while (time.now < healed + PATIENCE_MS) {
       await time.run(time.now + GLANCE_MS);
       well = this.#complaints().length === 0 ? (well ?? time.now) : null;
-      // It must not be an accident of the moment.
+      // The state must last, and not be a coincidence.
       const { heartbeatInterval } = this.#schedule;
       if (well !== null && time.now - well > heartbeatInterval + 100) break;
     }
@@ -493,7 +497,7 @@ class Simulation {
     const complaints: string[] = this.#stale();
     const { outbox } = this.#database;
     if (outbox.size > 0) {
-      complaints.push(`the durable outbox holds ${outbox.size}`);
+      complaints.push(`the durable outbox still holds ${outbox.size} messages`);
     }
     for (const { name, subscriber, publisher, unsettled } of this.#alive) {
       const { state, reason } = subscriber.status;
@@ -501,10 +505,12 @@ class Simulation {
         complaints.push(`${name} is ${state}: ${reason}`);
       }
       if (publisher.pending > 0) {
-        complaints.push(`the outbox of ${name} holds ${publisher.pending}`);
+        complaints.push(
+          `the outbox of ${name} still holds ${publisher.pending} messages`,
+        );
       }
       if (unsettled > 0) {
-        complaints.push(`${unsettled} publishes of ${name} are unsettled`);
+        complaints.push(`${unsettled} publishes of ${name} have no receipt`);
       }
     }
     return complaints;
@@ -512,7 +518,7 @@ class Simulation {
 
   #stale(): string[] {
     return this.#alive.flatMap(({ name, stale }) =>
-      stale.map((key) => `${name} has a stale ${key}`),
+      stale.map((key) => `${name} has a stale entry ${key}`),
     );
   }
 
@@ -529,8 +535,8 @@ class Simulation {
   }
 
   /**
-   * What an instance says of its own staleness must be true; and where nothing
-   * is wrong with the lines, nothing may wait for a heartbeat.
+   * Checks that the staleness reported by an instance is true, and that no
+   * message waits for a heartbeat if no connection has a fault.
    */
   #checkStaleness(): void {
     for (const node of this.#alive) {
@@ -538,14 +544,14 @@ class Simulation {
       const age = node.subscriber.staleness();
       const asOf = this.time.now - (this.#prompt ? PROMPT_MS : age);
       const since = Math.max(node.servingSince, node.widenedAt);
-      // What was covered once stays covered.
+      // A covered message stays covered.
       for (; node.checked < this.#taken.length; node.checked++) {
         const { id, payload, at } = this.#taken[node.checked]!;
         if (at >= asOf) break;
         if (at <= since || node.heard.has(id)) continue;
         if (payload.endsWith(node.signature)) continue;
         this.#problems.push(
-          `at ${this.time.now} ${node.name} should have heard all until ${asOf}, but not ${id} of ${at}`,
+          `at ${this.time.now} ${node.name} should have received all messages until ${asOf}, but lacks ${id} of ${at}`,
         );
         return;
       }

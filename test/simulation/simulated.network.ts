@@ -4,29 +4,32 @@ import type { VirtualTime } from './virtual.time.js';
 
 export type Line = 'commands' | 'subscription';
 
-/** What is wrong, by now, with everything between one instance and Redis. */
+/** Current faults between one instance and Redis. */
 export class Weather {
-  /** Added to each packet's time, at random up to it. */
+  /** Longest random delay of a packet, in milliseconds. */
   slow = 0;
-  /** Bytes vanish; whoever lost some is dead for good, and nobody is told. */
+  /**
+   * Direction in which bytes vanish; a connection that lost some stays dead,
+   * without notice.
+   */
   swallows: 'up' | 'down' | 'both' | null = null;
-  /** Bytes wait until then. */
+  /** Time until which bytes wait. */
   stalledUntil = 0;
   refused = false;
-  /** Announcements that vanish inside a cluster, nothing else does. */
+  /** Share of messages that vanish inside a cluster, without any other fault. */
   losing = 0;
-  /** Announcements that come twice, or late. */
+  /** Share of messages that are delivered twice, or late. */
   repeating = 0;
 }
 
-/** The servers there are, who is the master for whom, and the weather. */
+/** All servers, the current master for each instance, and the weather. */
 export class SimulatedNetwork {
   master: SimulatedServer;
-  /** Who still takes an old master for the master. */
+  /** Instances that still use an old master, with that master. */
   readonly misled = new Map<string, SimulatedServer>();
-  /** Masters that were, and do not know it yet. */
+  /** Former masters that have not noticed their replacement yet. */
   readonly deposed = new Set<SimulatedServer>();
-  /** When an announcement was last lost silently. */
+  /** Time at which a message was last lost silently. */
   lostAt = -1;
   readonly #weathers = new Map<string, Weather>();
 
@@ -59,7 +62,7 @@ export class SimulatedNetwork {
     return this.misled.get(node) ?? this.master;
   }
 
-  /** An old master goes; whoever was misled is led right. */
+  /** Removes an old master; its instances use the new one. */
   retire(server: SimulatedServer): void {
     this.deposed.delete(server);
     for (const [name, each] of this.misled) {
@@ -68,7 +71,7 @@ export class SimulatedNetwork {
     server.kill();
   }
 
-  /** Everything is well again from now on; what is dead stays dead. */
+  /** Ends all faults; dead connections stay dead. */
   heal(): void {
     for (const key of this.#weathers.keys()) {
       const { stalledUntil } = this.#weathers.get(key)!;
@@ -84,12 +87,12 @@ export class SimulatedNetwork {
   }
 }
 
-/** One TCP connection: two pipes that keep the order, and lose in no other way. */
+/** A TCP connection: two pipes that keep the order, and lose bytes only by a fault. */
 export class Connection {
   #open = true;
   #dead = { up: false, down: false };
   #last = { up: 0, down: 0 };
-  /** Whether what was under way when the client closed still arrives. */
+  /** Whether data on its way still arrives after the client has closed. */
   readonly #lingers: boolean;
   readonly #life: number;
 
@@ -103,7 +106,7 @@ export class Connection {
     this.#lingers = network.random.chance(0.5);
   }
 
-  /** To the server, which does it when it comes to it. */
+  /** Sends a command to the server, which executes it on arrival. */
   up(command: () => void): void {
     this.#send('up', () => {
       if (!this.#open && !this.#lingers) return;
@@ -114,19 +117,22 @@ export class Connection {
     });
   }
 
-  /** To the client. */
+  /** Sends data to the client. */
   down(arrive: () => void): void {
     this.#send('down', () => {
       if (this.#open) arrive();
     });
   }
 
-  /** The client lets go of it. */
+  /** Closes the connection from the client's side. */
   close(): void {
     this.#open = false;
   }
 
-  /** The other side has closed it; the news travels like everything else. */
+  /**
+   * Closes the connection from the server's side; the client notices as late as
+   * of any data.
+   */
   closed(): void {
     this.down(() => {
       this.#open = false;
@@ -134,7 +140,7 @@ export class Connection {
     });
   }
 
-  /** Somebody between has cut it: both sides learn of it at once. */
+  /** Cuts the connection in the middle: both sides notice at once. */
   cut(): void {
     if (!this.#open) return;
     this.#open = false;

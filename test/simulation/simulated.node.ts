@@ -24,7 +24,7 @@ import { instanceParts, ROOMY } from '../support/parts.js';
 import type { SimulatedNetwork } from './simulated.network.js';
 import { SimulatedTransport } from './simulated.transport.js';
 
-/** Rows, by cache key, and what is written beside them in one transaction. */
+/** Rows by cache key, and the durable outbox in the same transactions. */
 export class SimulatedDatabase {
   readonly rows = new Map<string, number>();
   readonly outbox = new Map<string, { text: string; at: number }>();
@@ -45,7 +45,7 @@ export class SimulatedDatabase {
     this.outbox.set(messageId, { text, at: this.now() });
   }
 
-  /** Of one application, for as long as that lives. */
+  /** The durable outbox of one application, while that is alive. */
   port(isAlive: () => boolean): DurableOutbox {
     return {
       pending: async ({ limit, olderThan }) =>
@@ -69,13 +69,13 @@ export interface NodeOptions {
   readonly maxStaleness: number;
   readonly whenStale: StalePolicy;
   readonly durable: boolean;
-  /** Mistakes on purpose, which the checker must find. */
+  /** Deliberate mistake that the checker must find. */
   readonly sabotage: Sabotage | null;
 }
 
 /**
- * - `deaf`: caches do not obey what was widened
- * - `heartless`: no heartbeat ever comes
+ * - `deaf`: caches ignore widened messages
+ * - `heartless`: no heartbeat takes place
  */
 export type Sabotage = 'deaf' | 'heartless';
 
@@ -88,7 +88,7 @@ interface Load {
   overtaken: boolean;
 }
 
-/** Only what is worth telling of a run. */
+/** Counters that the summary of a run needs. */
 export class Counts extends InvalidationMeter {
   replays = 0;
   widenings = 0;
@@ -123,15 +123,15 @@ export class SimulatedNode {
   readonly transport: SimulatedTransport;
   readonly publisher: InvalidationPublisher;
   readonly subscriber: InvalidationSubscriber;
-  /** How what it says ends. */
+  /** End of the payloads of its own messages. */
   readonly signature: string;
-  /** So much of what Redis took is known to be covered. */
+  /** Number of messages in Redis that are known to be covered. */
   checked = 0;
-  /** When each was delivered here, by message id. */
+  /** Ids of the messages that were delivered here. */
   readonly heard = new Set<string>();
   widenedAt = -1;
   alive = true;
-  /** Whether the application has started, and answers requests. */
+  /** Time since which the application has started and answers requests. */
   servingSince: number | null = null;
   heardForeign = false;
   slowestPublish = 0;
@@ -190,7 +190,7 @@ export class SimulatedNode {
     this.alive = false;
     this.servingSince = null;
     this.transport.die();
-    // Only to be rid of its timers.
+    // Only stops its timers.
     void this.#shutdown.run();
     void this.#session.stop();
   }
@@ -210,7 +210,7 @@ export class SimulatedNode {
     });
   }
 
-  /** A request that changes rows; what it waits for is the library's word. */
+  /** A request that changes rows, and awaits the receipt of the library. */
   write(invalidation: Invalidation, keys: readonly string[]): void {
     if (this.servingSince === null) return;
     const { time, random } = this.network;
@@ -225,7 +225,7 @@ export class SimulatedNode {
     }
     const stored = this.publisher.prepare(invalidation);
     this.database.store(stored.messageId, stored.text);
-    // Or the process dies here.
+    // The process may die here.
     if (random.chance(0.05)) return;
     time.after(random.between(0, 5), () => {
       if (this.alive) this.#watch(this.publisher.publishStored(stored));
@@ -267,7 +267,7 @@ export class SimulatedNode {
   }
 }
 
-/** Somebody who publishes in another language, without a journal. */
+/** A service in another language, which publishes without a journal. */
 export class ForeignService {
   readonly #instance = new Instance('foreign');
 
@@ -276,7 +276,7 @@ export class ForeignService {
     private readonly database: SimulatedDatabase,
   ) {}
 
-  /** It does so only where it is certain to be heard at all. */
+  /** Publishes only if all instances are certain to receive it. */
   write(key: string, nodes: readonly SimulatedNode[]): void {
     const { master, misled } = this.network;
     if (!master.up || master.stopped || misled.size > 0) return;

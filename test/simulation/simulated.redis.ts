@@ -7,35 +7,35 @@ import type { JournalEntry, Published } from '../../lib/transport/index.js';
 import type { Random } from './random.js';
 import type { VirtualTime } from './virtual.time.js';
 
-/** Where in a payload its id stands, as the publish script reads it. */
+/** Position of the id in a payload, as the publish script reads it. */
 const ID_AT = 15;
 const ID_END = 51;
 const NONCE_END = 20;
 
 /** A subscription as the server sees it. */
 export interface Subscriber {
-  /** The payload is on its way. */
+  /** Receives a payload that is on its way. */
   push(payload: string): void;
-  /** The server has closed the connection. */
+  /** Called when the server has closed the connection. */
   closed(): void;
 }
 
-/** One Redis process, with what the publish script does to its journal. */
+/** One Redis process, with the effects of the publish script on its journal. */
 export class SimulatedServer {
   readonly subscribers = new Set<Subscriber>();
-  /** Connections for commands, to be told when the server closes them. */
+  /** Connections for commands, which are informed when the server closes them. */
   readonly clients = new Set<{ closed(): void }>();
   journal: JournalEntry[] = [];
-  /** When the first entry of a new journal was written. */
+  /** Time at which the first entry of a new journal was written. */
   journalBegan = 0;
-  /** Its clock against the real one. */
+  /** Deviation of its clock from the real one. */
   skew = 0;
   up = true;
-  /** How often it was started: a connection to an earlier one is none. */
+  /** Number of starts: a connection from an earlier start is dead. */
   life = 1;
-  /** Every publish is refused with it. */
+  /** Error of every publish, or `null`. */
   refusal: string | null = null;
-  /** Every command is. */
+  /** Whether every command fails with LOADING. */
   loading = false;
   #lastId = [0, 0];
   #stopped: (() => void)[] | null = null;
@@ -48,7 +48,7 @@ export class SimulatedServer {
     private readonly onAppended: (payload: string, offset: string) => void,
   ) {}
 
-  /** A copy that lacks the last entries: what a replica is promoted with. */
+  /** A replica without the last entries, as it is promoted. */
   replica(name: string, lost: number): SimulatedServer {
     const { time, random, maxLength, onAppended } = this;
     const copy = new SimulatedServer(name, time, random, maxLength, onAppended);
@@ -61,7 +61,7 @@ export class SimulatedServer {
     this.#lastId = parse(this.tail);
   }
 
-  /** Does it now, or once the process is continued. */
+  /** Executes a command now, or once the process is continued. */
   handle(command: () => void): void {
     if (this.#stopped === null) command();
     else this.#stopped.push(command);
@@ -83,7 +83,7 @@ export class SimulatedServer {
     for (const command of waiting) command();
   }
 
-  /** The process is gone, and with it every connection. */
+  /** Ends the process, and with it every connection. */
   kill(): void {
     this.up = false;
     this.#stopped = null;
@@ -124,7 +124,7 @@ export class SimulatedServer {
     journaled: boolean,
   ): Published[] {
     this.#check();
-    // An error may come when some of the payloads are out.
+    // An error may come after some of the payloads.
     const failsAt =
       this.refusal === null
         ? Infinity
@@ -148,7 +148,7 @@ export class SimulatedServer {
     return this.subscribers.size;
   }
 
-  /** An ID that XADD takes, so many milliseconds after the last one. */
+  /** An ID that XADD accepts, so many milliseconds after the last one. */
   nextOffset(later: number): string {
     const [ms = 0] = this.#lastId;
     return `${Math.max(ms, this.#clock) + later}-1`;
@@ -165,7 +165,7 @@ export class SimulatedServer {
     this.journal = keep === 0 ? [] : this.journal.slice(-keep);
   }
 
-  /** DEL, or evicted: a new one begins. */
+  /** Removes the journal, as DEL or an eviction does: a new one begins. */
   removeJournal(): void {
     this.journal = [];
     this.#lastId = [0, 0];
@@ -178,7 +178,7 @@ export class SimulatedServer {
   #announced(triedSince: string | null): Map<string, string> {
     const announced = new Map<string, string>();
     if (triedSince === null) return announced;
-    // Beyond the end: the journal is not the one of the first try any more.
+    // Beyond the end, so the journal is not the one of the first try any more.
     const isBeyond =
       triedSince !== '-' && compareOffsets(triedSince, this.tail) > 0;
     const from = triedSince === '-' || isBeyond ? 0 : this.#indexOf(triedSince);
@@ -188,7 +188,7 @@ export class SimulatedServer {
     return announced;
   }
 
-  /** Of the first entry at or after an offset. */
+  /** Index of the first entry at or after an offset. */
   #indexOf(offset: string): number {
     const [ms = 0, seq = 0] = parse(offset);
     const after = this.journal.findLastIndex((entry) => {
@@ -225,7 +225,7 @@ export class SimulatedServer {
       `,"offset":"${offset}","previous":"${previous}"` +
       payload.slice(-ENCODED_ORIGIN_LENGTH);
     this.journal.push({ offset, payload: complete });
-    // MAXLEN ~ leaves some more.
+    // MAXLEN ~ keeps some more.
     if (this.journal.length > this.maxLength * 1.5) this.trim(this.maxLength);
     this.onAppended(complete, offset);
     return { offset, complete };

@@ -8,9 +8,9 @@ import {
 import { Connection, type SimulatedNetwork } from './simulated.network.js';
 import type { SimulatedServer, Subscriber } from './simulated.redis.js';
 
-/** As `RedisTransport`: how long a publish may stay unanswered. */
+/** Time after which a publish without an answer fails, as in `RedisTransport`. */
 const UNANSWERED_MS = 10_000;
-/** As `RedisSubscription`, and as ioredis gives a socket to connect. */
+/** Time for a connection to open, as in `RedisSubscription` and in ioredis. */
 const OPENING_MS = { subscription: 5_000, commands: 10_000 };
 
 interface Link extends Partial<Subscriber> {
@@ -19,9 +19,9 @@ interface Link extends Partial<Subscriber> {
 }
 
 /**
- * What `RedisTransport` is to the library, over the simulated network: a
- * connection for commands and one for the subscription, each opened anew when
- * it ends, with the same habits, of which some are bad ones of ioredis.
+ * The counterpart of `RedisTransport` on the simulated network: a connection
+ * for commands and one for the subscription, each reopened when it ends, with
+ * the same behaviour, including some faults of ioredis.
  */
 export class SimulatedTransport extends InvalidationTransport {
   #listener: TransportListener | null = null;
@@ -35,9 +35,9 @@ export class SimulatedTransport extends InvalidationTransport {
     subscription: null,
   };
   #attempts = { commands: 0, subscription: 0 };
-  /** What fails each publish that is under way. */
+  /** Callbacks that fail the pending publishes. */
   readonly #publishing = new Set<(error: Error) => void>();
-  /** What fails each question that is under way. */
+  /** Callbacks that fail the pending queries. */
   readonly #asking = new Set<(error: Error) => void>();
   readonly #pings = new Set<(error: Error) => void>();
 
@@ -137,7 +137,7 @@ export class SimulatedTransport extends InvalidationTransport {
     for (const fail of this.#publishing) fail(new Error('Closed.'));
   }
 
-  /** The process is killed: everything just ends. */
+  /** Ends everything at once, as a killed process does. */
   die(): void {
     this.#closed = true;
     for (const line of ['commands', 'subscription'] as const) {
@@ -153,7 +153,7 @@ export class SimulatedTransport extends InvalidationTransport {
     this.#subscribed = false;
   }
 
-  /** Somebody cuts the connection, `CLIENT KILL` or a proxy. */
+  /** Cuts the connection, as `CLIENT KILL` or a proxy does. */
   cut(line: 'commands' | 'subscription'): void {
     (line === 'commands'
       ? this.#commands
@@ -266,7 +266,10 @@ export class SimulatedTransport extends InvalidationTransport {
     );
   }
 
-  /** What ioredis was told not to send again it does not always fail either. */
+  /**
+   * Fails pending commands, or not: ioredis does not always fail commands that
+   * it must not send again.
+   */
   #failAsked(asked: Set<(error: Error) => void>): void {
     const failing = [...asked];
     asked.clear();
@@ -279,7 +282,7 @@ export class SimulatedTransport extends InvalidationTransport {
     const { connection } = link;
     connection.close();
     const { server } = connection;
-    // The server learns of it, unless the way there is blocked.
+    // The server notices the end, unless the way there is blocked.
     this.network.time.after(1, () => {
       server.clients.delete(connection);
       server.subscribers.delete(link as Subscriber);

@@ -3,7 +3,7 @@ import { simulate, type Outcome, type SimulationOptions } from './simulate.js';
 
 const SCHEDULES = Number(process.env.SIMULATION_SCHEDULES ?? 1_000);
 
-/** Run a failure again with SIMULATION_SEED set to what it printed. */
+/** Seed of the run: to repeat a failure, set SIMULATION_SEED to the printed one. */
 const seed = Number(process.env.SIMULATION_SEED ?? Date.now() % 2 ** 31);
 
 async function play(
@@ -36,7 +36,7 @@ describe('Simulation: schedules of faults on virtual time', () => {
         .soft(failed.slice(0, 3).map(describeFailure).join('\n\n'))
         .toBe('');
       expect(failed).toEqual([]);
-      // It is worth something only if there was something to do.
+      // The test proves something only if it had invalidations to deliver.
       expect(sum(outcomes, 'invalidations')).toBeGreaterThan(30 * SCHEDULES);
       expect(sum(outcomes, 'replayed')).toBeGreaterThan(SCHEDULES);
       expect(sum(outcomes, 'widened')).toBeGreaterThan(SCHEDULES);

@@ -5,11 +5,11 @@ import { Random } from './random.js';
 interface Event {
   readonly at: number;
   readonly order: number;
-  /** `null` once it was cancelled. */
+  /** `null` after it was cancelled. */
   action: (() => void) | null;
 }
 
-/** What `setTimeout` returns in Node, as far as anybody here uses it. */
+/** Return value of `setTimeout` in Node, as far as the simulated code uses it. */
 class Timer {
   constructor(public event: Event) {}
 
@@ -36,22 +36,22 @@ const real = {
   stackTraceLimit: Error.stackTraceLimit,
 };
 
-/** Where the monotonic clock goes on: it never goes back in one process. */
+/** Base of the monotonic clock, which never goes back within a process. */
 let monotonicBase = performance.now();
 
 /**
- * Time in which nothing happens but events, one after the other, each followed
- * by all that its promises and ticks lead to. Timers, clocks and random numbers
- * of the whole process are in its hands from `install` to `uninstall`.
+ * Virtual time: events happen one after the other, each followed by all of its
+ * promises and ticks. Between `install` and `uninstall`, it controls the
+ * timers, clocks and random numbers of the whole process.
  */
 export class VirtualTime {
   now = 0;
   events = 0;
-  /** The wall clock against the monotonic one, in milliseconds. */
+  /** Difference between the wall clock and the monotonic one, in milliseconds. */
   wallShift = 0;
   #heap: Event[] = [];
   #order = 0;
-  /** Made anew for each event, if it draws. */
+  /** Random numbers of the current event, created at its first draw. */
   #drawn: Random | null = null;
 
   constructor(private readonly seed: number) {}
@@ -80,14 +80,14 @@ export class VirtualTime {
     crypto.randomUUID = () =>
       this.#random.uuid() as ReturnType<typeof crypto.randomUUID>;
     syncBuiltinESMExports();
-    // Nobody reads the thousands of them.
+    // Thousands of errors whose stacks are not read.
     Error.stackTraceLimit = 0;
   }
 
   uninstall(): void {
     const { random, dateNow, randomUUID, stackTraceLimit, ...timers } = real;
     Object.assign(globalThis, timers);
-    // What is its own hides the one of its prototype.
+    // The own property hides the one of the prototype.
     delete (performance as { now?: unknown }).now;
     Date.now = dateNow;
     Math.random = random;
@@ -97,7 +97,10 @@ export class VirtualTime {
     monotonicBase += this.now + 1_000;
   }
 
-  /** By event, so that whoever else draws between two changes nothing. */
+  /**
+   * Random numbers by event, so that draws of other code do not change the next
+   * events.
+   */
   get #random(): Random {
     this.#drawn ??= new Random(
       this.seed ^ Math.imul(this.events + 1, 0x9e3779b1),
@@ -115,7 +118,7 @@ export class VirtualTime {
     return this.at(this.now + delay, action);
   }
 
-  /** Lets everything happen until then. */
+  /** Runs all events until a time. */
   async run(until: number): Promise<void> {
     for (;;) {
       const [next] = this.#heap;
@@ -134,13 +137,13 @@ export class VirtualTime {
   }
 }
 
-/** Every tick and every promise of what happened has had its turn. */
+/** Waits until every tick and every promise of an event has run. */
 function settled(): Promise<void> {
   return new Promise((resolve) => real.setImmediate(resolve));
 }
 
 function clear(timer: unknown): void {
-  // What was set before the clocks were exchanged is somebody else's.
+  // A timer that was set before the clocks were exchanged is a real one.
   if (timer instanceof Timer) timer.event.action = null;
   else real.clearTimeout(timer as NodeJS.Timeout | undefined);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BoundedMap } from '../../lib/stream/bounded-map.js';
 
-/** Of a key that is as long as a message may be. */
+/** Size of a key that is as long as a message may be. */
 const LONG = 1_048_576;
 
 describe('BoundedMap', () => {

@@ -6,21 +6,24 @@ import {
   type Journaled,
 } from '../../lib/stream/index.js';
 
-/** A message; `id` counts what was ever published. */
+/** A message; `id` is its number among all published ones. */
 export interface Entry extends Journaled {
   readonly id: number;
 }
 
-/** What the cursor said in place of all that was published until then. */
+/**
+ * A widened message, which the cursor delivered in place of all messages until
+ * then.
+ */
 export class Fresh {
   constructor(
     readonly cause: 'begun' | 'widened',
-    /** So many messages had been published. */
+    /** Number of messages that had been published. */
     readonly covers: number,
   ) {}
 }
 
-/** One thing that happens. Numbers choose among what there is to choose from. */
+/** A step of a schedule. Numbers choose among the possibilities of the moment. */
 export type Step =
   | { readonly kind: 'publish' | 'deliver' | 'lose'; readonly count: number }
   | { readonly kind: 'duplicate' | 'overtake'; readonly at: number }
@@ -43,13 +46,13 @@ export type Step =
   | {
       readonly kind: 'failover';
       readonly lost: number;
-      /** The clock of the new server, against that of the old. */
+      /** Clock of the new server, relative to the old one. */
       readonly skew: number;
     };
 
 export type StepKind = Step['kind'];
 
-/** What a reader asks of the journal, and what the server answers. */
+/** A query of the journal, and the answer of the server. */
 interface Reading {
   readonly from: string | null;
   readonly count: number;
@@ -59,25 +62,25 @@ interface Reading {
 const PAGE = 4;
 
 /**
- * A journal, a channel and a cursor between them, of which each step is one that
- * an adversary may choose. The journal is read page by page, as `CatchUp` does:
- * between a question, the server's answer and its arrival anything may happen.
+ * A journal, a channel and a cursor between them, of which an adversary may
+ * choose each step. The journal is read page by page, as `CatchUp` does:
+ * anything may happen between a query, the server's answer and its arrival.
  */
 export class CursorWorld {
-  /** What the cursor said, in order. */
+  /** Messages that the cursor delivered, in order. */
   readonly said: (Entry | Fresh)[] = [];
   readonly published: Entry[] = [];
   replays = 0;
   forged = 0;
   readings = 0;
-  /** Messages that nobody can ask for any more, and no chain betrays. */
+  /** Messages that are in no journal any more, and whose absence no chain reveals. */
   readonly forgotten = new Set<number>();
   readonly cursor: DeliveryCursor<Entry>;
 
   #journal: Entry[] = [];
   #clock = 1_000;
   #claimed: string = JOURNAL_START;
-  /** In flight to the subscription there is; `null` while there is none. */
+  /** Messages in flight to the current subscription; `null` while there is none. */
   #channel: Entry[] | null = null;
   #catchUp: Generator<Reading, void, Reading> | null = null;
   #reading: Reading | null = null;
@@ -171,10 +174,10 @@ export class CursorWorld {
   }
 
   /**
-   * The adversary has gone: what is in flight arrives or is lost, the
-   * subscription stands, heartbeats ask.
+   * Settles without the adversary: messages in flight arrive or are lost, the
+   * subscription stays, and heartbeats query the journal.
    *
-   * @returns the readings of the journal that this took
+   * @returns the number of readings of the journal
    */
   settle(arrives: boolean): number {
     const before = this.readings;
@@ -185,7 +188,7 @@ export class CursorWorld {
         : { kind: 'lose', count: 1_000 },
     );
     this.#readToTheEnd();
-    // The first may find where a journal ended that is gone.
+    // The first heartbeat may find where a lost journal ended.
     for (let beat = 0; beat < 2; beat++) {
       this.take({ kind: 'heartbeat' });
       this.#readToTheEnd();
@@ -207,7 +210,7 @@ export class CursorWorld {
   #publish(): void {
     const last = this.#journal.at(-1);
     const id = this.published.length;
-    // The publish script: never an offset that another message ever had.
+    // The publish script never assigns an offset that another message had.
     const time = Math.max(
       this.#clock++,
       Number(last?.offset.split('-')[0] ?? 0),
@@ -237,15 +240,16 @@ export class CursorWorld {
   }
 
   #remove(): void {
-    // Two empty journals look alike: who stands at the beginning of one cannot
-    // tell the next from it, and is told nothing of what the first one held.
+    // Two empty journals look alike: an instance at the beginning of one cannot
+    // tell the next from it, and learns nothing of the entries of the first
+    // one.
     if (this.cursor.position === JOURNAL_START) {
       for (const { id } of this.published) this.forgotten.add(id);
     }
     this.#journal = [];
   }
 
-  /** PUBLISH: heard after what was said before, as on one server. */
+  /** PUBLISH: the message follows all earlier ones, as on one server. */
   #forge({ offset, previous, at }: Step & { kind: 'forge' }): void {
     if (this.#channel === null) return;
     const places = {
@@ -262,9 +266,9 @@ export class CursorWorld {
     });
   }
 
-  /** XADD, which may trim what came before. */
+  /** XADD, which may trim earlier entries. */
   #forgeEntry({ previous, keep, at }: Step & { kind: 'forge-entry' }): void {
-    // Who stands at the beginning of a journal cannot know its first entry.
+    // An instance at the beginning of a journal cannot recognise its first entry.
     if (this.cursor.position === JOURNAL_START) return;
     const offset = this.#soon(at);
     const id = -++this.forged;
@@ -296,7 +300,7 @@ export class CursorWorld {
 
   #failover(lost: number, skew: number): void {
     const kept = Math.max(0, this.#journal.length - lost);
-    // Their publisher is who looks after them.
+    // The publisher of these messages is responsible for them.
     for (const { id } of this.#journal.slice(kept)) this.forgotten.add(id);
     this.#journal = this.#journal.slice(0, kept);
     this.#clock = Math.max(1, this.#clock + skew);
@@ -334,7 +338,7 @@ export class CursorWorld {
             .slice(0, count);
   }
 
-  /** No answer in time. */
+  /** Fails the query, which gets no answer in time. */
   #fail(): void {
     if (this.#reading === null) return;
     this.#stopReading();
@@ -348,10 +352,10 @@ export class CursorWorld {
       if (from === null) {
         const tail = yield ask(null);
         if (this.#first) {
-          // A PING: what came before that end has been handed over.
+          // PING: the messages before that end have been delivered.
           this.take({ kind: 'deliver', count: 1_000 });
           cursor.begin(tail.answer as string);
-          // What was said before it listened is of no concern to it.
+          // Messages from before the subscription do not concern the instance.
           this.#afresh('begun');
         } else cursor.restart(tail.answer as string);
         this.#first = false;
@@ -411,7 +415,7 @@ const DISORDER: readonly StepKind[] = [
   'failover',
 ];
 
-/** Forgers: one who may PUBLISH, and one who may XADD. */
+/** Forgeries with the right to PUBLISH, and with the right to XADD. */
 const FORGERIES = {
   forge: {
     weight: 6,
@@ -434,9 +438,9 @@ const FORGERIES = {
 };
 
 /**
- * A schedule with one kind of forgery among what happens, on one server that keeps
- * its journal: in the place of a message that was lost or overtaken a forged one
- * would be believed.
+ * A schedule with one kind of forgery among its steps, on one server that keeps
+ * its journal: a forged message in the place of a message that was lost or
+ * overtaken would be believed.
  */
 export function hostileSchedule(
   forgery: keyof typeof FORGERIES,
@@ -451,7 +455,7 @@ export function hostileSchedule(
   });
 }
 
-/** A schedule of any interleaving, without what is left out. */
+/** A schedule of any interleaving, without the given steps. */
 export function schedule(...without: StepKind[]): fc.Arbitrary<Step[]> {
   const kinds = Object.entries(STEPS).filter(
     ([kind]) => !without.includes(kind as StepKind),

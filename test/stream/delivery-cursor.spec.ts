@@ -16,12 +16,12 @@ import {
   type Step,
 } from './cursor.world.js';
 
-/** The message at an offset, which follows the one before it unless told. */
+/** The message at an offset, by default after the previous offset. */
 function at(offset: number, previous = offset - 1): Journaled {
   return { offset: `${offset}-0`, previous: `${previous}-0` };
 }
 
-/** Claims the same place, and says something else. */
+/** A forged message with the same offset and different content. */
 const forge = (message: Journaled): Journaled & { forged: true } => ({
   ...message,
   forged: true,
@@ -33,7 +33,7 @@ const ROOMY: CursorLimits = {
   horizon: { allows: () => true },
 };
 
-/** A cursor, and what it says: offsets, replayed ones with an `r`, or `*`. */
+/** A cursor, and its deliveries: offsets, replayed ones with an `r`, or `*`. */
 class Desk {
   readonly said: string[] = [];
   readonly cursor: DeliveryCursor<Journaled>;
@@ -51,14 +51,14 @@ class Desk {
     );
   }
 
-  /** Stands at this offset, having heard everything before. */
+  /** A cursor at this offset, with all earlier messages delivered. */
   static at(offset: number, limits = ROOMY): Desk {
     const desk = new Desk(limits);
     desk.cursor.begin(`${offset}-0`);
     return desk;
   }
 
-  /** What the subscriber does with each message. */
+  /** Passes each message to the cursor, as the subscriber does. */
   hear(...messages: Journaled[]): void {
     for (const message of messages) {
       const { previous, offset } = message;
@@ -68,7 +68,7 @@ class Desk {
     }
   }
 
-  /** All that the journal holds from the position on. */
+  /** Replays all entries of the journal from the position on. */
   read(...entries: Journaled[]): boolean {
     this.cursor.beginReading();
     return this.cursor.replay(entries, true);
@@ -157,7 +157,7 @@ describe('DeliveryCursor: a received message', () => {
     desk.hear(forged);
     expect(desk.position).toBe(7);
     expect(desk.read(at(7), at(8))).toBe(true);
-    // It is obeyed, and moves nothing.
+      // The forged message is delivered, and does not move the position.
     expect(desk.said).toEqual(['8r', String(parseInt(forged.offset))]);
     expect(desk.position).toBe(8);
   });
@@ -325,7 +325,7 @@ describe('DeliveryCursor: held messages', () => {
     expect(desk.said).toEqual([]);
     desk.hear(at(7));
     expect(desk.said).toEqual(['*']);
-    // And no longer count.
+    // Messages from before the restart do not count any more.
     desk.cursor.restart('7-0');
     desk.hear(at(9), at(10));
     expect(desk.said).toEqual(['*', '*']);
@@ -392,7 +392,7 @@ describe('DeliveryCursor.lost()', () => {
   });
 });
 
-/** Any interleaving; then peace, in which what was in flight may still be lost. */
+/** Plays any interleaving, then settles; messages in flight may still be lost then. */
 function play(
   world: CursorWorld,
   steps: readonly Step[],
@@ -404,7 +404,10 @@ function play(
 
 const isFresh = (each: Entry | Fresh): each is Fresh => each instanceof Fresh;
 
-/** What was said since the last time all before was covered, and what that is. */
+/**
+ * Deliveries since the last cover of all earlier messages, and the number it
+ * covered.
+ */
 interface Stretch {
   readonly covered: number;
   readonly entries: Entry[];
@@ -466,7 +469,7 @@ describe('DeliveryCursor: properties under any schedule', () => {
       ),
       { numRuns: 4_000 },
     );
-    // It is worth something only if all of this happens.
+    // The test proves something only if all of this happens.
     expect(replays).toBeGreaterThan(4_000);
     expect(widened).toBeGreaterThan(1_000);
     expect(exact).toBeGreaterThan(100);
@@ -481,7 +484,8 @@ describe('DeliveryCursor: properties under any schedule', () => {
         (bounds, steps, arrives) => {
           const world = new CursorWorld(bounds);
           const readings = play(world, steps, arrives);
-          // A page holds three new ones; then the end, a tail, and once more.
+          // A page holds three new messages; then the end, a tail, and one more
+          // query.
           expect(readings).toBeLessThan(world.published.length / 3 + 12);
         },
       ),
@@ -519,7 +523,7 @@ describe('DeliveryCursor: properties with an intact journal', () => {
         fc.boolean(),
         (steps, arrives) => {
           const world = new CursorWorld(ROOMY);
-          // An empty journal is the one that cannot be told from another.
+          // An empty journal is the only one that looks like another.
           world.take({ kind: 'publish', count: 1 });
           world.take({ kind: 'subscribe' });
           world.take({ kind: 'answer' });

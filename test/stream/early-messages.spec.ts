@@ -3,7 +3,7 @@ import { entity, pattern } from '../../lib/message/index.js';
 import { EarlyMessages } from '../../lib/stream/early-messages.js';
 import { Fences } from '../../lib/stream/index.js';
 
-/** A publisher that always has something under way. */
+/** A publisher that always has messages under way. */
 class BusyPublisher {
   mark = 0;
   lastOffset: string | null = null;
@@ -14,7 +14,7 @@ class BusyPublisher {
     this.mark++;
   }
 
-  /** Redis answers for the oldest message. */
+  /** Acknowledges the oldest message. */
   answer(): void {
     this.lastOffset = `${++this.#taken}-0`;
   }
@@ -33,7 +33,7 @@ describe('EarlyMessages', () => {
     for (let id = 0; id < 30_000; id++) {
       early.add(entity('User', id));
       publisher.publish();
-      // Two are under way at any time.
+      // Two messages are under way at any time.
       if (id >= 2) publisher.answer();
       const { lastOffset } = publisher;
       if (lastOffset === null) continue;

@@ -56,7 +56,7 @@ describe('InvalidationConsumer: a busy handler', () => {
     );
     expect(JSON.stringify(handled[1]).length).toBeLessThan(1_000);
 
-    // There is room again.
+    // The queue has room again.
     push('5');
     push('6', 'x'.repeat(60_000));
     await finishAll();
@@ -119,7 +119,7 @@ describe('InvalidationConsumer: a handler that does not finish', () => {
     ]);
     expect(meter.totals.handlerErrors).toBe(1);
 
-    // What waited is handled all the same.
+    // Waiting messages are still handled.
     const idle = consumer.whenIdle();
     for (let left = 4; left > 0; left--) {
       finish();

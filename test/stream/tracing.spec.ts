@@ -17,7 +17,7 @@ const broken = (): never => {
   throw new Error('The tracer is broken.');
 };
 
-/** Does what it must, and nothing more. */
+/** A tracer that does only the required minimum. */
 const plain: InvalidationTracer = {
   publishing: () => null,
   delivering: (_message, deliver) => deliver(),

@@ -16,7 +16,7 @@ import {
 } from './setup.js';
 import { startServer } from '../support/redis-server.js';
 
-/** Further than any message goes while a test runs; nearer than a clock may err. */
+/** An offset beyond all messages of the test, and within the tolerance for clocks. */
 const far = (): string => `${Date.now() + 50_000}-0`;
 const patiently = { timeout: 20_000 };
 
@@ -29,7 +29,7 @@ async function startPair() {
   return { writer, reader, hand: new Hand(server, channel) };
 }
 
-/** Whether it has settled by now. */
+/** Records whether the promise has settled. */
 function watch(promise: Promise<unknown>): { settled: boolean } {
   const watched = { settled: false };
   const settle = (): void => void (watched.settled = true);
@@ -207,7 +207,7 @@ describe('InvalidationSubscriber.caughtUp()', () => {
     expect(error).toMatchObject({ problems: [{ field: 'timeout' }] });
   });
 
-  // Node's timers fire at once where the delay does not fit 32 bits.
+  // Node's timers fire at once for a delay beyond 32 bits.
   it.each([Infinity, 2 ** 31, Number.MAX_VALUE])(
     'waits without a limit for a timeout of %d ms',
     async (timeout) => {

@@ -13,10 +13,13 @@ import {
   summary,
 } from './setup.js';
 
-/** Nobody answers there. */
+/** A port without a server. */
 const NOWHERE = 1;
 
-/** A master, a replica that knows all it said, and where instances look for it. */
+/**
+ * Starts a master, a replica with all of its data, and the place where
+ * instances find the current one.
+ */
 async function startReplicated() {
   const master = await startServer({
     real: true,
@@ -57,17 +60,20 @@ async function startInstance(
 }
 
 interface FailOverOptions {
-  /** Whether the publisher hears what it says last. */
+  /** Whether the publisher receives its own last message. */
   readonly heard?: boolean;
-  /** Whether it says something to the replica before it hears it. */
+  /**
+   * Whether the publisher publishes to the replica before its subscription is
+   * there.
+   */
   readonly hasty?: boolean;
   readonly whenDead?: () => void;
   readonly beforeReaderIsBack?: (publisher: TestApp) => Promise<void>;
 }
 
 /**
- * The publisher says what the replica never hears, while the reader is away; then
- * the master dies and the replica takes its place.
+ * The publisher publishes messages that the replica never gets, while the
+ * reader is away; then the master dies and the replica takes its place.
  */
 async function failOver({
   heard = true,
@@ -120,7 +126,7 @@ const delivers = ({ publisher }: TestApp): Promise<void> =>
     patient,
   );
 
-/** A heartbeat that began after this has proved that it is current. */
+/** Waits for a heartbeat that began after this call and succeeded. */
 async function proved({ subscriber }: TestApp): Promise<void> {
   const before = subscriber.staleness();
   await eventually(() => expect(subscriber.staleness()).toBeLessThan(before));
@@ -130,7 +136,8 @@ describeOnRedisServer('Failover that loses the end of the journal', () => {
   it('makes the publisher of a lost message publish "everything"', async () => {
     const { publisher, reader } = await failOver();
 
-    // Its own journal is whole: it cannot know what it has missed.
+    // The reader's own journal is complete, so it cannot know which messages it
+    // missed.
     await eventually(
       () => expect(summary(reader).slice(1)).toContain('*'),
       patient,
@@ -171,7 +178,8 @@ describeOnRedisServer('Failover that loses the end of the journal', () => {
     );
   });
 
-  // The reading of what was missed, then that of its last own message.
+  // One reading of the missed messages, then one of the publisher's last own
+  // message.
   it.each([
     [1, 'is not answered', () => new Promise<never>(() => undefined)],
     [1, 'fails', () => Promise.reject(new Error('LOADING'))],

@@ -18,7 +18,7 @@ import {
 } from './setup.js';
 import { startServer } from '../support/redis-server.js';
 
-/** Quick, and yet slow enough for a machine that is busy. */
+/** Short intervals that a busy machine can still keep. */
 const QUICK = { heartbeatInterval: 100, heartbeatTimeout: 700 };
 
 async function startListening() {
@@ -28,7 +28,7 @@ async function startListening() {
   return started;
 }
 
-/** Until that link is known to be dead. */
+/** Waits until a link has swallowed data. */
 const swallows = (link: { readonly swallowed: number }): Promise<void> =>
   eventually(() => expect(link.swallowed).toBeGreaterThan(0), patient);
 
@@ -66,7 +66,7 @@ describe('Heartbeat', () => {
     expect(app.stats.snapshot().widened).toBe(1);
   });
 
-  // In a cluster, neither connection need break when the master does.
+  // In a cluster, both connections may outlive a failover of the master.
   it.each([
     ['at once', []],
     ['although the first reading fails', [new Error('LOADING')]],
@@ -95,9 +95,9 @@ describe('Heartbeat', () => {
           ),
         patient,
       );
-      // It was there, and misses what is gone by itself.
+      // The instance was subscribed, and notices itself that messages are missing.
       await hears(reader, ['User:own', 'missed']);
-      // And does not go on about it.
+      // Later heartbeats succeed again.
       const before = app.subscriber.staleness();
       await eventually(() =>
         expect(app.subscriber.staleness()).toBeLessThan(before + 1),
@@ -137,7 +137,7 @@ describe('Heartbeat', () => {
       .spyOn(RedisTransport.prototype, 'readJournal')
       .mockRejectedValue(new Error('Stream is not writeable'));
     onTestFinished(() => read.mockRestore());
-    // As if its echo had been lost inside a cluster.
+    // The state after an echo that was lost inside a cluster.
     const last = vi
       .spyOn(
         app.context.get(PublishQueue, { strict: false }),
@@ -164,7 +164,7 @@ describe('Heartbeat: a half-open connection', () => {
       );
       await hand.say(1, 2, 3);
       await swallows(links.subscription);
-      // What is dead stays dead: new links work.
+      // Links that swallowed data stay dead; new links work.
       links.subscription.pass();
 
       await hears(app, users('before', 1, 2, 3));
@@ -217,7 +217,7 @@ describe('Heartbeat: a half-open connection', () => {
     const { app, hand, links } = await startListening();
 
     links.commands.swallow();
-    // What is opened anew is no better.
+    // New connections hang as well.
     await eventually(
       () => expect(links.commands.swallowed).toBeGreaterThan(4),
       patient,
@@ -244,7 +244,7 @@ describe('Heartbeat: commands that hang while a message is missing', () => {
       reason: expect.stringContaining('could not be read'),
     });
 
-    // Healed, it takes a new position; what was said meanwhile may be all.
+    // After healing it takes a new position; messages until then may be widened.
     links.commands.pass();
     await eventually(
       () => expect(app.subscriber.status.reason).toBeNull(),

@@ -18,7 +18,7 @@ import {
   wire,
 } from './setup.js';
 
-/** An application that has heard one message, and a hand on its channel. */
+/** Starts an application that has received one message, and a hand on its channel. */
 async function startListening() {
   const server = await startServer();
   const app = await startApp({ connection: server.url, ...NO_HEARTBEAT });
@@ -84,7 +84,7 @@ describe('Catch-up after a lost subscription', () => {
     const live = missed.slice(0, 500).map((id) => `live ${id}`);
 
     await hand.whileAllAreAway((multi) => multi.eval(...hand.saying(missed)));
-    // Some are journaled while it is away, some while it reads, some after that.
+    // Messages journaled while the reader is away, while it reads, and afterwards.
     for (const id of live) await writer.publisher.invalidateUser(id);
 
     await hears(reader, users('before', ...missed, ...live));
@@ -116,7 +116,7 @@ describe('Catch-up after a lost subscription', () => {
         ),
       ),
     );
-    // The first one cannot know how large they are.
+    // The size of the messages is unknown for the first page.
     expect(Math.max(...sizes.slice(1))).toBeLessThan(2_000_000);
     expect(app.stats.snapshot()).toMatchObject({ widened: 0, replayed: 300 });
   });
@@ -125,7 +125,7 @@ describe('Catch-up after a lost subscription', () => {
     const { app, hand } = await startListening();
     const read = vi.spyOn(RedisTransport.prototype, 'readJournal');
     onTestFinished(() => read.mockRestore());
-    // What was asked on a connection that broke is never answered by ioredis.
+    // ioredis never answers a query on a connection that broke.
     read.mockImplementationOnce(async () => {
       await hand.redis.call(
         'CLIENT',
@@ -140,7 +140,7 @@ describe('Catch-up after a lost subscription', () => {
 
     await hand.whileAllAreAway((multi) => multi.eval(...hand.saying([1, 2])));
 
-    // Far less than heartbeatTimeout, after which it would be widened.
+    // A time far below heartbeatTimeout, after which the message would be widened.
     await hears(app, users('before', 1, 2));
     expect(app.stats.snapshot().widened).toBe(0);
   });
@@ -150,7 +150,7 @@ describe('Catch-up after a lost subscription', () => {
   >([
     ['trimmed away', ({ journal }, multi) => multi.xtrim(journal, 'MAXLEN', 1)],
     [
-      // The first one left names the position, which anybody may do.
+      // The first remaining entry names the position, as a forged one could too.
       'trimmed away up to the position',
       ({ journal }, multi) => multi.xtrim(journal, 'MAXLEN', 3),
     ],
@@ -194,7 +194,7 @@ describe('Catch-up after a lost subscription', () => {
 
       const heard = summary(app);
       expect(heard.filter((one) => one === 'missed')).toHaveLength(1);
-      // Or after what could still be read.
+    // Or after the messages that could still be read.
       expect(heard.at(-1)).toBe('missed');
       await hand.redis.publish(app.channel, wire('foreign'));
       await hears(app, [...heard, 'User:foreign']);
@@ -274,7 +274,7 @@ describe('Catch-up: a message lost on a live connection', () => {
     await hand.redis.del(hand.journal);
     const read = vi.spyOn(RedisTransport.prototype, 'readJournal');
     onTestFinished(() => read.mockRestore());
-    // The chain is broken, and then it looks for what it has published itself.
+    // The chain is broken, and then the instance looks for its own messages.
     read
       .mockImplementationOnce(async () => [])
       .mockImplementationOnce(async () => {
@@ -289,7 +289,8 @@ describe('Catch-up: a message lost on a live connection', () => {
 
     await hand.killSubscriptions();
 
-    // That its own message is gone with the journal it says to all ("*").
+    // The loss of its own message with the journal makes it publish
+    // "everything" ("*").
     await eventually(() =>
       expect(summary(app).filter((each) => each !== '*')).toEqual([
         ...users('before', 'own'),
@@ -309,7 +310,7 @@ describe('Catch-up: the position at startup', () => {
     const { journalTail } = RedisTransport.prototype;
     const tail = vi.spyOn(RedisTransport.prototype, 'journalTail');
     onTestFinished(() => tail.mockRestore());
-    // Subscribed by now; what is said arrives after the journal has been read.
+    // Subscribed by now; new messages arrive after the journal has been read.
     tail.mockImplementationOnce(async function (this: RedisTransport) {
       links.subscription.delay(200);
       await hand.say(1, 2);

@@ -30,13 +30,13 @@ import {
   type Links,
 } from './setup.js';
 
-/** Nobody answers there. */
+/** A URL without a server. */
 const NOWHERE = 'redis://127.0.0.1:1';
 
-/** Handles were made, however many, and all of them are gone. */
+/** Handles were made, and none of them is left. */
 const NOTHING_LEFT = { made: expect.any(Number), left: [] };
 
-/** Runs it, and waits until none of the timers and sockets made since is left. */
+/** Runs it, and waits until all timers and sockets made since are gone. */
 async function tracesOf(act: () => Promise<void>): Promise<OpenHandles> {
   const handles = watchHandles('/lib/');
   await act();
@@ -67,7 +67,7 @@ describe('Closing an application releases sockets, timers and listeners', () => 
       await app.publisher.invalidateUser('1');
       await app.close();
     });
-    // Two sockets at least, or this test is blind.
+    // At least two sockets, or the test would not detect any.
     expect(made).toBeGreaterThanOrEqual(2);
     expect(left).toEqual([]);
   });
@@ -184,7 +184,7 @@ describe('Closing an application releases sockets, timers and listeners', () => 
         await eventually(() =>
           expect(app.subscriber.status.state).toBe('catching-up'),
         );
-        // Nobody waits for it; it must not keep the process.
+        // The promise is not awaited, and must not keep the process alive.
         app.subscriber
           .caughtUp('99999999999999-0', { timeout: FOREVER })
           .catch(() => undefined);
@@ -274,7 +274,7 @@ describe('Closing an application releases sockets, timers and listeners', () => 
     const client = new Cluster(cluster.nodes, { slotsRefreshInterval: 0 });
     onTestFinished(() => client.disconnect());
     await client.set('key', 'value');
-    // Its pool connects to the nodes on demand: let it know them all.
+    // The pool connects to nodes on demand, so all of them are used once.
     await Promise.all(client.nodes('all').map((node) => node.ping()));
     const before = listeners(client);
 
@@ -387,7 +387,7 @@ const PROGRAM = `
   console.log('closed');
 `;
 
-/** A process of its own has no vitest that would compile: file by file is enough. */
+/** Compiles the library file by file, for a process of its own without vitest. */
 async function compileLibrary(): Promise<string> {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const folder = await mkdtemp(join(tmpdir(), 'cache-invalidation-'));

@@ -15,7 +15,7 @@ import type {
 
 const instance = new Instance('test');
 
-/** @param previous `null` for the one before it */
+/** @param previous offset of the predecessor; `null` for the offset before */
 function entry(
   at: number,
   previous: number | null = null,

@@ -19,7 +19,7 @@ import {
   startServer,
 } from '../support/redis-server.js';
 
-/** Whoever waits for that long has made its test time out. */
+/** A time that exceeds the timeout of every test. */
 const FOREVER = 100_000;
 const patient = { timeout: 15_000 };
 
@@ -31,7 +31,7 @@ class UsersService {
   }
 }
 
-/** A port at which nobody answers yet. */
+/** Reserves a port without a server. */
 async function startAbsentServer(): Promise<RedisServer> {
   const server = await startServer();
   server.kill();
@@ -60,7 +60,7 @@ async function journalOf(
   return entries.map(([, [, payload = '']]) => payload);
 }
 
-/** What a service says that does not know of the journal. */
+/** A message of a service without a journal. */
 const foreign = (id: string, fields: object): string =>
   JSON.stringify({
     message_id: randomUUID(),
@@ -75,7 +75,7 @@ const foreign = (id: string, fields: object): string =>
 const summary = (app: TestApp): string[] =>
   app.messages.map((message) => message.widened ?? said(message));
 
-/** What the connection of every subscriber on this server comes to. */
+/** Closes the connections of all subscribers of this server. */
 const killSubscriptions = (url: string): Promise<unknown> =>
   connectRaw(url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
 
@@ -222,7 +222,7 @@ describe('Reconnect: a lost commands connection', () => {
     });
     await app.publisher.invalidateUser('before');
 
-    // Redis may or may not have taken those that were under way.
+    // Redis may or may not have taken the messages that were under way.
     const killed = connectRaw(server.url).call(
       ...(['CLIENT', 'KILL', 'TYPE', 'normal'] as const),
     );
@@ -230,7 +230,7 @@ describe('Reconnect: a lost commands connection', () => {
     await Promise.all(ids.map((id) => app.publisher.invalidateUser(id)));
     await killed;
 
-    // Far less than until the last resort of RedisTransport, 10 seconds.
+    // A time far below the last resort of RedisTransport, 10 seconds.
     await eventually(() => expect(app.publisher.pending).toBe(0));
     await eventually(() =>
       expect(new Set(summary(reader))).toEqual(
@@ -266,7 +266,7 @@ describe('Reconnect: a lost commands connection', () => {
         await server.restart();
         await becomes(app, 'live');
 
-        // Far less than the last resort of RedisTransport, 10 seconds.
+        // A time far below the last resort of RedisTransport, 10 seconds.
         await eventually(() => expect(app.publisher.pending).toBe(0));
         expect(await app.publisher.invalidateUser('2')).toMatchObject({
           status: 'delivered',
@@ -292,7 +292,8 @@ describe('Reconnect: a server that is restarted', () => {
     await becomes(app, 'live');
     await becomes(other, 'live');
 
-    // Whose messages are gone with the journal says so, to everybody ("*").
+    // A publisher whose messages were lost with the journal publishes
+    // "everything" ("*").
     await eventually(() => expect(summary(other)).toContain('*'));
     await other.publisher.invalidateUser('after');
     await eventually(() =>
@@ -328,7 +329,7 @@ describe('Reconnect: a server that is restarted', () => {
     await becomes(writer, 'disconnected');
     await becomes(reader, 'disconnected');
 
-    // The first may be on the wire when the connection breaks; none waits.
+    // The first message may be on the wire when the connection breaks; none waits.
     const ids = Array.from({ length: 100 }, (_, i) => String(i));
     for (const id of ids) {
       expect(await users.rename(id)).toBe(`renamed ${id}`);
@@ -340,9 +341,10 @@ describe('Reconnect: a server that is restarted', () => {
     await eventually(() => expect(writer.publisher.pending).toBe(0), patient);
     await becomes(reader, 'live');
 
-    // What came before the journal was read is covered by the widened message.
+    // The widened message covers all messages from before the journal was read.
     await eventually(() => expect(summary(reader)[1]).toBe('missed'));
-    // That "before" is gone with the old journal is told to everybody.
+    // The publisher of "before", which was lost with the old journal, publishes
+    // "everything".
     await eventually(() => expect(summary(writer)).toContain('*'));
     await writer.publisher.invalidateUser('after');
     await eventually(() => expect(summary(reader).at(-1)).toBe('User:after'));
@@ -445,7 +447,7 @@ describe('Reconnect: a server that is not available at startup', () => {
   });
 
   it('waits until the commands connection is ready, too', async () => {
-    // The subscription gets through at once, the connection for commands late.
+    // The subscription connects at once, the connection for commands late.
     const server = await startServer();
     const client = new Redis(server.url, { lazyConnect: true });
     onTestFinished(() => client.disconnect());

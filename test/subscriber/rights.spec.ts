@@ -92,7 +92,7 @@ describeOnRedisServer('Redis ACL user', () => {
       status: 'delivered',
     });
 
-    // Proved by heartbeats: later than the answer.
+    // Proved by heartbeats that began after the answer.
     const { offset } = await app.publisher.invalidateUser('2');
     await app.subscriber.caughtUp(offset!);
     await connectRaw(server.url).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
@@ -108,7 +108,7 @@ describeOnRedisServer('Redis ACL user', () => {
       expect(app.subscriber.staleness()).toBeLessThan(before + 1),
     );
     expect(app.stats.snapshot().widened).toBe(0);
-    // ioredis asks for INFO before it calls a connection ready.
+    // ioredis sends INFO before it considers a connection ready.
     expect(warned.mock.calls).toEqual([]);
   });
 });
@@ -129,7 +129,7 @@ describeOnRedisServer('Refused connections', () => {
       const log = new LogRecorder();
       const app = await startApp({
         connection: server.url.replace('//', '//app:any@'),
-        // Several tries: at some of them only the end of the connection is seen.
+      // Time for several tries: some of them only see the end of the connection.
         startupTimeout: 2_000,
         shutdownTimeout: 50,
         logger: log,

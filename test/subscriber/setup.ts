@@ -15,15 +15,15 @@ import { startProxy, type Proxy } from '../support/proxy.js';
 import { HOST, type RedisServer } from '../support/redis.js';
 import { startServer } from '../support/redis-server.js';
 
-/** Whoever waits for that long has made its test time out. */
+/** A time that exceeds the timeout of every test. */
 export const FOREVER = 100_000;
 
-/** For tests in which no heartbeat may do what something else should. */
+/** Options for tests in which a heartbeat must not do the work of something else. */
 export const NO_HEARTBEAT = { heartbeatInterval: FOREVER };
 
 export const patient = { timeout: 15_000 };
 
-/** What an application was told: `User:1`, or why it was widened. */
+/** Messages of an application: `User:1`, or the cause of the widening. */
 export const summary = (app: TestApp): string[] => app.messages.map(summaryOf);
 
 const summaryOf = (message: InvalidationMessage): string =>
@@ -35,7 +35,7 @@ export const hears = (app: TestApp, expected: string[]): Promise<void> =>
 export const becomes = (app: TestApp, state: string): Promise<void> =>
   eventually(() => expect(app.subscriber.status.state).toBe(state), patient);
 
-/** How often it has gone live. */
+/** Number of times that the application has gone live. */
 export const timesLive = (app: TestApp): number =>
   app.states.filter((state) => state === 'live').length;
 
@@ -47,7 +47,7 @@ export const numbers = (count: number): number[] =>
 
 export const journalOf = (channel: string): string => `{${channel}}:journal`;
 
-/** One message, of a service that does not say which instance it is. */
+/** A message of a service that does not send its origin. */
 export function wire(id: string | number, fields: object = {}): string {
   return JSON.stringify({
     message_id: randomUUID(),
@@ -61,8 +61,8 @@ export function wire(id: string | number, fields: object = {}): string {
 }
 
 /**
- * Journals the payloads, and announces them unless the channel is ''. By hand
- * and not by the library's script, to which a test could not say so.
+ * Journals the payloads, and publishes them unless the channel is ''. The
+ * script of the library has no such option.
  */
 const SAY = `
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -84,7 +84,7 @@ end
 return previous
 `;
 
-/** Speaks on a channel by hand, and makes faults there. */
+/** Publishes on a channel by hand, and makes faults there. */
 export class Hand {
   readonly redis: Redis;
   readonly journal: string;
@@ -97,17 +97,17 @@ export class Hand {
     this.journal = journalOf(channel);
   }
 
-  /** Journaled and announced. @returns the last one's offset */
+  /** Journals and publishes messages. @returns the offset of the last one */
   async say(...ids: (string | number)[]): Promise<string> {
     return String(await this.redis.eval(...this.saying(ids)));
   }
 
-  /** Journaled, and lost on its way to every subscriber. */
+  /** Journals messages that are lost on their way to every subscriber. */
   async mumble(...ids: (string | number)[]): Promise<string> {
     return String(await this.redis.eval(...this.saying(ids, '')));
   }
 
-  /** For a transaction. */
+  /** Arguments of EVAL, for a transaction. */
   saying(
     ids: readonly (string | number)[],
     channel: string = this.channel,
@@ -117,7 +117,10 @@ export class Hand {
     return [SAY, 1, this.journal, channel, ...payloads];
   }
 
-  /** Redis runs it in one step: nobody has subscribed anew in between. */
+  /**
+   * Acts while no instance is subscribed: Redis executes the transaction in one
+   * step.
+   */
   async whileAllAreAway(
     act: (multi: ReturnType<Redis['multi']>) => void,
   ): Promise<void> {
@@ -134,7 +137,7 @@ export class Hand {
   }
 }
 
-/** The two connections of an instance, each to be broken by itself. */
+/** The two connections of an instance, which can be broken separately. */
 export interface Links {
   readonly commands: Proxy;
   readonly subscription: Proxy;
@@ -154,7 +157,7 @@ export async function startLinks(server: RedisServer): Promise<Links> {
   return { commands, subscription, connection };
 }
 
-/** Asked for the port at each try to connect. */
+/** @param port called before each try to connect */
 export function connectionTo(
   port: (isSubscription: boolean) => number,
 ): RedisOptions {
@@ -179,7 +182,7 @@ export function connectionTo(
   };
 }
 
-/** An application that is asked on proxies, and a hand on its channel. */
+/** Starts an application on two proxies, and a hand on its channel. */
 export async function startOnLinks(
   options: AppOptions = {},
 ): Promise<{ app: TestApp; hand: Hand; links: Links; server: RedisServer }> {

@@ -36,7 +36,7 @@ describe('InvalidationSubscriber.staleness()', () => {
 
     let before = app.subscriber.staleness();
     for (let times = 0; times < 3; times++) {
-      // It grows by itself; only a proof makes it smaller.
+      // Staleness grows by itself; only a proof makes it smaller.
       await eventually(() => {
         const now = app.subscriber.staleness();
         const fell = now < before;
@@ -83,7 +83,7 @@ describeOnRedisServer('option maxStaleness', () => {
     server.pause();
     await eventually(() => expect(app.subscriber.bypass).toBe(true), patient);
     expect(app.subscriber.staleness()).toBeGreaterThanOrEqual(BOUND);
-    // Once, however long it takes.
+    // One message, however long the outage takes.
     await eventually(
       () => expect(app.subscriber.staleness()).toBeGreaterThan(2.5 * BOUND),
       patient,
@@ -97,10 +97,10 @@ describeOnRedisServer('option maxStaleness', () => {
     await hand.mumble('after');
     await hears(app, ['User:before', 'stale', 'User:after']);
 
-    // And the next time again.
+    // One more message in the next outage.
     server.pause();
     await eventually(() => expect(app.subscriber.bypass).toBe(true), patient);
-    // The bound is checked by the clock; the message follows by a timer.
+    // The clock checks the bound; the message follows by a timer.
     await eventually(() =>
       expect(summary(app).slice(2)).toEqual(['User:after', 'stale']),
     );

@@ -66,7 +66,7 @@ class Recorder {
 
 /**
  * Starts a small Nest application with the library in it, on the shared server
- * and a channel of its own unless told otherwise. It is closed when the test
+ * and a channel of its own by default. It is closed when the test
  * ends.
  *
  * @example
@@ -150,7 +150,7 @@ export class LogRecorder implements LoggerService {
   }
 }
 
-/** A message in few words: `user:1`, `user:1,user:2`, `feed:*`. */
+/** Short form of a message: `user:1`, `user:1,user:2`, `feed:*`. */
 export function said({
   action,
   entityType,

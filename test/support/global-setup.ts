@@ -5,12 +5,15 @@ import { startRedis, type RedisServer } from './redis.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** The server all test files share; who needs faults or settings starts one with `startRedis()`. */
+    /**
+     * URL of the server that all test files share; tests that need faults or
+     * settings start their own with `startRedis()`.
+     */
     redisUrl: string;
   }
 }
 
-/** What else some tests run. */
+/** Other servers that some tests run. */
 const OTHERS = {
   chromium: 'the tests of the live page (npm run test:page)',
   promtool: "Prometheus' checks of metrics, alerts and dashboards",

@@ -5,9 +5,9 @@ import { onTestFinished } from 'vitest';
 const KINDS = new Set(['Timeout', 'TCPWRAP', 'TCPCONNECTWRAP']);
 
 export interface OpenHandles {
-  /** How many were made since. */
+  /** Number of handles made since. */
   readonly made: number;
-  /** Stacks of those that are left, to see where they were made. */
+  /** Stacks of the remaining handles, which show where they were made. */
   readonly left: string[];
 }
 

@@ -56,7 +56,7 @@ export interface PublisherOptions {
   readonly normalizeIds?: IdForms | undefined;
 }
 
-/** Options under which no bound is met but by a test that wants to. */
+/** Options whose bounds no test meets by accident. */
 export const ROOMY: PublisherOptions = {
   enabled: true,
   publishTimeout: 10_000,
@@ -229,7 +229,10 @@ export function makePublisher(given: Partial<PublisherOptions> = {}) {
   parts.errors.errors$.subscribe((error) => errors.push(error));
   const delivered: InvalidationMessage[] = [];
   parts.stream.messages$.subscribe((message) => delivered.push(message));
-  /** Redis is there again: what waits is sent, and the durable outbox swept. */
+  /**
+   * Redis is available again: waiting messages are sent, and the durable outbox
+   * is swept.
+   */
   const resume = (): void => {
     parts.queue.resume();
     void parts.relay.sweep();
@@ -242,7 +245,7 @@ export function makePublisher(given: Partial<PublisherOptions> = {}) {
     await parts.shutdown.run();
   };
   onTestFinished(finish);
-  /** Messages that the transport was given. */
+  /** Messages that were passed to the transport. */
   const sent = (): InvalidationMessage[] =>
     transport.sent.flat().map((payload) => decodeMessage(payload, Infinity));
   return {

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 
 /** A real PostgreSQL in this process, with one connection. */
 export async function openPglite(): Promise<PGlite> {
-  // As the sample app does: compiling it well takes longer than it saves.
+  // Like the sample app: optimised compilation takes longer than it saves.
   setFlagsFromString('--liftoff-only');
   return PGlite.create();
 }
@@ -22,7 +22,10 @@ type Connected = (
   release: Release,
 ) => void;
 
-/** Sequelize's `dialectModule`: as much of `pg` as it uses, one client at a time. */
+/**
+ * A `dialectModule` for Sequelize: the part of `pg` that it uses, one client at
+ * a time.
+ */
 export function pgModuleOf(db: PGlite) {
   class PgliteClient extends EventEmitter {
     readonly connection = new EventEmitter();
@@ -62,8 +65,8 @@ export function pgModuleOf(db: PGlite) {
 }
 
 /**
- * As much of `pg.Pool` as Kysely and TypeORM use, with one client: whoever wants
- * it while another has it waits.
+ * The part of `pg.Pool` that Kysely and TypeORM use, with one client: further
+ * callers wait until it is free.
  */
 export class PglitePool extends EventEmitter {
   #free: Promise<void> = Promise.resolve();
@@ -89,7 +92,7 @@ export class PglitePool extends EventEmitter {
     return client;
   }
 
-  /** The database is its opener's to close. */
+  /** The code that opened the database closes it. */
   async end(ended?: () => void): Promise<void> {
     ended?.();
   }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** A program that the tests run, where it is on the PATH. */
+/** Path of a program that the tests run, if it is on the PATH. */
 export function findProgram(name: string): string | undefined {
   return (process.env['PATH'] ?? '')
     .split(delimiter)
@@ -9,7 +9,10 @@ export function findProgram(name: string): string | undefined {
     .find((file) => existsSync(file));
 }
 
-/** Whether to run the tests that need it. In CI always: nothing is skipped there. */
+/**
+ * Whether to run the tests that need the program. Always true in CI, where
+ * nothing may be skipped.
+ */
 export function hasProgram(name: string): boolean {
   return process.env['CI'] !== undefined || findProgram(name) !== undefined;
 }

@@ -6,7 +6,7 @@ export const hasPromtool = hasProgram('promtool');
 
 export interface Verdict {
   readonly ok: boolean;
-  /** Both streams. */
+  /** Output of both streams. */
   readonly said: string;
 }
 

@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { eventually } from './eventually.js';
 import { startProxy, type Proxy } from './proxy.js';
 
-/** One end of a link, and what came out of it. */
+/** One end of a link, and the data that arrived there. */
 class End {
   heard = '';
   closed = false;
@@ -33,7 +33,7 @@ class Setup {
     return this;
   }
 
-  /** Both ends of a new link, which works. */
+  /** Both ends of a new link without faults. */
   async link(): Promise<{ client: End; server: End }> {
     const client = new End(connect(this.proxy.port, '127.0.0.1'));
     const number = this.accepted.length;
@@ -118,7 +118,7 @@ describe('startProxy()', () => {
     ] as const) {
       setup.proxy.delay(ms);
       client.socket.write(text);
-      // So that the proxy sees them one by one.
+      // Separate turns, so that the proxy sees the chunks one by one.
       for (let turn = 0; turn < 5; turn++) await setImmediate();
     }
     expect(server.heard).toBe('hi');

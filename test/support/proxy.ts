@@ -3,30 +3,30 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { HOST } from './redis.js';
 
-/** `up` is what clients say, `down` what the server answers. */
+/** `up` is data from clients, `down` data from the server. */
 export type Direction = 'up' | 'down';
 
-/** A TCP link to a server that a test makes faulty. It passes everything at first. */
+/** A TCP proxy that a test can make faulty; without faults it passes everything. */
 export interface Proxy {
   readonly port: number;
   readonly url: string;
-  /** How many links are open. */
+  /** Number of open links. */
   readonly links: number;
-  /** How often bytes, or the end of a link, were swallowed. */
+  /** Number of chunks, or ends of a link, that were swallowed. */
   readonly swallowed: number;
   /**
-   * Half-open from now on: bytes vanish, in one direction or both, and nobody is
-   * told that the other end has closed. New links are accepted and are no better.
+   * Makes links half-open: bytes vanish, in one direction or both, and the end
+   * of a link is not passed on either. New links behave the same.
    */
   swallow(direction?: Direction): void;
   /**
-   * Heals. A link of which bytes were swallowed stays dead, as its TCP would be:
-   * new ones work.
+   * Ends the fault. A link whose bytes were swallowed stays dead, as its TCP
+   * connection would; new links work.
    */
   pass(): void;
-  /** Bytes arrive this much later, in order, both ways; 0 is no delay. */
+  /** Delays bytes by this time, in order, both ways; 0 is no delay. */
   delay(ms: number): void;
-  /** Resets every link that is open; new ones work. */
+  /** Resets every open link; new ones work. */
   cut(): void;
   close(): Promise<void>;
 }
@@ -127,10 +127,10 @@ interface Weather {
 
 /** One client's connection, and ours to the server on its behalf. */
 class Link {
-  /** Bytes of theirs are missing: what comes after them would make no sense. */
+  /** Directions in which bytes were swallowed: later bytes would make no sense. */
   readonly #dead = new Set<Direction>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  /** What is late, in order: of two timers the later one may fire first. */
+  /** Delayed actions in order, since of two timers the later one may fire first. */
   readonly #late: Record<Direction, (() => void)[]> = { up: [], down: [] };
 
   constructor(
@@ -153,7 +153,7 @@ class Link {
   #carry(direction: Direction, from: Socket, to: Socket): void {
     from.setNoDelay(true);
     from.on('data', (bytes) => this.#pass(direction, () => to.write(bytes)));
-    // Also after a reset, of which an 'error' tells first.
+    // Also after a reset, which an 'error' reports first.
     from.on('close', () => this.#pass(direction, () => this.destroy()));
     from.on('end', () => this.#pass(direction, () => to.end()));
     from.on('error', () => undefined);

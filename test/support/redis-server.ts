@@ -23,8 +23,8 @@ export async function startServer(
 }
 
 /**
- * Tests that need a `redis-server`: skipped where there is none, and the only
- * ones in which one can be started on purpose.
+ * A suite that needs a `redis-server`: skipped without one. Only such suites
+ * may start a server on purpose.
  */
 export function describeOnRedisServer(name: string, tests: () => void): void {
   // oxlint-disable-next-line vitest/valid-title -- it is the caller's
@@ -34,7 +34,7 @@ export function describeOnRedisServer(name: string, tests: () => void): void {
   });
 }
 
-/** One such test. */
+/** A single test of this kind. */
 export function itOnRedisServer(name: string, test: TestFunction): void {
   // oxlint-disable-next-line vitest/valid-title, vitest/expect-expect -- those are the caller's
   it.runIf(hasRedisServer())(name, async (context) => {

@@ -19,7 +19,10 @@ import {
 } from './redis-server.js';
 import { startCluster, startSentinel } from './redis.topologies.js';
 
-/** Gives up at the first failure, so that an outage is an error and not a wait. */
+/**
+ * A client that gives up at the first failure, so that an outage is an error
+ * and not a wait.
+ */
 function connectTo(url: string, options?: RedisOptions): Redis {
   const client = new Redis(url, {
     retryStrategy: () => null,
@@ -52,7 +55,10 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** A connection is refused: ioredis says so in an event, and rejects with less. */
+/**
+ * Message of a refused connection, which ioredis reports in an event, with less
+ * in the rejection.
+ */
 async function connectionError(url: string): Promise<unknown> {
   const client = new Redis(url, {
     lazyConnect: true,
@@ -159,7 +165,7 @@ describeOnRedisServer('startRedis: redis-server', () => {
     const cluster = new Cluster(servers.nodes);
     onTestFinished(() => cluster.disconnect());
 
-    // Their slots lie in the first, the second and the last third.
+    // Slots of the keys are in the first, the second and the last third.
     for (const key of ['bar', 'hello', 'foo']) {
       expect(await cluster.set(key, key)).toBe('OK');
     }
@@ -265,7 +271,7 @@ describe('EmbeddedValkey', () => {
     const startedAt = performance.now();
     for (let kb = 0; kb < 50; kb++)
       await client.set('key', 'x'.repeat(kb * 1024));
-    // As published, the package takes 5,000 ms.
+    // The package takes 5,000 ms without the additional passes.
     expect(performance.now() - startedAt).toBeLessThan(1500);
   });
 

@@ -9,11 +9,11 @@ import {
 } from './redis.js';
 
 export interface RedisCluster {
-  /** What a cluster client is given to start from. */
+  /** Nodes that a cluster client starts from. */
   readonly nodes: { host: string; port: number }[];
   /** The masters, in the order of `nodes`, for faults. */
   readonly servers: RedisServer[];
-  /** One for each master, in their order, if they were asked for. */
+  /** Replicas, one for each master, in the order of the masters; empty by default. */
   readonly replicas: RedisServer[];
   /** The master that had the key's slot when the cluster was started. */
   ownerOf(key: string): Promise<RedisServer>;
@@ -149,7 +149,7 @@ async function formCluster(
       await ask(port, (client) => client.cluster('REPLICATE', master));
     }),
   );
-  // A replica that a master does not know of gets no vote.
+  // A replica that the master does not know gets no vote.
   const linked = async (): Promise<void> => {
     await Promise.all(replicas.map(replicaIsLinked));
     await Promise.all(
@@ -194,7 +194,7 @@ async function moveSlot(
     for (const each of keys)
       await client.migrate(HOST, to.port, each, 0, 5_000);
   });
-  // The new owner first, or the slot is nobody's for a moment.
+  // The new owner first, or the slot would have no owner for a moment.
   for (const { port } of [to, from, ...servers]) {
     await ask(port, (client) =>
       client.cluster('SETSLOT', slot, 'NODE', target!),
@@ -202,7 +202,7 @@ async function moveSlot(
   }
 }
 
-/** One by one rather than by ADDSLOTSRANGE, which Redis 6 does not have. */
+/** Adds slots one by one: Redis 6 does not have ADDSLOTSRANGE. */
 async function addSlots(
   { port }: RedisServer,
   index: number,

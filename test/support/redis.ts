@@ -53,16 +53,19 @@ export function hasRedisServer(): boolean {
   return findRedisServer() !== undefined;
 }
 
-/** How many marks the running test is under. */
+/** Number of nested marks of the running test. */
 let marks = 0;
 
-/** @returns what ends the mark */
+/** @returns a function that ends the mark */
 export function markRedisServer(): () => void {
   marks++;
   return () => void marks--;
 }
 
-/** On a machine that has one, too: otherwise the author never notices. */
+/**
+ * Fails without a mark, even on a machine with a server: otherwise the author
+ * would not notice.
+ */
 function mustBeMarked(what: string): void {
   if (marks > 0) return;
   throw new Error(
@@ -84,7 +87,7 @@ export async function startRedis({
   args = [],
   real,
 }: StartRedisOptions = {}): Promise<RedisServer> {
-  // Unasked, either will do.
+  // Either kind of server will do by default.
   if (real === undefined && args.length === 0) {
     if (mustBeReal() || hasRedisServer())
       return spawnServer({ args: EPHEMERAL });
@@ -95,7 +98,7 @@ export async function startRedis({
   return EmbeddedServer.start(await freePort());
 }
 
-/** Nothing is written: these servers live as long as one test. */
+/** No persistence: these servers live as long as one test. */
 const EPHEMERAL = ['--save', '', '--appendonly', 'no'];
 
 interface ProcessOptions {
@@ -309,9 +312,10 @@ function hasExited({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Not a port from the system's ephemeral range: while a server is down there,
- * an outgoing connection may take its port, even that of the very client which
- * reconnects to it, and the restart fails. The cluster bus uses port + 10000.
+ * A port outside the system's ephemeral range: while a server is down, an
+ * outgoing connection could take an ephemeral port, even that of the client
+ * which reconnects to it, and the restart would fail. The cluster bus uses port
+ * + 10000.
  */
 async function freePort(): Promise<number> {
   for (;;) {
@@ -331,7 +335,7 @@ async function isFree(port: number): Promise<boolean> {
   }
 }
 
-/** Any reply counts: with a password set it is NOAUTH. */
+/** Resolves at any reply: with a password set it is NOAUTH. */
 async function answers(port: number): Promise<void> {
   const socket = connect(port, HOST);
   try {
@@ -342,7 +346,7 @@ async function answers(port: number): Promise<void> {
   }
 }
 
-/** Leaves nothing running behind a start that failed. */
+/** Stops the server if the rest of its start fails. */
 export async function orStop<T extends { stop(): Promise<void> }>(
   started: T,
   completeStart: () => Promise<void>,

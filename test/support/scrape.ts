@@ -7,7 +7,7 @@ export interface Line {
 const LINE = /^(?<name>[a-z_0-9]+)(?:\{(?<labels>.*)\})? (?<value>\S+)$/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-/** What Prometheus makes of a scrape. */
+/** A parsed scrape. */
 export class Scrape {
   readonly lines: readonly Line[];
 
@@ -18,12 +18,15 @@ export class Scrape {
       .map(parse);
   }
 
-  /** Of metrics, whether they have values now or not: without `_bucket` and such. */
+  /** Names of metrics with or without values: without suffixes such as `_bucket`. */
   get names(): string[] {
     return [...this.text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!);
   }
 
-  /** The one value under this name with these labels. @throws unless there is one */
+  /**
+   * The only value under this name with these labels. @throws if there is none,
+   * or several
+   */
   value(name: string, labels: Record<string, string> = {}): number {
     const found = this.lines.filter(
       (line) =>

@@ -6,31 +6,31 @@ import {
   type TransportListener,
 } from '../../lib/transport/index.js';
 
-/** One call of `publish()`, which the test answers when it sees fit. */
+/** One call of `publish()`, which the test answers. */
 export class ScriptedCall {
   readonly reply: Promise<PublishReply[]>;
   #resolve!: (replies: PublishReply[]) => void;
 
   constructor(
     readonly payloads: readonly string[],
-    /** Where the journal was to be searched for earlier tries. */
+    /** Offset from which the journal was to be searched for earlier tries. */
     readonly triedSince: string | null,
     private readonly take: (payload: string) => string | null,
   ) {
     this.reply = new Promise((resolve) => (this.#resolve = resolve));
   }
 
-  /** The broker took everything. */
+  /** Answers that the broker took everything. */
   succeed(receivers = 1): void {
     this.answer(...this.payloads.map(() => receivers));
   }
 
-  /** The broker took nothing. */
+  /** Answers that the broker took nothing. */
   fail(message = 'READONLY'): void {
     this.answer(...this.payloads.map(() => new Error(message)));
   }
 
-  /** One for each payload; a number says how many the broker handed it to. */
+  /** Answers with one reply for each payload; a number is the count of receivers. */
   answer(...replies: (PublishReply | number)[]): void {
     this.#resolve(
       replies.map((reply, index) =>
@@ -42,7 +42,7 @@ export class ScriptedCall {
   }
 }
 
-/** A broker whose every answer, and silence, is the test's to decide. */
+/** A broker whose answers, and silence, the test decides. */
 export class ScriptedTransport extends InvalidationTransport {
   writable = true;
   journaled = true;
@@ -50,13 +50,13 @@ export class ScriptedTransport extends InvalidationTransport {
   listener: TransportListener | null = null;
   /** Answers every call at once, for tests about something else. */
   obliging = false;
-  /** What the broker took, with its offset; without a journal nothing. */
+  /** Messages that the broker took, with their offsets; empty without a journal. */
   readonly channel = new InMemoryChannel();
   /** The journal and the subscription never answer. */
   silent = false;
-  /** What was to be opened anew, in order. */
+  /** Connections that were to be reopened, in order. */
   readonly reconnects: ('commands' | 'subscription')[] = [];
-  /** What the broker's access control withholds. */
+  /** Rights that the broker's access control withholds. */
   missing: string[] = [];
 
   start(listener: TransportListener): void {
@@ -116,7 +116,7 @@ export class ScriptedTransport extends InvalidationTransport {
     return call;
   }
 
-  /** What was sent, call by call. */
+  /** Payloads that were sent, call by call. */
   get sent(): readonly (readonly string[])[] {
     return this.calls.map(({ payloads }) => payloads);
   }

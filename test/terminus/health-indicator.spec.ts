@@ -59,7 +59,7 @@ class HealthModule {}
 
 interface Served {
   readonly publisher: InvalidationPublisher;
-  /** What a load balancer sees, and what it may read. */
+  /** Response to a load balancer. */
   ask(path?: string): Promise<[status: number, body: HealthCheckResult]>;
 }
 
@@ -95,14 +95,14 @@ async function proxied(url = inject('redisUrl')): Promise<Proxy> {
   return proxy;
 }
 
-/** Notices within a moment that Redis is away, and that it is back. */
+/** Short intervals, so that changes of Redis are noticed quickly. */
 const QUICK = {
   heartbeatInterval: 50,
   heartbeatTimeout: 200,
   startupTimeout: 1,
 };
 
-/** 200, and one indicator that says this. */
+/** A response with status 200 and one healthy indicator. */
 const well = (details: object, key = 'cache-invalidation') => [
   200,
   {

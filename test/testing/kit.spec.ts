@@ -358,7 +358,7 @@ describe('InMemoryBroker.install() in an application with Redis', () => {
     expect(recorder.published).toMatchObject([{ sourceService: 'real' }]);
     expect(connections).toEqual([]);
 
-    // The same application without it does connect: the server is there.
+    // The same application without the broker connects, since the server is there.
     const without = await startAndPublish(null);
 
     expect(without.receipt.status).toBe('queued');

@@ -42,11 +42,11 @@ const methodsOf = (token: unknown): string[] =>
       )
     : [];
 
-/** Every method gives undefined. */
+/** Mocks whose methods return undefined. */
 const shallow: Mocker = (token) =>
   Object.fromEntries(methodsOf(token).map((name) => [name, () => undefined]));
 
-/** Everything is a function that gives another such thing. */
+/** Mocks of which everything is a function that returns another mock. */
 const deep: Mocker = () =>
   new Proxy(function () {}, {
     get: (_target, key) =>
@@ -54,7 +54,7 @@ const deep: Mocker = () =>
     apply: () => deep(null),
   });
 
-/** An instance of the class, whose methods give undefined. */
+/** An instance of the class, whose methods return undefined. */
 const stub: Mocker = (token) =>
   token === MethodPublisher || token === NearCacheFactory
     ? Object.assign(

@@ -9,8 +9,9 @@ import { said } from '../support/app.js';
 import { startApp } from '../testing/fakes/start-app.js';
 
 /**
- * No MongoDB can be had here: Mongoose itself, on a connection whose sessions do as
- * the driver's do, commit and abort and try again, and reach no server.
+ * Mongoose itself, on a connection without a server, since no MongoDB is
+ * available here: its sessions commit, abort and retry like those of the
+ * driver.
  */
 class FakeSession {
   readonly said: string[] = [];
@@ -36,7 +37,7 @@ class FakeSession {
     this.said.push('end');
   }
 
-  /** Again for as long as it fails transiently. */
+  /** Repeats the work while it fails transiently. */
   async withTransaction<T>(work: (session: this) => Promise<T>): Promise<T> {
     for (;;) {
       this.startTransaction();
@@ -106,7 +107,7 @@ describe('deferring sessions of Mongoose', () => {
       connection.transaction(() => publish(String(++tries))),
     );
     expect(session.said).toEqual(['start', 'abort', 'start', 'commit', 'end']);
-    // One try's may be another one's too: that costs a miss, and no more.
+    // The retry publishes messages of both tries, which costs only a miss.
     expect(await heard()).toEqual(['User:1', 'User:2']);
   });
 

@@ -69,7 +69,7 @@ const namesNow = async (): Promise<string[]> => {
   return rows.map(({ name }) => name);
 };
 
-/** One transaction, or one savepoint, as each ORM has it. */
+/** One transaction, or one savepoint, of an ORM. */
 interface Transaction {
   rename(id: number, name: string): Promise<unknown>;
   nested(work: (inner: Transaction) => Promise<unknown>): Promise<unknown>;
@@ -77,7 +77,7 @@ interface Transaction {
 
 interface Orm {
   transaction(work: (tx: Transaction) => Promise<unknown>): Promise<unknown>;
-  /** An error of the COMMIT itself is told from a rollback. */
+  /** Whether an error of the COMMIT itself is distinguished from a rollback. */
   readonly knowsCommit: boolean;
 }
 
@@ -162,7 +162,7 @@ function clsModule(adapter: ClsAdapter, imports: DynamicModule[] = []) {
   });
 }
 
-/** CLS-managed: whoever is called within a transaction takes part in it. */
+/** CLS-managed: every call within a transaction takes part in it. */
 function withSequelize(): Orm {
   const sequelize = deferringSequelize(
     new Sequelize({
@@ -172,7 +172,7 @@ function withSequelize(): Orm {
       logging: false,
     }),
   );
-  // As code that hands its options on may call it.
+  // Passes options on, as wrapping code does.
   const begin = sequelize.transaction.bind(sequelize) as (
     work: (transaction: SequelizeTransaction) => Promise<unknown>,
     options: undefined,
@@ -241,7 +241,7 @@ async function withCls(): Promise<Orm> {
   };
 }
 
-/** Keeps a name until it hears of a change. */
+/** Keeps a name until a message invalidates it. */
 @Injectable()
 class Names {
   readonly kept = new Map<number, string>();
@@ -258,7 +258,7 @@ class Names {
   }
 }
 
-/** One instance that writes, and another one that reads. */
+/** Starts one instance that writes, and another that reads. */
 async function start() {
   const broker = new InMemoryBroker();
   const { app: writer, recorder } = await startApp({ broker });
@@ -273,10 +273,10 @@ async function start() {
   return {
     names,
     publish: (id: number) => publisher.invalidate('User', id),
-    /** By who does not take part in the transaction. */
+    /** Publishes a message outside of the transaction. */
     sentinel: () =>
       InvalidationScope.runNew(() => publisher.invalidate('sentinel', '1')),
-    /** What this instance and all others were told, once nothing is under way. */
+    /** Messages of this instance and of all others, once nothing is under way. */
     async heard(): Promise<string[]> {
       await settled(writer, reader);
       expect(recorder.published.map(said)).toEqual(heard);
@@ -301,7 +301,7 @@ describe.each([
       expect(await publish(1)).toMatchObject({ status: 'deferred' });
       await tx.rename(1, 'Grace Hopper');
       await publish(1);
-      // A reader goes on with what is committed, and need not load it anew.
+      // The reader keeps the committed value, and need not load it again.
       expect(await heard()).toEqual([]);
       expect(names.kept.get(1)).toBe('Ada');
     });
@@ -509,7 +509,7 @@ describe('@Transactional(), with deferringAdapter()', () => {
   });
 
   it('publishes what RequiresNew committed, independently of the outer transaction', async () => {
-    // A second transaction needs a second connection, which PGlite has not.
+    // A second transaction needs a second connection, which PGlite does not have.
     const adapter = new NoOpTransactionalAdapter({
       tx: {},
       disableWarning: true,
@@ -534,7 +534,7 @@ describe('@Transactional(), with deferringAdapter()', () => {
 
 it('deferringDataSource() publishes an independent transaction after its own COMMIT', async () => {
   const { publish, heard } = await start();
-  // Two connections, which PGlite has not.
+  // Two connections, which PGlite does not have.
   const manager = (): EntityManagerLike => ({
     queryRunner: { isTransactionActive: false },
     transaction: (work: () => Promise<unknown>) => work(),

@@ -105,7 +105,7 @@ describeOnRedisServer('Connection names', () => {
       const caches = app.get(NearCacheFactory);
       const userCache = caches.create<string>('User', { ttl: 1_000 });
       await eventually(async () => expect(await commands()).toEqual(['User']));
-      // Its entries are evicted with whatever else they are made of.
+      // Entries of this cache depend on other entity types too.
       const feeds = caches.create<string>('Feed', {
         ttl: 1_000,
         dependsOn: () => [entity('Post', '1')],

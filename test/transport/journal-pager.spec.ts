@@ -5,7 +5,7 @@ import {
   type JournalPage,
 } from '../../lib/transport/index.js';
 
-/** A journal of entries that are `size` characters long, and the counts it was read with. */
+/** A journal whose entries are `size` characters long, and the counts of its reads. */
 function journalOf(length: number, size: number) {
   const journal = Array.from({ length }, (_, at): JournalEntry => ({
     offset: `${at + 1}-0`,

@@ -9,7 +9,7 @@ import type { PublishReply } from '../../lib/transport/index.js';
 
 const writer = new Instance('writer');
 
-/** A message about the user of this id, as a publisher hands it over. */
+/** A message about the user with this id, in the form that a publisher sends. */
 export function about(id: string | number, metadata: unknown = null): string {
   const invalidation = entity('User', String(id), { metadata });
   return encodeMessage(writer.stamp(invalidation), Infinity);
@@ -19,7 +19,7 @@ export function read(payload: string): InvalidationMessage {
   return decodeMessage(payload, Infinity);
 }
 
-/** Whom the messages are about. */
+/** Entity ids of the messages. */
 export function idsOf(payloads: readonly string[]): (string | null)[] {
   return payloads.map((payload) => read(payload).entityId);
 }
@@ -28,14 +28,14 @@ export function messageIdsOf(payloads: readonly string[]): string[] {
   return payloads.map((payload) => read(payload).messageId);
 }
 
-/** What each of them reached. @throws what one was refused with */
+/** Number of receivers of each message. @throws the error of a refused message */
 export function receiversOf(
   replies: readonly PublishReply[],
 ): (number | null)[] {
   return replies.map((reply) => taken(reply).receivers);
 }
 
-/** @throws what one was refused with */
+/** @throws the error of a refused message */
 export function offsetsOf(replies: readonly PublishReply[]): string[] {
   return replies.map((reply) => taken(reply).offset ?? 'none');
 }
@@ -45,7 +45,7 @@ function taken(reply: PublishReply) {
   return reply;
 }
 
-/** The links of a chain: each offset with the one before it. */
+/** Links of a chain: each offset with its predecessor. */
 export function linksOf(
   payloads: readonly string[],
 ): [string | null, string | null][] {
@@ -55,7 +55,7 @@ export function linksOf(
   });
 }
 
-/** The links that offsets make if they follow each other. */
+/** The links of consecutive offsets. */
 export function chain(
   first: string,
   offsets: readonly string[],

@@ -65,7 +65,7 @@ function shardSubscribers(
   );
 }
 
-/** Tried until it is taken, as the queue does; announced once. */
+/** Repeats a publish until Redis takes it, as the queue does; delivered once. */
 async function publish(transport: RedisTransport, id: string): Promise<string> {
   const payload = about(id);
   return eventually(async () => {
@@ -74,7 +74,7 @@ async function publish(transport: RedisTransport, id: string): Promise<string> {
   }, slow);
 }
 
-/** Another master than this one. */
+/** Returns another master. */
 function otherThan(cluster: RedisCluster, server: RedisServer): RedisServer {
   return cluster.servers.find((each) => each !== server)!;
 }
@@ -90,7 +90,7 @@ describeOnRedisServer('RedisTransport on a cluster', () => {
     'appends to the journal and publishes in order (sharded: %s)',
     async (sharded) => {
       const { sender, reader, heard } = await startPair(cluster, { sharded });
-      // The connection to the node of the slot may be opened only now.
+      // The connection to the node of the slot may not be open before.
       const first = await publish(sender, 'first');
       const ids = Array.from({ length: 200 }, (_, i) => String(i));
       const replies = await Promise.all(
@@ -156,7 +156,7 @@ describeOnRedisServer('RedisTransport on a cluster', () => {
       await cluster.moveSlot(key, owner, other);
       onTestFinished(() => cluster.moveSlot(key, other, owner));
 
-      // A heartbeat's question is all that may be needed.
+      // The query of a heartbeat must be enough.
       await eventually(async () => {
         await Promise.allSettled([sender.ping(), reader.ping()]);
         expect(await shardSubscribers(cluster.servers, channel)).toEqual(
@@ -193,7 +193,8 @@ describeOnRedisServer('RedisTransport on a cluster with replicas', () => {
       await eventually(async () => {
         await reader.ping();
         expect(heard.events.at(-1)).not.toBe('lost');
-        // Nothing but a subscription to the heir hears a shard channel now.
+        // From now on only a subscription to the new owner receives from a
+        // shard channel.
         const others = cluster.servers.filter((server) => server !== owner);
         const counts = await shardSubscribers([heir, ...others], channel);
         expect(counts).toEqual([sharded ? 2 : 0, 0, 0]);
@@ -202,7 +203,7 @@ describeOnRedisServer('RedisTransport on a cluster with replicas', () => {
 
       await eventually(() => expect(idsOf(heard.payloads)).toContain('after'));
       expect(read(heard.payloads.at(-1)!).previous).toBe(during);
-      // The reader, which has published nothing, learns it as well.
+      // The reader, which has published nothing, learns the new owner as well.
       const offsets = await eventually(async () => {
         const entries = await reader.readJournal('-', 10);
         return entries.map(({ offset }) => offset);

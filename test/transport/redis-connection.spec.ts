@@ -34,7 +34,7 @@ import {
 } from '../support/redis.topologies.js';
 
 const SECRET = 's3cret/&?pass';
-/** As it goes where nothing is in the way. */
+/** States of a connection without obstacles. */
 const STRAIGHT_TO_LIVE = ['stopped', 'connecting', 'live'];
 const slow = { timeout: 25_000 };
 
@@ -43,7 +43,7 @@ function sharedServer(): { host: string; port: number } {
   return { host: hostname, port: Number(port) };
 }
 
-/** One says something and the other hears it, both ways. */
+/** Each publishes a message that the other receives. */
 async function expectToHearEachOther(a: TestApp, b: TestApp): Promise<void> {
   for (const [from, to] of [
     [a, b],
@@ -59,7 +59,10 @@ async function expectToHearEachOther(a: TestApp, b: TestApp): Promise<void> {
   }
 }
 
-/** One of two applications that were given this, and are known to hear each other. */
+/**
+ * Starts two applications with these options, and waits until they receive from
+ * each other.
+ */
 async function startPair(
   connection: RedisConnection,
   url?: string,
@@ -69,7 +72,7 @@ async function startPair(
   const other = await startApp({ connection, channel });
   await expectToHearEachOther(app, other);
 
-  // A program that knows nothing of our options is on the same channel.
+  // A program that does not know the library's options uses the same channel.
   const raw = connectRaw(url);
   expect(await raw.call('PUBSUB', 'NUMSUB', channel)).toEqual([channel, 2]);
   return app;
@@ -156,7 +159,7 @@ describe('option connection: a client of the application', () => {
     expect(await client.ping()).toBe('PONG');
     expect(client.options).toEqual(before.options);
     expect(listeners()).toEqual(before.listeners);
-    // The subscription was ours, and is gone.
+    // The library's subscription is gone.
     await eventually(async () =>
       expect(await client.publish(channel, 'text')).toBe(0),
     );
@@ -304,7 +307,7 @@ describeOnRedisServer('option connection: a cluster', () => {
   });
   afterAll(() => cluster.stop());
 
-  /** The nodes on which somebody is subscribed. */
+  /** Nodes with a subscriber. */
   async function subscribedNodes(channel: string): Promise<RedisServer[]> {
     const counts = await Promise.all(
       cluster.servers.map(async ({ url }) => {
@@ -321,7 +324,7 @@ describeOnRedisServer('option connection: a cluster', () => {
     const channel = uniqueChannel();
     const connection = { cluster: { nodes: cluster.nodes } };
     const apps: TestApp[] = [];
-    // Each subscribes to a node by chance: until all are taken.
+    // Each subscriber chooses a node at random: repeated until all are taken.
     await eventually(async () => {
       apps.push(await startApp({ connection, channel }));
       expect(await subscribedNodes(channel)).toHaveLength(3);
@@ -392,13 +395,13 @@ describeOnRedisServer('option connection: a cluster', () => {
     expect(client.status).toBe('wait');
   });
 
-  /** A channel whose journal is, or is not, on the node. */
+  /** A channel whose journal is on the node, or is not. */
   async function channelOn(
     { url }: RedisServer,
     there: boolean,
   ): Promise<string> {
     const raw = connectRaw(url);
-    // A node asked for a key of another one says MOVED.
+    // A node answers MOVED for a key of another node.
     const isThere = async (channel: string): Promise<boolean> =>
       raw.exists(`{${channel}}:journal`).then(
         () => true,
@@ -409,7 +412,7 @@ describeOnRedisServer('option connection: a cluster', () => {
     return channel;
   }
 
-  // The last one: the cluster is broken afterwards.
+  // The last test, since the cluster is broken afterwards.
   it.each([
     ['without a journal: widens', false, 'reconnected'],
     ['with a journal on another node: replays', undefined, null],
@@ -446,7 +449,7 @@ describeOnRedisServer('option connection: a cluster', () => {
         () => expect(app.states).toContain('disconnected'),
         slow,
       );
-      // Whether a node was there to take it or not: all arrives, in order.
+      // All messages arrive in order, whether a node was there to take them or not.
       const ids = Array.from({ length: 50 }, (__, i) => `after ${i}`);
       for (const id of ids) await other.publisher.invalidateUser(id);
       await eventually(() => expect(app.states.at(-1)).toBe('live'), slow);
@@ -460,7 +463,7 @@ describeOnRedisServer('option connection: a cluster', () => {
 
       const causes = new Set(app.messages.map((message) => message.widened));
       expect(causes).toEqual(new Set([null, widened]));
-      // What was missed is covered by "everything", or was replayed.
+      // Missed messages are covered by "everything", or were replayed.
       const expected = ['1', '1', ...ids, ...ids];
       const missed = widened === null ? 0 : expected.length - heard().length;
       expect(heard()).toEqual([
@@ -496,7 +499,7 @@ describeOnRedisServer('option connection: Sentinel', () => {
         expect(app.states.at(-1)).toBe('live');
       }
     }, slow);
-    // Both are on the new master now.
+    // Both instances use the new master now.
     const raw = connectRaw(replica.url);
     await eventually(
       async () =>
@@ -520,7 +523,7 @@ describeOnRedisServer('option connection: Sentinel', () => {
     );
     const widenedAt = reader.messages.findLastIndex((m) => m.widened !== null);
     const heard = reader.messages.slice(widenedAt + 1).map((m) => m.entityId);
-    // In a row, and all of them if nothing was widened.
+    // All messages in a row if none was widened.
     const survivors = ids.filter((id) => heard.includes(id));
     expect(survivors).toEqual(ids.slice(ids.length - survivors.length));
     const dropped = widenedAt < 0 ? ids.length - survivors.length : 0;

@@ -19,7 +19,7 @@ async function setUser({ url }: RedisServer, token: string): Promise<void> {
   await admin.acl('SETUSER', 'svc', 'on', 'resetpass', `>${token}`, ...RIGHTS);
 }
 
-/** Cuts what is logged in, as a maintenance does. */
+/** Cuts the authenticated connections, as maintenance does. */
 async function rotate(server: RedisServer, token: string): Promise<void> {
   await setUser(server, token);
   await connectRaw(server.url).call('CLIENT', 'KILL', 'USER', 'svc');

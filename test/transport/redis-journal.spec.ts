@@ -56,7 +56,7 @@ function some(count: number, from = 0): string[] {
   return Array.from({ length: count }, (_, i) => about(from + i));
 }
 
-/** The journal as any program sees it. */
+/** Entries of the journal, as any program reads them. */
 async function entriesIn({
   raw,
   key,
@@ -184,7 +184,8 @@ describe('RedisJournal', () => {
   ] as const)('continues with new IDs after %s', async (_, remove, all) => {
     const desk = await startDesk();
     const [first] = offsetsOf(await desk.transport.publish([about('first')]));
-    // By a clock ahead: time alone must not make the next ID greater.
+      // The offset of a clock that is ahead: time alone must not make the next
+      // ID greater.
     const last = `${AN_HOUR_AHEAD}-1048576`;
     await desk.raw.xadd(desk.key, last, 'm', about('last'));
     await remove(desk, last);
@@ -278,7 +279,7 @@ describe('RedisJournal', () => {
     const offsets = entries.map(({ offset }) => offset);
     expect(offsets).toHaveLength(connections.length * 2);
     expect(linksOf(desk.listener.payloads)).toEqual(chain('0-0', offsets));
-    // The application's own clients are as they were.
+    // The application's own clients are unchanged.
     expect(
       clients.map(({ options }) => [options.db, options.keyPrefix]),
     ).toEqual([
@@ -316,7 +317,7 @@ describe('RedisTransport.publish() with triedSince', () => {
       const desk = await startDesk();
       const old = some(1_000);
       const offsets = offsetsOf(await desk.transport.publish(old));
-      // At the edges of the script's pages, and in them.
+      // Entries at the edges of the script's pages, and inside them.
       const wanted = [0, 1, 248, 249, 250, 251, 498, 499, 500, 747, 999];
       const tried = wanted.map((at) => old[at]!);
 

@@ -84,7 +84,7 @@ describe('RedisL2Store: connection', () => {
     onTestFinished(() => store.close());
     store.open();
     await eventually(() => expect(proxy.swallowed).toBeGreaterThan(0));
-    // The connection that was begun stays dead.
+    // The connection that was opened before stays dead.
     proxy.pass();
     await store.opened;
     await put(store, 'user:1');
@@ -92,12 +92,12 @@ describe('RedisL2Store: connection', () => {
 
   it('is replaced when a command gets no reply', async () => {
     const { proxy, store, errors } = await setup(100);
-    // A busy machine may take longer than that at first.
+    // A busy machine may need longer at first.
     await eventually(() => put(store, 'user:1'));
     proxy.swallow();
     const reading = store.get('user:1');
     await expect(reading).rejects.toThrow('unanswered for 100 ms');
-    // That connection stays dead.
+    // The connection that hung stays dead.
     proxy.pass();
     await eventually(async () => {
       expect(String(await store.get('user:1'))).toBe('1-1\nv1');

@@ -13,7 +13,7 @@ import { about, idsOf, receiversOf } from './messages.js';
 import { RecordingListener, startTransport } from './transport.contract.js';
 import { startServer } from '../support/redis-server.js';
 
-/** Longer than an opening that hangs is waited for. */
+/** A timeout beyond the limit for a connection that hangs while opening. */
 const slow = { timeout: 20_000 };
 
 interface Link {
@@ -35,7 +35,7 @@ async function startLink(
   const channel = uniqueChannel();
   const transport = open(connect(proxy.url), channel);
   const listener = await startTransport(transport);
-  // From now on the server knows the script.
+  // The server knows the script from now on.
   await transport.publish([about('first')]);
   await eventually(() => expect(listener.payloads.splice(0)).toHaveLength(1));
   const raw = connectRaw(server.url);
@@ -47,7 +47,7 @@ function open(connection: RedisConnection, channel: string): RedisTransport {
   return new RedisTransport({ connection, channel, journal, sharded: false });
 }
 
-/** What became of it so far. */
+/** Records the outcome of a promise. */
 function follow(promise: Promise<unknown>): { outcome: string } {
   const state = { outcome: 'pending' };
   promise.then(
@@ -64,7 +64,7 @@ function count(listener: RecordingListener, event: string): number {
 async function expectToWork({ transport, listener }: Link): Promise<void> {
   await eventually(async () => {
     expect(transport.writable).toBe(true);
-    // Redis may still count a subscriber that it cannot know is dead.
+    // Redis may still count a subscriber whose connection is dead.
     const [receivers] = receiversOf(await transport.publish([about('after')]));
     expect(receivers).toBeGreaterThan(0);
     await transport.ping();
@@ -83,7 +83,7 @@ describe('RedisTransport: a half-open connection', () => {
       const ping = follow(transport.ping());
       await eventually(() => expect(proxy.swallowed).toBeGreaterThan(0));
       expect(ping.outcome).toBe('pending');
-      // Nothing has reported it.
+      // No connection has reported the loss.
       expect(count(listener, 'lost')).toBe(0);
       proxy.pass();
       transport.reconnect('subscription');
@@ -104,7 +104,7 @@ describe('RedisTransport: a half-open connection', () => {
     proxy.swallow();
     transport.reconnect('subscription');
     await eventually(() => expect(count(listener, 'lost')).toBe(1));
-    // The new one hangs as well.
+    // The new connection hangs as well.
     const links = proxy.links;
     await eventually(() => expect(proxy.links).toBeGreaterThan(links));
     const swallowed = proxy.swallowed;
@@ -195,7 +195,7 @@ describe('RedisTransport: a broken connection', () => {
       expect(count(listener, 'subscribed')).toBe(2);
     });
 
-    // Each again, as the queue would: in the journal it is once.
+    // A retry of each message, as by the queue: the journal has each once.
     const again = await transport.publish(payloads, '-');
     expect(again.filter((reply) => reply instanceof Error)).toEqual([]);
     const journal = await transport.readJournal('-', 1_000);
@@ -264,7 +264,7 @@ describe('RedisTransport.close() releases sockets, timers and listeners', () => 
     await expect(transport.journalTail()).rejects.toThrow(/clos|writ/i);
     await expect(transport.ping()).rejects.toThrow(/clos|writ|subscribed/i);
 
-    // Two sockets at least, or this test is blind.
+    // At least two sockets, or the test would not detect any.
     expect(handles().made).toBeGreaterThanOrEqual(2);
     await eventually(() => expect(handles().left).toEqual([]));
     expect(listener.events).toHaveLength(told);

@@ -15,7 +15,7 @@ import {
   type RecordingListener,
 } from './transport.contract.js';
 
-/** Creates the user `app`, who may do everything but what the rules take away. */
+/** Creates the user `app`, with all rights except those that the rules take away. */
 function appUser(...rules: string[]): ['SETUSER', string, ...string[]] {
   return ['SETUSER', 'app', 'on', '>pw', '+@all', '~*', '&*', ...rules];
 }
@@ -28,10 +28,13 @@ function open(
   return new RedisTransport({ connection, channel, journal, sharded: false });
 }
 
-/** As Redis says it, and as it says it inside a script. */
+/** Redis' error, outside and inside of a script. */
 const DENIED = /NOPERM|The user executing the script can't/;
 
-/** Each of several payloads is refused, saying this; nothing is thrown. */
+/**
+ * Expects that each of several payloads is refused with this error, and nothing
+ * is thrown.
+ */
 async function expectRefused(
   transport: RedisTransport,
   why: string | RegExp,
@@ -42,13 +45,13 @@ async function expectRefused(
     for (const reply of replies) {
       expect(reply).toBeInstanceOf(Error);
       expect((reply as Error).message).toMatch(why);
-      // ioredis hangs the payload on it, which belongs in no log.
+      // ioredis adds the payload to the error; it does not belong into a log.
       expect(reply).not.toHaveProperty('command');
     }
   }
 }
 
-/** Refused before, taken now, and heard. */
+/** Expects that payloads that were refused before are taken and received now. */
 async function expectTaken(
   transport: RedisTransport,
   listener: RecordingListener,
@@ -102,7 +105,7 @@ describeOnRedisServer('RedisTransport.publish() when Redis refuses', () => {
       expect(reply).toMatchObject({ searchedUpTo: last });
       expect((reply as Error).message).not.toContain('searched');
     }
-    // One of these is there, which the answer does not say.
+    // One of the payloads is in the journal, which the answer does not contain.
     const [found] = await transport.publish([taken, about('new')], '-');
     expect(found).toMatchObject({ searchedUpTo: null });
   });
@@ -137,7 +140,8 @@ describeOnRedisServer('RedisTransport.publish() when Redis refuses', () => {
       const [offset] = offsetsOf(await transport.publish([about('after')]));
       expect(offset).toMatch(/^\d{13}-\d+$/);
       await transport.ping();
-      // Readers that listen need not wait for what the journal cannot take.
+      // Readers that are subscribed need not wait for messages that the journal
+      // cannot take.
       expect(idsOf(listener.payloads)).toEqual(['before', 'live', 'after']);
     },
   );
@@ -170,7 +174,7 @@ describeOnRedisServer('RedisTransport.publish() when Redis refuses', () => {
     expect(reply).toMatchObject({
       message: expect.stringContaining('READONLY'),
     });
-    // Behind one address there may be another server by now.
+    // There may be another server at the address by now.
     await eventually(() => expect(times('writable')).toBe(2));
     await raw.call('REPLICAOF', 'NO', 'ONE');
 
@@ -210,7 +214,7 @@ describeOnRedisServer('RedisTransport.publish() when Redis refuses', () => {
       const transport = open(`redis://app:pw@127.0.0.1:${server.port}`);
       const listener = await startTransport(transport);
 
-      // The first one brings the script along.
+      // The first publish loads the script.
       if (command === 'evalsha') await transport.publish([about('first')]);
       await expectRefused(transport, DENIED);
       await raw.acl('SETUSER', 'app', `+${command}`);
@@ -353,7 +357,7 @@ describeOnRedisServer('RedisTransport.missingRights()', () => {
     'eval evalsha xadd xrange xrevrange xinfo time publish subscribe ping'.split(
       ' ',
     );
-  /** What the start-up error tells to grant, and what ioredis needs itself. */
+  /** Rights that the start-up error asks for, and those that ioredis needs itself. */
   const GRANTED = [
     ...NEEDED.map((command) => `+${command}`),
     '+info',

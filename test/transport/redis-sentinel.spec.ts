@@ -30,7 +30,8 @@ describeOnRedisServer('RedisTransport with Sentinel', () => {
     proxy.delay(200);
     await connectRaw(master.url).call('CLIENT', 'KILL', 'TYPE', 'normal');
     await eventually(() => expect(transport.writable).toBe(false));
-    // As heartbeats do that have no answer; asking takes longer than that.
+    // Repeated like unanswered heartbeats, each sooner than the query of
+    // Sentinel takes.
     for (let i = 0; i < 30; i++) {
       transport.reconnect('commands');
       await delay(20);
@@ -61,7 +62,7 @@ describeOnRedisServer('RedisTransport with Sentinel', () => {
     });
     await startTransport(transport);
     await eventually(() => expect(transport.writable).toBe(true));
-    // Closed while the next asking has only begun.
+    // Closed while the next query of Sentinel has only begun.
     transport.reconnect('commands');
     transport.reconnect('subscription');
     await eventually(() => expect(open.size).toBeGreaterThan(0));

@@ -7,7 +7,7 @@ import { about, idsOf } from './messages.js';
 import { startTransport } from './transport.contract.js';
 import { startServer } from '../support/redis-server.js';
 
-/** What reached Redis, answered when the test says so. */
+/** A client that records calls, which the test answers. */
 class ScriptedClient {
   readonly sent: string[] = [];
   readonly #answers: ((answer: string | Error) => void)[] = [];
@@ -16,7 +16,7 @@ class ScriptedClient {
   eval = (_script: string, _keys: number, id: string) =>
     this.#send(`${id} with the script`);
 
-  /** In the order of the calls. */
+  /** Answers the calls in their order. */
   async answer(answer: string | Error): Promise<void> {
     this.#answers.shift()!(answer);
     await new Promise((resolve) => setImmediate(resolve));
@@ -56,7 +56,7 @@ describe('ScriptCalls', () => {
     await client.answer('one');
     await client.answer(UNKNOWN);
     all.push(calls.call([1, '4']));
-    // Held back: the third is not answered yet.
+    // The fourth call is held back: the third is not answered yet.
     expect(client.sent).toHaveLength(3);
     await client.answer(UNKNOWN);
     expect(client.sent.slice(3)).toEqual(['2 with the script', '3', '4']);
@@ -93,7 +93,7 @@ describe('ScriptCalls', () => {
       '3',
       '5 with the script',
     ]);
-    // What comes of the earlier ones is of no concern to the new ones.
+    // Answers to the earlier calls do not affect the new ones.
     await client.answer('two');
     await client.answer(UNKNOWN);
     await client.answer('five');

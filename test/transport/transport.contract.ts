@@ -17,13 +17,13 @@ import {
   receiversOf,
 } from './messages.js';
 
-/** Where a test's transports are made: two channels that must not mix. */
+/** Environment for a test's transports, with two separate channels. */
 export interface TransportSetup {
   here(): InvalidationTransport;
   elsewhere(): InvalidationTransport;
 }
 
-/** Writes down all that a transport tells, in order. */
+/** Records all events of a transport, in order. */
 export class RecordingListener implements TransportListener {
   readonly events: string[] = [];
   readonly payloads: string[] = [];
@@ -52,7 +52,10 @@ export class RecordingListener implements TransportListener {
   }
 }
 
-/** Starts a transport, waits until it hears and speaks, and closes it at the end. */
+/**
+ * Starts a transport, waits until it publishes and receives, and closes it at
+ * the end.
+ */
 export async function startTransport(
   transport: InvalidationTransport,
 ): Promise<RecordingListener> {
@@ -66,7 +69,7 @@ export async function startTransport(
   return listener;
 }
 
-/** What every transport must do, whatever it is made of. */
+/** Requirements of every transport. */
 export function transportContract(
   name: string,
   kind: { journaled: boolean },
@@ -134,7 +137,7 @@ export function transportContract(
       expect(await sender.publish([])).toEqual([]);
 
       await other.close();
-      // The broker may notice a moment later.
+      // The broker may notice this a moment later.
       await eventually(async () =>
         expect(receiversOf(await sender.publish([about(4)]))).toEqual([1]),
       );
@@ -255,7 +258,7 @@ export function transportContract(
       const replies = await transport.publish([about(1), about(2)]);
 
       expect(replies).toHaveLength(2);
-      // Over Redis it is refused; in memory there is nothing to wait for.
+      // Refused by Redis; in memory there is nothing to wait for.
       const outcome = (reply: PublishReply): unknown =>
         reply instanceof Error ? Error : reply.receivers;
       expect([Error, 0]).toContain(outcome(replies[0]!));
@@ -263,7 +266,7 @@ export function transportContract(
         outcome(replies[0]!),
         outcome(replies[0]!),
       ]);
-      // And it did no harm.
+      // The refused payload did no harm.
       const listener = await startTransport(transport);
       await transport.publish([about('c')]);
       await eventually(() => expect(idsOf(listener.payloads)).toEqual(['c']));
@@ -374,7 +377,7 @@ export function transportContract(
           offsets.toSorted(),
         );
         expect(new Set(offsets).size).toBe(180);
-        // A reply is that of the payload at its index.
+        // Each reply belongs to the payload at its index.
         for (const [at, call] of replies.entries()) {
           for (const offset of offsetsOf(call)) {
             const heard = listener!.payloads[offsets.indexOf(offset)]!;
@@ -403,7 +406,7 @@ export function transportContract(
         expect(entries.map(({ payload }) => payload)).toEqual(
           listener.payloads,
         );
-        // The one asked for is included.
+        // The requested offset is included.
         expect(await transport.readJournal(offsets[7]!, 10)).toEqual(
           entries.slice(7, 17),
         );
@@ -446,7 +449,7 @@ export function transportContract(
           [c, fresh],
           [fresh, fresher],
         ]);
-        // From the beginning the very first is found as well.
+        // A search from the beginning finds the first entry as well.
         expect(receiversOf(await transport.publish(old, '-'))).toEqual([
           null,
           null,

@@ -4,7 +4,7 @@ import ts from 'typescript';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** One error of the compiler: where, and all it says. */
+/** An error of the compiler, with its place and its full text. */
 export interface CompileError {
   readonly file: string;
   readonly line: number;
@@ -23,14 +23,17 @@ export function compilerOptions(
   return { ...options, ...changes };
 }
 
-/** What lies on the disk does not change in a test, and parsing it takes seconds. */
+/**
+ * Parsed files, since files on the disk do not change in a test and parsing
+ * takes seconds.
+ */
 const parsed = new Map<string, ts.SourceFile | undefined>();
 
 /**
- * Compiles one file that need not exist, as a program of its own: what it
- * declares reaches no other test.
+ * Compiles one file that need not exist, as a program of its own: its declarations
+ * reach no other test.
  *
- * @param name where it would lie, which says how its imports are resolved
+ * @param name the place of the file, which decides how its imports are resolved
  */
 export function compile(
   name: string,
@@ -49,7 +52,7 @@ export function compile(
   return ts.createProgram([name], options, host);
 }
 
-/** What is wrong in the files of a program that lie in a folder, or are that file. */
+/** Errors in the files of a program that are in a folder, or are that file. */
 export function errorsIn(program: ts.Program, path: string): CompileError[] {
   const files = program
     .getSourceFiles()

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { compile, errorsIn } from './compile.js';
 import { installPackage } from './installed-package.js';
 
-/** Exports whose types the compiler has to infer and to write down. */
+/** Exports whose types the compiler has to infer and write down. */
 const LIBRARY = `
 import { Injectable } from '@nestjs/common';
 import {

@@ -3,7 +3,7 @@ import { ENTRIES, Surface, type Entry } from './surface.js';
 
 const surface = new Surface();
 
-/** Every name that can be imported. Whoever changes this list changes the public API. */
+/** All importable names. A change of this list is a change of the public API. */
 const EXPORTS: Record<Entry, readonly string[]> = {
   '.': [
     'affecting',

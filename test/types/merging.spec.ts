@@ -66,7 +66,8 @@ describe.each([
   });
 });
 
-// An application in one repository with the library may be compiled with it.
+// An application in one repository with the library may compile its sources
+// together with its own.
 it('the sources compile in a project that declares its own entity types', () => {
   const app = join(root, 'test/types/merging.virtual.ts');
   const program = compile(app, MERGED + use('Order'));

@@ -58,9 +58,9 @@ export function isAnyKindBefore(message: InvalidationMessage): void {
 }
 
 export function isReadOnly(message: InvalidationMessage): void {
-  // @ts-expect-error -- whoever comes next gets the same message
+  // @ts-expect-error -- all consumers get the same message
   message.metadata = 1;
-  // @ts-expect-error -- the same
+  // @ts-expect-error -- all consumers get the same list
   if (message.action === 'Batch') message.entityIds.push('user:1');
 }
 
@@ -82,7 +82,7 @@ export async function isPublished(
   await publisher.publish(message);
   // @ts-expect-error -- a Delete has an id
   await publisher.publish({ ...entity('User', 1), entityId: null });
-  // @ts-expect-error -- an Update is said by update()
+  // @ts-expect-error -- update() publishes an Update
   await publisher.invalidate('User', 1, { action: 'Update' });
 }
 
@@ -135,7 +135,7 @@ expectTypeOf<Pick<Table, 'pending'>>().not.toExtend<DurableOutbox>();
 
 type Options = CacheInvalidationModuleOptions;
 expectTypeOf<{ serviceName: string }>().toExtend<Options>();
-// The environment may say the name of the service.
+// The environment may set the name of the service.
 expectTypeOf<{ startupTimeout: '10s' }>().toExtend<Options>();
 expectTypeOf<{ channel: 1 }>().not.toExtend<Options>();
 expectTypeOf<{ serviceName: string; enabled: 'yes' }>().not.toExtend<Options>();
@@ -170,6 +170,6 @@ export const rules: readonly CascadeRules[] = [
   { User: async () => [] },
   // @ts-expect-error -- a list
   { User: (id) => entity('Post', id) },
-  // @ts-expect-error -- a key says nothing of what happened to it
+  // @ts-expect-error -- a key does not tell the action
   { User: (id) => [`post:${id}`] },
 ];

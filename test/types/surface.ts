@@ -79,8 +79,9 @@ export class Surface {
 }
 
 /**
- * Collects the types of `lib` that values lead to: by what their functions return, by
- * the properties of what those return, and by the defaults of type parameters.
+ * Collects the types of `lib` that values lead to: by the results of their
+ * functions, by the properties of those results, and by the defaults of type
+ * parameters.
  */
 class Reached {
   readonly symbols = new Set<ts.Symbol>();

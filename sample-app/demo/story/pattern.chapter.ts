@@ -12,7 +12,10 @@ import type { InstanceName } from '../../shared/services.js';
 const PAGES = 3;
 const POSTS = 5 * PAGES;
 
-/** Removes a user, and with one pattern all pages of the user's feed: nobody has to list them. */
+/**
+ * Removes a user, and all pages of the user's feed by one pattern instead of a
+ * list.
+ */
 export async function pattern(
   story: Story,
   { adaId, graceId }: Cast,

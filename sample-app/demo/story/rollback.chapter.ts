@@ -89,7 +89,10 @@ export async function rollback(
   );
 }
 
-/** Reads until the gateway has it in memory: messages of earlier chapters may still arrive. */
+/**
+ * Reads until the gateway has the value in memory: messages of earlier chapters
+ * may still arrive.
+ */
 async function keep(
   { network, http }: Story,
   gateway: InstanceName,

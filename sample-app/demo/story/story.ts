@@ -23,9 +23,9 @@ export interface Cast {
 }
 
 /**
- * How long after the answer to a change a read may begin and still be old, in
- * milliseconds. The message takes about one; the rest is for busy machines. A copy
- * that nobody evicts is old for a minute.
+ * Time after the answer to a change in which a read may begin and still be old,
+ * in milliseconds. The message takes about one; the rest is for busy machines.
+ * A copy that is never evicted is old for a minute.
  */
 export const DIRECT_PATIENCE_MS = 500;
 

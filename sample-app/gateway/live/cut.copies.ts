@@ -63,7 +63,7 @@ export class CutCopies implements OnModuleDestroy {
     return this.#version;
   }
 
-  /** All copies, if any has changed after that version; else `null`. */
+  /** All copies, if any has changed after the given version; else `null`. */
   after(version: number): CutCopy[] | null {
     if (version === this.#version) return null;
     return [...this.#seen.values()].map(({ copy }) => copy);
@@ -90,7 +90,7 @@ export class CutCopies implements OnModuleDestroy {
   #note(message: InvalidationMessage): void {
     for (const key of keysOf(message)?.slice(0, KEPT) ?? []) {
       if (!/^(user|post):\d{1,9}$/.test(key)) continue;
-      // The row that changed last is forgotten last.
+      // The row that changed last is dropped last.
       this.#changed.delete(key);
       this.#changed.add(key);
       if (this.#changed.size <= KEPT) continue;

@@ -1,7 +1,7 @@
 import type { ServiceState } from '../../shared/operations/service.state.js';
 import type { InstanceName } from '../../shared/services.js';
 
-/** One update of the page: everything newer than what it has. */
+/** One update of the page, with everything that is newer than its last one. */
 export interface Frame {
   /** The gateway's wall clock, in milliseconds. */
   readonly now: number;
@@ -61,7 +61,7 @@ export interface CutCopy {
   /** `user:1` */
   readonly key: string;
   readonly owner: InstanceName;
-  /** What the gateway serves: `“Grace”, version 2`. */
+  /** Value that the gateway serves: `“Grace”, version 2`. */
   readonly served: string;
   /** The row, in the same form. */
   readonly row: string;

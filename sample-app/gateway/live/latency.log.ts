@@ -26,7 +26,7 @@ export class LatencyLog {
     this.#late++;
   }
 
-  /** Latencies of the seconds that have ended since that one. */
+  /** Latencies of the seconds that have ended since the given one. */
   after(second: number, now: number): LatencyPoint[] {
     this.#turnTo(now);
     return this.#points.filter((point) => point.second > second);

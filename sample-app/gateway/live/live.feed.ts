@@ -19,8 +19,8 @@ interface Position {
 const NOWHERE: Position = { total: 0, version: 0, second: 0, copies: 0 };
 
 /**
- * Sends every viewer what is new. Nothing is queued for a slow reader: its next
- * frame begins where its last one ended, and is not longer.
+ * Sends every viewer the newest data. Nothing is queued for a slow reader: its
+ * next frame begins where its last one ended, and is not longer.
  */
 @Injectable()
 export class LiveFeed implements OnModuleDestroy {

@@ -48,7 +48,7 @@ export class MessageTape implements OnModuleDestroy {
     );
   }
 
-  /** Latencies of the seconds that have ended since that one. */
+  /** Latencies of the seconds that have ended since the given one. */
   latenciesAfter(second: number): LatencyPoint[] {
     return this.#latencies.after(second, this.#clock.now());
   }
@@ -115,7 +115,7 @@ function saidBy(message: InvalidationMessage): string {
 /** `Date.parse` stops at milliseconds, and most messages take less than one. */
 function timeOf(timestamp: string): number {
   const digits = /\.\d{3}(\d+)/.exec(timestamp)?.[1] ?? '';
-  // It does not know leap seconds either.
+  // `Date.parse` does not support leap seconds either.
   const known = timestamp.replace(/:60(?=[.Z+-])/i, ':59');
   return Date.parse(known) + Number(`0.${digits}`);
 }

@@ -16,8 +16,8 @@ export interface BusAddress {
 
 /**
  * The messages for the page. A button of the page can cut the gateway off from
- * Redis, and the page still has to show what is published then. So it has its own
- * subscription, on a connection that no button cuts.
+ * Redis, and the page still has to show the messages that are published then.
+ * So it has its own subscription, on a connection that no button cuts.
  */
 export class PageBus implements OnModuleDestroy {
   private constructor(
@@ -38,7 +38,7 @@ export class PageBus implements OnModuleDestroy {
     return new PageBus(context.get(InvalidationSubscriber), context);
   }
 
-  /** The subscription of the gateway itself, if nobody can cut it. */
+  /** The subscription of the gateway itself, if no button can cut it. */
   static of(subscriber: InvalidationSubscriber): PageBus {
     return new PageBus(subscriber, null);
   }

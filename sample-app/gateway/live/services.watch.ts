@@ -58,7 +58,7 @@ export class ServicesWatch implements OnModuleDestroy {
     this.stop();
   }
 
-  /** Services whose state was received after that version. */
+  /** Services whose state was received after the given version. */
   after(version: number): ServiceView[] {
     return [...this.#seen.values()]
       .filter((seen) => seen.version > version)
@@ -93,7 +93,7 @@ export class ServicesWatch implements OnModuleDestroy {
     this.#seen.set(name, { name, state, version: ++this.#version });
   }
 
-  /** Forgets all states: they will be outdated when the next page opens. */
+  /** Drops all states: they will be outdated when the next page opens. */
   #forget(): void {
     for (const name of this.names) this.#saw(name, 'asked');
   }

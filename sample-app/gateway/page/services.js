@@ -44,7 +44,7 @@ export function forgetServices() {
 
 const answered = (state) => typeof state === 'object';
 
-/** For `npm run bench`, which reads it. */
+/** A mark that `npm run bench` reads. */
 function markFirst() {
   if (performance.getEntriesByName('first-state').length > 0) return;
   performance.mark('first-state');
@@ -126,7 +126,10 @@ function healthOf({ health }) {
     : health.state;
 }
 
-/** `disconnected 4.2 s → catching-up 12 ms → live 3 s`; empty if it was always live. */
+/**
+ * `disconnected 4.2 s → catching-up 12 ms → live 3 s`; empty if the state was
+ * always live.
+ */
 function pastOf({ states, health }) {
   const first = states.findIndex(({ state }) => !STARTING.includes(state));
   if (first === states.length - 1 && health.reason === null) return '';

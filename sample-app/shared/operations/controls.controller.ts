@@ -16,7 +16,7 @@ import { BatchDto, PatternDto } from './controls.dto.js';
 import { LoadGenerator } from './load.generator.js';
 import { RedisLink } from './redis.link.js';
 
-/** Controls for the live page, which nobody would allow in production. */
+/** Controls for the live page; production must not have them. */
 @Controller('controls')
 export class ControlsController implements OnModuleDestroy {
   readonly #load: LoadGenerator;

@@ -5,7 +5,7 @@ import type {
   SubscriptionState,
 } from 'nestjs-cache-invalidation';
 
-/** The state of a service, as it reports it. */
+/** State of a service, as the service reports it. */
 export interface ServiceState {
   readonly health: InvalidationHealthReport;
   readonly stats: InvalidationStatsSnapshot;

@@ -1,7 +1,7 @@
 /**
- * One instance: a Nest application with the module, near caches of all rows that
- * are read all the time, and, if it is told to, a service that changes rows. It
- * does what its parent calls, and ends when its parent does.
+ * One instance: a Nest application with the module, near caches of all rows
+ * that are read all the time, and optionally a service that changes rows. It
+ * executes the calls of its parent process, and ends with it.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
@@ -24,9 +24,12 @@ import { RowCaches } from './row-caches.mjs';
 import { RowsService } from './rows.service.mjs';
 import { Reading, Writing } from './traffic.mjs';
 
-/** For sockets to close after `app.close()`: then nothing may be left of it. */
+/**
+ * Time for sockets to close after `app.close()`; nothing of the application may
+ * be left then.
+ */
 const GONE_WITHIN_MS = 2_000;
-/** When the parent has let this process go, it must end; this bounds the wait. */
+/** Limit for the end of this process after the parent has disconnected. */
 const LAST_RESORT_MS = 20_000;
 
 /** Large messages that are published together. */
@@ -49,12 +52,16 @@ const parent = new Rpc(process, {
   close: () => application.close(),
   leave: () => void setImmediate().then(leave),
 });
-// Ctrl-C reaches the whole group; the parent decides when this process ends.
+// Ctrl-C reaches the whole process group, but the parent decides when this
+// process ends.
 process.on('SIGINT', () => {});
 const abandoned = () => process.exit(1);
 process.once('disconnect', abandoned);
 
-/** Not `exit()`: what an application left behind would keep this process up. */
+/**
+ * Ends without `exit()`: anything that an application left behind keeps this
+ * process alive.
+ */
 function leave() {
   process.off('disconnect', abandoned);
   process.disconnect();
@@ -66,7 +73,7 @@ const database = {
   write: (keys, stored) => parent.call('write', keys, stored),
 };
 
-/** What an application of a user's would put before a table of its own. */
+/** Durable outbox in front of the application's table. */
 const durableOutbox = {
   pending: (query) => parent.call('outboxPending', query),
   remove: (messageIds) => parent.call('outboxRemove', messageIds),
@@ -81,12 +88,12 @@ class Application {
   #stats;
   #reading;
   writing;
-  /** Code -> how often. */
+  /** Number of errors by code. */
   #errors = {};
   #lastError = null;
-  /** Why it was widened -> how often. */
+  /** Number of widened messages by cause. */
   #widened = {};
-  /** Tells a call that waited from a process that stood still. */
+  /** Distinguishes a call that waited from a process that was stopped. */
   #stalls = monitorEventLoopDelay({ resolution: 10 });
 
   static async start(settings) {
@@ -147,13 +154,19 @@ class Application {
     return this.#caches.versions(this.#keys);
   }
 
-  /** With the failures so far: where one is new, something was not asked for. */
+  /**
+   * Versions in Redis, with the failures so far: after a new failure some rows
+   * were not queried.
+   */
   async shared() {
     const versions = await this.#caches.shared(this.#keys);
     return { versions, failures: this.#caches.stats.l2Errors };
   }
 
-  /** Messages with `bytes` of metadata each, of a row that nobody caches. */
+  /**
+   * Publishes messages with `bytes` of metadata each, about a row that no
+   * instance caches.
+   */
   async publishLarge(messages, bytes) {
     const metadata = 'x'.repeat(bytes);
     for (let i = 0; i < messages; i += AT_ONCE) {
@@ -180,7 +193,10 @@ class Application {
     };
   }
 
-  /** @returns what there is to report after it, and what it left behind */
+  /**
+   * @returns the report at the end, with everything that the application left
+   * behind
+   */
   async close() {
     const reading = this.#reading.stop();
     this.#stalls.disable();
@@ -198,7 +214,7 @@ class Application {
     return (change) => rows[change.method](change.what, change);
   }
 
-  /** The row and what must be said of it, in one transaction. */
+  /** Changes the row and stores its invalidation in one transaction. */
   #durably() {
     return async (change) => {
       const stored = this.#publisher.prepare(change.invalidation());
@@ -213,7 +229,7 @@ class Application {
   }
 }
 
-/** Sockets, timers and the like, beyond those from before the application. */
+/** Sockets, timers and other resources, beyond those from before the application. */
 async function leftBehind() {
   const left = () => {
     const before = [...atRest];
@@ -225,7 +241,7 @@ async function leftBehind() {
   };
   const deadline = performance.now() + GONE_WITHIN_MS;
   while (left().length > 0 && performance.now() < deadline) {
-    // An immediate is no resource that would be counted, as a timer is.
+    // An immediate is not counted as a resource; a timer would be.
     await setImmediate();
   }
   return left();

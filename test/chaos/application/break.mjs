@@ -4,11 +4,11 @@ const { deliver } = InvalidationStream.prototype;
 const { take, takenAt } = Fences.prototype;
 
 /**
- * Takes something out of the library, only here, in this process, to see whether
- * the checker notices; for applications later in the process it is back.
+ * Switches off a protection of the library, only in this process, to prove that
+ * the checker can fail. A later call with `null` restores it.
  *
- * @param what `law`: what is widened is dropped; `fences`: nothing that is loaded
- * counts as overtaken; `null` for nothing
+ * @param what `law`: widened messages are dropped; `fences`: no load counts as
+ * overtaken; `null`: the whole library
  */
 export function breakLibrary(what) {
   InvalidationStream.prototype.deliver =

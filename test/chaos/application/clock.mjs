@@ -1,7 +1,7 @@
 /**
- * Loaded before everything else, so that nothing holds on to the true clock: what
- * `setClock` adds is what somebody did to the machine's clock. Only the wall
- * clock moves; no operating system lets one set the monotonic one.
+ * Loaded before everything else, so that no module keeps the true clock:
+ * `setClock` simulates a change of the machine's clock. Only the wall clock
+ * moves, since no operating system allows setting the monotonic one.
  */
 const RealDate = Date;
 const trueOrigin = performance.timeOrigin;
@@ -18,7 +18,7 @@ globalThis.Date = class Date extends RealDate {
     return RealDate.now() + shift;
   }
 };
-// Of the time at which the process began, which setting the clock leaves alone.
+// Start time of the process, which setting the clock does not change.
 Object.defineProperty(performance, 'timeOrigin', {
   value: trueOrigin + shiftAtStart,
 });

@@ -1,4 +1,4 @@
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+/** Numbers in [0, 1), determined by the seed (mulberry32). */
 export function randomFrom(seed) {
   let state = seed >>> 0;
   return () => {

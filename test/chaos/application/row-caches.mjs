@@ -3,18 +3,18 @@ import { parseCacheKey } from 'nestjs-cache-invalidation/wire';
 import { L2Tiers } from '../../../dist/lib/cache/shared/l2-tiers.js';
 import { ENTITY_TYPES } from '../database.mjs';
 
-/** Nothing may expire during a run: only invalidations keep it right. */
+/** Entries never expire during a run, so that only invalidations keep them right. */
 const TTL_MS = 3_600_000;
-/** The slowest answers of the database, by which updates overtake loads. */
+/** Longest delay of an answer of the database, so that updates overtake loads. */
 const SLOW_MS = 100;
-/** Few are slow: half of them take a sixteenth of that. */
+/** Exponent of the delays: half of them are at most a sixteenth of the longest. */
 const SLOWNESS = 4;
 /** Reads of the shared tier at a time. */
 const AT_ONCE = 200;
 
 /**
- * What an instance keeps of the rows: a near cache of each type, in its memory
- * and in Redis, where all instances share it.
+ * Cached rows of an instance: a near cache of each type, in memory and in
+ * Redis, where all instances share it.
  */
 export class RowCaches {
   #caches;
@@ -57,7 +57,7 @@ export class RowCaches {
     const reads = several
       ? [...grouped(keys)].map(([type, ids]) => this.#many(type, ids, loads))
       : keys.map((key) => this.#one(key, loads));
-    // All of them end before the page does, also if one fails.
+    // All reads end before the page does, even if one fails.
     const failed = (await Promise.allSettled(reads)).find(
       ({ status }) => status === 'rejected',
     );
@@ -65,7 +65,7 @@ export class RowCaches {
     return loads.took;
   }
 
-  /** The versions in memory, in the order of `keys`; 0 for what is not there. */
+  /** Versions in memory, in the order of `keys`; 0 for no entry. */
   versions(keys) {
     return Int32Array.from(keys, (key) => {
       const { entityType, entityId } = parseCacheKey(key);
@@ -74,8 +74,8 @@ export class RowCaches {
   }
 
   /**
-   * The versions that reads would find in Redis and be given if they found
-   * nothing in memory; 0 where they would have to load.
+   * Versions that reads would get from Redis if there were no entry in memory;
+   * 0 where a read would have to load.
    */
   async shared(keys) {
     const versions = new Int32Array(keys.length);
@@ -110,14 +110,17 @@ export class RowCaches {
     });
   }
 
-  /** What is read is old by the time at which it arrives. */
+  /** Rows are read first and delayed afterwards, so that they are old on arrival. */
   async #load(keys) {
     const versions = await this.#read(keys);
     await sleep(this.#random() ** SLOWNESS * SLOW_MS);
     return Array.from(versions, (version) => ({ version }));
   }
 
-  /** Not by `get()`, which would keep it and could not tell from where it came. */
+  /**
+   * Reads the second tier without `get()`, which would store the value in
+   * memory and hide its source.
+   */
   async #served(key) {
     const l2 = this.#tiers.get(parseCacheKey(key).entityType) ?? null;
     if (l2 === null || this.#source.bypass) return 0;
@@ -125,9 +128,9 @@ export class RowCaches {
   }
 }
 
-/** Rows that are asked for at about the same time come by one query. */
+/** Rows that are requested at about the same time are loaded by one query. */
 class Loads {
-  /** Milliseconds, of those that were awaited one after the other. */
+  /** Duration in milliseconds of the loads that were awaited in sequence. */
   took = 0;
   #load;
   #batch = null;

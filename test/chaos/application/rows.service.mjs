@@ -5,10 +5,10 @@ import {
 import { ENTITY_TYPES } from '../database.mjs';
 
 /**
- * The service whose decorated methods change rows: `changeUser(ids, change)` and
- * so on for each type, `changeMatching(glob, change)`. A `change` names the rows,
- * and has the times between which the method's own body ran: what a call took
- * besides is the library's.
+ * Service whose decorated methods change rows: `changeUser(ids, change)` and so
+ * on for each type, and `changeMatching(glob, change)`. A `change` names the
+ * rows and records when the method's own body ran: the rest of the call's time
+ * is the library's.
  */
 export class RowsService {
   /** `keys => promise`, to the database. */
@@ -32,7 +32,7 @@ addMethod(
   InvalidatesCachePattern((glob) => glob),
 );
 
-/** As a compiler would, for this is no TypeScript. */
+/** Decorates a method as the TypeScript compiler would. */
 function addMethod(name, decorate) {
   const descriptor = {
     async value(_what, change) {

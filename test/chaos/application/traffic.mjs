@@ -8,17 +8,20 @@ import {
 import { ENTITY_TYPES } from '../database.mjs';
 
 const TICK_MS = 10;
-/** Rows that one change of several rows, or of a pattern's, touches. */
+/** Number of rows of a change of several rows, or of a pattern. */
 const SEVERAL = 5;
 const BY_PATTERN = 10;
-/** Pages at a time: a database that is slow must not be buried. */
+/** Pages at a time, so that a slow database is not overloaded. */
 const PAGES = 20;
-/** Far beyond what a read waits for Redis, or for the database here. */
+/**
+ * Limit far beyond the wait of a read for Redis, or for the database of this
+ * program.
+ */
 const HANGS_MS = 5_000;
-/** Calls at a time, as a server has a bound on its requests. */
+/** Calls at a time: a server limits its requests, too. */
 const CALLS = 2_000;
 
-/** Reads all rows over and over, so that the caches are full whenever they can be. */
+/** Reads all rows repeatedly, so that the caches are full whenever they can be. */
 export class Reading {
   #caches;
   #keys;
@@ -27,7 +30,7 @@ export class Reading {
   #underWay = new Set();
   #failed = 0;
   #failure = null;
-  /** Milliseconds that a page took, without the database. */
+  /** Milliseconds of the slowest page, without the database. */
   #slowest = 0;
   #timer;
 
@@ -38,7 +41,7 @@ export class Reading {
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Resolves once no read is under way, or one hangs, which `report()` tells. */
+  /** Resolves once no read is under way, or one hangs, which `report()` shows. */
   async stop() {
     clearInterval(this.#timer);
     const hangs = new AbortController();
@@ -169,7 +172,7 @@ export class Writing {
     };
   }
 
-  /** `user:12?` is the rows 120 to 129. */
+  /** Expands a pattern: `user:12?` is the rows 120 to 129. */
   #ofPattern(type) {
     const tens = 1 + this.#below(this.#rowsPerType / BY_PATTERN - 1);
     const keys = Array.from({ length: BY_PATTERN }, (_, one) =>

@@ -19,7 +19,7 @@ export const absent = [
     broker: () => singleBroker({ running: false }),
     instances: [{ name: 'alone', writes: true }],
     fault: (stage) => stage.writes(1_500),
-    // Nobody takes what its outbox holds; its own cache must be right anyway.
+    // The outbox can never be sent; the instance's own cache must be right anyway.
     drains: false,
     shares: false,
     verify: async ({ applications }) => {

@@ -1,4 +1,4 @@
-/** 13: somebody sets a clock. */
+/** 13: a clock is set. */
 import { journalAhead } from '../redis-clock.mjs';
 
 const HOUR = 3_600_000;
@@ -17,8 +17,8 @@ export const clocks = [
 ];
 
 /**
- * Of a writer and a reader; another writer starts with a wrong one, and Redis
- * has had one.
+ * Sets the clocks of a writer and a reader; another writer starts with a wrong
+ * clock, and Redis had a wrong one.
  */
 function setBy(name, title, shift) {
   return {
@@ -36,7 +36,7 @@ function setBy(name, title, shift) {
       await stage.writes(400);
       await stage.redis.admin.client('KILL', 'TYPE', 'pubsub');
       await stage.writes(400);
-      // Of these only the journal knows.
+      // Only the journal has these messages.
       stage.readers[0].links[0].sever();
       await stage.writes(400);
     },

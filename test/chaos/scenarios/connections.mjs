@@ -1,11 +1,12 @@
-/** None, for comparison; 1 and 2: connections killed by Redis. */
+/** No fault, for comparison; 1 and 2: connections killed by Redis. */
 
 const PUBSUB = ['TYPE', 'pubsub'];
 const NORMAL = ['TYPE', 'normal', 'SKIPME', 'yes'];
 
 export const connections = [
   {
-    // First of all, so that new processes do not make the others look slow.
+    // The first scenario, so that starting the processes does not slow down the
+    // others.
     name: 'no-fault',
     title: 'no fault at all, for comparison',
     fault: (stage) => stage.writes(2_000),

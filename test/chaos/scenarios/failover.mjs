@@ -1,4 +1,4 @@
-/** 9: another server takes over. */
+/** 9: a failover to another server. */
 import { clusterBroker, sentinelBroker } from '../brokers.mjs';
 import { HOST } from '../redis.mjs';
 import { until } from '../wait.mjs';
@@ -10,7 +10,7 @@ export const failover = [
     broker: () => sentinelBroker(),
     async fault(stage) {
       const [first, second] = stage.readers;
-      // One reader is behind what the replica has, the other one ahead of it.
+      // One reader is behind the replica, the other one ahead of it.
       sever(first);
       await stage.writes(300);
       stage.broker.replication.sever();
@@ -36,7 +36,7 @@ export const failover = [
       }
       await stage.writes(1_200);
     },
-    // The second Sentinel has to do: the first one stays silent.
+    // The clients must use the second Sentinel: the first one stays silent.
   },
   clusterFailover('cluster-failover', 'Cluster failover, classic Pub/Sub'),
   clusterFailover(
@@ -101,7 +101,7 @@ function clusterMigration(name, title, options) {
       if (keys.length > 0) {
         await from.admin.migrate(HOST, to.port, '', 0, 5_000, 'KEYS', ...keys);
       }
-      // Now each command for it is answered by ASK.
+      // Each command for this slot is now answered by ASK.
       await stage.writes(400);
       for (const { admin } of [to, from, ...masters]) {
         await admin.cluster('SETSLOT', slot, 'NODE', toId);

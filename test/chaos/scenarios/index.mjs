@@ -10,19 +10,19 @@ import { server } from './server.mjs';
 import { strangers } from './strangers.mjs';
 
 /**
- * All of them. A scenario is
+ * All scenarios. The properties of a scenario are
  *
  * - `name`, `title`
- * - `broker`: what the instances connect to, if not one Redis
- * - `instances`: if not two writers and two readers
- * - `options`: of the module, in each instance
- * - `fault(stage)`: resolves when it has lasted
- * - `heal(stage)`: resolves when the fault is over; without it, it is at once
- * - `mayBeQuiet`: false if rows have to go on changing while it heals
- * - `drains`: false if what waits in outboxes will never be sent
- * - `shares`: false if there never is a Redis in which they share anything
+ * - `broker`: the broker that the instances connect to, by default one Redis
+ * - `instances`: by default two writers and two readers
+ * - `options`: options of the module in each instance
+ * - `fault(stage)`: starts the fault, and resolves when it has lasted long enough
+ * - `heal(stage)`: ends the fault; without it, the fault ends by itself
+ * - `mayBeQuiet`: false if rows have to go on changing during healing
+ * - `drains`: false if messages in outboxes can never be sent
+ * - `shares`: false if there never is a Redis for a second tier
  * - `isPromised(entry, stage)`: false for a stale entry that is documented
- * - `verify(stage)`: what else is wrong, in words
+ * - `verify(stage)`: descriptions of further problems
  */
 export const scenarios = [
   ...connections,

@@ -1,4 +1,4 @@
-/** 8: the journal no longer has what a subscriber missed. */
+/** 8: the journal no longer has the messages that a subscriber missed. */
 
 const LOST = 1_200;
 const FILLER_BYTES = 100_000;
@@ -32,7 +32,7 @@ export const journal = [
     fault: (stage) =>
       away(stage, async () => {
         await stage.writes(LOST / 2);
-        // A journal that is being written is the last to be evicted.
+        // A journal that is being written would be the last key to be evicted.
         await stage.stopWriting();
         await evict(stage);
         await stage.startWriting();
@@ -51,7 +51,7 @@ function back({ readers }) {
   for (const { links } of readers) links[0].heal();
 }
 
-/** Few and large keys beside it: then its turn comes soon. */
+/** Uses few and large other keys, so that the journal's turn comes soon. */
 async function evict({ redis, journal: key }) {
   const used = Number(await redis.info('memory', 'used_memory'));
   await redis.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');

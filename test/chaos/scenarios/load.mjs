@@ -1,7 +1,7 @@
 /** 10: a subscriber that cannot keep up. */
 import { until } from '../wait.mjs';
 
-/** Beyond Redis' bound of 32 MB and what sockets hold on the way. */
+/** More bytes than Redis' limit of 32 MB and the socket buffers on the way. */
 const MESSAGES = 1_600;
 const MESSAGE_BYTES = 40_000;
 
@@ -9,7 +9,7 @@ export const load = [
   {
     name: 'slow-consumer',
     title: 'a reader stalls while 64 MB are published, Redis drops it',
-    // Pages of such messages take a while; a heartbeat must not cut them short.
+    // Pages of such messages take a while, and a heartbeat must not interrupt them.
     options: { heartbeatTimeout: 2_000 },
     async fault(stage) {
       const [slow] = stage.readers;

@@ -2,7 +2,7 @@
 
 const LOST = 1_200;
 
-/** Faults of the link itself heal by a reconnect: the clock starts with them. */
+/** A half-open link. It heals by a reconnect, so the clock starts with the fault. */
 function halfOpen(name, title, how) {
   return {
     name,
@@ -12,7 +12,7 @@ function halfOpen(name, title, how) {
         for (const link of links) link.freeze(how);
       }
     },
-    // Nothing would be lost.
+    // Such a fault would lose no message.
     mayBeQuiet: false,
   };
 }
@@ -55,7 +55,7 @@ export const network = [
       });
       await stage.writes(LOST);
     },
-    // What was opened until now stays silent for ever, that for entries too.
+    // Connections opened until now stay silent for ever, also those of second tiers.
     heal: (stage) => eachLink(affected(stage), (link) => link.heal()),
   },
   partition(
@@ -97,7 +97,7 @@ function partition(name, title, whom) {
   };
 }
 
-/** Each way: a round trip takes twice that. */
+/** A slow link, with the latency in each direction: a round trip takes twice that. */
 function slow(name, title, latency) {
   return {
     name,

@@ -1,4 +1,4 @@
-/** 11: what a publisher holds back, and loses. */
+/** 11: messages that a publisher holds back, and loses. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../wait.mjs';
 
@@ -83,12 +83,12 @@ export const outbox = [
   },
 ];
 
-/** What is documented to be lost: an outbox in memory with its process. */
+/** The documented loss: an outbox in memory with its process. */
 function losing(end) {
   return {
     async fault(stage) {
       const [writer] = stage.writers;
-      // What Redis has taken before is promised, and nothing is in between.
+      // Messages that Redis took before are promised; the pause separates the two.
       await writer.stopWriting();
       await until('an empty outbox', async () => {
         return (await writer.report()).pending === 0;

@@ -1,4 +1,4 @@
-/** 12: others on the channel. */
+/** 12: foreign publishers on the channel. */
 import { Forger } from '../forger.mjs';
 import { Stranger } from '../stranger.mjs';
 

@@ -3,11 +3,14 @@ import type { LoggerService } from '@nestjs/common';
 export interface LogLine {
   readonly level: string;
   readonly message: string;
-  /** What Nest passes after the message: the stack of an error, the context. */
+  /**
+   * Arguments that Nest passes after the message: the stack of an error, the
+   * context.
+   */
   readonly rest: readonly unknown[];
 }
 
-/** What an application logged through Nest. */
+/** Collects the log lines of an application. */
 export class CapturingLogger implements LoggerService {
   readonly lines: LogLine[] = [];
 

@@ -36,7 +36,7 @@ export async function startApp(
   return { app, broker, recorder, logs };
 }
 
-/** The same, compiled and not initialised. */
+/** Builds this application without initialising it. */
 export function buildApp(
   {
     broker = new InMemoryBroker(),

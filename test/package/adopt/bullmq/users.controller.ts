@@ -5,7 +5,10 @@ import { UsersService, type User } from './users.service';
 
 const connection = { url: process.env['REDIS_URL'] };
 
-/** A write is a job: whichever instance takes it, the others hear of it. */
+/**
+ * Writes are jobs: any instance may take them, and the others receive the
+ * invalidation.
+ */
 @Controller('users')
 export class UsersController {
   private readonly events = new QueueEvents('users', { connection });

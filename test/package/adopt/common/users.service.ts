@@ -14,7 +14,7 @@ const fileOf = (id: string): string => join(tmpdir(), `user-${id}.json`);
 
 @Injectable()
 export class UsersService {
-  /** How often this instance has read a file. */
+  /** Number of reads of a file by this instance. */
   loads = 0;
 
   @Cached('User', (id: string) => id)
