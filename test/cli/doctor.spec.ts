@@ -534,7 +534,7 @@ describeOnRedisServer('doctor', () => {
         env: { REDIS_URL: server.url },
       });
       const redis = connectRaw(server.url);
-    // Subscriptions of the application and of the doctor.
+      // Subscriptions of the application and of the doctor.
       await eventually(async () => {
         const [, listeners] = await redis.pubsub('NUMSUB', CHANNEL);
         expect(listeners).toBe(2);

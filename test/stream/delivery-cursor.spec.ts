@@ -157,7 +157,7 @@ describe('DeliveryCursor: a received message', () => {
     desk.hear(forged);
     expect(desk.position).toBe(7);
     expect(desk.read(at(7), at(8))).toBe(true);
-      // The forged message is delivered, and does not move the position.
+    // The forged message is delivered, and does not move the position.
     expect(desk.said).toEqual(['8r', String(parseInt(forged.offset))]);
     expect(desk.position).toBe(8);
   });

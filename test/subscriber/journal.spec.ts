@@ -194,7 +194,7 @@ describe('Catch-up after a lost subscription', () => {
 
       const heard = summary(app);
       expect(heard.filter((one) => one === 'missed')).toHaveLength(1);
-    // Or after the messages that could still be read.
+      // Or after the messages that could still be read.
       expect(heard.at(-1)).toBe('missed');
       await hand.redis.publish(app.channel, wire('foreign'));
       await hears(app, [...heard, 'User:foreign']);

@@ -129,7 +129,7 @@ describeOnRedisServer('Refused connections', () => {
       const log = new LogRecorder();
       const app = await startApp({
         connection: server.url.replace('//', '//app:any@'),
-      // Time for several tries: some of them only see the end of the connection.
+        // Time for several tries: some of them only see the end of the connection.
         startupTimeout: 2_000,
         shutdownTimeout: 50,
         logger: log,

@@ -184,8 +184,8 @@ describe('RedisJournal', () => {
   ] as const)('continues with new IDs after %s', async (_, remove, all) => {
     const desk = await startDesk();
     const [first] = offsetsOf(await desk.transport.publish([about('first')]));
-      // The offset of a clock that is ahead: time alone must not make the next
-      // ID greater.
+    // The offset of a clock that is ahead: time alone must not make the next
+    // ID greater.
     const last = `${AN_HOUR_AHEAD}-1048576`;
     await desk.raw.xadd(desk.key, last, 'm', about('last'));
     await remove(desk, last);
