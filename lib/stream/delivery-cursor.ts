@@ -1,5 +1,6 @@
 import {
   compareOffsets,
+  copyOffset,
   JOURNAL_START,
   type QueueLimit,
 } from '../message/index.js';
@@ -205,7 +206,7 @@ export class DeliveryCursor<M extends Journaled> {
     this.#position = entry.offset;
     this.#last = entry;
     this.#replayed ??= new Set();
-    this.#replayed.add(entry.offset);
+    this.#replayed.add(copyOffset(entry.offset));
     if (this.#replayed.size > this.limits.remembered) {
       const [oldest = ''] = this.#replayed;
       this.#replayed.delete(oldest);
