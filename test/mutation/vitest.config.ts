@@ -1,14 +1,34 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { GLOBAL_SETUP, project, timeouts } from '../vitest.config.js';
+import { keepThread } from './kept-thread.js';
 
 /** Folders of test/ whose specs judge the mutants. */
 const areas = process.env['MUTATION_AREAS']!.split(',');
 
+/** The first failure ends a run, so specs that start applications are the last. */
+class ApplicationsLast extends BaseSequencer {
+  override async sort(
+    specs: TestSpecification[],
+  ): Promise<TestSpecification[]> {
+    return specs.toSorted((a, b) => starts(a) - starts(b));
+  }
+}
+
+/** How often a spec starts an application or a Redis. */
+function starts({ moduleId }: TestSpecification): number {
+  return readFileSync(moduleId, 'utf8').split(/start(?:App|Redis)\(/).length;
+}
+
 export default defineConfig({
   ...project,
+  plugins: [keepThread],
   test: {
     ...timeouts,
     globalSetup: GLOBAL_SETUP,
+    setupFiles: ['test/mutation/forget-mutant.ts'],
+    sequence: { sequencer: ApplicationsLast },
     include: areas.map((area) => `test/${area}/**/*.spec.ts`),
     // Every mutant would run thousands of orders of reads and deliveries.
     exclude: ['**/*races.spec.ts'],
