@@ -63,6 +63,17 @@ describe('Recent changes', () => {
     expect(changes.unaffected(['post:1'], 2)).toBe(true);
   });
 
+  it('are unknown from before the last fifty thousand keys', () => {
+    const changes = new RecentChanges();
+    for (let time = 1; time <= 5; time++) {
+      changes.record(batch(keysOf(10_000, `t${time}`)), time);
+    }
+    expect(changes.unaffected(['user:1'], 0)).toBe(true);
+    changes.record(entity('Post', 1), 6);
+    expect(changes.unaffected(['user:1'], 0)).toBe(false);
+    expect(changes.unaffected(['user:1'], 1)).toBe(true);
+  });
+
   it('are unknown from before the last thousand patterns, at least', () => {
     const changes = new RecentChanges();
     recordPatterns(changes, 1, 1_999);
