@@ -181,6 +181,13 @@ describe('a message heard', () => {
     expect(desk.position).toBe(null);
   });
 
+  it('that names its own place as the one before it is a duplicate', () => {
+    const desk = Desk.at(7);
+    desk.hear(at(7, 7));
+    expect(desk.said).toEqual([]);
+    expect(desk.cursor.catchingUp).toBe(false);
+  });
+
   it('from another writer, which names no previous offset, is looked up', () => {
     const desk = Desk.at(1);
     desk.hear({ offset: '2-0', previous: null });
@@ -225,6 +232,16 @@ describe('what the journal holds', () => {
     desk.cursor.beginReading();
     expect(desk.cursor.replay([at(2), at(3), at(4)], true)).toBe(true);
     expect(desk.said).toEqual(['2r', '3r', '4r', '5', '6']);
+    expect(desk.position).toBe(6);
+  });
+
+  it('is complete from the beginning of an empty journal on', () => {
+    const desk = new Desk();
+    desk.cursor.begin(JOURNAL_START);
+    desk.cursor.doubt();
+    expect(desk.read(at(1), at(2))).toBe(true);
+    expect(desk.said).toEqual(['1r', '2r']);
+    expect(desk.position).toBe(2);
   });
 
   it('is not delivered a second time when the channel brings it late', () => {
@@ -258,6 +275,7 @@ describe('what the journal holds', () => {
     ['the next one without its own: trimmed, or forged', [at(4), at(5)]],
     ['another history after it', [at(3), at(4, 2)]],
     ['a hole', [at(3), at(4), at(6)]],
+    ['its own entry a second time', [at(3), at(3), at(4)]],
   ])('does not make up for it: %s', (_, entries) => {
     const desk = Desk.at(3);
     desk.cursor.doubt();
@@ -336,6 +354,19 @@ describe('held messages', () => {
   });
 });
 
+describe('held messages that another reading has to wait for', () => {
+  it('still count by their bytes', () => {
+    const desk = Desk.at(1, { ...ROOMY, held: { messages: 10, bytes: 2 } });
+    desk.cursor.doubt();
+    desk.cursor.beginReading();
+    desk.hear(at(5), at(6));
+    expect(desk.cursor.replay([at(1), at(2)], true)).toBe(true);
+    expect(desk.cursor.catchingUp).toBe(true);
+    desk.hear(at(7));
+    expect(desk.said).toEqual(['2r', '*']);
+  });
+});
+
 describe('the beginning', () => {
   it('is the end of the journal, as read a moment ago', () => {
     const desk = new Desk();
@@ -352,6 +383,13 @@ describe('the beginning', () => {
     desk.hear(at(10));
     expect(desk.said).toEqual(['8', '9', '10']);
     expect(desk.position).toBe(10);
+  });
+
+  it('is not earlier, whatever was delivered before that was read', () => {
+    const desk = new Desk();
+    desk.hear(at(5));
+    desk.cursor.begin('7-0');
+    expect(desk.position).toBe(7);
   });
 
   it('is not later by what cannot exist', () => {
