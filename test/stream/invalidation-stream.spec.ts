@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it } from 'vitest';
 import {
   batch,
@@ -150,6 +151,18 @@ describe('A stream', () => {
     receive(entity('User', 1));
     expect(before.holds('user:1')).toBe(false);
     expect(held).toEqual([true]);
+  });
+
+  it('delivers own messages outside of the context of their publish, others in it', () => {
+    const request = new AsyncLocalStorage<string>();
+    const { stream, instance, receive } = makeStream();
+    const seen: unknown[] = [];
+    stream.addHandler('on', () => seen.push(request.getStore()), []);
+    request.run('tenant', () => {
+      stream.deliver(instance.stamp(entity('User', 1)));
+      receive(entity('User', 1));
+    });
+    expect(seen).toEqual([undefined, 'tenant']);
   });
 
   it('knows that own messages are early, and others are not', () => {
