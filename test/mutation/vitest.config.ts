@@ -33,6 +33,6 @@ export default defineConfig({
     sequence: { sequencer: ApplicationsLast },
     include: areas.map((area) => `test/${area}/**/*.spec.ts`),
     // Every mutant would run thousands of orders of reads and deliveries.
-    exclude: ['**/*races.spec.ts', ...(process.env['QUICK'] ? ['**/context.spec.ts'] : [])],
+    exclude: ['**/*races.spec.ts'],
   },
 });
