@@ -42,13 +42,16 @@ describe('An invalidation that is published', () => {
     expect(foreign.entityIds).toEqual(['User:1', 'a:']);
     const error = refusalOf(() => check({ action: 'Batch', entityIds: ['1'] }));
     expect(error.field).toBe('entity_ids');
-    expect(() => check({ action: 'Batch', entityIds: [':1'] })).toThrow();
+    expect(() => check({ action: 'Batch', entityIds: [':1'] })).toThrow(
+      '":1" is not a cache key.',
+    );
   });
 
   it('may have a pattern of 1024 characters', () => {
     const glob = 'a'.repeat(1_024);
     expect(check({ action: 'Pattern', pattern: glob }).pattern).toBe(glob);
-    expect(() => check({ action: 'Pattern', pattern: `${glob}a` })).toThrow();
+    const longer = { action: 'Pattern', pattern: `${glob}a` };
+    expect(() => check(longer)).toThrow('This is no invalidation.');
   });
 
   it.each([

@@ -25,9 +25,9 @@ export default defineConfig({
   ...project,
   plugins: [keepThread],
   test: {
-    // A mutant that hangs a test ends with it; Stryker would start a new process.
-    testTimeout: 5_000,
-    hookTimeout: 5_000,
+    // A mutant that hangs a test ends with it: Stryker would start a new process.
+    testTimeout: 10_000,
+    hookTimeout: 10_000,
     globalSetup: GLOBAL_SETUP,
     setupFiles: ['test/mutation/forget-mutant.ts'],
     sequence: { sequencer: ApplicationsLast },
