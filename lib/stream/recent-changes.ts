@@ -110,8 +110,8 @@ export class RecentChanges {
   }
 
   #recordFamily(key: string, time: number): void {
-    const forgotten = this.#families!.set(familyOf(key), time);
-    if (forgotten !== null) this.#forget(forgotten);
+    // Before it forgets a family, `#keys` forgot the last key of it.
+    this.#families!.set(familyOf(key), time);
   }
 
   #recordPattern(pattern: string, time: number): void {

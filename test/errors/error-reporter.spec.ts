@@ -171,6 +171,89 @@ describe('ErrorReporter', () => {
     expect(reporter.redisAnswers()).toBeNull();
   });
 
+  /** Redis fails at these seconds, by one source. */
+  const failAt = (source: string | undefined, ...seconds: number[]): void => {
+    for (const second of seconds) {
+      vi.setSystemTime(1_000_000 + second * 1_000);
+      reporter.report(failure('Away.'), source);
+    }
+  };
+  const answersAt = (second: number): number | null => {
+    vi.setSystemTime(1_000_000 + second * 1_000);
+    return reporter.redisAnswers();
+  };
+
+  it('logs the next long outage at once, if Redis has answered between them', () => {
+    failAt(undefined, 0, 5, 10);
+    expect(answersAt(12)).toBe(12_000);
+    logs.lines.length = 0;
+    failAt(undefined, 14, 19, 24);
+    // The two errors of a short outage, and the first of a long one.
+    expect(logs.of('error')).toHaveLength(3);
+  });
+
+  it('logs no outage at once after one that only paused', () => {
+    failAt(undefined, 0, 5, 10);
+    failAt(undefined, 30);
+    expect(answersAt(31)).toBeNull();
+    logs.lines.length = 0;
+    failAt(undefined, 32, 37, 42);
+    expect(logs.of('error')).toHaveLength(2);
+  });
+
+  it('takes errors that are fifteen seconds apart for one outage', () => {
+    failAt(undefined, 0, 15);
+    expect(answersAt(16)).toBe(16_000);
+  });
+
+  it('begins a new outage when the clock is set back', () => {
+    failAt(undefined, 0, 5, 10);
+    failAt(undefined, -100, -95, -90);
+    expect(answersAt(-88)).toBe(12_000);
+  });
+
+  it('keeps outages of other servers apart from that of its own Redis', () => {
+    failAt('second tier', 0, 5, 10, 15);
+    expect(logs.of('error')).toHaveLength(3);
+    expect(answersAt(16)).toBeNull();
+    failAt(undefined, 17, 22, 27);
+    expect(logs.of('error')).toHaveLength(6);
+    expect(answersAt(28)).toBe(11_000);
+  });
+
+  it('remembers a bounded number of outages', () => {
+    const others = (count: number): void => {
+      for (let n = 0; n < count; n++) failAt(`server ${n}`, 10);
+    };
+    failAt(undefined, 0, 10);
+    others(999);
+    expect(answersAt(11)).toBe(11_000);
+    failAt(undefined, 20, 30);
+    failAt('one more', 30);
+    expect(answersAt(31)).toBeNull();
+  });
+
+  it('logs other lines by their level, and holds them back alike', () => {
+    reporter.log('warn', 'Late.', 'a');
+    reporter.log('warn', 'Late.', 'a');
+    reporter.log('log', 'Back.', 'b');
+    vi.setSystemTime(1_001_000);
+    reporter.log('warn', 'Late again.', 'a');
+    expect(logs.lines.map(({ level, message }) => [level, message])).toEqual([
+      ['warn', 'Late.'],
+      ['log', 'Back.'],
+      ['warn', 'Late again. (and 1 more like it)'],
+    ]);
+    expect(emitted).toEqual([]);
+  });
+
+  it('ends what it emits', () => {
+    let completed = false;
+    reporter.errors$.subscribe({ complete: () => (completed = true) });
+    reporter.complete();
+    expect(completed).toBe(true);
+  });
+
   it('suppresses errors of the application for one second only', () => {
     for (let n = 0; n < 60; n++) {
       vi.setSystemTime(1_000_000 + n * 1_000);

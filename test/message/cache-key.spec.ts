@@ -8,6 +8,7 @@ import {
   parseCacheKey,
 } from 'nestjs-cache-invalidation/wire';
 import { describe, expect, it } from 'vitest';
+import { MissingIdError } from '../../lib/errors/index.js';
 import { entityType, nastyText } from './arbitraries.js';
 import { refusalOf } from './refusal.js';
 
@@ -63,6 +64,39 @@ describe('buildCacheKey()', () => {
       );
     },
   );
+
+  it('refuses a whole number that was perhaps rounded, and takes others', () => {
+    const safe = Number.MAX_SAFE_INTEGER;
+    expect(buildCacheKey('User', safe)).toBe(`user:${safe}`);
+    expect(buildCacheKey('User', -safe)).toBe(`user:-${safe}`);
+    const error = refusalOf(() => buildCacheKey('User', safe + 1));
+    expect(error.field).toBe('entity_id');
+    expect(error.message).toContain('a number of this size is rounded');
+    expect(error.advice).toContain('a bigint or a string');
+  });
+
+  it('tells a missing id from a wrong one', () => {
+    for (const id of [null, undefined]) {
+      const error = refusalOf(() => buildCacheKey('User', id as never));
+      expect(error).toBeInstanceOf(MissingIdError);
+    }
+    const error = refusalOf(() => buildCacheKey('User', ''));
+    expect(error).not.toBeInstanceOf(MissingIdError);
+  });
+
+  it('shows what it refuses, in short', () => {
+    const shown = (id: unknown): string =>
+      refusalOf(() => buildCacheKey('User', id as string)).message;
+    expect(shown([])).toMatch(/^an array is not an entity id/);
+    expect(shown({})).toMatch(/^an object is not an entity id/);
+    expect(shown(null)).toMatch(/^null is not an entity id/);
+    expect(shown(true)).toMatch(/^true is not an entity id/);
+    const long = refusalOf(() => buildCacheKey(`:${'x'.repeat(200)}`, 1));
+    expect(long.message).toContain(`":${'x'.repeat(79)}" is not`);
+    const half = refusalOf(() => buildCacheKey(`s${HALF}`, 1));
+    expect(half.message).toContain('"s\\ud83c" is not well-formed Unicode.');
+    expect(half.advice).toContain('half of a surrogate pair');
+  });
 
   it('reports the value and the advice', () => {
     expect(() => buildCacheKey('User', Number.NaN)).toThrow(

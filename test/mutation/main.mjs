@@ -59,14 +59,15 @@ async function mutate(folder, globs) {
     mutate: [...globs, '!lib/**/index.ts'],
     testRunner: 'vitest',
     plugins: ['@stryker-mutator/vitest-runner'],
-    vitest: { configFile: 'test/mutation/vitest.config.ts' },
+    vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
     concurrency: Number(values.concurrency),
     coverageAnalysis: 'perTest',
     tempDirName: '.stryker/tmp',
     ignorePatterns: ['dist', '.stryker', 'docs', 'test/package'],
-    reporters: ['progress-append-only', 'clear-text', 'html'],
+    reporters: ['progress-append-only', 'clear-text', 'html', 'json'],
     clearTextReporter: { allowColor: false, reportTests: false },
     htmlReporter: { fileName: `.stryker/${folder}.html` },
+    jsonReporter: { fileName: `.stryker/${folder}.json` },
     allowConsoleColors: false,
   });
   await stryker.runMutationTest();

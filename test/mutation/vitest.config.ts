@@ -1,14 +1,36 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
-import { GLOBAL_SETUP, project, timeouts } from '../vitest.config.js';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { GLOBAL_SETUP, project } from '../vitest.config.js';
+import { keepThread } from './kept-thread.js';
 
 /** Folders of test/ whose specs judge the mutants. */
 const areas = process.env['MUTATION_AREAS']!.split(',');
 
+/** The first failure ends a run, so specs that start applications are the last. */
+class ApplicationsLast extends BaseSequencer {
+  override async sort(
+    specs: TestSpecification[],
+  ): Promise<TestSpecification[]> {
+    return specs.toSorted((a, b) => starts(a) - starts(b));
+  }
+}
+
+/** How often a spec starts an application or a Redis. */
+function starts({ moduleId }: TestSpecification): number {
+  return readFileSync(moduleId, 'utf8').split(/start(?:App|Redis)\(/).length;
+}
+
 export default defineConfig({
   ...project,
+  plugins: [keepThread],
   test: {
-    ...timeouts,
+    // A mutant that hangs a test ends with it: Stryker would start a new process.
+    testTimeout: 10_000,
+    hookTimeout: 10_000,
     globalSetup: GLOBAL_SETUP,
+    setupFiles: ['test/mutation/forget-mutant.ts'],
+    sequence: { sequencer: ApplicationsLast },
     include: areas.map((area) => `test/${area}/**/*.spec.ts`),
     // These specs run thousands of orders of reads and deliveries, for every
     // mutant.

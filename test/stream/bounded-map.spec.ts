@@ -5,6 +5,20 @@ import { BoundedMap } from '../../lib/stream/bounded-map.js';
 const LONG = 1_048_576;
 
 describe('BoundedMap', () => {
+  it('holds as many entries as its limit, the newest ones, oldest first', () => {
+    const map = new BoundedMap<number>(3);
+    for (let at = 1; at <= 3; at++) expect(map.set(`${at}`, at)).toBeNull();
+    // Set again, it is the newest one.
+    expect(map.set('1', 10)).toBeNull();
+    expect(map.set('4', 4)).toBe(2);
+    expect(map.set('5', 5)).toBe(3);
+    expect([...map]).toEqual([
+      ['1', 10],
+      ['4', 4],
+      ['5', 5],
+    ]);
+  });
+
   it('evicts the oldest entries when the keys use too much memory', () => {
     const map = new BoundedMap<number>(50_000);
     const keys: string[] = [];

@@ -178,6 +178,13 @@ describe('DeliveryCursor: a received message', () => {
     expect(desk.position).toBe(null);
   });
 
+  it('that names its own place as the one before it is a duplicate', () => {
+    const desk = Desk.at(7);
+    desk.hear(at(7, 7));
+    expect(desk.said).toEqual([]);
+    expect(desk.cursor.catchingUp).toBe(false);
+  });
+
   it('is looked up in the journal without a previous offset', () => {
     const desk = Desk.at(1);
     desk.hear({ offset: '2-0', previous: null });
@@ -222,6 +229,16 @@ describe('DeliveryCursor.replay()', () => {
     desk.cursor.beginReading();
     expect(desk.cursor.replay([at(2), at(3), at(4)], true)).toBe(true);
     expect(desk.said).toEqual(['2r', '3r', '4r', '5', '6']);
+    expect(desk.position).toBe(6);
+  });
+
+  it('is complete from the beginning of an empty journal on', () => {
+    const desk = new Desk();
+    desk.cursor.begin(JOURNAL_START);
+    desk.cursor.doubt();
+    expect(desk.read(at(1), at(2))).toBe(true);
+    expect(desk.said).toEqual(['1r', '2r']);
+    expect(desk.position).toBe(2);
   });
 
   it('does not deliver a replayed message again when the channel delivers it late', () => {
@@ -255,6 +272,7 @@ describe('DeliveryCursor.replay()', () => {
     ['the next entry without the position: trimmed or forged', [at(4), at(5)]],
     ['another history after the position', [at(3), at(4, 2)]],
     ['a gap', [at(3), at(4), at(6)]],
+    ['its own entry a second time', [at(3), at(3), at(4)]],
   ])('rejects a journal with %s', (_, entries) => {
     const desk = Desk.at(3);
     desk.cursor.doubt();
@@ -333,6 +351,19 @@ describe('DeliveryCursor: held messages', () => {
   });
 });
 
+describe('held messages that another reading has to wait for', () => {
+  it('still count by their bytes', () => {
+    const desk = Desk.at(1, { ...ROOMY, held: { messages: 10, bytes: 2 } });
+    desk.cursor.doubt();
+    desk.cursor.beginReading();
+    desk.hear(at(5), at(6));
+    expect(desk.cursor.replay([at(1), at(2)], true)).toBe(true);
+    expect(desk.cursor.catchingUp).toBe(true);
+    desk.hear(at(7));
+    expect(desk.said).toEqual(['2r', '*']);
+  });
+});
+
 describe('DeliveryCursor.begin()', () => {
   it('sets the position to the end of the journal', () => {
     const desk = new Desk();
@@ -349,6 +380,13 @@ describe('DeliveryCursor.begin()', () => {
     desk.hear(at(10));
     expect(desk.said).toEqual(['8', '9', '10']);
     expect(desk.position).toBe(10);
+  });
+
+  it('is not earlier, whatever was delivered before that was read', () => {
+    const desk = new Desk();
+    desk.hear(at(5));
+    desk.cursor.begin('7-0');
+    expect(desk.position).toBe(7);
   });
 
   it('ignores delivered offsets beyond the horizon', () => {

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { entity, pattern } from '../../lib/message/index.js';
+import {
+  batch,
+  entity,
+  pattern,
+  sizeOf,
+  type Invalidation,
+} from '../../lib/message/index.js';
 import { EarlyMessages } from '../../lib/stream/early-messages.js';
 import { Fences } from '../../lib/stream/index.js';
 
@@ -104,5 +110,81 @@ describe('EarlyMessages', () => {
       early.add(entity('User', `${id}:`.padEnd(1_048_576, 'x')));
     }
     expect(early.affects('post:1')).toBe(true);
+  });
+
+  it('settle at the offset of the last of them, whatever is published meanwhile', () => {
+    const publisher = new BusyPublisher();
+    const early = new EarlyMessages();
+    early.add(entity('User', 1));
+    publisher.publish();
+    publisher.answer();
+    expect(early.take(publisher, '0-5')).toEqual([]);
+    publisher.publish();
+    publisher.answer();
+    expect(early.take(publisher, '1-0')).toHaveLength(1);
+  });
+
+  it('affect the family of their keys', () => {
+    const early = new EarlyMessages();
+    expect(early.affects('')).toBe(false);
+    early.add(entity('User', 1));
+    expect(early.affects('')).toBe(true);
+    expect(early.affects('user:')).toBe(true);
+    expect(early.affects('post:')).toBe(false);
+    early.add(batch(['post:1', 'session:1']));
+    expect(early.affects('post:')).toBe(true);
+    expect(early.affects('session:')).toBe(true);
+    expect(early.affects('feed:')).toBe(false);
+  });
+
+  it('of a pattern affect the keys that it matches', () => {
+    const early = new EarlyMessages();
+    early.add(pattern('feed:1:*'));
+    early.add(entity('User', 1));
+    expect(early.affects('feed:1:2')).toBe(true);
+    expect(early.affects('feed:2:1')).toBe(false);
+    expect(early.affects('user:1')).toBe(true);
+    expect(early.affects('user:2')).toBe(false);
+  });
+});
+
+describe('Early messages are "everything" beyond', () => {
+  /** Early messages after these were added; are they everything? */
+  function areEverything(...messages: Invalidation[]): boolean {
+    const early = new EarlyMessages();
+    for (const message of messages) early.add(message);
+    return early.affects('other:1');
+  }
+  const times = <T>(count: number, make: (at: number) => T): T[] =>
+    Array.from({ length: count }, (_, at) => make(at));
+  const keys = (count: number, type: string): string[] =>
+    times(count, (at) => `${type}:${at}`);
+
+  it('ten thousand messages', () => {
+    const messages = times(10_000, () => entity('User', 1));
+    expect(areEverything(...messages)).toBe(false);
+    expect(areEverything(...messages, entity('User', 1))).toBe(true);
+  });
+
+  it('ten thousand keys', () => {
+    expect(areEverything(batch(keys(10_000, 'user')))).toBe(false);
+    expect(areEverything(batch(keys(10_001, 'user')))).toBe(true);
+    const halves = [batch(keys(6_000, 'user')), batch(keys(6_000, 'post'))];
+    expect(areEverything(...halves)).toBe(true);
+    expect(areEverything(batch(keys(10_000, 'user')), pattern('feed:*'))).toBe(
+      false,
+    );
+  });
+
+  it('a hundred patterns, whatever keys come with them', () => {
+    const patterns = times(100, (at) => pattern(`feed:${at}:*`));
+    expect(areEverything(...patterns, entity('User', 1))).toBe(false);
+    expect(areEverything(...patterns, pattern('feed:x:*'))).toBe(true);
+  });
+
+  it('sixteen megabytes', () => {
+    const room = 16_777_216 - sizeOf(entity('User', 'x')) + 1;
+    expect(areEverything(entity('User', 'x'.repeat(room)))).toBe(false);
+    expect(areEverything(entity('User', 'x'.repeat(room + 1)))).toBe(true);
   });
 });

@@ -8,6 +8,7 @@ import {
 } from '../../lib/stream/index.js';
 import { said, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { makeStream } from './setup.js';
 
 const message: InvalidationMessage = new Instance('test').stamp(
   entity('User', 1),
@@ -129,6 +130,61 @@ describe.each(ways)('Tracing by a tracer that %s', (_, tracer) => {
     expect(writer.messages.map(said)).toEqual(['User:1', 'User:2']);
     expect(reader.messages.map(said)).toEqual(['User:1', 'User:2']);
     expect([...writer.errors, ...reader.errors]).toEqual([]);
+  });
+});
+
+describe('A tracer', () => {
+  it('has a publish until its end, and what that came to', () => {
+    const ends: string[] = [];
+    const trace = { traceparent: '00-1-2-03' };
+    const tracing = tracingBy({
+      ...plain,
+      publishing: () => ({ trace, end: (status) => ends.push(status) }),
+    });
+    const span = tracing.publishing(message);
+    expect(span?.trace).toBe(trace);
+    expect(ends).toEqual([]);
+    span?.end('delivered');
+    expect(ends).toEqual(['delivered']);
+  });
+
+  it('may leave out a publish, and may fail at its end', () => {
+    expect(tracingBy(plain).publishing(message)).toBeNull();
+    const failing = tracingBy({
+      ...plain,
+      publishing: () => ({ trace: null, end: broken }),
+    });
+    expect(() => failing.publishing(message)?.end('failed')).not.toThrow();
+  });
+
+  it('wraps the delivery and each handler of a stream', () => {
+    const { stream, receive } = makeStream();
+    const calls: string[] = [];
+    stream.addHandler('Users.on', () => calls.push('handle'), []);
+    stream.tracing.use({
+      ...plain,
+      delivering: ({ entityId }, deliver) => {
+        calls.push(`delivering ${entityId}`);
+        deliver();
+        calls.push('delivered');
+      },
+      handling: ({ entityId }, handler, handle) => {
+        calls.push(`${handler} with ${entityId}`);
+        handle();
+        calls.push('handled');
+      },
+    });
+    receive(entity('User', 1));
+    expect(calls).toEqual([
+      'delivering 1',
+      'Users.on with 1',
+      'handle',
+      'handled',
+      'delivered',
+    ]);
+    stream.tracing.use(null);
+    receive(entity('User', 2));
+    expect(calls.slice(5)).toEqual(['handle']);
   });
 });
 

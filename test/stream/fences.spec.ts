@@ -167,6 +167,58 @@ describe('Fences.takenAt()', () => {
     expect(fences.takenAt('60000-0')).toBeNull();
   });
 
+  it('counts what came since that offset was reached for the first time', () => {
+    const fences = new Fences();
+    fences.trackPositions();
+    fences.reached('1-0', true);
+    fences.reached('2-0', false);
+    noting(fences, entity('User', 1));
+    fences.reached('1-0', true);
+    fences.reached('2-0', true);
+    fences.reached('2-0', false);
+    expect(fences.takenAt('1-0')?.holds('user:1')).toBe(false);
+    expect(fences.takenAt('2-0')?.holds('user:1')).toBe(false);
+    expect(fences.takenAt('2-0')?.holds('user:2')).toBe(true);
+  });
+
+  it('is still known when tracking is asked for again', () => {
+    const fences = new Fences();
+    expect(fences.firstPosition).toBeNull();
+    fences.trackPositions();
+    fences.reached('1-0', true);
+    fences.trackPositions();
+    fences.reached('2-0', true);
+    expect(fences.takenAt('1-0')?.holds('user:1')).toBe(true);
+    expect(fences.firstPosition).toBe('1-0');
+  });
+
+  it('breaks for a message that was delivered early, until that is settled', () => {
+    const fences = new Fences();
+    fences.trackPositions();
+    fences.reached('0-1', true);
+    fences.recordEarly(entity('User', 1));
+    expect(fences.early).toBe(true);
+    fences.reached('0-2', true);
+    expect(fences.takenAt('0-2')?.holds('post:1', 'user:1')).toBe(false);
+    expect(fences.takenAt('0-2')?.holds('post:1')).toBe(true);
+    fences.settleEarly(TAKEN, '0-2');
+    expect(fences.early).toBe(false);
+    // A load that began there had not seen the message in the journal.
+    expect(fences.takenAt('0-2')?.holds('user:1')).toBe(false);
+    expect(fences.takenAt('0-2')?.holds('post:1')).toBe(true);
+    fences.reached('0-3', true);
+    expect(fences.takenAt('0-3')?.holds('user:1')).toBe(true);
+  });
+
+  it('knows of early messages from when positions are tracked', () => {
+    const fences = new Fences();
+    fences.recordEarly(entity('User', 1));
+    fences.trackPositions();
+    fences.reached('0-1', true);
+    expect(fences.early).toBe(false);
+    expect(fences.takenAt('0-1')?.holds('user:1')).toBe(true);
+  });
+
   it('keeps an offset that was read marked as recalled after it is received', () => {
     const fences = new Fences();
     fences.trackPositions();
