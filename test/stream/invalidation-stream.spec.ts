@@ -238,7 +238,7 @@ describe('A function of the application that fails', () => {
     expect(errors.map(({ cause }) => cause)).toEqual([failed, failed]);
     for (const { message } of errors) {
       expect(message).toMatch(/^Users\.on failed on an invalidation message/);
-      expect(message).toMatch(/goes on with the next one/);
+      expect(message).toMatch(/continues with the next one/);
     }
   });
 
