@@ -110,7 +110,8 @@ export class RecentChanges {
   }
 
   #recordFamily(key: string, time: number): void {
-    // Before it forgets a family, `#keys` forgot the last key of it.
+    // A family is a part of each of its keys, so the keys of a family are forgotten
+    // before this map is full and forgets the family itself.
     this.#families!.set(familyOf(key), time);
   }
 
