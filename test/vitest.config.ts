@@ -69,8 +69,8 @@ export const timeouts = { testTimeout: 30_000, hookTimeout: 30_000 };
 export default defineConfig({
   root,
   test: {
-    // One more than cores: specs wait for servers as long as they compute.
-    maxWorkers: Math.min(availableParallelism() + 1, 8),
+    // Vitest leaves one core to itself, but specs often wait for servers.
+    maxWorkers: Math.min(availableParallelism(), 8),
     // Here and not in each project, which would start a server of its own.
     globalSetup: GLOBAL_SETUP,
     projects: [
