@@ -30,9 +30,16 @@ const ENTITY_MESSAGE = new RegExp(
 const MATCHED_LENGTH = 4_096;
 
 /**
+ * Copies a text that handlers may keep, such as an id. V8 makes a part of 13
+ * characters or more a view of the whole payload, which would stay in memory with it.
+ */
+function copyText(part: string): string {
+  return part.length < 13 ? part : ` ${part}`.slice(1);
+}
+
+/**
  * Decodes the usual message in half of the time of `JSON.parse`, and exactly as the
- * general decoder does. Texts of the message keep the whole payload in memory: copy
- * one that outlives the message.
+ * general decoder does.
  *
  * @returns `null` for a payload that only the general decoder can judge
  * @internal
@@ -61,17 +68,17 @@ export function decodeEntityMessage(
     return null;
   }
   return {
-    messageId,
+    messageId: copyText(messageId),
     action: match[5] as 'Delete' | 'Update',
     entityType,
-    entityId,
+    entityId: copyText(entityId),
     pattern: null,
     entityIds: null,
     timestamp,
     sourceService: match[7]!,
     metadata: null,
     origin: match[10] ?? null,
-    offset: match[8] ?? null,
+    offset: match[8] === undefined ? null : copyText(match[8]),
     previous: match[9] ?? null,
     trace: null,
     own: false,
