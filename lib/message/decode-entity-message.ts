@@ -1,3 +1,4 @@
+import { copyText } from './copy-text.js';
 import { readEntityType } from './exactness.js';
 import type { InvalidationMessage } from './invalidation-message.js';
 import { isTimestamp } from './timestamp.js';
@@ -30,14 +31,6 @@ const ENTITY_MESSAGE = new RegExp(
 const MATCHED_LENGTH = 4_096;
 
 /**
- * Copies a text that handlers may keep, such as an id. V8 makes a part of 13
- * characters or more a view of the whole payload, which would stay in memory with it.
- */
-function copyText(part: string): string {
-  return part.length < 13 ? part : ` ${part}`.slice(1);
-}
-
-/**
  * Decodes the usual message in two thirds of the time of `JSON.parse`, exactly as the
  * general decoder does.
  *
@@ -68,6 +61,7 @@ export function decodeEntityMessage(
     return null;
   }
   return {
+    // Handlers may keep ids and offsets.
     messageId: copyText(messageId),
     action: match[5] as 'Delete' | 'Update',
     entityType,

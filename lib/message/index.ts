@@ -1,6 +1,7 @@
 export * from './cache-key.js';
 export * from './check-invalidation.js';
 export * from './compile-pattern.js';
+export * from './copy-text.js';
 export * from './decode-message.js';
 export * from './dependency.js';
 export * from './encode-message.js';

@@ -46,13 +46,3 @@ export function compareOffsets(a: string, b: string): number {
 export function millisecondsOf(offset: string): number {
   return Number(offset.slice(0, offset.indexOf('-')));
 }
-
-/**
- * Copies an offset into memory of its own. A string that was cut out of a payload
- * keeps the whole payload in memory for as long as it is kept itself.
- *
- * @internal
- */
-export function copyOffset(offset: string): string {
-  return Buffer.from(offset, 'latin1').toString('latin1');
-}

@@ -1,6 +1,5 @@
 import {
   compareOffsets,
-  copyOffset,
   JOURNAL_START,
   type QueueLimit,
 } from '../message/index.js';
@@ -206,7 +205,7 @@ export class DeliveryCursor<M extends Journaled> {
     this.#position = entry.offset;
     this.#last = entry;
     this.#replayed ??= new Set();
-    this.#replayed.add(copyOffset(entry.offset));
+    this.#replayed.add(entry.offset);
     if (this.#replayed.size > this.limits.remembered) {
       const [oldest = ''] = this.#replayed;
       this.#replayed.delete(oldest);

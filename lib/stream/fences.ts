@@ -1,4 +1,4 @@
-import { copyOffset, everything, type Invalidation } from '../message/index.js';
+import { copyText, everything, type Invalidation } from '../message/index.js';
 import { BoundedMap } from './bounded-map.js';
 import { EarlyMessages } from './early-messages.js';
 import type { PublishProgress } from './publish-progress.js';
@@ -100,7 +100,7 @@ export class Fences {
   reached(offset: string, received: boolean): void {
     if (this.#received === null || this.#received.has(offset)) return;
     if (this.#replayed.has(offset)) return;
-    const kept = copyOffset(offset);
+    const kept = copyText(offset);
     this.#first ??= kept;
     (received ? this.#received : this.#replayed).set(kept, this.#now);
   }

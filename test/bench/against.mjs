@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,16 +24,16 @@ const BUSY_SPREAD = 0.2;
  * @throws Error for an unknown ref, or a commit that does not build
  */
 export async function against(ref, sections, rounds) {
+  const git = (...args) =>
+    execFileSync('git', args, { cwd: ROOT, stdio: 'pipe' }).toString();
+  const commit = git('rev-parse', '--short', '--verify', `${ref}^{commit}`);
   const folder = mkdtempSync(join(tmpdir(), 'bench-against-'));
   const there = join(folder, 'checkout');
-  const git = (...args) => execFileSync('git', args, { cwd: ROOT }).toString();
-  const commit = git('rev-parse', '--short', '--verify', `${ref}^{commit}`);
-  git('worktree', 'add', '--detach', there, ref);
   const remove = () => {
-    if (!existsSync(folder)) return;
-    git('worktree', 'remove', '--force', there);
-    rmSync(folder, { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
+    git('worktree', 'prune');
   };
+  git('worktree', 'add', '--detach', there, ref);
   process.once('exit', remove);
   symlinkSync(join(ROOT, 'node_modules'), join(there, 'node_modules'));
   process.stderr.write(`building ${ref} …\n`);
@@ -58,11 +58,14 @@ async function bench(cwd, section) {
     ['test/bench/main.mjs', '--rounds', '1', '--only', section],
     { cwd, stdio: ['ignore', 'pipe', 'pipe'] },
   );
+  const kill = () => child.kill();
+  process.once('exit', kill);
   let printed = '';
   let errors = '';
   child.stdout.setEncoding('utf8').on('data', (text) => (printed += text));
   child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
   const [code] = await once(child, 'close');
+  process.off('exit', kill);
   if (code !== 0) {
     throw new Error(
       `The benchmark in ${cwd} ended with exit code ${code}:\n${errors}`,

@@ -86,7 +86,12 @@ if (help) {
 if (ref !== undefined) {
   process.once('SIGINT', () => process.exit(130));
   process.once('SIGTERM', () => process.exit(143));
-  console.log(`\n${markdown(await against(ref, only, rounds))}`);
+  try {
+    console.log(`\n${markdown(await against(ref, only, rounds))}`);
+  } catch (error) {
+    console.error(`The comparison with ${ref} failed: ${error.message}`);
+    process.exit(1);
+  }
   process.exit(0);
 }
 

@@ -13,7 +13,7 @@ import { refusalOf } from './refusal.js';
 const check = (given: unknown): Invalidation =>
   checkInvalidation(given as Invalidation);
 
-describe('An invalidation that is published', () => {
+describe('checkInvalidation(): an invalidation', () => {
   it.each([
     entity('User', 1),
     entity('session', 'a', { action: 'Update', metadata: { by: 'me' } }),
@@ -76,7 +76,7 @@ describe('An invalidation that is published', () => {
   });
 });
 
-describe('A custom entity type', () => {
+describe('checkCustomType(): a type', () => {
   it('is any but a built-in one, which has a call of its own', () => {
     expect(checkCustomType('session')).toBe('session');
     expect(checkCustomType('user')).toBe('user');

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { decodeEntityMessage } from '../../lib/message/decode-entity-message.js';
 import {
@@ -150,5 +152,28 @@ describe('decodeEntityMessage', () => {
     const payload = encode(instance.stamp(invalidation));
     expect(decodeEntityMessage(payload)).toBeNull();
     expect(decodeMessage(payload, MAX_BYTES)).toMatchObject(invalidation);
+  });
+
+  it('does not retain the payload of a text that a handler may keep', () => {
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    const kept: (string | null)[] = [];
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    for (let at = 0; at < 5_000; at++) {
+      const invalidation = entity('User', `${UUID}-${at}`);
+      const payload = encode({
+        ...instance.stamp(invalidation),
+        sourceService: 'x'.repeat(3_000),
+      });
+      // As from a socket: texts that were added up are not cut out as views.
+      const sent = Buffer.from(addPlace(payload, `1763846400000-${at}`, '0-0'));
+      const message = decodeEntityMessage(sent.toString())!;
+      kept.push(message.messageId, message.entityId, message.offset);
+    }
+    gc();
+    const bytes = process.memoryUsage().heapUsed - before;
+    expect(kept).not.toContain(null);
+    expect(bytes).toBeLessThan(8_000_000);
   });
 });

@@ -26,7 +26,7 @@ function makeList() {
   return { list: new ConsumerList(errors), consumer };
 }
 
-describe('A list of consumers', () => {
+describe('ConsumerList', () => {
   it('refuses more than ten thousand, by the name of the last one', () => {
     const { list, consumer } = makeList();
     const one = consumer('Users.on');

@@ -148,7 +148,7 @@ describe('EarlyMessages', () => {
   });
 });
 
-describe('Early messages are "everything" beyond', () => {
+describe('EarlyMessages: "everything" beyond', () => {
   /** Early messages after these were added; are they everything? */
   function areEverything(...messages: Invalidation[]): boolean {
     const early = new EarlyMessages();

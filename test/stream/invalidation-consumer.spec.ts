@@ -201,7 +201,7 @@ function busyConsumer(
   };
 }
 
-describe('A handler that causes messages for itself', () => {
+describe('InvalidationConsumer: a handler that publishes messages for itself', () => {
   it('has them when it has returned, one after the other', () => {
     const order: string[] = [];
     const { push } = consumerOf((id) => {
@@ -249,7 +249,7 @@ describe('A handler that causes messages for itself', () => {
   });
 });
 
-describe('A closed consumer', () => {
+describe('InvalidationConsumer: after close', () => {
   it('takes no messages, and drops those that wait', async () => {
     const { push, handled, consumer, finishAll } = busyConsumer({
       messages: 10,
@@ -263,7 +263,7 @@ describe('A closed consumer', () => {
   });
 });
 
-describe('The queue of a busy handler', () => {
+describe('InvalidationConsumer: the queue of a busy handler', () => {
   const SIZE = sizeOf(entity('User', '1'));
 
   it('has as many messages as its limit, and "everything" beyond', async () => {

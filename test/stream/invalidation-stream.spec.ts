@@ -6,9 +6,20 @@ import {
   pattern,
   type WidenedCause,
 } from '../../lib/message/index.js';
+import type { InvalidationStream } from '../../lib/stream/index.js';
 import { makeStream } from './setup.js';
 
-describe('A stream', () => {
+/** Recalls a post at 1-0 and a user at 2-0, both before the position 3-0. */
+function recallTwo(stream: InvalidationStream): void {
+  stream.fences.trackPositions();
+  stream.fences.reached('3-0', true);
+  stream.recall([
+    { ...entity('Post', 'DEF'), offset: '1-0' },
+    { ...entity('User', 'DEF'), offset: '2-0' },
+  ]);
+}
+
+describe('InvalidationStream', () => {
   it('delivers to caches before handlers, each of them in a fixed order', () => {
     const { stream, receive } = makeStream();
     const calls: string[] = [];
@@ -32,7 +43,7 @@ describe('A stream', () => {
     expect(calls).toEqual(['cache 1', 'users 1', 'one 1', 'cache 2']);
   });
 
-  it('delivers nothing to what was removed, not even what waits', async () => {
+  it('delivers nothing to a removed consumer, not even queued messages', async () => {
     const { stream, receive } = makeStream();
     const calls: string[] = [];
     let finish = (): void => {};
@@ -57,7 +68,7 @@ describe('A stream', () => {
     expect(calls).toEqual(['c', '1', 'other', 'c', 'other', 'other']);
   });
 
-  it('knows the entity types that are handled, unless somebody takes all', () => {
+  it('knows the entity types that are handled, unless a consumer takes all', () => {
     const { stream } = makeStream();
     expect(stream.handledTypes()).toEqual([]);
     stream.addHandler('posts and users', () => {}, ['User', 'Post']);
@@ -116,12 +127,7 @@ describe('A stream', () => {
     receive(entity('User', 'ABC'), entity('Post', 'ABC'));
     expect(ids).toEqual(['abc', 'ABC']);
 
-    stream.fences.trackPositions();
-    stream.fences.reached('3-0', true);
-    stream.recall([
-      { ...entity('Post', 'DEF'), offset: '1-0' },
-      { ...entity('User', 'DEF'), offset: '2-0' },
-    ]);
+    recallTwo(stream);
     expect(stream.fences.takenAt('1-0')?.holds('user:def')).toBe(false);
     expect(stream.fences.takenAt('1-0')?.holds('user:DEF')).toBe(true);
     expect(stream.fences.takenAt('2-0')?.holds('user:def')).toBe(true);
@@ -129,12 +135,7 @@ describe('A stream', () => {
 
   it('recalls the journal as it is where ids have no forms', () => {
     const { stream } = makeStream();
-    stream.fences.trackPositions();
-    stream.fences.reached('3-0', true);
-    stream.recall([
-      { ...entity('Post', 'DEF'), offset: '1-0' },
-      { ...entity('User', 'DEF'), offset: '2-0' },
-    ]);
+    recallTwo(stream);
     expect(stream.fences.takenAt('1-0')?.holds('user:DEF')).toBe(false);
     expect(stream.fences.takenAt('1-0')?.holds('post:DEF')).toBe(true);
   });
@@ -177,7 +178,7 @@ describe('A stream', () => {
   });
 });
 
-describe('A message that was widened', () => {
+describe('InvalidationStream: a widened message', () => {
   it.each<[WidenedCause, ...lines: RegExp[]]>([
     ['not-understood', /^warn More .* not understood, or too large/],
     ['reconnected', /^warn More .* subscription was lost/],
@@ -217,8 +218,8 @@ describe('A message that was widened', () => {
   });
 });
 
-describe('A function of the application that fails', () => {
-  it('is reported and counted; the handler goes on with the next message', async () => {
+describe('InvalidationStream: a failing function of the application', () => {
+  it('is reported and counted, and the handler continues with the next message', async () => {
     const { stream, receive, meter, errors } = makeStream();
     const failed = new Error('failed');
     const handled: unknown[] = [];
@@ -294,7 +295,7 @@ describe('A function of the application that fails', () => {
   });
 });
 
-describe('Many consumers', () => {
+describe('InvalidationStream: many consumers', () => {
   it('of one name are logged once, since they are hardly meant', () => {
     const { stream, receive, logged } = makeStream();
     let calls = 0;

@@ -5,7 +5,7 @@ import { OffsetHorizon } from '../../lib/stream/index.js';
 /** Milliseconds of a journal whose clock is far ahead of this one. */
 const FAR = 9_000_000_000_000;
 
-describe('The horizon of offsets', () => {
+describe('OffsetHorizon', () => {
   it('allows what the clock of Redis may have given by now', () => {
     const horizon = new OffsetHorizon();
     expect(horizon.allows(JOURNAL_START)).toBe(true);
@@ -43,7 +43,7 @@ describe('The horizon of offsets', () => {
   });
 });
 
-describe('The lag of a position', () => {
+describe('OffsetHorizon: the lag of a position', () => {
   it("is the time between its message and the journal's last one", () => {
     const horizon = new OffsetHorizon();
     horizon.sawTail('5000-3');

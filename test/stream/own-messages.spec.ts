@@ -15,7 +15,7 @@ function sendMany(own: OwnMessages, from: number, to: number): void {
   for (let id = from; id < to; id++) own.sent(String(id), null);
 }
 
-describe('An own message', () => {
+describe('OwnMessages: a message', () => {
   it('is under way until it is received, which delivers it', () => {
     const own = new OwnMessages();
     expect(own.isUnderWay('a')).toBe(false);

@@ -12,7 +12,7 @@ function recordPatterns(changes: RecentChanges, from: number, to: number) {
   }
 }
 
-describe('Recent changes', () => {
+describe('RecentChanges', () => {
   it('affect their keys since before their tick, and not since it', () => {
     const changes = new RecentChanges();
     expect(changes.unaffected(['user:1'], 0)).toBe(true);
@@ -97,7 +97,7 @@ describe('Recent changes', () => {
   });
 });
 
-describe('A check that would take too long', () => {
+describe('RecentChanges: a check that would take too long', () => {
   it('does not hold, and the next one goes on where it ended', () => {
     const changes = new RecentChanges();
     for (let time = 1; time <= 50; time++) {
@@ -125,7 +125,7 @@ describe('A check that would take too long', () => {
   });
 });
 
-describe('Changes that are appended to earlier ones', () => {
+describe('RecentChanges.append()', () => {
   it('keep their ticks', () => {
     const changes = new RecentChanges();
     changes.record(entity('User', 1), -2);

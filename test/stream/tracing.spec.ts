@@ -133,8 +133,8 @@ describe.each(ways)('Tracing by a tracer that %s', (_, tracer) => {
   });
 });
 
-describe('A tracer', () => {
-  it('has a publish until its end, and what that came to', () => {
+describe('Tracing: a tracer', () => {
+  it('spans a publish until its end, and receives its result', () => {
     const ends: string[] = [];
     const trace = { traceparent: '00-1-2-03' };
     const tracing = tracingBy({
