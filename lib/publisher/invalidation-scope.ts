@@ -195,7 +195,7 @@ export class InvalidationScope {
         : publisher.publishHeld(messages, { wait: true }),
     );
     await Promise.allSettled(published);
-    openScopes().end(this);
+    openScopes().end();
   }
 
   #endAtOnce(): void {
@@ -212,6 +212,7 @@ export class InvalidationScope {
     ) => R,
   ): R[] {
     this.#ended = true;
+    openScopes().released(this);
     const outer = openOf(this.parent);
     return this.#held.takeAll().flatMap(([publisher, messages]) => {
       if (outer === null) return [publish(publisher, messages)];

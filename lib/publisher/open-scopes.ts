@@ -40,8 +40,7 @@ export class OpenScopes {
     this.work.begin(SCOPE);
   }
 
-  end(scope: HoldingScope): void {
-    this.#holding.delete(scope);
+  end(): void {
     this.work.end(SCOPE);
   }
 
@@ -53,6 +52,11 @@ export class OpenScopes {
     const [oldest] = this.#holding;
     this.#holding.delete(oldest!);
     oldest!.giveUp();
+  }
+
+  /** A scope has ended, and holds nothing any more. */
+  released(scope: HoldingScope): void {
+    this.#holding.delete(scope);
   }
 
   get holding(): ReadonlySet<HoldingScope> {

@@ -645,6 +645,37 @@ describe('InvalidationScope: streams and long-running work', () => {
     );
   });
 
+  it.each([
+    ['has succeeded', () => {}],
+    [
+      'was rolled back',
+      () => {
+        throw ROLLED_BACK;
+      },
+    ],
+  ] as const)(
+    'forgets synchronous work that %s, and does not take it for work that never settles',
+    async (_outcome, end) => {
+      const desk = await start();
+      const warn = vi.spyOn(Logger.prototype, 'warn');
+      const now = vi.spyOn(performance, 'now');
+      onTestFinished(() => vi.restoreAllMocks());
+      try {
+        run(() => {
+          void desk.user('1');
+          end();
+        });
+      } catch {
+        // It was rolled back.
+      }
+
+      now.mockReturnValue(performance.now() + 60_001);
+      await run(() => desk.user('2'));
+
+      expect(warn).not.toHaveBeenCalled();
+    },
+  );
+
   it('publishes after a minute while it is still open, and again at its end', async () => {
     const desk = await start();
     const { open, opened } = gate();
