@@ -33,6 +33,7 @@ const READERS: Record<
   queueByteLimit: whole,
   maxBatchSize: whole,
   maxMessageBytes: whole,
+  coalesce: flag,
   describe: flag,
 };
 

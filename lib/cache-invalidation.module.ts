@@ -42,6 +42,7 @@ import {
 } from './observability/index.js';
 import {
   BegunWork,
+  Coalescer,
   InvalidationPublisher,
   MessageEncoder,
   OffsetScope,
@@ -105,6 +106,7 @@ const providers: Provider[] = [
   OutboxDrain,
   PublishQueue,
   { provide: PublishProgress, useExisting: PublishQueue },
+  Coalescer,
   PublishPipeline,
   OutboxRelay,
   PublisherShutdown,

@@ -231,6 +231,16 @@ export class CacheInvalidationOptions {
   maxMessageBytes: number = MEBIBYTE;
 
   /**
+   * Joins the entities that one tick deletes to one `Batch` message of their cache
+   * keys. Off, since a handler that reads `entityId` alone would then drop such
+   * invalidations, here or in a service in another language.
+   *
+   * @default false
+   */
+  @IsBoolean({ message: 'Give true or false.' })
+  coalesce: boolean = false;
+
+  /**
    * Logs once, at the start, which entity types are invalidated, cached and
    * handled here, which are cached and never invalidated, and which are
    * invalidated and never cached.

@@ -166,7 +166,12 @@ function beforeColon(text: string): string {
   return text.slice(0, Math.max(0, text.indexOf(':')));
 }
 
-// Received ids are used as they are: the checks of buildCacheKey are for input.
-function keyOf(type: string, id: string): string {
+/**
+ * The cache key of an entity. Received ids are used as they are: the checks of
+ * `buildCacheKey` are for input.
+ *
+ * @internal
+ */
+export function keyOf(type: string, id: string): string {
   return `${keyPrefixOf(type)}:${id}`;
 }

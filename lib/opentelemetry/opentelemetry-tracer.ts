@@ -72,6 +72,10 @@ export class OpenTelemetryTracer implements InvalidationTracer {
     };
   }
 
+  traceId(): string | null {
+    return trace.getSpanContext(context.active())?.traceId ?? null;
+  }
+
   /**
    * Spans a delivery, as a child of the publish span and linked to it: the conventions
    * ask for the link and allow the parent, and a trace that ends at the publish would

@@ -1,5 +1,6 @@
 export * from './begun-work.js';
 export * from './cascade.js';
+export * from './coalescer.js';
 export * from './durable-outbox.js';
 export * from './invalidation.publisher.js';
 export * from './invalidation-scope.js';

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
+  batch,
   encodeMessage,
   Instance,
   type Invalidation,
@@ -38,6 +39,8 @@ export class MessageEncoder {
   readonly #cascade: Cascade | null;
   /** In bytes, of one message. */
   readonly #limit: number;
+  /** Bytes for the keys of one batch, as JSON. */
+  readonly batchBytes: number;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS)
@@ -49,6 +52,13 @@ export class MessageEncoder {
   ) {
     this.#cascade = Cascade.of(options.cascade, meter, errors);
     this.#limit = options.maxMessageBytes - PLACE_BYTES;
+    const { payload } = encoded(instance.stamp(batch([])), Infinity);
+    this.batchBytes = this.#limit - Buffer.byteLength(payload);
+  }
+
+  /** Whether other invalidations may follow from one. */
+  get cascades(): boolean {
+    return this.#cascade !== null;
   }
 
   /**

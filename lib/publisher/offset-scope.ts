@@ -25,6 +25,12 @@ export class OffsetScope {
     return this.#storage.run(scope, work, () => scope.offset);
   }
 
+  /** Records the offset of a receipt to come, for the current scope. */
+  record(receipt: Promise<PublishReceipt>): void {
+    if (this.#storage?.getStore() === undefined) return;
+    void receipt.then(this.recording(() => {}));
+  }
+
   /** Wraps `settle`, so that it also records the offset for the current scope. */
   recording(settle: Settle): Settle {
     const scope = this.#storage?.getStore();

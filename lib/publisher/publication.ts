@@ -6,6 +6,7 @@ import {
 import type { InvalidationStream, OwnMessage } from '../stream/index.js';
 import type { Published } from '../transport/index.js';
 import type { PublishReceipt } from './publish-receipt.js';
+import type { EncodedMessage } from './split-batch.js';
 
 /**
  * One message on its way to Redis. It is delivered to this instance's consumers
@@ -19,8 +20,8 @@ export class Publication implements OwnMessage {
 
   constructor(
     private readonly stream: InvalidationStream,
-    readonly message: InvalidationMessage,
-    readonly payload: string,
+    /** A burst takes keys until this is read. */
+    private readonly encoded: EncodedMessage,
     /** The wall clock when it was published, in milliseconds. */
     readonly at: number,
     /**
@@ -40,7 +41,15 @@ export class Publication implements OwnMessage {
     // Its size was checked before, or it is a collapse that must not be refused.
     const payload = encodeMessage(message, Infinity);
     const at = parseTimestamp(message.timestamp);
-    return new Publication(stream, message, payload, at, null);
+    return new Publication(stream, { message, payload }, at, null);
+  }
+
+  get message(): InvalidationMessage {
+    return this.encoded.message;
+  }
+
+  get payload(): string {
+    return this.encoded.payload;
   }
 
   get isDelivered(): boolean {

@@ -13,6 +13,7 @@ import {
   InvalidationMeter,
   InvalidationStream,
 } from '../stream/index.js';
+import { Coalescer } from './coalescer.js';
 import type { DeferringPublisher } from './held-invalidations.js';
 import { MessageEncoder } from './message-encoder.js';
 import { OffsetScope } from './offset-scope.js';
@@ -59,6 +60,7 @@ export class PublishPipeline implements DeferringPublisher {
     private readonly options: PipelineOptions,
     private readonly instance: Instance,
     private readonly encoder: MessageEncoder,
+    private readonly coalescer: Coalescer,
     private readonly queue: PublishQueue,
     private readonly offsets: OffsetScope,
     private readonly stream: InvalidationStream,
@@ -81,10 +83,15 @@ export class PublishPipeline implements DeferringPublisher {
     if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
     this.#checkOpen();
     const now = wallClock();
-    const parts = this.encoder.encode(make(), now);
+    const invalidation = make();
     const scope = currentScope();
+    if (scope === null && !this.encoder.cascades) {
+      const joined = this.coalescer.join(invalidation, now, mode.wait);
+      if (joined !== null) return joined;
+    }
+    const parts = this.encoder.encode(invalidation, now);
     if (scope === null || parts.length === 0) {
-      return this.enqueue(parts, now, mode);
+      return merged(parts, (part) => this.#join(part, now, mode));
     }
     scope.hold(
       this,
@@ -125,29 +132,33 @@ export class PublishPipeline implements DeferringPublisher {
     messages: readonly InvalidationMessage[],
     mode: PublishMode,
   ): Promise<unknown> {
+    try {
+      this.#checkOpen();
+    } catch (error) {
+      this.errors.report(error as InvalidationRedisError);
+      return Promise.resolve();
+    }
     const now = wallClock();
-    return this.enqueue(this.#stampAnew(messages, now), now, mode);
+    // As of now, after the commit, and not as of when they were held back.
+    return Promise.all(
+      messages.map(
+        (held) =>
+          this.coalescer.join(held, now, mode.wait) ??
+          this.#enqueue(
+            this.encoder.encodeStamped(this.instance.stamp(held, now)),
+            now,
+            mode,
+          ),
+      ),
+    );
   }
 
   enqueue(
     parts: readonly EncodedMessage[],
     now: number,
-    { wait }: PublishMode,
+    mode: PublishMode,
   ): Promise<PublishReceipt> {
-    if (!wait) {
-      for (const part of parts) {
-        this.stream.deliver(part.message);
-        this.queue.push(part, now, null);
-        part.span?.end('pending');
-      }
-      return Promise.resolve(QUEUED);
-    }
-    const [only] = parts;
-    if (parts.length === 1 && only !== undefined) return this.#push(only, now);
-    const own = parts.filter(({ cascaded }) => cascaded !== true).length;
-    return Promise.all(parts.map((part) => this.#push(part, now))).then(
-      (receipts) => mergeReceipts(receipts, own),
-    );
+    return merged(parts, (part) => this.#enqueue(part, now, mode));
   }
 
   /** Takes nothing more. */
@@ -155,26 +166,38 @@ export class PublishPipeline implements DeferringPublisher {
     this.#closed = true;
   }
 
-  #push(part: EncodedMessage, now: number): Promise<PublishReceipt> {
-    return new Promise((resolve) =>
-      this.queue.push(part, now, this.offsets.recording(ending(part, resolve))),
+  /** A message whose span has begun leaves by itself. */
+  #join(
+    part: EncodedMessage,
+    now: number,
+    mode: PublishMode,
+  ): Promise<PublishReceipt> {
+    return (
+      (part.span === undefined
+        ? this.coalescer.join(part.message, now, mode.wait)
+        : null) ?? this.#enqueue(part, now, mode)
     );
   }
 
-  /** Held messages as of now, after the commit, and not as of when they were held back. */
-  #stampAnew(
-    messages: readonly InvalidationMessage[],
+  #enqueue(
+    part: EncodedMessage,
     now: number,
-  ): EncodedMessage[] {
-    try {
-      this.#checkOpen();
-    } catch (error) {
-      this.errors.report(error as InvalidationRedisError);
-      return [];
+    { wait }: PublishMode,
+  ): Promise<PublishReceipt> {
+    this.coalescer.close();
+    if (wait) {
+      return new Promise((resolve) =>
+        this.queue.push(
+          part,
+          now,
+          this.offsets.recording(ending(part, resolve)),
+        ),
+      );
     }
-    return messages.map((held) =>
-      this.encoder.encodeStamped(this.instance.stamp(held, now)),
-    );
+    this.stream.deliver(part.message);
+    this.queue.push(part, now, null);
+    part.span?.end('pending');
+    return Promise.resolve(QUEUED);
   }
 
   #checkOpen(): void {
@@ -184,6 +207,19 @@ export class PublishPipeline implements DeferringPublisher {
       'Publish before onApplicationShutdown, for example in onModuleDestroy.',
     );
   }
+}
+
+/** One receipt for all parts, those of a cascade included. */
+function merged(
+  parts: readonly EncodedMessage[],
+  publish: (part: EncodedMessage) => Promise<PublishReceipt>,
+): Promise<PublishReceipt> {
+  const [only] = parts;
+  if (parts.length === 1 && only !== undefined) return publish(only);
+  const own = parts.filter(({ cascaded }) => cascaded !== true).length;
+  return Promise.all(parts.map(publish)).then((receipts) =>
+    mergeReceipts(receipts, own),
+  );
 }
 
 /** Gives the caller its receipt once the message's span has ended. */

@@ -94,9 +94,12 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
     return !isOlderWaiting && this.#calls.hasAnswered(mark);
   }
 
-  /** @param settle takes the receipt; `null` if the message has been delivered here */
+  /**
+   * @param encoded read when the tick ends
+   * @param settle takes the receipt; `null` if the message has been delivered here
+   */
   push(
-    { message, payload }: EncodedMessage,
+    encoded: EncodedMessage,
     at: number,
     settle: ((receipt: PublishReceipt) => void) | null,
   ): void {
@@ -106,7 +109,7 @@ export class PublishQueue extends PublishProgress implements DrainingQueue {
       // Messages of other callers leave in the same call, and their handlers answer for those.
       outsideScopes(() => nextTick(() => this.#flush()));
     }
-    this.#tick.push(new Publication(this.stream, message, payload, at, settle));
+    this.#tick.push(new Publication(this.stream, encoded, at, settle));
   }
 
   /**

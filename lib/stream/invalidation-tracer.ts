@@ -13,6 +13,8 @@ export interface PublishSpan {
 export interface InvalidationTracer {
   /** @returns `null` for a message that is not traced */
   publishing(message: InvalidationMessage): PublishSpan | null;
+  /** The id of the caller's trace, or `null` without one; absent if the tracer cannot tell. */
+  traceId?(): string | null;
   /** Calls `deliver`, at once. */
   delivering(message: InvalidationMessage, deliver: () => void): void;
   /**
@@ -48,6 +50,13 @@ export class Tracing {
 
   publishing(message: InvalidationMessage): PublishSpan | null {
     return attempt(() => guarded(this.#tracer?.publishing(message))) ?? null;
+  }
+
+  /** Equal for callers of one trace, and for callers without one. */
+  current(): unknown {
+    if (this.#tracer === null) return null;
+    const traceId = attempt(() => this.#tracer?.traceId?.());
+    return traceId === undefined ? Symbol('unknown') : traceId;
   }
 
   /** @param deliver must not throw */

@@ -281,6 +281,7 @@ describe('forRootAsync() without a factory', () => {
     ['CACHE_INVALIDATION_QUEUE_BYTE_LIMIT', 'queueByteLimit', '65536', 65_536],
     ['CACHE_INVALIDATION_MAX_BATCH_SIZE', 'maxBatchSize', '0016', 16],
     ['CACHE_INVALIDATION_MAX_MESSAGE_BYTES', 'maxMessageBytes', '8192', 8_192],
+    ['CACHE_INVALIDATION_COALESCE', 'coalesce', 'true', true],
     ['CACHE_INVALIDATION_DESCRIBE', 'describe', 'on', true],
   ];
   const NAME = 'CACHE_INVALIDATION_SERVICE_NAME';

@@ -9,6 +9,7 @@ import {
 import { InvalidationCounters } from '../../lib/observability/index.js';
 import {
   BegunWork,
+  Coalescer,
   InvalidationPublisher,
   MessageEncoder,
   OffsetScope,
@@ -51,6 +52,7 @@ export interface PublisherOptions {
   readonly queueByteLimit: number;
   readonly maxBatchSize: number;
   readonly maxMessageBytes: number;
+  readonly coalesce: boolean;
   readonly cascade?: CascadeRules | undefined;
   readonly durableOutbox?: DurableOutbox | undefined;
   readonly normalizeIds?: IdForms | undefined;
@@ -66,6 +68,7 @@ export const ROOMY: PublisherOptions = {
   queueByteLimit: Infinity,
   maxBatchSize: 10,
   maxMessageBytes: 1_024,
+  coalesce: false,
 };
 
 /** The parts of a publisher, put together by hand as the module does. */
@@ -99,10 +102,19 @@ export function publisherParts(
     stream,
     meter,
   );
+  const coalescer = new Coalescer(
+    options,
+    instance,
+    encoder,
+    queue,
+    offsets,
+    stream,
+  );
   const pipeline = new PublishPipeline(
     options,
     instance,
     encoder,
+    coalescer,
     queue,
     offsets,
     stream,
