@@ -1,6 +1,5 @@
-import { IsInt, Max, Min } from 'class-validator';
 import type { CacheInvalidationOptions } from './cache-invalidation.options.js';
-import { LONGEST_TIMER_MS } from './common/index.js';
+import { IsInt, LONGEST_TIMER_MS, Max, Min } from './common/index.js';
 import { entityTypeOf, keyPrefixOf } from './message/index.js';
 import type { DurableOutbox } from './publisher/index.js';
 import { sharesJournal } from './transport/index.js';

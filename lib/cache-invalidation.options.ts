@@ -1,4 +1,3 @@
-import { IsBoolean, IsIn } from 'class-validator';
 import {
   canBeSharded,
   Count,
@@ -12,6 +11,7 @@ import {
   isServiceName,
   Milliseconds,
 } from './cache-invalidation.options-rules.js';
+import { IsBoolean, IsIn } from './common/index.js';
 import { OptionRule } from './errors/index.js';
 import type { IdForms } from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';

@@ -1,3 +1,4 @@
+export * from './class-validator.js';
 export * from './deadline.js';
 export * from './duration.js';
 export * from './environment.js';

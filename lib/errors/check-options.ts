@@ -1,10 +1,9 @@
-import {
-  ValidateBy,
-  validateSync,
-  type ValidationArguments,
-  type ValidationError,
-  type ValidatorOptions,
+import type {
+  ValidationArguments,
+  ValidationError,
+  ValidatorOptions,
 } from 'class-validator';
+import { ValidateBy, Validator } from '../common/index.js';
 import type { ConfigurationProblem } from './configuration.error.js';
 
 /**
@@ -40,7 +39,7 @@ export function problemsIn(
   ) => Omit<ConfigurationProblem, 'field'>,
   validator: ValidatorOptions = {},
 ): ConfigurationProblem[] {
-  const errors = validateSync(options, {
+  const errors = new Validator().validateSync(options, {
     stopAtFirstError: true,
     ...validator,
   });

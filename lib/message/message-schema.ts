@@ -1,4 +1,4 @@
-import { Allow, IsOptional, ValidateBy } from 'class-validator';
+import { Allow, IsOptional, ValidateBy } from '../common/index.js';
 import { isTimestamp } from './timestamp.js';
 import { isTextList, isText, isUuid, isWireEntityType } from './wire-rules.js';
 

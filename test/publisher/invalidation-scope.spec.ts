@@ -659,7 +659,7 @@ describe('InvalidationScope: streams and long-running work', () => {
       const desk = await start();
       const warn = vi.spyOn(Logger.prototype, 'warn');
       const now = vi.spyOn(performance, 'now');
-      onTestFinished(() => vi.restoreAllMocks());
+      onTestFinished(() => void vi.restoreAllMocks());
       try {
         run(() => {
           void desk.user('1');
