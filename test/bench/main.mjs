@@ -18,6 +18,7 @@ import { latency } from './latency.mjs';
 import { metrics, scrape } from './metrics.mjs';
 import { eviction, nearCache } from './near-cache.mjs';
 import { livePage } from './page.mjs';
+import { peers } from './peers.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
@@ -26,7 +27,8 @@ const USAGE = `Usage: npm run bench [-- options]
   --rounds N     rounds of each comparison (default 7)
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
-                 near-cache, eviction, beside, metrics, scrape, page
+                 near-cache, eviction, beside, peers, metrics, scrape,
+                 page
   --against REF  compare with another commit, which runs its own benchmark
   --write        renew docs/benchmarks.md
   --help         this text
@@ -46,6 +48,7 @@ const SECTIONS = {
   'near-cache': nearCache,
   eviction,
   beside,
+  peers,
   metrics,
   scrape,
   page: livePage,

@@ -1,0 +1,120 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { startRaw } from './apps.mjs';
+import { interleaved, percentile, perSecond, ratio, us } from './measure.mjs';
+
+const KINDS = [
+  'ioredis 6',
+  'ioredis 5',
+  'layered-loader',
+  'cacheable',
+  'bentocache',
+  'ours without journal',
+  'ours',
+  'ours, coalesce',
+];
+const RAW = 'ioredis 6';
+const FLOOD = 40_000;
+/** Invalidations a second, and how many of them. */
+const PACES = [
+  [200, 400],
+  [2_000, 4_000],
+];
+
+/** One invalidation in a process until the entry is gone from the memory of another. */
+export async function peers(url, rounds) {
+  const redis = await startRaw(url);
+  const pairs = {};
+  for (const kind of KINDS) {
+    pairs[kind] = { from: await start(kind, url), to: await start(kind, url) };
+  }
+  const result = await interleaved(
+    rounds,
+    Object.fromEntries(
+      KINDS.map((kind) => [kind, () => run(pairs[kind], redis)]),
+    ),
+  );
+  for (const { from, to } of Object.values(pairs)) {
+    for (const process of [from, to]) {
+      process.disconnect();
+      await once(process, 'exit');
+    }
+  }
+  redis.disconnect();
+  return {
+    title: 'Beside other libraries: from a publish to the eviction elsewhere',
+    note: `One call in a process until the entry has left the memory of another one, each library with its own bus. Latencies at ${PACES.map(([rate]) => `${rate}/s`).join(' and ')}; throughput and costs with 256 calls in flight, ${FLOOD} in all. The publish of layered-loader is its publisher's, since its loader does not wait for Redis. Only ours keep a journal or survive a reconnect without loss.`,
+    columns: [
+      ...PACES.map(([rate]) => `p50 at ${rate}/s`),
+      `p99 at ${PACES.at(-1)[0]}/s`,
+      'most a second',
+      'to raw',
+      'CPU of publisher',
+      'of receiver',
+      'of Redis',
+      'bytes from Redis',
+    ],
+    rows: Object.entries(result).map(([kind, each]) => [
+      kind,
+      us(each.slow),
+      us(each.fast),
+      us(each.fast99),
+      perSecond(each.rate),
+      ratio(each.rate, result[RAW].rate),
+      us(each.publisher),
+      us(each.receiver),
+      us(each.redis),
+      Math.round(each.bytes).toString(),
+    ]),
+  };
+}
+
+async function run({ from, to }, redis) {
+  const latencies = [];
+  for (const [rate, count] of PACES) {
+    const { sent, gone } = await invalidateAll(from, to, count, rate);
+    latencies.push(gone.times.map((time, at) => time - sent.times[at]));
+  }
+  const [slow, fast] = latencies;
+  const before = await costs(redis);
+  const { sent, gone } = await invalidateAll(from, to, FLOOD, null);
+  const after = await costs(redis);
+  const time = percentile(gone.times, 100) - sent.times[0];
+  return {
+    slow: percentile(slow, 50),
+    fast: percentile(fast, 50),
+    fast99: percentile(fast, 99),
+    rate: (FLOOD / time) * 1e6,
+    publisher: sent.cpu / FLOOD,
+    receiver: gone.cpu / FLOOD,
+    redis: ((after.seconds - before.seconds) * 1e6) / FLOOD,
+    bytes: (after.bytes - before.bytes) / FLOOD,
+  };
+}
+
+async function start(kind, url) {
+  const child = fork(new URL('peer.process.mjs', import.meta.url), [kind, url]);
+  await once(child, 'message');
+  return child;
+}
+
+/** @param rate a second; `null` for as many as possible */
+async function invalidateAll(from, to, count, rate) {
+  to.send({ fill: count });
+  await once(to, 'message');
+  const answers = Promise.all([once(from, 'message'), once(to, 'message')]);
+  from.send({ publish: count, rate });
+  const [[sent], [gone]] = await answers;
+  return { sent, gone };
+}
+
+/** CPU time in seconds, and bytes that Redis has sent. */
+async function costs(redis) {
+  const info = await redis.info();
+  const figure = (name) =>
+    Number(new RegExp(`^${name}:(\\S+)`, 'm').exec(info)[1]);
+  return {
+    seconds: figure('used_cpu_sys') + figure('used_cpu_user'),
+    bytes: figure('total_net_output_bytes'),
+  };
+}
