@@ -4,6 +4,16 @@ export interface OwnMessage {
   deliver(): void;
 }
 
+/**
+ * A message under way. A map's table in old memory, which V8 has replaced by a larger
+ * one, keeps alive what it held until the next full collection: this little, without
+ * the message.
+ */
+interface Sent {
+  /** `null` once this instance's consumers have the message. */
+  undelivered: OwnMessage | null;
+}
+
 /** Messages in one generation; two are kept. */
 const GENERATION = 10_000;
 
@@ -16,14 +26,14 @@ const GENERATION = 10_000;
  * @internal
  */
 export class OwnMessages {
-  /** By message id; `null` once this instance's consumers have the message. */
-  #sent = new Map<string, OwnMessage | null>();
+  /** By message id. */
+  #sent = new Map<string, Sent>();
   /** The previous generation, dropped as a whole since that is cheaper. */
-  #older = new Map<string, OwnMessage | null>();
+  #older = new Map<string, Sent>();
 
   /** Records that a message is being published. */
   sent(messageId: string, undelivered: OwnMessage | null): void {
-    this.#sent.set(messageId, undelivered);
+    this.#sent.set(messageId, { undelivered });
     if (this.#sent.size < GENERATION) return;
     this.#older = this.#sent;
     this.#sent = new Map();
@@ -31,12 +41,12 @@ export class OwnMessages {
 
   /** Records that a message was delivered locally; its echo may still come. */
   delivered(messageId: string): void {
-    if (this.#sent.has(messageId)) this.#sent.set(messageId, null);
-    else if (this.#older.has(messageId)) this.#older.set(messageId, null);
+    const sent = this.#find(messageId);
+    if (sent !== undefined) sent.undelivered = null;
   }
 
   isUnderWay(messageId: string): boolean {
-    return this.#sent.has(messageId) || this.#older.has(messageId);
+    return this.#find(messageId) !== undefined;
   }
 
   /**
@@ -46,10 +56,16 @@ export class OwnMessages {
    * @returns whether it was an own message under way
    */
   received(messageId: string): boolean {
-    const message = this.#sent.get(messageId) ?? this.#older.get(messageId);
-    const wasSent = this.#sent.delete(messageId);
-    if (!wasSent && !this.#older.delete(messageId)) return false;
-    message?.deliver();
+    const sent = this.#find(messageId);
+    if (sent === undefined) return false;
+    if (!this.#sent.delete(messageId)) this.#older.delete(messageId);
+    const { undelivered } = sent;
+    sent.undelivered = null;
+    undelivered?.deliver();
     return true;
+  }
+
+  #find(messageId: string): Sent | undefined {
+    return this.#sent.get(messageId) ?? this.#older.get(messageId);
   }
 }

@@ -2,6 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import type { Published, PublishReply } from '../invalidation.transport.js';
 import { withoutCommand } from './client-errors.js';
 import { publishingNode } from './cluster-nodes.js';
+import { isCluster } from './redis-connection.js';
 
 /** @internal */
 export interface ChannelOptions {
@@ -27,16 +28,23 @@ export class RedisChannel {
     const node = sharded ? this.client : publishingNode(this.client);
     if (node === null) throw new Error('No master node.');
     const publish = sharded ? 'spublish' : 'publish';
-    const [first] = payloads;
-    if (payloads.length === 1 && first !== undefined) {
-      return [published(await node[publish](channel, first))];
+    if (isCluster(node)) {
+      const pipeline = node.pipeline();
+      for (const payload of payloads) pipeline[publish](channel, payload);
+      const results = (await pipeline.exec()) ?? [];
+      return results.map(([error, receivers]) =>
+        error === null ? published(receivers) : withoutCommand(error),
+      );
     }
-    const pipeline = node.pipeline();
-    for (const payload of payloads) pipeline[publish](channel, payload);
-    const results = (await pipeline.exec()) ?? [];
-    return results.map(([error, receivers]) =>
-      error === null ? published(receivers) : withoutCommand(error),
+    // One write for all of them. A pipeline of ioredis costs twice the CPU, and its
+    // commands survive until the next full garbage collection.
+    const { stream } = node as Partial<Redis>;
+    stream?.cork();
+    const answers = payloads.map((payload) =>
+      node[publish](channel, payload).then(published, withoutCommand<Error>),
     );
+    stream?.uncork();
+    return Promise.all(answers);
   }
 }
 

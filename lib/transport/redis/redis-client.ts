@@ -28,6 +28,19 @@ export interface ManagedRedisOptions {
 }
 
 /**
+ * A command under way. A set's table in old memory, which V8 has replaced by a larger
+ * one, keeps alive what it held until the next full collection: this little, without
+ * the command.
+ */
+interface Unanswered {
+  /** When it was sent, by `performance.now()`. */
+  readonly since: number;
+  readonly lateError: () => Error;
+  /** Rejects it; `null` once it is settled. */
+  fail: ((error: Error) => void) | null;
+}
+
+/**
  * The owner of an ioredis client for commands: keeps it open, opens it again when
  * it leads to the wrong server or does not answer, and settles every command. ioredis
  * leaves commands unsettled when their connection breaks.
@@ -35,8 +48,8 @@ export interface ManagedRedisOptions {
  * @internal
  */
 export class ManagedRedis {
-  /** Rejects each command under way, by the time at which it was sent; oldest first. */
-  readonly #unanswered = new Map<(error?: Error) => void, number>();
+  /** Commands under way, oldest first. */
+  readonly #unanswered = new Set<Unanswered>();
   readonly #stopKeepingOpen: () => void;
   #watch: NodeJS.Timeout | null = null;
   #closed = false;
@@ -103,18 +116,25 @@ export class ManagedRedis {
     lateError: () => Error = this.options.lateError,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const fail = (error = lateError()): void => {
-        // A command that was given up has an error of ours, not of Redis.
-        if (this.#unanswered.delete(fail)) this.#learnFrom(error);
-        reject(withoutCommand(error));
+      const command: Unanswered = {
+        since: performance.now(),
+        lateError,
+        fail: reject,
       };
-      this.#unanswered.set(fail, performance.now());
+      this.#unanswered.add(command);
       if (!this.#closed)
         this.#watch ??= this.#watchFor(this.options.answerTimeout);
-      sent.then((answer) => {
-        this.#unanswered.delete(fail);
-        resolve(answer);
-      }, fail);
+      sent.then(
+        (answer) => {
+          this.#settle(command);
+          resolve(answer);
+        },
+        (error: Error) => {
+          // A command that was given up has an error of ours, not of Redis.
+          if (this.#settle(command) !== null) this.#learnFrom(error);
+          reject(withoutCommand(error));
+        },
+      );
     });
   }
 
@@ -147,8 +167,8 @@ export class ManagedRedis {
 
   #failLate(): void {
     const { answerTimeout, lateError, reopenWhenLate } = this.options;
-    for (const [fail, since] of this.#unanswered) {
-      const left = since + answerTimeout - performance.now();
+    for (const command of this.#unanswered) {
+      const left = command.since + answerTimeout - performance.now();
       if (left > 0) {
         this.#watch = this.#watchFor(left);
         return;
@@ -159,17 +179,23 @@ export class ManagedRedis {
         return this.#failAll(lateError());
       }
       this.options.onAbandoned?.(lateError());
-      this.#unanswered.delete(fail);
-      fail();
+      this.#settle(command)?.(command.lateError());
     }
+  }
+
+  /** @returns the function that rejects the command; `null` if it was settled */
+  #settle(command: Unanswered): Unanswered['fail'] {
+    const { fail } = command;
+    command.fail = null;
+    this.#unanswered.delete(command);
+    return fail;
   }
 
   #failAll(error: Error): void {
     this.options.onAbandoned?.(error);
     if (this.#watch !== null) clearTimeout(this.#watch);
     this.#watch = null;
-    const commands = [...this.#unanswered.keys()];
-    this.#unanswered.clear();
-    for (const fail of commands) fail(error);
+    // What a caller answers with is sent anew, and is not among these.
+    for (const command of [...this.#unanswered]) this.#settle(command)?.(error);
   }
 }
