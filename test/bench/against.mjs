@@ -2,15 +2,10 @@
  * Compares this checkout with another commit. Both run their own benchmark in
  * turn, one round at a time, so that other load on the machine affects both.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { checkOut, ROOT } from './checkout.mjs';
 import { percentile, ratio } from './measure.mjs';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * Spread of the quartiles, relative to the median, above which the machine
@@ -24,21 +19,7 @@ const BUSY_SPREAD = 0.2;
  * @throws Error for an unknown ref, or a commit that does not build
  */
 export async function against(ref, sections, rounds) {
-  const git = (...args) =>
-    execFileSync('git', args, { cwd: ROOT, stdio: 'pipe' }).toString();
-  const commit = git('rev-parse', '--short', '--verify', `${ref}^{commit}`);
-  const folder = mkdtempSync(join(tmpdir(), 'bench-against-'));
-  const there = join(folder, 'checkout');
-  const remove = () => {
-    rmSync(folder, { recursive: true, force: true });
-    git('worktree', 'prune');
-  };
-  git('worktree', 'add', '--detach', there, ref);
-  process.once('exit', remove);
-  symlinkSync(join(ROOT, 'node_modules'), join(there, 'node_modules'));
-  process.stderr.write(`building ${ref} …\n`);
-  execFileSync('npm', ['run', 'build:lib'], { cwd: there, stdio: 'pipe' });
-
+  const { root: there, commit, remove } = checkOut(ref);
   const figures = { here: new Map(), there: new Map() };
   for (let round = 0; round < rounds; round++) {
     for (const section of sections) {
@@ -48,7 +29,7 @@ export async function against(ref, sections, rounds) {
     }
   }
   remove();
-  return table(figures, ref, commit.trim(), rounds);
+  return table(figures, ref, commit, rounds);
 }
 
 /** The tables that one checkout's benchmark prints for one section. */
