@@ -4,11 +4,7 @@ import {
   decodeEntry,
   JournalReader,
 } from '../../lib/subscriber/journal-reader.js';
-import {
-  encodeMessage,
-  entity,
-  Instance,
-} from '../../lib/message/index.js';
+import { encodeMessage, entity, Instance } from '../../lib/message/index.js';
 import type { JournalEntry } from '../../lib/transport/index.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
 import { stopTime } from './clock.js';

@@ -3,7 +3,11 @@ import {
   InvalidationRedisError,
   InvalidationTimeoutError,
 } from '../../lib/errors/index.js';
-import { isTimeout, RedisAnswers } from '../../lib/subscriber/redis-answers.js';
+import {
+  isCancelled,
+  isTimeout,
+  RedisAnswers,
+} from '../../lib/subscriber/redis-answers.js';
 import { stopTime } from './clock.js';
 
 const never = new Promise<never>(() => undefined);
@@ -34,6 +38,8 @@ describe('RedisAnswers', () => {
     answers.cancel();
     expect(await ended).toEqual(new Error('Redis did not answer in time.'));
     expect(isTimeout(await ended)).toBe(false);
+    expect(isCancelled(await ended)).toBe(true);
+    expect(isCancelled(new Error('closed'))).toBe(false);
     expect(vi.getTimerCount()).toBe(0);
   });
 });

@@ -8,9 +8,13 @@ function makeStatus() {
   stopTime();
   const lines: string[] = [];
   for (const level of ['log', 'warn'] as const) {
-    const spy = vi
-      .spyOn(Logger.prototype, level)
-      .mockImplementation((text) => lines.push(`${level}: ${text}`));
+    const spy = vi.spyOn(Logger.prototype, level).mockImplementation(function (
+      this: Logger,
+      text,
+    ) {
+      expect(this).toMatchObject({ context: 'CacheInvalidation' });
+      lines.push(`${level}: ${text}`);
+    });
     onTestFinished(() => spy.mockRestore());
   }
   const status = new StatusLog({ channel: 'things' });
@@ -59,7 +63,10 @@ describe('StatusLog', () => {
     status.disabled();
     expect(completed()).toBe(false);
     status.shutDown();
-    expect(changes.slice(1)).toEqual(['stopped: disabled', 'stopped: shut down']);
+    expect(changes.slice(1)).toEqual([
+      'stopped: disabled',
+      'stopped: shut down',
+    ]);
     expect(completed()).toBe(true);
     expect(lines).toEqual([]);
   });
