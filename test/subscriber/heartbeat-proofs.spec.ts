@@ -51,10 +51,12 @@ describe('Heartbeat: a proof', () => {
   it('is that the journal ends at the position and the subscription answers', async () => {
     const { beat, transport, receiver } = await makeHeartbeat();
     const ping = vi.spyOn(transport, 'ping');
+    const read = vi.spyOn(transport, 'readJournal');
     expect(await beat()).toEqual(['proof of 0, null', 'beat']);
     expect(await beat()).toEqual(['proof of 0, null', 'beat']);
-    // None more is needed where the position is the end.
+    // No more questions are needed where the position is the end.
     expect(ping).toHaveBeenCalledTimes(2);
+    expect(read).not.toHaveBeenCalled();
     expect(receiver.horizon.tail).toBe('1-0');
   });
 
