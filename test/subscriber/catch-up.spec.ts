@@ -356,6 +356,25 @@ describe('CatchUp: a later subscription', () => {
     expect(heard()).toEqual(['missed', '4']);
   });
 
+  it('takes a position again when that was given up during a reading', async () => {
+    const { catchUp, receiver, transport, soon, heard } = await makeReturning(
+      '2-0',
+      4,
+    );
+    const read = transport.readJournal.bind(transport);
+    vi.spyOn(transport, 'readJournal').mockImplementationOnce(
+      async (from, count) => {
+        // More messages were held than may be.
+        receiver.cursor.restart(null);
+        return read(from, count);
+      },
+    );
+    catchUp.subscribed();
+    await soon();
+    expect(heard()).toEqual(['missed', 'missed']);
+    expect(receiver.position).toBe('4-0');
+  });
+
   it('reads again when something was missed while own messages were looked for', async () => {
     const { catchUp, receiver, transport, taken, soon, heard } =
       await makeReturning('2-0', 4);
