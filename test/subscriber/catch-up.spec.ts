@@ -81,11 +81,11 @@ function loseAfter(
   method: 'readJournal' | 'journalTail' | 'ping',
 ): void {
   const answer = transport[method].bind(transport) as () => Promise<never>;
-  vi.spyOn(transport, method).mockImplementationOnce(((...given: []) => {
+  vi.spyOn(transport, method).mockImplementationOnce((...given: []) => {
     const answered = answer(...given);
     queueMicrotask(() => void answered.then(() => catchUp.lost()));
     return answered;
-  }) as never);
+  });
 }
 
 describe('CatchUp: the first subscription', () => {

@@ -23,3 +23,10 @@ export function stopTime(): void {
 /** Lets everything run that needs no time. */
 export const breathe = (): Promise<void> =>
   new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+/** The error that a promise rejects with, also while a test advances the clock. */
+export const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => new Error('It has not failed.'),
+    (error: unknown) => error,
+  );

@@ -7,7 +7,7 @@ import {
 import { encodeMessage, entity, Instance } from '../../lib/message/index.js';
 import type { JournalEntry } from '../../lib/transport/index.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
-import { stopTime } from './clock.js';
+import { errorOf, stopTime } from './clock.js';
 
 /** A transport whose journal has this many messages of another instance. */
 function startJournal(count: number) {
@@ -55,11 +55,11 @@ describe('JournalReader', () => {
     transport.silent = true;
     transport.writable = false;
     const asked = ask(new JournalReader(transport, 20));
-    const rejected = expect(asked).rejects.toThrow(
+    const error = errorOf(asked);
+    await vi.advanceTimersByTimeAsync(20);
+    expect(String(await error)).toContain(
       `Redis has not answered ${what} for 20 ms.`,
     );
-    await vi.advanceTimersByTimeAsync(20);
-    await rejected;
   });
 
   it('names its reader in an error where it has one', async () => {
@@ -67,9 +67,9 @@ describe('JournalReader', () => {
     const { transport } = startJournal(1);
     transport.silent = true;
     const asked = new JournalReader(transport, 20, 'a heartbeat').tail();
-    const rejected = expect(asked).rejects.toThrow('answered a heartbeat for');
+    const error = errorOf(asked);
     await vi.advanceTimersByTimeAsync(20);
-    await rejected;
+    expect(String(await error)).toContain('answered a heartbeat for 20 ms.');
   });
 
   it('waits for Redis to take commands until it is told that it does', async () => {
@@ -79,9 +79,9 @@ describe('JournalReader', () => {
     await reader.writable();
     expect(vi.getTimerCount()).toBe(0);
     transport.writable = false;
-    const ended = expect(reader.writable()).rejects.toThrow('in time');
+    const error = errorOf(reader.writable());
     reader.cancel();
-    await ended;
+    expect(String(await error)).toContain('did not answer in time');
   });
 });
 

@@ -338,7 +338,7 @@ describe('MessageReceiver: nobody listens', () => {
     receiver.cursor.restart('4-0');
     expect(heard()).toEqual(['foreign', '1', 'missed']);
     receiver.deliver(
-      { ...message, messageId: 'another', offset: '5-0' } as never,
+      { ...message, messageId: 'another', offset: '5-0', previous: '4-0' },
       false,
     );
     expect(heard().at(-1)).toBe('own');

@@ -8,7 +8,7 @@ import {
   isTimeout,
   RedisAnswers,
 } from '../../lib/subscriber/redis-answers.js';
-import { stopTime } from './clock.js';
+import { errorOf, stopTime } from './clock.js';
 
 const never = new Promise<never>(() => undefined);
 
@@ -26,15 +26,15 @@ describe('RedisAnswers', () => {
       'It is asked again; until it answers, this instance is not known to be up to date.',
       20,
     );
-    const rejected = expect(late).rejects.toThrow(error);
+    const rejected = errorOf(late);
     await vi.advanceTimersByTimeAsync(20);
-    await rejected;
+    expect(await rejected).toEqual(error);
   });
 
   it('rejects whatever is waited for when that is of no use any more', async () => {
     stopTime();
     const answers = new RedisAnswers(20);
-    const ended = answers.within('a PING', never).catch((e: unknown) => e);
+    const ended = errorOf(answers.within('a PING', never));
     answers.cancel();
     expect(await ended).toEqual(new Error('Redis did not answer in time.'));
     expect(isTimeout(await ended)).toBe(false);
