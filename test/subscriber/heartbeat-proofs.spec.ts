@@ -223,6 +223,21 @@ describe('Heartbeat: its course', () => {
     expect(() => heartbeat.stop()).not.toThrow();
   });
 
+  it('tells of nothing missing where it ends before the journal has answered', async () => {
+    const { transport, receiver, heartbeat, events } = await makeHeartbeat();
+    receiver.cursor.begin('9-0');
+    const read = vi
+      .spyOn(transport, 'readJournal')
+      .mockReturnValue(new Promise(() => undefined));
+    await vi.advanceTimersByTimeAsync(100);
+    await breathe();
+    expect(read).toHaveBeenCalledTimes(1);
+    heartbeat.stop();
+    await breathe();
+    expect(events).not.toContain('missing');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('asks again when Redis takes commands, which may never answer earlier ones', async () => {
     const { beat, transport, heartbeat, events, errors } =
       await makeHeartbeat();
