@@ -104,6 +104,32 @@ describe('SubscriptionSession: the start', () => {
     expect(started.served()).toBe(true);
   });
 
+  it("resolves the calls that wait for the journal's end, where it begins", async () => {
+    const { start, listener, opens, soon, transport, tracker } = makeSession();
+    journal(transport, 1);
+    start();
+    let reached = false;
+    void tracker.reached('1-0', 10_000).then(() => (reached = true));
+    opens();
+    await soon();
+    expect(reached).toBe(false);
+    listener().onSubscribed();
+    await soon();
+    expect(reached).toBe(true);
+  });
+
+  it('widens as started late where it was subscribed in time, and Redis took no commands', async () => {
+    const { start, listener, opens, soon, heard, receiver } = makeSession();
+    const started = start();
+    listener().onSubscribed();
+    await soon(1_000);
+    expect(started.served()).toBe(true);
+    opens();
+    await soon(100);
+    expect(heard()).toEqual(['started-late']);
+    expect(receiver.position).toBe('0-0');
+  });
+
   it('does nothing where the module is switched off', async () => {
     const { start, soon, states, transport, staleness } = makeSession({
       enabled: false,
