@@ -360,7 +360,8 @@ describe('A Node.js process', () => {
 
     expect(output).toBe('closed\n');
     expect(code).toBe(0);
-  });
+    // Compiling the library takes long on a busy machine.
+  }, 30_000);
 });
 
 const PROGRAM = `
