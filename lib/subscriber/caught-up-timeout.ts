@@ -19,15 +19,11 @@ export function caughtUpTimeout(
   const timeout = isGiven ? inMilliseconds(options.timeout) : options;
   if (isGiven && timeout === undefined) return CAUGHT_UP_MS;
   if (isGiven && typeof timeout === 'number' && timeout >= 0) return timeout;
-  throw new InvalidationConfigurationError(
-    'Invalid timeout:',
-    [
-      {
-        field: 'timeout',
-        problem: `${show(timeout)} is not valid.`,
-        fix: 'Give { timeout } with a number of milliseconds, 0 or more, or a time such as "5s".',
-      },
-    ],
-    '',
-  );
+  throw new InvalidationConfigurationError('Invalid timeout:', [
+    {
+      field: 'timeout',
+      problem: `${show(timeout)} is not valid.`,
+      fix: 'Give { timeout } with a number of milliseconds, 0 or more, or a time such as "5s".',
+    },
+  ]);
 }

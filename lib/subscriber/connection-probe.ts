@@ -3,7 +3,7 @@ import type { ErrorReporter } from '../stream/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
 import { JournalReader } from './journal-reader.js';
 import type { MessageReceiver } from './message-receiver.js';
-import { isTimeout } from './redis-answers.js';
+import { isCancelled, isTimeout } from './redis-answers.js';
 
 /**
  * Queries both connections for a heartbeat. A connection that does not answer in
@@ -42,7 +42,7 @@ export class ConnectionProbe {
       if (isTimeout(error)) {
         this.errors.report(error);
         this.transport.reconnect('commands');
-      } else if (this.transport.writable) {
+      } else if (this.transport.writable && !isCancelled(error)) {
         this.errors.report(
           new InvalidationRedisError(
             `The end of the journal could not be read: ${describeCause(error as Error)}.`,

@@ -114,6 +114,8 @@ export class Heartbeat {
       this.#deaf = 0;
       return this.listener.onProof(asOf, acked);
     }
+    // At the end nothing is waited for, so nothing is known to be missing.
+    if (this.#timer === null) return;
     this.#countDeafness();
     this.listener.onMissing();
   }

@@ -137,7 +137,6 @@ export class InvalidationSubscriber {
             fix: 'Give { maxLength }.',
           },
         ],
-        '',
       );
     }
     await this.tracker.reached(offset, timeout);

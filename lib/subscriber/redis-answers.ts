@@ -31,11 +31,19 @@ export class RedisAnswers {
 
   /** Rejects whatever is waited for: the answers are of no use any more. */
   cancel(): void {
-    this.#deadlines.cancel(new Error('Redis did not answer in time.'));
+    this.#deadlines.cancel(new CancelledError('Redis did not answer in time.'));
   }
 }
+
+/** The rejection of an answer that nobody waits for any more. */
+class CancelledError extends Error {}
 
 /** @internal */
 export function isTimeout(error: unknown): error is InvalidationTimeoutError {
   return error instanceof InvalidationTimeoutError;
+}
+
+/** @internal */
+export function isCancelled(error: unknown): boolean {
+  return error instanceof CancelledError;
 }

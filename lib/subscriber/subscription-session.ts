@@ -136,7 +136,6 @@ export class SubscriptionSession {
 
   async stop(): Promise<void> {
     this.#firstLive?.();
-    this.#subscribed = false;
     this.#heartbeat.stop();
     this.staleness.stop();
     this.#catchUp.lost();

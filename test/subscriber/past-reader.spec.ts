@@ -37,6 +37,7 @@ async function idsUpTo(
   const transport = {
     readJournal: async (from: string, count: number) => {
       const start = entries.findIndex(({ offset }) => offset === from);
+      expect(from === '-' || start > 0).toBe(true);
       return entries.slice(Math.max(0, start), Math.max(0, start) + count);
     },
   };
@@ -72,6 +73,20 @@ describe('readPast()', () => {
   it('returns nothing when the journal does not have the offset', async () => {
     expect(await idsUpTo(3, [])).toEqual([]);
     expect(await idsUpTo(3, [entry(1), entry(2), entry(4, 2)])).toEqual([]);
+  });
+
+  it('returns nothing when the last entry is no message', async () => {
+    const garbage = { offset: '3-0', payload: 'garbage' };
+    expect(await idsUpTo(3, [entry(1), entry(2), garbage])).toEqual([]);
+  });
+
+  it('returns the last messages when they would take too much memory', async () => {
+    // By its size in memory each message is the 32nd part of the bound.
+    const metadata = { twelve_bytes: Array(65_500).fill(0) };
+    const entries = range(1, 34).map((at) =>
+      entry(at, null, { ...entity('User', at), metadata }),
+    );
+    expect(await idsUpTo(34, entries)).toEqual(range(3, 34).map(String));
   });
 
   it('returns the last messages when there are too many to remember, in several reads', async () => {

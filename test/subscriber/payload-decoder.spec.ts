@@ -1,9 +1,13 @@
-import { describe, expect, it } from 'vitest';
-import type { CacheInvalidationError } from '../../lib/errors/index.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import {
+  InvalidMessageError,
+  type CacheInvalidationError,
+} from '../../lib/errors/index.js';
 import { Instance } from '../../lib/message/index.js';
 import { InvalidationCounters } from '../../lib/observability/index.js';
 import { ErrorReporter } from '../../lib/stream/index.js';
 import { PayloadDecoder } from '../../lib/subscriber/payload-decoder.js';
+import { stopTime } from './clock.js';
 import { wire } from './setup.js';
 
 function startDecoder() {
@@ -39,5 +43,67 @@ describe('PayloadDecoder: many invalid payloads', () => {
     expect(decoder.decode(wire('1'))).toMatchObject({ entityId: '1' });
     expect(decoder.decode(wire('x'.repeat(1_024)))).toBeNull();
     expect(widened()).toBe(1);
+  });
+
+  it('reports and gives stacks only up to the hundredth of a second', () => {
+    stopTime();
+    const { decoder, meter, errors } = startDecoder();
+    const limits: number[] = [];
+    vi.spyOn(meter, 'malformed').mockImplementation(() =>
+      limits.push(Error.stackTraceLimit),
+    );
+    const decode = (count: number): void => {
+      for (let n = 0; n < count; n++) decoder.decode('hello');
+    };
+    const before = Error.stackTraceLimit;
+    onTestFinished(() => void (Error.stackTraceLimit = before));
+    const limit = 3;
+    Error.stackTraceLimit = limit;
+
+    decode(60);
+    vi.advanceTimersByTime(999);
+    decode(42);
+    expect(errors).toHaveLength(100);
+    vi.advanceTimersByTime(1);
+    decode(2);
+
+    expect(errors).toHaveLength(102);
+    // The first payload of a new second is the last one without a stack.
+    expect(limits).toEqual([
+      ...Array.from({ length: 100 }, () => limit),
+      0,
+      0,
+      0,
+      limit,
+    ]);
+    expect(Error.stackTraceLimit).toBe(limit);
+  });
+});
+
+describe('PayloadDecoder: an error', () => {
+  it('tells what is wrong with the payload, which widens nothing', () => {
+    const { decoder, errors, widened } = startDecoder();
+    decoder.decode('{}');
+    expect(errors).toEqual([expect.any(InvalidMessageError)]);
+    expect(errors[0]).toMatchObject({ field: 'message_id' });
+    expect(widened()).toBe(0);
+  });
+
+  it('of another kind is the cause of one that says that the message could not be read', () => {
+    const { decoder, errors, widened } = startDecoder();
+    const cause = new RangeError('Maximum call stack size exceeded');
+    const freeze = vi.spyOn(Object, 'freeze').mockImplementationOnce(() => {
+      throw cause;
+    });
+    onTestFinished(() => freeze.mockRestore());
+    const many = { entity_id: null, entity_ids: ['user:1'], action: 'Batch' };
+
+    expect(decoder.decode(wire('1', many))).toBeNull();
+
+    expect(errors).toEqual([
+      new InvalidMessageError('A message could not be read.', '', null, cause),
+    ]);
+    expect(errors[0]!.cause).toBe(cause);
+    expect(widened()).toBe(0);
   });
 });

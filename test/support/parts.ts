@@ -226,7 +226,16 @@ export function instanceParts(
     status,
     errors,
   );
-  return { ...parts, session, subscriber };
+  return {
+    ...parts,
+    acknowledged,
+    receiver,
+    staleness,
+    status,
+    tracker,
+    session,
+    subscriber,
+  };
 }
 
 /** A publisher on a transport that a test scripts, ended with the test. */
