@@ -9,6 +9,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { against } from './against.mjs';
 import { beside } from './beside.mjs';
+import { bursts } from './bursts.mjs';
 import { codec } from './codec.mjs';
 import { decorator } from './decorator.mjs';
 import { delivery, receiving } from './delivery.mjs';
@@ -27,8 +28,8 @@ const USAGE = `Usage: npm run bench [-- options]
   --rounds N     rounds of each comparison (default 7)
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
-                 near-cache, eviction, beside, peers, metrics, scrape,
-                 page
+                 near-cache, eviction, beside, peers, bursts, metrics,
+                 scrape, page
   --against REF  compare with another commit, which runs its own benchmark
   --write        renew docs/benchmarks.md
   --help         this text
@@ -49,6 +50,7 @@ const SECTIONS = {
   eviction,
   beside,
   peers,
+  bursts,
   metrics,
   scrape,
   page: livePage,

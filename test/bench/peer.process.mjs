@@ -7,6 +7,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { inFlight } from './measure.mjs';
 
 const LANES = 256;
+const BURSTS_IN_FLIGHT = 4;
 /** Messages a second up to which the publisher sleeps between two of them. */
 const SLEEPING_RATE = 500;
 
@@ -16,13 +17,16 @@ const CHANNEL = `bench:peer:${kind}`;
 /** Times at which entries have left the memory, by key. */
 let gone = [];
 let left = 0;
+/** Whether the time of each entry is wanted, and not of the last one alone. */
+let isTimed = true;
 
 const now = () => Number(process.hrtime.bigint()) / 1e3;
 
 function onGone(key) {
   if (left === 0 || gone[key] !== 0) return;
-  gone[key] = now();
-  if (--left === 0) process.send({ times: gone, cpu: spent() });
+  left--;
+  gone[key] = isTimed || left === 0 ? now() : NaN;
+  if (left === 0) process.send({ times: gone, cpu: spent() });
 }
 
 let cpu = process.cpuUsage();
@@ -172,16 +176,26 @@ async function bentocache() {
 
 const { keep, invalidate } = await PEERS[kind]();
 
-async function publish(count, rate) {
+async function publish({ publish: count, rate, burst }) {
   const times = [];
   const one = (at) => {
-    times[at] = now();
+    if (isTimed || at === 0) times[at] = now();
     return invalidate(String(at));
   };
   cpu = process.cpuUsage();
-  if (rate === null) await inFlight(count, LANES, one);
+  if (burst !== undefined) await bursts(count, burst, one);
+  else if (rate === null) await inFlight(count, LANES, one);
   else await paced(count, rate, one);
   process.send({ times, cpu: spent() });
+}
+
+/** Calls of one tick at a time, and some of these bursts in flight. */
+function bursts(count, size, one) {
+  return inFlight(count / size, BURSTS_IN_FLIGHT, (burst) =>
+    Promise.all(
+      Array.from({ length: size }, (_, at) => one(burst * size + at)),
+    ),
+  );
 }
 
 async function paced(count, rate, one) {
@@ -205,8 +219,9 @@ async function fill(count) {
 }
 
 process.on('message', (order) => {
+  isTimed = order.burst === undefined;
   if (order.fill !== undefined) void fill(order.fill);
-  else void publish(order.publish, order.rate);
+  else void publish(order);
 });
 process.on('disconnect', () => process.exit(0));
 process.send({});

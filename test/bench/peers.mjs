@@ -26,7 +26,10 @@ export async function peers(url, rounds) {
   const redis = await startRaw(url);
   const pairs = {};
   for (const kind of KINDS) {
-    pairs[kind] = { from: await start(kind, url), to: await start(kind, url) };
+    pairs[kind] = {
+      from: await startPeer(kind, url),
+      to: await startPeer(kind, url),
+    };
   }
   const result = await interleaved(
     rounds,
@@ -34,12 +37,7 @@ export async function peers(url, rounds) {
       KINDS.map((kind) => [kind, () => run(pairs[kind], redis)]),
     ),
   );
-  for (const { from, to } of Object.values(pairs)) {
-    for (const process of [from, to]) {
-      process.disconnect();
-      await once(process, 'exit');
-    }
-  }
+  for (const { from, to } of Object.values(pairs)) await stopPeers(from, to);
   redis.disconnect();
   return {
     title: 'Beside other libraries: from a publish to the eviction elsewhere',
@@ -72,13 +70,15 @@ export async function peers(url, rounds) {
 async function run({ from, to }, redis) {
   const latencies = [];
   for (const [rate, count] of PACES) {
-    const { sent, gone } = await invalidateAll(from, to, count, rate);
+    const { sent, gone } = await invalidateAll(from, to, count, { rate });
     latencies.push(gone.times.map((time, at) => time - sent.times[at]));
   }
   const [slow, fast] = latencies;
-  const before = await costs(redis);
-  const { sent, gone } = await invalidateAll(from, to, FLOOD, null);
-  const after = await costs(redis);
+  const before = await costsOf(redis);
+  const { sent, gone } = await invalidateAll(from, to, FLOOD, {
+    rate: null,
+  });
+  const after = await costsOf(redis);
   const time = percentile(gone.times, 100) - sent.times[0];
   return {
     slow: percentile(slow, 50),
@@ -92,24 +92,31 @@ async function run({ from, to }, redis) {
   };
 }
 
-async function start(kind, url) {
+export async function stopPeers(...peers) {
+  for (const peer of peers) {
+    peer.disconnect();
+    await once(peer, 'exit');
+  }
+}
+
+export async function startPeer(kind, url) {
   const child = fork(new URL('peer.process.mjs', import.meta.url), [kind, url]);
   await once(child, 'message');
   return child;
 }
 
-/** @param rate a second; `null` for as many as possible */
-async function invalidateAll(from, to, count, rate) {
-  to.send({ fill: count });
+/** @param how `rate`, a second, or `null` for as many as possible; or `burst`, a tick */
+export async function invalidateAll(from, to, count, how) {
+  to.send({ fill: count, ...how });
   await once(to, 'message');
   const answers = Promise.all([once(from, 'message'), once(to, 'message')]);
-  from.send({ publish: count, rate });
+  from.send({ publish: count, ...how });
   const [[sent], [gone]] = await answers;
   return { sent, gone };
 }
 
 /** CPU time in seconds, and bytes that Redis has sent. */
-async function costs(redis) {
+export async function costsOf(redis) {
   const info = await redis.info();
   const figure = (name) =>
     Number(new RegExp(`^${name}:(\\S+)`, 'm').exec(info)[1]);
