@@ -32,8 +32,8 @@ export default defineConfig({
     setupFiles: ['test/mutation/forget-mutant.ts'],
     sequence: { sequencer: ApplicationsLast },
     include: areas.map((area) => `test/${area}/**/*.spec.ts`),
-    // These specs run thousands of orders of reads and deliveries, for every
-    // mutant.
-    exclude: ['**/*races.spec.ts'],
+    // These specs run thousands of orders of reads and deliveries, or a million
+    // messages, for every mutant.
+    exclude: ['**/*races.spec.ts', '**/long-outage.spec.ts'],
   },
 });
