@@ -142,8 +142,7 @@ export class PublishPipeline implements DeferringPublisher {
       }
       return Promise.resolve(QUEUED);
     }
-    const [only] = parts;
-    if (parts.length === 1 && only !== undefined) return this.#push(only, now);
+    if (parts.length === 1) return this.#push(parts[0]!, now);
     const own = parts.filter(({ cascaded }) => cascaded !== true).length;
     return Promise.all(parts.map((part) => this.#push(part, now))).then(
       (receipts) => mergeReceipts(receipts, own),

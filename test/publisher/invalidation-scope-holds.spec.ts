@@ -129,7 +129,7 @@ describe('A scope of synchronous work', () => {
     expect(publisher.notes).toEqual([]);
   });
 
-  it.each([
+  it.each<[string, () => unknown]>([
     ['generator', function* () {}],
     ['asynchronous generator', async function* () {}],
   ])('refuses an %s function before it runs', (_, work) => {
