@@ -2,11 +2,7 @@ import { Logger } from '@nestjs/common';
 import { InvalidationPublisher } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import {
-  processStore,
-  registerCopy,
-  VERSION,
-} from '../../lib/publisher/process-store.js';
+import { registerCopy, VERSION } from '../../lib/publisher/process-store.js';
 import { said } from '../support/app.js';
 import { CapturingLogger } from '../testing/fakes/capturing.logger.js';
 import { startApp } from '../testing/fakes/start-app.js';
@@ -59,15 +55,6 @@ describe('Two copies of the package in one process', () => {
 
     expect(logs.of('warn')).toEqual([]);
     expect(store.copies.size).toBe(1);
-  });
-
-  it('find one store, by a name that all versions know, with the version of each copy', () => {
-    const store = processStore();
-    expect(processStore()).toBe(store);
-    const key = Symbol.for('nestjs-cache-invalidation/process/1');
-    expect((globalThis as Record<symbol, unknown>)[key]).toBe(store);
-    const versions = [...store.copies.values()].map((version) => version());
-    expect(versions).toContain(VERSION);
   });
 });
 
