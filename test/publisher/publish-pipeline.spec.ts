@@ -194,6 +194,20 @@ function makeSending() {
 }
 
 describe('PublishPipeline: publishEverything()', () => {
+  it('resolves once Redis has taken it', async () => {
+    const { pipeline, transport } = makePublisher();
+    transport.obliging = false;
+    let over = false;
+    const publishing = pipeline
+      .publishEverything()
+      .finally(() => (over = true));
+    await breathe();
+    expect(transport.calls).toHaveLength(1);
+    expect(over).toBe(false);
+    transport.call(0).succeed();
+    expect(await publishing).toMatchObject({ status: 'delivered' });
+  });
+
   it('is not held back by a scope', async () => {
     const { pipeline, delivered } = makePublisher();
     await InvalidationScope.run(async () => {
@@ -212,6 +226,16 @@ describe('PublishPipeline: publishEverything()', () => {
 });
 
 describe('PublishPipeline: enqueue()', () => {
+  it('gives the id of the last message of a batch, and not of its cascade', async () => {
+    const { publisher, sent } = makePublisher({
+      cascade: { User: (id) => [entity('Feed', id)] },
+    });
+    const keys = Array.from({ length: 12 }, (_, id) => `user:${id}`);
+    const { messageId } = await publisher.invalidateBatch(keys);
+    expect(sent()).toHaveLength(14);
+    expect(messageId).toBe(sent()[1]!.messageId);
+  });
+
   it('leaves a batch without keys to no scope', async () => {
     const { publisher } = makePublisher();
     const receipt = await InvalidationScope.run(() =>
