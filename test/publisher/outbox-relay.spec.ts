@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { InvalidMessageError } from '../../lib/errors/index.js';
 import {
   encodeMessage,
@@ -67,6 +67,39 @@ describe('OutboxRelay.sweep()', () => {
     expect(table.limits).toEqual([1_000]);
     expect(transport.calls).toEqual([]);
     expect(table.removals).toEqual([]);
+  });
+
+  it('reads one page at a time, and none while Redis is away', async () => {
+    const { relay, transport, table } = make();
+    transport.writable = false;
+    await relay.sweep();
+    expect(table.limits).toEqual([]);
+    transport.writable = true;
+    await Promise.all([relay.sweep(), relay.sweep()]);
+    expect(table.limits).toHaveLength(1);
+    await relay.sweep();
+    expect(table.limits).toHaveLength(2);
+  });
+
+  it('gives up a table that does not answer for half a minute', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const { relay, errors } = make({
+      durableOutbox: {
+        pending: () => new Promise(() => undefined),
+        remove: async () => {},
+      },
+    });
+    const sweeping = relay.sweep();
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(errors).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    await sweeping;
+    expect(errors.map(({ message }) => message)).toEqual([
+      'The durable outbox could not be read: It has not answered for 30000 ms. It is tried again with the next heartbeat; nothing is lost.',
+    ]);
   });
 
   it('delivers a row, and what follows from it, before Redis has answered', async () => {

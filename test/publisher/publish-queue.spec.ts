@@ -291,6 +291,26 @@ describe('PublishQueue: while Redis answers', () => {
     expect(new Set(await publishing)).toEqual(new Set(['delivered']));
   });
 
+  it.each([
+    [64, [64]],
+    [65, [64, 1]],
+    [128, [64, 64]],
+  ])('sends %i messages of one tick in calls of %j', async (count, calls) => {
+    const desk = new Desk();
+    void desk.publish(...numbers(0, count));
+    await breathe();
+    expect(desk.sent.map(({ length }) => length)).toEqual(calls);
+  });
+
+  it('resend() sends nothing, and says so, while Redis is away', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    expect(desk.queue.resend([desk.message('1')])).toBe(false);
+    await breathe();
+    expect(desk.sent).toEqual([]);
+    expect(desk.queue.pending).toBe(0);
+  });
+
   it('delivers a message to this instance once, when the caller gets the receipt', async () => {
     const desk = new Desk();
     const publishing = desk.publish('1', '2');
