@@ -116,6 +116,35 @@ describe('A scope of synchronous work', () => {
     expect(publisher.notes).toEqual(['User:1 at once']);
   });
 
+  it('gives up what it held after keep(), whatever the work throws', () => {
+    const publisher = new Publisher();
+    expect(() =>
+      run((keep) => {
+        publisher.hold('1');
+        keep();
+        throw ROLLED_BACK;
+      }),
+    ).toThrow(ROLLED_BACK);
+    expect(publisher.notes).toEqual(['User:1 at once']);
+  });
+
+  it('of its own publishes at its end, even within another that fails', () => {
+    const publisher = new Publisher();
+    expect(() =>
+      run(() => {
+        publisher.hold('outer');
+        const result = InvalidationScope.runNew(() => {
+          publisher.hold('own');
+          return 'result';
+        });
+        expect(result).toBe('result');
+        expect(publisher.notes).toEqual(['User:own at once']);
+        throw ROLLED_BACK;
+      }),
+    ).toThrow(ROLLED_BACK);
+    expect(publisher.notes).toHaveLength(1);
+  });
+
   it('refuses what is iterated later, and drops what it held', () => {
     const publisher = new Publisher();
     expect(() =>
