@@ -101,7 +101,9 @@ export class PublishPipeline implements DeferringPublisher {
     if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
     this.#checkOpen();
     const now = wallClock();
-    return this.enqueue(encode(now), now, mode);
+    // Traced at once, unlike what a scope holds back.
+    const parts = outsideScopes(() => encode(now));
+    return this.enqueue(parts, now, mode);
   }
 
   /** Covers what was lost, by whichever request: no scope holds it back. */

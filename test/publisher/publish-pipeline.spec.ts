@@ -89,6 +89,22 @@ describe('PublishPipeline: spans', () => {
     ]);
   });
 
+  it('begin at once for a stored row, which no scope holds back, and for what follows from it', async () => {
+    const { publisher, tracer } = makeTraced({
+      cascade: { User: (id) => [entity('Feed', id)] },
+    });
+    const stored = publisher.prepare(entity('User', 1));
+    await InvalidationScope.run(() => publisher.publishStored(stored));
+    expect(tracer.notes).toEqual([
+      'begin User:1',
+      'begin Feed:1',
+      'deliver User:1',
+      'end User:1 delivered',
+      'deliver Feed:1',
+      'end Feed:1 delivered',
+    ]);
+  });
+
   it('begin at the end of a scope', async () => {
     const { pipeline, tracer } = makeTraced();
     await InvalidationScope.run(async () => {
