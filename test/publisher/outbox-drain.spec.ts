@@ -327,7 +327,7 @@ describe('OutboxDrain: after a failure', () => {
       vi.advanceTimersByTime(1);
       expect(queue.calls).toHaveLength(before + 1);
     }
-    // The same number of tries with a connection that breaks.
+    // A connection that breaks after as many tries.
     settle(BROKEN, ...unsent('-', '1'));
     vi.advanceTimersByTime(525);
     expect(queue.calls).toHaveLength(delays.length + 1);

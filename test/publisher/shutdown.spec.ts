@@ -199,7 +199,7 @@ describe('PublisherShutdown: open scopes', () => {
         expect(state.over).toBe(true);
       }),
     );
-    // It holds the message, and the shutdown publishes that early.
+    // The message is held, and the shutdown publishes it early.
     expect(sent().map(said)).toEqual(['User:1']);
     expect(errors).toEqual([]);
   });
