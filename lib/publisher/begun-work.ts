@@ -17,7 +17,7 @@ const MAX_NAMED = 10;
 export class BegunWork {
   readonly #counts = new Map<Work, number>();
   #count = 0;
-  #waiting: { most: number; resolve: () => void }[] = [];
+  readonly #waiting = new Set<{ most: number; resolve: () => void }>();
 
   get count(): number {
     return this.#count;
@@ -33,16 +33,17 @@ export class BegunWork {
     if (left === 0) this.#counts.delete(work);
     else this.#counts.set(work, left);
     this.#count--;
-    if (this.#waiting.length === 0) return;
-    const done = this.#waiting.filter(({ most }) => this.#count <= most);
-    this.#waiting = this.#waiting.filter(({ most }) => this.#count > most);
-    for (const { resolve } of done) resolve();
+    for (const wait of this.#waiting) {
+      if (this.#count > wait.most) continue;
+      this.#waiting.delete(wait);
+      wait.resolve();
+    }
   }
 
   /** @param most how much may still be under way: the caller's own */
   whenDone(most = 0): Promise<void> {
     if (this.#count <= most) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push({ most, resolve }));
+    return new Promise((resolve) => this.#waiting.add({ most, resolve }));
   }
 
   /** Entity types and patterns of the work under way, each once. */

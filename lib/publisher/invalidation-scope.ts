@@ -131,9 +131,8 @@ export class InvalidationScope {
     publisher: DeferringPublisher,
     messages: readonly InvalidationMessage[],
   ): void {
-    const isFirst = this.#held.isEmpty;
     this.#held.add(publisher, messages);
-    if (!isFirst || this.#since !== Infinity) return;
+    if (this.#since !== Infinity) return;
     this.#since = performance.now();
     openScopes().holds(this);
   }

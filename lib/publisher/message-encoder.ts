@@ -99,7 +99,7 @@ export class MessageEncoder {
   /** A message that has its id and time already. Its size was checked before. */
   encodeStamped(message: InvalidationMessage): EncodedMessage {
     const part = encoded(message, Infinity);
-    return this.#isTraced ? this.#trace(part, Infinity) : part;
+    return this.#isTraced ? this.#trace(part, this.#limit) : part;
   }
 
   #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
@@ -121,11 +121,11 @@ export class MessageEncoder {
   }
 
   #trace(part: EncodedMessage, maxBytes: number): EncodedMessage {
-    const { message, payload } = part;
+    const { message } = part;
     const span = this.stream.tracing.publishing(message);
     return span === null
       ? part
-      : { ...part, span, ...traced(message, payload, span.trace, maxBytes) };
+      : { ...part, span, ...traced(message, span.trace, maxBytes) };
   }
 }
 
@@ -138,19 +138,18 @@ function encoded(
   return { message: detached(message), payload };
 }
 
-/** Untraced where it would be too large with it. */
+/** The message with its trace; `null` where it would be too large with it. */
 function traced(
   untraced: InvalidationMessage,
-  payload: string,
   trace: TraceContext | null,
   maxBytes: number,
-): EncodedMessage {
-  if (trace === null) return { message: untraced, payload };
+): EncodedMessage | null {
+  if (trace === null) return null;
   const message = { ...untraced, trace };
   try {
     return { message, payload: encodeMessage(message, maxBytes) };
   } catch {
-    return { message: untraced, payload };
+    return null;
   }
 }
 

@@ -58,7 +58,7 @@ export class OutboxDrain {
   #attempt = 0;
   /** Whether Redis refused the last failed call, which costs it something. */
   #refused = false;
-  #retry: NodeJS.Timeout | null = null;
+  #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(
@@ -116,7 +116,7 @@ export class OutboxDrain {
     )
       this.reports.collapsed();
     // A retry that is due means that Redis refuses: more calls do not hasten it.
-    if (this.#retry === null) this.#drain();
+    if (this.#retry === undefined) this.#drain();
   }
 
   /**
@@ -167,14 +167,14 @@ export class OutboxDrain {
 
   close(): void {
     this.#closed = true;
-    if (this.#retry !== null) clearTimeout(this.#retry);
+    clearTimeout(this.#retry);
   }
 
   #drain(): void {
     const isIdle = this.canSend && this.#queue.inFlight === 0;
     if (this.#outbox.size === 0 || !isIdle) return;
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#retry = null;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
     this.#draining = true;
     const unsent = this.#outbox.take(DRAIN_LIMIT);
     this.#drained += unsent.length;
@@ -189,7 +189,7 @@ export class OutboxDrain {
     if (this.#closed) return;
     const delay = this.#refused ? refusedDelay : retryDelay;
     this.#retry ??= setTimeout(() => {
-      this.#retry = null;
+      this.#retry = undefined;
       this.#drain();
     }, delay(this.#attempt++));
   }

@@ -42,7 +42,6 @@ export function registerCopy(
   version: () => string,
 ): void {
   copies.set(copy, version);
-  if (copies.size === 1) return;
   const versions = new Set([...copies.values()].map((each) => each()));
   if (versions.size === 1) return;
   new Logger('CacheInvalidation').warn(

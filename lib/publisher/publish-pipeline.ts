@@ -108,7 +108,9 @@ export class PublishPipeline implements DeferringPublisher {
     if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
     this.#checkOpen();
     const now = wallClock();
-    return this.enqueue(encode(now), now, mode);
+    // Traced at once, unlike what a scope holds back.
+    const parts = outsideScopes(() => encode(now));
+    return this.enqueue(parts, now, mode);
   }
 
   /** Covers what was lost, by whichever request: no scope holds it back. */
@@ -214,8 +216,7 @@ function merged(
   parts: readonly EncodedMessage[],
   publish: (part: EncodedMessage) => Promise<PublishReceipt>,
 ): Promise<PublishReceipt> {
-  const [only] = parts;
-  if (parts.length === 1 && only !== undefined) return publish(only);
+  if (parts.length === 1) return publish(parts[0]!);
   const own = parts.filter(({ cascaded }) => cascaded !== true).length;
   return Promise.all(parts.map(publish)).then((receipts) =>
     mergeReceipts(receipts, own),

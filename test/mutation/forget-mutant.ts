@@ -17,3 +17,10 @@ if (inject('mutantActivation') !== 'static') {
   const stryker = (globalThis as unknown as Globals)[inject('globalNamespace')];
   if (stryker !== undefined) delete stryker.activeMutant;
 }
+
+// Scopes that a mutant never ended would be open for all later mutants.
+for (const key of Object.getOwnPropertySymbols(globalThis)) {
+  if (Symbol.keyFor(key)?.startsWith('nestjs-cache-invalidation/')) {
+    Reflect.deleteProperty(globalThis, key);
+  }
+}

@@ -52,6 +52,7 @@ async function mutate(folder, globs) {
     );
   }
   process.env.MUTATION_AREAS = areas.join();
+  process.env.MUTATION_FILES = globs.join();
   console.log(
     `\nlib/${folder}, judged by the specs of test/${areas.join(', test/')}`,
   );

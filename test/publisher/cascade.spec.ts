@@ -22,6 +22,9 @@ import { makePublisher, type PublisherOptions } from '../support/parts.js';
 // Errors are asserted, and need not be printed.
 Logger.overrideLogger(false);
 
+/** Random rules; fewer for each mutant. */
+const RUNS = process.env['MUTATION_AREAS'] === undefined ? 100 : 10;
+
 /** Rows of a durable outbox. */
 class Table {
   readonly rows = new Map<string, string>();
@@ -155,6 +158,16 @@ describe('Cascade: derived invalidations', () => {
 });
 
 describe('Cascade: patterns', () => {
+  it('derives nothing from a pattern without any rules', async () => {
+    expect(await saidAfter(pattern('user:*'), {})).toEqual(['user:*']);
+  });
+
+  it('counts a pattern that derives everything as a widening', async () => {
+    const { publisher, meter } = publisherWith(FOLLOWERS);
+    await publisher.invalidatePattern('user:1*');
+    expect([...meter.widenedBy]).toEqual([['cascade', 1]]);
+  });
+
   it.each<[string, Invalidation, string[]]>([
     [
       'derives nothing from a pattern of other entity types',
@@ -351,6 +364,31 @@ describe('Cascade: a rule that fails', () => {
     expect(meter.totals).toMatchObject({ handlerErrors: 1, widened: 1 });
   });
 
+  it('reports the rule, the cause and the remedy', async () => {
+    const { publisher, errors, meter } = publisherWith({
+      User: () => {
+        throw new Error('mistake');
+      },
+      Post: (id) => [entity('Feed', 'x'.repeat(Number(id)))],
+    });
+    await publisher.invalidateUser(1);
+    await publisher.invalidatePost(3_000);
+    expect(errors).toMatchObject([
+      {
+        source: 'cascade.User',
+        message:
+          'cascade.User failed to return what else has changed: mistake. Everything was invalidated instead; correct the rule.',
+      },
+      {
+        source: 'cascade',
+        message: expect.stringMatching(
+          /^cascade failed to return what else has changed: .*bytes.* Everything was invalidated instead; correct the rule\.$/,
+        ),
+      },
+    ]);
+    expect([...meter.widenedBy]).toEqual([['cascade', 2]]);
+  });
+
   it('derives everything when a rule for a derived invalidation fails', async () => {
     const { sent, errors, pipeline, queue } = publisherWith({
       ...CIRCLE,
@@ -406,6 +444,14 @@ describe('Cascade: limits', () => {
       ],
     });
   }
+
+  it('counts a collapse as a widening', async () => {
+    const { publisher, meter } = publisherWith({
+      User: () => Array.from({ length: 1_001 }, (_, id) => entity('Post', id)),
+    });
+    await publisher.invalidateUser(1);
+    expect([...meter.widenedBy]).toEqual([['cascade', 1]]);
+  });
 
   it('collapses to entity types beyond 1000 derived invalidations', async () => {
     expect(await saidOf(999)).toHaveLength(1_001);
@@ -490,7 +536,7 @@ describe('Cascade: properties under random rules', () => {
           small ? wanted.toSorted() : [],
         );
       }),
-      { numRuns: 100 },
+      { numRuns: RUNS },
     );
   });
 });

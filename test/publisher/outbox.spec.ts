@@ -9,11 +9,15 @@ import {
   everything,
   Instance,
   pattern,
+  sizeOf,
   type Invalidation,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
-import { Outbox, type Unsent } from '../../lib/publisher/outbox.js';
+import { firstTryOf, Outbox, type Unsent } from '../../lib/publisher/outbox.js';
 import { said } from '../support/app.js';
+
+/** Fewer for each mutant. */
+const RUNS = process.env['MUTATION_AREAS'] === undefined ? 2_000 : 200;
 
 const instance = new Instance('test-service');
 const stamp = (invalidation: Invalidation): InvalidationMessage =>
@@ -150,6 +154,45 @@ describe('Outbox: the bounded queue', () => {
     expect(all(outbox)).toEqual(['*']);
   });
 
+  it('collapses only beyond its limit of bytes', () => {
+    const [one, two] = users('1', '2');
+    const bytes = sizeOf(one!.message) + sizeOf(two!.message);
+    const exact = new Outbox({ messages: 100, bytes }, stamp);
+    expect(exact.add([one!, two!])).toBe(false);
+    const smaller = new Outbox({ messages: 100, bytes: bytes - 1 }, stamp);
+    expect(smaller.add([one!, two!])).toBe(true);
+  });
+
+  it('counts what a collapse left towards the limits', () => {
+    const outbox = new Outbox({ messages: 3, bytes: Infinity }, stamp);
+    outbox.add(users('1', '2', '3'));
+    expect(outbox.add([unsent(entity('Post', '1'))])).toBe(true);
+    expect(outbox.size).toBe(2);
+    expect(outbox.add(users('4'))).toBe(false);
+    expect(outbox.add(users('5'))).toBe(true);
+    expect(all(outbox)).toEqual(['user:*', 'post:*']);
+
+    const bytes = sizeOf(entity('User', '1')) + sizeOf(pattern('user:*'));
+    const small = new Outbox({ messages: 100, bytes }, stamp);
+    expect(small.add(users('1', '2'))).toBe(false);
+    expect(small.add(users('3'))).toBe(true);
+    expect(small.add(users('4'))).toBe(false);
+    expect(small.add(users('5'))).toBe(true);
+  });
+
+  it('lists up to 16 entity types', () => {
+    const types = (count: number): Unsent[] =>
+      Array.from({ length: count }, (_, type) =>
+        unsent(entity(`type-${type}`, '1')),
+      );
+    const outbox = new Outbox({ messages: 17, bytes: Infinity }, stamp);
+    expect(outbox.add([...types(16), ...users('1', '2')])).toBe(true);
+    expect(all(outbox)).toEqual(['*']);
+    const same = ['2', '3'].map((id) => unsent(entity('type-0', id)));
+    expect(outbox.add([...types(16), ...same])).toBe(true);
+    expect(all(outbox)).toHaveLength(16);
+  });
+
   it('collapses when putBack() exceeds the limit', () => {
     const outbox = new Outbox({ messages: 2, bytes: Infinity }, stamp);
     outbox.add(users('1', '2'));
@@ -220,6 +263,16 @@ describe('Outbox: messages covered by another message', () => {
     expect(outbox.take(Infinity)).toEqual([first, newer]);
   });
 
+  it('does not keep a message twice after an equal one that was tried has left', () => {
+    const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
+    outbox.add(tried('5-0', '1'));
+    outbox.add(users('1'));
+    expect(outbox.size).toBe(2);
+    outbox.take(1);
+    outbox.add(users('1'));
+    expect(outbox.size).toBe(1);
+  });
+
   it('keeps a tried message equal to a waiting one', () => {
     const outbox = new Outbox({ messages: 10, bytes: Infinity }, stamp);
     const [newer] = users('1');
@@ -247,6 +300,18 @@ describe('Outbox: messages covered by another message', () => {
     outbox.add(users('1'));
 
     expect(all(outbox)).toEqual(['user:*', 'User:1']);
+  });
+});
+
+describe('firstTryOf()', () => {
+  it.each<[string, (string | null)[], string | null]>([
+    ['is none for messages that were never tried', [null, null], null],
+    ['is none for no messages', [], null],
+    ['is the offset of the first that was tried', [null, '5-0', '7-0'], '5-0'],
+    ['is the beginning if any is unknown', ['5-0', '-', null], '-'],
+  ])('%s', (_, tries, expected) => {
+    const some = tries.map((since) => unsent(entity('User', '1'), since));
+    expect(firstTryOf(some)).toBe(expected);
   });
 });
 
@@ -363,7 +428,7 @@ describe('Outbox: properties under random operations', () => {
           }
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: RUNS },
     );
   });
 

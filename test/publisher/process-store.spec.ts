@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { InvalidationPublisher } from 'nestjs-cache-invalidation';
 import { settled } from 'nestjs-cache-invalidation/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { registerCopy } from '../../lib/publisher/process-store.js';
+import { registerCopy, VERSION } from '../../lib/publisher/process-store.js';
 import { said } from '../support/app.js';
 import { CapturingLogger } from '../testing/fakes/capturing.logger.js';
 import { startApp } from '../testing/fakes/start-app.js';
@@ -42,14 +42,24 @@ describe('Two copies of the package in one process', () => {
     registerCopy(store, 'file:///three', () => '1.1.0');
 
     expect(logs.of('warn')).toEqual([
-      expect.stringMatching(/several versions \(1\.0\.0, 1\.1\.0\)/),
+      'This process has loaded nestjs-cache-invalidation in several versions (1.0.0, 1.1.0): decorators of one do not work with the module of the other. Let the package manager keep one copy (npm ls nestjs-cache-invalidation).',
     ]);
+  });
+
+  it('log nothing if there is only one', () => {
+    const logs = new CapturingLogger();
+    Logger.overrideLogger(logs);
+    const store = { scopes: null, open: null, copies: new Map() };
+
+    registerCopy(store, 'file:///one', () => '1.0.0');
+
+    expect(logs.of('warn')).toEqual([]);
+    expect(store.copies.size).toBe(1);
   });
 });
 
 it('the version constant matches package.json', async () => {
   const { readFileSync } = await import('node:fs');
-  const { VERSION } = await import('../../lib/publisher/process-store.js');
   const manifest = new URL('../../package.json', import.meta.url);
   expect(JSON.parse(readFileSync(manifest, 'utf8'))).toMatchObject({
     version: VERSION,

@@ -192,6 +192,52 @@ describe('PublishQueue: while Redis answers', () => {
     expect(desk.queue.hasTaken(mark)).toBe(true);
   });
 
+  it('hasTaken() is true once all is taken, in fewer calls than the mark allowed for', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    void desk.publish(...numbers(0, 100));
+    // Two calls, if Redis were there.
+    const { mark } = desk.queue;
+    await breathe();
+    desk.transport.writable = true;
+    desk.queue.resume();
+    expect(desk.transport.calls).toHaveLength(1);
+    expect(desk.queue.hasTaken(mark)).toBe(false);
+    desk.transport.call(0).succeed();
+    await breathe();
+    expect(desk.queue.hasTaken(mark)).toBe(true);
+  });
+
+  it('hasTaken() is false while older messages wait, whatever was sent since', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    await desk.publish('1');
+    const { mark } = desk.queue;
+    expect(mark).toBe(0);
+    expect(desk.queue.hasTaken(mark)).toBe(false);
+  });
+
+  it('measures the time from the publish to the answer, and never below zero', async () => {
+    const desk = new Desk();
+    const latencies: number[] = [];
+    vi.spyOn(desk.meter, 'published').mockImplementation((latency) =>
+      latencies.push(latency),
+    );
+    const payloadOf = (message: InvalidationMessage) =>
+      encodeMessage(message, Infinity);
+    for (const at of [wallClock() - 5_000, wallClock() + 60_000]) {
+      const message = desk.message('1');
+      const payload = payloadOf(message);
+      desk.queue.push({ message, payload }, at, null);
+    }
+    await breathe();
+    desk.transport.call(0).succeed();
+    await breathe();
+    expect(latencies[0]).toBeGreaterThanOrEqual(5_000);
+    expect(latencies[0]).toBeLessThan(60_000);
+    expect(latencies[1]).toBe(0);
+  });
+
   it('sends the messages of one tick in one call', async () => {
     const desk = new Desk();
     const first = desk.publish('1', '2');
@@ -243,6 +289,26 @@ describe('PublishQueue: while Redis answers', () => {
 
     for (const call of desk.transport.calls) call.succeed();
     expect(new Set(await publishing)).toEqual(new Set(['delivered']));
+  });
+
+  it.each([
+    [64, [64]],
+    [65, [64, 1]],
+    [128, [64, 64]],
+  ])('sends %i messages of one tick in calls of %j', async (count, calls) => {
+    const desk = new Desk();
+    void desk.publish(...numbers(0, count));
+    await breathe();
+    expect(desk.sent.map(({ length }) => length)).toEqual(calls);
+  });
+
+  it('resend() sends nothing, and says so, while Redis is away', async () => {
+    const desk = new Desk();
+    desk.transport.writable = false;
+    expect(desk.queue.resend([desk.message('1')])).toBe(false);
+    await breathe();
+    expect(desk.sent).toEqual([]);
+    expect(desk.queue.pending).toBe(0);
   });
 
   it('delivers a message to this instance once, when the caller gets the receipt', async () => {
@@ -433,6 +499,7 @@ describe('PublishQueue: when Redis refuses', () => {
     await breathe();
     desk.transport.call(0).answer(1);
     expect(await publishing).toEqual(['delivered', 'queued']);
+    expect(desk.errors[0]!.message).toContain('Redis gave no answer.');
     await vi.advanceTimersByTimeAsync(5_000);
     expect(desk.sent.at(-1)).toEqual(['2']);
   });

@@ -617,6 +617,7 @@ describe('InvalidationPublisher: receipts', () => {
       offset: null,
     });
     expect(publisher.pending).toBe(1);
+    expect(publisher.outboxSize).toBe(1);
     transport.writable = true;
   });
 
