@@ -63,7 +63,7 @@ async function mutate(folder, globs) {
     concurrency: Number(values.concurrency),
     coverageAnalysis: 'perTest',
     tempDirName: '.stryker/tmp',
-    ignorePatterns: ['dist', '.stryker', 'docs', 'test/package'],
+    ignorePatterns: ['dist', '.stryker', 'test/package'],
     reporters: ['progress-append-only', 'clear-text', 'html', 'json'],
     clearTextReporter: { allowColor: false, reportTests: false },
     htmlReporter: { fileName: `.stryker/${folder}.html` },
