@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { urlKeys } from '../../lib/cache/binding/url-keys.js';
 
-const { cacheKeyOf } = urlKeys({
+const ROUTES = {
   User: ['/users', '/users/:id', '/teams/:team/users/:id'],
   Post: '/users/:id/posts',
-});
+};
 
 describe('urlKeys()', () => {
   it.each<[string, unknown, readonly string[] | undefined]>([
@@ -29,7 +29,7 @@ describe('urlKeys()', () => {
     ['with two slashes inside', '/users//7', undefined],
     ['that is no text', 7, undefined],
   ])('maps a URL %s', (_, url, keys) => {
-    expect(cacheKeyOf(url)).toEqual(keys);
+    expect(urlKeys(ROUTES).cacheKeyOf(url)).toEqual(keys);
   });
 
   it('maps a URL of several routes to the keys of each', () => {
