@@ -59,8 +59,8 @@ class Comparison {
       value.length === copied.length &&
       Object.keys(value).length === Object.keys(copied).length;
     if (!isSame) return differing(value);
-    for (let at = 0; at < value.length; at++) {
-      const found = this.compare(value[at], copied[at]);
+    for (const [at, one] of value.entries()) {
+      const found = this.compare(one, copied[at]);
       if (found !== null) return below(`[${at}]`, found);
     }
     return null;
