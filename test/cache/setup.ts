@@ -124,8 +124,14 @@ export class RecordingStore extends MemoryL2Store {
 export function makeTier<V>(
   source: PositionSource,
   options: Partial<ResolvedL2Options<V>> = {},
+  {
+    store = new RecordingStore(),
+    serviceMark = { isLeft: async () => false },
+  }: {
+    store?: RecordingStore;
+    serviceMark?: { isLeft(): Promise<boolean> };
+  } = {},
 ) {
-  const store = new RecordingStore();
   const errors: Error[] = [];
   const tier = new L2Tier<V>(
     'near:',
@@ -133,7 +139,7 @@ export function makeTier<V>(
     store,
     Object.assign(new ResolvedL2Options<V>(), options),
     source,
-    { isLeft: async () => false },
+    serviceMark,
     (error) => errors.push(error),
   );
   return { tier, store, errors };
