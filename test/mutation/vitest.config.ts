@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { GLOBAL_SETUP, project } from '../vitest.config.js';
@@ -12,13 +13,21 @@ class ApplicationsLast extends BaseSequencer {
   override async sort(
     specs: TestSpecification[],
   ): Promise<TestSpecification[]> {
-    return specs.toSorted((a, b) => starts(a) - starts(b));
+    return specs.toSorted((a, b) => starts(a.moduleId) - starts(b.moduleId));
   }
 }
 
 /** How often a spec starts an application or a Redis. */
-function starts({ moduleId }: TestSpecification): number {
-  return readFileSync(moduleId, 'utf8').split(/start(?:App|Redis)\(/).length;
+function starts(path: string): number {
+  return readFileSync(path, 'utf8').split(/start(?:App|Redis)\(/).length - 1;
+}
+
+/** Specs of an area that start an application or a Redis. */
+function slowSpecs(area: string): string[] {
+  return readdirSync(`test/${area}`, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.spec.ts'))
+    .map((name) => join('test', area, name))
+    .filter((path) => starts(path) > 0);
 }
 
 export default defineConfig({
@@ -39,6 +48,9 @@ export default defineConfig({
       '**/*races.spec.ts',
       'test/cache/sweep.spec.ts',
       'test/cache/event-loop.spec.ts',
+      ...(process.env['MUTATION_QUICK'] === '1'
+        ? areas.flatMap(slowSpecs)
+        : []),
     ],
   },
 });
