@@ -24,7 +24,7 @@ function makeMark() {
     key: 'near:~foreign:user:',
     ttl: () => 5_000,
     onWriting: (writing) =>
-      writing.catch((error: Error) => failures.push(error)),
+      void writing.catch((error: Error) => failures.push(error)),
   });
   return { store, write, failures, mark };
 }

@@ -380,7 +380,7 @@ describe('L2Tier: its start', () => {
     const loading = deferred<void>();
     const serializer = { ...CHECKED_JSON, ready: loading.promise };
     const { tier, errors } = makeTier<unknown>(new HandSource(), {
-      serializer: serializer as never,
+      serializer,
     });
     const ready = vi.fn();
     void tier.ready.then(ready);

@@ -13,13 +13,13 @@ const LONGEST = 2_147_483_647;
 function problemsOf(options: unknown): string[] {
   try {
     resolveNearCache(options as object);
+    return [];
   } catch (error) {
-    expect(error).toBeInstanceOf(InvalidationConfigurationError);
-    const [what, ...lines] = (error as Error).message.split('\n');
-    expect(what).toBe('A near cache cannot be made:');
-    return lines.map((line) => line.trim().replace(/^- /, ''));
+    if (!(error instanceof InvalidationConfigurationError)) throw error;
+    const [what, ...lines] = error.message.split('\n');
+    const problems = lines.map((line) => line.trim().replace(/^- /, ''));
+    return what === 'A near cache cannot be made:' ? problems : [error.message];
   }
-  return [];
 }
 
 const MAX = 'max: it is not valid. Give a count above 0.';
@@ -38,7 +38,7 @@ class User {}
 
 describe('resolveNearCache()', () => {
   it('has defaults for all options', () => {
-    expect({ ...resolveNearCache({}) }).toEqual({
+    expect(resolveNearCache({})).toEqual({
       max: 10_000,
       ttl: 300_000,
       ttlJitter: 0.1,
@@ -48,7 +48,7 @@ describe('resolveNearCache()', () => {
       l2: null,
     });
     expect(resolveNearCache({ l2: false }).l2).toBeNull();
-    expect({ ...resolveNearCache({ l2: {} }).l2 }).toEqual({
+    expect(resolveNearCache({ l2: {} }).l2).toEqual({
       ttl: 3_600_000,
       timeout: 250,
       connection: undefined,

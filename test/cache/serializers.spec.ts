@@ -37,7 +37,7 @@ describe('json()', () => {
 
 describe('structured()', () => {
   it('writes and reads structured clones of at most 512 KiB, unless told otherwise', () => {
-    const serializer = structured<unknown>() as CheckedSerializer<unknown>;
+    const serializer = structured() as CheckedSerializer<unknown>;
     const value = { at: new Date(5), all: new Set([1n]) };
     const bytes = Buffer.from(serializer.serialize(value));
     expect(serializer.deserialize(bytes)).toEqual(value);
@@ -110,7 +110,7 @@ describe('L2Values', () => {
   it('writes and reads values, and those that do not exist without the serializer', () => {
     const serializer = {
       serialize: () => 'written',
-      deserialize: (bytes: Buffer) => `read ${bytes}`,
+      deserialize: (bytes: Buffer) => `read ${String(bytes)}`,
     };
     const { values } = valuesOf<string | null | undefined>(serializer);
     expect(values.encode('a')).toEqual({
