@@ -81,7 +81,7 @@ describe('Dependencies', () => {
     expect(keys).toBeNull();
     expect(failures).toHaveLength(1);
     expect(failures[0]).toBeInstanceOf(CallbackFailedError);
-    expect(failures[0]).toMatchObject({ source: 'Feeds' });
+    expect(failures[0]).toMatchObject({ source: 'Feeds', advice: '' });
     expect(failures[0]!.message).toContain(
       'could not find out what a value depends on (option dependsOn), and did not keep it',
     );
@@ -128,6 +128,7 @@ describe('parseDependencies()', () => {
       'null',
       '"post:1"',
       '[1]',
+      '[["post:1"]]',
       '["post:1",1]',
     ]) {
       expect(parseDependencies(text)).toBeNull();

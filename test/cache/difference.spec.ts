@@ -218,6 +218,10 @@ describe('differenceOf()', () => {
       'Object.assign(new Error("a"), { stack: "x" })',
       Object.assign(new Error('b'), { stack: 'x' }),
     ],
+    [
+      'new DataView(new Uint8Array([1]).buffer)',
+      new DataView(new Uint8Array([2]).buffer),
+    ],
     ['Object("text")', Object('other')],
     ['new Map([[1, 2]])', new Map([[1, 3]])],
     ['new Uint8Array([1, 2]).buffer', new Uint8Array([1, 3]).buffer],

@@ -13,7 +13,7 @@ import {
   type Invalidation,
 } from '../../lib/message/index.js';
 import { InvalidationScope } from '../../lib/publisher/index.js';
-import { deferred, HandSource } from './setup.js';
+import { deferred, HandSource, turn } from './setup.js';
 
 type Row = string | undefined;
 
@@ -133,13 +133,14 @@ describe('NearCache: reads that join a load', () => {
   });
 
   it('of a load of many call their own loader if that left out their id', async () => {
-    const { cache } = makeCache();
+    const { cache, stats } = makeCache();
     const slow = deferred<Map<string, Row>>();
     const many = cache.getMany(['1', '2'], () => slow.promise);
     const reads = [cache.get('1', () => 'own'), cache.get('2', never)];
     slow.resolve(new Map([['2', 'of many']]));
     expect(await Promise.all(reads)).toEqual(['own', 'of many']);
     expect([...(await many)]).toEqual([['2', 'of many']]);
+    expect(stats()).toMatchObject({ hits: 0, loads: 2 });
   });
 });
 
@@ -269,6 +270,22 @@ describe('NearCache with the option dependsOn: reads that join a load', () => {
     expect((await many).size).toBe(0);
   });
 
+  it('of one call their own loader if a repeated load of many left out their id', async () => {
+    const { cache, say } = ofPost();
+    const slow = deferred<Row>();
+    const first = cache.get('1', () => slow.promise);
+    say(entity('Post', 1));
+    const empty = deferred<Map<string, Row>>();
+    const many = cache.getMany(['1'], () => empty.promise);
+    slow.resolve('old');
+    await first;
+    await turn();
+    const single = cache.get('1', () => 'own');
+    empty.resolve(new Map());
+    expect(await single).toBe('own');
+    expect((await many).size).toBe(0);
+  });
+
   it('of many load their missing ids again', async () => {
     const { cache, say } = ofPost();
     const slow = deferred<Row>();
@@ -340,6 +357,12 @@ describe('NearCache: the option isolate', () => {
     for (const read of reads) expect(read).toEqual({ name: 'Ada' });
     expect(cache.peek('2')).toBeUndefined();
     cache.close();
+  });
+
+  it('peeks at a frozen value', async () => {
+    const { cache } = makeCache({ isolate: 'freeze' });
+    await cache.get('1', () => 'a');
+    expect(cache.peek('1')).toBe('a');
   });
 
   it('clones a value for a read that joined a load of many', async () => {

@@ -83,6 +83,16 @@ describe('freezing a value', () => {
     expect(freeze.keep({ user }).user).toBe(user);
   });
 
+  it('accepts a Date that the application has frozen', () => {
+    const date = Object.freeze(new Date(5));
+    expect(freeze.keep({ date }).date).toBe(date);
+  });
+
+  it('adds nothing to other objects', () => {
+    const names = Object.getOwnPropertyNames(freeze.keep({ a: 1 }));
+    expect(names).toEqual(['a']);
+  });
+
   it('freezes parts of an object that is frozen already', () => {
     const inner = {};
     freeze.keep(Object.freeze({ inner }));

@@ -123,6 +123,17 @@ describe('L1Tier', () => {
     expect(tier.get('7')?.value).toBe(7);
   });
 
+  it('is cleared at once by a pattern that matches all entries, and by too many patterns', () => {
+    const tier = tierOf(LARGE);
+    tier.deleteMatching('user:*');
+    expect(tier.size).toBe(0);
+    for (let id = 0; id < LARGE; id++) tier.set(String(id), id, 1e9);
+    for (let at = 0; at < 1_000; at++) tier.deleteMatching(`user:x${at}`);
+    expect(tier.size).toBe(LARGE);
+    tier.deleteMatching('user:x');
+    expect(tier.size).toBe(0);
+  });
+
   it('sweeps an emptied cache again after it was cleared', () => {
     const tier = tierOf(1);
     tier.delete('0');

@@ -322,6 +322,35 @@ describe('L2Tier: its start', () => {
     expect(source.recalls).toBe(1);
   });
 
+  it('reads nothing before that', async () => {
+    const source = new HandSource();
+    const recall = deferred<void>();
+    vi.spyOn(source, 'recall').mockReturnValue(recall.promise);
+    const { tier, store } = makeTier<unknown>(source, { timeout: 60_000 });
+    const reading = tier.get('user:1');
+    await turn();
+    expect(store.of('get')).toEqual([]);
+    recall.resolve();
+    expect(await reading).toBeNull();
+    expect(store.of('get')).toHaveLength(1);
+  });
+
+  it('counts a serializer that fails, and a mark that cannot be left', async () => {
+    const serialize = (): never => {
+      throw new Error('of the serializer');
+    };
+    const serializer = { serialize, deserialize: () => 1 };
+    const { tier, store, source } = await startTier(new HandSource(), {
+      serializer,
+    });
+    tier.put('user:1', '5-0', 1, 1_000);
+    expect(tier.stats.l2Errors).toBe(1);
+    vi.spyOn(store, 'write').mockRejectedValue(new Error('of Redis'));
+    tier.drop([], source.hear(entity('User', 1)));
+    await eventually(() => expect(tier.stats.l2Errors).toBe(2));
+    tier.close();
+  });
+
   it('trusts recalled offsets once all messages since then are known', async () => {
     const source = new HandSource();
     const { tier, store } = await startTier(source);

@@ -35,9 +35,6 @@ const MUTABLE: readonly [is: (value: object) => boolean, prototype: object][] =
   ];
 
 function clone<V>(value: V): V {
-  if (typeof value !== 'object' || value === null) {
-    if (typeof value !== 'function' && typeof value !== 'symbol') return value;
-  }
   try {
     return structuredClone(value);
   } catch (cause) {

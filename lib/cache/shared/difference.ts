@@ -139,10 +139,10 @@ function isOfOneClass(value: object, copy: object): boolean {
 
 /** The name of the built-in class of a prototype, of any realm; `null` for others. */
 function nativeNameOf(prototype: object): string | null {
-  const { value } = Object.getOwnPropertyDescriptor(
+  const value: unknown = Object.getOwnPropertyDescriptor(
     prototype,
     'constructor',
-  ) ?? { value: null };
+  )?.value;
   if (typeof value !== 'function') return null;
   const type = value as { readonly name: string; readonly prototype?: unknown };
   const isNative =
