@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { bindCache } from '../../lib/cache/binding/bind-cache.js';
 import type { BindOptions } from '../../lib/cache/binding/bind.options.js';
 import { CacheBinding } from '../../lib/cache/binding/cache-binding.js';
@@ -22,6 +22,7 @@ beforeEach(() => {
   debug.mockClear();
   warn.mockClear();
 });
+afterAll(() => void vi.restoreAllMocks());
 
 /** Entries that record how they were dropped. */
 class Entries {

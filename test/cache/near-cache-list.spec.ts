@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import { NearCacheList } from '../../lib/cache/near/near-cache-list.js';
 import { sumOf } from '../../lib/cache/near/near-cache-stats.js';
@@ -11,6 +11,8 @@ import { makeStream } from '../stream/setup.js';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
+
+afterAll(() => void vi.restoreAllMocks());
 
 const fences = new Fences();
 const source = { fence: () => fences.take(), position: null, bypass: false };
