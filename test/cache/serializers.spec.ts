@@ -1,3 +1,4 @@
+import { Exclude } from 'class-transformer';
 import { describe, expect, it } from 'vitest';
 import {
   InvalidationConfigurationError,
@@ -79,6 +80,17 @@ describe('TypedSerializer', () => {
     await serializer.ready;
     expect(serializer.deserialize(bytes)).toBeInstanceOf(User);
     expect(serializer.checkedBytes).toBe(131_072);
+  });
+
+  it('keeps properties that @Exclude() hides from responses', async () => {
+    class Account {
+      @Exclude()
+      hash = 'none';
+    }
+    const serializer = new TypedSerializer<Account>(() => Account);
+    await serializer.ready;
+    const bytes = Buffer.from('{"hash":"secret"}');
+    expect(serializer.deserialize(bytes).hash).toBe('secret');
   });
 });
 
