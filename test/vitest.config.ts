@@ -22,7 +22,9 @@ const subpaths = [
  */
 const ISOLATED = [
   'test/audit/cache-auditor.spec.ts',
+  'test/cache/bindable-cache.spec.ts',
   'test/cache/event-loop.spec.ts',
+  'test/cache/l1-tier.spec.ts',
   'test/cache/near-cache.spec.ts',
   'test/cache/l2-type-missing.spec.ts',
   'test/decorators/cached.spec.ts',

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { GLOBAL_SETUP, project } from '../vitest.config.js';
@@ -22,7 +22,8 @@ class ApplicationsLast extends BaseSequencer {
     specs: TestSpecification[],
   ): Promise<TestSpecification[]> {
     return specs.toSorted(
-      (a, b) => starts(a) - starts(b) || others(a) - others(b),
+      (a, b) =>
+        starts(a.moduleId) - starts(b.moduleId) || others(a) - others(b),
     );
   }
 }
@@ -34,8 +35,16 @@ function others({ moduleId }: TestSpecification): number {
 }
 
 /** How often a spec starts an application or a Redis. */
-function starts({ moduleId }: TestSpecification): number {
-  return readFileSync(moduleId, 'utf8').split(/start(?:App|Redis)\(/).length;
+function starts(path: string): number {
+  return readFileSync(path, 'utf8').split(/start(?:App|Redis)\(/).length - 1;
+}
+
+/** Specs of an area that start an application or a Redis. */
+function slowSpecs(area: string): string[] {
+  return readdirSync(`test/${area}`, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.spec.ts'))
+    .map((name) => join('test', area, name))
+    .filter((path) => starts(path) > 0);
 }
 
 export default defineConfig({
@@ -49,8 +58,9 @@ export default defineConfig({
     setupFiles: ['test/mutation/forget-mutant.ts'],
     sequence: { sequencer: ApplicationsLast },
     include: areas.map((area) => `test/${area}/**/*.spec.ts`),
-    // These specs run thousands of orders of reads and deliveries, or a million
-    // messages, for every mutant.
-    exclude: ['**/*races.spec.ts', '**/long-outage.spec.ts'],
+    return specs.toSorted(
+      (a, b) =>
+        starts(a.moduleId) - starts(b.moduleId) || others(a) - others(b),
+    );
   },
 });

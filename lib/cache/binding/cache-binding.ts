@@ -88,9 +88,10 @@ export class CacheBinding {
 
   /** Logs if `entryOf` and `cacheKeyOf` are not each other's reverse, as if they were swapped. */
   #checkReverse(key: string, name: unknown): void {
-    const { entryOf, cacheKeyOf } = this.options;
+    // With cacheKeyOf alone a pass finds the entries.
+    const { cacheKeyOf } = this.options;
     if (this.#hasLoggedStranger || name === undefined) return;
-    if (entryOf === undefined || cacheKeyOf === undefined) return;
+    if (cacheKeyOf === undefined) return;
     const back = [atOnce(cacheKeyOf(name as never))].flat();
     if (!back.includes(key)) this.#logStranger();
   }

@@ -26,20 +26,15 @@ export function isolationBy(
 }
 
 /** Methods that change objects of these classes though they are frozen. */
-const MUTATORS: readonly [
-  is: (value: object) => boolean,
-  prototype: object,
-  pattern: RegExp,
-][] = [
-  [types.isDate, Date.prototype, /^set/],
-  [types.isMap, Map.prototype, /^(set|delete|clear)$/],
-  [types.isSet, Set.prototype, /^(add|delete|clear)$/],
-];
+const MUTATORS = /^(?:set|add|delete|clear)/;
+const MUTABLE: readonly [is: (value: object) => boolean, prototype: object][] =
+  [
+    [types.isDate, Date.prototype],
+    [types.isMap, Map.prototype],
+    [types.isSet, Set.prototype],
+  ];
 
 function clone<V>(value: V): V {
-  if (typeof value !== 'object' || value === null) {
-    if (typeof value !== 'function' && typeof value !== 'symbol') return value;
-  }
   try {
     return structuredClone(value);
   } catch (cause) {
@@ -85,15 +80,15 @@ function freeze(value: object): void {
     );
   }
   if (Object.isFrozen(value)) return;
-  for (const [is, prototype, pattern] of MUTATORS) {
-    if (is(value)) refuseChanges(value, prototype, pattern);
+  for (const [is, prototype] of MUTABLE) {
+    if (is(value)) refuseChanges(value, prototype);
   }
   Object.freeze(value);
 }
 
-function refuseChanges(value: object, prototype: object, names: RegExp): void {
+function refuseChanges(value: object, prototype: object): void {
   for (const name of Object.getOwnPropertyNames(prototype)) {
-    if (!names.test(name)) continue;
+    if (!MUTATORS.test(name)) continue;
     Object.defineProperty(value, name, { value: refuseChange });
   }
 }

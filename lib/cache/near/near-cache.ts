@@ -143,9 +143,7 @@ export class NearCache<V> {
    */
   peek(id: EntityId): V | undefined {
     const value = this.#tiers.peek(nameOf(id))?.value;
-    return value === undefined
-      ? value
-      : (this.#isolation?.give?.(value) ?? value);
+    return this.#isolation?.give?.(value) ?? value;
   }
 
   /** Counts since it was created. */

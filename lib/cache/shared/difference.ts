@@ -59,8 +59,8 @@ class Comparison {
       value.length === copied.length &&
       Object.keys(value).length === Object.keys(copied).length;
     if (!isSame) return differing(value);
-    for (let at = 0; at < value.length; at++) {
-      const found = this.compare(value[at], copied[at]);
+    for (const [at, one] of value.entries()) {
+      const found = this.compare(one, copied[at]);
       if (found !== null) return below(`[${at}]`, found);
     }
     return null;
@@ -139,10 +139,10 @@ function isOfOneClass(value: object, copy: object): boolean {
 
 /** The name of the built-in class of a prototype, of any realm; `null` for others. */
 function nativeNameOf(prototype: object): string | null {
-  const { value } = Object.getOwnPropertyDescriptor(
+  const value: unknown = Object.getOwnPropertyDescriptor(
     prototype,
     'constructor',
-  ) ?? { value: null };
+  )?.value;
   if (typeof value !== 'function') return null;
   const type = value as { readonly name: string; readonly prototype?: unknown };
   const isNative =

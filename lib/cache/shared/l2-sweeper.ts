@@ -76,7 +76,8 @@ export class L2Sweeper {
 
   /** Sweeps all waiting patterns, then frees the lease. */
   async #sweep(): Promise<void> {
-    const batch = this.#waiting;
+    // A copy: patterns that arrive meanwhile wait for the next sweep.
+    const batch = [...this.#waiting];
     const last = batch.at(-1);
     if (last !== undefined) {
       if (!(await this.#removeAll(batch))) return;
