@@ -58,9 +58,17 @@ export default defineConfig({
     setupFiles: ['test/mutation/forget-mutant.ts'],
     sequence: { sequencer: ApplicationsLast },
     include: areas.map((area) => `test/${area}/**/*.spec.ts`),
-    return specs.toSorted(
-      (a, b) =>
-        starts(a.moduleId) - starts(b.moduleId) || others(a) - others(b),
-    );
+    // For every mutant: thousands of orders of reads and deliveries, a million
+    // messages, a cache of 50,000 entries for each test, and measurements of
+    // processor time, which fail on a busy machine whatever the mutant is.
+    exclude: [
+      '**/*races.spec.ts',
+      '**/long-outage.spec.ts',
+      'test/cache/sweep.spec.ts',
+      'test/cache/event-loop.spec.ts',
+      ...(process.env['MUTATION_QUICK'] === '1'
+        ? areas.flatMap(slowSpecs)
+        : []),
+    ],
   },
 });
