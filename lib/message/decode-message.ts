@@ -118,7 +118,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
       exact && action !== 'Pattern' && action !== 'Batch' ? entityId : null,
     pattern: wide?.pattern ?? (action === 'Pattern' ? pattern : null),
     // All consumers share it: one that empties it must not empty it for the others.
-    entityIds: action === 'Batch' ? Object.freeze(entityIds) : null,
+    entityIds: exact && action === 'Batch' ? Object.freeze(entityIds) : null,
     timestamp,
     sourceService,
     // Metadata is a decoration: a message is not refused for its sake.

@@ -12,6 +12,7 @@ import {
   type SpanOptions,
 } from '@opentelemetry/api';
 import {
+  messageOf,
   printable,
   printableStack,
   withoutArguments,
@@ -65,7 +66,12 @@ export class OpenTelemetryTracer implements InvalidationTracer {
     const span = this.#start(this.#publish, message, caller);
     if (!isTraced(span)) return null;
     const carrier: Record<string, string> = {};
-    propagation.inject(trace.setSpan(caller, span), carrier);
+    try {
+      propagation.inject(trace.setSpan(caller, span), carrier);
+    } catch (error) {
+      span.end();
+      throw error;
+    }
     return {
       trace: Object.keys(carrier).length > 0 ? carrier : null,
       end: (status) => span.setAttribute(STATUS, status).end(),
@@ -172,7 +178,7 @@ function noteFailure(span: Span, thrown: unknown): void {
     thrown instanceof Error ? thrown : new TypeError('No Error was thrown.');
   span.recordException({
     name: error.name,
-    message: printable(withoutArguments(error.message)),
+    message: printable(withoutArguments(messageOf(error))),
     stack: printableStack(error),
   });
   span.setAttribute(ERROR_TYPE, error.name);

@@ -27,6 +27,9 @@ const KEY_BYTES = 3;
 export class Burst implements EncodedMessage {
   readonly #keys = new Set<string>();
   #bytes = 0;
+  /** Whether all callers named the same entity. */
+  #isOne = true;
+  #sealed = false;
   #encoded: EncodedMessage | null = null;
 
   constructor(
@@ -37,9 +40,11 @@ export class Burst implements EncodedMessage {
     private readonly encode: (invalidation: Invalidation) => EncodedMessage,
   ) {}
 
-  /** @returns whether the key leaves with this burst */
-  add(key: string): boolean {
-    if (this.#encoded !== null) return false;
+  /** @returns whether the entity leaves with this burst, under this cache key */
+  add({ entityType }: EntityInvalidation, key: string): boolean {
+    if (this.#sealed) return false;
+    // `user` and `User` have keys in common.
+    this.#isOne &&= entityType === this.first.entityType;
     if (this.#keys.has(key)) return true;
     const bytes = this.#bytes + UNIT_BYTES * key.length + KEY_BYTES;
     if (this.#keys.size >= this.limit.keys || bytes > this.limit.bytes) {
@@ -47,6 +52,7 @@ export class Burst implements EncodedMessage {
     }
     this.#bytes = bytes;
     this.#keys.add(key);
+    this.#isOne &&= this.#keys.size === 1;
     return true;
   }
 
@@ -63,8 +69,10 @@ export class Burst implements EncodedMessage {
   }
 
   #seal(): EncodedMessage {
+    // A tracer's hook that publishes must not add a key to a message that is written.
+    this.#sealed = true;
     this.#encoded ??= this.encode(
-      this.#keys.size === 1 ? this.first : batchOf([...this.#keys]),
+      this.#isOne ? this.first : batchOf([...this.#keys]),
     );
     return this.#encoded;
   }

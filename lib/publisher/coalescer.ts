@@ -68,13 +68,15 @@ export class Coalescer {
   ): Promise<PublishReceipt> | null {
     if (!this.options.coalesce || !isPlainDelete(invalidation)) return null;
     const key = keyOf(invalidation.entityType, invalidation.entityId);
-    // No reader takes it for a key in a batch.
-    if (key.startsWith(':')) return null;
     const trace = this.stream.tracing.current();
     let open = wait ? this.#awaited : this.#unawaited;
-    if (open === null || open.burst.trace !== trace || !open.burst.add(key)) {
+    if (
+      open === null ||
+      open.burst.trace !== trace ||
+      !open.burst.add(invalidation, key)
+    ) {
       const burst = this.#newBurst(invalidation, now, trace, wait);
-      if (!burst.add(key)) return null;
+      if (!burst.add(invalidation, key)) return null;
       open = this.#open(burst, now, wait);
     }
     if (wait) this.offsets.record(open.receipt);
@@ -95,6 +97,8 @@ export class Coalescer {
     wait: boolean,
   ): Burst {
     const encode = (invalidation: Invalidation): EncodedMessage => {
+      if (wait) this.#awaited = null;
+      else this.#unawaited = null;
       const message = this.instance.stamp(invalidation, now);
       const encoded = this.encoder.encodeStamped(message);
       if (!wait) encoded.span?.end('pending');
@@ -125,6 +129,11 @@ export class Coalescer {
   }
 }
 
+/** The type of a key with a second colon could not be told from a batch. */
 function isPlainDelete(one: Invalidation): one is EntityInvalidation {
-  return one.action === 'Delete' && one.metadata === null;
+  return (
+    one.action === 'Delete' &&
+    one.metadata === null &&
+    !one.entityType.includes(':')
+  );
 }

@@ -35,6 +35,7 @@ export class OpenScopes {
   /** Oldest first. */
   readonly #holding = new Set<HoldingScope>();
   readonly #stuck = new WeakSet<HoldingScope>();
+  #givingUp = false;
 
   begin(): void {
     this.work.begin(SCOPE);
@@ -47,11 +48,16 @@ export class OpenScopes {
   /** A scope holds its first invalidation. */
   holds(scope: HoldingScope): void {
     this.#holding.add(scope);
+    // The outer scope of one that gives up holds its invalidations.
+    if (this.#givingUp) return;
     this.#checkStuck(scope.since);
-    if (this.#holding.size <= MAX_HOLDING) return;
-    const [oldest] = this.#holding;
-    this.#holding.delete(oldest!);
-    oldest!.giveUp();
+    this.#givingUp = true;
+    while (this.#holding.size > MAX_HOLDING) {
+      const [oldest] = this.#holding;
+      this.#holding.delete(oldest!);
+      oldest!.giveUp();
+    }
+    this.#givingUp = false;
   }
 
   /** A scope has ended, and holds nothing any more. */

@@ -52,11 +52,13 @@ export class Tracing {
     return attempt(() => guarded(this.#tracer?.publishing(message))) ?? null;
   }
 
-  /** Equal for callers of one trace, and for callers without one. */
+  /**
+   * Equal for callers of one trace, and without a tracer. A caller without a trace
+   * begins one of its own, and may have baggage of its own.
+   */
   current(): unknown {
     if (this.#tracer === null) return null;
-    const traceId = attempt(() => this.#tracer?.traceId?.());
-    return traceId === undefined ? Symbol('unknown') : traceId;
+    return attempt(() => this.#tracer?.traceId?.()) ?? Symbol('unknown');
   }
 
   /** @param deliver must not throw */

@@ -210,7 +210,7 @@ async function paced(count, rate, one) {
 }
 
 async function fill(count) {
-  gone = new Array(count).fill(0);
+  gone = Array.from({ length: count }, () => 0);
   left = 0;
   for (let at = 0; at < count; at++) await keep(String(at));
   left = count;

@@ -92,8 +92,8 @@ async function run({ from, to }, redis) {
   };
 }
 
-export async function stopPeers(...peers) {
-  for (const peer of peers) {
+export async function stopPeers(...processes) {
+  for (const peer of processes) {
     peer.disconnect();
     await once(peer, 'exit');
   }

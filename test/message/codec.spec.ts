@@ -273,6 +273,18 @@ describe('decodeMessage(): messages that are not fully understood', () => {
       { action: 'Batch', entity_type: { Custom: 'batch' }, entity_ids: null },
       '*',
     ],
+    ...['2', ':2'].map(
+      (key) =>
+        [
+          `a Batch with the bare id ${key}`,
+          {
+            action: 'Batch',
+            entity_type: { Custom: 'batch' },
+            entity_ids: ['user:1', key],
+          },
+          '*',
+        ] as const,
+    ),
   ] as const)('are widened: %s', (_, changes, pattern) => {
     expect(decode(wire({ entity_id: '1', ...changes }))).toEqual({
       ...decode(wire()),

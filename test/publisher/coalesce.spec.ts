@@ -3,11 +3,9 @@ import fc from 'fast-check';
 import {
   affects,
   entity,
-  everything,
   InvalidationScope,
   keysOf,
   OnInvalidation,
-  pattern,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
@@ -81,6 +79,25 @@ describe('Option coalesce', () => {
       { action: 'Delete', entityType: 'User', entityId: '1' },
     ]);
     expect(first).toEqual(second);
+  });
+
+  it('names both where two types have one cache key', async () => {
+    const { publisher, sent } = start();
+    await Promise.all([
+      publisher.invalidateCustom('user', 1),
+      publisher.invalidate('User', 1),
+    ]);
+    expect(sent()).toMatchObject([{ action: 'Batch', entityIds: ['user:1'] }]);
+  });
+
+  it('leaves a type with a colon alone, which a batch would take for another', async () => {
+    const { publisher, sent } = start();
+    const received = { ...entity('a', 'c'), entityType: 'a:b' } as const;
+    await Promise.all([
+      publisher.publish(received),
+      publisher.publish({ ...received, entityId: 'd' }),
+    ]);
+    expect(sent().map(said)).toEqual(['a:b:c', 'a:b:d']);
   });
 
   it('joins the publishes of one tick only', async () => {
@@ -294,6 +311,42 @@ describe('Option coalesce', () => {
       ['user:3,user:4', { traceparent: 'b' }],
     ]);
     expect(ended).toEqual(['a delivered', 'b delivered']);
+  });
+
+  it('publishes by itself what a hook of the tracer publishes meanwhile', async () => {
+    const { publisher, sent, stream } = start();
+    let published = 0;
+    const later: Promise<unknown>[] = [];
+    stream.tracing.use({
+      traceId: () => 'one',
+      publishing: () => {
+        if (++published === 1) later.push(publisher.invalidate('User', 3));
+        return null;
+      },
+      delivering: (_message, deliver) => deliver(),
+      handling: (_message, _handler, handle) => void handle(),
+    });
+    await Promise.all([
+      publisher.invalidate('User', 1),
+      publisher.invalidate('User', 2),
+    ]);
+    await Promise.all(later);
+    expect(sent().map(said)).toEqual(['user:1,user:2', 'User:3']);
+  });
+
+  it('joins nothing of callers without a trace, whose baggage may differ', async () => {
+    const { publisher, sent, stream } = start();
+    stream.tracing.use({
+      traceId: () => null,
+      publishing: () => null,
+      delivering: (_message, deliver) => deliver(),
+      handling: (_message, _handler, handle) => void handle(),
+    });
+    await Promise.all([
+      publisher.invalidate('User', 1),
+      publisher.invalidate('User', 2),
+    ]);
+    expect(sent().map(said)).toEqual(['User:1', 'User:2']);
   });
 
   it('joins nothing while a tracer cannot tell the trace', async () => {

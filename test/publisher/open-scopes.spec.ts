@@ -90,4 +90,25 @@ describe('OpenScopes', () => {
     expect(scopes.holding.size).toBe(MANY);
     expect(scopes.holding.has(crowd[0]!)).toBe(false);
   });
+
+  it('gives up one nested scope after the other, and not one within the other', () => {
+    const scopes = new OpenScopes();
+    let depth = 0;
+    let deepest = 0;
+    let published = 0;
+    const nested = (level: number): HoldingScope => ({
+      since: level,
+      publishEarly: () => {},
+      giveUp: () => {
+        deepest = Math.max(deepest, ++depth);
+        // The outer scope holds nothing yet.
+        if (level > 0) scopes.holds(nested(level - 1));
+        else published++;
+        depth--;
+      },
+    });
+    for (let at = 0; at <= 10_000; at++) scopes.holds(nested(100));
+    expect(deepest).toBe(1);
+    expect(published + scopes.holding.size).toBe(10_001);
+  });
 });

@@ -215,6 +215,20 @@ describe('option connection: a client of the application', () => {
     expect(app.states).toEqual(STRAIGHT_TO_LIVE);
   });
 
+  it('publishes after a connection broke under a client with enableAutoPipelining', async () => {
+    const { port, url } = await startServer();
+    const client = makeClient({ port, enableAutoPipelining: true });
+    const { publisher } = await startApp({ connection: client });
+    const raw = connectRaw(url);
+    await raw.client('PAUSE', 60_000, 'WRITE');
+    const unanswered = publisher.invalidateUser('1');
+    expect((await unanswered).status).toBe('queued');
+    await raw.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await raw.client('UNPAUSE');
+    await eventually(() => expect(publisher.pending).toBe(0));
+    expect((await publisher.invalidateUser('2')).status).toBe('delivered');
+  });
+
   it("does not receive messages of the application's own subscriptions", async () => {
     const client = makeClient(sharedServer());
     const app = await startPair(client);

@@ -39,6 +39,9 @@ export const SENTINEL_MS = 1_000;
  */
 const COMMAND_OPTIONS = {
   lazyConnect: true,
+  // A connection that breaks would leave the pipeline, and all commands after it,
+  // unsent for ever.
+  enableAutoPipelining: false,
   disconnectTimeout: DISCONNECT_MS,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -155,6 +158,7 @@ function clusterOptions(
     keyPrefix,
     lazyConnect: true,
     enableOfflineQueue: false,
+    enableAutoPipelining: false,
     // The publish queue decides what to send again.
     retryDelayOnFailover: 0,
     scaleReads: 'master',

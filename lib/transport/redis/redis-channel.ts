@@ -39,11 +39,15 @@ export class RedisChannel {
     // One write for all of them. A pipeline of ioredis costs twice the CPU, and its
     // commands survive until the next full garbage collection.
     const { stream } = node as Partial<Redis>;
+    let answers: Promise<PublishReply>[];
     stream?.cork();
-    const answers = payloads.map((payload) =>
-      node[publish](channel, payload).then(published, withoutCommand<Error>),
-    );
-    stream?.uncork();
+    try {
+      answers = payloads.map((payload) =>
+        node[publish](channel, payload).then(published, withoutCommand<Error>),
+      );
+    } finally {
+      stream?.uncork();
+    }
     return Promise.all(answers);
   }
 }

@@ -195,7 +195,6 @@ export class ManagedRedis {
     this.options.onAbandoned?.(error);
     if (this.#watch !== null) clearTimeout(this.#watch);
     this.#watch = null;
-    // What a caller answers with is sent anew, and is not among these.
-    for (const command of [...this.#unanswered]) this.#settle(command)?.(error);
+    for (const command of this.#unanswered) this.#settle(command)?.(error);
   }
 }
