@@ -11,8 +11,8 @@ import { median, us } from './measure.mjs';
 import { startServer } from './server.mjs';
 
 const USAGE = `Usage: npm run bench:guard [-- options]
-  --against REF  the commit to compare with (default: the last release tag, or the
-                 commit of docs/benchmarks.md)
+  --against REF  the commit to compare with (default: the last release tag, or
+                 that of test/bench/baseline.json)
   --rounds N     rounds of the comparison (default 9)
   --help         this text`;
 
@@ -62,7 +62,7 @@ const slower = Object.entries(ratios).filter(([name, each]) => {
 if (slower.length > 0) {
   const names = slower.map(([name]) => name).join(', ');
   console.error(
-    `More than ${TOLERANCE * 100} % slower: ${names}. Profile it (node --cpu-prof), or renew docs/benchmarks.md if that is the price of something better.`,
+    `More than ${TOLERANCE * 100} % slower: ${names}. Profile it (node --cpu-prof), or name this commit in test/bench/baseline.json if that is the price of something better.`,
   );
   process.exit(1);
 }
@@ -72,8 +72,8 @@ function lastRelease() {
   try {
     return git('describe', '--tags', '--abbrev=0');
   } catch {
-    const page = readFileSync(`${ROOT}/docs/benchmarks.md`, 'utf8');
-    return /at commit (\w+)/.exec(page)[1];
+    const file = readFileSync(`${ROOT}/test/bench/baseline.json`, 'utf8');
+    return JSON.parse(file).commit;
   }
 }
 
