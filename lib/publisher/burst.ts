@@ -29,7 +29,6 @@ export class Burst implements EncodedMessage {
   #bytes = 0;
   /** Whether all callers named the same entity. */
   #isOne = true;
-  #sealed = false;
   #encoded: EncodedMessage | null = null;
 
   constructor(
@@ -42,7 +41,6 @@ export class Burst implements EncodedMessage {
 
   /** @returns whether the entity leaves with this burst, under this cache key */
   add({ entityType }: EntityInvalidation, key: string): boolean {
-    if (this.#sealed) return false;
     // `user` and `User` have keys in common.
     this.#isOne &&= entityType === this.first.entityType;
     if (this.#keys.has(key)) return true;
@@ -69,8 +67,6 @@ export class Burst implements EncodedMessage {
   }
 
   #seal(): EncodedMessage {
-    // A tracer's hook that publishes must not add a key to a message that is written.
-    this.#sealed = true;
     this.#encoded ??= this.encode(
       this.#isOne ? this.first : batchOf([...this.#keys]),
     );

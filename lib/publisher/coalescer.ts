@@ -97,6 +97,7 @@ export class Coalescer {
     wait: boolean,
   ): Burst {
     const encode = (invalidation: Invalidation): EncodedMessage => {
+      // A tracer's hook may publish: that key would be missing in this message.
       if (wait) this.#awaited = null;
       else this.#unawaited = null;
       const message = this.instance.stamp(invalidation, now);

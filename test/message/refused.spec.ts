@@ -31,6 +31,8 @@ it('decodeMessage() accepts the message that the other tests corrupt', () => {
   expect(decodeMessage(wireRaw('metadata', `"${SECRET}"`), MAX)).toMatchObject({
     metadata: SECRET,
   });
+  const metadata = { shape: { prototype: 1 }, constructor: 'Ford' };
+  expect(decodeMessage(wire({ metadata }), MAX)).toMatchObject({ metadata });
 });
 
 describe('decodeMessage(): a payload that is not an object', () => {
@@ -162,21 +164,29 @@ describe('decodeMessage(): a field of a wrong type', () => {
 
   it('is ignored, and the message understood: trace', () => {
     const said = decodeMessage(wire(), MAX);
-    const many = Object.fromEntries(
-      Array.from({ length: 9 }, (_, i) => [`field${i}`, '']),
-    );
-    const trace = { traceparent: '00-1-2-01', tracestate: 'a=b' };
-    expect(decodeMessage(wire({ trace }), MAX)).toEqual({ ...said, trace });
+    const fields = (length: number) =>
+      Object.fromEntries(Array.from({ length }, (_, i) => [`field${i}`, '']));
+    const baggage = (length: number) => ({
+      baggage: 'x'.repeat(length - 'baggage'.length),
+    });
+    for (const trace of [
+      { traceparent: '00-1-2-01', tracestate: 'a=b' },
+      fields(8),
+      baggage(8_192 + 64),
+    ]) {
+      expect(decodeMessage(wire({ trace }), MAX)).toEqual({ ...said, trace });
+    }
     for (const wrong of [
       ...NO_TEXT,
       'null',
       '"17-0"',
       nested(100_000),
       '{"traceparent":1}',
+      '{"traceparent":"00-1-2-01","tracestate":1}',
       '{"traceparent":"\\ud800"}',
       '{"__proto__":"1"}',
-      `{"baggage":"${'x'.repeat(10_000)}"}`,
-      JSON.stringify(many),
+      JSON.stringify(baggage(8_192 + 65)),
+      JSON.stringify(fields(9)),
     ]) {
       expect(decodeMessage(wireRaw('trace', wrong), MAX)).toEqual(said);
       expect(parseMessage(JSON.parse(wireRaw('trace', wrong)))).toEqual(said);

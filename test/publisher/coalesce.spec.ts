@@ -334,6 +334,22 @@ describe('Option coalesce', () => {
     expect(sent().map(said)).toEqual(['user:1,user:2', 'User:3']);
   });
 
+  it('ends the span of synchronous callers, who wait for nothing', async () => {
+    const { pipeline, queue, stream } = start();
+    const ended: string[] = [];
+    stream.tracing.use({
+      traceId: () => 'one',
+      publishing: () => ({ trace: null, end: (status) => ended.push(status) }),
+      delivering: (_message, deliver) => deliver(),
+      handling: (_message, _handler, handle) => void handle(),
+    });
+    for (const id of [1, 2]) {
+      void pipeline.publish(() => entity('User', id), { wait: false });
+    }
+    await queue.whenIdle();
+    expect(ended).toEqual(['pending']);
+  });
+
   it('joins nothing of callers without a trace, whose baggage may differ', async () => {
     const { publisher, sent, stream } = start();
     stream.tracing.use({
