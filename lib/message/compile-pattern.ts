@@ -94,9 +94,7 @@ function matchPieces(pieces: readonly string[]): (key: string) => boolean {
   const between = pieces.slice(1, -1);
   return (key) => {
     const end = key.length - last.length;
-    if (end < first.length || !key.startsWith(first) || !key.endsWith(last)) {
-      return false;
-    }
+    if (!key.startsWith(first) || !key.endsWith(last)) return false;
     let at = first.length;
     for (const piece of between) {
       const found = key.indexOf(piece, at);

@@ -70,6 +70,9 @@ describe('Forms of ids', () => {
   it('leave a pattern alone that is in form, or of another type', () => {
     expect(patternFor('user:ab*')).toBe('user:ab*');
     expect(patternFor('post:AB*')).toBe('post:AB*');
+    // The form is of the ids, and not of the type.
+    const order = pattern('OrderX:ab*');
+    expect(normalize({ OrderX: lower }, order)).toEqual(order);
     expect(normalize({ User: broken }, everything())).toEqual(everything());
   });
 

@@ -27,6 +27,7 @@ const CASES: [
   ['a false start', '*aab*', ['aaab', 'abaab'], ['abab', 'aaAb']],
   ['stars in a row', 'a***b', ['ab', 'axb'], ['abc']],
   ['stars at the end', 'a**', ['a', 'ab'], ['', 'ba']],
+  ['ends that would overlap', 'ab*bc', ['abbc', 'abxbc'], ['abc']],
   ['a question mark', 'a?c', ['abc', 'a?c', 'a*c'], ['ac', 'abbc']],
   ['at least two', '*??', ['ab', 'abc'], ['a', '']],
 
