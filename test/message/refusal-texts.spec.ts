@@ -21,6 +21,14 @@ describe('decodeMessage(): a refusal names the field and what belongs there', ()
     ['the payload is not a JSON object', '[]'],
     ['message_id is not a UUID', wire({ message_id: '1' })],
     [
+      'message_id is not a UUID',
+      wire({ message_id: `${'0'.repeat(23)}-${'0'.repeat(12)}` }),
+    ],
+    [
+      'message_id is not a UUID',
+      wire({ message_id: `${'0'.repeat(8)}-${'0'.repeat(27)}` }),
+    ],
+    [
       'entity_type is not a name or {"Custom": name}',
       wire({ entity_type: null }),
     ],
