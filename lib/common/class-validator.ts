@@ -1,3 +1,6 @@
+// oxlint-disable-next-line typescript/triple-slash-reference -- nothing imports a file of declarations
+/// <reference path="./class-validator.parts.d.ts" />
+
 /*
  * The parts of class-validator that are used here. Its index loads every validator,
  * with the telephone numbers of the world: 3 MiB of an idle application's heap.
