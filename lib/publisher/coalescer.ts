@@ -25,7 +25,7 @@ export interface CoalescerOptions {
 /** A burst that may take more keys. */
 interface OpenBurst {
   readonly burst: Burst;
-  /** Of all its callers. */
+  /** The receipt of all callers of the burst. */
   readonly receipt: Promise<PublishReceipt>;
 }
 

@@ -124,7 +124,7 @@ async function layeredLoader() {
   };
   return {
     keep: (key) => memory.set(key, key),
-    // Its promise does not wait for Redis; this one of its parts does.
+    // The promise of the loader does not wait for Redis; that of its publisher does.
     invalidate: (key) => publisher.delete(key),
   };
 }
@@ -165,7 +165,7 @@ async function bentocache() {
     },
   });
   cache.on('bus:message:received', ({ message: { keys } }) =>
-    // It deletes them in the rest of this call.
+    // bentocache deletes them in the rest of this call.
     queueMicrotask(() => keys.forEach(onGone)),
   );
   return {

@@ -104,7 +104,7 @@ describe('L2Commands', () => {
     const get = vi.spyOn(store, 'get').mockImplementation(silent);
     expect(await commands.get('user:1')).toBeNull();
     expect(commands.errors).toBe(1);
-    // It is away, which the store reports.
+    // The store reports that Redis is away.
     expect(reported).toEqual([]);
     get.mockRestore();
     clock.now += 999;

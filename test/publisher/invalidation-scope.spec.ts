@@ -667,7 +667,7 @@ describe('InvalidationScope: streams and long-running work', () => {
           end();
         });
       } catch {
-        // It was rolled back.
+        // The work was rolled back.
       }
 
       now.mockReturnValue(performance.now() + 60_001);

@@ -42,7 +42,7 @@ function makeCatchUp(count = 0) {
   /** Redis has taken the own message at this offset last. */
   const taken = (offset: string): void =>
     void vi.spyOn(queue, 'lastOffset', 'get').mockReturnValue(offset);
-  /** What happened since the last call, once everything has run that needs no time. */
+  /** Events since the last call, once everything has run that needs no time. */
   const soon = async (ms = 0): Promise<string[]> => {
     await breathe();
     await vi.advanceTimersByTimeAsync(ms);

@@ -29,7 +29,7 @@ async function makeHeartbeat(given: Partial<InstanceOptions> = {}) {
   journal(transport, 1);
   receiver.cursor.begin('1-0');
   heartbeat.start();
-  /** What happens at the next heartbeat, and so many milliseconds after it. */
+  /** Events at the next heartbeat, and so many milliseconds after it. */
   const beat = async (ms = 0): Promise<string[]> => {
     events.length = 0;
     await vi.advanceTimersByTimeAsync(options.heartbeatInterval);

@@ -52,7 +52,7 @@ export function makeInstance(given: Partial<InstanceOptions> = {}) {
     /** Lines of the log. */
     lines,
     reporter: parts.errors,
-    /** What was reported on `errors$`. */
+    /** Errors that were reported on `errors$`. */
     errors,
     messages,
     /** Ids of the delivered messages, or the cause of a widened one. */
