@@ -35,6 +35,12 @@ process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 
 const ref = values.against ?? lastRelease();
+if (!isThere(ref) && git('rev-parse', '--is-shallow-repository') === 'true') {
+  console.log(
+    `Nothing was compared: this clone is shallow and has no ${ref}. Fetch the whole history.`,
+  );
+  process.exit(0);
+}
 const there = checkOut(ref);
 const server = await startServer();
 const ratios = {};
@@ -74,6 +80,15 @@ function lastRelease() {
   } catch {
     const file = readFileSync(`${ROOT}/test/bench/baseline.json`, 'utf8');
     return JSON.parse(file).commit;
+  }
+}
+
+function isThere(commit) {
+  try {
+    git('cat-file', '-e', `${commit}^{commit}`);
+    return true;
+  } catch {
+    return false;
   }
 }
 
