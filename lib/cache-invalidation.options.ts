@@ -231,11 +231,8 @@ export class CacheInvalidationOptions {
   maxMessageBytes: number = MEBIBYTE;
 
   /**
-   * Joins the entities that one tick deletes to one `Batch` message of their cache
-   * keys. Off, since a handler that reads `entityId` alone would then drop such
-   * invalidations, here or in a service in another language.
-   *
-   * @default false
+   * Joins what one tick deletes to one `Batch` message. Off, since a handler that
+   * reads `entityId` alone would drop such invalidations. @default false
    */
   @IsBoolean({ message: 'Give true or false.' })
   coalesce: boolean = false;

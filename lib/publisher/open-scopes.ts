@@ -52,12 +52,15 @@ export class OpenScopes {
     if (this.#givingUp) return;
     this.#checkStuck(scope.since);
     this.#givingUp = true;
-    while (this.#holding.size > MAX_HOLDING) {
-      const [oldest] = this.#holding;
-      this.#holding.delete(oldest!);
-      oldest!.giveUp();
+    try {
+      while (this.#holding.size > MAX_HOLDING) {
+        const [oldest] = this.#holding;
+        this.#holding.delete(oldest!);
+        oldest!.giveUp();
+      }
+    } finally {
+      this.#givingUp = false;
     }
-    this.#givingUp = false;
   }
 
   /** A scope has ended, and holds nothing any more. */

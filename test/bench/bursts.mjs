@@ -1,34 +1,16 @@
-import { startRaw } from './apps.mjs';
-import { interleaved, perSecond, us } from './measure.mjs';
-import { costsOf, invalidateAll, startPeer, stopPeers } from './peers.mjs';
+import { perSecond, us } from './measure.mjs';
+import { betweenPeers, costsOf, invalidateAll } from './peers.mjs';
 
-const KINDS = ['ours', 'ours, coalesce'];
 /** Without coalescing, more would overflow the buffer of a subscriber in Redis. */
 const KEYS = { ours: 40_000, 'ours, coalesce': 400_000 };
 const BURST = 1_000;
 
 /** Many single keys that one tick publishes, with the option `coalesce` and without. */
 export async function bursts(url, rounds) {
-  const redis = await startRaw(url);
-  const pairs = {};
-  for (const kind of KINDS) {
-    pairs[kind] = {
-      kind,
-      from: await startPeer(kind, url),
-      to: await startPeer(kind, url),
-    };
-  }
-  const result = await interleaved(
-    rounds,
-    Object.fromEntries(
-      KINDS.map((kind) => [kind, () => run(pairs[kind], redis)]),
-    ),
-  );
-  for (const { from, to } of Object.values(pairs)) await stopPeers(from, to);
-  redis.disconnect();
+  const result = await betweenPeers(url, rounds, Object.keys(KEYS), run);
   return {
     title: 'Bursts of single keys',
-    note: `${Object.values(KEYS).map(perSecond).join(' and ')} keys, ${BURST.toLocaleString('en-US')} calls of \`invalidate()\` a tick and four such bursts in flight, until the last key has left the map that is bound in another process. `,
+    note: `${Object.values(KEYS).map(perSecond).join(' and ')} keys, ${BURST.toLocaleString('en-US')} calls of \`invalidate()\` a tick and four such bursts in flight, until the last key has left the map that is bound in another process.`,
     columns: ['keys/s', 'CPU of publisher a key', 'of receiver', 'of Redis'],
     rows: Object.entries(result).map(([kind, each]) => [
       kind,
@@ -40,7 +22,7 @@ export async function bursts(url, rounds) {
   };
 }
 
-async function run({ kind, from, to }, redis) {
+async function run({ from, to }, redis, kind) {
   const keys = KEYS[kind];
   const before = await costsOf(redis);
   const { sent, gone } = await invalidateAll(from, to, keys, { burst: BURST });

@@ -59,7 +59,7 @@ async function publishing() {
   return cost;
 }
 
-/** A message of another program until a handler has it, less what ioredis costs. */
+/** A message of another program until a handler has it, ioredis included. */
 async function receiving() {
   const channel = `cost:${randomUUID()}`;
   const app = await startApp(channel);

@@ -20,13 +20,7 @@ const USAGE = `Usage: npm run bench:guard [-- options]
 const TOLERANCE = 0.15;
 const PROCESS = fileURLToPath(new URL('cost.process.mjs', import.meta.url));
 
-const { values } = parseArgs({
-  options: {
-    against: { type: 'string' },
-    rounds: { type: 'string', default: '9' },
-    help: { type: 'boolean', default: false },
-  },
-});
+const values = options();
 if (values.help) {
   console.log(USAGE);
   process.exit(0);
@@ -45,7 +39,7 @@ const there = checkOut(ref);
 const server = await startServer();
 const ratios = {};
 const costs = {};
-const rounds = Number(values.rounds);
+const { rounds } = values;
 for (let round = 0; round < rounds; round++) {
   process.stderr.write(`round ${round + 1} of ${rounds} …\n`);
   const before = await cost(there.root);
@@ -73,6 +67,25 @@ if (slower.length > 0) {
   process.exit(1);
 }
 process.exit(0);
+
+function options() {
+  try {
+    const { values: given } = parseArgs({
+      options: {
+        against: { type: 'string' },
+        rounds: { type: 'string', default: '9' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    const count = Number(given.rounds);
+    if (!Number.isInteger(count) || count < 1)
+      throw new Error('--rounds must be a positive whole number');
+    return { ...given, rounds: count };
+  } catch (error) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    return process.exit(2);
+  }
+}
 
 function lastRelease() {
   try {

@@ -23,22 +23,7 @@ const PACES = [
 
 /** One invalidation in a process until the entry is gone from the memory of another. */
 export async function peers(url, rounds) {
-  const redis = await startRaw(url);
-  const pairs = {};
-  for (const kind of KINDS) {
-    pairs[kind] = {
-      from: await startPeer(kind, url),
-      to: await startPeer(kind, url),
-    };
-  }
-  const result = await interleaved(
-    rounds,
-    Object.fromEntries(
-      KINDS.map((kind) => [kind, () => run(pairs[kind], redis)]),
-    ),
-  );
-  for (const { from, to } of Object.values(pairs)) await stopPeers(from, to);
-  redis.disconnect();
+  const result = await betweenPeers(url, rounds, KINDS, run);
   return {
     title: 'Beside other libraries: from a publish to the eviction elsewhere',
     note: `One call in a process until the entry has left the memory of another one, each library with its own bus. Latencies at ${PACES.map(([rate]) => `${rate}/s`).join(' and ')}; throughput and costs with 256 calls in flight, ${FLOOD} in all. The publish of layered-loader is its publisher's, since its loader does not wait for Redis. Only ours keep a journal or survive a reconnect without loss.`,
@@ -92,14 +77,33 @@ async function run({ from, to }, redis) {
   };
 }
 
-export async function stopPeers(...processes) {
+/**
+ * Runs `run` with two processes of each kind, in turn.
+ *
+ * @param run takes the processes, a client of Redis and the kind
+ */
+export async function betweenPeers(url, rounds, kinds, run) {
+  const redis = await startRaw(url);
+  const processes = [];
+  const contestants = {};
+  for (const kind of kinds) {
+    const pair = {
+      from: await startPeer(kind, url),
+      to: await startPeer(kind, url),
+    };
+    processes.push(pair.from, pair.to);
+    contestants[kind] = () => run(pair, redis, kind);
+  }
+  const result = await interleaved(rounds, contestants);
   for (const peer of processes) {
     peer.disconnect();
     await once(peer, 'exit');
   }
+  redis.disconnect();
+  return result;
 }
 
-export async function startPeer(kind, url) {
+async function startPeer(kind, url) {
   const child = fork(new URL('peer.process.mjs', import.meta.url), [kind, url]);
   await once(child, 'message');
   return child;

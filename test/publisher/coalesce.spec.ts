@@ -17,6 +17,13 @@ import { makePublisher, type PublisherOptions } from '../support/parts.js';
 const start = (options: Partial<PublisherOptions> = {}) =>
   makePublisher({ coalesce: true, maxMessageBytes: 100_000, ...options });
 
+/** A tracer that only passes on. */
+const PLAIN: InvalidationTracer = {
+  publishing: () => null,
+  delivering: (_message, deliver) => deliver(),
+  handling: (_message, _handler, handle) => void handle(),
+};
+
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Keys without a message of another kind between them as one sorted list. */
@@ -350,27 +357,14 @@ describe('Option coalesce', () => {
     expect(ended).toEqual(['pending']);
   });
 
-  it('joins nothing of callers without a trace, whose baggage may differ', async () => {
+  it.each([
+    ['for callers without a trace, whose baggage may differ', () => null],
+    ['while the tracer cannot tell the trace', undefined],
+  ])('joins nothing %s', async (_, traceId) => {
     const { publisher, sent, stream } = start();
     stream.tracing.use({
-      traceId: () => null,
-      publishing: () => null,
-      delivering: (_message, deliver) => deliver(),
-      handling: (_message, _handler, handle) => void handle(),
-    });
-    await Promise.all([
-      publisher.invalidate('User', 1),
-      publisher.invalidate('User', 2),
-    ]);
-    expect(sent().map(said)).toEqual(['User:1', 'User:2']);
-  });
-
-  it('joins nothing while a tracer cannot tell the trace', async () => {
-    const { publisher, sent, stream } = start();
-    stream.tracing.use({
-      publishing: () => null,
-      delivering: (_message, deliver) => deliver(),
-      handling: (_message, _handler, handle) => void handle(),
+      ...PLAIN,
+      ...(traceId && { traceId }),
     });
     await Promise.all([
       publisher.invalidate('User', 1),
