@@ -23,7 +23,7 @@ const PACES = [
 
 /** One invalidation in a process until the entry is gone from the memory of another. */
 export async function peers(url, rounds) {
-  const result = await betweenPeers(url, rounds, KINDS, run);
+  const result = await betweenPeers(url, rounds, KINDS, measure);
   return {
     title: 'Beside other libraries: from a publish to the eviction elsewhere',
     note: `One call in a process until the entry has left the memory of another one, each library with its own bus. Latencies at ${PACES.map(([rate]) => `${rate}/s`).join(' and ')}; throughput and costs with 256 calls in flight, ${FLOOD} in all. The publish of layered-loader is its publisher's, since its loader does not wait for Redis. Only ours keep a journal or survive a reconnect without loss.`,
@@ -52,7 +52,7 @@ export async function peers(url, rounds) {
   };
 }
 
-async function run({ from, to }, redis) {
+async function measure({ from, to }, redis) {
   const latencies = [];
   for (const [rate, count] of PACES) {
     const { sent, gone } = await invalidateAll(from, to, count, { rate });
