@@ -2,6 +2,9 @@ import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
 import { withoutArguments } from '../../errors/index.js';
 
+const UNANSWERED =
+  "the connection was closed before it was answered, as Redis does beyond maxclients and where it expects TLS or a client's certificate";
+
 /**
  * Handles errors of a connection that ioredis leaves open: further errors of one
  * socket, servers without INFO, and sockets that are closed without a reason.
@@ -9,17 +12,35 @@ import { withoutArguments } from '../../errors/index.js';
  * @internal
  */
 export function watchErrors<C extends Redis>(client: C): C {
-  return client.on('error', (error: NodeJS.ErrnoException) => {
-    ignoreFurtherErrors(client);
-    // ioredis is never ready on a server or proxy without INFO unless told so.
-    if (/unknown command\W+info\b/i.test(error.message)) {
-      client.options.enableReadyCheck = false;
-    }
-    // The server's reason is lost if our first command crossed it.
-    if (client.status === 'connect' && isCutOff(error)) {
-      error.message = `the connection was closed before it was answered, as Redis does beyond maxclients and where it expects TLS or a client's certificate (${error.message})`;
-    }
-  });
+  let isUnexplained = false;
+  return client
+    .on('connect', () => (isUnexplained = true))
+    .on('ready', () => (isUnexplained = false))
+    .on('close', () => {
+      if (isUnexplained && isWanted(client)) {
+        client.emit('error', new Error(UNANSWERED));
+      }
+    })
+    .on('error', (error: NodeJS.ErrnoException) => {
+      isUnexplained = false;
+      ignoreFurtherErrors(client);
+      // ioredis is never ready on a server or proxy without INFO unless told so.
+      if (/unknown command\W+info\b/i.test(error.message)) {
+        client.options.enableReadyCheck = false;
+      }
+      // The server's reason is lost if our first command crossed it.
+      if (client.status === 'connect' && isCutOff(error)) {
+        error.message = `${UNANSWERED} (${error.message})`;
+      }
+    });
+}
+
+/** Whether nobody has told the client to disconnect. */
+function isWanted(client: Redis): boolean {
+  const { connector } = client as unknown as {
+    connector: { connecting: boolean };
+  };
+  return connector.connecting;
 }
 
 /**
