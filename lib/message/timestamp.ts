@@ -12,7 +12,7 @@
 
 /** @see https://www.rfc-editor.org/rfc/rfc3339 */
 const RFC_3339 =
-  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i;
+  /^(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d):([0-5]\d|60)(\.\d{1,9})?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i;
 const SECONDS_LENGTH = 'YYYY-MM-DDTHH:MM:SS'.length;
 
 /** How long the wall clock is trusted to run as the monotonic one does. */
@@ -84,17 +84,37 @@ export function isTimestamp(value: unknown): value is string {
 }
 
 function parse(text: string): number {
-  if (text.slice(0, SECONDS_LENGTH) !== readPrefix) return parseSlowly(text);
-  const fraction = fractionOf(text);
-  return fraction < 0 ? parseSlowly(text) : readSecond + fraction;
+  if (text.slice(0, SECONDS_LENGTH) !== readPrefix) return parseAnew(text);
+  const fraction = fractionAtEnd(text);
+  return fraction < 0 ? parseAnew(text) : readSecond + fraction;
+}
+
+function parseAnew(text: string): number {
+  const match = RFC_3339.exec(text);
+  if (match === null) return Number.NaN;
+  const [, minute = '', second, fraction = '', zone = ''] = match;
+  // Date knows no leap second; it is the last moment of its minute.
+  const time = Date.parse(
+    `${minute}:${second === '60' ? '59' : second}${zone}`.toUpperCase(),
+  );
+  if (zone === 'Z') {
+    readPrefix = text.slice(0, SECONDS_LENGTH);
+    readSecond = time;
+  }
+  return time + Number(fraction) * 1_000;
 }
 
 const POINT = '.'.charCodeAt(0);
 const ZERO = '0'.charCodeAt(0);
 const ZULU = 'Z'.charCodeAt(0);
 
-/** Milliseconds of a fraction such as `.876695557Z`; -1 for any other ending. */
-function fractionOf(text: string): number {
+/**
+ * Milliseconds of a fraction such as `.876695557Z` behind the second of a text; -1
+ * for any other ending.
+ *
+ * @internal
+ */
+export function fractionAtEnd(text: string): number {
   const end = text.length - 1;
   if (text.charCodeAt(end) !== ZULU) return -1;
   if (end === SECONDS_LENGTH) return 0;
@@ -110,19 +130,4 @@ function fractionOf(text: string): number {
     unit /= 10;
   }
   return unit === 1_000 ? -1 : value * unit;
-}
-
-function parseSlowly(text: string): number {
-  if (!RFC_3339.test(text)) return Number.NaN;
-  // Date knows no leap second; it is the last moment of its minute.
-  const time = Date.parse(text.toUpperCase().replace(/:60(?=[.Z+-])/, ':59'));
-  const prefix = text.slice(0, SECONDS_LENGTH);
-  const second = Date.parse(`${prefix}Z`);
-  if (!Number.isNaN(second)) {
-    readPrefix = prefix;
-    readSecond = second;
-  }
-  // Date stops at milliseconds.
-  const [, rest = ''] = /\.\d{3}(\d+)/.exec(text) ?? [];
-  return time + Number(`0.${rest}0`);
 }

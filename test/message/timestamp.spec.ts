@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   formatTimestamp,
+  fractionAtEnd,
   parseTimestamp,
   wallClock,
 } from '../../lib/message/index.js';
@@ -149,6 +150,36 @@ describe('parseTimestamp()', () => {
     expect(parseTimestamp(text)).toBeNaN();
     expect(parseTimestamp(`${SECOND}Z`)).toBe(Date.parse(`${SECOND}Z`));
   });
+});
+
+describe('fractionAtEnd()', () => {
+  const SECOND = '2026-11-22T13:17:12';
+
+  it.each([
+    ['Z', 0],
+    ['.5Z', 500],
+    ['.05Z', 50],
+    ['.876695Z', 876.695],
+    ['.876695557Z', 876.695_557],
+    ['.000000000Z', 0],
+    ['.999999999Z', 999.999_999],
+  ])('reads %s as %d ms', (ending, ms) => {
+    expect(fractionAtEnd(`${SECOND}${ending}`)).toBeCloseTo(ms, 6);
+  });
+
+  it.each([
+    ...['', 'z', '+00:00', '.5', '.5z', '.5+00:00', '.Z', '0Z', ',5Z', '5Z'],
+    ...['.1234567890Z', '.12/Z', '.12:Z', '.1e1Z', '.-1Z', '.1.2Z', '.1ZZ'],
+  ])('leaves %j to the full check', (ending) => {
+    expect(fractionAtEnd(`${SECOND}${ending}`)).toBe(-1);
+  });
+
+  it.each(['', 'Z', '2026-11-22T13:17:1Z'])(
+    'leaves the shorter text %j to the full check',
+    (text) => {
+      expect(fractionAtEnd(text)).toBe(-1);
+    },
+  );
 });
 
 describe('wallClock()', () => {
