@@ -49,7 +49,7 @@ export function compilePattern(pattern: string): (key: string) => boolean {
   if (rest[0] === STAR && rest[1] === END) {
     return (key) => key !== '' && key.startsWith(prefix);
   }
-  if (isAllLiteral(program)) return matchPieces(piecesOf(pattern, program));
+  if (isAllLiteral(program)) return matchPieces(piecesOf(program));
   // A byte string is made only when a byte beyond ASCII has a say.
   return (key) =>
     runProgram(program, key, HIGHEST_ASCII) ??

@@ -57,16 +57,13 @@ export function splitLiteral({
   ];
 }
 
-/** Whether a program has nothing but literals and stars, at least one star. @internal */
-export function isAllLiteral({ steps, tail }: PatternProgram): boolean {
-  return (
-    tail > 0 && steps.every((step) => step <= HIGHEST_BYTE || isStarOrEnd(step))
-  );
+/** Whether a program has nothing but literals and stars. @internal */
+export function isAllLiteral({ steps }: PatternProgram): boolean {
+  return steps.every((step) => step <= HIGHEST_BYTE || isStarOrEnd(step));
 }
 
 /** The literals before, between and after the stars. @internal */
-export function piecesOf(pattern: string, { steps }: PatternProgram): string[] {
-  if (!SPECIAL.test(pattern)) return pattern.split('*');
+export function piecesOf({ steps }: PatternProgram): string[] {
   const pieces: string[] = [];
   let from = 0;
   for (const [at, step] of steps.entries()) {
@@ -100,7 +97,7 @@ export function runProgram(
 ): boolean | undefined {
   let at = 0;
   let step = 0;
-  let afterStar = -1;
+  let afterStar = 0;
   let retryAt = 0;
   while (at < text.length) {
     const expected = steps[step]!;
@@ -116,7 +113,7 @@ export function runProgram(
     } else if (accepts(expected, byte, classes)) {
       step++;
       at++;
-    } else if (afterStar >= 0) {
+    } else if (afterStar > 0) {
       step = afterStar;
       at = ++retryAt;
     } else {
@@ -148,12 +145,12 @@ function parseAnew(pattern: string): PatternProgram {
     return closed(steps, classes);
   }
   for (const { 0: text, groups } of toByteString(pattern).matchAll(STEP)) {
-    const body = groups?.body;
+    const { body, negation } = groups!;
     if (text.startsWith('*')) steps.push(STAR);
     else if (text === '?') steps.push(ANY);
     else if (body === undefined) steps.push(text.charCodeAt(text.length - 1));
     else {
-      const accepted = parseClass(body, groups?.negation === '^');
+      const accepted = parseClass(body, negation === '^');
       if (!accepted.includes(0)) steps.push(ANY);
       else steps.push(FIRST_CLASS - 1 + classes.push(accepted));
     }

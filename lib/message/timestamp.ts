@@ -92,7 +92,7 @@ function parse(text: string): number {
 function parseAnew(text: string): number {
   const match = RFC_3339.exec(text);
   if (match === null) return Number.NaN;
-  const [, minute = '', second, fraction = '', zone = ''] = match;
+  const [, minute, second, fraction = '', zone] = match;
   // Date knows no leap second; it is the last moment of its minute.
   const time = Date.parse(
     `${minute}:${second === '60' ? '59' : second}${zone}`.toUpperCase(),

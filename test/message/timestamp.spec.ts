@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   formatTimestamp,
   fractionAtEnd,
@@ -227,5 +227,28 @@ describe('wallClock()', () => {
     wallClock(actual + 86_400_000);
     vi.useRealTimers();
     expect(agrees(actual)).toBe(true);
+  });
+
+  it('keeps its microseconds where Date agrees, and follows it where not', () => {
+    const date = vi.spyOn(Date, 'now');
+    onTestFinished(() => date.mockRestore());
+    const read = (monotonic: number, now: number): number => {
+      date.mockReturnValue(now);
+      return wallClock(monotonic) - now;
+    };
+    const began = Math.ceil(pass());
+    const at = Date.UTC(2100, 0);
+    expect(read(began, at)).toBeCloseTo(0, 2);
+    expect(read(began + 200.25, at + 200)).toBeCloseTo(0.25, 2);
+    expect(read(began + 400.25, at + 399)).toBeCloseTo(0.999, 2);
+    expect(read(began + 600.25, at + 602)).toBeCloseTo(0, 2);
+  });
+
+  it('reads Date once in 100 ms', () => {
+    const date = vi.spyOn(Date, 'now');
+    onTestFinished(() => date.mockRestore());
+    const began = Math.ceil(pass());
+    for (const ms of [0, 1, 99, 100, 199]) wallClock(began + ms);
+    expect(date).toHaveBeenCalledTimes(2);
   });
 });
