@@ -84,3 +84,14 @@ export function literalPrefix(pattern: string): string {
 export function escapePattern(literal: string): string {
   return literal.replace(/[*?[\\]/g, '\\$&');
 }
+
+/**
+ * The pattern of what follows a prefix in the keys that a pattern matches; `null`
+ * unless the pattern begins with the prefix as it is written.
+ *
+ * @internal
+ */
+export function patternBehind(prefix: string, pattern: string): string | null {
+  if (!pattern.startsWith(prefix)) return null;
+  return escapePattern(prefix) === prefix ? pattern.slice(prefix.length) : null;
+}

@@ -2,6 +2,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DependencyGuard } from '../../lib/cache/dependencies.js';
 import { loopBudget } from '../../lib/cache/loop-budget.js';
 import { L1Tier } from '../../lib/cache/near/l1-tier.js';
+import {
+  LruEntry,
+  LruMap,
+  type LruVisit,
+} from '../../lib/cache/near/lru-map.js';
 import { Sweep } from '../../lib/cache/near/sweep.js';
 
 /** Number of entries from which on a sweep goes in steps. */
@@ -144,34 +149,55 @@ describe('L1Tier', () => {
   });
 });
 
-/** A cache of names, of whichever size it claims to be, that records how far it was listed. */
-class Names {
-  readonly there: Map<string, { sweeps: number }>;
+/** A map of names, of whichever size it claims to be, that counts visited entries. */
+class Names extends LruMap<NameEntry> {
   listed = 0;
   passes = 0;
 
   constructor(
     names: Iterable<string>,
-    readonly size: number,
+    private readonly claimed: number,
     sweeps = 0,
   ) {
-    this.there = new Map([...names].map((name) => [name, { sweeps }]));
+    super(1e9);
+    for (const name of names) this.set(new NameEntry(name, sweeps));
   }
 
-  *keys(): Iterator<string> {
+  override get size(): number {
+    return this.claimed;
+  }
+
+  override visit(): LruVisit<NameEntry> {
     this.passes++;
-    for (const name of this.there.keys()) {
-      this.listed++;
-      yield name;
+    const visit = super.visit();
+    const next = visit.next.bind(visit);
+    return Object.assign(visit, {
+      next: () => {
+        const entry = next();
+        if (entry !== null) this.listed++;
+        return entry;
+      },
+    });
+  }
+
+  get names(): string[] {
+    const names: string[] = [];
+    const visit = super.visit();
+    for (let at = visit.next(); at !== null; at = visit.next()) {
+      // The places of a sweep's visit are no entries.
+      if (at instanceof LruEntry) names.push(at.name);
     }
+    visit.end();
+    return names;
   }
+}
 
-  peek(name: string): { sweeps: number } | undefined {
-    return this.there.get(name);
-  }
-
-  delete(name: string): boolean {
-    return this.there.delete(name);
+class NameEntry extends LruEntry {
+  constructor(
+    name: string,
+    readonly sweeps: number,
+  ) {
+    super(name, Infinity);
   }
 }
 
@@ -196,9 +222,9 @@ describe('Sweep', () => {
     for (const names of [small!, large!]) {
       sweepOf(names).sweep.add({ ...broom, isAffected });
     }
-    expect([small!.there.size, large!.there.size]).toEqual([0, 1]);
+    expect([small!.names.length, large!.names.length]).toEqual([0, 1]);
     await turn();
-    expect(large!.there.size).toBe(0);
+    expect(large!.names.length).toBe(0);
   });
 
   it('sweeps a small cache later if the time of this window is used up', async () => {
@@ -207,10 +233,10 @@ describe('Sweep', () => {
     const names = new Names(['a'], 1);
     const { sweep, done } = sweepOf(names);
     sweep.add({ ...broom, isAffected: () => true });
-    expect(names.there.size).toBe(1);
+    expect(names.names.length).toBe(1);
     expect(sweep.concerns('a', 0)).toBe(true);
     await turn();
-    expect(names.there.size).toBe(0);
+    expect(names.names.length).toBe(0);
     expect(done).toHaveBeenCalledOnce();
   });
 
@@ -313,7 +339,9 @@ describe('Sweep', () => {
     expect(sweep.concerns('c', 3)).toBe(false);
     clock.step = 0;
     await turn();
-    expect(['a', 'b', 'c'].filter((name) => names.there.has(name))).toEqual([]);
+    expect(
+      ['a', 'b', 'c'].filter((name) => names.names.includes(name)),
+    ).toEqual([]);
     expect(names.passes).toBe(2);
     expect(done).toHaveBeenCalledOnce();
     expect(sweep.concerns('a', 0)).toBe(false);
@@ -327,7 +355,7 @@ describe('Sweep', () => {
     sweep.add({ ...broom, isAffected: () => true });
     await turn();
     expect(done).toHaveBeenCalledOnce();
-    expect(names.there.size).toBe(1);
+    expect(names.names.length).toBe(1);
   });
 
   it('evicts an entry without a comparison if its name would take more than 100,000 steps', async () => {
@@ -347,7 +375,7 @@ describe('Sweep', () => {
     expect(sweep.concerns('aaa', 2)).toBe(true);
     expect(sweep.concerns('aaa', 3)).toBe(false);
     await turn();
-    expect([...names.there.keys()]).toEqual(['aa']);
+    expect(names.names).toEqual(['aa']);
     expect(compared).not.toContain('aaa');
     expect(sweep.concerns('aaa', 0)).toBe(false);
   });
@@ -358,31 +386,38 @@ describe('Sweep', () => {
     sweep.add({ ...broom, isAffected: () => true });
     sweep.stop();
     await turn();
-    expect(names.there.size).toBe(1);
+    expect(names.names.length).toBe(1);
     expect(done).not.toHaveBeenCalled();
     const other = sweepOf(names);
     expect(() => other.sweep.stop()).not.toThrow();
+    expect(names.names).toEqual(['a']);
   });
 
-  it('starts its pass again if the entry at which it rests is removed meanwhile', async () => {
+  it('goes on where it rests, whatever is removed and read around it', async () => {
     const names = new Names(numbered(200), LARGE);
     const { sweep, done } = sweepOf(names);
     clock.step = 3;
     sweep.add(broom);
     await turn();
-    const [resting] = numbered(64).slice(-1) as [string];
-    names.there.delete(resting);
+    for (const at of [62, 63, 64, 65]) names.delete(numbered(200)[at]!);
+    names.get(numbered(200)[66]!);
     clock.step = 0;
     await turn();
-    expect(names.passes).toBe(2);
+    // Two entries were removed before their turn, and one is the newest now.
+    expect(names.listed).toBe(200 - 2 - 1);
+    expect(names.passes).toBe(1);
     expect(done).toHaveBeenCalledOnce();
   });
 
-  it('passes over entries that have expired', async () => {
-    const names = new Names(numbered(3), LARGE);
-    names.peek = () => undefined;
+  it('removes what it has hidden before it is done', async () => {
+    const names = new Names(numbered(200), LARGE);
     const { sweep, done } = sweepOf(names);
-    sweep.add({ ...broom, isAffected: () => true });
+    const gone = new Set(numbered(90));
+    sweep.add({ ...broom, isAffected: (name) => gone.has(name) });
+    clock.step = 3;
+    for (let at = 0; at < 4; at++) await turn();
+    expect(names.names).toEqual(numbered(200).slice(90));
+    expect(done).not.toHaveBeenCalled();
     await turn();
     expect(done).toHaveBeenCalledOnce();
   });

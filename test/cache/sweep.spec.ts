@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
+import { LruEntry, LruMap } from '../../lib/cache/near/lru-map.js';
 import { Sweep } from '../../lib/cache/near/sweep.js';
 import {
   batch,
@@ -129,18 +130,13 @@ describe('Sweep: a pattern in a large near cache', () => {
   it('checks the clock as often with many patterns as with one', async () => {
     let now = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => now++);
-    const entries = new Map(ids.map((id) => [String(id), { sweeps: 0 }]));
+    const entries = new LruMap<LruEntry & { sweeps: number }>(SIZE);
+    for (const id of ids) {
+      const entry = new LruEntry(String(id), Infinity);
+      entries.set(Object.assign(entry, { sweeps: 0 }));
+    }
     const done = vi.fn();
-    const sweep = new Sweep(
-      {
-        size: entries.size,
-        keys: () => entries.keys(),
-        peek: (name) => entries.get(name),
-        delete: (name) => entries.delete(name),
-      },
-      done,
-      () => expect.unreachable(),
-    );
+    const sweep = new Sweep(entries, done, () => expect.unreachable());
     let comparisons = 0;
     const isAffected = (): boolean => {
       comparisons++;

@@ -1,24 +1,30 @@
-import { LRUCache } from 'lru-cache';
-import { matchesAllOf, weighPattern } from '../../message/index.js';
+import {
+  matchesAllOf,
+  patternBehind,
+  weighPattern,
+} from '../../message/index.js';
 import type { DependencyGuard } from '../dependencies.js';
+import { LruEntry, LruMap } from './lru-map.js';
 import { Sweep } from './sweep.js';
 
 /** @internal */
-export interface L1Entry<V> {
-  readonly value: V;
+export class L1Entry<V> extends LruEntry {
   /** Created once, so that a hit allocates nothing. */
   readonly promise: Promise<V>;
-  /** Number of the last sweep before it was stored: later ones may evict it. */
-  readonly sweeps: number;
-  /** `null` for an entry that depends on nothing else. */
-  readonly guard: DependencyGuard | null;
-}
 
-/**
- * The clock is looked up at each read, since tests replace the global one. It is
- * never 0, which an LRUCache takes for an unset time.
- */
-const CLOCK = { now: () => performance.now() + 1 };
+  constructor(
+    name: string,
+    expires: number,
+    readonly value: V,
+    /** Number of the last sweep before it was stored: later ones may evict it. */
+    readonly sweeps: number,
+    /** `null` for an entry that depends on nothing else. */
+    readonly guard: DependencyGuard | null,
+  ) {
+    super(name, expires);
+    this.promise = Promise.resolve(value);
+  }
+}
 
 /**
  * Entries of a near cache in memory. An evicted entry is not found any more, even
@@ -27,7 +33,7 @@ const CLOCK = { now: () => performance.now() + 1 };
  * @internal
  */
 export class L1Tier<V> {
-  #entries: LRUCache<string, L1Entry<V>>;
+  #entries: LruMap<L1Entry<V>>;
   #sweep: Sweep | null = null;
   #sweeps = 0;
 
@@ -39,7 +45,7 @@ export class L1Tier<V> {
     private readonly max: number,
     private readonly prefix: string,
   ) {
-    this.#entries = newEntries(max);
+    this.#entries = new LruMap(max);
   }
 
   get size(): number {
@@ -62,11 +68,8 @@ export class L1Tier<V> {
     ttl: number,
     guard: DependencyGuard | null = null,
   ): void {
-    this.#entries.set(
-      name,
-      { value, promise: Promise.resolve(value), sweeps: this.#sweeps, guard },
-      { ttl, size: 1 },
-    );
+    const expires = performance.now() + ttl;
+    this.#entries.set(new L1Entry(name, expires, value, this.#sweeps, guard));
   }
 
   delete(name: string): void {
@@ -76,14 +79,16 @@ export class L1Tier<V> {
   /** @param pattern of cache keys */
   deleteMatching(pattern: string): void {
     if (matchesAllOf(this.prefix, pattern)) return this.clear();
-    const { matches, weight } = weighPattern(pattern);
+    const behind = patternBehind(this.prefix, pattern);
+    const { matches, weight } = weighPattern(behind ?? pattern);
     this.#sweep ??= new Sweep(
       this.#entries,
       () => (this.#sweep = null),
       () => this.clear(),
     );
     this.#sweep.add({
-      isAffected: (name) => matches(this.prefix + name),
+      isAffected:
+        behind === null ? (name) => matches(this.prefix + name) : matches,
       weight,
       number: ++this.#sweeps,
     });
@@ -92,8 +97,8 @@ export class L1Tier<V> {
   clear(): void {
     this.#sweep?.stop();
     this.#sweep = null;
-    // LRUCache.clear() holds the event loop for half a second per million entries.
-    if (this.#entries.size > 0) this.#entries = newEntries(this.max);
+    // Takes no time, however many entries there are.
+    if (this.#entries.size > 0) this.#entries = new LruMap(this.max);
   }
 
   #unlessEvicted(name: string, entry?: L1Entry<V>): L1Entry<V> | undefined {
@@ -105,14 +110,4 @@ export class L1Tier<V> {
     this.#entries.delete(name);
     return undefined;
   }
-}
-
-/**
- * With `max` an LRUCache allocates lists of that length when it is created, which
- * is whenever all entries are evicted: 20 ms for 100,000. So its size is bounded.
- */
-function newEntries<V>(max: number): LRUCache<string, L1Entry<V>> {
-  // Expiry is judged by the clock at each read: with a resolution, a timer would
-  // have to have its turn before the clock is read again.
-  return new LRUCache({ max: 0, maxSize: max, perf: CLOCK, ttlResolution: 0 });
 }

@@ -1,4 +1,5 @@
 import { loopBudget } from '../loop-budget.js';
+import type { LruEntry, LruMap, LruVisit } from './lru-map.js';
 import { sweepTurns } from './sweep-turns.js';
 
 /** Time of one step; then the event loop continues with other work. */
@@ -17,17 +18,10 @@ const STEPS = 64;
 const LARGE = 1_000;
 
 /** A cache entry, tagged with the number of the last pattern before it was stored. */
-interface Sweepable {
-  readonly sweeps: number;
-}
+type Sweepable = LruEntry & { readonly sweeps: number };
 
-/** An `LRUCache`, as far as a sweep needs it. */
-interface Entries {
-  readonly size: number;
-  keys(): Iterator<string>;
-  peek(name: string): Sweepable | undefined;
-  delete(name: string): boolean;
-}
+/** An `LruMap`, as far as a sweep needs it. */
+type Entries = Pick<LruMap<Sweepable>, 'size' | 'visit' | 'hide' | 'tidy'>;
 
 /** A pattern whose matches are evicted. */
 interface Broom {
@@ -48,13 +42,7 @@ interface Broom {
 export class Sweep {
   #brooms: Broom[] = [];
   #waiting: Broom[] = [];
-  #names: Iterator<string> | null = null;
-  /** The entry at which the pass rests. */
-  #rest: {
-    readonly name: string;
-    /** `undefined` once it has expired. */
-    readonly entry: Sweepable | undefined;
-  } | null = null;
+  #pass: LruVisit<Sweepable> | null = null;
   /** Comparisons left for this pass. */
   #left = 0;
   /** Sums of the weights of this pass's patterns, and of those that wait. */
@@ -91,6 +79,7 @@ export class Sweep {
   }
 
   stop(): void {
+    this.#pass?.end();
     if (this.#next !== null) sweepTurns.remove(this.#next);
   }
 
@@ -108,22 +97,16 @@ export class Sweep {
     const { size } = this.entries;
     this.#left = size + SPARE_COMPARISONS;
     if (size * this.#brooms.length > this.#left) return this.onTooMuch();
-    this.#startPass();
+    this.#pass = this.entries.visit();
     this.#step();
-  }
-
-  #startPass(): void {
-    this.#names = this.entries.keys();
-    this.#rest = null;
   }
 
   #step(): void {
     this.#next = null;
-    if (!this.#canGoOn()) this.#startPass();
     const end = performance.now() + STEP_MS;
     do {
       if (this.#left < 0) return this.onTooMuch();
-      if (!this.#evictSome()) return this.#endPass();
+      if (!this.#evictSome() && !this.entries.tidy()) return this.#endPass();
     } while (performance.now() < end);
     this.#later(() => this.#step());
   }
@@ -132,10 +115,12 @@ export class Sweep {
   #evictSome(): boolean {
     let made = 0;
     while (made < CHUNK) {
-      const { done, value: name } = this.#names!.next();
-      this.#evictRest();
-      if (done === true) return false;
-      this.#rest = { name, entry: this.entries.peek(name) };
+      const entry = this.#pass!.next();
+      if (entry === null) return false;
+      const { name, sweeps } = entry;
+      if (isAnyAffecting(this.#brooms, this.#weight, name, sweeps)) {
+        this.entries.hide(entry);
+      }
       made += this.#brooms.length + (this.#weight * name.length) / STEPS;
     }
     this.#left -= made;
@@ -143,33 +128,10 @@ export class Sweep {
   }
 
   #endPass(): void {
+    this.#pass!.end();
     this.#brooms = [];
     if (this.#waiting.length > 0) this.#begin();
     else this.onDone();
-  }
-
-  /** Evicts the entry at which the pass rested, now that it has gone on. */
-  #evictRest(): void {
-    if (this.#rest === null) return;
-    const { name, entry } = this.#rest;
-    this.#rest = null;
-    if (
-      entry !== undefined &&
-      isAnyAffecting(this.#brooms, this.#weight, name, entry.sweeps)
-    ) {
-      this.entries.delete(name);
-    }
-  }
-
-  /**
-   * Whether the iterator of the cache is still valid: it goes from an entry to its
-   * neighbour, and misses entries if the one at which it rests has been removed.
-   */
-  #canGoOn(): boolean {
-    return (
-      this.#rest === null ||
-      this.entries.peek(this.#rest.name) === this.#rest.entry
-    );
   }
 }
 
