@@ -1,8 +1,8 @@
 import { copyText, everything, type Invalidation } from '../message/index.js';
-import { BoundedMap } from './bounded-map.js';
 import { EarlyMessages } from './early-messages.js';
 import type { PublishProgress } from './publish-progress.js';
 import { RecentChanges } from './recent-changes.js';
+import { RecentTicks } from './recent-ticks.js';
 
 /** Offsets that are remembered, of received and of replayed messages each. */
 const POSITION_LIMIT = 50_000;
@@ -47,10 +47,10 @@ export class Fences {
    * instance they count from their local delivery; for an offset, from both.
    */
   readonly #settled = new RecentChanges();
-  /** Tick at which each offset was reached by its message, oldest first. */
-  #received: BoundedMap<number> | null = null;
+  /** Tick at which each offset was reached by its message. */
+  #received: RecentTicks | null = null;
   /** Tick of each offset that was read from the journal, where foreign messages are missing. */
-  #replayed = new BoundedMap<number>(POSITION_LIMIT);
+  #replayed = new RecentTicks(POSITION_LIMIT);
   readonly #early = new EarlyMessages();
   /** Position of this instance when tracking began. */
   #first: string | null = null;
@@ -88,7 +88,7 @@ export class Fences {
   trackPositions(early = false): void {
     this.#used = true;
     if (this.#received !== null) return;
-    this.#received = new BoundedMap(POSITION_LIMIT);
+    this.#received = new RecentTicks(POSITION_LIMIT);
     if (early) this.recordEarly(everything());
   }
 
@@ -120,7 +120,7 @@ export class Fences {
     const later = this.#changes;
     const replayed = this.#replayed;
     this.#changes = new RecentChanges();
-    this.#replayed = new BoundedMap(POSITION_LIMIT);
+    this.#replayed = new RecentTicks(POSITION_LIMIT);
     // Ticks before those of all later messages, which may be at any offset.
     let time = -past.length;
     for (const message of past) {

@@ -6,7 +6,7 @@ import {
   type Invalidation,
   type WeighedPattern,
 } from '../message/index.js';
-import { BoundedMap } from './bounded-map.js';
+import { RecentTicks } from './recent-ticks.js';
 
 /** Keys and patterns remembered; a fence from before the oldest of them does not hold. */
 const KEY_LIMIT = 50_000;
@@ -34,10 +34,10 @@ interface RememberedPattern {
  * @internal
  */
 export class RecentChanges {
-  /** Tick at which each key was last invalidated, oldest first. */
-  readonly #keys = new BoundedMap<number>(KEY_LIMIT);
+  /** Tick at which each key was last invalidated. */
+  readonly #keys = new RecentTicks(KEY_LIMIT);
   /** Tick of the last key of each family; `null` until the first check of a family. */
-  #families: BoundedMap<number> | null = null;
+  #families: RecentTicks | null = null;
   #patterns: RememberedPattern[] = [];
   /** Fences taken before this tick cannot be checked any more, so they do not hold. */
   #unknown = -Infinity;
@@ -94,25 +94,30 @@ export class RecentChanges {
     return times.get(key) ?? -Infinity;
   }
 
-  #familyTicks(): BoundedMap<number> {
+  #familyTicks(): RecentTicks {
     if (this.#families === null) {
-      this.#families = new BoundedMap(KEY_LIMIT);
-      // The newest key of a family comes last.
-      for (const [key, time] of this.#keys) this.#recordFamily(key, time);
+      this.#families = new RecentTicks(KEY_LIMIT);
+      for (const [key, time] of this.#keys) {
+        this.#recordFamily(this.#families, key, time);
+      }
     }
     return this.#families;
   }
 
   #recordKey(key: string, time: number): void {
-    const forgotten = this.#keys.set(key, time);
-    if (forgotten !== null) this.#forget(forgotten);
-    if (this.#families !== null) this.#recordFamily(key, time);
+    this.#setTick(this.#keys, key, time);
+    if (this.#families !== null) this.#recordFamily(this.#families, key, time);
   }
 
-  #recordFamily(key: string, time: number): void {
-    // A family is a part of each of its keys, so the keys of a family are forgotten
-    // before this map is full and forgets the family itself.
-    this.#families!.set(familyOf(key), time);
+  #recordFamily(families: RecentTicks, key: string, time: number): void {
+    const family = familyOf(key);
+    const latest = Math.max(time, families.get(family) ?? -Infinity);
+    this.#setTick(families, family, latest);
+  }
+
+  #setTick(ticks: RecentTicks, name: string, time: number): void {
+    const forgotten = ticks.set(name, time);
+    if (forgotten !== null) this.#forget(forgotten);
   }
 
   #recordPattern(pattern: string, time: number): void {

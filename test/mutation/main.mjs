@@ -5,7 +5,7 @@
  *
  *     npm run mutate                          every folder below
  *     npm run mutate -- --folder message      one of them
- *     npm run mutate -- --file lib/stream/bounded-map.ts --file …
+ *     npm run mutate -- --file lib/stream/fences.ts --file …
  *     npm run mutate -- --folder cache --quick
  *
  * `--quick` leaves out specs that start applications: a lower bound of the score,

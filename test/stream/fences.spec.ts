@@ -161,10 +161,10 @@ describe('Fences.takenAt()', () => {
     fences.reached('1-0', true);
     expect(fences.takenAt('1-0')).toBeNull();
     fences.trackPositions();
-    for (let at = 1; at <= 50_001; at++) fences.reached(`${at}-0`, true);
-    expect(fences.takenAt('1-0')).toBeNull();
-    expect(fences.takenAt('2-0')).not.toBeNull();
-    expect(fences.takenAt('60000-0')).toBeNull();
+    for (let at = 1; at <= 100_000; at++) fences.reached(`${at}-0`, true);
+    expect(fences.takenAt('50000-0')).toBeNull();
+    expect(fences.takenAt('50001-0')).not.toBeNull();
+    expect(fences.takenAt('200000-0')).toBeNull();
   });
 
   it('counts what came since that offset was reached for the first time', () => {

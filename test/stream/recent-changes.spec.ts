@@ -63,15 +63,39 @@ describe('RecentChanges', () => {
     expect(changes.unaffected(['post:1'], 2)).toBe(true);
   });
 
-  it('are unknown from before the last fifty thousand keys', () => {
+  it('are unknown from before the last fifty thousand keys, at least', () => {
     const changes = new RecentChanges();
-    for (let time = 1; time <= 5; time++) {
+    for (let time = 1; time <= 9; time++) {
       changes.record(batch(keysOf(10_000, `t${time}`)), time);
     }
+    changes.record(batch(keysOf(9_999, 't10')), 10);
     expect(changes.unaffected(['user:1'], 0)).toBe(true);
-    changes.record(entity('Post', 1), 6);
-    expect(changes.unaffected(['user:1'], 0)).toBe(false);
-    expect(changes.unaffected(['user:1'], 1)).toBe(true);
+    changes.record(entity('Post', 1), 11);
+    expect(changes.unaffected(['user:1'], 4)).toBe(false);
+    expect(changes.unaffected(['user:1'], 5)).toBe(true);
+    expect(changes.unaffected(['t6:1'], 5)).toBe(false);
+  });
+
+  it('are unknown from before the last fifty thousand families, at least', () => {
+    const changes = new RecentChanges();
+    for (let time = 1; time < 100_000; time++) {
+      changes.record(entity(`t${time}`, 1), time);
+    }
+    expect(changes.unaffected(['t1:'], 0)).toBe(false);
+    expect(changes.unaffected(['t0:'], 0)).toBe(true);
+    changes.record(entity('Post', 1), 100_000);
+    expect(changes.unaffected(['t0:'], 49_999)).toBe(false);
+    expect(changes.unaffected(['t0:'], 50_000)).toBe(true);
+    expect(changes.unaffected(['t50001:'], 50_000)).toBe(false);
+  });
+
+  it('affect a family at the latest of its keys, in whichever order they were first named', () => {
+    const changes = new RecentChanges();
+    for (const [at, id] of [1, 2, 1].entries()) {
+      changes.record(entity('User', id), at + 1);
+    }
+    expect(changes.unaffected(['user:'], 2)).toBe(false);
+    expect(changes.unaffected(['user:'], 3)).toBe(true);
   });
 
   it('are unknown from before the last thousand patterns, at least', () => {
