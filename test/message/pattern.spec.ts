@@ -8,7 +8,9 @@ import {
   matchesAllOf,
   matchesPattern,
   MAX_PATTERN_LENGTH,
+  patternBehind,
 } from '../../lib/message/pattern.js';
+import { nastyText } from './arbitraries.js';
 
 /** Examples for readers; pattern-differential.spec.ts compares with a real server. */
 const CASES: [
@@ -241,6 +243,47 @@ describe('Patterns: properties', () => {
         fc.pre(isMatchAll(pattern) && Buffer.byteLength(key) >= 3);
         expect(matchesPattern(pattern, key)).toBe(true);
       }),
+    );
+  });
+});
+
+describe('patternBehind()', () => {
+  it.each([
+    ['user:', 'user:12*', '12*'],
+    ['user:', 'user:', ''],
+    ['日:', '日:?', '?'],
+    ['', 'user:*', 'user:*'],
+  ])('returns, for the prefix %j of %j, %j', (prefix, pattern, behind) => {
+    expect(patternBehind(prefix, pattern)).toBe(behind);
+  });
+
+  it.each([
+    ['user:', 'use*'],
+    ['user:', '*user:'],
+    ['user:', '[u]ser:1'],
+    ['user:', 'post:1'],
+    ['a*:', 'a*:1'],
+    ['a[:', 'a[:]1'],
+  ])('returns null for the prefix %j of %j', (prefix, pattern) => {
+    expect(patternBehind(prefix, pattern)).toBeNull();
+  });
+
+  it('matches what follows the prefix, if the pattern matches all of it', () => {
+    fc.assert(
+      fc.property(
+        nastyText(),
+        nastyText(),
+        nastyText(),
+        (prefix, rest, name) => {
+          const pattern = prefix + rest;
+          const behind = patternBehind(prefix, pattern);
+          // The pattern * matches even the empty key, as in Redis.
+          if (behind === null || name === '') return;
+          expect(compilePattern(behind)(name)).toBe(
+            compilePattern(pattern)(prefix + name),
+          );
+        },
+      ),
     );
   });
 });

@@ -263,7 +263,7 @@ describe('wallClock()', () => {
     const date = vi.spyOn(Date, 'now');
     onTestFinished(() => date.mockRestore());
     const began = Math.ceil(pass());
-    for (const ms of [0, 1, 99, 100, 199]) wallClock(began + ms);
+    for (const ms of [0, 1, 99, 100]) wallClock(began + ms);
     expect(date).toHaveBeenCalledTimes(2);
   });
 });
