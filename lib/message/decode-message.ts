@@ -172,7 +172,6 @@ function isTraceField([name, text]: [string, unknown]): boolean {
 
 const TEXT_FIELDS = [
   'message_id',
-  'entity_type',
   'entity_id',
   'pattern',
   'entity_ids',
