@@ -67,7 +67,9 @@ describe('L1Tier', () => {
     tier.delete('5');
     tier.deleteMatching('user:1*');
     tier.deleteMatching('post:*');
-    expect(tier.size).toBe(20 - 1 - 11);
+    tier.deleteMatching('*r:3');
+    tier.deleteMatching('[u]ser:[0-9]r:4');
+    expect(tier.size).toBe(20 - 1 - 11 - 1);
     expect(tier.get('12')).toBeUndefined();
     expect(tier.get('2')?.value).toBe(2);
     tier.deleteMatching('*');
