@@ -18,13 +18,14 @@ export async function idle(url, rounds) {
   };
   const result = await interleaved(rounds, {
     'without the module': run('without'),
+    'two clients of ioredis': run('clients'),
     'with the module': run('with'),
   });
   const base = result['without the module'];
   const mib = (value) => `${value.toFixed(1)} MiB`;
   return {
     title: 'An idle application',
-    note: 'Resident memory and live heap, some seconds after the start and two forced garbage collections.',
+    note: 'Resident memory and live heap, some seconds after the start and two forced garbage collections. The module has the same two clients.',
     columns: ['resident', 'on top', 'heap', 'on top'],
     rows: Object.entries(result).map(([name, { rss, heap }]) => [
       name,

@@ -1,4 +1,4 @@
-/** The memory of an idle Nest application: `node --expose-gc idle.mjs with|without URL`. */
+/** The memory of an idle Nest application: `node --expose-gc idle.process.mjs without|clients|with URL`. */
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -16,6 +16,12 @@ if (mode === 'with') {
     ],
   })(AppModule);
 } else Module({})(AppModule);
+if (mode === 'clients') {
+  const { Redis } = await import('ioredis');
+  const [commands, subscription] = [new Redis(url), new Redis(url)];
+  await commands.ping();
+  await subscription.subscribe('bench:idle');
+}
 
 const app = await NestFactory.create(AppModule, { logger: false });
 await app.listen(0, '127.0.0.1');
