@@ -109,7 +109,8 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
   /** A payload came over the channel. */
   receive(payload: string): void {
     this.#arrived++;
-    if (this.#isOwn(payload)) return this.#receiveOwn(payload);
+    const ownId = this.#ownId(payload);
+    if (ownId !== null) return this.#receiveOwn(payload, ownId);
     const message = this.#decoder.decode(payload);
     if (message === null) return;
     const now = performance.now();
@@ -173,10 +174,10 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
   }
 
   /** An echo moves the position; the consumers have the message already. */
-  #receiveOwn(payload: string): void {
+  #receiveOwn(payload: string, messageId: string): void {
     const place = readOwnPlace(payload);
     if (place === null || !isOffset(place.offset)) {
-      this.own.received(readOwnId(payload));
+      this.own.received(messageId);
       return;
     }
     const { offset, previous } = place;
@@ -186,15 +187,17 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
       return;
     }
     this.acknowledged.echoed(offset);
-    this.own.received(readOwnId(payload));
+    this.own.received(messageId);
     this.#listener?.onMoved(true);
   }
 
-  /** Anybody can read this instance's origin and sign with it: the id must be under way, too. */
-  #isOwn(payload: string): boolean {
-    return (
-      isSignedWith(payload, this.#signature) &&
-      this.own.isUnderWay(readOwnId(payload))
-    );
+  /**
+   * The id of an own message; `null` for any other. Anybody can read this instance's
+   * origin and sign with it: the id must be under way, too.
+   */
+  #ownId(payload: string): string | null {
+    if (!isSignedWith(payload, this.#signature)) return null;
+    const messageId = readOwnId(payload);
+    return this.own.isUnderWay(messageId) ? messageId : null;
   }
 }
