@@ -5,13 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { checkOut, ROOT } from './checkout.mjs';
-import { percentile, ratio } from './measure.mjs';
-
-/**
- * Spread of the quartiles, relative to the median, above which the machine
- * counts as busy.
- */
-const BUSY_SPREAD = 0.2;
+import { median, ratio, spreadOf, spreadText } from './measure.mjs';
 
 /**
  * @param ref commit, branch or tag
@@ -75,25 +69,23 @@ function collect(figures, printed) {
 }
 
 function table({ here, there }, ref, commit, rounds) {
-  const spreadOf = (values) =>
-    (percentile(values, 75) - percentile(values, 25)) / percentile(values, 50);
   const rows = [...here]
     .filter(([name]) => there.has(name))
     .map(([name, values]) => {
       const others = there.get(name);
-      const [now, then] = [percentile(values, 50), percentile(others, 50)];
+      const [now, then] = [median(values), median(others)];
       const spread = Math.max(spreadOf(values), spreadOf(others));
       return [
         name,
         String(then),
         String(now),
         then === 0 ? '' : ratio(now, then),
-        `${Math.round(spread * 100)} %${spread > BUSY_SPREAD ? ' (busy)' : ''}`,
+        spreadText(spread),
       ];
     });
   return {
     title: `This checkout against ${ref} (${commit})`,
-    note: `Medians of ${rounds} rounds, in which both run their own benchmark in turn. A spread (between the quartiles) over ${BUSY_SPREAD * 100} % means that the machine was busy.`,
+    note: `Medians of ${rounds} rounds, in which both run their own benchmark in turn. The spread is the one between the quartiles.`,
     columns: ['there', 'here', 'here to there', 'spread'],
     rows,
   };

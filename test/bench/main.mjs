@@ -16,6 +16,7 @@ import { delivery, receiving } from './delivery.mjs';
 import { idle } from './idle.mjs';
 import { journal } from './journal.mjs';
 import { latency } from './latency.mjs';
+import { spreadText, takeLargestSpread } from './measure.mjs';
 import { metrics, scrape } from './metrics.mjs';
 import { eviction, nearCache } from './near-cache.mjs';
 import { livePage } from './page.mjs';
@@ -25,7 +26,7 @@ import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
 
 const USAGE = `Usage: npm run bench [-- options]
-  --rounds N     rounds of each comparison (default 7)
+  --rounds N     rounds of each comparison (default 9)
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
                  near-cache, eviction, beside, peers, bursts, metrics,
@@ -60,7 +61,7 @@ function options() {
   try {
     const { values } = parseArgs({
       options: {
-        rounds: { type: 'string', default: '7' },
+        rounds: { type: 'string', default: '9' },
         only: { type: 'string', multiple: true },
         against: { type: 'string' },
         write: { type: 'boolean', default: false },
@@ -111,6 +112,8 @@ const tables = [];
 for (const name of only) {
   process.stderr.write(`${name} …\n`);
   const table = await SECTIONS[name](server.url, rounds);
+  const spread = `Largest spread between the quartiles of a row's first figure: ${spreadText(takeLargestSpread())}.`;
+  table.note = table.note ? `${table.note} ${spread}` : spread;
   tables.push(table);
   console.log(`\n${markdown(table)}`);
 }

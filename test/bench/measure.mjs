@@ -7,6 +7,25 @@ export function percentile(values, p) {
 
 export const median = (values) => percentile(values, 50);
 
+/** Spread of the quartiles, relative to the median, above which a machine is busy. */
+const BUSY_SPREAD = 0.2;
+
+export const spreadOf = (values) =>
+  (percentile(values, 75) - percentile(values, 25)) / median(values);
+
+/** A spread as text, with a warning if it is too large to trust the figure. */
+export const spreadText = (spread) =>
+  `${Math.round(spread * 100)} %${spread > BUSY_SPREAD ? ' (busy)' : ''}`;
+
+let largest = 0;
+
+/** The largest spread of a contestant's first figure, since the last call. */
+export function takeLargestSpread() {
+  const spread = largest;
+  largest = 0;
+  return spread;
+}
+
 /**
  * Runs the contestants in turn, round after round, so that other load on the
  * machine affects all of them.
@@ -24,6 +43,12 @@ export async function interleaved(rounds, contestants) {
       const result = await run();
       if (round >= 0) results[name].push(result); // the first round warms up
     }
+  }
+  for (const each of Object.values(results)) {
+    const first = each.map(
+      (result) => Object.values(Object(result))[0] ?? result,
+    );
+    largest = Math.max(largest, spreadOf(first));
   }
   return Object.fromEntries(
     Object.entries(results).map(([name, each]) => [name, medians(each)]),

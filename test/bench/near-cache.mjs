@@ -2,6 +2,8 @@
 import { Cached, NearCacheFactory } from 'nestjs-cache-invalidation';
 import { LRUCache } from 'lru-cache';
 import { setImmediate as turn } from 'node:timers/promises';
+import { entity, Instance } from '../../dist/lib/message/index.js';
+import { Fences } from '../../dist/lib/stream/index.js';
 import { startApp } from './apps.mjs';
 import { interleaved, ms, ratio } from './measure.mjs';
 
@@ -9,6 +11,7 @@ const KEYS = 10_000;
 const READS = 1_000_000;
 const ENTRIES = 1_000_000;
 const CHECKS = 200_000;
+const REMEMBERED = 300_000;
 const AFTERMATH_MS = 1_500;
 
 /** Hits, awaited or not, compared with the underlying map. */
@@ -42,6 +45,12 @@ export async function nearCache(url, rounds) {
     for (let i = 0; i < READS; i++) await read(ids[i % KEYS]);
     return ((performance.now() - start) * 1e6) / READS;
   };
+  const fences = new Fences();
+  fences.take();
+  const instance = new Instance('bench');
+  const messages = Array.from({ length: REMEMBERED }, (_, id) =>
+    instance.stamp(entity('User', `u${id}`)),
+  );
   const fence = app.subscriber.fence();
   for (let i = 0; i < 1_000; i++) await app.publisher.invalidate('Post', i);
   const result = await interleaved(rounds, {
@@ -51,10 +60,15 @@ export async function nearCache(url, rounds) {
     'lru-cache, awaited': awaited((id) => bare.get(id)),
     'near cache, awaited': awaited((id) => near.get(id, load)),
     '`@Cached`, awaited': awaited((id) => users.find(id)),
-    'fence, checked 1,000 messages later': () => {
+    'fence: checked 1,000 messages later': () => {
       const start = performance.now();
       for (let i = 0; i < CHECKS; i++) fence.holds('user:1');
       return ((performance.now() - start) * 1e6) / CHECKS;
+    },
+    'fence: remembering a message, of 300,000 keys': () => {
+      const start = performance.now();
+      for (const message of messages) fences.record(message);
+      return ((performance.now() - start) * 1e6) / REMEMBERED;
     },
   });
   await app.close();
