@@ -17,7 +17,7 @@ const CHANNEL = `bench:peer:${kind}`;
 /** Times at which entries have left the memory, by key. */
 let gone = [];
 let left = 0;
-/** Whether the time of each entry is wanted, and not of the last one alone. */
+/** Whether the time of each entry is wanted, and not only of the last one. */
 let isTimed = true;
 
 const now = () => Number(process.hrtime.bigint()) / 1e3;
@@ -25,8 +25,12 @@ const now = () => Number(process.hrtime.bigint()) / 1e3;
 function onGone(key) {
   if (left === 0 || gone[key] !== 0) return;
   left--;
-  gone[key] = isTimed || left === 0 ? now() : NaN;
+  gone[key] = now();
   if (left === 0) process.send({ times: gone, cpu: spent() });
+}
+
+function onEmpty() {
+  process.send({ times: [now()], cpu: spent() });
 }
 
 let cpu = process.cpuUsage();
@@ -35,11 +39,12 @@ function spent() {
   return user + system;
 }
 
-/** A map that tells when an entry has left it. */
+/** A map that tells when an entry has left it, or when the last one has. */
 class WatchedMap extends Map {
   delete(key) {
     const deleted = super.delete(key);
-    if (deleted) onGone(key.slice(key.indexOf(':') + 1));
+    if (deleted && isTimed) onGone(key.slice(key.indexOf(':') + 1));
+    else if (deleted && this.size === 0) onEmpty();
     return deleted;
   }
 }
