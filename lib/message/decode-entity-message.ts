@@ -1,3 +1,4 @@
+import { BLANK_MESSAGE } from './blank-message.js';
 import { copyText } from './copy-text.js';
 import { readEntityType } from './exactness.js';
 import type { InvalidationMessage } from './invalidation-message.js';
@@ -61,21 +62,16 @@ export function decodeEntityMessage(
     return null;
   }
   return {
+    ...BLANK_MESSAGE,
     // Handlers may keep ids and offsets.
     messageId: copyText(messageId),
     action: match[5] as 'Delete' | 'Update',
     entityType,
     entityId: copyText(entityId),
-    pattern: null,
-    entityIds: null,
     timestamp,
     sourceService: match[7]!,
-    metadata: null,
     origin: match[10] ?? null,
     offset: match[8] === undefined ? null : copyText(match[8]),
     previous: match[9] ?? null,
-    trace: null,
-    own: false,
-    widened: null,
   };
 }

@@ -1,4 +1,5 @@
 import { OversizedMessageError } from '../errors/index.js';
+import { BLANK_MESSAGE } from './blank-message.js';
 import { decodeEntityMessage } from './decode-entity-message.js';
 import { coarser, isExact, nameOf, readEntityType } from './exactness.js';
 import type {
@@ -109,8 +110,8 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
   const entityType = readEntityType(wireType);
   const exact = isExact(action, entityType, entityId, pattern, entityIds);
   const wide = exact ? null : coarser(entityType);
-  // The order of decodeEntityMessage, so that all messages share one hidden class.
   return {
+    ...BLANK_MESSAGE,
     messageId,
     action: wide?.action ?? action,
     entityType: wide?.entityType ?? nameOf(action) ?? entityType,
@@ -127,7 +128,6 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     offset: asText(offset, wellFormed),
     previous: asText(previous, wellFormed),
     trace: trace === undefined ? null : asTrace(trace),
-    own: false,
     widened: exact ? null : 'not-understood',
   } as InvalidationMessage;
 }

@@ -97,8 +97,8 @@ export class L1Tier<V> {
   clear(): void {
     this.#sweep?.stop();
     this.#sweep = null;
-    // Takes no time, however many entries there are.
-    if (this.#entries.size > 0) this.#entries = new LruMap(this.max);
+    // Takes no time, however many entries there are, hidden ones included.
+    this.#entries = new LruMap(this.max);
   }
 
   #unlessEvicted(name: string, entry?: L1Entry<V>): L1Entry<V> | undefined {
