@@ -4,9 +4,10 @@
  * compare the ratios.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { format } from 'prettier';
 import { against } from './against.mjs';
 import { beside } from './beside.mjs';
 import { bursts } from './bursts.mjs';
@@ -32,7 +33,7 @@ const USAGE = `Usage: npm run bench [-- options]
                  near-cache, eviction, beside, peers, bursts, metrics,
                  scrape, page
   --against REF  compare with another commit, which runs its own benchmark
-  --write        renew docs/benchmarks.md
+  --write        renew docs/benchmarks.md, or with --only these sections of it
   --help         this text
 REDIS_URL names a server to use; otherwise a redis-server is started.`;
 
@@ -76,14 +77,14 @@ function options() {
     if (unknown !== undefined) throw new Error(`unknown section: ${unknown}`);
     if (values.against !== undefined && values.write)
       throw new Error('use either --against or --write, not both');
-    return { ...values, rounds, only };
+    return { ...values, rounds, only, isPart: values.only !== undefined };
   } catch (error) {
     console.error(`${error.message}\n\n${USAGE}`);
     return process.exit(2);
   }
 }
 
-const { rounds, only, write, help, against: ref } = options();
+const { rounds, only, isPart, write, help, against: ref } = options();
 if (help) {
   console.log(USAGE);
   process.exit(0);
@@ -118,30 +119,40 @@ for (const name of only) {
   console.log(`\n${markdown(table)}`);
 }
 server.stop();
-if (write) {
-  mkdirSync(new URL('../../docs/', import.meta.url), { recursive: true });
-  writeFileSync(
-    new URL('../../docs/benchmarks.md', import.meta.url),
-    page(tables),
-  );
-}
+if (write) await writePage(tables);
 process.exit(0);
 
-function page(all) {
+/** Writes the page; with `--only`, these sections in place of the ones on it. */
+async function writePage(measured) {
+  const path = new URL('../../docs/benchmarks.md', import.meta.url);
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'])
+    .toString()
+    .trim();
+  const date = new Date().toISOString().slice(0, 10);
+  const sections = new Map();
+  if (isPart) {
+    const [, ...old] = readFileSync(path, 'utf8').split(/^(?=## )/m);
+    for (const text of old) sections.set(text.split('\n', 1)[0], text.trim());
+  }
+  for (const table of measured) {
+    const note = `${table.note} Measured at commit ${commit} on ${date}, ${rounds} rounds.`;
+    const text = markdown({ ...table, note }).trim();
+    sections.set(text.split('\n', 1)[0], text);
+  }
+  const page = [introduction(), ...sections.values()].join('\n\n');
+  writeFileSync(path, await format(page, { parser: 'markdown' }));
+}
+
+function introduction() {
   const { version } = JSON.parse(
     readFileSync(
       new URL('../../node_modules/ioredis/package.json', import.meta.url),
       'utf8',
     ),
   );
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'])
-    .toString()
-    .trim();
   return `# Benchmarks
 
-Made by \`npm run bench -- --rounds ${rounds} --write\` on ${new Date().toISOString().slice(0, 10)}, at commit ${commit}: Node ${process.version}, ioredis ${version}, ${server.version}, ${cpus().length} × ${cpus()[0].model.trim()}, loopback. The contestants of a table take turns, round after round; each figure is the median of ${rounds} rounds. The publisher, Redis and the receiver share ${cpus().length} cores. Absolute numbers depend on the machine; compare the ratios.
-
-${all.map(markdown).join('\n')}`;
+Made by \`npm run bench -- --write\`: Node ${process.version}, ioredis ${version}, ${server.version}, ${cpus().length} × ${cpus()[0].model.trim()}, loopback. The contestants of a table take turns, round after round; each figure is the median of all rounds. The publisher, Redis and the receiver share ${cpus().length} cores. Absolute numbers depend on the machine; compare the ratios.`;
 }
 
 function markdown({ title, note, columns, rows }) {
