@@ -26,6 +26,7 @@ import {
   uniqueChannel,
   type TestApp,
 } from '../support/app.js';
+import { documentedCommands } from '../support/documented-acl.js';
 import { eventually } from '../support/eventually.js';
 import { type RedisServer } from '../support/redis.js';
 import { describeOnRedisServer, startServer } from '../support/redis-server.js';
@@ -366,19 +367,11 @@ describeOnRedisServer('doctor', () => {
     });
 
     it('reports ok for the rights listed in docs/operations.md', async () => {
-      const page = readFileSync(join(root, 'docs/operations.md'), 'utf8');
-      const [, rights = ''] =
-        /-@all \\\s+(\+@connection[^\\]+\+info) \\/.exec(page) ?? [];
+      const rights = documentedCommands();
       expect(rights).toContain('+evalsha');
       const { server } = await startPair();
       const key = `~${journalOf(CHANNEL)}`;
-      const url = await as(
-        server,
-        '-@all',
-        ...rights.split(' '),
-        key,
-        `&${CHANNEL}`,
-      );
+      const url = await as(server, '-@all', ...rights, key, `&${CHANNEL}`);
       const report = await examine(url);
       expect(report.code).toBe(0);
       const { rights: ofRights, journal, ...others } = statuses(report);
