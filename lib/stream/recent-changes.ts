@@ -1,4 +1,5 @@
 import {
+  copyText,
   familyOf,
   isFamily,
   keysOf,
@@ -110,7 +111,8 @@ export class RecentChanges {
   }
 
   #recordFamily(families: RecentTicks, key: string, time: number): void {
-    const family = familyOf(key);
+    // A part of the key would keep all of it in memory.
+    const family = copyText(familyOf(key));
     const latest = Math.max(time, families.get(family) ?? -Infinity);
     this.#setTick(families, family, latest);
   }

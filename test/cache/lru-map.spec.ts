@@ -6,9 +6,7 @@ import {
   type LruVisit,
 } from '../../lib/cache/near/lru-map.js';
 
-/** Entries that are copied at once, and that one call of `tidy()` removes. */
-const FEW = 20_000;
-const PORTION = 64;
+const TABLE_SIZE = 16_384;
 
 const KINDS = [
   ...(['get', 'get', 'peek', 'set', 'set', 'set', 'delete', 'hide'] as const),
@@ -79,26 +77,40 @@ describe('LruMap', () => {
     expect([map.peek('a'), map.size]).toEqual([undefined, 0]);
   });
 
-  it('removes hidden entries in portions', () => {
-    const map = mapOf(300);
-    hide(map, 2 * PORTION + 1);
-    expect(map.size).toBe(300 - 2 * PORTION - 1);
-    expect([map.tidy(), map.tidy(), map.tidy()]).toEqual([true, true, false]);
+  it.each([1, 149, 150, 151, 299, 300])(
+    'has the other entries, and room for new ones, once %d of 300 hidden ones are removed',
+    (hidden) => {
+      const map = mapOf(300);
+      hide(map, hidden);
+      expect([map.tidy(), map.tidy()]).toEqual([true, false]);
+      const found = Array.from({ length: 300 }, (_, at) => map.get(`${at}`));
+      expect(found.filter((entry) => entry !== undefined)).toHaveLength(
+        300 - hidden,
+      );
+      for (let at = 0; at < hidden; at++) {
+        map.set(new LruEntry(`${at}`, Infinity));
+      }
+      expect(map.size).toBe(300);
+      expect(map.peek(`${hidden}`)?.name).toBe(
+        hidden === 300 ? undefined : `${hidden}`,
+      );
+    },
+  );
+
+  it('removes hidden entries a table at a time', () => {
+    const map = mapOf(4 * TABLE_SIZE);
+    hide(map, 4 * TABLE_SIZE);
+    const calls = [1, 2, 3, 4, 5].map(() => map.tidy());
+    expect(calls).toEqual([true, true, true, true, false]);
   });
 
-  it('removes hidden entries at once where only few others are left', () => {
-    const few = mapOf(2 * FEW + 1);
-    hide(few, FEW + 1);
-    expect(few.tidy()).toBe(false);
-    expect(few.size).toBe(FEW);
-    expect(few.get('0')).toBeUndefined();
-    expect(few.get(String(FEW + 1))?.name).toBe(String(FEW + 1));
-    const more = mapOf(2 * FEW + 2 + 1);
-    hide(more, FEW + 2);
-    expect(more.tidy()).toBe(true);
-    const half = mapOf(2 * FEW);
-    hide(half, FEW);
-    expect(half.tidy()).toBe(true);
+  it('counts a hidden entry that is replaced or removed once', () => {
+    const map = mapOf(3);
+    hide(map, 2);
+    map.set(new LruEntry('0', Infinity));
+    map.delete('1');
+    expect([map.size, map.tidy()]).toEqual([2, false]);
+    expect(map.peek('0')?.name).toBe('0');
   });
 
   it('visits an entry once, though it is used during the visit', () => {

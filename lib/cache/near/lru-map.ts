@@ -1,7 +1,9 @@
-/** Entries that are copied to a new table at once, in some milliseconds. */
-const FEW = 20_000;
-/** Entries that one call of `tidy()` removes. */
-const PORTION = 64;
+/**
+ * Entries of one table, if names are spread evenly. V8 grows and shrinks a table all at
+ * once, which takes some milliseconds for so many, and a third of a second for a million.
+ */
+const TABLE_SIZE = 16_384;
+const TABLE_LIMIT = 256;
 
 /**
  * A place in the order of use: between the entry used before it and the one used
@@ -30,26 +32,51 @@ export class LruEntry extends Place {
   }
 }
 
+/** Some of the entries, by name. */
+class Table<E extends LruEntry> {
+  entries = new Map<string, E>();
+  /** How many of them are hidden. */
+  hidden = 0;
+
+  removeHidden(): void {
+    const { entries } = this;
+    if (this.hidden > entries.size / 2) {
+      this.entries = new Map();
+      for (const entry of entries.values()) {
+        if (!entry.isHidden) this.entries.set(entry.name, entry);
+      }
+    } else {
+      for (const entry of entries.values()) {
+        if (entry.isHidden) entries.delete(entry.name);
+      }
+    }
+    this.hidden = 0;
+  }
+}
+
 /**
  * A map that removes its least recently used entry when it is full. Expired
  * entries are removed when they are read.
  *
- * Removing an entry of a large `Map` costs 450 ns, and halves its table now and
- * then, which holds the event loop for 50 ms at a million entries. So `hide()` only
- * takes an entry out of sight, and `tidy()` removes hidden ones later: in small
- * portions, or all at once where few are left.
+ * Removing entries from a table one by one costs more than all the rest of a sweep. So
+ * `hide()` only takes an entry out of sight, and `tidy()` removes the hidden ones
+ * later, a table at a time.
  *
  * @internal
  */
 export class LruMap<E extends LruEntry> {
-  #entries = new Map<string, E>();
+  readonly #tables: readonly Table<E>[];
   /** Closes the order of use to a ring: its newer neighbour is the oldest entry. */
   readonly #ends = new Place();
-  /** Closes a ring of the hidden entries. */
-  #hidden = new Place();
   #size = 0;
 
-  constructor(private readonly max: number) {}
+  constructor(private readonly max: number) {
+    const tables = 2 ** Math.ceil(Math.log2(Math.max(1, max / TABLE_SIZE)));
+    this.#tables = Array.from(
+      { length: Math.min(tables, TABLE_LIMIT) },
+      () => new Table(),
+    );
+  }
 
   /** Entries that are not hidden. */
   get size(): number {
@@ -68,7 +95,7 @@ export class LruMap<E extends LruEntry> {
 
   /** Reads an entry; not a use of it. */
   peek(name: string): E | undefined {
-    const entry = this.#entries.get(name);
+    const entry = this.#tableOf(name).entries.get(name);
     if (entry === undefined || entry.isHidden) return undefined;
     if (performance.now() < entry.expires) return entry;
     this.delete(name);
@@ -77,41 +104,36 @@ export class LruMap<E extends LruEntry> {
 
   /** Stores an entry as the most recently used one. */
   set(entry: E): void {
-    const former = this.#entries.get(entry.name);
-    if (former !== undefined) this.#unlink(former);
-    this.#entries.set(entry.name, entry);
+    const table = this.#tableOf(entry.name);
+    this.#forget(table, table.entries.get(entry.name));
+    table.entries.set(entry.name, entry);
     link(entry, this.#ends);
     if (++this.#size > this.max) this.#deleteOldest();
   }
 
   delete(name: string): void {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) return;
-    this.#entries.delete(name);
-    this.#unlink(entry);
+    const table = this.#tableOf(name);
+    this.#forget(table, table.entries.get(name));
+    table.entries.delete(name);
   }
 
   /** Takes an entry out of sight until `tidy()` removes it. */
   hide(entry: E): void {
-    this.#unlink(entry);
+    const table = this.#tableOf(entry.name);
+    this.#forget(table, entry);
     entry.isHidden = true;
-    link(entry, this.#hidden);
+    table.hidden++;
   }
 
   /**
-   * Removes some hidden entries.
+   * Removes the hidden entries of one table.
    *
-   * @returns whether there are more
+   * @returns `false` if there are none
    */
   tidy(): boolean {
-    const hidden = this.#entries.size - this.#size;
-    if (hidden > this.#size && this.#size <= FEW) this.#keepVisible();
-    for (let left = PORTION; left > 0; left--) {
-      const entry = this.#hidden.newer;
-      if (!(entry instanceof LruEntry)) return false;
-      this.delete(entry.name);
-    }
-    return true;
+    const table = this.#tables.find(({ hidden }) => hidden > 0);
+    table?.removeHidden();
+    return table !== undefined;
   }
 
   /** Begins a visit of all entries; one at a time. */
@@ -119,12 +141,25 @@ export class LruMap<E extends LruEntry> {
     return new LruVisit(this.#ends);
   }
 
-  #keepVisible(): void {
-    this.#entries = new Map();
-    this.#hidden = new Place();
-    for (let at = this.#ends.newer; at !== this.#ends; at = at.newer) {
-      if (at instanceof LruEntry) this.#entries.set(at.name, at as E);
+  /** The last characters decide: ids often begin alike. */
+  #tableOf(name: string): Table<E> {
+    const at = name.length;
+    const hash =
+      name.charCodeAt(at - 1) +
+      7 * name.charCodeAt(at - 2) +
+      31 * name.charCodeAt(at - 3);
+    return this.#tables[hash & (this.#tables.length - 1)]!;
+  }
+
+  /** An entry of a table is not counted any more. */
+  #forget(table: Table<E>, entry: E | undefined): void {
+    if (entry === undefined) return;
+    if (entry.isHidden) {
+      table.hidden--;
+      return;
     }
+    unlink(entry);
+    this.#size--;
   }
 
   #deleteOldest(): void {
@@ -132,11 +167,6 @@ export class LruMap<E extends LruEntry> {
     // The two places of a visit are no entries.
     while (!(place instanceof LruEntry)) place = place.newer;
     this.delete(place.name);
-  }
-
-  #unlink(entry: E): void {
-    unlink(entry);
-    if (!entry.isHidden) this.#size--;
   }
 }
 

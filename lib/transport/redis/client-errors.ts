@@ -38,9 +38,9 @@ export function watchErrors<C extends Redis>(client: C): C {
 /** Whether nobody has told the client to disconnect. */
 function isWanted(client: Redis): boolean {
   const { connector } = client as unknown as {
-    connector: { connecting: boolean };
+    connector?: { connecting: boolean };
   };
-  return connector.connecting;
+  return connector?.connecting === true;
 }
 
 /**
