@@ -47,11 +47,13 @@ export const timestamp: fc.Arbitrary<string> = fc
   });
 
 /**
- * Keys that reach a prototype are rejected, and class-transformer drops every
- * key that an object inherits, such as `toString`.
+ * Keys that reach a prototype are rejected, class-transformer drops every key that
+ * an object inherits, such as `toString`, and the pipe of Nest drops `prototype`.
  */
 const INHERITED = new Set(
-  Reflect.ownKeys(Object.prototype).map((key) => JSON.stringify(key)),
+  ['prototype', ...Reflect.ownKeys(Object.prototype)].map((key) =>
+    JSON.stringify(key),
+  ),
 );
 
 /** Whether JSON means the same to all readers, since it has no inherited key. */
