@@ -41,8 +41,9 @@ class Table<E extends LruEntry> {
   removeHidden(): void {
     const { entries } = this;
     if (this.hidden > entries.size / 2) {
+      const left = this.hidden === entries.size ? [] : entries.values();
       this.entries = new Map();
-      for (const entry of entries.values()) {
+      for (const entry of left) {
         if (!entry.isHidden) this.entries.set(entry.name, entry);
       }
     } else {
@@ -144,6 +145,7 @@ export class LruMap<E extends LruEntry> {
   /** The last characters decide: ids often begin alike. */
   #tableOf(name: string): Table<E> {
     const at = name.length;
+    if (this.#tables.length === 1 || at < 3) return this.#tables[0]!;
     const hash =
       name.charCodeAt(at - 1) +
       7 * name.charCodeAt(at - 2) +
