@@ -1,6 +1,6 @@
 /**
  * Entries of one table, if names are spread evenly. V8 grows and shrinks a table all at
- * once, which takes some milliseconds for so many, and a third of a second for a million.
+ * once, which holds the event loop the longer the larger it is.
  */
 const TABLE_SIZE = 16_384;
 const TABLE_LIMIT = 256;

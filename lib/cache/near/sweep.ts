@@ -8,7 +8,7 @@ const STEP_MS = 3;
 const CHUNK = 64;
 /** Patterns that may wait; every read is compared with each of them. */
 const PATTERN_LIMIT = 1_000;
-/** Comparisons beyond one for each entry: for more patterns and restarted passes. */
+/** Comparisons beyond one for each entry: for passes with more than one pattern. */
 const SPARE_COMPARISONS = 4_000_000;
 /** Steps of comparing one name with all patterns; beyond it the entry is evicted. */
 const NAME_STEPS = 100_000;
