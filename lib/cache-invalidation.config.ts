@@ -7,6 +7,7 @@ import {
 import type { CacheInvalidationOptions } from './cache-invalidation.options.js';
 import { flagIn } from './common/index.js';
 import { InvalidationConfigurationError } from './errors/index.js';
+import { signingFrom } from './signing/index.js';
 
 type Scalar = string | number | boolean | undefined;
 
@@ -91,7 +92,14 @@ function optionsFrom(read: Read): CacheInvalidationModuleOptions {
     option,
     reader(read(variableOf(option))),
   ]);
-  return Object.fromEntries(entries) as CacheInvalidationModuleOptions;
+  const signing = signingFrom(
+    read(`${variableOf('signing')}_KEYS`),
+    read(`${variableOf('signing')}_ACCEPT`),
+  );
+  return {
+    ...Object.fromEntries(entries),
+    signing,
+  } as CacheInvalidationModuleOptions;
 }
 
 function loadingFailed(cause: unknown): Error {

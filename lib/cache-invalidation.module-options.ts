@@ -8,11 +8,12 @@ import {
 } from './errors/index.js';
 import { show } from './message/index.js';
 
-/** Options that no text can give. @internal */
+/** Options that no single text can give. @internal */
 export const OBJECT_OPTIONS = [
   'cascade',
   'durableOutbox',
   'normalizeIds',
+  'signing',
 ] as const;
 
 /** Options that text can give. @internal */
@@ -111,6 +112,7 @@ function problemWith(
   if (value === undefined) return 'it is missing.';
   // A URL holds a password.
   if (property === 'connection') return 'it is no way to reach Redis.';
+  if (property === 'signing') return 'it is no ring of keys.';
   // A time is shown as it was written, not in milliseconds.
   const written = (given as Record<string, unknown> | undefined)?.[property];
   return `${show(written ?? value)} is not valid.`;

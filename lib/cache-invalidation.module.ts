@@ -70,6 +70,7 @@ import {
   Staleness,
   StatusLog,
   SubscriptionSession,
+  UnverifiedMessages,
 } from './subscriber/index.js';
 import { InvalidationTransport, RedisTransport } from './transport/index.js';
 
@@ -118,6 +119,7 @@ const providers: Provider[] = [
   SelfIntroduction,
   Staleness,
   StatusLog,
+  UnverifiedMessages,
   SubscriptionSession,
   InvalidationSubscriber,
   // caches, handlers and decorators

@@ -1,6 +1,6 @@
+import { CacheInvalidationLimits } from './cache-invalidation.limits.js';
 import {
   canBeSharded,
-  Count,
   exceedsHeartbeat,
   hasOwnJournal,
   isAbsentOr,
@@ -15,6 +15,11 @@ import { IsBoolean, IsIn } from './common/index.js';
 import { OptionRule } from './errors/index.js';
 import type { IdForms } from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';
+import {
+  isSigning,
+  SIGNING_ADVICE,
+  type SigningOptions,
+} from './signing/index.js';
 import type { StalePolicy } from './subscriber/index.js';
 import {
   CONNECTION_ADVICE,
@@ -22,14 +27,12 @@ import {
   type RedisConnection,
 } from './transport/index.js';
 
-const MEBIBYTE = 1_048_576;
-
 /**
  * Options of the module. The initialisers are the defaults.
  *
  * @publicApi
  */
-export class CacheInvalidationOptions {
+export class CacheInvalidationOptions extends CacheInvalidationLimits {
   /**
    * The Redis server: a URL (`redis:` or `rediss:`), ioredis options (Sentinel
    * included), `{ cluster: { nodes, options } }`, or a `Redis`/`Cluster` of
@@ -91,15 +94,6 @@ export class CacheInvalidationOptions {
   /** How long the shutdown goes on publishing queued messages, in milliseconds. @default 2000 */
   @Milliseconds()
   shutdownTimeout: number = 2_000;
-
-  /**
-   * How many messages may wait for Redis, or for one commit, a batch counting
-   * its keys; beyond it they collapse to entity types, then to everything.
-   *
-   * @default 10000
-   */
-  @Count()
-  outboxLimit: number = 10_000;
 
   /**
    * The journal beside the channel, a Redis Stream of about `maxLength` messages
@@ -175,6 +169,15 @@ export class CacheInvalidationOptions {
   durableOutbox?: DurableOutbox = undefined;
 
   /**
+   * Keys that sign this service's messages, and verify all messages and entries of
+   * the second tier; see `SigningOptions`.
+   *
+   * @default none
+   */
+  @OptionRule(isAbsentOr(isSigning), SIGNING_ADVICE)
+  signing?: SigningOptions = undefined;
+
+  /**
    * Further invalidations to publish when an entity changes: for each entity
    * type a function of the id; see `CascadeRule`.
    *
@@ -197,38 +200,6 @@ export class CacheInvalidationOptions {
     'Give an object with a function for each entity type, such as { User: (id) => id.toLowerCase() }.',
   )
   normalizeIds?: IdForms = undefined;
-
-  /**
-   * How many messages may wait for one busy handler; beyond it they collapse to
-   * one message that covers everything.
-   *
-   * @default 1000
-   */
-  @Count()
-  handlerQueueLimit: number = 1_000;
-
-  /**
-   * How many bytes of messages may wait in one place: for Redis, for one commit,
-   * for one busy handler, or for a read of the journal. Beyond it they collapse
-   * as by the other limits. At least 65536.
-   *
-   * @default 16777216
-   */
-  @Count(65_536)
-  queueByteLimit: number = 16 * MEBIBYTE;
-
-  /** How many keys one message carries; larger batches are split. @default 1000 */
-  @Count()
-  maxBatchSize: number = 1_000;
-
-  /**
-   * The largest message that is published or read, in bytes; at least 4096, so
-   * that "everything" always fits.
-   *
-   * @default 1048576
-   */
-  @Count(4_096)
-  maxMessageBytes: number = MEBIBYTE;
 
   /**
    * Joins what one tick deletes to one `Batch` message. Off, since a handler that

@@ -7,6 +7,8 @@ import { isText, isUuid } from './wire-rules.js';
 
 /** A text without escapes and control characters: equal to its JSON. */
 const TEXT = '([^"\\\\\\x00-\\x1f]*)';
+/** A text of which the message keeps nothing. */
+const IGNORED = TEXT.replace('(', '(?:');
 
 /**
  * A message about one entity, without metadata or trace, byte for byte as
@@ -25,7 +27,9 @@ const ENTITY_MESSAGE = new RegExp(
     `"source_service":"${TEXT}"`,
     '"metadata":null',
   ].join(',') +
-    `(?:,"offset":"${TEXT}","previous":"${TEXT}")?(?:,"origin":"${TEXT}")?\\}$`,
+    `(?:,"kid":"${IGNORED}","mac":"${IGNORED}")?` +
+    `(?:,"offset":"${TEXT}","previous":"${TEXT}"(?:,"seal":"${IGNORED}")?)?` +
+    `(?:,"origin":"${TEXT}")?\\}$`,
 );
 
 /** A longer payload is left to `JSON.parse`, since one that fails to match is read twice. */

@@ -14,6 +14,8 @@ import { literalPrefix, matchesPattern } from './pattern.js';
  * - `started-late`: the application served before it was connected
  * - `stale`: for longer than `maxStaleness` there was no proof that every message was received
  * - `handler-overflow`: a handler fell behind by more than `handlerQueueLimit`
+ * - `unverified`: messages could not be verified (option `signing`), and may be of a
+ *   service with another key
  *
  * @publicApi
  */
@@ -23,7 +25,8 @@ export type WidenedCause =
   | 'missed'
   | 'started-late'
   | 'stale'
-  | 'handler-overflow';
+  | 'handler-overflow'
+  | 'unverified';
 
 /**
  * Fields of a tracing library, such as the `traceparent` of W3C.

@@ -52,6 +52,15 @@ export class InvalidationMessageDto {
   previous?: unknown;
 
   @Allow()
+  kid?: unknown;
+
+  @Allow()
+  mac?: unknown;
+
+  @Allow()
+  seal?: unknown;
+
+  @Allow()
   trace?: unknown;
 }
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Instance, type InvalidationMessage } from '../message/index.js';
+import type { UnverifiedReason } from '../signing/index.js';
 import { InvalidationMeter, type CountedWidening } from '../stream/index.js';
 import type { Published } from '../transport/index.js';
 import { CHANNELS, type EventSender } from './diagnostics-channels.js';
@@ -21,6 +22,8 @@ export interface InvalidationCounts {
   readonly widened: number;
   /** Payloads on the channel that were not a valid message. */
   readonly malformed: number;
+  /** Messages that were not obeyed, since they could not be verified (option `signing`). */
+  readonly unverified: number;
   /** Handlers and selectors of the application that threw. */
   readonly handlerErrors: number;
   /** Publishes that failed or were not answered in time; a pipeline counts once. */
@@ -39,6 +42,7 @@ const ZERO: InvalidationCounts = {
   delivered: 0,
   widened: 0,
   malformed: 0,
+  unverified: 0,
   handlerErrors: 0,
   publishErrors: 0,
   reconnects: 0,
@@ -54,6 +58,7 @@ const ZERO: InvalidationCounts = {
 export class InvalidationCounters extends InvalidationMeter {
   readonly #totals: Counters = { ...ZERO };
   readonly #widenedBy = new Map<CountedWidening, number>();
+  readonly #unverifiedBy = new Map<UnverifiedReason, number>();
 
   readonly latencies = {
     publish: new LatencyRecorder(),
@@ -72,6 +77,11 @@ export class InvalidationCounters extends InvalidationMeter {
   /** Widenings by cause. */
   get widenedBy(): ReadonlyMap<CountedWidening, number> {
     return this.#widenedBy;
+  }
+
+  /** Messages that could not be verified, by reason. */
+  get unverifiedBy(): ReadonlyMap<UnverifiedReason, number> {
+    return this.#unverifiedBy;
   }
 
   override published(
@@ -107,6 +117,11 @@ export class InvalidationCounters extends InvalidationMeter {
 
   override malformed(): void {
     this.#totals.malformed++;
+  }
+
+  override unverified(reason: UnverifiedReason): void {
+    this.#totals.unverified++;
+    this.#unverifiedBy.set(reason, (this.#unverifiedBy.get(reason) ?? 0) + 1);
   }
 
   override delivered(message: InvalidationMessage): void {

@@ -1,4 +1,5 @@
 import type { NearCacheStats } from '../cache/index.js';
+import type { UnverifiedReason } from '../signing/index.js';
 import type { CountedWidening } from '../stream/index.js';
 import type { InvalidationCounts } from './invalidation-counters.js';
 import type { InvalidationMetrics } from './invalidation-metrics.js';
@@ -15,7 +16,7 @@ export interface MetricDefinition {
   readonly kind: 'counter' | 'gauge';
   readonly unit?: 'seconds';
   /** Label with few values, so never the id of an entity. */
-  readonly label?: 'cause' | 'state' | 'cache';
+  readonly label?: 'cause' | 'reason' | 'state' | 'cache';
   readonly read: (metrics: InvalidationMetrics) => MetricValues;
 }
 
@@ -45,7 +46,16 @@ const CAUSES = Object.keys({
   'scope-overflow': 0,
   stale: 0,
   'started-late': 0,
+  unverified: 0,
 } satisfies Record<CountedWidening, 0>) as CountedWidening[];
+
+const REASONS = Object.keys({
+  'bad-mac': 0,
+  'bad-seal': 0,
+  oversized: 0,
+  'unknown-key': 0,
+  unsigned: 0,
+} satisfies Record<UnverifiedReason, 0>) as UnverifiedReason[];
 
 /** @internal */
 export const METRICS: readonly MetricDefinition[] = [
@@ -76,6 +86,14 @@ export const METRICS: readonly MetricDefinition[] = [
     label: 'cause',
     read: ({ counters: { widenedBy } }) =>
       CAUSES.map((cause) => [cause, widenedBy.get(cause) ?? 0] as const),
+  },
+  {
+    name: 'unverified',
+    help: 'Messages that were not obeyed, since they could not be verified, by reason.',
+    kind: 'counter',
+    label: 'reason',
+    read: ({ counters: { unverifiedBy } }) =>
+      REASONS.map((reason) => [reason, unverifiedBy.get(reason) ?? 0] as const),
   },
   {
     name: 'outbox_size',

@@ -1,4 +1,5 @@
 import type { InvalidationMessage, WidenedCause } from '../message/index.js';
+import type { UnverifiedReason } from '../signing/index.js';
 import type { Published } from '../transport/index.js';
 
 /**
@@ -38,6 +39,8 @@ export abstract class InvalidationMeter {
   abstract replayed(): void;
   /** A payload was not a message. */
   abstract malformed(): void;
+  /** A message was not obeyed, since it could not be verified. */
+  abstract unverified(reason: UnverifiedReason): void;
   /** One message was delivered to this instance's consumers. */
   abstract delivered(message: InvalidationMessage): void;
   /** The delivered message was published `latency` ms ago, elsewhere. */

@@ -12,6 +12,7 @@ const REASONS: Record<WidenedCause, string | null> = {
     'the application served requests before it was connected, and the journal does not reach back that far',
   stale: null,
   'handler-overflow': null,
+  unverified: null,
 };
 
 /** Counts and logs that a widened message is delivered. @internal */

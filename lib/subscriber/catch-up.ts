@@ -1,4 +1,5 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import type { UnverifiedReason } from '../signing/index.js';
 import type { ErrorReporter, PublishProgress } from '../stream/index.js';
 import {
   JournalPager,
@@ -28,6 +29,8 @@ export interface CatchUpListener {
    * `null` if it could not be read
    */
   onEnd(asOf: number | null, reason: string | null): void;
+  /** An entry of the journal could not be verified. */
+  onUnverified(reason: UnverifiedReason): void;
   /** The position has moved. */
   onMoved(): void;
   /** Redis has lost own messages that it had taken. */
@@ -197,6 +200,8 @@ export class CatchUp {
   #replay(entries: readonly JournalEntry[], complete: boolean): boolean {
     const messages = decodeEntries(entries, this.options.maxMessageBytes);
     const readable = messages.length === entries.length;
+    const reason = entries[messages.length]?.unverified;
+    if (reason !== undefined) this.listener.onUnverified(reason);
     const linked = this.receiver.cursor.replay(messages, complete && readable);
     this.listener.onMoved();
     return linked && readable;

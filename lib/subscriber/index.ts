@@ -7,3 +7,4 @@ export * from './staleness.js';
 export * from './status-log.js';
 export * from './subscription-session.js';
 export * from './subscription-status.js';
+export * from './unverified-messages.js';

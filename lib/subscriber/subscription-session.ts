@@ -21,6 +21,7 @@ import { PositionTracker } from './position-tracker.js';
 import { SelfIntroduction } from './self-introduction.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import { StatusLog } from './status-log.js';
+import { UnverifiedMessages } from './unverified-messages.js';
 
 /** @internal */
 export interface SessionOptions extends CatchUpOptions, HeartbeatOptions {
@@ -54,7 +55,7 @@ export class SubscriptionSession {
     private readonly options: SessionOptions,
     private readonly transport: InvalidationTransport,
     private readonly queue: PublishQueue,
-    private readonly pipeline: PublishPipeline,
+    pipeline: PublishPipeline,
     private readonly relay: OutboxRelay,
     private readonly receiver: MessageReceiver,
     private readonly tracker: PositionTracker,
@@ -63,6 +64,7 @@ export class SubscriptionSession {
     private readonly introduction: SelfIntroduction,
     private readonly stream: InvalidationStream,
     private readonly meter: InvalidationMeter,
+    private readonly unverified: UnverifiedMessages,
     private readonly errors: ErrorReporter,
     acknowledged: AcknowledgedMessages,
   ) {
@@ -76,8 +78,10 @@ export class SubscriptionSession {
       {
         onBegin: () => status.gapFound(),
         onEnd: (asOf, reason) => this.#caughtUp(asOf, reason),
+        onUnverified: (reason) => unverified.record(reason),
         onMoved: () => tracker.moved(false),
-        onLostOwn: () => this.#publishEverything(),
+        // Rejects only at the shutdown: then it is left to the other instances.
+        onLostOwn: () => void pipeline.publishEverything().catch(() => null),
       },
     );
     this.#heartbeat = new Heartbeat(
@@ -114,6 +118,7 @@ export class SubscriptionSession {
     this.introduction.renew();
     this.transport.start({
       onMessage: (payload) => this.receiver.receive(payload),
+      onUnverified: (...message) => this.unverified.received(...message),
       onSubscribed: () => this.#resubscribed(),
       onLost: (cause) => this.#lost(cause),
       onWritable: () => this.#writable(),
@@ -138,6 +143,7 @@ export class SubscriptionSession {
     this.#firstLive?.();
     this.#heartbeat.stop();
     this.staleness.stop();
+    this.unverified.close();
     this.#catchUp.lost();
     this.tracker.close();
     await this.transport.close();
@@ -240,10 +246,5 @@ export class SubscriptionSession {
     const { maxStaleness, whenStale } = this.options;
     this.status.stale(maxStaleness, whenStale);
     if (whenStale === 'widen') this.receiver.deliverEverything('stale');
-  }
-
-  #publishEverything(): void {
-    // Rejects only at the shutdown: then the other instances are left to do it.
-    this.pipeline.publishEverything().catch(() => undefined);
   }
 }

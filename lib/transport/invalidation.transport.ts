@@ -1,9 +1,16 @@
+import type { UnverifiedReason } from '../signing/index.js';
 import type { L2Store, L2StoreOptions } from './l2.store.js';
 
 /** Callbacks of a transport. @internal */
 export interface TransportListener {
   /** A payload arrived on the channel. */
   onMessage(payload: string): void;
+  /**
+   * A payload arrived that is not to be obeyed.
+   *
+   * @param placed whether it claims a place in the journal
+   */
+  onUnverified(reason: UnverifiedReason, placed: boolean): void;
   /** The broker has acknowledged the subscription, at first or after a loss. */
   onSubscribed(): void;
   /** The subscription is lost until the next `onSubscribed`. */
@@ -44,7 +51,10 @@ export type PublishReply = Published | Refusal | Error;
 /** One entry of the journal. @internal */
 export interface JournalEntry {
   readonly offset: string;
+  /** Empty if it could not be verified. */
   readonly payload: string;
+  /** Why it could not be verified. */
+  readonly unverified?: UnverifiedReason;
 }
 
 /**

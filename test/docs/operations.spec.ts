@@ -51,6 +51,7 @@ const CAUSES = {
   'outbox-overflow': true,
   'scope-overflow': true,
   cascade: true,
+  unverified: true,
 } satisfies Record<CountedWidening, true>;
 
 test('the operations page lists every cause of widening', () => {

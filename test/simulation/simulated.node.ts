@@ -99,6 +99,7 @@ export class Counts extends InvalidationMeter {
   publishFailed(): void {}
   received(): void {}
   malformed(): void {}
+  unverified(): void {}
   propagated(): void {}
   handled(): void {}
   handlerFailed(): void {}

@@ -28,6 +28,7 @@ function makeCatchUp(count = 0) {
         const age = asOf === null ? null : performance.now() - asOf;
         events.push(`end as of ${age}, ${reason}`);
       },
+      onUnverified: () => undefined,
       onMoved: () => events.push('moved'),
       onLostOwn: () => events.push('lost own'),
     },

@@ -318,6 +318,7 @@ describe('Closing a RedisTransport releases sockets, timers and listeners', () =
         channel: uniqueChannel(),
         journal: { maxLength: 100 },
         sharded: false,
+        maxMessageBytes: 1_048_576,
       });
       transport.start(new RecordingListener());
       void transport.publish(['payload']);
@@ -333,6 +334,7 @@ describe('Closing a RedisTransport releases sockets, timers and listeners', () =
         channel: uniqueChannel(),
         journal: { maxLength: 100 },
         sharded: false,
+        maxMessageBytes: 1_048_576,
       });
       await transport.publish(['payload']);
       await transport.close();

@@ -38,6 +38,7 @@ import {
   Staleness,
   StatusLog,
   SubscriptionSession,
+  UnverifiedMessages,
   type StalePolicy,
 } from '../../lib/subscriber/index.js';
 import type { InvalidationTransport } from '../../lib/transport/index.js';
@@ -213,6 +214,7 @@ export function instanceParts(
     new SelfIntroduction(instance, stream, transport),
     stream,
     meter,
+    new UnverifiedMessages(transport, receiver, meter, errors),
     errors,
     acknowledged,
   );

@@ -43,6 +43,7 @@ async function startPair(
       channel,
       journal: journaled && { maxLength: 1_000 },
       sharded,
+      maxMessageBytes: 1_048_576,
     });
   const [sender, reader] = [open(), open()];
   const own = await startTransport(sender);
@@ -89,7 +90,9 @@ describeOnRedisServer('RedisTransport on a cluster', () => {
   it.each([false, true])(
     'appends to the journal and publishes in order (sharded: %s)',
     async (sharded) => {
-      const { sender, reader, heard } = await startPair(cluster, { sharded });
+      const { sender, reader, heard } = await startPair(cluster, {
+        sharded,
+      });
       // The connection to the node of the slot may not be open before.
       const first = await publish(sender, 'first');
       const ids = Array.from({ length: 200 }, (_, i) => String(i));
@@ -178,7 +181,9 @@ describeOnRedisServer('RedisTransport on a cluster with replicas', () => {
     async (sharded) => {
       const cluster = await startCluster({ replicated: true });
       onTestFinished(() => cluster.stop());
-      const pair = await startPair(cluster, { sharded });
+      const pair = await startPair(cluster, {
+        sharded,
+      });
       const { channel, key, sender, heard, reader } = pair;
       const before = await publish(sender, 'before');
       const owner = await cluster.ownerOf(key);
@@ -245,7 +250,13 @@ describeOnRedisServer('RedisTransport on a cluster of one node', () => {
         const journal = { maxLength: 1_000 };
         const [plain, prefixed] = [{ cluster: { nodes } }, connection].map(
           (each) =>
-            new RedisTransport({ connection: each, channel, journal, sharded }),
+            new RedisTransport({
+              connection: each,
+              channel,
+              journal,
+              sharded,
+              maxMessageBytes: 1_048_576,
+            }),
         ) as [RedisTransport, RedisTransport];
         const heard = [
           await startTransport(plain),

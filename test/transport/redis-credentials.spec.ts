@@ -74,6 +74,7 @@ describeOnRedisServer('Changing credentials', () => {
       channel: uniqueChannel(),
       journal: { maxLength: 100 },
       sharded: false,
+      maxMessageBytes: 1_048_576,
     });
     const listener = await startTransport(transport);
     const entries = new RedisL2Store(openEntries(connection), () => undefined);
@@ -115,6 +116,7 @@ describeOnRedisServer('Changing credentials', () => {
       channel: uniqueChannel(),
       journal: { maxLength: 100 },
       sharded: false,
+      maxMessageBytes: 1_048_576,
     });
     const listener = await startTransport(transport);
     const admin = connectRaw(`redis://svc:one@127.0.0.1:${server.port}`);
@@ -179,9 +181,11 @@ it('RedisTransport.close() during a password function leaves no connection open'
     channel: uniqueChannel(),
     journal: false,
     sharded: false,
+    maxMessageBytes: 1_048_576,
   });
   transport.start({
     onMessage: () => undefined,
+    onUnverified: () => undefined,
     onSubscribed: () => undefined,
     onLost: () => undefined,
     onWritable: () => undefined,

@@ -36,7 +36,13 @@ interface Desk {
 function open(channel: string, given: Given = {}): RedisTransport {
   const { connection = inject('redisUrl'), maxLength = 10_000 } = given;
   const journal = { maxLength };
-  return new RedisTransport({ connection, channel, journal, sharded: false });
+  return new RedisTransport({
+    connection,
+    channel,
+    journal,
+    sharded: false,
+    maxMessageBytes: 1_048_576,
+  });
 }
 
 interface Given {

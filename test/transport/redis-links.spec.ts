@@ -44,7 +44,13 @@ async function startLink(
 
 function open(connection: RedisConnection, channel: string): RedisTransport {
   const journal = { maxLength: 1_000 };
-  return new RedisTransport({ connection, channel, journal, sharded: false });
+  return new RedisTransport({
+    connection,
+    channel,
+    journal,
+    sharded: false,
+    maxMessageBytes: 1_048_576,
+  });
 }
 
 /** Records the outcome of a promise. */

@@ -25,7 +25,13 @@ function open(
   { channel = uniqueChannel(), journaled = true } = {},
 ): RedisTransport {
   const journal = journaled && { maxLength: 1_000 };
-  return new RedisTransport({ connection, channel, journal, sharded: false });
+  return new RedisTransport({
+    connection,
+    channel,
+    journal,
+    sharded: false,
+    maxMessageBytes: 1_048_576,
+  });
 }
 
 /** Redis' error, outside and inside of a script. */
@@ -344,6 +350,7 @@ describeOnRedisServer('RedisTransport.missingRights()', () => {
     const events: string[] = [];
     transport.start({
       onMessage: () => undefined,
+      onUnverified: () => undefined,
       onSubscribed: () => undefined,
       onLost: () => undefined,
       onWritable: () => events.push('writable'),

@@ -23,6 +23,7 @@ describeOnRedisServer('RedisTransport with Sentinel', () => {
       channel: uniqueChannel(),
       journal: { maxLength: 1_000 },
       sharded: false,
+      maxMessageBytes: 1_048_576,
     });
     await startTransport(transport);
     await eventually(() => expect(transport.writable).toBe(true));
@@ -59,6 +60,7 @@ describeOnRedisServer('RedisTransport with Sentinel', () => {
       channel: uniqueChannel(),
       journal: { maxLength: 1_000 },
       sharded: false,
+      maxMessageBytes: 1_048_576,
     });
     await startTransport(transport);
     await eventually(() => expect(transport.writable).toBe(true));
@@ -99,11 +101,13 @@ describeOnRedisServer('RedisTransport with Sentinel', () => {
         channel: uniqueChannel(),
         journal: { maxLength: 1_000 },
         sharded: false,
+        maxMessageBytes: 1_048_576,
       });
       onTestFinished(() => transport.close());
       const errors: string[] = [];
       transport.start({
         onMessage: () => undefined,
+        onUnverified: () => undefined,
         onSubscribed: () => undefined,
         onLost: () => undefined,
         onWritable: () => undefined,

@@ -10,7 +10,13 @@ import {
 function over(connection: string | Redis, journaled: boolean): TransportSetup {
   const journal = journaled && { maxLength: 1_000 };
   const on = (channel: string) => (): RedisTransport =>
-    new RedisTransport({ connection, channel, journal, sharded: false });
+    new RedisTransport({
+      connection,
+      channel,
+      journal,
+      sharded: false,
+      maxMessageBytes: 1_048_576,
+    });
   return { here: on(uniqueChannel()), elsewhere: on(uniqueChannel()) };
 }
 

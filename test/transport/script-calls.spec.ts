@@ -132,6 +132,7 @@ it('ScriptCalls: several publishers keep their order while the script cache is f
         channel,
         journal: { maxLength: 10_000 },
         sharded: false,
+        maxMessageBytes: 1_048_576,
       });
       await startTransport(transport);
       return transport;

@@ -34,6 +34,10 @@ export class RecordingListener implements TransportListener {
     this.payloads.push(payload);
   }
 
+  onUnverified(): void {
+    this.events.push('unverified');
+  }
+
   onSubscribed(): void {
     this.events.push('subscribed');
   }

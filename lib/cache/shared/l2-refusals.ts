@@ -6,9 +6,16 @@ import type { EntityType } from '../../message/index.js';
  * creates itself, warnings for caches of decorated methods.
  */
 
+const KEY_ADVICE = 'Give the option `signing`.';
+
 /** @internal */
 export function journalMissing(): InvalidationConfigurationError {
   return misuse('l2', 'it takes the journal.', 'Give the option `journal`.');
+}
+
+/** @internal */
+export function keyMissing(): InvalidationConfigurationError {
+  return misuse('l2.encrypt', 'there is no key.', KEY_ADVICE);
 }
 
 /** @internal */
@@ -26,6 +33,11 @@ export function prefixTaken(
 /** @internal */
 export function journalMissingWarning(owner: string): string {
   return `${owner} shares nothing in Redis (option l2), since there is no journal: give the option journal.`;
+}
+
+/** @internal */
+export function keyMissingWarning(owner: string): string {
+  return `${owner} shares nothing in Redis, since there is no key to encrypt with (option l2.encrypt). ${KEY_ADVICE}`;
 }
 
 /** @internal */

@@ -11,7 +11,7 @@ import type { ResolvedL2Options } from './l2.options.js';
 import type { PositionSource } from '../position-source.js';
 import { ForeignMark } from './foreign-mark.js';
 import { L2Commands } from './l2-commands.js';
-import { formatEntry, parseEntry } from './l2-entry.js';
+import { formatEntry, parseEntry, type ContentSigner } from './l2-entry.js';
 import { L2Sweeper } from './l2-sweeper.js';
 import { L2Values, type EncodedValue } from './l2-values.js';
 
@@ -60,7 +60,7 @@ export class L2Tier<V> {
    * @param family the beginning of its cache keys: `user:`
    */
   constructor(
-    prefix: string,
+    private readonly prefix: string,
     family: string,
     store: L2Store,
     options: ResolvedL2Options<V>,
@@ -70,6 +70,8 @@ export class L2Tier<V> {
     report: (error: CacheInvalidationError) => void,
     /** Name of the cache, for the log. */
     name = family,
+    /** `null` where entries are not signed. */
+    private readonly signer: ContentSigner | null = null,
   ) {
     this.#commands = new L2Commands(
       prefix,
@@ -115,7 +117,7 @@ export class L2Tier<V> {
     if (this.#isDisabled) return null;
     const bytes = await this.#commands.get(key);
     if (bytes === null) return null;
-    const entry = parseEntry(bytes);
+    const entry = parseEntry(bytes, this.prefix + key, this.signer);
     if (entry === null) {
       this.#refused++;
       this.#commands.drop(key, BEYOND_ALL);
@@ -156,7 +158,11 @@ export class L2Tier<V> {
     if (this.#isDisabled || this.#commands.isFull) return;
     const encoded = this.encode(value);
     if (encoded === null) return;
-    const entry = formatEntry({ offset, dependencies, ...encoded });
+    const entry = formatEntry(
+      { offset, dependencies, ...encoded },
+      this.prefix + key,
+      this.signer,
+    );
     this.#foreignMark.renew();
     const confirmed = this.source.isInJournal(offset);
     this.#commands.put(key, offset, entry, ttl, confirmed);

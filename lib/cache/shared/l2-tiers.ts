@@ -4,6 +4,11 @@ import {
   type CacheInvalidationError,
 } from '../../errors/index.js';
 import { cacheKeysStart, type EntityType } from '../../message/index.js';
+import {
+  EntrySigner,
+  KeyRing,
+  type SigningOptions,
+} from '../../signing/index.js';
 import type { ErrorReporter } from '../../stream/index.js';
 import type { InvalidationTransport } from '../../transport/index.js';
 import type { PositionSource } from '../position-source.js';
@@ -12,6 +17,8 @@ import { serviceMarkKeyOf, tierPrefixOf } from './l2-names.js';
 import {
   journalMissing,
   journalMissingWarning,
+  keyMissing,
+  keyMissingWarning,
   prefixTaken,
   twoOwnersWarning,
 } from './l2-refusals.js';
@@ -32,6 +39,7 @@ export interface L2TiersOptions {
   readonly channel: string;
   /** How long the start of the application waits for Redis, in milliseconds. */
   readonly startupTimeout: number;
+  readonly signing?: SigningOptions | undefined;
 }
 
 /**
@@ -47,6 +55,8 @@ export class L2Tiers {
   >();
   readonly #stores: L2Stores;
   readonly #serviceMark: ForeignMark;
+  /** `null` where nothing is signed. */
+  readonly #ring: KeyRing | null;
   /** The longest time that a tier keeps its entries, in milliseconds. */
   #longestTtl = MARK_MS;
   #isStopped = false;
@@ -58,6 +68,7 @@ export class L2Tiers {
     private readonly errors: ErrorReporter,
   ) {
     this.#stores = new L2Stores(transport, errors);
+    this.#ring = KeyRing.of(options.signing);
     this.#serviceMark = new ForeignMark({
       store: () => this.#stores.of(undefined),
       key: serviceMarkKeyOf(options.serviceName, options.channel),
@@ -77,8 +88,8 @@ export class L2Tiers {
    *
    * @param owner of the cache, such as class and method
    * @returns `null` while the module is off or stopped
-   * @throws InvalidationConfigurationError without the journal, and if another
-   * cache has the same names in Redis
+   * @throws InvalidationConfigurationError without the journal, if another cache has
+   * the same names in Redis, and if it encrypts without a key
    */
   create<V>(
     entityType: EntityType,
@@ -87,6 +98,7 @@ export class L2Tiers {
   ): L2Tier<V> | null {
     if (!this.#isOn) return null;
     if (!this.transport.journaled) throw journalMissing();
+    if (options.encrypt && this.#ring === null) throw keyMissing();
     const prefix = this.#prefixOf(options, owner);
     const family = cacheKeysStart(entityType);
     if (this.#tiers.has(prefix + family)) {
@@ -104,6 +116,7 @@ export class L2Tiers {
       this.#serviceMark,
       (error) => this.#report(error, name),
       name,
+      this.#ring && new EntrySigner(this.#ring, prefix, options.encrypt),
     );
     this.#tiers.set(prefix + family, tier);
     return tier;
@@ -158,11 +171,15 @@ export class L2Tiers {
 
   #canShare(
     entityType: EntityType,
-    options: Pick<ResolvedL2Options<never>, 'keyPrefix'>,
+    options: Pick<ResolvedL2Options<never>, 'keyPrefix' | 'encrypt'>,
     owner: string,
   ): boolean {
     if (!this.transport.journaled) {
       this.#warn(owner, journalMissingWarning(owner));
+      return false;
+    }
+    if (options.encrypt && this.#ring === null) {
+      this.#warn(owner, keyMissingWarning(owner));
       return false;
     }
     const family = cacheKeysStart(entityType);

@@ -56,6 +56,13 @@ export interface L2Options<V> {
    */
   readonly strict?: boolean;
   /**
+   * Encrypts the values in Redis (AES-256-GCM) with the module's `signing` keys, and
+   * refuses those that are not encrypted.
+   *
+   * @default false; with `signing`, entries are signed
+   */
+  readonly encrypt?: boolean;
+  /**
    * How long a read waits for Redis before it loads instead, in milliseconds or as a
    * text.
    *
@@ -95,6 +102,9 @@ export class ResolvedL2Options<V> {
 
   @OptionRule(isBoolean, 'Give true or false.')
   readonly strict: boolean = false;
+
+  @OptionRule(isBoolean, 'Give true or false.')
+  readonly encrypt: boolean = false;
 }
 
 /** Whether it is a whole number from 1 to the longest time of a timer. @internal */

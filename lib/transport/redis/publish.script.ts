@@ -1,6 +1,7 @@
 import {
   ENCODED_ORIGIN_LENGTH,
   JOURNAL_START,
+  MAC_LENGTH,
   MESSAGE_ID_AT,
   MESSAGE_ID_END,
 } from '../../message/index.js';
@@ -25,7 +26,8 @@ export const SEARCHED = '; searched up to ';
  * - KEYS: the journal.
  * - ARGV: PUBLISH or SPUBLISH; the channel; the number of entries to keep; the
  *   offset from which to search for earlier tries, or ''; the number of payloads,
- *   the first ones, that were tried; the payloads, all of one origin.
+ *   the first ones, that were tried; the seal keys of signed payloads, one after the
+ *   other, or ''; the payloads, all of one origin.
  * - Returns, for each payload, its offset and the number of its receivers; -1
  *   receivers if an earlier try had published it.
  * - Fails if Redis refuses the journal (no memory, no replica, an end that is days
@@ -36,12 +38,15 @@ export const SEARCHED = '; searched up to ';
  * that lost its end, on a server whose clock is behind, must not give the lost IDs
  * to other messages. Lua numbers are doubles, and written with 14 digits.
  *
+ * The place of a signed message is sealed by two nested hashes, each with half of the
+ * message's seal key, as `MessageSigner` verifies it.
+ *
  * @internal
  */
 export const PUBLISH_SCRIPT = `
-local journal, origin = KEYS[1], string.sub(ARGV[6], -${ENCODED_ORIGIN_LENGTH})
+local journal, origin = KEYS[1], string.sub(ARGV[7], -${ENCODED_ORIGIN_LENGTH})
 local verb, channel, keep, since = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local untried = 6 + ARGV[5]
+local untried, sealKeys = 7 + ARGV[5], ARGV[6]
 local call, sub = redis.call, string.sub
 
 local searched
@@ -56,19 +61,19 @@ local function parse(id)
 end
 
 local tail = redis.pcall('XREVRANGE', journal, '+', '-', 'COUNT', 1)
-if tail.err then return refuse(tail, 6) end
+if tail.err then return refuse(tail, 7) end
 local last = tail[1]
 local previous = last and last[1] or '${JOURNAL_START}'
 local ms, seq = parse(previous)
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local ahead = { err = '${AHEAD} The journal ends more than a day ahead of the clock.' }
-if ms > now + ${DAY_MS} then return refuse(ahead, 6) end
+if ms > now + ${DAY_MS} then return refuse(ahead, 7) end
 
 local announced = {}
 if since ~= '' and last then
   local wanted = {}
-  for i = 6, untried - 1 do wanted[sub(ARGV[i], ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_END})] = true end
+  for i = 7, untried - 1 do wanted[sub(ARGV[i], ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_END})] = true end
   local sinceMs, sinceSeq = 0, 0
   if since ~= '-' then sinceMs, sinceSeq = parse(since) end
   -- Beyond the end: the journal is not the one of the first try any more.
@@ -86,7 +91,16 @@ end
 -- What was found is not said in a refusal, and must be found again.
 searched = next(announced) == nil and previous or ''
 
-local function append(payload, isLast)
+local function sealOf(payload, id, index)
+  if sealKeys == '' then return '' end
+  local at = (index - 7) * 64
+  local mac = sub(payload, -${ENCODED_ORIGIN_LENGTH + 1 + MAC_LENGTH}, -${ENCODED_ORIGIN_LENGTH + 2})
+  local inner = redis.sha1hex(sub(sealKeys, at + 1, at + 32) .. id .. ' ' .. previous .. ' ' .. mac)
+  return ',"seal":"' .. redis.sha1hex(sub(sealKeys, at + 33, at + 64) .. inner) .. '"'
+end
+
+local function append(index)
+  local payload, isLast = ARGV[index], index == #ARGV
   local nonce = tonumber(sub(payload, ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_AT + 5}), 16) or 0
   if now > ms then
     ms, seq = now, nonce
@@ -96,7 +110,7 @@ local function append(payload, isLast)
   end
   local id = ms .. '-' .. seq
   local complete = sub(payload, 1, -${ENCODED_ORIGIN_LENGTH + 1})
-    .. ',"offset":"' .. id .. '","previous":"' .. previous .. '"' .. origin
+    .. ',"offset":"' .. id .. '","previous":"' .. previous .. '"' .. sealOf(payload, id, index) .. origin
   -- Trimmed once a call: it costs as much as the rest of XADD.
   if isLast then
     return redis.pcall('XADD', journal, 'MAXLEN', '~', keep, id, 'm', complete), id, complete
@@ -105,14 +119,14 @@ local function append(payload, isLast)
 end
 
 local replies = {}
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   local payload = ARGV[i]
   local known = since ~= '' and announced[sub(payload, ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_END})]
   if known then
     replies[#replies + 1] = known
     replies[#replies + 1] = -1
   else
-    local added, id, complete = append(payload, i == #ARGV)
+    local added, id, complete = append(i)
     if type(added) == 'table' and (string.find(added.err, 'equal or smaller', 1, true) or string.find(added.err, 'exhausted', 1, true)) then
       -- Entries at the end were deleted; their IDs must not come again.
       local info = call('XINFO', 'STREAM', journal)
@@ -120,7 +134,7 @@ for i = 6, #ARGV do
         if info[at] == 'last-generated-id' then ms, seq = parse(info[at + 1]) end
       end
       if ms > now + ${DAY_MS} then return refuse(ahead, i) end
-      added, id, complete = append(payload, i == #ARGV)
+      added, id, complete = append(i)
     end
     if type(added) == 'table' then return refuse(added, i) end
     replies[#replies + 1] = id

@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Published, PublishReply } from '../invalidation.transport.js';
+import type { MessageSigner } from '../../signing/index.js';
 import { withoutCommand } from './client-errors.js';
 import { publishingNode } from './cluster-nodes.js';
 import { isCluster } from './redis-connection.js';
@@ -20,10 +21,17 @@ export class RedisChannel {
   constructor(
     private readonly client: Redis | Cluster,
     private readonly options: ChannelOptions,
+    /** `null` where nothing is signed. */
+    private readonly signer: MessageSigner | null = null,
   ) {}
 
   /** Publishes payloads in order, in one round trip. */
-  async publish(payloads: readonly string[]): Promise<PublishReply[]> {
+  async publish(unsigned: readonly string[]): Promise<PublishReply[]> {
+    const { signer } = this;
+    const payloads =
+      signer === null
+        ? unsigned
+        : unsigned.map((payload) => signer.sign(payload).payload);
     const { channel, sharded } = this.options;
     const node = sharded ? this.client : publishingNode(this.client);
     if (node === null) throw new Error('No master node.');

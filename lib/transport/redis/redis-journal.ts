@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { JournalAheadError } from '../../errors/index.js';
 import { JOURNAL_START } from '../../message/index.js';
+import type { MessageSigner } from '../../signing/index.js';
 import type { JournalEntry, Published } from '../invalidation.transport.js';
 import { journalKey } from './journal-key.js';
 import { AHEAD, PUBLISH_SCRIPT, SEARCHED } from './publish.script.js';
@@ -34,6 +35,8 @@ export class RedisJournal {
   constructor(
     private readonly client: Redis | Cluster,
     private readonly options: RedisJournalOptions,
+    /** `null` where nothing is signed. */
+    private readonly signer: MessageSigner | null = null,
   ) {
     this.key = journalKey(options.channel);
     const copy = `-- ${Math.floor(Math.random() * COPIES)}${PUBLISH_SCRIPT}`;
@@ -47,6 +50,10 @@ export class RedisJournal {
     tried: number,
   ): Promise<Published[]> {
     const { channel, sharded, maxLength } = this.options;
+    const signed =
+      this.signer === null
+        ? null
+        : payloads.map((payload) => this.signer!.sign(payload));
     try {
       const replies = await this.#calls.call([
         1,
@@ -56,9 +63,11 @@ export class RedisJournal {
         maxLength,
         triedSince ?? '',
         tried,
-        ...payloads,
+        signed?.map(({ sealKey }) => sealKey).join('') ?? '',
+        ...(signed?.map(({ payload }) => payload) ?? payloads),
       ]);
-      return publishedFrom(replies as (string | number)[]);
+      const published = publishedFrom(replies as (string | number)[]);
+      return await this.#withoutForged(payloads, published);
     } catch (error) {
       throw this.#refusal(error as Error);
     }
@@ -67,6 +76,28 @@ export class RedisJournal {
   /** Gives up the publishes under way: their connection broke, or does not answer. */
   abandon(error: Error): void {
     this.#calls.abandon(error);
+  }
+
+  /**
+   * Publishes again the payloads whose earlier try in the journal cannot be verified:
+   * readers would not obey it.
+   */
+  async #withoutForged(
+    payloads: readonly string[],
+    published: Published[],
+  ): Promise<Published[]> {
+    const { signer } = this;
+    if (signer === null) return published;
+    for (const [index, { offset, receivers }] of published.entries()) {
+      if (receivers !== null || offset === null) continue;
+      const [found] = await this.read(offset, 1);
+      if (found?.offset === offset && signer.verify(found.payload) === null) {
+        continue;
+      }
+      const [again] = await this.publish([payloads[index]!], null, 0);
+      published[index] = again!;
+    }
+    return published;
   }
 
   #refusal(error: Error): Error {

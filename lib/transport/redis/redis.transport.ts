@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../../cache-invalidation.constants.js';
 import { InvalidationTimeoutError } from '../../errors/index.js';
 import { JOURNAL_START } from '../../message/index.js';
+import { MessageSigner, type SigningOptions } from '../../signing/index.js';
 import {
   InvalidationTransport,
   type Introduction,
@@ -19,6 +20,7 @@ import { RedisJournal } from './redis-journal.js';
 import { RedisL2Store } from './redis-l2.store.js';
 import { RedisSubscription } from './redis-subscription.js';
 import { missingRights } from './rights.script.js';
+import { verifyEntries, verifyMessages } from '../verification.js';
 
 /**
  * Milliseconds after which an unanswered command fails. Far beyond the time that a
@@ -30,6 +32,8 @@ const UNANSWERED_MS = 10_000;
 export interface RedisTransportOptions extends ChannelOptions {
   readonly connection: RedisConnection;
   readonly journal: { readonly maxLength: number } | false;
+  readonly maxMessageBytes: number;
+  readonly signing?: SigningOptions | undefined;
 }
 
 /**
@@ -43,6 +47,8 @@ export class RedisTransport extends InvalidationTransport {
   readonly #names: ConnectionNames;
   readonly #journal: RedisJournal | null;
   readonly #channel: RedisChannel;
+  /** `null` where nothing is signed. */
+  readonly #signer: MessageSigner | null;
   #listener: TransportListener | null = null;
   #subscription: RedisSubscription | null = null;
   #closed = false;
@@ -52,7 +58,7 @@ export class RedisTransport extends InvalidationTransport {
     private readonly options: RedisTransportOptions,
   ) {
     super();
-    const { connection, channel, journal, sharded } = options;
+    const { connection, channel, journal, sharded, signing } = options;
     this.#redis = new ManagedRedis(openCommands(connection), {
       answerTimeout: UNANSWERED_MS,
       lateError: unansweredError,
@@ -69,11 +75,16 @@ export class RedisTransport extends InvalidationTransport {
     });
     const { client } = this.#redis;
     this.#names = new ConnectionNames(client, channel);
-    this.#channel = new RedisChannel(client, options);
+    this.#signer = MessageSigner.of(signing, channel);
+    this.#channel = new RedisChannel(client, options, this.#signer);
     this.#journal =
       journal === false
         ? null
-        : new RedisJournal(client, { ...journal, channel, sharded });
+        : new RedisJournal(
+            client,
+            { ...journal, channel, sharded },
+            this.#signer,
+          );
   }
 
   get journaled(): boolean {
@@ -90,7 +101,9 @@ export class RedisTransport extends InvalidationTransport {
     this.#subscription = new RedisSubscription(
       this.#redis.client,
       this.options,
-      listener,
+      this.#signer === null
+        ? listener
+        : verifyMessages(listener, this.#signer, this.options.maxMessageBytes),
       this.#names,
     );
     this.#subscription.open();
@@ -112,7 +125,11 @@ export class RedisTransport extends InvalidationTransport {
 
   async readJournal(from: string, count: number): Promise<JournalEntry[]> {
     if (this.#journal === null) return [];
-    return this.#redis.answered(this.#journal.read(from, count));
+    const reading = this.#journal.read(from, count);
+    const entries = await this.#redis.answered(reading);
+    return this.#signer === null
+      ? entries
+      : verifyEntries(entries, this.#signer);
   }
 
   async journalTail(): Promise<string> {
