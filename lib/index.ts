@@ -88,7 +88,7 @@ export {
   type PublishReceipt,
   type StoredInvalidation,
 } from './publisher/index.js';
-export type { SigningOptions, UnverifiedReason } from './signing/index.js';
+export type { SigningOptions } from './signing/index.js';
 export {
   affecting,
   fromOthers,

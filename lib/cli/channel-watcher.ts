@@ -105,7 +105,7 @@ export class ChannelWatcher {
     names.introduce(WATCHER);
     const listener = {
       onMessage: (payload: string) =>
-        this.#follower.receive(readMessage(payload, false)),
+        this.#follower.receive(readMessage(payload, false, this.link.signer)),
       onSubscribed: () => {
         this.#note(`listening on ${target.channel} at ${target.where}`);
         void this.#follower.catchUp();

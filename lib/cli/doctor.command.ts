@@ -13,6 +13,7 @@ import { JOURNAL_CHECKS } from './doctor/journal-checks.js';
 import { LISTENER_CHECKS } from './doctor/listener-checks.js';
 import { MEMORY_CHECKS } from './doctor/memory-checks.js';
 import { SERVER_CHECKS } from './doctor/server-checks.js';
+import { SIGNATURE_CHECK } from './doctor/signature-check.js';
 import { TLS_CHECK } from './doctor/tls-check.js';
 import { versionsIn } from './doctor/versions-check.js';
 import { parseDuration } from './duration.js';
@@ -63,6 +64,7 @@ export const doctor: CliCommand<DoctorValues> = {
       ...MEMORY_CHECKS,
       ...CHANNEL_CHECKS,
       ...JOURNAL_CHECKS,
+      SIGNATURE_CHECK,
       ...LISTENER_CHECKS,
     ];
     const last =

@@ -111,7 +111,7 @@ export class JournalFollower {
     for await (const { entries } of pager.pages(start)) {
       for (const { offset, payload } of entries) {
         if (offset === this.#position) continue;
-        const received = readMessage(payload, true);
+        const received = readMessage(payload, true, this.link.signer);
         unbroken &&= this.#isNext(received);
         this.#position = offset;
         this.#replay(offset, received);

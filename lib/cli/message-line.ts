@@ -42,18 +42,22 @@ export function textLine(
     ),
     size,
   ];
+  if (received.unverified !== null) {
+    columns.push(style('red', `not obeyed: ${received.unverified}`));
+  }
   if (widened) columns.push(style('yellow', 'not understood, so widened'));
   return columns.join('  ');
 }
 
 /** A message as JSON: as it was written, and how it was received. @internal */
 export function messageJson(received: ReceivedMessage): string {
-  const { payload, message, receivedAt, replayed } = received;
+  const { payload, message, receivedAt, replayed, unverified } = received;
   const came = {
     receivedAt: new Date(receivedAt).toISOString(),
     latencyMs: latencyOf(received),
     bytes: Buffer.byteLength(payload),
     replayed,
+    ...(unverified !== null && { unverified }),
   };
   return jsonLine(
     message === null

@@ -126,7 +126,7 @@ async function publishOnly(
   link: RedisLink,
   payload: string,
 ): Promise<Published> {
-  const channel = new RedisChannel(link.client, link.target);
+  const channel = new RedisChannel(link.client, link.target, link.signer);
   const [reply] = await link.within('a publish', channel.publish([payload]));
   if (reply instanceof Error) throw reply;
   return reply!;

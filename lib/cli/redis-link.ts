@@ -5,6 +5,7 @@ import {
   InvalidationRedisError,
   InvalidationTimeoutError,
 } from '../errors/index.js';
+import { MessageSigner } from '../signing/index.js';
 import {
   isCluster,
   ManagedRedis,
@@ -19,6 +20,8 @@ export const LEAST_KEPT = 50_000;
 /** The connection of one command. @internal */
 export class RedisLink {
   readonly journal: RedisJournal;
+  /** `null` where nothing is signed. */
+  readonly signer: MessageSigner | null;
   readonly #redis: ManagedRedis;
   readonly #waits = new Deadlines();
   #cause: Error | null = null;
@@ -31,6 +34,7 @@ export class RedisLink {
       reopenWhenLate: false,
       onError: (cause) => (this.#cause = cause),
     });
+    this.signer = MessageSigner.of(target.signing, target.channel);
     this.journal = this.journalKeeping(LEAST_KEPT);
   }
 
@@ -40,7 +44,11 @@ export class RedisLink {
 
   journalKeeping(maxLength: number): RedisJournal {
     const { channel, sharded } = this.target;
-    return new RedisJournal(this.client, { channel, sharded, maxLength });
+    return new RedisJournal(
+      this.client,
+      { channel, sharded, maxLength },
+      this.signer,
+    );
   }
 
   /** @throws InvalidationRedisError that says why Redis cannot be reached. */

@@ -1,4 +1,10 @@
 import type { RedisOptions } from 'ioredis';
+import {
+  isSigning,
+  SIGNING_ADVICE,
+  signingFrom,
+  type SigningOptions,
+} from '../signing/index.js';
 import { sharesJournal, type RedisConnection } from '../transport/index.js';
 import type { ConnectionValues } from './command.js';
 import { parseDuration } from './duration.js';
@@ -17,6 +23,8 @@ export interface Target {
   readonly where: string;
   readonly channel: string;
   readonly sharded: boolean;
+  /** Absent where nothing is signed. */
+  readonly signing?: SigningOptions | undefined;
   /** In milliseconds. */
   readonly timeout: number;
 }
@@ -46,11 +54,27 @@ export function targetFrom(
     ...connectionFrom(values, text, url),
     channel,
     sharded: values.sharded ?? isOn(env['CACHE_INVALIDATION_SHARDED']),
+    signing: readSigning(env),
     timeout:
       values.timeout === undefined
         ? DEFAULT_TIMEOUT_MS
         : parseDuration('timeout', values.timeout),
   };
+}
+
+/** @throws UsageError without the keys */
+function readSigning(env: NodeJS.ProcessEnv): SigningOptions | undefined {
+  const signing = signingFrom(
+    env['CACHE_INVALIDATION_SIGNING_KEYS'],
+    env['CACHE_INVALIDATION_SIGNING_ACCEPT'],
+  );
+  if (signing === undefined || isSigning(signing)) {
+    return signing as SigningOptions | undefined;
+  }
+  throw new UsageError(
+    'CACHE_INVALIDATION_SIGNING_KEYS, or _ACCEPT, cannot be read.',
+    SIGNING_ADVICE,
+  );
 }
 
 function connectionFrom(

@@ -166,7 +166,9 @@ function readPlace(payload: string, end: number): Place | null {
   const previousAt = payload.lastIndexOf('"', end - 2) + 1;
   const offsetEnd = previousAt - PREVIOUS.length - 1;
   const offsetAt = payload.lastIndexOf('"', offsetEnd - 1) + 1;
-  return payload.startsWith(PREVIOUS, previousAt - PREVIOUS.length) &&
+  return payload[end - 1] === '"' &&
+    payload.startsWith(PREVIOUS, previousAt - PREVIOUS.length) &&
+    payload[offsetEnd] === '"' &&
     payload.startsWith(OFFSET, offsetAt - OFFSET.length)
     ? {
         offset: payload.slice(offsetAt, offsetEnd),

@@ -16,7 +16,7 @@ import type { SigningOptions } from './signing.options.js';
  * key that is not known here, its signature is wrong, the signature of its place is
  * wrong, or it is too large to be verified.
  *
- * @publicApi
+ * @internal
  */
 export type UnverifiedReason =
   'unsigned' | 'unknown-key' | 'bad-mac' | 'bad-seal' | 'oversized';

@@ -97,6 +97,7 @@ function endsAhead({ journal }: RedisLink, end: string): Finding {
 /** An entry of the journal. @internal */
 export interface Entry {
   readonly offset: string;
+  readonly payload: string;
   /** `null` if the publish script did not write the entry. */
   readonly message: InvalidationMessage | null;
 }
@@ -110,7 +111,8 @@ export async function lastEntries(link: RedisLink): Promise<Entry[]> {
   );
   return entries.toReversed().map(([offset, [, payload = '']]) => {
     const { message } = readMessage(payload, true);
-    return { offset, message: message?.offset === offset ? message : null };
+    const isOurs = message?.offset === offset;
+    return { offset, payload, message: isOurs ? message : null };
   });
 }
 
