@@ -25,13 +25,14 @@ import { peers } from './peers.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
 import { startServer } from './server.mjs';
+import { signing } from './signing.mjs';
 
 const USAGE = `Usage: npm run bench [-- options]
   --rounds N     rounds of each comparison (default 9)
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
-                 near-cache, eviction, beside, peers, bursts, metrics,
-                 scrape, page
+                 near-cache, eviction, beside, peers, bursts, signing,
+                 metrics, scrape, page
   --against REF  compare with another commit, which runs its own benchmark
   --write        renew docs/benchmarks.md, or with --only these sections of it
   --help         this text
@@ -53,6 +54,7 @@ const SECTIONS = {
   beside,
   peers,
   bursts,
+  signing,
   metrics,
   scrape,
   page: livePage,

@@ -56,6 +56,7 @@ describe('resolveNearCache()', () => {
       serializer: CHECKED_JSON,
       type: undefined,
       strict: false,
+      encrypt: false,
     });
   });
 

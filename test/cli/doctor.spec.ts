@@ -130,6 +130,7 @@ describeOnRedisServer('doctor', () => {
       'clock',
       'journal',
       'journal chain',
+      'signatures',
       'listeners',
       'handled types',
     ]);

@@ -1,14 +1,24 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { MessageSigner } from '../../lib/signing/index.js';
 import { connectRaw, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { describeOnRedisServer, startServer } from '../support/redis-server.js';
+import { hasProgram } from '../support/programs.js';
 import { root } from './markdown.js';
 
-const [, SCRIPT] = /<!-- script -->\s*```lua\n([^]*?)```/.exec(
-  readFileSync(join(root, 'docs/wire-format.md'), 'utf8'),
-)!;
+const page = readFileSync(join(root, 'docs/wire-format.md'), 'utf8');
+
+/** The code block after a mark. */
+function marked(name: string): string {
+  const block = new RegExp(`<!-- ${name} -->\\s*\`\`\`\\w+\\n([^]*?)\`\`\``);
+  return block.exec(page)![1]!;
+}
+
+const SCRIPT = marked('script');
+const VECTORS = marked('vectors').trim().split('\n');
 
 const message = (id: string): string =>
   JSON.stringify({
@@ -23,7 +33,7 @@ const message = (id: string): string =>
 /** Arguments of EVAL, as a publisher in another language passes them. */
 const call = (channel: string, id: string, nonce: number) =>
   [
-    SCRIPT!,
+    SCRIPT,
     1,
     `{${channel}}:journal`,
     channel,
@@ -84,3 +94,42 @@ describeOnRedisServer(
     });
   },
 );
+
+describe('docs/wire-format.md: the signed messages', () => {
+  it('are verified by the library', () => {
+    const keys = { '2026-11': Buffer.alloc(32, 1) };
+    const signer = MessageSigner.of({ keys }, 'cache:invalidate')!;
+    expect(VECTORS.map((payload) => signer.verify(payload))).toEqual([
+      null,
+      null,
+      'bad-mac',
+      'bad-seal',
+      'bad-seal',
+    ]);
+  });
+
+  it.runIf(hasProgram('python3'))(
+    'are verified by the script in Python',
+    () => {
+      const { stdout, stderr } = spawnSync(
+        'python3',
+        [
+          '-c',
+          `${marked('verify')}
+import sys
+for line in sys.stdin:
+    print(verify(line.rstrip("\\n"), "cache:invalidate", {"2026-11": bytes([1]) * 32}))`,
+        ],
+        { input: `${VECTORS.join('\n')}\n`, encoding: 'utf8' },
+      );
+      expect(stderr).toBe('');
+      expect(stdout.trim().split('\n')).toEqual([
+        'True',
+        'True',
+        'False',
+        'False',
+        'False',
+      ]);
+    },
+  );
+});

@@ -5,6 +5,8 @@ import { NEW, OLD, signing, STRANGE } from './keys.js';
 
 const content = Buffer.from('v{"name":"Ada"}\n');
 
+type Keys = Record<string, string>;
+
 function signer({
   options = signing(),
   prefix = 'near:user-service:',
@@ -35,7 +37,7 @@ describe.each([
   });
 
   it('refuses another secret, and an unknown key', () => {
-    for (const keys of [{ new: STRANGE }, { strange: NEW }] as const) {
+    for (const keys of [{ new: STRANGE }, { strange: NEW }] as Keys[]) {
       const other = signer({ options: signing(keys), encrypts });
       expect(other.open('near:user-service:user:1', '7-1', signed)).toBeNull();
     }

@@ -15,7 +15,7 @@ const CHANNEL = 'cache:invalidate';
 const instance = new Instance('user-service');
 
 function payloadOf(metadata: unknown = null): string {
-  const message = instance.stamp(entity('User', '1', metadata));
+  const message = instance.stamp({ ...entity('User', '1'), metadata });
   return encodeMessage(message, Infinity);
 }
 
