@@ -10,26 +10,33 @@ const EVICTION_MS = 10_000;
 /** Pause between two reports of one reason. */
 const REPORT_MS = 1_000;
 
-const FAULTS: Record<UnverifiedReason, readonly [what: string, fix: string]> = {
+type Fault = readonly [what: string, fix: string, field: string | null];
+
+const FAULTS: Record<UnverifiedReason, Fault> = {
   unsigned: [
     'A message has no signature, and was not obeyed.',
     'Let every service on the channel sign (option signing), and accept "all" until they do. If they all sign, find out who else publishes on the channel.',
+    'mac',
   ],
   'unknown-key': [
     'A message is signed with a key that is not known here, and was not obeyed.',
     'Add the key to signing.keys of every service before one signs with it.',
+    'kid',
   ],
   'bad-mac': [
     'The signature of a message is wrong, and it was not obeyed.',
     'Give all services the same secret under the same id. If they have it, find out who else publishes on the channel.',
+    'mac',
   ],
   'bad-seal': [
     'A message claims a place in the journal that Redis did not give it, and was not obeyed.',
     'Find out who repeats messages on the channel, or writes the journal.',
+    'seal',
   ],
   oversized: [
     'A message is larger than maxMessageBytes, and was neither verified nor obeyed.',
     'Give all services the same maxMessageBytes.',
+    null,
   ],
 };
 
@@ -70,9 +77,9 @@ export class UnverifiedMessages {
     const last = this.#reportedAt.get(reason) ?? -Infinity;
     if (now - last < REPORT_MS) return;
     this.#reportedAt.set(reason, now);
-    const [what, fix] = FAULTS[reason];
+    const [what, fix, field] = FAULTS[reason];
     this.errors.report(
-      new InvalidMessageError(what, fix, 'mac'),
+      new InvalidMessageError(what, fix, field),
       `unverified ${reason}`,
     );
   }
