@@ -1,0 +1,197 @@
+/*
+ * The delivery of invalidations, from the publisher to the caches of every instance.
+ * delivery.md says in English what is modelled, what is left out, and the bounds.
+ * Each part names the code that it stands for.
+ *
+ * Bounds, each by a -D flag: MESSAGES changes, SLOTS messages with the widened
+ * ones, FAULTS faults in all, of the kinds that are switched on; two instances.
+ */
+#ifndef MESSAGES
+#define MESSAGES 2
+#endif
+#ifndef SLOTS
+#define SLOTS MESSAGES
+#endif
+#ifndef FAULTS
+#define FAULTS 1
+#endif
+#ifndef PUBLISHERS
+#define PUBLISHERS 1
+#endif
+#ifndef PAGE
+#define PAGE 9
+#endif
+#ifndef HELD_LIMIT
+#define HELD_LIMIT 3
+#endif
+#ifdef FAILOVER
+#define GAP 2
+#else
+#define GAP 1
+#endif
+
+#include "delivery-state.pml"
+#include "delivery-cursor.pml"
+#include "delivery-redis.pml"
+#include "delivery-publisher.pml"
+#include "delivery-subscriber.pml"
+#include "delivery-heartbeat.pml"
+
+proctype publisher(bit i) {
+  do
+  :: d_step { i < PUBLISHERS && changes < MESSAGES -> changes++; publish(i, false) }
+  :: d_step { ANY(SENT) || ANY(RESENT) -> oldestOf(i, SENT, RESENT); m = x; script(m) }
+  :: d_step { ANY(ANSWER) -> oldestOf(i, ANSWER, ANSWER); m = x; takeAnswer(i, m) }
+  :: d_step { !writable[i] -> becomeWritable(i) }
+  :: d_step { writable[i] && !SOME_FLY && (ANY(OUTBOX) || ANY(TRIED)) -> drain(i) }
+  od
+}
+
+proctype subscriber(bit i) {
+  do
+  :: d_step { !subscribed[i] -> resubscribe(i) }
+  :: d_step {
+      queued[i] > 0 ->
+      wire = HEAD(i);
+      pop(i);
+      if
+      :: wire == PING_BEAT -> beat[i] = ANSWERED_BEAT
+      :: wire == PING_START -> takePingOfStart(i)
+      :: else -> receiveWire(i, wire)
+      fi
+    }
+  :: d_step { phase[i] == ASK && writable[i] -> ask(i) }
+  :: d_step { phase[i] == READING -> readPage(i) }
+  :: d_step { phase[i] == READ -> takePage(i) }
+  :: d_step { phase[i] == STARTING || phase[i] == RESTART -> takeTail(i) }
+  od
+}
+
+proctype heartbeat(bit i) {
+  do
+  :: d_step { BEATS && beat[i] == 0 && writable[i] && subscribed[i] -> beat[i] = ASKED_TAIL; beat_tail[i] = TAIL; beat_acked[i] = acked[i]; if :: QUIET -> proving = proving | BIT(i) :: else fi }
+  :: d_step { beat[i] == ASKED_TAIL -> 
+      if
+      :: beat_tail[i] == pos[i] -> judge(i)
+      :: else -> beat[i] = ASKED_PING; push(i, PING_BEAT)
+      fi
+    }
+  :: d_step { beat[i] == ANSWERED_BEAT -> judge(i) }
+  od
+}
+
+init {
+  byte i;
+  d_step {
+    /* One old entry, which every instance has delivered, unless it boots. */
+    J[0] = 1; size = 1; top = 1; given = 3;
+    do
+    :: i < INSTANCES ->
+      subscribed[i] = true; writable[i] = true;
+      pos[i] = 1; last[i] = NONE; early[i] = NONE;
+      acked[i] = NONE; echo[i] = NONE; confirmed[i] = NONE;
+      i++
+    :: else -> break
+    od;
+#ifdef BOOT
+    subscribed[1] = false; first_time[1] = true; pos[1] = NONE;
+#endif
+    i = 0
+  }
+  run publisher(0); run subscriber(0); run heartbeat(0);
+#if PUBLISHERS == 2 || defined(FAILOVER)
+#endif
+  run publisher(1); run subscriber(1); run heartbeat(1);
+}
+
+/* All faults, FAULTS of them in all; then the network has healed. */
+active proctype world() {
+  byte pick;
+  do
+  :: d_step { !healed -> healed = true; STIR }
+#ifdef CUT
+  :: d_step { faults > 0 && !healed && subscribed[0] -> faults--; cutSubscription(0) }
+  :: d_step { faults > 0 && !healed && subscribed[1] -> faults--; cutSubscription(1) }
+#endif
+#ifdef CUT_COMMANDS
+  :: d_step { faults > 0 && !healed && writable[0] -> faults--; cutCommands(0) }
+  :: d_step { faults > 0 && !healed && writable[1] -> faults--; cutCommands(1) }
+#endif
+#ifdef LOSE
+  :: d_step { faults > 0 && !healed && queued[0] > 0 && HEAD(0) < FORGED -> faults--; pop(0); STIR }
+  :: d_step { faults > 0 && !healed && queued[1] > 0 && HEAD(1) < FORGED -> faults--; pop(1); STIR }
+#endif
+#ifdef REPEAT
+  :: atomic {
+      faults > 0 && !healed -> faults--; pick = 1;
+      do :: pick < top -> pick++ :: break od;
+      if
+      :: d_step { subscribed[0] && (given & BIT(pick)) -> push(0, pick); STIR }
+      :: d_step { subscribed[1] && (given & BIT(pick)) -> push(1, pick); STIR }
+      :: skip
+      fi;
+      pick = 0
+    }
+#endif
+#ifdef TRIM
+  :: d_step { faults > 0 && !healed && oldest + 1 < size -> faults--; trim() }
+#endif
+#ifdef REMOVE
+  /* Two empty journals look alike: removed once. */
+  :: d_step { faults > 0 && !healed && oldest < size && prev[J[oldest]] != START -> faults--; oldest = size; STIR }
+#endif
+#ifdef FAILOVER
+  :: atomic {
+      faults > 0 && !healed && size > oldest -> faults--; pick = 0;
+      do :: size - pick > oldest + 1 -> pick++ :: break od;
+      if :: behind = true :: behind = false fi;
+      d_step { failover(pick); pick = 0 }
+    }
+#endif
+#ifdef HANG
+  :: d_step { faults > 0 && !healed && phase[0] != IDLE -> faults--; timeOut(0) }
+  :: d_step { faults > 0 && !healed && phase[1] != IDLE -> faults--; timeOut(1) }
+#endif
+#ifdef FOREIGN
+  :: d_step { faults > 0 && !healed && messages < SLOTS -> faults--; publishForeign() }
+#endif
+#ifdef FORGE
+  /* P: any message on the channel, with any place. */
+  :: atomic {
+      faults > 0 && !healed && forgeries < 2 -> faults--;
+      do
+      :: forged_offset[forgeries] <= top -> forged_offset[forgeries]++
+      :: forged_offset[forgeries] = FAR; break
+      :: break
+      od;
+      do :: forged_prev[forgeries] <= top -> forged_prev[forgeries]++ :: break od;
+      d_step { forgeries++; broadcast(FORGED + forgeries - 1) }
+    }
+#endif
+#ifdef PLANT
+  /* J: an entry with any predecessor; an entry amid the others deleted. */
+  :: atomic {
+      faults > 0 && !healed -> faults--;
+      do :: pick < top -> pick++ :: break od;
+      d_step { plant(pick); pick = 0 }
+    }
+  :: atomic {
+      faults > 0 && !healed && size > oldest + 2 && !ANSWERED -> faults--; pick = oldest + 1;
+      do :: pick < size - 2 -> pick++ :: break od;
+      d_step { deleteEntry(pick); pick = 0 }
+    }
+#endif
+#ifdef REPLACE
+  /* J: the last entry deleted, and one planted in its place. */
+  :: atomic {
+      faults > 0 && !healed && size > oldest + 1 && !ANSWERED -> faults--;
+      do :: pick < top -> pick++ :: break od;
+      d_step { size--; J[size] = 0; plant(pick); pick = 0 }
+    }
+#endif
+  od
+}
+
+#ifdef LTL
+ltl heals { [] (healed -> <> (calm == ALL)) }
+#endif
