@@ -4,7 +4,7 @@
 
 /* lib/publisher/publish-queue.ts#push #send; lib/publisher/outbox-drain.ts#keep */
 inline publish(i, isEverything) {
-  assert(messages < SLOTS); /* raise SLOTS */
+  BOUND(messages < SLOTS);
   passes = writable[i] && !(draining & BIT(i));
   x = 1;
   do
@@ -112,16 +112,6 @@ inline oldestOf(i, one, other) {
   od
 }
 
-#define MINE(n, s) (messages >= n && OWNER(n) == i && state[n] == s)
-#if SLOTS == 1
-#define ANY(s) MINE(1, s)
-#elif SLOTS == 2
-#define ANY(s) (MINE(1, s) || MINE(2, s))
-#elif SLOTS == 3
-#define ANY(s) (MINE(1, s) || MINE(2, s) || MINE(3, s))
-#elif SLOTS == 4
+#define MINE(n, s) (OWNER(n) == i && state[n] == s)
 #define ANY(s) (MINE(1, s) || MINE(2, s) || MINE(3, s) || MINE(4, s))
-#else
-#define ANY(s) (MINE(1, s) || MINE(2, s) || MINE(3, s) || MINE(4, s) || MINE(5, s))
-#endif
 #define SOME_FLY (ANY(SENT) || ANY(ANSWER) || ANY(RESENT))

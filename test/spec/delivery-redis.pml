@@ -7,7 +7,7 @@
 #define ANSWERED (phase[0] == READ || phase[1] == READ)
 
 inline push(i, w) {
-  assert(queued[i] < QUEUE);
+  BOUND(queued[i] < QUEUE);
   queue[(i) * QUEUE + queued[i]] = w;
   queued[i]++
 }
@@ -59,13 +59,13 @@ inline nextOffset() {
 #ifndef MUTANT_OFFSETS_AGAIN
   do :: given & BIT(id) -> id++ :: else -> break od;
 #endif
-  assert(id < FAR);
+  BOUND(id < FAR);
   given = given | BIT(id);
   top = (id > top -> id : top)
 }
 
 inline append(id_, message, before_) {
-  assert(size < JOURNAL);
+  BOUND(size < JOURNAL);
   prev[id_] = before_;
   msg[id_] = message;
   J[size] = id_;

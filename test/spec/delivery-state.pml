@@ -57,12 +57,13 @@ byte oldest, size;        /* entries are J[oldest] to J[size - 1] */
 byte prev[16], msg[16];   /* by offset */
 short given, planted;     /* offsets that were given; written by a stranger */
 byte top;
+bool removed;             /* the journal was deleted once */
 bool behind;              /* the server's clock is behind the journal's lost end */
 byte forged_offset[2], forged_prev[2], forgeries;
 
 byte messages, changes;    /* messages so far; those of decorated calls */
 byte foreign;             /* a bit for each message of a publisher without a journal */
-byte state[SLOTS + 1], since[SLOTS + 1], answer[SLOTS + 1];
+byte state[5], since[5], answer[5]; /* by message, four at most */
 byte owner;               /* a bit for each message of instance 1 */
 byte everything;          /* a bit for each widened message */
 byte committed;           /* changes of the database */
@@ -86,6 +87,8 @@ bool broken[INSTANCES];
 byte echo[INSTANCES], confirmed[INSTANCES];
 short doubtful[INSTANCES];
 
+bool bound_too_small;     /* never set; it marks the assertions of bounds */
+#define BOUND(x) assert((x) || bound_too_small)
 byte faults = FAULTS;
 bool healed;
 byte calm;                /* instances that a heartbeat has proved since the last event */
@@ -106,15 +109,7 @@ hidden short wanted;
 #define IS_DONE(m) (state[m] == 0 || state[m] == DONE)
 #define FLYING(m) (state[m] == SENT || state[m] == ANSWER || state[m] == RESENT)
 
-#if SLOTS == 2
-#define ALL_DONE (IS_DONE(1) && IS_DONE(2))
-#elif SLOTS == 3
-#define ALL_DONE (IS_DONE(1) && IS_DONE(2) && IS_DONE(3))
-#elif SLOTS == 4
 #define ALL_DONE (IS_DONE(1) && IS_DONE(2) && IS_DONE(3) && IS_DONE(4))
-#else
-#define ALL_DONE (IS_DONE(1) && IS_DONE(2) && IS_DONE(3) && IS_DONE(4) && IS_DONE(5))
-#endif
 #define NO_MAIL(i) (queued[i] == 0 || (queued[i] == 1 && HEAD(i) == PING_BEAT))
 #define QUIET (healed && ALL_DONE && NO_MAIL(0) && NO_MAIL(1) && phase[0] == IDLE && phase[1] == IDLE && subscribed[0] && subscribed[1] && writable[0] && writable[1])
 

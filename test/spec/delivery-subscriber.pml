@@ -19,7 +19,7 @@ inline widen(i) {
 
 /* lib/subscriber/message-receiver.ts#deliver */
 inline deliver(i, w, fromJournal) {
-  LOG(("%d d%d.%d\n", i, w, fromJournal));
+  LOG(("%d d%d.%d.%d\n", i, OFFSET(w), TEXT(w), fromJournal));
   m = MESSAGE(w);
   if
   :: m == 0
@@ -134,9 +134,13 @@ inline catchUp(i) {
 
 /* lib/subscriber/catch-up.ts#failed: the journal could not be read in time. */
 inline timeOut(i) {
-  LOG(("%d t%d\n", i, NONE));
-  if :: !first_time[i] -> restart(i, NONE) :: else fi;
-  SEEN(i);
+  if
+  :: !first_time[i] ->
+    LOG(("%d t%d\n", i, NONE));
+    restart(i, NONE);
+    SEEN(i)
+  :: else
+  fi;
   endReading(i);
   cutCommands(i)
 }
@@ -152,7 +156,7 @@ inline receiveWire(i, w) {
 #endif
   :: else ->
     m = MESSAGE(w);
-    LOG(("%d m%d.%d.%d.%d\n", i, OFFSET(w), PREVIOUS(w), w, (m != 0 && (under_way[i] & BIT(m))) != 0));
+    LOG(("%d m%d.%d.%d.%d\n", i, OFFSET(w), PREVIOUS(w), TEXT(w), (m != 0 && (under_way[i] & BIT(m))) != 0));
     if
     :: m != 0 && (under_way[i] & BIT(m)) ->
       advance(i, w, true);
@@ -250,7 +254,7 @@ inline logPage(i) {
   LOG(("%d j%d", i, complete_));
   first = tail[i];
   do
-  :: first < x -> LOG((":%d.%d", J[first], PREVIOUS(J[first]))); first++
+  :: first < x -> LOG((":%d.%d.%d", J[first], PREVIOUS(J[first]), TEXT(J[first]))); first++
   :: else -> break
   od;
   LOG(("\n"))

@@ -36,6 +36,7 @@
 #include "delivery-publisher.pml"
 #include "delivery-subscriber.pml"
 #include "delivery-heartbeat.pml"
+#include "delivery-setup.pml"
 
 proctype publisher(bit i) {
   do
@@ -81,34 +82,22 @@ proctype heartbeat(bit i) {
 }
 
 init {
-  byte i;
-  d_step {
-    /* One old entry, which every instance has delivered, unless it boots. */
-    J[0] = 1; size = 1; top = 1; given = 3;
-    do
-    :: i < INSTANCES ->
-      subscribed[i] = true; writable[i] = true;
-      pos[i] = 1; last[i] = NONE; early[i] = NONE;
-      acked[i] = NONE; echo[i] = NONE; confirmed[i] = NONE;
-      i++
-    :: else -> break
-    od;
-#ifdef BOOT
-    subscribed[1] = false; first_time[1] = true; pos[1] = NONE;
-#endif
-    i = 0
-  }
+  d_step { setup() }
+  run world();
   run publisher(0); run subscriber(0); run heartbeat(0);
-#if PUBLISHERS == 2 || defined(FAILOVER)
-#endif
-  run publisher(1); run subscriber(1); run heartbeat(1);
+  run publisher(1); run subscriber(1); run heartbeat(1)
 }
 
 /* All faults, FAULTS of them in all; then the network has healed. */
-active proctype world() {
+proctype world() {
   byte pick;
   do
   :: d_step { !healed -> healed = true; STIR }
+#ifdef TRACE
+  :: d_step { calm == ALL && changes == MESSAGES -> tearDown(); setup() }
+  :: skip
+  :: skip
+#endif
 #ifdef CUT
   :: d_step { faults > 0 && !healed && subscribed[0] -> faults--; cutSubscription(0) }
   :: d_step { faults > 0 && !healed && subscribed[1] -> faults--; cutSubscription(1) }
@@ -138,7 +127,7 @@ active proctype world() {
 #endif
 #ifdef REMOVE
   /* Two empty journals look alike: removed once. */
-  :: d_step { faults > 0 && !healed && oldest < size && prev[J[oldest]] != START -> faults--; oldest = size; STIR }
+  :: d_step { faults > 0 && !healed && oldest < size && !removed -> faults--; removed = true; oldest = size; STIR }
 #endif
 #ifdef FAILOVER
   :: atomic {
@@ -153,10 +142,17 @@ active proctype world() {
   :: d_step { faults > 0 && !healed && phase[1] != IDLE -> faults--; timeOut(1) }
 #endif
 #ifdef FOREIGN
-  :: d_step { faults > 0 && !healed && messages < SLOTS -> faults--; publishForeign() }
+  :: d_step { faults > 0 && !healed && messages + MESSAGES - changes < SLOTS -> faults--; publishForeign() }
 #endif
 #ifdef FORGE
   /* P: any message on the channel, with any place. */
+#ifdef TRACE
+  :: d_step {
+      faults > 0 && !healed && forgeries < 2 -> faults--;
+      forged_offset[forgeries] = top; forged_prev[forgeries] = prev[top];
+      forgeries++; broadcast(FORGED + forgeries - 1)
+    }
+#endif
   :: atomic {
       faults > 0 && !healed && forgeries < 2 -> faults--;
       do
