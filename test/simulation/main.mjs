@@ -20,6 +20,10 @@ and checks that no cache keeps a stale entry.
   --no-journal      run without a journal
   --help            print this text
 
+The report counts distinct states: for each instance its status, its position from
+the journal's end, whether it catches up and can publish, and what waits; for Redis
+whether it runs and the length of its journal.
+
 A failure prints its seed; --seed <seed> --schedules 1 --trace repeats it.`;
 
 const CHUNK = 25;
@@ -95,6 +99,8 @@ function playAll({ schedules, seed, jobs, trace, how }) {
     replayed: 0,
     widened: 0,
     healing: [],
+    states: new Set(),
+    virtual: 0,
     slowest: 0,
     interrupted: false,
     seconds: 0,
@@ -138,6 +144,8 @@ function playAll({ schedules, seed, jobs, trace, how }) {
         total.replayed += outcome.replayed;
         total.widened += outcome.widened;
         total.slowest = Math.max(total.slowest, outcome.slowestPublish);
+        total.virtual += outcome.lasted;
+        for (const state of outcome.states) total.states.add(state);
         if (outcome.healing !== null) total.healing.push(outcome.healing);
         if (outcome.problems.length === 0) continue;
         total.failed++;
@@ -181,6 +189,7 @@ function report(options, total) {
   console.log(
     `\n${total.played} schedules from seed ${options.seed}, ${total.failed} failed${total.interrupted ? ' (interrupted)' : ''}, in ${total.seconds.toFixed(1)} s
 ${total.invalidations} invalidations; ${total.delivered} messages delivered, ${total.replayed} of them replayed, ${total.widened} widened
+${total.states.size.toLocaleString('en')} distinct states, ${(total.virtual / 3_600_000).toFixed(1)} virtual hours
 coherent after healing: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms; slowest publish ${total.slowest.toFixed(0)} ms`,
   );
   if (total.failed > 0) process.exitCode = 1;

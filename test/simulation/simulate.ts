@@ -10,6 +10,7 @@ import {
 } from '../../lib/message/index.js';
 import { HostilePublisher } from './hostile.publisher.js';
 import { Random } from './random.js';
+import { SeenStates } from './seen-states.js';
 import {
   describeSchedule,
   HARMLESS,
@@ -59,6 +60,10 @@ export interface Outcome {
   readonly events: number;
   /** Hash of all events: equal for equal seeds, unless the run is not deterministic. */
   readonly fingerprint: number;
+  /** Virtual milliseconds from the start to the end. */
+  readonly lasted: number;
+  /** Hashes of the distinct states after each event; see `SeenStates`. */
+  readonly states: readonly number[];
 }
 
 const KEYS = [
@@ -101,6 +106,7 @@ class Simulation {
   readonly #foreign: ForeignService;
   readonly #hostile: HostilePublisher;
   readonly #counts = new Counts();
+  readonly #seen = new SeenStates();
   readonly #nodes: SimulatedNode[] = [];
   /** Messages that Redis took and did not visibly lose, in order. */
   readonly #taken: { id: string; payload: string; at: number }[] = [];
@@ -130,6 +136,7 @@ class Simulation {
 
   async play(): Promise<Outcome> {
     const { time } = this;
+    time.afterEvent = () => this.#seen.add(this.#network.master, this.#nodes);
     const {
       nodes,
       bootDelay,
@@ -171,6 +178,8 @@ class Simulation {
       slowestPublish: this.#slowestPublish,
       events: time.events,
       fingerprint: this.#fingerprint >>> 0,
+      lasted: time.now,
+      states: this.#seen.hashes,
     };
   }
 

@@ -17,6 +17,7 @@ import type {
 import { InvalidationMeter } from '../../lib/stream/index.js';
 import type {
   InvalidationSubscriber,
+  MessageReceiver,
   StalePolicy,
   SubscriptionSession,
 } from '../../lib/subscriber/index.js';
@@ -139,6 +140,7 @@ export class SimulatedNode {
   unsettled = 0;
   readonly #loads = new Set<Load>();
   readonly #session: SubscriptionSession;
+  readonly #receiver: MessageReceiver;
   readonly #shutdown: PublisherShutdown;
 
   constructor(
@@ -177,8 +179,22 @@ export class SimulatedNode {
     this.publisher = parts.publisher;
     this.subscriber = parts.subscriber;
     this.#session = parts.session;
+    this.#receiver = parts.receiver;
     this.#shutdown = parts.shutdown;
     this.subscriber.subscribe((message) => this.#obey(message));
+  }
+
+  get state(): string {
+    return this.subscriber.status.state;
+  }
+
+  get cursor(): MessageReceiver['cursor'] {
+    return this.#receiver.cursor;
+  }
+
+  /** Messages that Redis has not taken. */
+  get pending(): number {
+    return this.publisher.pending;
   }
 
   async start(): Promise<void> {

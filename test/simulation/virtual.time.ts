@@ -47,6 +47,8 @@ let monotonicBase = performance.now();
 export class VirtualTime {
   now = 0;
   events = 0;
+  /** Called when an event and what follows from it are over. */
+  afterEvent: (() => void) | null = null;
   /** Difference between the wall clock and the monotonic one, in milliseconds. */
   wallShift = 0;
   #heap: Event[] = [];
@@ -132,6 +134,7 @@ export class VirtualTime {
       this.#drawn = null;
       action();
       await settled();
+      this.afterEvent?.();
     }
     this.now = until;
   }

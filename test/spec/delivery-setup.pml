@@ -51,6 +51,6 @@ inline tearDown() {
     id++
   :: else -> break
   od;
-  faults = FAULTS; healed = false; STIR
+  faults = FAULTS; STIR
 }
 #endif

@@ -35,7 +35,7 @@
 #ifdef BEATS_ALWAYS
 #define BEATS true
 #else
-#define BEATS healed
+#define BEATS HEALED
 #endif
 
 /* States of a heartbeat. */
@@ -89,8 +89,8 @@ short doubtful[INSTANCES];
 
 bool bound_too_small;     /* never set; it marks the assertions of bounds */
 #define BOUND(x) assert((x) || bound_too_small)
-byte faults = FAULTS;
-bool healed;
+byte faults = FAULTS;     /* faults that may still happen */
+#define HEALED (faults == 0)
 byte calm;                /* instances that a heartbeat has proved since the last event */
 byte proving;             /* instances whose heartbeat began since then */
 #define STIR calm = 0; proving = 0
@@ -110,6 +110,11 @@ hidden short wanted;
 #define FLYING(m) (state[m] == SENT || state[m] == ANSWER || state[m] == RESENT)
 
 #define ALL_DONE (IS_DONE(1) && IS_DONE(2) && IS_DONE(3) && IS_DONE(4))
+#ifdef SERIAL
+#define MAY_PUBLISH ALL_DONE
+#else
+#define MAY_PUBLISH true
+#endif
 #define NO_MAIL(i) (queued[i] == 0 || (queued[i] == 1 && HEAD(i) == PING_BEAT))
-#define QUIET (healed && ALL_DONE && NO_MAIL(0) && NO_MAIL(1) && phase[0] == IDLE && phase[1] == IDLE && subscribed[0] && subscribed[1] && writable[0] && writable[1])
+#define QUIET (HEALED && ALL_DONE && NO_MAIL(0) && NO_MAIL(1) && phase[0] == IDLE && phase[1] == IDLE && subscribed[0] && subscribed[1] && writable[0] && writable[1])
 

@@ -200,7 +200,10 @@ inline ask(i) {
     phase[i] = READING;
     from[i] = pos[i];
     before[i] = held_n[i];
-    LOG(("%d q\n", i))
+    LOG(("%d q\n", i));
+#ifdef COARSE
+    readPage(i)
+#endif
   fi;
   STIR
 }
@@ -243,7 +246,10 @@ inline takePage(i) {
 #endif
       forgetReading(i);
       phase[i] = RESTART;
-      tail[i] = TAIL
+      tail[i] = TAIL;
+#ifdef COARSE
+      takeTail(i)
+#endif
     fi
   fi;
   STIR

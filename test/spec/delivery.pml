@@ -40,7 +40,7 @@
 
 proctype publisher(bit i) {
   do
-  :: d_step { i < PUBLISHERS && changes < MESSAGES -> changes++; publish(i, false) }
+  :: d_step { i < PUBLISHERS && changes < MESSAGES && MAY_PUBLISH -> changes++; publish(i, false) }
   :: d_step { ANY(SENT) || ANY(RESENT) -> oldestOf(i, SENT, RESENT); m = x; script(m) }
   :: d_step { ANY(ANSWER) -> oldestOf(i, ANSWER, ANSWER); m = x; takeAnswer(i, m) }
   :: d_step { !writable[i] -> becomeWritable(i) }
@@ -92,27 +92,27 @@ init {
 proctype world() {
   byte pick;
   do
-  :: d_step { !healed -> healed = true; STIR }
+  :: d_step { faults > 0 -> faults = 0 }
 #ifdef TRACE
   :: d_step { calm == ALL && changes == MESSAGES -> tearDown(); setup() }
   :: skip
   :: skip
 #endif
 #ifdef CUT
-  :: d_step { faults > 0 && !healed && subscribed[0] -> faults--; cutSubscription(0) }
-  :: d_step { faults > 0 && !healed && subscribed[1] -> faults--; cutSubscription(1) }
+  :: d_step { faults > 0 && subscribed[0] -> faults--; cutSubscription(0) }
+  :: d_step { faults > 0 && subscribed[1] -> faults--; cutSubscription(1) }
 #endif
 #ifdef CUT_COMMANDS
-  :: d_step { faults > 0 && !healed && writable[0] -> faults--; cutCommands(0) }
-  :: d_step { faults > 0 && !healed && writable[1] -> faults--; cutCommands(1) }
+  :: d_step { faults > 0 && writable[0] -> faults--; cutCommands(0) }
+  :: d_step { faults > 0 && writable[1] -> faults--; cutCommands(1) }
 #endif
 #ifdef LOSE
-  :: d_step { faults > 0 && !healed && queued[0] > 0 && HEAD(0) < FORGED -> faults--; pop(0); STIR }
-  :: d_step { faults > 0 && !healed && queued[1] > 0 && HEAD(1) < FORGED -> faults--; pop(1); STIR }
+  :: d_step { faults > 0 && queued[0] > 0 && HEAD(0) < FORGED -> faults--; pop(0); STIR }
+  :: d_step { faults > 0 && queued[1] > 0 && HEAD(1) < FORGED -> faults--; pop(1); STIR }
 #endif
 #ifdef REPEAT
   :: atomic {
-      faults > 0 && !healed -> faults--; pick = 1;
+      faults > 0 -> faults--; pick = 1;
       do :: pick < top -> pick++ :: break od;
       if
       :: d_step { subscribed[0] && (given & BIT(pick)) -> push(0, pick); STIR }
@@ -123,38 +123,38 @@ proctype world() {
     }
 #endif
 #ifdef TRIM
-  :: d_step { faults > 0 && !healed && oldest + 1 < size -> faults--; trim() }
+  :: d_step { faults > 0 && oldest + 1 < size -> faults--; trim() }
 #endif
 #ifdef REMOVE
   /* Two empty journals look alike: removed once. */
-  :: d_step { faults > 0 && !healed && oldest < size && !removed -> faults--; removed = true; oldest = size; STIR }
+  :: d_step { faults > 0 && oldest < size && !removed -> faults--; removed = true; oldest = size; STIR }
 #endif
 #ifdef FAILOVER
   :: atomic {
-      faults > 0 && !healed && size > oldest -> faults--; pick = 0;
+      faults > 0 && size > oldest -> faults--; pick = 0;
       do :: size - pick > oldest + 1 -> pick++ :: break od;
       if :: behind = true :: behind = false fi;
       d_step { failover(pick); pick = 0 }
     }
 #endif
 #ifdef HANG
-  :: d_step { faults > 0 && !healed && phase[0] != IDLE -> faults--; timeOut(0) }
-  :: d_step { faults > 0 && !healed && phase[1] != IDLE -> faults--; timeOut(1) }
+  :: d_step { faults > 0 && phase[0] != IDLE -> faults--; timeOut(0) }
+  :: d_step { faults > 0 && phase[1] != IDLE -> faults--; timeOut(1) }
 #endif
 #ifdef FOREIGN
-  :: d_step { faults > 0 && !healed && messages + MESSAGES - changes < SLOTS -> faults--; publishForeign() }
+  :: d_step { faults > 0 && messages + MESSAGES - changes < SLOTS -> faults--; publishForeign() }
 #endif
 #ifdef FORGE
   /* P: any message on the channel, with any place. */
 #ifdef TRACE
   :: d_step {
-      faults > 0 && !healed && forgeries < 2 -> faults--;
+      faults > 0 && forgeries < 2 -> faults--;
       forged_offset[forgeries] = top; forged_prev[forgeries] = prev[top];
       forgeries++; broadcast(FORGED + forgeries - 1)
     }
 #endif
   :: atomic {
-      faults > 0 && !healed && forgeries < 2 -> faults--;
+      faults > 0 && forgeries < 2 -> faults--;
       do
       :: forged_offset[forgeries] <= top -> forged_offset[forgeries]++
       :: forged_offset[forgeries] = FAR; break
@@ -167,12 +167,12 @@ proctype world() {
 #ifdef PLANT
   /* J: an entry with any predecessor; an entry amid the others deleted. */
   :: atomic {
-      faults > 0 && !healed -> faults--;
+      faults > 0 -> faults--;
       do :: pick < top -> pick++ :: break od;
       d_step { plant(pick); pick = 0 }
     }
   :: atomic {
-      faults > 0 && !healed && size > oldest + 2 && !ANSWERED -> faults--; pick = oldest + 1;
+      faults > 0 && size > oldest + 2 && !ANSWERED -> faults--; pick = oldest + 1;
       do :: pick < size - 2 -> pick++ :: break od;
       d_step { deleteEntry(pick); pick = 0 }
     }
@@ -180,7 +180,7 @@ proctype world() {
 #ifdef REPLACE
   /* J: the last entry deleted, and one planted in its place. */
   :: atomic {
-      faults > 0 && !healed && size > oldest + 1 && !ANSWERED -> faults--;
+      faults > 0 && size > oldest + 1 && !ANSWERED -> faults--;
       do :: pick < top -> pick++ :: break od;
       d_step { size--; J[size] = 0; plant(pick); pick = 0 }
     }
@@ -189,5 +189,5 @@ proctype world() {
 }
 
 #ifdef LTL
-ltl heals { [] (healed -> <> (calm == ALL)) }
+ltl heals { [] (HEALED -> <> (calm == ALL)) }
 #endif
