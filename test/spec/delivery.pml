@@ -29,6 +29,9 @@
 #else
 #define GAP 1
 #endif
+#ifndef FORGERIES
+#define FORGERIES 1
+#endif
 
 #include "delivery-state.pml"
 #include "delivery-cursor.pml"
@@ -148,13 +151,13 @@ proctype world() {
   /* P: any message on the channel, with any place. */
 #ifdef TRACE
   :: d_step {
-      faults > 0 && forgeries < 2 -> faults--;
+      faults > 0 && forgeries < FORGERIES -> faults--;
       forged_offset[forgeries] = top; forged_prev[forgeries] = prev[top];
       forgeries++; broadcast(FORGED + forgeries - 1)
     }
 #endif
   :: atomic {
-      faults > 0 && forgeries < 2 -> faults--;
+      faults > 0 && forgeries < FORGERIES -> faults--;
       do
       :: forged_offset[forgeries] <= top -> forged_offset[forgeries]++
       :: forged_offset[forgeries] = FAR; break

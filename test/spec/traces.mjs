@@ -18,8 +18,8 @@ const FAULTS =
 /** Seeds take turns. */
 const WORLDS = [
   FAULTS,
-  `${FAULTS} FORGE PLANT`,
-  `${FAULTS} FORGE HELD_LIMIT=2`,
+  `${FAULTS} FORGE FORGERIES=2 PLANT`,
+  `${FAULTS} FORGE FORGERIES=2 HELD_LIMIT=2`,
   `${FAULTS} BOOT PLANT PAGE=2`,
 ].map((defines) => ['TRACE', ...defines.split(' ')].map((each) => `-D${each}`));
 
