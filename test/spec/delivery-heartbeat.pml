@@ -11,7 +11,11 @@ inline judge(i) {
 #endif
   :: pos[i] == NONE || catching[i] -> abandonBeat(i); catchUp(i)
   :: pos[i] != NONE && !catching[i] && (beat_tail[i] == pos[i] || (beat_tail[i] < pos[i] && found)) -> prove(i)
+#ifdef MUTANT_MISSING_IGNORED
+  :: else -> abandonBeat(i)
+#else
   :: else -> abandonBeat(i); catchUp(i)
+#endif
   fi
 }
 

@@ -64,6 +64,13 @@ export const DELIVERY = {
       'REPLACE CUT SIGNED COARSE FAULTS=2 MESSAGES=1 SLOTS=3',
     ),
     heals('heals: lost or cut', 'CUT LOSE FAULTS=1 MESSAGES=1 COARSE'),
+    heals('heals: one failover', 'FAILOVER FAULTS=1 MESSAGES=1 SLOTS=2 COARSE'),
+    run(
+      'heals: missing messages ignored',
+      'LTL MUTANT_MISSING_IGNORED LOSE FAULTS=1 MESSAGES=1 COARSE',
+      'violated',
+      'heals',
+    ),
     mutant(
       'no widening on a broken chain',
       'MUTANT_NO_WIDENING CUT TRIM FAULTS=2 SLOTS=3',
@@ -74,7 +81,7 @@ export const DELIVERY = {
     ),
     mutant(
       'first replayed entry unchecked',
-      'MUTANT_FIRST_UNCHECKED PLANT TRIM LOSE COARSE FAULTS=4 MESSAGES=1 SLOTS=3',
+      'MUTANT_FIRST_UNCHECKED PLANT TRIM LOSE COARSE FAULTS=3 MESSAGES=1 SLOTS=3',
     ),
     mutant(
       'chain unchecked',

@@ -38,7 +38,7 @@ export async function search({ file, defines, property }, signal) {
       '-O2',
       '-DVECTORSZ=2048',
       `-DMEMLIM=${MEMORY_MB}`,
-      ...(isSafety ? ['-DSAFETY', '-DNOCLAIM'] : ['-DNFAIR=3']),
+      ...(isSafety ? ['-DSAFETY', '-DNOCLAIM'] : ['-DNFAIR=4']),
       '-o',
       'pan',
       'pan.c',
