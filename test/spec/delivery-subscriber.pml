@@ -297,7 +297,8 @@ inline takePingOfStart(i) {
 /* lib/subscriber/acknowledged-messages.ts#confirm #doubtful #isBefore */
 inline confirm(i, acked_, began_) {
   lostOwn = false;
-#ifndef MUTANT_NO_CONFIRM
+/* ENDED: the publisher does not live to look for its own messages. */
+#if !defined(MUTANT_NO_CONFIRM) && !defined(ENDED)
   if
   :: acked_ == NONE
   :: else ->

@@ -52,7 +52,7 @@ export const DELIVERY = {
     ),
     run(
       'J adds and deletes',
-      'PLANT TRIM CUT COARSE FAULTS=2 MESSAGES=1 SLOTS=2',
+      'PLANT TRIM LOSE ENDED COARSE FAULTS=3 MESSAGES=1',
     ),
     run(
       'J replaces',
@@ -81,11 +81,11 @@ export const DELIVERY = {
     ),
     mutant(
       'first replayed entry unchecked',
-      'MUTANT_FIRST_UNCHECKED PLANT TRIM LOSE COARSE FAULTS=3 MESSAGES=1 SLOTS=3',
+      'MUTANT_FIRST_UNCHECKED PLANT TRIM LOSE ENDED COARSE FAULTS=3 MESSAGES=1',
     ),
     mutant(
       'chain unchecked',
-      'MUTANT_CHAIN_UNCHECKED PLANT CUT COARSE FAULTS=2 SLOTS=3',
+      'MUTANT_CHAIN_UNCHECKED PLANT LOSE ENDED COARSE FAULTS=3 MESSAGES=1',
     ),
     mutant('gap ignored', 'MUTANT_GAP_IGNORED LOSE FAULTS=1'),
     mutant(
