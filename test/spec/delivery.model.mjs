@@ -50,10 +50,8 @@ export const DELIVERY = {
       'P forges, one lost, signed',
       'FORGE LOSE SIGNED FAULTS=2 MESSAGES=1 SLOTS=2',
     ),
-    run(
-      'J adds and deletes',
-      'PLANT TRIM LOSE ENDED COARSE FAULTS=3 MESSAGES=1',
-    ),
+    run('J adds an entry', 'PLANT TRIM LOSE ENDED COARSE FAULTS=2 MESSAGES=1'),
+    run('J deletes an entry', 'DELETE LOSE ENDED COARSE FAULTS=2'),
     run(
       'J replaces',
       'REPLACE CUT COARSE FAULTS=2 MESSAGES=1 SLOTS=2',
@@ -85,7 +83,7 @@ export const DELIVERY = {
     ),
     mutant(
       'chain unchecked',
-      'MUTANT_CHAIN_UNCHECKED PLANT LOSE ENDED COARSE FAULTS=3 MESSAGES=1',
+      'MUTANT_CHAIN_UNCHECKED DELETE LOSE ENDED COARSE FAULTS=2',
     ),
     mutant('gap ignored', 'MUTANT_GAP_IGNORED LOSE FAULTS=1'),
     mutant(

@@ -175,12 +175,15 @@ proctype world() {
     }
 #endif
 #ifdef PLANT
-  /* J: an entry with any predecessor; an entry amid the others deleted. */
+  /* J: an entry with any predecessor. */
   :: atomic {
       faults > 0 -> faults--;
       do :: pick < top -> pick++ :: break od;
       d_step { plant(pick); pick = 0 }
     }
+#endif
+#ifdef DELETE
+  /* J: an entry amid the others deleted. */
   :: atomic {
       faults > 0 && size > oldest + 2 && !ANSWERED -> faults--; pick = oldest + 1;
       do :: pick < size - 2 -> pick++ :: break od;

@@ -18,9 +18,9 @@ const FAULTS =
 /** Seeds take turns. */
 const WORLDS = [
   FAULTS,
-  `${FAULTS} FORGE FORGERIES=2 PLANT`,
+  `${FAULTS} FORGE FORGERIES=2 PLANT DELETE`,
   `${FAULTS} FORGE FORGERIES=2 HELD_LIMIT=2`,
-  `${FAULTS} BOOT PLANT PAGE=2`,
+  `${FAULTS} BOOT PLANT DELETE PAGE=2`,
 ].map((defines) => ['TRACE', ...defines.split(' ')].map((each) => `-D${each}`));
 
 /** Simulates the model at random, and writes distinct traces of its cursors. */
