@@ -12,7 +12,8 @@
  *                second tier waits for others of its call), SWEEP (changes are patterns),
  *                STORED (the second tier has an entry; nothing is loaded or widened),
  *                LIVENESS (with claims), TRACE (prints traces, starts over and over).
- * Mutants (-D)   MUTANT_... switches one protection off; HARMLESS_... changes a detail.
+ * Mutants (-D)   MUTANT_... switches one protection off; HARMLESS_... changes a detail;
+ *                PROBE_... fails when a state is reached that should be reached.
  *
  * Code           lib/stream/fences.ts#take, #takenAt, #reached, #recordEarly,
  *                #settleEarly, #recall; lib/subscriber/position-tracker.ts#moved,
@@ -280,6 +281,7 @@ end: do
       evict(i, newest, 0);
 #endif
       recallable[i] = false;
+      position[i] = last;
       settle(i);
       reach(i, last);
       k = 0; newest = 0 }
@@ -303,6 +305,9 @@ end: do
   /* The reply of the second tier. */
   :: d_step { phase[f] == ASKING && value[f] > 0 && serves(instanceOf(f), mark[f]) ->
       EVENT('h', f);
+#ifdef PROBE_RECALLED
+      assert(instanceOf(f) < INSTANCES - 1 || mark[f] == position[instanceOf(f)]);
+#endif
 #ifdef MANY
       phase[f] = FOUND }
   :: d_step { phase[f] == FOUND ->
@@ -400,7 +405,7 @@ end: do
         do
         :: k < INSTANCES ->
           assert(l2Value == 0 || !serves(k, l2Offset) || position[k] < putOffset[i] ||
-            serves(k, putOffset[i]));
+            position[k] == CLAIMED || serves(k, putOffset[i]));
           k++
         :: else -> break
         od;
@@ -518,7 +523,10 @@ end: do
   :: d_step { sweeping[i] == LEASED ->
       waiting[i] = notSwept(i); batch[i] = waiting[i];
 #ifdef MUTANT_RECORD_FIRST
-      recordSwept(i);
+      if
+      :: batch[i] -> recordSwept(i)
+      :: else
+      fi;
 #endif
       sweeping[i] = (batch[i] -> SCANNING : RECORDED) }
   :: d_step { sweeping[i] == SCANNING ->
@@ -545,7 +553,11 @@ end: do
   :: d_step { sweeping[i] == SCANNED ->
       if
       :: lease == NONE || lease == i ->
-        lease = i; recordSwept(i); sweeping[i] = RECORDED
+        lease = i;
+#ifndef MUTANT_RECORD_FIRST
+        recordSwept(i);
+#endif
+        sweeping[i] = RECORDED
       :: else -> sweeping[i] = RESTING
       fi;
       batch[i] = 0 }
@@ -583,6 +595,14 @@ end: do
 #define anyL1Stale (isStale(l1[0]) || isStale(l1[INSTANCES - 1]))
 #endif
 #define isEarly (OWN > 0 && early[0])
+/* Time goes on: with weak fairness, spin finds no cycle where everything has ended. */
+proctype Idle() {
+end: do
+  :: true
+  od
+}
+
+/* Liveness: from some time on, every copy is current or absent, and own messages are settled. */
 ltl coherent { <>[] (!anyL1Stale && !isStale(l2Value) && !isEarly) }
 #endif
 
@@ -639,6 +659,9 @@ init {
     :: i < CHANGES -> run Writer(i); i++
     :: else -> break
     od;
+#ifdef LIVENESS
+    run Idle();
+#endif
 #if OTHERS > 0
     run Other();
 #endif
