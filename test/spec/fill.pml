@@ -315,7 +315,7 @@ end: do
       assert(value[f] >= atLeast[f]);
       if
 #ifdef MUTANT_FOUND_UNCHECKED
-      :: true
+      :: d_step { last > 0 -> skip }
 #else
       :: serves(instanceOf(f), mark[f])
 #endif
@@ -598,7 +598,7 @@ end: do
 /* Time goes on: with weak fairness, spin finds no cycle where everything has ended. */
 proctype Idle() {
 end: do
-  :: true
+  :: d_step { last > 0 -> skip }
   od
 }
 
