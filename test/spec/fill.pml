@@ -54,6 +54,7 @@
 #define BIT(offset) (1 << (offset))
 #define LOADS (INSTANCES * READS)
 #define NONE 255
+#define GONE 254 /* an instance that has stopped */
 
 #ifdef TRACE
 short steps = 0;
@@ -255,6 +256,13 @@ end: do
   od
 }
 
+#ifdef TRACE
+/* Rarer than in a search, so that traces find entries that may be served. */
+#define isFar(i) (position[i] == CLAIMED || position[i] + 2 < last)
+#else
+#define isFar(i) (position[i] != last)
+#endif
+
 proctype Listener(byte i) {
   byte k, newest;
 end: do
@@ -272,7 +280,7 @@ end: do
       k = 0; newest = 0 }
 #ifndef STORED
   /* The chain does not hold, as from a claimed offset: everything, and the end. */
-  :: d_step { up[i] && position[i] != last ->
+  :: d_step { up[i] && isFar(i) ->
       EVENT('w', i);
       newestUpTo(last);
 #ifdef MUTANT_KEEP_FENCES_WIDENED
@@ -413,7 +421,9 @@ end: do
       :: else -> EVENT('x', i)
       fi;
       forgetPut(i); k = 0 }
-  :: d_step { putValue[i] > 0 -> EVENT('l', i); forgetPut(i) }
+#ifndef TRACE
+  :: d_step { putValue[i] > 0 -> forgetPut(i) }
+#endif
   od
 }
 
@@ -421,9 +431,9 @@ proctype Drop(byte i) {
   byte k;
 end: do
   :: d_step { dropBefore[i] > 0 ->
-      EVENT('g', i);
       if
       :: l2Value > 0 && isDropped(dropBefore[i]) ->
+        EVENT('g', i);
         /* It takes no entry away from an instance that has applied the message. */
         k = 0;
         do
@@ -434,10 +444,12 @@ end: do
         :: else -> break
         od;
         l2Value = 0; l2Offset = 0
-      :: else
+      :: else -> EVENT('v', i)
       fi;
       dropBefore[i] = 0; k = 0 }
-  :: d_step { dropBefore[i] > 0 -> EVENT('v', i); dropBefore[i] = 0 }
+#ifndef TRACE
+  :: d_step { dropBefore[i] > 0 -> dropBefore[i] = 0 }
+#endif
   od
 }
 
@@ -450,7 +462,7 @@ end: do
 
 proctype ExpireL2() {
 end: do
-  :: d_step { l2Value > 0 -> EVENT('z', 0); l2Value = 0; l2Offset = 0 }
+  :: d_step { l2Value > 0 -> l2Value = 0; l2Offset = 0 }
   od
 }
 #endif
@@ -466,6 +478,19 @@ inline start(i) {
   recallable[i] = true
 }
 
+inline stop(i) {
+  up[i] = false; position[i] = 0; known[i] = 0; clean[i] = 0; applied[i] = 0;
+  l1[i] = 0; recallable[i] = false;
+  k = 0;
+  do
+  :: k < READS ->
+    phase[i * READS + k] = FREE; value[i * READS + k] = 0; mark[i * READS + k] = 0;
+    fence[i * READS + k] = false; joinable[i * READS + k] = false;
+    atLeast[i * READS + k] = 0; k++
+  :: else -> break
+  od
+}
+
 /* Only instances without changes of their own stop: their outbox would be lost. */
 proctype Life(byte i) {
   byte k, newest;
@@ -479,19 +504,11 @@ end: do
   :: d_step { i >= OWN && up[i] && restarts > 0 ->
       EVENT('j', i);
       restarts--;
-      up[i] = false; position[i] = 0; known[i] = 0; clean[i] = 0; applied[i] = 0;
-      l1[i] = 0; recallable[i] = false;
+      stop(i);
 #ifdef SWEEP
       waiting[i] = 0; batch[i] = 0; sweeping[i] = RESTING;
+      lease = (lease == i -> GONE : lease);
 #endif
-      k = 0;
-      do
-      :: k < READS ->
-        phase[i * READS + k] = FREE; value[i * READS + k] = 0; mark[i * READS + k] = 0;
-        fence[i * READS + k] = false; joinable[i * READS + k] = false;
-        atLeast[i * READS + k] = 0; k++
-      :: else -> break
-      od;
       k = 0 }
   od
 }
@@ -569,10 +586,47 @@ end: do
 proctype Lease() {
 end: do
 #ifdef MUTANT_LEASE_FOREVER
-  :: d_step { lease != NONE && up[lease] -> lease = NONE }
+  :: d_step { lease != NONE && lease != GONE -> lease = NONE }
 #else
   :: d_step { lease != NONE -> lease = NONE }
 #endif
+  od
+}
+#endif
+
+#ifdef TRACE
+/* Ends a trace, and starts the next one. */
+proctype Again() {
+  byte i, k, newest;
+end: do
+  :: d_step { steps >= LENGTH ->
+      printf(".\n");
+      steps = 0; row = 1; last = 1;
+      l2Value = 0; l2Offset = 0;
+      restarts = RESTARTS; forged = FORGED; others = OTHERS;
+      i = 0;
+      do
+      :: i < CHANGES ->
+        stage[i] = PLANNED; version[i] = 0; placed[i] = 0;
+        delivered[i] = false; acknowledged[i] = false; early[i] = false; i++
+      :: else -> break
+      od;
+      i = 0;
+      do
+      :: i <= ENTRIES -> writer[i] = NONE; i++
+      :: else -> break
+      od;
+      i = 0;
+      do
+      :: i < INSTANCES ->
+        stop(i); forgetPut(i); dropBefore[i] = 0;
+        if
+        :: i < INSTANCES - 1 -> start(i); recallable[i] = false
+        :: else
+        fi;
+        i++
+      :: else -> break
+      od }
   od
 }
 #endif
@@ -659,6 +713,9 @@ init {
     :: i < CHANGES -> run Writer(i); i++
     :: else -> break
     od;
+#ifdef TRACE
+    run Again();
+#endif
 #ifdef LIVENESS
     run Idle();
 #endif
@@ -666,7 +723,9 @@ init {
     run Other();
 #endif
 #ifdef TTL
+#ifndef TRACE
     run ExpireL2();
+#endif
 #endif
     i = 0; k = 0; newest = 0
   }
