@@ -144,12 +144,12 @@ inline evict(i, newest, before) {
   od;
 #ifdef SWEEP
   if
-  :: before % 2 == 0 -> waiting[i] = waiting[i] | BIT(before / 2)
+  :: (before) % 2 == 0 -> waiting[i] = waiting[i] | BIT((before) / 2)
   :: else
   fi
 #elif defined(DROPS)
   if
-  :: before > 0 -> dropBefore[i] = before
+  :: (before) > 0 -> dropBefore[i] = before
   :: else
   fi
 #endif
@@ -172,7 +172,7 @@ inline deliverOwn(i, at) {
 #ifndef MUTANT_EARLY_UNCOUNTED
     early[i] = true;
 #endif
-    evict(i, version[i], 2 * at + 1)
+    evict(i, version[i], 2 * (at) + 1)
   :: else
   fi
 }
