@@ -22,7 +22,9 @@ const KEY = 'user:1';
 /** Instance 0 publishes the first change; another service publishes the second one. */
 const OWN = 1;
 const CLAIMED = 2 + SIZES.CHANGES + SIZES.OTHERS;
-const OPTIONS = resolveNearCache<number>({ max: 4, l2: { timeout: '1m' } });
+const OPTIONS = resolveNearCache<number>({ max: 4, l2: { timeout: 50 } });
+/** Microtasks in which the effects of an event end: no timer runs within a trace. */
+const TURNS = 20;
 
 const instance = new Instance('spec');
 const CHANGE = instance.stamp(entity('User', 1));
@@ -360,7 +362,7 @@ export async function replay(
     const name = trace[at]!;
     const who = Number(trace[at + 1]);
     const isSame = EVENTS[name]!(world, who) ?? true;
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < TURNS; turn++) await null;
     const outdated = world.nodes.map((node) => node.outdated).find(Boolean);
     if (outdated) return `${trace.slice(0, at + 2)}: ${outdated}`;
     if (!isSame || EFFECTS[name]?.(world, who) === false) {
@@ -368,6 +370,7 @@ export async function replay(
     }
   }
   for (const node of world.nodes) node?.close();
+  await new Promise((resolve) => setImmediate(resolve));
   return null;
 }
 
