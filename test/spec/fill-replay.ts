@@ -25,6 +25,7 @@ const CLAIMED = 2 + SIZES.CHANGES + SIZES.OTHERS;
 const OPTIONS = resolveNearCache<number>({ max: 4, l2: { timeout: 50 } });
 /** Microtasks in which the effects of an event end: no timer runs within a trace. */
 const TURNS = 20;
+const MESSAGE_TURNS = 4;
 
 const instance = new Instance('spec');
 const CHANGE = instance.stamp(entity('User', 1));
@@ -344,8 +345,9 @@ const EVENTS: Record<string, (world: World, at: number) => boolean | void> = {
   v: (world, at) => !world.drop(at),
 };
 
-/** Checks after the effects of an event. @returns whether the code did the same */
+/** Checks after the effects of a load's events. @returns whether the code did the same */
 const EFFECTS: Record<string, (world: World, at: number) => boolean> = {
+  r: () => true,
   h: (world, at) => !world.nodes[at]!.isLoading && world.nodes[at]!.hasRead,
   m: (world, at) => world.nodes[at]!.isLoading,
   k: (world, at) => world.nodes[at]!.landed(world, true),
@@ -362,7 +364,8 @@ export async function replay(
     const name = trace[at]!;
     const who = Number(trace[at + 1]);
     const isSame = EVENTS[name]!(world, who) ?? true;
-    for (let turn = 0; turn < TURNS; turn++) await null;
+    const turns = name in EFFECTS ? TURNS : MESSAGE_TURNS;
+    for (let turn = 0; turn < turns; turn++) await null;
     const outdated = world.nodes.map((node) => node.outdated).find(Boolean);
     if (outdated) return `${trace.slice(0, at + 2)}: ${outdated}`;
     if (!isSame || EFFECTS[name]?.(world, who) === false) {
