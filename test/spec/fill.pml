@@ -15,15 +15,18 @@
  * Mutants (-D)   MUTANT_... switches one protection off; HARMLESS_... changes a detail;
  *                PROBE_... fails when a state is reached that should be reached.
  *
- * Code           lib/stream/fences.ts#take, #takenAt, #reached, #recordEarly,
- *                #settleEarly, #recall; lib/subscriber/position-tracker.ts#moved,
- *                #isInJournal, #trackPositions; lib/cache/near/flights.ts#find, #start,
- *                #land; lib/cache/near/cache-loader.ts#load;
- *                lib/cache/near/cache-tiers.ts#share, #keep, #evict;
- *                lib/cache/shared/l2-tier.ts#get, #put, #drop, #sweep, #limitOf;
- *                lib/cache/shared/l2-commands.ts#put;
- *                lib/cache/shared/l2-sweeper.ts#run, #sweep, #forgetSwept;
- *                lib/transport/redis/entry.script.ts PUT, DROP, LEASE.
+ * Code           lib/stream/fences.ts#take #takenAt #reached #recordEarly #settleEarly #recall
+ *                lib/stream/early-messages.ts#take
+ *                lib/stream/recent-changes.ts#record #unaffected
+ *                lib/subscriber/position-tracker.ts#moved #isInJournal #trackPositions
+ *                lib/subscriber/message-receiver.ts#receive #receiveOwn #deliverEverything
+ *                lib/cache/near/flights.ts#find #start #land
+ *                lib/cache/near/cache-loader.ts#fetch #load
+ *                lib/cache/near/cache-tiers.ts#share #keep #evict
+ *                lib/cache/shared/l2-tier.ts#get #put #drop #sweep #limitOf
+ *                lib/cache/shared/l2-commands.ts#get #put #drop
+ *                lib/cache/shared/l2-sweeper.ts#add #run #sweep #removeAll #forgetSwept
+ *                lib/transport/redis/entry.script.ts#withEntryCommands
  */
 #ifndef INSTANCES
 #define INSTANCES 2
@@ -357,6 +360,9 @@ end: do
       fi;
       phase[f] = FREE; value[f] = 0; mark[f] = 0; fence[f] = false;
       joinable[f] = false; atLeast[f] = 0 }
+#ifdef TTL
+  :: d_step { l1[instanceOf(f)] > 0 -> EVENT('y', instanceOf(f)); l1[instanceOf(f)] = 0 }
+#endif
   od
 }
 
@@ -454,12 +460,6 @@ end: do
 }
 
 #ifdef TTL
-proctype ExpireL1(byte i) {
-end: do
-  :: d_step { l1[i] > 0 -> EVENT('y', i); l1[i] = 0 }
-  od
-}
-
 proctype ExpireL2() {
 end: do
   :: d_step { l2Value > 0 -> l2Value = 0; l2Offset = 0 }
@@ -530,13 +530,19 @@ proctype Sweeper(byte i) {
 end: do
   :: d_step { up[i] && sweeping[i] == RESTING && waiting[i] && (lease == NONE || lease == i) ->
       lease = i; sweeping[i] = LEASED }
-  :: d_step { up[i] && sweeping[i] == RESTING && waiting[i] && lease != NONE && lease != i ->
 #ifdef MUTANT_NO_SUCCESSOR
-      waiting[i] = 0
+  :: d_step { up[i] && sweeping[i] == RESTING && waiting[i] && lease != NONE && lease != i ->
+      waiting[i] = 0 }
 #else
-      waiting[i] = notSwept(i)
+  :: d_step { up[i] && sweeping[i] == RESTING && waiting[i] != notSwept(i) ->
+      waiting[i] = notSwept(i) }
 #endif
-    }
+  /* The lease of another instance ends by itself, also while that one sweeps. */
+#ifdef MUTANT_LEASE_FOREVER
+  :: d_step { lease != NONE && lease != GONE && lease != i -> lease = NONE }
+#else
+  :: d_step { lease != NONE && lease != i -> lease = NONE }
+#endif
   :: d_step { sweeping[i] == LEASED ->
       waiting[i] = notSwept(i); batch[i] = waiting[i];
 #ifdef MUTANT_RECORD_FIRST
@@ -580,16 +586,6 @@ end: do
       batch[i] = 0 }
   :: d_step { sweeping[i] == RECORDED ->
       lease = (lease == i -> NONE : lease); sweeping[i] = RESTING }
-  od
-}
-
-proctype Lease() {
-end: do
-#ifdef MUTANT_LEASE_FOREVER
-  :: d_step { lease != NONE && lease != GONE -> lease = NONE }
-#else
-  :: d_step { lease != NONE -> lease = NONE }
-#endif
   od
 }
 #endif
@@ -649,13 +645,6 @@ end: do
 #define anyL1Stale (isStale(l1[0]) || isStale(l1[INSTANCES - 1]))
 #endif
 #define isEarly (OWN > 0 && early[0])
-/* Time goes on: with weak fairness, spin finds no cycle where everything has ended. */
-proctype Idle() {
-end: do
-  :: d_step { last > 0 -> skip }
-  od
-}
-
 /* Liveness: from some time on, every copy is current or absent, and own messages are settled. */
 ltl coherent { <>[] (!anyL1Stale && !isStale(l2Value) && !isEarly) }
 #endif
@@ -674,7 +663,10 @@ init {
 #else
       start(i); recallable[i] = false;
 #endif
-      run Listener(i); run Safety(i);
+      run Listener(i);
+#ifndef LIVENESS
+      run Safety(i);
+#endif
 #ifdef SWEEP
       run Sweeper(i);
 #endif
@@ -686,9 +678,6 @@ init {
 #endif
 #if defined(LATE) || RESTARTS > 0
       run Life(i);
-#endif
-#ifdef TTL
-      run ExpireL1(i);
 #endif
 #if FORGED > 0
       run Forger(i);
@@ -705,9 +694,6 @@ init {
     :: else -> break
     od;
 #endif
-#ifdef SWEEP
-    run Lease();
-#endif
     i = 0;
     do
     :: i < CHANGES -> run Writer(i); i++
@@ -715,9 +701,6 @@ init {
     od;
 #ifdef TRACE
     run Again();
-#endif
-#ifdef LIVENESS
-    run Idle();
 #endif
 #if OTHERS > 0
     run Other();
@@ -729,4 +712,10 @@ init {
 #endif
     i = 0; k = 0; newest = 0
   }
+#ifdef LIVENESS
+  /* Time goes on: with weak fairness, spin finds no cycle where everything has ended. */
+end: do
+  :: d_step { last > 0 -> skip }
+  od
+#endif
 }
