@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import ts from 'typescript';
-import type { Code } from './fill-replay.js';
+import type { Code } from './fill-connection.js';
 
 const LIB = new URL('../../lib/', import.meta.url);
 
@@ -67,8 +67,7 @@ async function evaluate(
     imports.set(path!, await load(file));
   }
   const outer = createRequire(url);
-  const require = (path: string): unknown =>
-    imports.get(path) ?? outer(path);
+  const require = (path: string): unknown => imports.get(path) ?? outer(path);
   // oxlint-disable-next-line typescript/no-implied-eval -- the source is the library's own
   new Function('require', 'exports', outputText)(require, exports);
 }

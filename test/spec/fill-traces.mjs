@@ -44,7 +44,9 @@ export function makeTraces(count = COUNT, seed = SEED) {
     ([name, value]) => `-D${name}=${value}`,
   );
   const args = [
-    ...['-T', `-n${seed}`, `-u${count * STEPS}`],
+    '-T',
+    `-n${seed}`,
+    `-u${count * STEPS}`,
     ...defines,
     ...FEATURES.map((name) => `-D${name}`),
     MODEL,
