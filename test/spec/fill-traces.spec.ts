@@ -8,7 +8,7 @@ import { COUNT, readTraces } from './fill-traces.mjs';
 
 const CODE = { NearCache, L2Tier, Fences, MemoryL2Store };
 
-describe('Near cache: random traces of the model', () => {
+describe('Near cache: random traces of the model', { timeout: 120_000 }, () => {
   const traces = readTraces();
 
   it('are distinct', () => {
