@@ -15,6 +15,9 @@ const STORED = new URL('fill-traces.txt.gz', import.meta.url);
 export const COUNT = 10_500;
 export const SEED = 1;
 
+/** Traces that `npm run spec` makes again. */
+const SAMPLE = 300;
+
 /** Events of one trace. */
 const LENGTH = 32;
 /** Steps of the simulation for each trace: more than it takes. */
@@ -72,4 +75,10 @@ export function readTraces() {
 export function writeTraces() {
   const bytes = Buffer.from(makeTraces().join('\n'));
   writeFileSync(STORED, gzipSync(bytes, { level: 9 }));
+}
+
+/** Whether the model still makes the traces that the file begins with. */
+export function areCurrent() {
+  const stored = readTraces();
+  return makeTraces(SAMPLE).every((trace, index) => trace === stored[index]);
 }

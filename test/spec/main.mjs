@@ -1,7 +1,8 @@
 // npm run spec -- --help
 import { availableTools, search } from './search.mjs';
 import { loadModels } from './models.mjs';
-import { checkTraces, writeTraces } from './traces.mjs';
+import * as delivery from './delivery-traces.mjs';
+import * as fill from './fill-traces.mjs';
 import { parseArgs } from 'node:util';
 
 const HELP = `Searches every state of the models in test/spec, within the bounds that each
@@ -11,7 +12,7 @@ holds, and each mutant of a model violates one. Needs Debian's spin and a C comp
   npm run spec -- [options]
 
   --only <name>   only the runs whose name contains this
-  --traces        renew delivery-traces.txt.gz, which npm test replays
+  --traces        renew the traces of both models, which npm test replays
   --help          print this text`;
 
 const abort = new AbortController();
@@ -46,9 +47,7 @@ async function main() {
     return process.env.CI === 'true' ? 1 : 0;
   }
   try {
-    return values.traces
-      ? await writeTraces(abort.signal)
-      : await checkAll(values.only);
+    return values.traces ? await writeTraces() : await checkAll(values.only);
   } catch (error) {
     if (!abort.signal.aborted) throw error;
     console.error('Interrupted.');
@@ -85,8 +84,27 @@ async function checkAll(only) {
       `${name}: expected "${expected}", found "${found}". ${detail}`,
     );
   }
-  const current = only !== '' || (await checkTraces(abort.signal));
+  const current = only !== '' || (await areTracesCurrent());
   return failed.length === 0 && current ? 0 : 1;
+}
+
+async function writeTraces() {
+  await delivery.writeTraces(abort.signal);
+  fill.writeTraces();
+  return 0;
+}
+
+async function areTracesCurrent() {
+  const outdated = [
+    ...((await delivery.areCurrent(abort.signal)) ? [] : ['the delivery']),
+    ...(fill.areCurrent() ? [] : ['fills']),
+  ];
+  console.log(
+    outdated.length === 0
+      ? 'The stored traces begin with those that the models give now.'
+      : `The stored traces of ${outdated.join(' and ')} are not those of the model: run npm run spec -- --traces.`,
+  );
+  return outdated.length === 0;
 }
 
 function tableOf(rows) {
