@@ -19,6 +19,7 @@ const READERS: Record<
   connection: text,
   channel: text,
   serviceName: text,
+  role: text,
   enabled: flag,
   startupTimeout: whole,
   publishTimeout: whole,

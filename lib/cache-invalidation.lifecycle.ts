@@ -6,10 +6,11 @@ import {
 } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from './cache-invalidation.constants.js';
 import { NearCacheFactory } from './cache/index.js';
+import type { InvalidationRole } from './common/index.js';
 import { StartReport } from './decorators/index.js';
 import { InvalidationHandlersExplorer } from './handlers/index.js';
 import { PublisherShutdown } from './publisher/index.js';
-import { SubscriptionSession } from './subscriber/index.js';
+import { PublishingSession, SubscriptionSession } from './subscriber/index.js';
 
 /**
  * Starts the parts of the module with the application, and stops them with it, in
@@ -21,22 +22,27 @@ import { SubscriptionSession } from './subscriber/index.js';
 export class CacheInvalidationLifecycle
   implements OnModuleInit, OnApplicationShutdown
 {
+  readonly #session: SubscriptionSession | PublishingSession;
+
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS)
-    private readonly options: { readonly describe: boolean },
+    options: { readonly role: InvalidationRole },
     private readonly explorer: InvalidationHandlersExplorer,
     private readonly report: StartReport,
     private readonly nearCaches: NearCacheFactory,
-    private readonly session: SubscriptionSession,
+    subscription: SubscriptionSession,
+    publishing: PublishingSession,
     private readonly shutdown: PublisherShutdown,
-  ) {}
+  ) {
+    this.#session = options.role === 'publisher' ? publishing : subscription;
+  }
 
   async onModuleInit(): Promise<void> {
     this.explorer.explore();
-    this.report.write(this.options.describe);
+    this.report.write();
     const nearCaches = this.nearCaches.start();
     try {
-      await this.session.start();
+      await this.#session.start();
     } catch (error) {
       this.nearCaches.stop();
       throw error;
@@ -47,6 +53,6 @@ export class CacheInvalidationLifecycle
   async onApplicationShutdown(): Promise<void> {
     await this.shutdown.run();
     this.nearCaches.stop();
-    await this.session.stop();
+    await this.#session.stop();
   }
 }

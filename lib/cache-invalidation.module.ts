@@ -66,6 +66,7 @@ import {
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
+  PublishingSession,
   SelfIntroduction,
   Staleness,
   StatusLog,
@@ -121,6 +122,7 @@ const providers: Provider[] = [
   StatusLog,
   UnverifiedMessages,
   SubscriptionSession,
+  PublishingSession,
   InvalidationSubscriber,
   // caches, handlers and decorators
   { provide: PositionSource, useExisting: PositionTracker },

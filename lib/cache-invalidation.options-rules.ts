@@ -122,3 +122,11 @@ export function isDurableOutbox(value: unknown): boolean {
   const { pending, remove } = (value ?? {}) as Partial<DurableOutbox>;
   return typeof pending === 'function' && typeof remove === 'function';
 }
+
+/** @internal */
+export function mayHaveOutbox(
+  outbox: unknown,
+  { role }: Partial<CacheInvalidationOptions>,
+): boolean {
+  return outbox === undefined || role !== 'subscriber';
+}

@@ -10,8 +10,9 @@ import {
   isJournal,
   isServiceName,
   Milliseconds,
+  mayHaveOutbox,
 } from './cache-invalidation.options-rules.js';
-import { IsBoolean, IsIn } from './common/index.js';
+import { IsBoolean, IsIn, ROLES, type InvalidationRole } from './common/index.js';
 import { OptionRule } from './errors/index.js';
 import type { IdForms } from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';
@@ -63,6 +64,15 @@ export class CacheInvalidationOptions extends CacheInvalidationLimits {
     'Give the name of this service, such as "user-service", in at most 256 characters.',
   )
   serviceName!: string;
+
+  /**
+   * Whether this application publishes, receives, or does both. A `subscriber`
+   * needs fewer rights in Redis, and a `publisher` opens no subscription.
+   *
+   * @default 'both'
+   */
+  @IsIn(ROLES, { message: 'Give "both", "subscriber" or "publisher".' })
+  role: InvalidationRole = 'both';
 
   /**
    * `false` switches everything off: decorators pass through, publishers answer
@@ -166,6 +176,7 @@ export class CacheInvalidationOptions extends CacheInvalidationLimits {
     isAbsentOr(isDurableOutbox),
     'Give an object with pending() and remove().',
   )
+  @OptionRule(mayHaveOutbox, 'Leave it out: a subscriber publishes nothing.')
   durableOutbox?: DurableOutbox = undefined;
 
   /**

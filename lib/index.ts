@@ -22,7 +22,7 @@ export type {
   CacheInvalidationOptionsFactory,
 } from './cache-invalidation.module-options.js';
 export type { CacheInvalidationOptions } from './cache-invalidation.options.js';
-export type { Duration } from './common/index.js';
+export type { Duration, InvalidationRole } from './common/index.js';
 export {
   Cached,
   DeferInvalidations,

@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Subject, type Observable } from 'rxjs';
-import { ErrorReporter, InvalidationStream } from '../stream/index.js';
+import { ErrorReporter, InvalidationStream, unheard } from '../stream/index.js';
 import type {
   AuditableCache,
   CacheAuditOptions,
@@ -55,7 +55,8 @@ export class CacheAuditor implements OnModuleDestroy {
    * @param load loads committed data past every cache, not from a replica that lags; its
    * errors are counted and reported
    * @returns a function that ends it
-   * @throws InvalidationConfigurationError that names every bad option
+   * @throws InvalidationConfigurationError that names every bad option, and with
+   * `role: 'publisher'`
    * @throws InvalidMessageError for an impossible type
    */
   watch<V>(
@@ -63,6 +64,7 @@ export class CacheAuditor implements OnModuleDestroy {
     load: TruthLoader<V>,
     options: CacheAuditOptions<V> = {},
   ): () => void {
+    if (!this.stream.receives) throw unheard('CacheAuditor');
     const audit = new AuditRun<V>(cache, load, options, {
       fences: this.stream.fences,
       counts: this.#counts,

@@ -4,3 +4,4 @@ export * from './duration.js';
 export * from './environment.js';
 export * from './options.js';
 export * from './retry-delay.js';
+export * from './role.js';

@@ -124,10 +124,10 @@ function cachesOf(
     if (cache === undefined) {
       // A subclass that calls the method of its parent has a cache for each method.
       const whose = owner === target.constructor ? '' : `${owner.name}/`;
-      cache = factory.createFor(type, options, whose + name);
-      // A stub of the factory, in a test, makes no cache.
-      if (!(cache instanceof NearCache)) return null;
-      ofClasses.set(owner, cache);
+      const created = factory.createFor(type, options, whose + name);
+      // A stub of the factory, in a test, makes no cache; nor does a publisher.
+      if (!(created instanceof NearCache)) return null;
+      ofClasses.set(owner, (cache = created));
     }
     return cache;
   };

@@ -2,7 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
   CallbackFailedError,
+  InvalidationConfigurationError,
   InvalidationRedisError,
+  type CacheInvalidationError,
 } from '../errors/index.js';
 import {
   escapePattern,
@@ -62,18 +64,7 @@ export class MethodPublisher {
   /** Reports that a selector, condition or metadata function of a decorator failed. */
   failed(method: string, cause: unknown): void {
     this.meter.handlerFailed();
-    this.errors.report(
-      // After the shutdown the publisher fails, not the decorator.
-      cause instanceof InvalidationRedisError
-        ? cause
-        : new CallbackFailedError(
-            method,
-            'succeeded, but a selector, condition or metadata of its decorator failed',
-            'A coarser invalidation was published instead; correct that function.',
-            cause,
-          ),
-      method,
-    );
+    this.errors.report(failureOf(method, cause), method);
   }
 
   #publish(
@@ -113,8 +104,7 @@ function coarserThan(
   invalidation: Invalidation,
   cause: unknown,
 ): readonly Invalidation[] {
-  // The application has shut down: nothing can be published.
-  if (cause instanceof InvalidationRedisError) return [];
+  if (isOfPublisher(cause)) return [];
   const coarser: Invalidation[] = [];
   if (invalidation.metadata !== null) {
     coarser.push({ ...invalidation, metadata: null });
@@ -124,4 +114,30 @@ function coarserThan(
     coarser.push(patternOf(`${escapePattern(prefix)}:*`));
   }
   return [...coarser, everything()];
+}
+
+function failureOf(method: string, cause: unknown): CacheInvalidationError {
+  // After the shutdown the publisher fails, not the decorator.
+  if (cause instanceof InvalidationRedisError) return cause;
+  return cause instanceof InvalidationConfigurationError
+    ? new CallbackFailedError(
+        method,
+        'succeeded, but what it changed was not published',
+        'Copies of it go stale until their TTL, here and in other applications.',
+        cause,
+      )
+    : new CallbackFailedError(
+        method,
+        'succeeded, but a selector, condition or metadata of its decorator failed',
+        'A coarser invalidation was published instead; correct that function.',
+        cause,
+      );
+}
+
+/** Whether the application has shut down, or only receives: then nothing can be published. */
+function isOfPublisher(cause: unknown): boolean {
+  return (
+    cause instanceof InvalidationRedisError ||
+    cause instanceof InvalidationConfigurationError
+  );
 }

@@ -1,8 +1,16 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { NearCacheFactory } from '../cache/index.js';
+import type { RoleOptions } from '../common/index.js';
 import { InvalidationHandlersExplorer } from '../handlers/index.js';
 import { concerns, type EntityType } from '../message/index.js';
+import { checkRole } from './check-role.js';
 import { DecorationChecks, type FoundDecoration } from './decoration-checks.js';
+
+/** @internal */
+export interface ReportOptions extends RoleOptions {
+  readonly describe: boolean;
+}
 
 /**
  * Logs once, at the start, which entity types this application invalidates, caches and
@@ -13,15 +21,22 @@ import { DecorationChecks, type FoundDecoration } from './decoration-checks.js';
 @Injectable()
 export class StartReport {
   constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS) private readonly options: ReportOptions,
     private readonly checks: DecorationChecks,
     private readonly explorer: InvalidationHandlersExplorer,
     private readonly caches: NearCacheFactory,
   ) {}
 
-  /** Warns of what has no effect; lists all that there is only if asked. */
-  write(describe: boolean): void {
+  /**
+   * Warns of what has no effect; lists all that there is only if asked.
+   *
+   * @throws InvalidationConfigurationError for classes out of the module's reach, and
+   * for caches and handlers in an application that only publishes
+   */
+  write(): void {
     const decorations = this.checks.check();
-    if (!describe) return;
+    checkRole(this.options, decorations, this.explorer.handlers);
+    if (!this.options.describe) return;
     new Logger('CacheInvalidation').log(this.#text(decorations));
   }
 

@@ -5,6 +5,7 @@ import { InvalidationConfigurationError } from '../errors/index.js';
 import type { EntityType } from '../message/index.js';
 import {
   InvalidationStream,
+  unheard,
   type InvalidationCondition,
   type InvalidationHandler,
 } from '../stream/index.js';
@@ -49,7 +50,7 @@ export class InvalidationHandlersExplorer {
     private readonly stream: InvalidationStream,
   ) {}
 
-  /** Handlers that were added to the stream. */
+  /** Handlers that were found, and added to the stream where messages are received. */
   get handlers(): readonly FoundHandler[] {
     return this.#found;
   }
@@ -75,7 +76,9 @@ export class InvalidationHandlersExplorer {
     const load = this.lazyModules.load.bind(this.lazyModules);
     this.lazyModules.load = async (...args) => {
       const module = await load(...args);
+      const before = this.#found.length;
       this.#exploreClasses();
+      this.#refuseUnheard(this.#found.slice(before));
       return module;
     };
   }
@@ -141,6 +144,8 @@ export class InvalidationHandlersExplorer {
     this.#attached.add(instance);
     for (const handler of handlers) {
       const { key, name, types, when } = handler;
+      this.#found.push(handler);
+      if (!this.stream.receives) continue;
       const methods = instance as Record<string | symbol, InvalidationHandler>;
       this.stream.addHandler(
         name,
@@ -148,8 +153,13 @@ export class InvalidationHandlersExplorer {
         types,
         when,
       );
-      this.#found.push(handler);
     }
+  }
+
+  /** In an application that only publishes; those of the start are refused by `checkRole`. */
+  #refuseUnheard(found: readonly FoundHandler[]): void {
+    if (this.stream.receives || found.length === 0) return;
+    throw unheard(...found.map(({ name }) => name));
   }
 
   #warnOverridden(name: string): void {

@@ -134,7 +134,7 @@ export class CachedRouteInterceptor implements NestInterceptor {
     if (ofClass === undefined) this.#caches.set(owner, (ofClass = new Map()));
     let cache = ofClass.get(method);
     if (cache === undefined) {
-      cache = this.factory.createFor<CachedResponse>(
+      const created = this.factory.createFor<CachedResponse>(
         // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- an application may have declared its entity types
         RESPONSE_TYPE as EntityType,
         {
@@ -146,9 +146,9 @@ export class CachedRouteInterceptor implements NestInterceptor {
         },
         `${owner.name}.${method.name}`,
       );
-      // A stub of the factory, in a test, makes no cache.
-      if (!(cache instanceof NearCache)) return null;
-      ofClass.set(method, cache);
+      // A stub of the factory, in a test, makes no cache; nor does a publisher.
+      if (!(created instanceof NearCache)) return null;
+      ofClass.set(method, (cache = created));
     }
     return cache;
   }

@@ -26,7 +26,8 @@ export type PublishContent = Omit<InvalidationContent, 'action'>;
  *
  * Every method resolves to a receipt, after this instance's own consumers have
  * received the message. They reject for wrong input, never because Redis is down:
- * then the receipt says `queued`, and the message is sent when Redis is back.
+ * then the receipt says `queued`, and the message is sent when Redis is back. With
+ * `role: 'subscriber'` they reject with an InvalidationConfigurationError.
  * In an `InvalidationScope` it says `deferred`, and nothing is published before the
  * scope has ended.
  *
@@ -158,9 +159,11 @@ export class InvalidationPublisher {
    * Makes a row for the durable outbox, to be written in the transaction that
    * changes the data; nothing is sent yet.
    *
-   * @throws InvalidationSerializationError if it does not fit in one message.
+   * @throws InvalidationSerializationError if it does not fit in one message, and
+   * InvalidationConfigurationError with `role: 'subscriber'`
    */
   prepare(invalidation: Invalidation): StoredInvalidation {
+    this.pipeline.refuseSubscriber();
     const { message, payload } = this.encoder.encodeAlone(
       checkInvalidation(invalidation),
     );

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { mayPublish, type RoleOptions } from '../common/index.js';
 import { InvalidationRedisError } from '../errors/index.js';
 import {
   everything,
@@ -28,6 +29,7 @@ import {
 } from './publish-receipt.js';
 import type { EncodedMessage } from './split-batch.js';
 import { currentScope, outsideScopes } from './scope-context.js';
+import { unpublished } from './unpublished.js';
 
 /** @internal */
 export interface PublishMode {
@@ -39,7 +41,7 @@ export interface PublishMode {
 }
 
 /** @internal */
-export interface PipelineOptions {
+export interface PipelineOptions extends RoleOptions {
   readonly enabled: boolean;
   readonly outboxLimit: number;
   readonly queueByteLimit: number;
@@ -74,7 +76,8 @@ export class PublishPipeline implements DeferringPublisher {
    *
    * @param make the invalidation; not called where the module is switched off
    * @throws InvalidationSerializationError for what cannot be encoded,
-   * InvalidationRedisError after the shutdown, and what `make` throws
+   * InvalidationRedisError after the shutdown, InvalidationConfigurationError in a
+   * subscriber, and what `make` throws
    */
   publish(
     make: () => Invalidation,
@@ -163,6 +166,11 @@ export class PublishPipeline implements DeferringPublisher {
     return merged(parts, (part) => this.#enqueue(part, now, mode));
   }
 
+  /** @throws InvalidationConfigurationError in an application that only receives */
+  refuseSubscriber(): void {
+    if (!mayPublish(this.options)) throw unpublished();
+  }
+
   /** Takes nothing more. */
   close(): void {
     this.#closed = true;
@@ -203,6 +211,7 @@ export class PublishPipeline implements DeferringPublisher {
   }
 
   #checkOpen(): void {
+    this.refuseSubscriber();
     if (!this.#closed) return;
     throw new InvalidationRedisError(
       'The application has shut down; this invalidation cannot be sent.',

@@ -13,3 +13,4 @@ export * from './operators.js';
 export * from './own-messages.js';
 export * from './publish-progress.js';
 export * from './unfinished.js';
+export * from './unheard.js';

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Subject, type Observable } from 'rxjs';
+import { Subject, throwError, type Observable } from 'rxjs';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { mayReceive, type RoleOptions } from '../common/index.js';
 import {
   concerns,
   IdNormalizer,
@@ -24,6 +25,7 @@ import { InvalidationMeter } from './invalidation-meter.js';
 import { Tracing } from './invalidation-tracer.js';
 import { outsideOfRequests } from './outside.js';
 import { reportWidening } from './report-widening.js';
+import { unheard } from './unheard.js';
 
 /** Delivers in the module's async context, without a closure for each message. */
 let deliverTo: (
@@ -33,7 +35,7 @@ let deliverTo: (
 ) => void;
 
 /** @internal */
-export interface StreamOptions {
+export interface StreamOptions extends RoleOptions {
   /** Messages that may wait for one busy handler. */
   readonly handlerQueueLimit: number;
   /** Bytes of messages that may wait for one busy handler. */
@@ -58,9 +60,10 @@ export class InvalidationStream {
   readonly tracing = new Tracing();
   readonly #consumers: ConsumerList;
 
-  readonly messages$: Observable<InvalidationMessage> =
-    this.#messages.asObservable();
-
+  /** Every message; an error for who subscribes where none is received. */
+  readonly messages$: Observable<InvalidationMessage>;
+  /** Whether messages have consumers here: a publisher refuses them. */
+  readonly receives: boolean;
   readonly #queueLimit: QueueLimit;
 
   constructor(
@@ -68,6 +71,10 @@ export class InvalidationStream {
     private readonly meter: InvalidationMeter,
     private readonly errors: ErrorReporter,
   ) {
+    this.receives = mayReceive(options);
+    this.messages$ = this.receives
+      ? this.#messages.asObservable()
+      : throwError(() => unheard('messages$'));
     this.ids = IdNormalizer.of(options.normalizeIds);
     this.#consumers = new ConsumerList(errors);
     this.#queueLimit = {
@@ -81,6 +88,7 @@ export class InvalidationStream {
    * @param types only messages that may touch these entity types; all if empty
    * @param when selects among these, by a function of the application's
    * @returns a function that removes the handler
+   * @throws InvalidationConfigurationError in an application that only publishes
    */
   addHandler(
     name: string,
@@ -88,6 +96,7 @@ export class InvalidationStream {
     types: readonly AnyEntityType[],
     when?: InvalidationCondition,
   ): () => void {
+    if (!this.receives) throw unheard(name);
     const consumer = new InvalidationConsumer(
       name,
       handler,
@@ -103,6 +112,7 @@ export class InvalidationStream {
    *
    * @param types entity types that it keeps; `null` if unknown
    * @returns a function that removes the cache
+   * @throws InvalidationConfigurationError in an application that only publishes
    */
   addCache(
     name: string,
@@ -110,6 +120,7 @@ export class InvalidationStream {
     types: readonly AnyEntityType[] | null,
     when?: InvalidationCondition,
   ): () => void {
+    if (!this.receives) throw unheard(name);
     const consumer = new InvalidationConsumer(
       name,
       handler,
@@ -139,6 +150,7 @@ export class InvalidationStream {
    * @param now `performance.now()`, for callers that have just read it
    */
   deliver(given: InvalidationMessage, now?: number): void {
+    if (!this.receives) return;
     const message = this.ids === null ? given : this.ids.message(given);
     // An own message is delivered in the async context of its publish, or of
     // another publish in the same call; other messages come from a socket.

@@ -2,6 +2,7 @@ export * from './acknowledged-messages.js';
 export * from './invalidation.subscriber.js';
 export * from './message-receiver.js';
 export * from './position-tracker.js';
+export * from './publishing-session.js';
 export * from './self-introduction.js';
 export * from './staleness.js';
 export * from './status-log.js';

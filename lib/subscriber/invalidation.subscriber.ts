@@ -20,6 +20,7 @@ import {
 import {
   ErrorReporter,
   InvalidationStream,
+  unheard,
   type Fence,
   type InvalidationHandler,
 } from '../stream/index.js';
@@ -35,6 +36,10 @@ import type { SubscriptionStatus } from './subscription-status.js';
  * Receives the invalidations of other instances from Redis, and this instance's
  * own. Missed messages are read from the journal; where that cannot be done, one
  * message that covers everything is delivered in their place.
+ *
+ * With `role: 'publisher'` nothing is received: what registers for messages throws an
+ * InvalidationConfigurationError, `messages$` emits it as its error, and `status` and
+ * `staleness()` are about publishing: the connection, and what Redis has taken.
  *
  * @publicApi
  */
@@ -127,6 +132,7 @@ export class InvalidationSubscriber {
     }
     const timeout = caughtUpTimeout(options);
     if (!this.options.enabled) return;
+    if (!this.stream.receives) throw unheard('caughtUp()');
     if (!this.transport.journaled) {
       throw new InvalidationConfigurationError(
         'caughtUp() needs the journal:',
@@ -183,6 +189,7 @@ export class InvalidationSubscriber {
    * ```
    */
   fence(): Fence {
+    if (!this.stream.receives) throw unheard('fence()');
     return this.stream.fences.take();
   }
 }

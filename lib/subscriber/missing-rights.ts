@@ -1,6 +1,20 @@
+import type { RoleOptions } from '../common/index.js';
 import { InvalidationConfigurationError } from '../errors/index.js';
-import type { InvalidationTransport } from '../transport/index.js';
+import {
+  aclUsers,
+  topologyOf,
+  type InvalidationTransport,
+  type RedisConnection,
+} from '../transport/index.js';
 import { RedisAnswers } from './redis-answers.js';
+
+/** @internal */
+export interface RightsOptions extends RoleOptions {
+  readonly heartbeatTimeout: number;
+  readonly connection: RedisConnection;
+  readonly channel: string;
+  readonly sharded: boolean;
+}
 
 /**
  * Checks at the start whether the user of the connection has every right that is
@@ -12,7 +26,7 @@ import { RedisAnswers } from './redis-answers.js';
  */
 export async function missingRights(
   transport: InvalidationTransport,
-  options: { readonly heartbeatTimeout: number; readonly channel: string },
+  options: RightsOptions,
 ): Promise<InvalidationConfigurationError | null> {
   if (!transport.writable) return null;
   let missing: string[];
@@ -26,6 +40,9 @@ export async function missingRights(
     return null;
   }
   if (missing.length === 0) return null;
+  const { connection, role = 'both' } = options;
+  const topology = topologyOf(connection);
+  const [user] = aclUsers({ ...options, role, topology });
   return new InvalidationConfigurationError(
     'The user of the Redis connection lacks rights:',
     missing.map((right) => ({
@@ -33,6 +50,6 @@ export async function missingRights(
       problem: 'not allowed.',
       fix: 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
     })),
-    `\nNeeded on channel "${options.channel}" and its journal: +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping +info.`,
+    `\nThe rule for role "${role}" on Redis 7.0: ${user!.rules.join(' ')}. "nestjs-cache-invalidation doctor --acl" prints it for other versions, and with near caches in Redis.`,
   );
 }

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { BehaviorSubject, type Observable } from 'rxjs';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { mayReceive, type RoleOptions } from '../common/index.js';
 import type { StalePolicy } from './staleness.js';
 import type {
   SubscriptionState,
@@ -13,8 +14,18 @@ const CLOSED = 'Connection is closed';
 /** Reason of a catch-up that a gap began, which a heartbeat overtaking a message is enough for: too frequent for the log. */
 const GAP = 'something may have been missed';
 
+/** How a lost connection is made up for, by the role. */
+const REPLAYED =
+  'Messages that it misses are replayed, or everything is evicted, once the subscription is restored.';
+const KEPT = 'Invalidations wait in the outbox until Redis is back.';
+
+/** @internal */
+export interface StatusLogOptions extends RoleOptions {
+  readonly channel: string;
+}
+
 /**
- * The status of the subscription, and its lines in the log.
+ * The status of the subscription, or of a publisher's connection, and its lines in the log.
  *
  * @internal
  */
@@ -25,6 +36,7 @@ export class StatusLog {
     statusOf('stopped', 'not started'),
   );
   readonly #channel: string;
+  readonly #remedy: string;
   /** When Redis was lost; `null` while it is there. */
   #awaySince: number | null = null;
 
@@ -32,8 +44,9 @@ export class StatusLog {
     this.#status.asObservable();
 
   constructor(
-    @Inject(CACHE_INVALIDATION_OPTIONS) options: { readonly channel: string },
+    @Inject(CACHE_INVALIDATION_OPTIONS) options: StatusLogOptions,
   ) {
+    this.#remedy = mayReceive(options) ? REPLAYED : KEPT;
     this.#channel = `channel "${options.channel}"`;
   }
 
@@ -135,7 +148,7 @@ export class StatusLog {
       this.#logger.log(`Live on ${this.#channel}${away}.`);
     } else if (state === 'disconnected' && before.state !== 'disconnected') {
       this.#logger.warn(
-        `Disconnected from ${this.#channel}: ${reason}. Messages that it misses are replayed, or everything is evicted, once the subscription is restored.`,
+        `Disconnected from ${this.#channel}: ${reason}. ${this.#remedy}`,
       );
     }
   }

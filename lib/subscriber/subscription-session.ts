@@ -1,6 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
-import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import {
   OutboxRelay,
   PublishPipeline,
@@ -16,17 +15,19 @@ import { AcknowledgedMessages } from './acknowledged-messages.js';
 import { CatchUp, type CatchUpOptions } from './catch-up.js';
 import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
 import { MessageReceiver } from './message-receiver.js';
-import { missingRights } from './missing-rights.js';
+import { missingRights, type RightsOptions } from './missing-rights.js';
 import { PositionTracker } from './position-tracker.js';
+import { lossOf, RedisReports } from './redis-reports.js';
 import { SelfIntroduction } from './self-introduction.js';
 import { Staleness, type StalePolicy } from './staleness.js';
+import { StartGate } from './start-gate.js';
 import { StatusLog } from './status-log.js';
 import { UnverifiedMessages } from './unverified-messages.js';
 
 /** @internal */
-export interface SessionOptions extends CatchUpOptions, HeartbeatOptions {
+export interface SessionOptions
+  extends CatchUpOptions, HeartbeatOptions, RightsOptions {
   readonly enabled: boolean;
-  readonly channel: string;
   /** How long the start of the application waits for Redis, in milliseconds. */
   readonly startupTimeout: number;
   readonly maxStaleness: number;
@@ -48,7 +49,8 @@ export class SubscriptionSession {
   #owed: 'reconnected' | 'started-late' | null = null;
   #subscribed = false;
   #wasSubscribed = false;
-  #firstLive: (() => void) | null = null;
+  readonly #gate: StartGate;
+  readonly #redis: RedisReports;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS)
@@ -68,6 +70,8 @@ export class SubscriptionSession {
     private readonly errors: ErrorReporter,
     acknowledged: AcknowledgedMessages,
   ) {
+    this.#gate = new StartGate(staleness);
+    this.#redis = new RedisReports(status, errors);
     this.#catchUp = new CatchUp(
       options,
       transport,
@@ -114,24 +118,21 @@ export class SubscriptionSession {
   async start(): Promise<void> {
     if (!this.options.enabled) return this.status.disabled();
     this.status.connecting();
-    const live = new Promise<void>((resolve) => (this.#firstLive = resolve));
     this.introduction.renew();
+    const live = this.#gate.wait(this.options.startupTimeout, () =>
+      this.#startLate(),
+    );
     this.transport.start({
       onMessage: (payload) => this.receiver.receive(payload),
       onUnverified: (...message) => this.unverified.received(...message),
       onSubscribed: () => this.#resubscribed(),
       onLost: (cause) => this.#lost(cause),
       onWritable: () => this.#writable(),
-      onError: (cause) => this.#failed(cause),
+      onError: (cause) => this.#redis.failed(cause),
     });
     this.#heartbeat.start();
     this.staleness.start(() => this.#stale());
-    const late = setTimeout(
-      () => this.#startLate(),
-      this.options.startupTimeout,
-    );
     await live;
-    clearTimeout(late);
     const error = await missingRights(this.transport, this.options);
     if (error === null) return;
     this.relay.close();
@@ -140,7 +141,7 @@ export class SubscriptionSession {
   }
 
   async stop(): Promise<void> {
-    this.#firstLive?.();
+    this.#gate.release();
     this.#heartbeat.stop();
     this.staleness.stop();
     this.unverified.close();
@@ -158,17 +159,6 @@ export class SubscriptionSession {
     this.#catchUp.writable();
     this.#heartbeat.writable();
     this.#started();
-  }
-
-  #failed(cause: Error): void {
-    this.status.refused(describeCause(cause));
-    this.errors.report(
-      new InvalidationRedisError(
-        `Redis: ${describeCause(cause)}.`,
-        'Trying again; until then invalidations wait in the outbox.',
-        cause,
-      ),
-    );
   }
 
   #resubscribed(): void {
@@ -191,9 +181,7 @@ export class SubscriptionSession {
       this.#owed = 'reconnected';
     }
     this.#catchUp.lost();
-    this.status.disconnected(
-      cause === null ? 'the connection closed' : describeCause(cause),
-    );
+    this.status.disconnected(lossOf(cause));
   }
 
   #caughtUp(asOf: number | null, reason: string | null): void {
@@ -207,7 +195,7 @@ export class SubscriptionSession {
   /** This instance had received everything as of then. */
   async #proven(asOf: number, acked: string | null): Promise<void> {
     this.staleness.proven(asOf);
-    this.#redisAnswers();
+    this.#redis.answers();
     this.introduction.renew();
     await this.#catchUp.confirmOwn(acked);
   }
@@ -217,8 +205,8 @@ export class SubscriptionSession {
     if (this.status.current.state !== 'live' || !this.transport.writable) {
       return;
     }
-    this.#redisAnswers();
-    this.#serve();
+    this.#redis.answers();
+    this.#gate.open();
   }
 
   /** The application starts without Redis. */
@@ -228,18 +216,6 @@ export class SubscriptionSession {
     if (this.transport.journaled) this.#catchUp.served();
     else if (!this.#subscribed) this.#owed = 'started-late';
     this.status.startsWithout(startupTimeout);
-    this.#serve();
-  }
-
-  #serve(): void {
-    this.staleness.serve();
-    this.#firstLive?.();
-    this.#firstLive = null;
-  }
-
-  #redisAnswers(): void {
-    const away = this.errors.redisAnswers();
-    if (away !== null) this.status.answersAgain(away);
   }
 
   #stale(): void {

@@ -4,6 +4,7 @@ export * from './l2.store.js';
 export * from './memory/in-memory-channel.js';
 export * from './memory/memory-l2.store.js';
 export * from './memory/memory.transport.js';
+export * from './redis/acl-rule.js';
 export * from './redis/client-errors.js';
 export * from './redis/cluster-nodes.js';
 export * from './redis/connection-name-format.js';

@@ -13,7 +13,10 @@ export interface TransportListener {
   onUnverified(reason: UnverifiedReason, placed: boolean): void;
   /** The broker has acknowledged the subscription, at first or after a loss. */
   onSubscribed(): void;
-  /** The subscription is lost until the next `onSubscribed`. */
+  /**
+   * The subscription is lost until the next `onSubscribed`. Without a subscription: a
+   * connection for commands is lost, and another one may lead to another server.
+   */
   onLost(cause: Error | null): void;
   /** The broker takes publishes now, at first or after an outage. */
   onWritable(): void;
@@ -74,8 +77,10 @@ export abstract class InvalidationTransport {
   /**
    * Connects and subscribes, again after each loss, until `close()`. Does not throw
    * while the broker is away; `onSubscribed` reports its return.
+   *
+   * @param subscribes whether a subscription is opened; true by default
    */
-  abstract start(listener: TransportListener): void;
+  abstract start(listener: TransportListener, subscribes?: boolean): void;
 
   /**
    * Publishes payloads in order, in one call. Always settles and never rejects;

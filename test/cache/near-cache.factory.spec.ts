@@ -72,7 +72,7 @@ describe('NearCacheFactory', () => {
     const caches = [
       factory.create<string>('User', { l2: {} }),
       factory.create<string>('User', { l2: {} }, 'Users.find'),
-      factory.createFor<string>('User', { l2: {} }, 'Users.all'),
+      factory.createFor<string>('User', { l2: {} }, 'Users.all')!,
     ];
     for (const cache of caches) await cache.get('1', () => 'Ada');
     await eventually(() =>
@@ -89,7 +89,7 @@ describe('NearCacheFactory', () => {
     expect(() => factory.create('User', { l2: {} })).toThrow(
       InvalidationConfigurationError,
     );
-    const users = factory.createFor<string>('User', { l2: {} }, 'Users.find');
+    const users = factory.createFor<string>('User', { l2: {} }, 'Users.find')!;
     expect(await users.get('1', () => 'Ada')).toBe('Ada');
     expect(errors.log).toHaveBeenCalledOnce();
   });

@@ -4,7 +4,12 @@ import { missingRights } from '../../lib/subscriber/missing-rights.js';
 import { ScriptedTransport } from '../support/scripted.transport.js';
 import { stopTime } from './clock.js';
 
-const OPTIONS = { heartbeatTimeout: 20, channel: 'things' };
+const OPTIONS = {
+  heartbeatTimeout: 20,
+  connection: 'redis://localhost',
+  channel: 'things',
+  sharded: false,
+};
 
 describe('missingRights()', () => {
   it('is an error with every right that is missing, and what to do', async () => {
@@ -19,7 +24,7 @@ describe('missingRights()', () => {
           { field: 'XADD', problem: 'not allowed.', fix },
           { field: 'TIME', problem: 'not allowed.', fix },
         ],
-        '\nNeeded on channel "things" and its journal: +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +publish +subscribe +ping +info.',
+        '\nThe rule for role "both" on Redis 7.0: clearselectors resetkeys resetchannels -@all +ping +info +client|setname +time +eval +evalsha +xadd +xinfo|stream +xrange +xrevrange +publish +subscribe ~{things}:journal &things. "nestjs-cache-invalidation doctor --acl" prints it for other versions, and with near caches in Redis.',
       ),
     );
   });

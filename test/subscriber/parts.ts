@@ -18,6 +18,8 @@ import { ScriptedTransport } from '../support/scripted.transport.js';
 const OPTIONS: InstanceOptions = {
   ...ROOMY,
   channel: 'things',
+  connection: 'redis://localhost',
+  sharded: false,
   startupTimeout: 1_000,
   heartbeatInterval: 100,
   heartbeatTimeout: 20,

@@ -1,4 +1,5 @@
 import { onTestFinished } from 'vitest';
+import type { InvalidationRole } from '../../lib/common/index.js';
 import type { CacheInvalidationError } from '../../lib/errors/index.js';
 import {
   decodeMessage,
@@ -45,6 +46,7 @@ import type { InvalidationTransport } from '../../lib/transport/index.js';
 import { ScriptedTransport } from './scripted.transport.js';
 
 export interface PublisherOptions {
+  readonly role?: InvalidationRole;
   readonly enabled: boolean;
   readonly publishTimeout: number;
   readonly shutdownTimeout: number;
@@ -158,6 +160,8 @@ export function publisherParts(
 
 export interface InstanceOptions extends PublisherOptions {
   readonly channel: string;
+  readonly connection: string;
+  readonly sharded: boolean;
   readonly startupTimeout: number;
   readonly heartbeatInterval: number;
   readonly heartbeatTimeout: number;

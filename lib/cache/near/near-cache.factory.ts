@@ -1,7 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../../cache-invalidation.constants.js';
 import type { EntityType } from '../../message/index.js';
-import { ErrorReporter, InvalidationStream } from '../../stream/index.js';
+import {
+  ErrorReporter,
+  InvalidationStream,
+  unheard,
+} from '../../stream/index.js';
 import { InvalidationTransport } from '../../transport/index.js';
 import { Dependencies } from '../dependencies.js';
 import { PositionSource } from '../position-source.js';
@@ -54,7 +58,8 @@ export class NearCacheFactory {
    *
    * @param owner such as class and method: it sets the cache's entries in Redis
    * apart from those of other caches of these entities
-   * @throws InvalidationConfigurationError that names every bad option
+   * @throws InvalidationConfigurationError that names every bad option, and with
+   * `role: 'publisher'`
    * @throws InvalidMessageError for an impossible type
    */
   create<V>(
@@ -62,6 +67,7 @@ export class NearCacheFactory {
     options: NearCacheOptions<V> = {},
     owner?: string,
   ): NearCache<V> {
+    if (!this.stream.receives) throw unheard(`a near cache of ${entityType}`);
     const resolved = resolveNearCache(options);
     const l2 =
       resolved.l2 && this.#tiers.create(entityType, resolved.l2, owner);
@@ -70,7 +76,8 @@ export class NearCacheFactory {
 
   /**
    * The cache of a decorated method, which works without its second tier if it
-   * cannot have one.
+   * cannot have one. `null` in an application that only publishes: the method keeps
+   * nothing there.
    *
    * @internal
    */
@@ -78,7 +85,8 @@ export class NearCacheFactory {
     entityType: EntityType,
     options: NearCacheOptions<V>,
     owner: string,
-  ): NearCache<V> {
+  ): NearCache<V> | null {
+    if (!this.stream.receives) return null;
     const resolved = resolveNearCache(options);
     const l2 =
       resolved.l2 &&

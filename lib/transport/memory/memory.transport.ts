@@ -20,6 +20,7 @@ import { MemoryL2Store } from './memory-l2.store.js';
 export class MemoryTransport extends InvalidationTransport {
   readonly journaled = true;
   #listener: TransportListener | null = null;
+  #subscribes = true;
   #closed = false;
   #isCut = false;
 
@@ -31,7 +32,8 @@ export class MemoryTransport extends InvalidationTransport {
     return !this.#closed && !this.#isCut;
   }
 
-  start(listener: TransportListener): void {
+  start(listener: TransportListener, subscribes = true): void {
+    this.#subscribes = subscribes;
     this.#listener = listener;
     if (!this.#isCut) this.#connect(listener);
   }
@@ -58,11 +60,11 @@ export class MemoryTransport extends InvalidationTransport {
   }
 
   #connect(listener: TransportListener): void {
-    this.channel.subscribe(listener);
+    if (this.#subscribes) this.channel.subscribe(listener);
     // A test's fake timers may hold back `queueMicrotask`, but no promise.
     void Promise.resolve().then(() => {
       if (this.#listener !== listener || !this.writable) return;
-      listener.onSubscribed();
+      if (this.#subscribes) listener.onSubscribed();
       listener.onWritable();
     });
   }

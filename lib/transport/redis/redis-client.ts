@@ -22,6 +22,8 @@ export interface ManagedRedisOptions {
   readonly reopenWhenLate: boolean;
   /** Commands are answered now: at first, and after each loss. */
   readonly onReady?: () => void;
+  /** A connection, in a cluster to any node, is lost. */
+  readonly onLost?: () => void;
   /** The answer to some command will not be used, though it may still come. */
   readonly onAbandoned?: (error: Error) => void;
   readonly onError: (cause: Error) => void;
@@ -67,9 +69,16 @@ export class ManagedRedis {
       this.#reopening = false;
       if (!this.#closed) options.onReady?.();
     });
+    const lost = (): void => {
+      if (!this.#closed) options.onLost?.();
+    };
+    if (isCluster(client)) {
+      client.on('+node', (node: Redis) => node.on('close', lost));
+    }
     const broke = (): void => {
       this.#reopening = false;
       this.#failAll(options.brokenError());
+      lost();
     };
     client.on('close', broke);
     // Without a 'close' if there was no socket yet.

@@ -52,3 +52,16 @@ export function isClient(connection: unknown): connection is Redis | Cluster {
 export function isCluster(client: Redis | Cluster): client is Cluster {
   return client.isCluster;
 }
+
+/** @internal */
+export function topologyOf(
+  connection: RedisConnection,
+): 'server' | 'cluster' | 'sentinel' {
+  if (typeof connection === 'string') return 'server';
+  if ('cluster' in connection) return 'cluster';
+  if (isClient(connection)) {
+    if (isCluster(connection)) return 'cluster';
+    return connection.options.sentinels ? 'sentinel' : 'server';
+  }
+  return connection.sentinels ? 'sentinel' : 'server';
+}

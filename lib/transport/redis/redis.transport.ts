@@ -13,13 +13,13 @@ import {
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
 import { ConnectionNames } from './connection-names.js';
 import { openCommands, openEntries } from './open-client.js';
-import { RedisChannel, type ChannelOptions } from './redis-channel.js';
+import { RedisChannel } from './redis-channel.js';
 import { ManagedRedis } from './redis-client.js';
 import type { RedisConnection } from './redis-connection.js';
 import { RedisJournal } from './redis-journal.js';
 import { RedisL2Store } from './redis-l2.store.js';
 import { RedisSubscription } from './redis-subscription.js';
-import { missingRights } from './rights.script.js';
+import { missingRights, type RightsNeeds } from './rights.script.js';
 import { verifyEntries, verifyMessages } from '../verification.js';
 
 /**
@@ -29,7 +29,7 @@ import { verifyEntries, verifyMessages } from '../verification.js';
 const UNANSWERED_MS = 10_000;
 
 /** @internal */
-export interface RedisTransportOptions extends ChannelOptions {
+export interface RedisTransportOptions extends RightsNeeds {
   readonly connection: RedisConnection;
   readonly journal: { readonly maxLength: number } | false;
   readonly maxMessageBytes: number;
@@ -69,6 +69,9 @@ export class RedisTransport extends InvalidationTransport {
         this.#subscription?.hasten();
         this.#listener?.onWritable();
       },
+      onLost: () => {
+        if (this.#subscription === null) this.#listener?.onLost(null);
+      },
       // The publish queue tries them again; they must not be sent later as well.
       onAbandoned: (error) => this.#journal?.abandon(error),
       onError: (cause) => this.#listener?.onError(cause),
@@ -95,9 +98,10 @@ export class RedisTransport extends InvalidationTransport {
     return this.#redis.writable;
   }
 
-  start(listener: TransportListener): void {
+  start(listener: TransportListener, subscribes = true): void {
     this.#listener = listener;
     this.#redis.open();
+    if (!subscribes) return;
     this.#subscription = new RedisSubscription(
       this.#redis.client,
       this.options,

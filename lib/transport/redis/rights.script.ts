@@ -1,11 +1,16 @@
 import type { Cluster, Redis } from 'ioredis';
+import type { InvalidationRole } from '../../common/index.js';
+import { missingToRead, subscribeIn } from './reading-rights.js';
+import type { ChannelOptions } from './redis-channel.js';
+import { isCluster } from './redis-connection.js';
 
 /**
  * Finds the commands that the user may not run. Redis before version 7 cannot be
  * asked: there the commands are tried in forms that change nothing.
  *
  * - KEYS: the journal.
- * - ARGV: PUBLISH or SPUBLISH; the channel; SUBSCRIBE or SSUBSCRIBE.
+ * - ARGV: PUBLISH or SPUBLISH; the channel; SUBSCRIBE or SSUBSCRIBE, or '' for a
+ *   publisher.
  * - Returns the names of these commands.
  */
 const MISSING_RIGHTS = `
@@ -28,7 +33,7 @@ if redis.acl_check_cmd then
   need('EVALSHA', '', 1, journal)
   need('PING')
   need(publish, channel, '')
-  need(subscribe, channel)
+  if subscribe ~= '' then need(subscribe, channel) end
 end
 return missing
 `;
@@ -40,17 +45,27 @@ const UNRESTRICTED = [
   /"channels"[,:](?:"&\*"|\["\*"\])/,
 ];
 
+/** @internal */
+export interface RightsNeeds extends ChannelOptions {
+  /** `both` if absent. */
+  readonly role?: InvalidationRole;
+}
+
 /**
- * Rights that Redis withholds from its user, out of those that a journaled channel
- * needs; empty if none is missing, or if Redis cannot say.
+ * Rights that Redis withholds from its user, out of those that a role needs on a
+ * journaled channel; empty if none is missing, or if Redis cannot say.
  *
  * @internal
  */
 export async function missingRights(
   client: Redis | Cluster,
   journalKey: string,
-  { channel, sharded }: { readonly channel: string; readonly sharded: boolean },
+  needs: RightsNeeds,
 ): Promise<string[]> {
+  if (needs.role === 'subscriber') {
+    return missingToRead(client, journalKey, needs);
+  }
+  const { channel, sharded, role } = needs;
   if (await isUnrestricted(client)) return [];
   try {
     return (await client.eval(
@@ -59,7 +74,7 @@ export async function missingRights(
       journalKey,
       sharded ? 'SPUBLISH' : 'PUBLISH',
       channel,
-      sharded ? 'SSUBSCRIBE' : 'SUBSCRIBE',
+      role === 'publisher' ? '' : subscribeIn(sharded),
     )) as string[];
   } catch (error) {
     const { message } = error as Error;
@@ -73,6 +88,11 @@ export async function missingRights(
  * then: it crashes Valkey built as WebAssembly, which demonstrations use.
  */
 async function isUnrestricted(client: Redis | Cluster): Promise<boolean> {
+  // Another user may lack the right to ACL, and ACL LOG would name it.
+  const { username } = isCluster(client)
+    ? (client.options.redisOptions ?? {})
+    : client.options;
+  if (username && username !== 'default') return false;
   try {
     if ((await client.acl('WHOAMI')) !== 'default') return false;
     const user = JSON.stringify(await client.acl('GETUSER', 'default'));
