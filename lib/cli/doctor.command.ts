@@ -1,5 +1,7 @@
 import { describeCause } from '../errors/index.js';
-import type { CliCommand } from './command.js';
+import { ROLES, type InvalidationRole } from '../common/index.js';
+import { collected, type CliCommand } from './command.js';
+import { reportAcl } from './doctor/acl-report.js';
 import { CHANNEL_CHECKS, listening } from './doctor/channel-checks.js';
 import {
   ok,
@@ -12,6 +14,7 @@ import {
 import { JOURNAL_CHECKS } from './doctor/journal-checks.js';
 import { LISTENER_CHECKS } from './doctor/listener-checks.js';
 import { MEMORY_CHECKS } from './doctor/memory-checks.js';
+import { rightsOf } from './doctor/rights-check.js';
 import { SERVER_CHECKS } from './doctor/server-checks.js';
 import { SIGNATURE_CHECK } from './doctor/signature-check.js';
 import { TLS_CHECK } from './doctor/tls-check.js';
@@ -21,6 +24,7 @@ import type { Format, Io } from './io.js';
 import { RedisLink } from './redis-link.js';
 import { table } from './table.js';
 import { targetFrom } from './target.js';
+import { UsageError } from './usage.error.js';
 import { jsonLine, visible } from './visible.js';
 
 const COLOURS: Record<Status, Format> = {
@@ -38,13 +42,20 @@ type Named = Finding & { readonly name: string };
 
 interface DoctorValues {
   readonly listen?: string;
+  readonly role?: string;
+  readonly acl?: boolean;
+  readonly l2?: readonly string[];
 }
 
 const NOTES = `
 Connects as the services do: give it their URL, user included. Each line is ok,
 warn, fail or unknown (the server does not say), with advice. The exit code is 1
 if a check failed. The versions are those that the application in the current
-folder has installed.`;
+folder has installed.
+
+With --acl it prints the least rights for the role, as ACL SETUSER, in place of the
+checks, and what the connected user may do besides. --l2 adds those for near caches
+in Redis: near:<service name> and each keyPrefix of yours.`;
 
 /** Checks the server, the channel and the journal of a deployment. @internal */
 export const doctor: CliCommand<DoctorValues> = {
@@ -54,14 +65,30 @@ export const doctor: CliCommand<DoctorValues> = {
         '--listen <time>',
         'listen for that long to messages that no journal holds',
       )
+      .option(
+        '--role <role>',
+        'both, subscriber or publisher ($CACHE_INVALIDATION_ROLE, else both)',
+      )
+      .option('--acl', 'print the ACL rules that the role needs')
+      .option(
+        '--l2 <prefix>',
+        'with --acl: beginning of keys of near caches in Redis; may be repeated',
+        collected,
+      )
       .addHelpText('after', NOTES);
   },
   async run(values, _words, io) {
+    const role = roleFrom(values, io.env);
     const link = new RedisLink(targetFrom(values, io.env));
+    if (values.acl) {
+      await reportAcl(link, role, values, io).finally(() => link.close());
+      return 0;
+    }
     const checks = [
       ...SERVER_CHECKS,
       TLS_CHECK,
       ...MEMORY_CHECKS,
+      rightsOf(role),
       ...CHANNEL_CHECKS,
       ...JOURNAL_CHECKS,
       SIGNATURE_CHECK,
@@ -85,6 +112,29 @@ export const doctor: CliCommand<DoctorValues> = {
     return status === 'fail' ? 1 : 0;
   },
 };
+
+/** @throws UsageError for an unknown role, and for `--l2` without `--acl` */
+function roleFrom(
+  { role, acl, l2 = [] }: DoctorValues,
+  env: NodeJS.ProcessEnv,
+): InvalidationRole {
+  if (!acl && l2.length > 0) {
+    throw new UsageError('--l2 is for --acl.', 'Give both, or neither.');
+  }
+  if (l2.some((prefix) => !/^[^\s()]+$/.test(prefix))) {
+    throw new UsageError(
+      '--l2 has a space or a parenthesis, which no rule can hold.',
+      'Give the beginning of the keys before it.',
+    );
+  }
+  const text = role ?? (env['CACHE_INVALIDATION_ROLE'] || 'both');
+  const known = ROLES.find((each) => each === text);
+  if (known !== undefined) return known;
+  throw new UsageError(
+    '--role is none that there is.',
+    'Give both, subscriber or publisher.',
+  );
+}
 
 async function examine(
   link: RedisLink,

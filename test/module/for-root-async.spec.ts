@@ -266,6 +266,7 @@ describe('forRootAsync() without a factory', () => {
     ],
     ['CACHE_INVALIDATION_CHANNEL', 'channel', 'my:channel', 'my:channel'],
     ['CACHE_INVALIDATION_SERVICE_NAME', 'serviceName', '42', '42'],
+    ['CACHE_INVALIDATION_ROLE', 'role', 'subscriber', 'subscriber'],
     ['CACHE_INVALIDATION_ENABLED', 'enabled', 'Off', false],
     ['CACHE_INVALIDATION_STARTUP_TIMEOUT', 'startupTimeout', '11', 11],
     ['CACHE_INVALIDATION_PUBLISH_TIMEOUT', 'publishTimeout', ' 12 ', 12],

@@ -158,6 +158,8 @@ export class SimulatedNode {
       {
         ...ROOMY,
         channel: 'cache:invalidate',
+        connection: 'redis://localhost',
+        sharded: false,
         startupTimeout: 2_000,
         shutdownTimeout: 1,
         maxBatchSize: 1_000,

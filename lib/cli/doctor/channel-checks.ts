@@ -1,37 +1,14 @@
-import { missingRights } from '../../transport/index.js';
 import { ChannelWatcher } from '../channel-watcher.js';
 import { showDuration } from '../duration.js';
 import { serverTime } from '../journal-time.js';
 import { visible } from '../visible.js';
-import { fail, ok, warn, type Check } from './finding.js';
+import { ok, warn, type Check } from './finding.js';
 import { countSubscriptions } from './listeners.js';
 
 const CLOCKS_APART_MS = 1_000;
 
 /** @internal */
 export const CHANNEL_CHECKS: readonly Check[] = [
-  {
-    name: 'rights',
-    async run(link) {
-      const { channel, sharded } = link.target;
-      const [missing, user] = await Promise.all([
-        link.within(
-          'a query of rights',
-          missingRights(link.client, link.journal.key, link.target),
-        ),
-        link
-          .within('ACL WHOAMI', link.client.acl('WHOAMI'))
-          .catch(() => 'unknown'),
-      ]);
-      if (missing.length === 0) {
-        return ok(`user ${visible(user)} has the rights that are needed`);
-      }
-      return fail(
-        `user ${visible(user)} lacks ${missing.join(', ')}`,
-        `ACL SETUSER with +eval +evalsha +xadd +xrange +xrevrange +xinfo +time +${sharded ? 's' : ''}publish +${sharded ? 's' : ''}subscribe +ping +info on ~${link.journal.key} and &${visible(channel)}`,
-      );
-    },
-  },
   {
     name: 'subscribers',
     async run(link) {

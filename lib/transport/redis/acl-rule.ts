@@ -74,8 +74,9 @@ export function aclUsers(needs: AclNeeds): AclUser[] {
     const rules = [...start(version), ...journal, selector];
     users.push({ of: 'service', rules });
   } else {
+    const marks = l2.flatMap((prefix) => markRules(prefix, needs.channel));
     users.push(
-      { of: 'service', rules: [...start(version), ...journal] },
+      { of: 'service', rules: [...start(version), ...journal, ...marks] },
       { of: 'second tier', rules: [...start(version), ...connect, ...entries] },
     );
   }
@@ -126,12 +127,29 @@ function roleRules(
   ];
 }
 
+/**
+ * The mark of a service stays with the module's own connection. By their first
+ * argument, SET and GET reach this key only, and not the journal.
+ */
+function markRules(prefix: string, channel: string): string[] {
+  const service = serviceIn(prefix);
+  if (service === null) return [];
+  const key = `${service}~foreign:${encodeURIComponent(channel)}`;
+  return [`+get|${key}`, `+set|${key}`, `~${literal(key)}`];
+}
+
 /** The keys of a service's tiers and of its mark, and of no service with a longer name. */
 function keysOfTier(prefix: string): string[] {
-  const service = /^near:[^:#~]+$/.test(prefix);
-  return service
-    ? [':*', '#*', '~foreign:*'].map((end) => literal(prefix) + end)
-    : [`${literal(prefix)}*`];
+  const service = serviceIn(prefix);
+  return service === null
+    ? [`${literal(prefix)}*`]
+    : [':*', '#*', '~foreign:*'].map((end) => literal(service) + end);
+}
+
+/** `near:<service name>`; `null` for a `keyPrefix` of an application. */
+function serviceIn(prefix: string): string | null {
+  const [, service] = /^(near:[^:#~]+):?$/.exec(prefix) ?? [];
+  return service ?? null;
 }
 
 /** Rules are globs, and hold no spaces. */
