@@ -12,7 +12,12 @@ import {
   Milliseconds,
   mayHaveOutbox,
 } from './cache-invalidation.options-rules.js';
-import { IsBoolean, IsIn, ROLES, type InvalidationRole } from './common/index.js';
+import {
+  IsBoolean,
+  IsIn,
+  ROLES,
+  type InvalidationRole,
+} from './common/index.js';
 import { OptionRule } from './errors/index.js';
 import type { IdForms } from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';

@@ -43,9 +43,7 @@ export class StatusLog {
   readonly status$: Observable<SubscriptionStatus> =
     this.#status.asObservable();
 
-  constructor(
-    @Inject(CACHE_INVALIDATION_OPTIONS) options: StatusLogOptions,
-  ) {
+  constructor(@Inject(CACHE_INVALIDATION_OPTIONS) options: StatusLogOptions) {
     this.#remedy = mayReceive(options) ? REPLAYED : KEPT;
     this.#channel = `channel "${options.channel}"`;
   }

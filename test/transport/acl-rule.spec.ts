@@ -12,13 +12,19 @@ import type { InvalidationRole } from '../../lib/common/index.js';
 import {
   aclUsers,
   type AclNeeds,
+  type AclUser,
   type AclVersion,
   type RedisConnection,
 } from '../../lib/transport/index.js';
-import { startApp, uniqueChannel, type TestApp } from '../support/app.js';
+import {
+  connectRaw,
+  startApp,
+  uniqueChannel,
+  type TestApp,
+} from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startRedis, type RedisServer } from '../support/redis.js';
-import { describeOnRedisServer } from '../support/redis-server.js';
+import { describeOnRedisServer, startServer } from '../support/redis-server.js';
 import {
   startCluster,
   startSentinel,
@@ -271,26 +277,67 @@ describeOnRedisServer('Least rights on a server', () => {
   });
   afterAll(() => server.stop());
 
-  describe.each<AclVersion[]>([[[7, 0]], [[6, 2]]])('of version %j', (version) => {
-    it.each(ROLES_AND_TIERS)(
-      'are enough for role $role (second tier: $l2), and harm nobody',
-      async ({ role, l2 }) => {
-        const where: Where = {
-          urls: [server.url],
-          topology: 'server',
-          connect: (username) =>
-            username === undefined
-              ? server.url
-              : {
-                  host: '127.0.0.1',
-                  port: server.port,
-                  ...credentialsOf(username),
-                },
-        };
-        await work(where, { role, l2, version }, async () => server.url);
-      },
-    );
-  });
+  describe.each<AclVersion[]>([[[7, 0]], [[6, 2]]])(
+    'of version %j',
+    (version) => {
+      it.each(ROLES_AND_TIERS)(
+        'are enough for role $role (second tier: $l2), and harm nobody',
+        async ({ role, l2 }) => {
+          const where: Where = {
+            urls: [server.url],
+            topology: 'server',
+            connect: (username) =>
+              username === undefined
+                ? server.url
+                : {
+                    host: '127.0.0.1',
+                    port: server.port,
+                    ...credentialsOf(username),
+                  },
+          };
+          await work(where, { role, l2, version }, async () => server.url);
+        },
+      );
+    },
+  );
+});
+
+describeOnRedisServer('Each right', () => {
+  it.each(['both', 'subscriber', 'publisher'] as const)(
+    'of role %s is needed',
+    async (role) => {
+      const server = await startServer({ real: true });
+      const redis = connectRaw(server.url);
+      const channel = uniqueChannel();
+      const needs = {
+        role,
+        channel,
+        sharded: false,
+        topology: 'server',
+      } as const;
+      const [{ rules }] = aclUsers(needs) as [AclUser];
+      const granted = rules.filter((rule) => /^[+%~&]/.test(rule));
+      const superfluous: string[] = [];
+      for (const [index, right] of granted.entries()) {
+        await redis.acl('LOG', 'RESET');
+        const others = rules.filter((rule) => rule !== right);
+        await redis.acl('SETUSER', `app${index}`, 'on', 'nopass', ...others);
+        const app = await startApp({
+          connection: server.url.replace('//', `//app${index}:any@`),
+          channel,
+          role,
+          quiet: true,
+          startupTimeout: 300,
+          shutdownTimeout: 1,
+        }).catch(() => null);
+        await app?.close();
+        const denied = (await redis.acl('LOG')) as unknown[];
+        if (app !== null && denied.length === 0) superfluous.push(right);
+      }
+      expect(superfluous).toEqual([]);
+    },
+    30_000,
+  );
 });
 
 describeOnRedisServer('Least rights in a cluster', () => {

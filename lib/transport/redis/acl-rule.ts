@@ -81,8 +81,7 @@ export function aclUsers(needs: AclNeeds): AclUser[] {
     );
   }
   if (topology === 'sentinel') {
-    const rules = [...NOTHING, '+ping', '+info', '+client|setname'];
-    users.push({ of: 'sentinel', rules: [...rules, ...SENTINEL] });
+    users.push({ of: 'sentinel', rules: [...NOTHING, ...SENTINEL] });
   }
   return users;
 }

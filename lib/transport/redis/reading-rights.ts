@@ -20,7 +20,9 @@ export async function missingToRead(
     deniedIn('XREVRANGE', client.xrevrange(journalKey, '+', '-', 'COUNT', 1)),
     deniedIn(subscribe, trySubscribing(client, options)),
   ]);
-  const missing = tried.map((denied) => (denied === 'key' ? journalKey : denied));
+  const missing = tried.map((denied) =>
+    denied === 'key' ? journalKey : denied,
+  );
   return [...new Set(missing)].filter((right) => right !== null);
 }
 
