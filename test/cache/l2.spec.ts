@@ -20,10 +20,6 @@ import {
   type AppOptions,
   type TestApp,
 } from '../support/app.js';
-import {
-  documentedCommands,
-  documentedSelector,
-} from '../support/documented-acl.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
 import { describeOnRedisServer, startServer } from '../support/redis-server.js';
@@ -582,60 +578,6 @@ describeOnRedisServer('Second tier: other servers', () => {
     await one.publisher.invalidate('User', 1);
     await expectStored(0);
     expect(one.users.stats.l2Errors).toBe(0);
-  });
-
-  it('works beside the journal with the rules of docs/operations.md, which permit nothing that stops others', async () => {
-    const server = await startServer({ real: true });
-    const raw = connectRaw(server.url);
-    const url = `redis://app:pw@127.0.0.1:${server.port}`;
-    const service = new Service();
-    const journal = `{${service.channel}}:journal`;
-    const rules = ['on', '>pw', 'resetkeys', 'resetchannels', '-@all'].concat(
-      documentedCommands(),
-      [`~${journal}`, `&${service.channel}`],
-      documentedSelector(service.keyPrefix),
-      // The mark of publishers without a journal has the name of the service.
-      documentedSelector('near:test-service'),
-    );
-    await raw.acl('SETUSER', 'app', ...rules);
-    const [one, other] = [
-      await service.start({ connection: url }),
-      await service.start({ connection: url }),
-    ];
-    await settle(one, other);
-    service.table.set('1', { name: 'Ada' });
-    const expectStored = (count: number): Promise<void> =>
-      eventually(async () =>
-        expect(await raw.exists(`${service.keyPrefix}user:1`)).toBe(count),
-      );
-    await one.read('1');
-    await expectStored(1);
-    await other.publisher.invalidatePattern('user:?');
-    await expectStored(0);
-    await raw.call('CLIENT', 'KILL', 'USER', 'app');
-    await eventually(async () =>
-      expect(await one.publisher.invalidate('User', 1)).toMatchObject({
-        status: 'delivered',
-      }),
-    );
-    await settle(one, other);
-
-    expect(await raw.acl('LOG')).toEqual([]);
-    for (const command of [
-      ['CLIENT', 'KILL', 'TYPE', 'pubsub'],
-      ['CLIENT', 'PAUSE', '100'],
-      ['UNLINK', journal],
-      ['DEL', journal],
-      ['GET', journal],
-      ['FLUSHALL'],
-      ['CONFIG', 'SET', 'maxmemory', '1'],
-      ['XADD', `${service.keyPrefix}other`, '*', 'm', ''],
-      ['PUBLISH', 'other', ''],
-    ]) {
-      expect(
-        String(await raw.call('ACL', 'DRYRUN', 'app', ...command)),
-      ).toMatch(/permission/);
-    }
   });
 });
 

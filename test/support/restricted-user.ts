@@ -88,6 +88,7 @@ export class RestrictedUsers {
       ['GET', journal],
       ['XTRIM', journal, 'MAXLEN', '0'],
       ['XADD', 'other', '*', 'm', ''],
+      ['XADD', `near:${this.name}:user:1`, '*', 'm', ''],
       ['PUBLISH', 'other', ''],
       ['SUBSCRIBE', 'other'],
       ...(role === 'subscriber'
