@@ -26,7 +26,7 @@ import {
   uniqueChannel,
   type TestApp,
 } from '../support/app.js';
-import { documentedCommands } from '../support/documented-acl.js';
+import { aclUsers, type AclUser } from '../../lib/transport/index.js';
 import { eventually } from '../support/eventually.js';
 import { type RedisServer } from '../support/redis.js';
 import { describeOnRedisServer, startServer } from '../support/redis-server.js';
@@ -367,12 +367,52 @@ describeOnRedisServer('doctor', () => {
       expect(advice).toContain('+xadd');
     });
 
-    it('reports ok for the rights listed in docs/operations.md', async () => {
-      const rights = documentedCommands();
-      expect(rights).toContain('+evalsha');
+    it.each(['both', 'subscriber', 'publisher'] as const)(
+      'reports ok for the least rights of role %s',
+      async (role) => {
+        const { server } = await startPair();
+        const [{ rules }] = aclUsers({
+          role,
+          channel: CHANNEL,
+          sharded: false,
+          topology: 'server',
+        }) as [AclUser];
+        const url = await as(server, ...rules);
+        const { code, of } = await examine(url, ['--role', role]);
+        expect(code).toBe(0);
+        expect(of('rights')).toMatchObject({
+          status: 'ok',
+          message: `user unknown has the rights that role ${role} needs`,
+        });
+      },
+    );
+
+    it('fails for the role that lacks a right, and not for another', async () => {
       const { server } = await startPair();
-      const key = `~${journalOf(CHANNEL)}`;
-      const url = await as(server, '-@all', ...rights, key, `&${CHANNEL}`);
+      const url = await as(server, '+@all', '-xadd', '-eval', '~*', '&*');
+      const env = { REDIS_URL: url };
+      const asked = async (...args: string[]): Promise<Finding> => {
+        const { of } = await examine(url, args, { env });
+        return of('rights');
+      };
+      expect(await asked('--role', 'subscriber')).toMatchObject({
+        status: 'ok',
+      });
+      const { status, advice } = await asked('--role', 'publisher');
+      expect(status).toBe('fail');
+      expect(advice).toContain('+xadd');
+      expect(advice).not.toContain('+subscribe');
+    });
+
+    it('reports what the least rights do not show as unknown', async () => {
+      const { server } = await startPair();
+      const [{ rules }] = aclUsers({
+        role: 'both',
+        channel: CHANNEL,
+        sharded: false,
+        topology: 'server',
+      }) as [AclUser];
+      const url = await as(server, ...rules);
       const report = await examine(url);
       expect(report.code).toBe(0);
       const { rights: ofRights, journal, ...others } = statuses(report);

@@ -111,7 +111,9 @@ describe('Role "subscriber"', () => {
       .of('warn')
       .filter((line) => line.includes('subscriber'));
     expect(warned).toHaveLength(1);
-    expect(warned[0]).toMatch(/go stale: Writers\.save, Writers\.saveAll\. Set/);
+    expect(warned[0]).toMatch(
+      /go stale: Writers\.save, Writers\.saveAll\. Set/,
+    );
   });
 
   it('runs a decorated method, and reports that what it changed was not published', async () => {
@@ -145,9 +147,9 @@ describe('Role "publisher"', () => {
     const { app, recorder } = await start({ providers: [Writers] });
     await app.get(Writers).save('1');
     expect(recorder.published).toHaveLength(2);
-    expect(await app.get(InvalidationPublisher).invalidateUser(2)).toMatchObject(
-      { status: 'delivered' },
-    );
+    expect(
+      await app.get(InvalidationPublisher).invalidateUser(2),
+    ).toMatchObject({ status: 'delivered' });
   });
 
   it('fails the start with every handler and cache, by its name', async () => {
@@ -168,7 +170,10 @@ describe('Role "publisher"', () => {
   });
 
   it.each<[string, (app: { get: TestApp['context']['get'] }) => unknown]>([
-    ['subscribe()', (app) => app.get(InvalidationSubscriber).subscribe(() => {})],
+    [
+      'subscribe()',
+      (app) => app.get(InvalidationSubscriber).subscribe(() => {}),
+    ],
     ['bind()', (app) => app.get(InvalidationSubscriber).bind(new Map())],
     ['fence()', (app) => app.get(InvalidationSubscriber).fence()],
     ['caughtUp()', (app) => app.get(InvalidationSubscriber).caughtUp('1-1')],
@@ -184,7 +189,9 @@ describe('Role "publisher"', () => {
       'messages$',
       (app) =>
         new Promise((_, reject) => {
-          app.get(InvalidationSubscriber).messages$.subscribe({ error: reject });
+          app
+            .get(InvalidationSubscriber)
+            .messages$.subscribe({ error: reject });
         }),
     ],
   ])('refuses %s, to which no message would come', async (_, use) => {
@@ -248,7 +255,9 @@ describe('Role "publisher" on Redis', () => {
     expect((await app.publisher.invalidateUser(1)).status).toBe('delivered');
     const raw = connectRaw(server.url);
     expect(await raw.pubsub('NUMSUB', app.channel)).toEqual([app.channel, 0]);
-    const list = String(await raw.client('LIST')).trim().split('\n');
+    const list = String(await raw.client('LIST'))
+      .trim()
+      .split('\n');
     expect(list).toHaveLength(2);
   });
 

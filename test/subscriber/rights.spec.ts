@@ -101,8 +101,11 @@ describeOnRedisServer('Redis ACL user', () => {
     const server = await startServer();
     const channel = uniqueChannel();
     const without = await urlFor(server, [...ALL, '-xadd']);
-    const error = await startApp({ connection: without, channel }).catch(String);
-    const [, rule = ''] = /on Redis 7\.0: ([^"]+)\. "/.exec(String(error)) ?? [];
+    const error = await startApp({ connection: without, channel }).catch(
+      String,
+    );
+    const [, rule = ''] =
+      /on Redis 7\.0: ([^"]+)\. "/.exec(String(error)) ?? [];
     const connection = await urlFor(server, rule.split(' '));
     const app = await startApp({ connection, channel, heartbeatInterval: 50 });
 

@@ -84,8 +84,8 @@ async function examine(
   }
 }
 
-/** A line for a shell. */
-function commandOf({ of, rules }: AclUser): string {
+/** A line for a shell. @internal */
+export function commandOf({ of, rules }: AclUser): string {
   const words = ['on', '>a-long-password', ...rules].map(quoted);
   return `redis-cli ACL SETUSER ${NAMES[of]} ${words.join(' ')}`;
 }

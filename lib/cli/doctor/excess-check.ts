@@ -57,7 +57,7 @@ export async function excessRights(
   for (const command of [...HARMFUL, ...beyond(link, role)]) {
     const answer = await dryRun(link, node, user, command);
     if (answer === null) return withoutAcl();
-    if (answer) allowed.push(command.join(' '));
+    if (answer) allowed.push(command.join(' ').trim());
   }
   return allowed.length === 0
     ? ok(`user ${visible(user)} may do nothing else that could harm others`)
