@@ -8,6 +8,7 @@ import {
   METRICS,
 } from '../../lib/observability/metric-definitions.js';
 import type { CountedWidening } from '../../lib/stream/index.js';
+import { DOCUMENTED_RULES } from './acl.js';
 import { root } from './markdown.js';
 
 const TEXT = readFileSync(join(root, 'docs/operations.md'), 'utf8');
@@ -119,4 +120,11 @@ test('the operations page quotes log lines as the library writes them', () => {
     .filter((part) => part.length > 3)
     .filter((part) => !texts.some((text) => text.includes(part)));
   expect(missing).toEqual([]);
+});
+
+test('the operations page gives the ACL rules that doctor --acl prints, and no other', () => {
+  const commands = [
+    ...TEXT.matchAll(/^redis-cli ACL SETUSER (?:[^\n]*\\\n)*[^\n]*$/gm),
+  ].map(([command]) => command.replace(/\s*\\\n\s*/g, ' '));
+  expect(commands).toEqual(DOCUMENTED_RULES);
 });
