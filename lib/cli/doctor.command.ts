@@ -127,8 +127,8 @@ function roleFrom(
       'Give the beginning of the keys before it.',
     );
   }
-  const text = role ?? (env['CACHE_INVALIDATION_ROLE'] || 'both');
-  const known = ROLES.find((each) => each === text);
+  const given = role ?? (env['CACHE_INVALIDATION_ROLE'] || 'both');
+  const known = ROLES.find((each) => each === given);
   if (known !== undefined) return known;
   throw new UsageError(
     '--role is none that there is.',

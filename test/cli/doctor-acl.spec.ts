@@ -52,8 +52,12 @@ describe('doctor --acl without a server', () => {
     const out = await acl();
     const [, command = ''] = /^(redis-cli .*)$/m.exec(out) ?? [];
     expect(wordsOf(command)).toEqual([
-      ...['redis-cli', 'ACL', 'SETUSER', 'cache-invalidation'],
-      ...['on', '>a-long-password'],
+      'redis-cli',
+      'ACL',
+      'SETUSER',
+      'cache-invalidation',
+      'on',
+      '>a-long-password',
       ...aclUsers(NEEDS)[0]!.rules,
     ]);
     expect(out).toContain('Rules for role both, Redis 7.0 or newer.');

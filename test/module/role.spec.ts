@@ -183,7 +183,7 @@ describe('Role "publisher"', () => {
       (app) =>
         app
           .get(CacheAuditor)
-          .watch({ entityType: 'User', peek: () => null } as never, () => null),
+          .watch({ entityType: 'User', peek: () => null }, () => null),
     ],
     [
       'messages$',

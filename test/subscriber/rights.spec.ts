@@ -102,10 +102,10 @@ describeOnRedisServer('Redis ACL user', () => {
     const channel = uniqueChannel();
     const without = await urlFor(server, [...ALL, '-xadd']);
     const error = await startApp({ connection: without, channel }).catch(
-      String,
+      (e: unknown) => (e as Error).message,
     );
     const [, rule = ''] =
-      /on Redis 7\.0: ([^"]+)\. "/.exec(String(error)) ?? [];
+      /on Redis 7\.0: ([^"]+)\. "/.exec(error as string) ?? [];
     const connection = await urlFor(server, rule.split(' '));
     const app = await startApp({ connection, channel, heartbeatInterval: 50 });
 

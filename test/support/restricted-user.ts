@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { expect, onTestFinished } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { aclUsers, type AclNeeds } from '../../lib/transport/index.js';
 
 /** Commands with which one service could stop the others, or lose their messages. */
@@ -60,12 +60,14 @@ export class RestrictedUsers {
     }
   }
 
-  async expectNothingDenied(): Promise<void> {
-    for (const node of this.#nodes) expect(await node.acl('LOG')).toEqual([]);
+  /** What the nodes have denied since `create()`. */
+  async denied(): Promise<unknown[]> {
+    const logs = this.#nodes.map((node) => node.acl('LOG'));
+    return (await Promise.all(logs)).flat();
   }
 
   /** Commands out of these that the service's user may run. */
-  async allowed(...commands: string[][]): Promise<string[]> {
+  async #allowed(...commands: string[][]): Promise<string[]> {
     const [node] = this.#nodes;
     const answers = await Promise.all(
       commands.map(async (command) => ({
@@ -78,10 +80,11 @@ export class RestrictedUsers {
       .map(({ command }) => command);
   }
 
-  async expectHarmless(): Promise<void> {
+  /** Commands that could harm others, and that the service's user may run. */
+  async harmful(): Promise<string[]> {
     const { journal } = this;
     const { channel, role } = this.needs;
-    const denied = [
+    const harmful = [
       ...HARMFUL,
       ['DEL', journal],
       ['UNLINK', journal],
@@ -106,6 +109,6 @@ export class RestrictedUsers {
           ]
         : []),
     ];
-    expect(await this.allowed(...denied)).toEqual([]);
+    return this.#allowed(...harmful);
   }
 }
