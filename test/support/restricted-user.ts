@@ -53,10 +53,11 @@ export class RestrictedUsers {
     }
   }
 
-  /** Closes every connection of these users. */
-  async disconnect(): Promise<void> {
+  /** Closes the connections of the service's user: all, or those of one type. */
+  async disconnect(type?: 'pubsub'): Promise<void> {
+    const filter = type === undefined ? [] : ['TYPE', type];
     for (const node of this.#nodes) {
-      await node.call('CLIENT', 'KILL', 'USER', this.name);
+      await node.call('CLIENT', 'KILL', 'USER', this.name, ...filter);
     }
   }
 

@@ -143,19 +143,14 @@ async function converse(
   }
 }
 
-/** Loses a message on its way, and cuts the application off. */
+/** Loses a message on its way, and cuts the subscription: the journal has it. */
 async function miss(
-  { users, app, role }: Deployment,
+  { users, app }: Deployment,
   ownerUrl: string,
 ): Promise<void> {
   const hand = new Hand({ url: ownerUrl }, app.channel);
   await hand.mumble('missed');
-  await users.disconnect();
-  await eventually(
-    () => expect(app.subscriber.status.state).toBe('live'),
-    patient,
-  );
-  if (role === 'publisher') return;
+  await users.disconnect('pubsub');
   await eventually(
     () => expect(summary(app)).toContain('User:missed'),
     patient,
@@ -203,7 +198,6 @@ async function sweep(
   await expectStored(0);
   const lease = `${prefix}~sweep:user:`;
   await eventually(async () => expect(await leases.exists(lease)).toBe(0));
-  expect(app.errors).toEqual([]);
 }
 
 async function work(
@@ -221,7 +215,10 @@ async function work(
     onTestFinished(() => store.disconnect());
     await sweep(deployment, store, await ownerUrl(`${prefix}~sweep:user:`));
   }
-  await miss(deployment, await ownerUrl(users.journal));
+  if (deployment.role !== 'publisher') {
+    await miss(deployment, await ownerUrl(users.journal));
+  }
+  await users.disconnect();
   await converse(deployment, 'second');
   await proven(deployment);
   return { denied: await users.denied(), harmful: await users.harmful() };
