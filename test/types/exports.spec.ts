@@ -51,6 +51,7 @@ const EXPORTS: Record<Entry, readonly string[]> = {
     'type InvalidationMessage',
     'InvalidationPublisher',
     'InvalidationRedisError',
+    'type InvalidationRole',
     'InvalidationScope',
     'InvalidationSerializationError',
     'InvalidationStats',
