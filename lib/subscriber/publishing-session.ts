@@ -80,6 +80,7 @@ export class PublishingSession {
     this.transport.start(
       {
         onMessage: () => undefined,
+        onUnverified: () => undefined,
         onSubscribed: () => undefined,
         onLost: (cause) => this.#lost(cause),
         onWritable: () => this.#writable(),
