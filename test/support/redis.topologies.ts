@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import type { Certificates } from './certificates.js';
 import { eventually } from './eventually.js';
 import {
   HOST,
@@ -22,6 +23,13 @@ export interface RedisCluster {
   stop(): Promise<void>;
 }
 
+export interface ClusterShape {
+  readonly masters?: number;
+  readonly replicated?: boolean;
+  /** Nodes name their ports for TLS to clients that use TLS. */
+  readonly tls?: Certificates | undefined;
+}
+
 /**
  * Starts masters that share the slots, each with a replica if asked, and
  * resolves once each calls the cluster's state ok.
@@ -29,7 +37,8 @@ export interface RedisCluster {
 export async function startCluster({
   masters = 3,
   replicated = false,
-} = {}): Promise<RedisCluster> {
+  tls,
+}: ClusterShape = {}): Promise<RedisCluster> {
   const args = [
     '--cluster-enabled',
     'yes',
@@ -38,17 +47,18 @@ export async function startCluster({
     // A node that has met no other does not know its own address.
     '--cluster-announce-ip',
     HOST,
+    ...(tls ? ['--tls-cluster', 'yes'] : []),
   ];
   const all = await Promise.all(
     Array.from({ length: replicated ? 2 * masters : masters }, () =>
-      startRedis({ args, real: true }),
+      startRedis({ args, tls, real: true }),
     ),
   );
   const [servers, replicas] = [all.slice(0, masters), all.slice(masters)];
   const cluster = {
     servers,
     replicas,
-    nodes: servers.map(({ port }) => ({ host: HOST, port })),
+    nodes: servers.map((server) => ({ host: HOST, port: portOf(server) })),
     ownerOf: async (key: string) => {
       const slot = await slotOf(servers[0]!, key);
       return servers.findLast((_, index) => firstSlot(index, masters) <= slot)!;
@@ -73,33 +83,46 @@ export interface RedisSentinel {
 /**
  * Starts a master, its replica and one sentinel whose vote is enough, and
  * resolves once the sentinel could fail over to the replica.
+ *
+ * @param tls all three speak TLS with each other, and the sentinel names ports for it
  */
-export async function startSentinel(): Promise<RedisSentinel> {
+export async function startSentinel(
+  tls?: Certificates,
+): Promise<RedisSentinel> {
   const name = 'mymaster';
+  const secure = tls ? ['--tls-replication', 'yes'] : [];
   const master = await startRedis({
-    args: ['--repl-diskless-sync-delay', '0'],
+    args: ['--repl-diskless-sync-delay', '0', ...secure],
+    tls,
     real: true,
   });
   const replica = await startRedis({
-    args: ['--replicaof', HOST, `${master.port}`],
+    args: ['--replicaof', HOST, `${portOf(master)}`, ...secure],
+    tls,
     real: true,
   });
   // A sentinel looks for replicas when it meets the master and then every 10 s only.
   await eventually(() => replicaIsLinked(replica));
   const sentinel = await startProcess({
     config: sentinelConfig(name, master),
-    args: ['--sentinel'],
+    args: ['--sentinel', ...secure],
+    tls,
   });
   const topology = {
     name,
     master,
     replica,
-    sentinels: [{ host: HOST, port: sentinel.port }],
+    sentinels: [{ host: HOST, port: portOf(sentinel) }],
     stop: () => stopAll([sentinel, replica, master]),
   };
   return orStop(topology, () =>
     eventually(() => sentinelKnowsReplica(sentinel, name)),
   );
+}
+
+/** The port at which the topology's members find a server. */
+function portOf({ port, tlsPort }: RedisServer): number {
+  return tlsPort ?? port;
 }
 
 async function stopAll(servers: RedisServer[]): Promise<void> {
@@ -218,7 +241,7 @@ function firstSlot(index: number, count: number): number {
 }
 
 async function meet({ port }: RedisServer, other: RedisServer): Promise<void> {
-  await ask(port, (client) => client.cluster('MEET', HOST, other.port));
+  await ask(port, (client) => client.cluster('MEET', HOST, portOf(other)));
 }
 
 async function clusterIsOk(
@@ -231,7 +254,7 @@ async function clusterIsOk(
 }
 
 function sentinelConfig(name: string, master: RedisServer): string {
-  return `sentinel monitor ${name} ${HOST} ${master.port} 1
+  return `sentinel monitor ${name} ${HOST} ${portOf(master)} 1
 sentinel down-after-milliseconds ${name} 1000
 sentinel failover-timeout ${name} 5000
 `;

@@ -14,6 +14,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { EmbeddedValkey } from '../../sample-app/demo/embedded-valkey.js';
+import type { Certificates } from './certificates.js';
 import { eventually } from './eventually.js';
 
 /** @internal */
@@ -22,6 +23,8 @@ export const HOST = '127.0.0.1';
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** The port for TLS, if the server has one. */
+  readonly tlsPort: number | undefined;
   readonly kind: 'redis-server' | 'embedded';
   /** Changes with every restart; undefined when embedded, which has no process of its own. */
   readonly pid: number | undefined;
@@ -46,6 +49,8 @@ export interface StartRedisOptions {
    * there is.
    */
   real?: boolean;
+  /** Opens a second port, for TLS, whose clients must present a certificate. */
+  tls?: Certificates | undefined;
 }
 
 /** Whether this machine has a `redis-server`; tests are marked by redis-server.ts. */
@@ -85,14 +90,15 @@ function mustBeMarked(what: string): void {
  */
 export async function startRedis({
   args = [],
-  real,
+  tls,
+  real = tls && true,
 }: StartRedisOptions = {}): Promise<RedisServer> {
   // Either kind of server will do by default.
   if (real === undefined && args.length === 0) {
     if (mustBeReal() || hasRedisServer())
       return spawnServer({ args: EPHEMERAL });
   } else if (real !== false) {
-    return startProcess({ args: [...EPHEMERAL, ...args] });
+    return startProcess({ args: [...EPHEMERAL, ...args], tls });
   }
   if (args.length > 0) throw notEmbedded('args');
   return EmbeddedServer.start(await freePort());
@@ -105,6 +111,7 @@ interface ProcessOptions {
   args: string[];
   /** A configuration file's text. Sentinel demands a file, since it keeps its state there. */
   config?: string;
+  tls?: Certificates | undefined;
 }
 
 /** @throws in a test that is not marked as one that needs a `redis-server`. */
@@ -120,13 +127,19 @@ export async function startProcess(
 async function spawnServer(options: ProcessOptions): Promise<RedisServer> {
   const binary = findRedisServer();
   if (!binary) throw noRedisServer();
-  const server = new RedisProcess(binary, await freePort(), options);
+  const ports = {
+    port: await freePort(),
+    tlsPort: options.tls && (await freePort()),
+  };
+  const server = new RedisProcess(binary, ports, options);
   return orStop(server, () => server.start());
 }
 
 class RedisProcess implements RedisServer {
   readonly kind = 'redis-server';
   readonly url: string;
+  readonly port: number;
+  readonly tlsPort: number | undefined;
   readonly #dir = mkdtempSync(join(tmpdir(), 'redis-server-'));
   readonly #log = join(this.#dir, 'redis.log');
   readonly #command: string[];
@@ -134,14 +147,17 @@ class RedisProcess implements RedisServer {
 
   constructor(
     private readonly binary: string,
-    readonly port: number,
-    { args, config }: ProcessOptions,
+    { port, tlsPort }: Pick<RedisServer, 'port' | 'tlsPort'>,
+    { args, config, tls }: ProcessOptions,
   ) {
+    this.port = port;
+    this.tlsPort = tlsPort;
     this.url = `redis://${HOST}:${port}`;
     const file = join(this.#dir, 'redis.conf');
     if (config) writeFileSync(file, config);
     const own = ['--bind', HOST, '--port', `${port}`, '--dir', this.#dir];
-    this.#command = [...(config ? [file] : []), ...own, ...args];
+    const secure = tls ? tlsArguments(tls, tlsPort) : [];
+    this.#command = [...(config ? [file] : []), ...own, ...secure, ...args];
   }
 
   get pid(): number | undefined {
@@ -204,6 +220,17 @@ class RedisProcess implements RedisServer {
   }
 }
 
+function tlsArguments(
+  { ca, server }: Certificates,
+  port: number | undefined,
+): string[] {
+  return [
+    ...['--tls-port', `${port}`, '--tls-auth-clients', 'yes'],
+    ...['--tls-ca-cert-file', ca],
+    ...['--tls-cert-file', server.cert, '--tls-key-file', server.key],
+  ];
+}
+
 /**
  * Ends the server when this process ends, however it does: a shell waits for
  * its stdin to close. An `exit` listener would not do, for vitest ends its
@@ -223,6 +250,7 @@ function guard(child: ChildProcess, pid: number, dir: string): void {
 class EmbeddedServer implements RedisServer {
   readonly kind = 'embedded';
   readonly pid = undefined;
+  readonly tlsPort = undefined;
 
   private constructor(private valkey: EmbeddedValkey) {}
 
