@@ -13,8 +13,16 @@ export interface CliCommand<V> {
   ) => Promise<number>;
 }
 
+/** Options of TLS: paths of PEM files, and a name. @internal */
+export interface TlsValues {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly serverName?: string;
+}
+
 /** Options of the connection, which every command has. @internal */
-export interface ConnectionValues {
+export interface ConnectionValues extends TlsValues {
   readonly url?: string;
   readonly cluster?: boolean;
   readonly sentinel?: string;
@@ -40,6 +48,22 @@ export const connectionOptions = (): Option[] =>
     new Option(
       '--name <name>',
       'name of the master in the Sentinels (mymaster)',
+    ),
+    new Option(
+      '--ca <file>',
+      'trust this authority alone, a PEM file ($CACHE_INVALIDATION_TLS_CA)',
+    ),
+    new Option(
+      '--cert <file>',
+      'certificate of this client, a PEM file ($CACHE_INVALIDATION_TLS_CERT)',
+    ),
+    new Option(
+      '--key <file>',
+      'key of --cert, a PEM file ($CACHE_INVALIDATION_TLS_KEY)',
+    ),
+    new Option(
+      '--server-name <name>',
+      'name to ask for and to verify ($CACHE_INVALIDATION_TLS_SERVER_NAME)',
     ),
     new Option(
       '--channel <channel>',

@@ -16,7 +16,7 @@ export interface FilterValues {
   readonly type?: readonly string[];
   readonly service?: readonly string[];
   readonly action?: readonly string[];
-  readonly key?: readonly string[];
+  readonly cacheKey?: readonly string[];
 }
 
 /** @internal */
@@ -29,7 +29,7 @@ export const filterOptions = (): Option[] =>
     new Option('--service <name>', 'only messages of this service'),
     new Option('--action <action>', 'only Delete, Update, Batch or Pattern'),
     new Option(
-      '--key <glob>',
+      '--cache-key <glob>',
       "only messages that may affect a key such as user:7 or 'user:*'",
     ),
   ].map((option) => option.argParser(collected));
@@ -49,7 +49,7 @@ export function filterFrom({
   type,
   service,
   action,
-  key,
+  cacheKey,
 }: FilterValues): (received: ReceivedMessage) => boolean {
   const tests: Test[] = [];
   if (type) tests.push(concerns(type));
@@ -59,8 +59,8 @@ export function filterFrom({
     const wanted = new Set(action.map(actionFrom));
     tests.push((message) => wanted.has(message.action));
   }
-  if (key) {
-    const touches = key.map(touching);
+  if (cacheKey) {
+    const touches = cacheKey.map(touching);
     tests.push((message) => touches.some((touch) => touch(message)));
   }
   return ({ message }) =>

@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls';
 import type { RedisOptions } from 'ioredis';
 import {
   isSigning,
@@ -8,6 +9,7 @@ import {
 import { sharesJournal, type RedisConnection } from '../transport/index.js';
 import type { ConnectionValues } from './command.js';
 import { parseDuration } from './duration.js';
+import { tlsFrom } from './tls-settings.js';
 import { UsageError } from './usage.error.js';
 import { visible } from './visible.js';
 
@@ -51,7 +53,7 @@ export function targetFrom(
     );
   }
   return {
-    ...connectionFrom(values, text, url),
+    ...connectionFrom(values, text, url, tlsFrom(values, env, url.protocol)),
     channel,
     sharded: values.sharded ?? isOn(env['CACHE_INVALIDATION_SHARDED']),
     signing: readSigning(env),
@@ -81,6 +83,7 @@ function connectionFrom(
   { cluster, sentinel, name }: ConnectionValues,
   text: string,
   url: URL,
+  tls: ConnectionOptions,
 ): Pick<Target, 'connection' | 'where'> {
   if (cluster && sentinel !== undefined) {
     throw new UsageError(
@@ -93,19 +96,23 @@ function connectionFrom(
   }
   const shown = visible(`${url.protocol}//${url.host}`);
   if (cluster) {
-    const options = { redisOptions: credentialsOf(url) };
+    const options = { redisOptions: credentialsOf(url, tls) };
     return {
       connection: { cluster: { nodes: [addressOf(url)], options } },
       where: `${shown} (cluster)`,
     };
   }
-  if (sentinel === undefined) return { connection: text, where: shown };
+  if (sentinel === undefined) {
+    const hasSettings = Object.keys(tls).length > 0;
+    const options = { ...addressOf(url), ...credentialsOf(url, tls) };
+    return { connection: hasSettings ? options : text, where: shown };
+  }
   const master = name ?? 'mymaster';
   return {
     connection: {
       sentinels: sentinel.split(',').map(sentinelFrom),
       name: master,
-      ...credentialsOf(url),
+      ...credentialsOf(url, tls),
     },
     where: visible(`${master}, by the Sentinels ${sentinel}`),
   };
@@ -135,11 +142,14 @@ function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
-function credentialsOf({ protocol, username, password }: URL): RedisOptions {
+function credentialsOf(
+  { protocol, username, password }: URL,
+  tls: ConnectionOptions,
+): RedisOptions {
   return {
     ...(username && { username: decodeURIComponent(username) }),
     ...(password && { password: decodeURIComponent(password) }),
-    ...(protocol === 'rediss:' && { tls: {} }),
+    ...(protocol === 'rediss:' && { tls }),
   };
 }
 

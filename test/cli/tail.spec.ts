@@ -92,10 +92,10 @@ describe('tail', () => {
     ['--service one', ['1', 'user:3,post:4', 'user:*']],
     ['--service two --action delete', ['5', 'x']],
     ['--action Pattern --action Batch', ['user:3,post:4', 'user:*', '*']],
-    ['--key user:3', ['user:3,post:4', 'user:*', '*']],
-    ['--key post:*', ['user:3,post:4', '5', '*']],
-    ['--key user:[12]', ['1', '2', 'user:*', '*']],
-    ['--key session:x', ['x', '*']],
+    ['--cache-key user:3', ['user:3,post:4', 'user:*', '*']],
+    ['--cache-key post:*', ['user:3,post:4', '5', '*']],
+    ['--cache-key user:[12]', ['1', '2', 'user:*', '*']],
+    ['--cache-key session:x', ['x', '*']],
   ])('%s shows only matching messages', async (filter, expected) => {
     const channel = uniqueChannel();
     const one = await startApp({ channel, serviceName: 'one' });
