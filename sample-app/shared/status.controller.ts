@@ -1,4 +1,5 @@
 import {
+  BadRequestException,
   Controller,
   Get,
   HttpCode,
@@ -7,6 +8,7 @@ import {
 } from '@nestjs/common';
 import {
   InvalidationPublisher,
+  InvalidationSerializationError,
   InvalidationStats,
   InvalidationSubscriber,
   type InvalidationStatsSnapshot,
@@ -35,13 +37,16 @@ export class StatusController {
     return health;
   }
 
-  /** Answers once this service has applied the journal up to an offset; 503 if that takes long. */
+  /** Answers once this service has applied the journal up to an offset; 503 if that takes long, 400 if it is none. */
   @Get('applied/:offset')
   @HttpCode(204)
   async applied(@Param('offset') offset: string): Promise<void> {
     try {
       await this.subscriber.caughtUp(offset);
     } catch (error) {
+      if (error instanceof InvalidationSerializationError) {
+        throw new BadRequestException(error.message);
+      }
       throw new ServiceUnavailableException((error as Error).message);
     }
   }

@@ -33,8 +33,6 @@ export class DocsController {
     const content = await readFile(join(PACKAGE, file));
     response.writeHead(200, {
       'content-type': 'text/plain; charset=utf-8',
-      'x-content-type-options': 'nosniff',
-      'content-security-policy': "default-src 'self'",
     });
     response.end(content);
   }

@@ -8,6 +8,9 @@ import { ServicesWatch } from './services.watch.js';
 /** Time between two frames: more of them could not be seen. */
 const INTERVAL_MS = 100;
 
+/** Most pages that may be open at once: each costs a frame every 100 ms. */
+const MOST_VIEWERS = 50;
+
 /** How far a viewer has received the feed. */
 interface Position {
   readonly total: number;
@@ -35,6 +38,10 @@ export class LiveFeed implements OnModuleDestroy {
 
   get viewers(): number {
     return this.#viewers.size;
+  }
+
+  get isFull(): boolean {
+    return this.#viewers.size >= MOST_VIEWERS;
   }
 
   /** Sends the first frame, with everything, at once. */

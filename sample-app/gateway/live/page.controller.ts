@@ -58,8 +58,6 @@ export class PageController {
     response.writeHead(200, {
       'content-type': `${TYPES[extname(name)]}; charset=utf-8`,
       'cache-control': 'no-cache',
-      // The page loads nothing from elsewhere.
-      'content-security-policy': "default-src 'self'",
     });
     response.end(content);
   }
