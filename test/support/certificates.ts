@@ -22,10 +22,20 @@ export interface Certificates {
   remove(): Promise<void>;
 }
 
-const openssl = promisify(execFile);
-const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'.split(
-  ' ',
-);
+const runFile = promisify(execFile);
+
+/** @param paths of files, which may have spaces */
+async function openssl(
+  words: string,
+  paths: Readonly<Record<string, string>>,
+): Promise<void> {
+  await runFile('openssl', [
+    ...words.split(' '),
+    ...Object.entries(paths).flat(),
+  ]);
+}
+
+const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
 
 /**
  * Makes a private authority, with certificates of servers and of a client.
@@ -37,10 +47,10 @@ const NEW_KEY = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'.split(
 export async function makeCertificates(): Promise<Certificates> {
   const folder = await mkdtemp(join(tmpdir(), 'certificates-'));
   const own = pathsOf(folder, 'ca');
-  await openssl('openssl', [
-    ...['req', '-x509', ...NEW_KEY, '-days', '2', '-subj', '/CN=authority'],
-    ...['-keyout', own.key, '-out', own.cert],
-  ]);
+  await openssl(`req -x509 ${NEW_KEY} -days 2 -subj /CN=authority`, {
+    '-keyout': own.key,
+    '-out': own.cert,
+  });
   return {
     folder,
     ca: own.cert,
@@ -61,14 +71,17 @@ async function signed(
   const request = join(folder, `${name}.csr`);
   const extensions = join(folder, `${name}.ext`);
   await writeFile(extensions, `subjectAltName=${subject}\n`);
-  await openssl('openssl', [
-    ...['req', ...NEW_KEY, '-subj', `/CN=${name}`],
-    ...['-keyout', key, '-out', request],
-  ]);
-  await openssl('openssl', [
-    ...['x509', '-req', '-in', request, '-days', '2', '-CAcreateserial'],
-    ...['-CA', ca.cert, '-CAkey', ca.key, '-extfile', extensions, '-out', cert],
-  ]);
+  await openssl(`req ${NEW_KEY} -subj /CN=${name}`, {
+    '-keyout': key,
+    '-out': request,
+  });
+  await openssl('x509 -req -days 2 -CAcreateserial', {
+    '-in': request,
+    '-CA': ca.cert,
+    '-CAkey': ca.key,
+    '-extfile': extensions,
+    '-out': cert,
+  });
   return { cert, key };
 }
 

@@ -224,11 +224,13 @@ function tlsArguments(
   { ca, server }: Certificates,
   port: number | undefined,
 ): string[] {
-  return [
-    ...['--tls-port', `${port}`, '--tls-auth-clients', 'yes'],
-    ...['--tls-ca-cert-file', ca],
-    ...['--tls-cert-file', server.cert, '--tls-key-file', server.key],
-  ];
+  return Object.entries({
+    '--tls-port': `${port}`,
+    '--tls-auth-clients': 'yes',
+    '--tls-ca-cert-file': ca,
+    '--tls-cert-file': server.cert,
+    '--tls-key-file': server.key,
+  }).flat();
 }
 
 /**

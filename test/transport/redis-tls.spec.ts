@@ -9,7 +9,7 @@ import {
   makeCertificates,
   type Certificates,
 } from '../support/certificates.js';
-import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
+import { startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import type { RedisServer } from '../support/redis.js';
 import { describeOnRedisServer, startServer } from '../support/redis-server.js';
@@ -30,17 +30,17 @@ interface Setup {
 const L2_TYPE = 'User';
 
 /**
- * Starts two instances with a second tier, and expects each of their connections to
- * be on a port for TLS, where the servers demand a client certificate.
+ * Starts two instances with a second tier, whose servers demand a client certificate
+ * on their ports for TLS.
  *
  * @param servers all that may have a connection
- * @param connections number of all instances' connections; at least so many in a cluster
+ * @returns connections of the instances that are on other ports
  */
-async function expectTlsOnly(
+async function connectionsInTheClear(
   connection: RedisConnection,
   servers: readonly RedisServer[],
   { sharded = false, l2 }: Setup = {},
-): Promise<void> {
+): Promise<unknown[]> {
   const before = await clientsOf(servers);
   const channel = uniqueChannel();
   const options = { connection, channel, sharded };
@@ -66,7 +66,7 @@ async function expectTlsOnly(
   );
   // Commands, subscription and second tier of both instances.
   expect(clients.length).toBeGreaterThanOrEqual(6);
-  expect(clients.filter(({ isTls }) => !isTls)).toEqual([]);
+  return clients.filter(({ isTls }) => !isTls);
 }
 
 /** Connections of clients, other than those of the test itself and between servers. */
@@ -112,17 +112,21 @@ describeOnRedisServer('TLS with client certificates', () => {
   it('is used by every connection to a server', async () => {
     const server = await startServer({ tls: files });
     const port = server.tlsPort!;
-    await expectTlsOnly({ ...here, port, tls }, [server]);
+    expect(
+      await connectionsInTheClear({ ...here, port, tls }, [server]),
+    ).toEqual([]);
   });
 
   it('is used by the own connection of a second tier', async () => {
     const server = await startServer({ tls: files });
     const entries = await startServer({ tls: files });
-    await expectTlsOnly(
-      { ...here, port: server.tlsPort!, tls },
-      [server, entries],
-      { l2: { ...here, port: entries.tlsPort!, tls } },
-    );
+    expect(
+      await connectionsInTheClear(
+        { ...here, port: server.tlsPort!, tls },
+        [server, entries],
+        { l2: { ...here, port: entries.tlsPort!, tls } },
+      ),
+    ).toEqual([]);
   });
 
   it('is copied from a client of the application', async () => {
@@ -130,7 +134,7 @@ describeOnRedisServer('TLS with client certificates', () => {
     const client = new Redis({ ...here, port: server.tlsPort!, tls });
     onTestFinished(() => client.disconnect());
     await client.ping();
-    await expectTlsOnly(client, [server]);
+    expect(await connectionsInTheClear(client, [server])).toEqual([]);
   });
 
   it('is used by the Sentinels and the master', async () => {
@@ -138,9 +142,11 @@ describeOnRedisServer('TLS with client certificates', () => {
     onTestFinished(topology.stop);
     const { sentinels, name, master, replica } = topology;
     const servers = [master, replica];
-    await expectTlsOnly({ sentinels, name, tls }, servers);
+    expect(
+      await connectionsInTheClear({ sentinels, name, tls }, servers),
+    ).toEqual([]);
     const client = new Redis({ sentinels, name, tls, lazyConnect: true });
-    await expectTlsOnly(client, servers);
+    expect(await connectionsInTheClear(client, servers)).toEqual([]);
     const plain = startApp({
       connection: { sentinels, name, tls: { ca: tls.ca } },
       startupTimeout: 300,
@@ -157,11 +163,19 @@ describeOnRedisServer('TLS with client certificates', () => {
     onTestFinished(() => cluster.stop());
     const { nodes, servers } = cluster;
     const options = { redisOptions: { tls } };
-    await expectTlsOnly({ cluster: { nodes, options } }, servers, { sharded });
+    expect(
+      await connectionsInTheClear({ cluster: { nodes, options } }, servers, {
+        sharded,
+      }),
+    ).toEqual([]);
     const client = new Cluster(nodes, { ...options, lazyConnect: true });
-    await expectTlsOnly(client, servers, { sharded });
+    expect(await connectionsInTheClear(client, servers, { sharded })).toEqual(
+      [],
+    );
     const urls = nodes.map(({ host, port }) => `rediss://${host}:${port}`);
     const byUrl = { cluster: { nodes: urls, options } };
-    await expectTlsOnly(byUrl, servers, { sharded });
+    expect(await connectionsInTheClear(byUrl, servers, { sharded })).toEqual(
+      [],
+    );
   });
 });
