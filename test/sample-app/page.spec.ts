@@ -1,6 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
 import { InvalidationPublisher } from 'nestjs-cache-invalidation';
 import { readFile } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
 import type { Browser, Locator, Page } from 'playwright-core';
 import {
   afterAll,
@@ -15,6 +16,7 @@ import {
 } from 'vitest';
 import { CommunicationServiceModule } from '../../sample-app/communication-service/communication-service.module.js';
 import { GatewayModule } from '../../sample-app/gateway/gateway.module.js';
+import { LiveFeed } from '../../sample-app/gateway/live/live.feed.js';
 import { ServicesWatch } from '../../sample-app/gateway/live/services.watch.js';
 import { RedisLink } from '../../sample-app/shared/operations/redis.link.js';
 import { UserServiceModule } from '../../sample-app/user-service/user-service.module.js';
@@ -566,6 +568,28 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     await gateway.get(InvalidationPublisher).invalidate('User', 'again');
     await eventually(async () =>
       expect((await messages())[0]).toBe('user:again'),
+    );
+  });
+
+  it('is served once another page is closed, when there were too many', async () => {
+    await page.goto('about:blank');
+    const feed = gateway.get(LiveFeed);
+    await eventually(() => expect(feed.viewers).toBe(0));
+    const others = Array.from({ length: 50 }, () => new PassThrough().resume());
+    for (const other of others) feed.add(other);
+    await page.goto(url);
+    await eventually(async () =>
+      expect(await page.locator('#connection').textContent()).toContain(
+        'too many viewers',
+      ),
+    );
+    for (const other of others) other.destroy();
+    await eventually(
+      async () =>
+        expect(await page.locator('#connection').textContent()).toBe(
+          'Connected',
+        ),
+      { timeout: 15_000 },
     );
   });
 

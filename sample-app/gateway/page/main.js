@@ -44,7 +44,9 @@ function connected(isConnected) {
   connection.dataset.state = isConnected ? 'on' : 'off';
   write(
     connection,
-    isConnected ? 'Connected' : 'The gateway does not answer. Trying again …',
+    isConnected
+      ? 'Connected'
+      : 'The gateway does not answer, or has too many viewers. Trying again …',
   );
 }
 
