@@ -52,12 +52,12 @@ async function connectionsInTheClear(
   const { status, offset } = await writer.publisher.invalidateUser('1');
   expect(status).toBe('delivered');
   await reader.subscriber.caughtUp(offset!);
-  let id = 0;
+  let attempt = 0;
   // No read waits until its entry is in Redis: another key for each attempt.
   await eventually(async () => {
-    id++;
-    await cache!.get(id, async () => 'value');
-    await other!.get(id, async () => 'value');
+    attempt++;
+    await cache!.get(attempt, async () => 'value');
+    await other!.get(attempt, async () => 'value');
     expect(other!.stats.l2Hits).toBeGreaterThan(0);
   });
 
