@@ -97,6 +97,22 @@ describe('LruMap', () => {
     },
   );
 
+  it.each([1, 149, 150, 151, 299, 300])(
+    'forgets %i hidden entries of 300, so that each name can be hidden again',
+    (count) => {
+      const map = mapOf(300);
+      for (let round = 0; round < 3; round++) {
+        hide(map, count);
+        expect([map.tidy(), map.tidy()]).toEqual([true, false]);
+        for (let at = 0; at < count; at++) {
+          map.set(new LruEntry(`${at}`, Infinity));
+        }
+        // An entry that was left behind would be counted as removed only now.
+        expect([map.tidy(), map.size]).toEqual([false, 300]);
+      }
+    },
+  );
+
   it('removes hidden entries a table at a time', () => {
     const map = mapOf(4 * TABLE_SIZE);
     hide(map, 4 * TABLE_SIZE);
