@@ -54,12 +54,12 @@ export const DELIVERY = {
     run('J deletes an entry', 'DELETE LOSE ENDED COARSE FAULTS=2'),
     run(
       'J replaces',
-      'REPLACE CUT COARSE FAULTS=2 MESSAGES=1 SLOTS=2',
+      'REPLACE CUT ENDED COARSE FAULTS=2 MESSAGES=1 SLOTS=2',
       'violated',
     ),
     run(
       'J replaces, signed',
-      'REPLACE CUT SIGNED COARSE FAULTS=2 MESSAGES=1 SLOTS=3',
+      'REPLACE CUT ENDED SIGNED COARSE FAULTS=2 MESSAGES=1 SLOTS=3',
     ),
     heals('heals: lost or cut', 'CUT LOSE FAULTS=1 MESSAGES=1 COARSE'),
     heals('heals: one failover', 'FAILOVER FAULTS=1 MESSAGES=1 SLOTS=2 COARSE'),

@@ -35,7 +35,7 @@ export async function search({ file, defines, property }, signal) {
     await make(
       'cc',
       '-w',
-      '-O2',
+      '-O1',
       '-DVECTORSZ=2048',
       `-DMEMLIM=${MEMORY_MB}`,
       ...(isSafety ? ['-DSAFETY', '-DNOCLAIM'] : ['-DNFAIR=4']),
