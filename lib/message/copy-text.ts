@@ -2,8 +2,8 @@
 const VIEW_LENGTH = 13;
 
 /**
- * Copies a text that outlives its message, such as an id or an offset. A text that was
- * cut out of a payload may keep the whole payload in memory.
+ * Copies a text that outlives its source, such as the id of a message. A text that was
+ * cut out of a larger one, such as a payload, may keep all of that in memory.
  *
  * @internal
  */

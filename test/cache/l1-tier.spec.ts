@@ -420,6 +420,7 @@ describe('Sweep', () => {
     for (let at = 0; at < 4; at++) await turn();
     expect(names.names).toEqual(numbered(200).slice(90));
     expect(done).not.toHaveBeenCalled();
+    clock.step = 0;
     await turn();
     expect(done).toHaveBeenCalledOnce();
   });

@@ -54,6 +54,24 @@ describe('LruMap', () => {
     expect(rest(map.visit())).toEqual(['0', '3', '2']);
   });
 
+  it.each([
+    ['-eu', 1],
+    ['@example.com', 1],
+    [':profile:v1', 1],
+    ['', 100],
+  ])('spreads names that share the end %j over its tables', (end, step) => {
+    const count = 4 * TABLE_SIZE;
+    const map = new LruMap<LruEntry>(count);
+    for (let at = 0; at < count; at++) {
+      const entry = new LruEntry(`u${at * step}${end}`, Infinity);
+      map.set(entry);
+      map.hide(entry);
+    }
+    let tables = 0;
+    while (map.tidy()) tables++;
+    expect(tables).toBe(4);
+  });
+
   it('removes the oldest entry also while a visit begins and ends there', () => {
     for (const steps of [0, 1, 2]) {
       const map = mapOf(2);

@@ -292,6 +292,18 @@ describe('NearCache', () => {
     expect(users.peek('2')).toBeDefined();
   });
 
+  it('getMany() with an id that is refused joins no load, and counts nothing', async () => {
+    const { users: joined } = await start({ dependsOn: () => [] });
+    const slow = deferred<User>();
+    const reading = joined.get('1', () => slow.promise);
+    const many = joined.getMany(['1', ''], () => new Map());
+    await expect(many).rejects.toThrow(InvalidMessageError);
+    slow.reject(new Error('database is down'));
+    // The failure has one reader: Vitest reports a rejection without any.
+    await expect(reading).rejects.toThrow('database is down');
+    expect(joined.stats).toMatchObject({ hits: 0, misses: 1 });
+  });
+
   it('getMany() rejects when its loader fails', async () => {
     const { users } = await start();
     const failing = users.getMany(['1', '2'], () => {

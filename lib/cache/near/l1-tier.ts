@@ -1,4 +1,5 @@
 import {
+  copyText,
   matchesAllOf,
   patternBehind,
   weighPattern,
@@ -69,7 +70,9 @@ export class L1Tier<V> {
     guard: DependencyGuard | null = null,
   ): void {
     const expires = performance.now() + ttl;
-    this.#entries.set(new L1Entry(name, expires, value, this.#sweeps, guard));
+    // A reader may have cut the id out of a large text, which it would keep.
+    const kept = copyText(name);
+    this.#entries.set(new L1Entry(kept, expires, value, this.#sweeps, guard));
   }
 
   delete(name: string): void {

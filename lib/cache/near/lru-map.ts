@@ -144,12 +144,15 @@ export class LruMap<E extends LruEntry> {
 
   /** The last characters decide: ids often begin alike. */
   #tableOf(name: string): Table<E> {
-    const at = name.length;
-    if (this.#tables.length === 1 || at < 3) return this.#tables[0]!;
-    const hash =
-      name.charCodeAt(at - 1) +
-      7 * name.charCodeAt(at - 2) +
-      31 * name.charCodeAt(at - 3);
+    if (this.#tables.length === 1) return this.#tables[0]!;
+    // At most 31 characters, from all over the name: names may share their ends.
+    const step = 1 + (name.length >> 4);
+    let hash = 0;
+    for (let at = name.length - 1; at >= 0; at -= step) {
+      hash = Math.imul(hash, 31) + name.charCodeAt(at);
+    }
+    // The lower bits alone would be those of the last characters.
+    hash = Math.imul(hash, 0x9e3779b1) >>> 16;
     return this.#tables[hash & (this.#tables.length - 1)]!;
   }
 

@@ -108,8 +108,9 @@ export class NearCache<V> {
     if (this.#isAside) return this.#loadManyAside(ids, loadMany);
     const found = new Map<I, Promise<V | undefined>>();
     const missing: I[] = [];
-    for (const id of new Set(ids)) {
-      const name = checkEntityId(id);
+    // All ids before the first read: nobody would handle what a refused call has joined.
+    const names = new Map(ids.map((id) => [id, checkEntityId(id)]));
+    for (const [id, name] of names) {
       const entry = this.#tiers.get(name);
       if (entry !== undefined) {
         this.#counts.hits++;
