@@ -121,9 +121,9 @@ function roleFrom(
   if (!acl && l2.length > 0) {
     throw new UsageError('--l2 is for --acl.', 'Give both, or neither.');
   }
-  if (l2.some((prefix) => !/^[^\s()]+$/.test(prefix))) {
+  if (l2.some((prefix) => !/^[^\s()'"]+$/.test(prefix))) {
     throw new UsageError(
-      '--l2 has a space or a parenthesis, which no rule can hold.',
+      '--l2 has a space, a parenthesis or a quote, which no rule can hold.',
       'Give the beginning of the keys before it.',
     );
   }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { compareOffsets } from '../message/index.js';
 import {
   OutboxRelay,
   PublishPipeline,
@@ -162,6 +163,9 @@ export class PublishingSession {
     this.#redis.answers();
     this.introduction.renew();
     if (this.queue.hasTaken(mark)) this.staleness.proven(asOf);
+    const hasLostEnd =
+      lastOffset !== null && compareOffsets(tail, lastOffset) < 0;
+    if (hasLostEnd) this.acknowledged.journalBroke();
     try {
       const lost = await this.acknowledged.confirm(lastOffset, null);
       // Rejects only at the shutdown: then the other instances are left to do it.

@@ -213,6 +213,21 @@ describe('Role "publisher"', () => {
     );
   });
 
+  it('publishes "everything" when its last message is deleted from the journal', async () => {
+    const { app, broker } = await startApp({
+      options: { role: 'publisher', heartbeatInterval: 50 },
+    });
+    const subscriber = app.get(InvalidationSubscriber);
+    await app.get(InvalidationPublisher).invalidateUser(1);
+    await eventually(() => expect(subscriber.staleness()).toBeLessThan(50));
+    broker.clear();
+    // The connection stays.
+    broker.loseJournal();
+    await eventually(() =>
+      expect(broker.published.map(({ pattern }) => pattern)).toEqual(['*']),
+    );
+  });
+
   it('waits in the outbox while Redis is away, and is healthy by connection and outbox', async () => {
     const { app, broker } = await start();
     const [health, subscriber, publisher] = [

@@ -8,6 +8,7 @@ export const SIGNATURE_CHECK: Check = {
   async run(link) {
     const entries = await lastEntries(link);
     const count = entries.length;
+    if (count === 0) return unknown('there is no message to verify');
     const { signer } = link;
     if (signer === null) {
       const signed = entries.filter(

@@ -151,7 +151,7 @@ function serviceIn(prefix: string): string | null {
   return service ?? null;
 }
 
-/** Rules are globs, and hold no spaces. */
+/** Rules are globs of bytes, and hold no white space of ASCII. */
 function literal(text: string): string {
-  return escapePattern(text).replace(/\s/g, '?');
+  return escapePattern(text).replace(/[\t-\r ]/g, '?');
 }

@@ -46,6 +46,8 @@ async function trySubscribing(
   { channel, sharded }: ChannelOptions,
 ): Promise<void> {
   const connection = openSubscription(client, null);
+  // The command fails as well.
+  connection?.on('error', () => undefined);
   try {
     await (sharded
       ? connection?.ssubscribe(channel)
