@@ -32,7 +32,7 @@ export class EntrySigner {
 
   constructor(
     private readonly ring: KeyRing,
-    /** Of the entries' names in Redis. */
+    /** Database, prefix of the connection, and prefix of the entries' names. */
     prefix: string,
     private readonly encrypts: boolean,
   ) {

@@ -9,7 +9,12 @@ export interface SigningOptions {
    * has up to 32 letters, digits, dots, dashes and underscores.
    */
   readonly keys: Readonly<Record<string, string | Uint8Array>>;
-  /** The id of the key that signs. @default the first one */
+  /**
+   * The id of the key that signs. Required with several keys if an id is a number,
+   * since JavaScript puts those first.
+   *
+   * @default the first one
+   */
   readonly signWith?: string;
   /**
    * `signed` obeys only what is signed with one of the keys; `all` obeys unsigned
@@ -25,6 +30,7 @@ export const SIGNING_ADVICE =
   'Give { keys: { "2026-11": secret } } with at least 32 random bytes in base64 (openssl rand -base64 32; in the environment CACHE_INVALIDATION_SIGNING_KEYS=id:secret,…), signWith with the id of one of them, and accept with "signed" or "all".';
 
 const LEAST_BYTES = 32;
+const NUMBER = /^\d+$/;
 const KEY_ID = /^[\w.-]{1,32}$/;
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 
@@ -35,8 +41,11 @@ export function isSigning(value: unknown): boolean {
     value as Partial<SigningOptions>;
   if (typeof keys !== 'object' || keys === null) return false;
   const ids = Object.keys(keys);
+  const isFirstClear = ids.length === 1 || !ids.some((id) => NUMBER.test(id));
   return (
+    !Array.isArray(keys) &&
     ids.length > 0 &&
+    (signWith !== undefined || isFirstClear) &&
     ids.every((id) => KEY_ID.test(id) && isSecret(keys[id])) &&
     (signWith === undefined || ids.includes(signWith)) &&
     (accept === undefined || accept === 'signed' || accept === 'all') &&
@@ -51,7 +60,8 @@ export function bytesOf(secret: string | Uint8Array): Uint8Array {
 
 /**
  * Reads the options from the environment: `id:base64,…`, of which the first signs.
- * A text that cannot be read is returned as it is, so that the check names it.
+ * Returns another text for what cannot be read, so that the check names the option:
+ * the words of ACCEPT without keys, too, which a secret store may have failed to give.
  *
  * @internal
  */
@@ -59,16 +69,24 @@ export function signingFrom(
   keys: unknown,
   accept: unknown,
 ): SigningOptions | string | undefined {
-  if (typeof keys !== 'string' || keys.trim() === '') return undefined;
-  const pairs = keys.split(',').map((pair) => pair.trim().split(':'));
-  if (pairs.some((pair) => pair.length !== 2)) return 'unreadable';
+  const given = trimmed(keys);
+  const accepted = trimmed(accept);
+  if (given === '') return accepted === '' ? undefined : 'without keys';
+  const pairs = given.split(',').map((pair) => pair.trim().split(':'));
   const [[signWith = ''] = []] = pairs;
+  const ids = new Set(pairs.map(([id]) => id));
+  if (ids.size < pairs.length || pairs.some((pair) => pair.length !== 2)) {
+    return 'unreadable';
+  }
   return {
     keys: Object.fromEntries(pairs) as Record<string, string>,
     signWith,
-    ...(typeof accept === 'string' &&
-      accept.trim() !== '' && { accept: accept.trim() as 'signed' | 'all' }),
+    ...(accepted !== '' && { accept: accepted as 'signed' | 'all' }),
   };
+}
+
+function trimmed(value: unknown): string {
+  return typeof value === 'string' ? value.trim() : '';
 }
 
 function isSecret(secret: unknown): boolean {

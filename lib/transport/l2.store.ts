@@ -9,6 +9,9 @@ import type { RedisConnection } from './redis/redis-connection.js';
  * @internal
  */
 export interface L2Store {
+  /** Database and prefix of its connection: keys of other ones are not its own. */
+  readonly keySpace: string;
+
   /** Connects, and stays connected until `close()`. */
   open(): void;
 

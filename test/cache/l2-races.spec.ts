@@ -52,6 +52,7 @@ interface Journaled {
 
 /** One connection, which executes commands in order, each in its turn. */
 class Connection implements L2Store {
+  readonly keySpace = '';
   readonly opened = Promise.resolve();
   readonly commands: Command[] = [];
   /** Answers under way. */

@@ -75,7 +75,7 @@ describe('Metrics of the sample app', () => {
         .map((name) => name.replace(/_(bucket|count|sum)$/, '')),
     );
     expect(scrape.names.filter((name) => !shown.has(name))).toEqual([]);
-    expect(scrape.names).toHaveLength(26);
+    expect(scrape.names).toHaveLength(27);
   });
 
   it.each([

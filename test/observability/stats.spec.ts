@@ -26,6 +26,7 @@ const ZEROS = {
   replayed: 0,
   widened: 0,
   malformed: 0,
+  unverified: 0,
   handlerErrors: 0,
   publishErrors: 0,
   reconnects: 0,

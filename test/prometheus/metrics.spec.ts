@@ -54,6 +54,7 @@ const PROMISED = [
   'replayed_total',
   'malformed_total',
   'widened_total',
+  'unverified_total',
   'outbox_size',
   'journal_lag_seconds',
   'staleness_seconds',

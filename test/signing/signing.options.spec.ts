@@ -18,6 +18,8 @@ describe('the option signing', () => {
       },
     ],
     [{ keys: { a: Buffer.alloc(32, 1) }, accept: 'signed' }],
+    [{ keys: { '2027': NEW } }],
+    [{ keys: { '2027': NEW, '2026': OLD }, signWith: '2027' }],
   ])('is taken: %j', (signing) => {
     expect(resolved(signing)).toEqual(signing);
   });
@@ -35,6 +37,8 @@ describe('the option signing', () => {
     [{ keys: { a: NEW }, signWith: 'b' }],
     [{ keys: { a: NEW }, accept: 'none' }],
     [{ keys: { a: NEW }, secret: NEW }],
+    [{ keys: [NEW] }],
+    [{ keys: { '2027': NEW, '2026': OLD } }],
   ])('is refused, without a word of it in the error: %j', (signing) => {
     const refusal = /signing: it is no ring of keys\. Give \{ keys/;
     expect(() => resolved(signing)).toThrow(refusal);
@@ -51,11 +55,15 @@ describe('the option signing', () => {
       keys: { b: NEW },
       signWith: 'b',
     });
-    expect(signingFrom(undefined, 'all')).toBeUndefined();
-    expect(signingFrom(' ', 'all')).toBeUndefined();
+    expect(signingFrom(undefined, undefined)).toBeUndefined();
+    expect(signingFrom(' ', '')).toBeUndefined();
   });
 
-  it.each(['no-colon', `a:${NEW}:x`, `a:${NEW},`])(
+  it('is refused if the environment says what to accept, and has no keys', () => {
+    expect(() => resolved(signingFrom('', 'signed'))).toThrow(/no ring/);
+  });
+
+  it.each(['no-colon', `a:${NEW}:x`, `a:${NEW},`, `a:${NEW},a:${OLD}`])(
     'is refused if the environment cannot be read: %j',
     (text) => {
       expect(() => resolved(signingFrom(text, undefined))).toThrow(/no ring/);

@@ -44,6 +44,7 @@ export interface Surroundings {
 
 /** The connection of one instance; the trace executes its commands. */
 export class Connection implements L2Store {
+  readonly keySpace = '';
   readonly opened = Promise.resolve();
   reply = (): void => undefined;
   landed: Command = NOTHING;

@@ -16,8 +16,10 @@ holds, and each mutant of a model violates one. Needs Debian's spin and a C comp
   --help          print this text`;
 
 const abort = new AbortController();
-process.once('SIGINT', () => abort.abort());
-process.once('SIGTERM', () => abort.abort());
+// A terminal and npm send a signal twice.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => abort.abort());
+}
 
 process.exitCode = await main();
 
@@ -42,7 +44,7 @@ async function main() {
   const missing = availableTools();
   if (missing.length > 0) {
     console.error(
-      `The models were not checked: ${missing.join(' and ')} is not on the PATH.`,
+      `The models were not checked: not on the PATH: ${missing.join(', ')}.`,
     );
     return process.env.CI === 'true' ? 1 : 0;
   }

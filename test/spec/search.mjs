@@ -80,6 +80,8 @@ export function execute(command, args, cwd, signal) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
+      // Its temporary files go with the folder, if it is killed.
+      env: { ...process.env, TMPDIR: cwd },
       signal,
       killSignal: 'SIGKILL',
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -81,6 +81,7 @@ const EXPORTS: Record<Entry, readonly string[]> = {
     'type ResultSelector',
     'type SelectingDecorator',
     'type Selector',
+    'type SigningOptions',
     'type StoredInvalidation',
     'structured',
     'type SubscriptionState',

@@ -116,7 +116,12 @@ export class L2Tiers {
       this.#serviceMark,
       (error) => this.#report(error, name),
       name,
-      this.#ring && new EntrySigner(this.#ring, prefix, options.encrypt),
+      this.#ring &&
+        new EntrySigner(
+          this.#ring,
+          `${store.keySpace}\n${prefix}`,
+          options.encrypt,
+        ),
     );
     this.#tiers.set(prefix + family, tier);
     return tier;

@@ -12,6 +12,7 @@ export type L2Entries = Map<string, Buffer>;
  */
 export class MemoryL2Store implements L2Store {
   readonly opened = Promise.resolve();
+  readonly keySpace = '';
 
   /** @param reach throws while the connection is cut */
   constructor(

@@ -1,4 +1,4 @@
-import type { Cluster, Redis } from 'ioredis';
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { escapePattern } from '../../message/index.js';
 import { L2UnavailableError, type L2Store } from '../l2.store.js';
 import { nodesOf } from './cluster-nodes.js';
@@ -41,6 +41,11 @@ export class RedisL2Store implements L2Store {
       onError,
     });
     this.opened = new Promise((resolve) => client.once('ready', resolve));
+  }
+
+  get keySpace(): string {
+    const { keyPrefix = '', db = 0 } = this.#client.options as RedisOptions;
+    return `${db}\n${keyPrefix}`;
   }
 
   open(): void {
