@@ -22,6 +22,8 @@ class Place {
  */
 export class LruEntry extends Place {
   isHidden = false;
+  /** Index of its table. */
+  table = 0;
 
   constructor(
     readonly name: string,
@@ -105,7 +107,8 @@ export class LruMap<E extends LruEntry> {
 
   /** Stores an entry as the most recently used one. */
   set(entry: E): void {
-    const table = this.#tableOf(entry.name);
+    entry.table = this.#indexOf(entry.name);
+    const table = this.#tables[entry.table]!;
     this.#forget(table, table.entries.get(entry.name));
     table.entries.set(entry.name, entry);
     link(entry, this.#ends);
@@ -120,7 +123,7 @@ export class LruMap<E extends LruEntry> {
 
   /** Takes an entry out of sight until `tidy()` removes it. */
   hide(entry: E): void {
-    const table = this.#tableOf(entry.name);
+    const table = this.#tables[entry.table]!;
     this.#forget(table, entry);
     entry.isHidden = true;
     table.hidden++;
@@ -142,18 +145,21 @@ export class LruMap<E extends LruEntry> {
     return new LruVisit(this.#ends);
   }
 
-  /** The last characters decide: ids often begin alike. */
   #tableOf(name: string): Table<E> {
-    if (this.#tables.length === 1) return this.#tables[0]!;
-    // At most 31 characters, from all over the name: names may share their ends.
-    const step = 1 + (name.length >> 4);
+    return this.#tables[this.#indexOf(name)]!;
+  }
+
+  #indexOf(name: string): number {
+    if (this.#tables.length === 1) return 0;
+    // At most 15 characters, from all over the name: names may share their ends.
+    const step = 1 + (name.length >> 3);
     let hash = 0;
     for (let at = name.length - 1; at >= 0; at -= step) {
       hash = Math.imul(hash, 31) + name.charCodeAt(at);
     }
     // The lower bits alone would be those of the last characters.
     hash = Math.imul(hash, 0x9e3779b1) >>> 16;
-    return this.#tables[hash & (this.#tables.length - 1)]!;
+    return hash & (this.#tables.length - 1);
   }
 
   /** An entry of a table is not counted any more. */
