@@ -149,7 +149,7 @@ function originAt(payload: string): number {
   return payload.length - ENCODED_ORIGIN_LENGTH;
 }
 
-/** Where the seal begins; where it would end, if there is none. */
+/** Position of the seal; the position at which it would end, if there is none. */
 function sealAt(payload: string, end: number): number {
   const at = end - ENCODED_SEAL_LENGTH;
   return payload.startsWith(SEAL, at) && payload[end - 1] === '"' ? at : end;

@@ -72,7 +72,7 @@ export class EntrySigner {
     if (key === undefined) return null;
     const bytes = Buffer.from(proof, 'base64url');
     if (form === ENCRYPTED) return decrypted(key, name, offset, bytes, content);
-    // Whoever encrypts does not take what is not encrypted, though it is signed.
+    // A tier that encrypts takes no plain entry, though it is signed.
     if (this.encrypts) return null;
     const mac = macOf(key, name, offset, content);
     return bytes.length === mac.length && timingSafeEqual(bytes, mac)

@@ -284,7 +284,7 @@ describe('Role "publisher" on Redis', () => {
       await eventually(() =>
         expect(app.subscriber.staleness()).toBeLessThan(1_000),
       );
-      // It goes on answering reads.
+      // The server goes on answering reads.
       await connectRaw(server.url).config('SET', 'min-replicas-to-write', '1');
       await app.publisher.invalidateUser(1);
       const health = app.context.get(InvalidationHealth);

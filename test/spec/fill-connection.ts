@@ -15,7 +15,7 @@ export const KEY = 'user:1';
 
 /** A command to the second tier that waits for its turn. */
 export interface Command {
-  /** Of a put; a put that the library left out has none. */
+  /** Outcome of a put; a put that the library left out has none. */
   readonly entry?: Buffer;
   execute(): void;
 }

@@ -61,7 +61,7 @@ export class RestrictedUsers {
     }
   }
 
-  /** What the nodes have denied since `create()`. */
+  /** Commands that the nodes have denied since `create()`. */
   async denied(): Promise<unknown[]> {
     const logs = this.#nodes.map((node) => node.acl('LOG'));
     return (await Promise.all(logs)).flat();

@@ -23,7 +23,7 @@ interface TlsOptions {
 
 interface Setup {
   readonly sharded?: boolean;
-  /** Of the second tier; the module's if it is not given. */
+  /** Client of the second tier; the module's if it is not given. */
   readonly l2?: RedisConnection;
 }
 

@@ -35,7 +35,8 @@ const HARMFUL = [
 ].map((command) => command.split(' '));
 
 /**
- * What a user may do besides the work of its role, by ACL DRYRUN, which runs nothing.
+ * Lists what a user may do besides the work of its role, by ACL DRYRUN, which runs
+ * nothing.
  *
  * @param version of the server
  * @internal

@@ -8,7 +8,7 @@ export const ACL_VERSION: AclVersion = [7, 0];
 /** @internal */
 export type AclVersion = readonly [major: number, minor: number];
 
-/** What the rules depend on. @internal */
+/** Inputs of the rules. @internal */
 export interface AclNeeds {
   readonly role: InvalidationRole;
   readonly channel: string;
@@ -29,7 +29,7 @@ export interface AclUser {
 const NOTHING = ['resetkeys', 'resetchannels', '-@all'];
 
 const JOURNAL_READ = ['+xrange', '+xrevrange'];
-/** Of the script that journals and publishes. */
+/** Commands of the script that journals and publishes. */
 const JOURNAL_WRITE = ['+time', '+eval', '+evalsha', '+xadd', '+xinfo|stream'];
 
 /** SELECT: the entries are in the database of the connection. */
