@@ -38,6 +38,7 @@
 #include "delivery-redis.pml"
 #include "delivery-publisher.pml"
 #include "delivery-subscriber.pml"
+#include "delivery-catch-up.pml"
 #include "delivery-heartbeat.pml"
 #include "delivery-setup.pml"
 
