@@ -60,7 +60,7 @@ export class InvalidationStream {
   readonly tracing = new Tracing();
   readonly #consumers: ConsumerList;
 
-  /** Every message; an error for who subscribes where none is received. */
+  /** Every message; where none is received, a subscriber gets an error. */
   readonly messages$: Observable<InvalidationMessage>;
   /** Whether messages have consumers here: a publisher refuses them. */
   readonly receives: boolean;

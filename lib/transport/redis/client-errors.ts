@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
 import { withoutArguments } from '../../errors/index.js';
+import { internalsOf } from './client-internals.js';
 
 const UNANSWERED =
   "the connection was closed before it was answered, as Redis does beyond maxclients and where it expects TLS or a client's certificate";
@@ -37,10 +38,7 @@ export function watchErrors<C extends Redis>(client: C): C {
 
 /** Whether nobody has told the client to disconnect. */
 function isWanted(client: Redis): boolean {
-  const { connector } = client as unknown as {
-    connector?: { connecting: boolean };
-  };
-  return connector?.connecting === true;
+  return internalsOf(client).connector.connecting;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { withDeadline } from '../../common/index.js';
+import { internalsOf } from './client-internals.js';
 
 /**
  * A user's name or password, or a function that returns it. The function is called
@@ -30,16 +31,6 @@ const NAMES = [
 
 /** Returns the options that hold the credentials; called at each connect. @internal */
 export type CredentialSource = () => object;
-
-/** Properties of ioredis that it does not document, the same in versions 5 and 6. */
-interface Inside {
-  readonly connector: {
-    connecting: boolean;
-    connect(emit: unknown): Promise<unknown>;
-  };
-  /** Created when a connect begins, before the connector runs. */
-  readonly condition?: { auth?: unknown } | null;
-}
 
 /** Whether all credentials in the options are of a usable type. @internal */
 export function areCredentials(given: object): boolean {
@@ -74,7 +65,7 @@ export function renewCredentials<C extends Redis>(
   client: C,
   source: CredentialSource,
 ): C {
-  const { connector } = client as unknown as Inside;
+  const { connector } = internalsOf(client);
   const connect = connector.connect.bind(connector);
   connector.connect = async (emit) => {
     connector.connecting = true;
@@ -108,7 +99,7 @@ async function renew(client: Redis, source: CredentialSource): Promise<void> {
     options[name] =
       typeof value === 'function' ? await call(name, value) : value;
   }
-  const { condition } = client as unknown as Inside;
+  const { condition } = internalsOf(client);
   if (!condition) return;
   const { username, password } = options;
   condition.auth = username ? [username, password] : password;
