@@ -10,6 +10,7 @@ import type { InvalidationRole } from './common/index.js';
 import { StartReport } from './decorators/index.js';
 import { InvalidationHandlersExplorer } from './handlers/index.js';
 import { PublisherShutdown } from './publisher/index.js';
+import { RegionRelays } from './regions/index.js';
 import { PublishingSession, SubscriptionSession } from './subscriber/index.js';
 
 /**
@@ -33,6 +34,7 @@ export class CacheInvalidationLifecycle
     subscription: SubscriptionSession,
     publishing: PublishingSession,
     private readonly shutdown: PublisherShutdown,
+    private readonly relays: RegionRelays,
   ) {
     this.#session = options.role === 'publisher' ? publishing : subscription;
   }
@@ -47,10 +49,12 @@ export class CacheInvalidationLifecycle
       this.nearCaches.stop();
       throw error;
     }
+    this.relays.start();
     await nearCaches;
   }
 
   async onApplicationShutdown(): Promise<void> {
+    await this.relays.stop();
     await this.shutdown.run();
     this.nearCaches.stop();
     await this.#session.stop();

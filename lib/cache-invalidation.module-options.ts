@@ -13,6 +13,7 @@ export const OBJECT_OPTIONS = [
   'cascade',
   'durableOutbox',
   'normalizeIds',
+  'regions',
   'signing',
 ] as const;
 
@@ -113,6 +114,8 @@ function problemWith(
   // A URL holds a password.
   if (property === 'connection') return 'it is no way to reach Redis.';
   if (property === 'signing') return 'it is no ring of keys.';
+  // Its connections hold passwords.
+  if (property === 'regions') return 'they cannot be read.';
   // A time is shown as it was written, not in milliseconds.
   const written = (given as Record<string, unknown> | undefined)?.[property];
   return `${show(written ?? value)} is not valid.`;

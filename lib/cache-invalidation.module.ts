@@ -61,12 +61,14 @@ import {
   OwnMessages,
   PublishProgress,
 } from './stream/index.js';
+import { RegionRelays, SourceTransports } from './regions/index.js';
 import {
   AcknowledgedMessages,
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
   PublishingSession,
+  RegionProofs,
   SelfIntroduction,
   Staleness,
   StatusLog,
@@ -85,8 +87,8 @@ const providers: Provider[] = [
   {
     provide: Instance,
     inject: [CACHE_INVALIDATION_OPTIONS],
-    useFactory: ({ serviceName }: CacheInvalidationOptions) =>
-      new Instance(serviceName),
+    useFactory: ({ serviceName, regions }: CacheInvalidationOptions) =>
+      new Instance(serviceName, regions?.local),
   },
   CacheInvalidationLifecycle,
   // messages
@@ -121,9 +123,13 @@ const providers: Provider[] = [
   Staleness,
   StatusLog,
   UnverifiedMessages,
+  RegionProofs,
   SubscriptionSession,
   PublishingSession,
   InvalidationSubscriber,
+  // between regions
+  SourceTransports,
+  RegionRelays,
   // caches, handlers and decorators
   { provide: PositionSource, useExisting: PositionTracker },
   NearCacheFactory,

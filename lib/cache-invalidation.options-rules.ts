@@ -130,3 +130,11 @@ export function mayHaveOutbox(
 ): boolean {
   return outbox === undefined || role !== 'subscriber';
 }
+
+/** Whether regions have the journal that they need. @internal */
+export function isJournaledIn(
+  regions: unknown,
+  { journal }: Partial<CacheInvalidationOptions>,
+): boolean {
+  return regions === undefined || journal !== false;
+}

@@ -8,6 +8,7 @@ import {
   isChannelName,
   isDurableOutbox,
   isJournal,
+  isJournaledIn,
   isServiceName,
   Milliseconds,
   mayHaveOutbox,
@@ -21,6 +22,11 @@ import {
 import { OptionRule } from './errors/index.js';
 import type { IdForms } from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';
+import {
+  isRegions,
+  REGIONS_ADVICE,
+  type RegionsOptions,
+} from './regions/index.js';
 import {
   isSigning,
   SIGNING_ADVICE,
@@ -192,6 +198,19 @@ export class CacheInvalidationOptions extends CacheInvalidationLimits {
    */
   @OptionRule(isAbsentOr(isSigning), SIGNING_ADVICE)
   signing?: SigningOptions = undefined;
+
+  /**
+   * Other regions, each with a Redis of its own, whose invalidations reach this one; see
+   * `RegionsOptions`.
+   *
+   * @default none
+   */
+  @OptionRule(isAbsentOr(isRegions), REGIONS_ADVICE)
+  @OptionRule(
+    isJournaledIn,
+    'Leave the journal on: a relay writes it, and knows by it what it has forwarded.',
+  )
+  regions?: RegionsOptions = undefined;
 
   /**
    * Further invalidations to publish when an entity changes: for each entity

@@ -22,6 +22,9 @@ export const BLANK_MESSAGE = {
   offset: null,
   previous: null,
   trace: null,
+  at: null,
+  region: null,
+  path: null,
   own: false,
   widened: null,
 } satisfies Record<keyof InvalidationMessage, unknown>;

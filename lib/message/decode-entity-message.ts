@@ -3,6 +3,7 @@ import { copyText } from './copy-text.js';
 import { readEntityType } from './exactness.js';
 import type { InvalidationMessage } from './invalidation-message.js';
 import { isTimestamp } from './timestamp.js';
+import { isRegion } from './region.js';
 import { isText, isUuid } from './wire-rules.js';
 
 /** A text without escapes and control characters: equal to its JSON. */
@@ -11,7 +12,7 @@ const TEXT = '([^"\\\\\\x00-\\x1f]*)';
 const IGNORED = TEXT.replace('(', '(?:');
 
 /**
- * A message about one entity, without metadata or trace, byte for byte as
+ * A message about one entity, without metadata, trace, position or path, byte for byte as
  * `encodeMessage` and the publish script write it, and as a service in another
  * language does that keeps the order of the fields.
  */
@@ -27,6 +28,7 @@ const ENTITY_MESSAGE = new RegExp(
     `"source_service":"${TEXT}"`,
     '"metadata":null',
   ].join(',') +
+    `(?:,"region":"${TEXT}")?` +
     `(?:,"kid":"${IGNORED}","mac":"${IGNORED}")?` +
     `(?:,"offset":"${TEXT}","previous":"${TEXT}"(?:,"seal":"${IGNORED}")?)?` +
     `(?:,"origin":"${TEXT}")?\\}$`,
@@ -52,6 +54,7 @@ export function decodeEntityMessage(
   const custom = match[3];
   const entityId = match[4]!;
   const timestamp = match[6]!;
+  const region = match[8];
   const entityType = readEntityType(
     custom === undefined ? match[2] : { Custom: custom },
   );
@@ -61,7 +64,8 @@ export function decodeEntityMessage(
     entityId === '' ||
     (custom !== undefined && !isText(custom)) ||
     !isUuid(messageId) ||
-    !isTimestamp(timestamp)
+    !isTimestamp(timestamp) ||
+    (region !== undefined && !isRegion(region))
   ) {
     return null;
   }
@@ -74,8 +78,9 @@ export function decodeEntityMessage(
     entityId: copyText(entityId),
     timestamp,
     sourceService: match[7]!,
-    origin: match[10] ?? null,
-    offset: match[8] === undefined ? null : copyText(match[8]),
-    previous: match[9] ?? null,
+    origin: match[11] ?? null,
+    offset: match[9] === undefined ? null : copyText(match[9]),
+    previous: match[10] ?? null,
+    region: region ?? null,
   };
 }

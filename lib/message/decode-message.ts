@@ -2,10 +2,8 @@ import { OversizedMessageError } from '../errors/index.js';
 import { BLANK_MESSAGE } from './blank-message.js';
 import { decodeEntityMessage } from './decode-entity-message.js';
 import { coarser, isExact, nameOf, readEntityType } from './exactness.js';
-import type {
-  InvalidationMessage,
-  TraceContext,
-} from './invalidation-message.js';
+import type { InvalidationMessage } from './invalidation-message.js';
+import { isPath, isRegion } from './region.js';
 import { isTimestamp } from './timestamp.js';
 import {
   isLongerThan,
@@ -82,6 +80,9 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     offset,
     previous,
     trace,
+    at,
+    region,
+    path,
   } = value;
 
   if (!isUuid(messageId)) return refuse('message_id', 'a UUID');
@@ -127,7 +128,10 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     origin: asText(origin, wellFormed),
     offset: asText(offset, wellFormed),
     previous: asText(previous, wellFormed),
-    trace: trace === undefined ? null : asTrace(trace),
+    trace: trace === undefined ? null : asTexts(trace),
+    at: at === undefined ? null : asTexts(at),
+    region: isRegion(region) ? region : null,
+    path: isPath(path) ? Object.freeze(path) : null,
     widened: exact ? null : 'not-understood',
   } as InvalidationMessage;
 }
@@ -153,18 +157,18 @@ function asText(value: unknown, wellFormed: boolean): string | null {
     : null;
 }
 
-/** A trace is texts by name, few and short; any other value counts as no trace. */
-function asTrace(value: unknown): TraceContext | null {
+/** A trace, or a position, is texts by name, few and short; any other value counts as none. */
+function asTexts(value: unknown): Readonly<Record<string, string>> | null {
   if (!isObject(value) || !isSafeJson(value)) return null;
   const fields = Object.entries(value);
   return fields.length > 0 &&
     fields.length <= TRACE_FIELDS &&
-    fields.every(isTraceField)
-    ? (value as TraceContext)
+    fields.every(isShort)
+    ? (value as Record<string, string>)
     : null;
 }
 
-function isTraceField([name, text]: [string, unknown]): boolean {
+function isShort([name, text]: [string, unknown]): boolean {
   return (
     typeof text === 'string' && name.length + text.length <= TRACE_FIELD_LENGTH
   );

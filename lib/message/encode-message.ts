@@ -28,6 +28,9 @@ export function encodeMessage(
     `,"metadata":${encodeMetadata(message.metadata)}` +
     // Absent in a message that an application made by hand.
     (message.trace ? `,"trace":${JSON.stringify(message.trace)}` : '') +
+    (message.at ? `,"at":${JSON.stringify(message.at)}` : '') +
+    (message.region ? `,"region":"${message.region}"` : '') +
+    (message.path ? `,"path":${JSON.stringify(message.path)}` : '') +
     (message.offset === null ? '' : `,"offset":${encodeText(message.offset)}`) +
     (message.previous === null
       ? ''

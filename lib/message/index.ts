@@ -16,5 +16,6 @@ export * from './message-content.js';
 export * from './message-size.js';
 export * from './offset.js';
 export * from './pattern.js';
+export * from './region.js';
 export * from './timestamp.js';
 export * from './wire-layout.js';

@@ -16,7 +16,11 @@ export class Instance {
   /** Random, since other instances have the same service name. */
   readonly origin = randomUUID();
 
-  constructor(readonly serviceName: string) {}
+  /** @param region the region of its messages; `null` without regions */
+  constructor(
+    readonly serviceName: string,
+    readonly region: string | null = null,
+  ) {}
 
   /** Makes a message of an invalidation. @param now milliseconds since the epoch */
   stamp(invalidation: Invalidation, now = wallClock()): InvalidationMessage {
@@ -32,6 +36,7 @@ export class Instance {
       sourceService: this.serviceName,
       metadata: invalidation.metadata,
       origin: this.origin,
+      region: this.region,
       own: true,
     } as InvalidationMessage;
   }

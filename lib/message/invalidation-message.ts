@@ -35,6 +35,14 @@ export type WidenedCause =
  */
 export type TraceContext = Readonly<Record<string, string>>;
 
+/**
+ * A position in the log of a database at which a change was committed, by the kind of
+ * the database: `{ pg: '0/16B3748' }`.
+ *
+ * @publicApi
+ */
+export type CommitPosition = Readonly<Record<string, string>>;
+
 /** The publisher of a message, its time, and its delivery. @publicApi */
 export interface MessageEnvelope {
   /** A UUID. */
@@ -50,6 +58,12 @@ export interface MessageEnvelope {
   readonly previous: string | null;
   /** The publisher's trace; `null` if it traces nothing. */
   readonly trace: TraceContext | null;
+  /** Where in the database's log the change was committed; `null` if not said. */
+  readonly at: CommitPosition | null;
+  /** The region in which it was published first; `null` without regions. */
+  readonly region: string | null;
+  /** Other regions that it was relayed through, in order; `null` for none. */
+  readonly path: readonly string[] | null;
   /** Whether this instance published it. Not on the wire. */
   readonly own: boolean;
   /** Why it was made coarser on purpose; `null` if it was not. Not on the wire. */

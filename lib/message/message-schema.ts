@@ -62,6 +62,15 @@ export class InvalidationMessageDto {
 
   @Allow()
   trace?: unknown;
+
+  @Allow()
+  at?: unknown;
+
+  @Allow()
+  region?: unknown;
+
+  @Allow()
+  path?: unknown;
 }
 
 function Rule(

@@ -2,7 +2,6 @@ import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
 import { JournalReader } from './journal-reader.js';
-import type { MessageReceiver } from './message-receiver.js';
 import { isCancelled, isTimeout } from './redis-answers.js';
 
 /**
@@ -19,8 +18,8 @@ export class ConnectionProbe {
   constructor(
     private readonly options: { readonly heartbeatTimeout: number },
     private readonly transport: InvalidationTransport,
-    private readonly receiver: MessageReceiver,
-    private readonly errors: ErrorReporter,
+    private readonly receiver: { readonly arrived: number },
+    private readonly errors: Pick<ErrorReporter, 'report'>,
   ) {
     this.#journal = new JournalReader(
       transport,

@@ -1,8 +1,11 @@
 import { compareOffsets } from '../message/index.js';
-import type { ErrorReporter, PublishProgress } from '../stream/index.js';
+import type {
+  ErrorReporter,
+  OffsetHorizon,
+  PublishProgress,
+} from '../stream/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
 import { ConnectionProbe } from './connection-probe.js';
-import type { MessageReceiver } from './message-receiver.js';
 
 /** Heartbeats in a row that find something missing, before the connection is blamed. */
 const DEAF = 3;
@@ -15,10 +18,25 @@ export interface HeartbeatOptions {
   readonly heartbeatTimeout: number;
 }
 
+/** The reader of a channel, as far as a heartbeat checks it. @internal */
+export interface HeartbeatSubject {
+  readonly horizon: Pick<OffsetHorizon, 'sawTail'>;
+  /** Up to where everything has been delivered; `null` if that is not known. */
+  readonly position: string | null;
+  /** Payloads so far. */
+  readonly arrived: number;
+  readonly cursor: {
+    readonly position: string | null;
+    readonly catchingUp: boolean;
+  };
+}
+
 /** @internal */
 export interface HeartbeatListener {
   /** Whether the subscription stands. */
   isSubscribed(): boolean;
+  /** A check begins: queries sent now are answered before the journal's end is. */
+  onCheck(): void;
   /**
    * This instance had received everything as of then, by `performance.now()`.
    *
@@ -51,9 +69,9 @@ export class Heartbeat {
   constructor(
     private readonly options: HeartbeatOptions,
     private readonly transport: InvalidationTransport,
-    private readonly receiver: MessageReceiver,
-    private readonly progress: PublishProgress,
-    errors: ErrorReporter,
+    private readonly receiver: HeartbeatSubject,
+    private readonly progress: Pick<PublishProgress, 'lastOffset'>,
+    errors: Pick<ErrorReporter, 'report'>,
     private readonly listener: HeartbeatListener,
   ) {
     this.#probe = new ConnectionProbe(options, transport, receiver, errors);
@@ -91,6 +109,7 @@ export class Heartbeat {
     const { journaled } = this.transport;
     const asOf = performance.now();
     const acked = this.progress.lastOffset;
+    this.listener.onCheck();
     const [tail, alive] = await Promise.all([
       this.#probe.tail(),
       this.#alive(),

@@ -14,6 +14,7 @@ import {
 } from '../errors/index.js';
 import {
   isOffset,
+  show,
   type EntityType,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -82,10 +83,17 @@ export class InvalidationSubscriber {
   /**
    * How long ago this instance last knew that it had received everything, in
    * milliseconds; `Infinity` before it first did. A cached copy is never older
-   * than this and the time a message travels.
+   * than this and the time a message travels. With `regions` it is the longest of this
+   * region and all sources.
+   *
+   * @param source only of this region of `regions.sources`
+   * @throws InvalidationConfigurationError for a region that is no source
    */
-  staleness(): number {
-    return this.freshness.age;
+  staleness(source?: string): number {
+    if (source === undefined) return this.freshness.age;
+    const age = this.freshness.ageOf(source);
+    if (age === undefined) throw noSource(source);
+    return age;
   }
 
   /**
@@ -192,4 +200,14 @@ export class InvalidationSubscriber {
     if (!this.stream.receives) throw unheard('fence()');
     return this.stream.fences.take();
   }
+}
+
+function noSource(name: string): InvalidationConfigurationError {
+  return new InvalidationConfigurationError('No such region:', [
+    {
+      field: 'regions',
+      problem: `${show(name)} is not among its sources.`,
+      fix: 'Name one of regions.sources.',
+    },
+  ]);
 }

@@ -1,5 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import type { InvalidationRole } from '../common/index.js';
+
+/** @internal */
+export interface WatchedRegions {
+  readonly regions?:
+    { readonly sources: Readonly<Record<string, unknown>> } | undefined;
+}
 
 /** The behaviour beyond `maxStaleness`. @publicApi */
 export type StalePolicy = 'serve' | 'widen';
@@ -14,6 +21,8 @@ export type StalePolicy = 'serve' | 'widen';
 @Injectable()
 export class Staleness {
   #provenAt: number | null = null;
+  /** The same for each source of other regions. */
+  readonly #regions = new Map<string, number | null>();
   /** When watching began; `null` while nothing is watched. */
   #since: number | null = null;
   /** `null` once the bound was reported as exceeded. */
@@ -31,8 +40,13 @@ export class Staleness {
     options: {
       readonly maxStaleness: number;
       readonly whenStale: StalePolicy;
-    },
+      readonly role?: InvalidationRole;
+    } & WatchedRegions,
   ) {
+    // A publisher receives nothing, from no region.
+    if (options.role !== 'publisher') {
+      for (const source of sourcesOf(options)) this.#regions.set(source, null);
+    }
     this.#bound = options.maxStaleness;
     this.#widens = options.whenStale === 'widen';
   }
@@ -56,9 +70,21 @@ export class Staleness {
     return this.#bound > 0 && this.#unproven >= this.#bound;
   }
 
-  /** In milliseconds; `Infinity` before the first proof. */
+  /** Of this region and of all sources, in milliseconds; `Infinity` before the first proof. */
   get age(): number {
-    return this.#provenAt === null ? Infinity : this.#unproven;
+    const proofs = [this.#provenAt, ...this.#regions.values()];
+    return Math.max(...proofs.map(ageSince));
+  }
+
+  /** Of one source; `undefined` for a region that is none. */
+  ageOf(source: string): number | undefined {
+    const provenAt = this.#regions.get(source);
+    return provenAt === undefined ? undefined : ageSince(provenAt);
+  }
+
+  /** The sources of other regions. */
+  get sources(): string[] {
+    return [...this.#regions.keys()];
   }
 
   /** Begins to watch the bound. */
@@ -68,9 +94,17 @@ export class Staleness {
     this.#watch();
   }
 
-  /** @param asOf what `performance.now()` said when the proof was begun */
-  proven(asOf: number): void {
-    this.#provenAt = Math.max(asOf, this.#provenAt ?? asOf);
+  /**
+   * @param asOf what `performance.now()` said when the proof was begun
+   * @param source the region that was proven; this one if absent
+   */
+  proven(asOf: number, source?: string): void {
+    if (source === undefined) {
+      this.#provenAt = Math.max(asOf, this.#provenAt ?? asOf);
+    } else if (this.#regions.has(source)) {
+      const before = this.#regions.get(source) ?? asOf;
+      this.#regions.set(source, Math.max(asOf, before));
+    }
     if (this.#timer === null) this.#watch();
   }
 
@@ -79,13 +113,16 @@ export class Staleness {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#provenAt = null;
+    for (const source of this.#regions.keys()) this.#regions.set(source, null);
     this.#since = null;
   }
 
-  /** Milliseconds without a proof, since the last one or the start. */
+  /** Milliseconds without a proof of every region, since the last ones or the start. */
   get #unproven(): number {
-    const since = this.#provenAt ?? this.#since;
-    return since === null ? 0 : performance.now() - since;
+    const start = this.#since;
+    const proofs = [this.#provenAt, ...this.#regions.values()];
+    const since = proofs.map((provenAt) => provenAt ?? start ?? Infinity);
+    return Math.max(0, performance.now() - Math.min(...since));
   }
 
   /** One timer, which looks again when it fires, and not one for each proof. */
@@ -100,4 +137,12 @@ export class Staleness {
       Math.max(1, Math.ceil(this.#bound - this.#unproven)),
     ).unref();
   }
+}
+
+function ageSince(provenAt: number | null): number {
+  return provenAt === null ? Infinity : performance.now() - provenAt;
+}
+
+function sourcesOf({ regions }: WatchedRegions): string[] {
+  return Object.keys(regions?.sources ?? {});
 }

@@ -18,6 +18,7 @@ import { MessageReceiver } from './message-receiver.js';
 import { missingRights, type RightsOptions } from './missing-rights.js';
 import { PositionTracker } from './position-tracker.js';
 import { lossOf, RedisReports } from './redis-reports.js';
+import { RegionProofs } from './region-proofs.js';
 import { SelfIntroduction } from './self-introduction.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import { StartGate } from './start-gate.js';
@@ -67,6 +68,7 @@ export class SubscriptionSession {
     private readonly stream: InvalidationStream,
     private readonly meter: InvalidationMeter,
     private readonly unverified: UnverifiedMessages,
+    private readonly regions: RegionProofs,
     private readonly errors: ErrorReporter,
     acknowledged: AcknowledgedMessages,
   ) {
@@ -96,6 +98,7 @@ export class SubscriptionSession {
       errors,
       {
         isSubscribed: () => this.#subscribed,
+        onCheck: () => regions.ask(),
         onProof: (asOf, acked) => this.#proven(asOf, acked),
         onMissing: () => this.#catchUp.run(),
         onBeat: () => void relay.sweep(),
@@ -195,6 +198,7 @@ export class SubscriptionSession {
   /** This instance had received everything as of then. */
   async #proven(asOf: number, acked: string | null): Promise<void> {
     this.staleness.proven(asOf);
+    this.regions.confirm();
     this.#redis.answers();
     this.introduction.renew();
     await this.#catchUp.confirmOwn(acked);

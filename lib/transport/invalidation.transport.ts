@@ -1,5 +1,6 @@
 import type { UnverifiedReason } from '../signing/index.js';
 import type { L2Store, L2StoreOptions } from './l2.store.js';
+import type { RelayRecord } from './relay-record.js';
 
 /** Callbacks of a transport. @internal */
 export interface TransportListener {
@@ -127,6 +128,13 @@ export abstract class InvalidationTransport {
 
   /** Names this instance's connections, if the broker keeps names. */
   introduce(_introduction: Introduction): void {}
+
+  /**
+   * The record of the relay of a source.
+   *
+   * @param id of the relay that uses it
+   */
+  abstract relayRecord(source: string, id: string): RelayRecord;
 
   /** The second tier of near caches; not connected yet. */
   abstract l2Store(options: L2StoreOptions): L2Store;

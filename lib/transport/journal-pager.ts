@@ -2,9 +2,15 @@ import type { JournalEntry } from './invalidation.transport.js';
 
 /** Entries in the first page, while their size is unknown. */
 const FIRST_COUNT = 16;
-const MOST_ENTRIES = 1_000;
-/** Characters that one page should hold. */
-const PAGE_SIZE = 1_048_576;
+
+/** Bounds of a page. @internal */
+export interface PageLimits {
+  readonly entries: number;
+  /** Characters that one page should hold. */
+  readonly size: number;
+}
+
+const LIMITS: PageLimits = { entries: 1_000, size: 1_048_576 };
 
 /** Reads entries in order, the one at `from` included. @internal */
 export type ReadJournal = (
@@ -28,13 +34,16 @@ export interface JournalPage {
 export class JournalPager {
   #count = FIRST_COUNT;
 
-  constructor(private readonly read: ReadJournal) {}
+  constructor(
+    private readonly read: ReadJournal,
+    private readonly limits = LIMITS,
+  ) {}
 
   /** One page, the entry at `from` included. */
   async page(from: string): Promise<JournalPage> {
     const count = this.#count;
     const entries = await this.read(from, count);
-    this.#count = nextCount(entries);
+    this.#count = nextCount(entries, this.limits);
     return { entries, complete: entries.length < count };
   }
 
@@ -54,8 +63,11 @@ export class JournalPager {
   }
 }
 
-function nextCount(entries: readonly JournalEntry[]): number {
+function nextCount(
+  entries: readonly JournalEntry[],
+  limits: PageLimits,
+): number {
   const size = entries.reduce((sum, { payload }) => sum + payload.length, 0);
-  const fit = Math.floor((PAGE_SIZE * entries.length) / Math.max(1, size));
-  return Math.max(2, Math.min(MOST_ENTRIES, fit));
+  const fit = Math.floor((limits.size * entries.length) / Math.max(1, size));
+  return Math.max(2, Math.min(limits.entries, fit));
 }

@@ -127,6 +127,10 @@ export class SimulatedTransport extends InvalidationTransport {
     return Promise.resolve([]);
   }
 
+  relayRecord(): never {
+    throw new Error('Relays are not simulated.');
+  }
+
   l2Store(): never {
     throw new Error('Near caches are not simulated.');
   }

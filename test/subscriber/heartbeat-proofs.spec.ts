@@ -23,6 +23,7 @@ async function makeHeartbeat(given: Partial<InstanceOptions> = {}) {
         events.push(`proof of ${performance.now() - asOf}, ${acked}`);
       },
       onMissing: () => events.push('missing'),
+      onCheck: () => undefined,
       onBeat: () => events.push('beat'),
     },
   );

@@ -35,6 +35,7 @@ import {
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
+  RegionProofs,
   SelfIntroduction,
   Staleness,
   StatusLog,
@@ -219,6 +220,7 @@ export function instanceParts(
     stream,
     meter,
     new UnverifiedMessages(transport, receiver, meter, errors),
+    new RegionProofs({}, transport, staleness),
     errors,
     acknowledged,
   );

@@ -101,6 +101,10 @@ export class ScriptedTransport extends InvalidationTransport {
     return this.missing;
   }
 
+  relayRecord(): never {
+    throw new Error('Relays are not scripted.');
+  }
+
   l2Store(): never {
     throw new Error('Near caches are not scripted.');
   }

@@ -5,6 +5,7 @@ import type {
   TransportListener,
 } from '../invalidation.transport.js';
 import type { L2Entries } from './memory-l2.store.js';
+import type { KeptRelay } from './memory-relay-record.js';
 
 const JOURNAL_LENGTH = 1_000;
 
@@ -18,6 +19,7 @@ export class InMemoryChannel {
   /** Every subscriber, and the timers of the messages on their way to it. */
   readonly #listeners = new Map<TransportListener, Set<NodeJS.Timeout>>();
   readonly #taps = new Set<(payload: string) => void>();
+  readonly #relays = new Map<string, KeptRelay>();
   journal: JournalEntry[] = [];
   /** Entries of the second tier. */
   readonly l2: L2Entries = new Map();
@@ -59,6 +61,18 @@ export class InMemoryChannel {
 
   get tail(): string {
     return this.journal.at(-1)?.offset ?? JOURNAL_START;
+  }
+
+  /** The record of the relay of a source. */
+  relay(source: string): KeptRelay {
+    const kept = this.#relays.get(source) ?? {
+      offset: null,
+      foreign: false,
+      holder: null,
+      provenAt: null,
+    };
+    this.#relays.set(source, kept);
+    return kept;
   }
 
   /** Calls `tap` with every payload, before any subscriber receives it. */

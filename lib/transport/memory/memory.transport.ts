@@ -8,7 +8,9 @@ import {
 } from '../invalidation.transport.js';
 import type { L2Store } from '../l2.store.js';
 import type { InMemoryChannel } from './in-memory-channel.js';
+import type { RelayRecord } from '../relay-record.js';
 import { MemoryL2Store } from './memory-l2.store.js';
+import { MemoryRelayRecord } from './memory-relay-record.js';
 
 /**
  * The transport of tests: the contract of Redis without sockets or timers, and with
@@ -111,6 +113,10 @@ export class MemoryTransport extends InvalidationTransport {
   }
 
   reconnect(): void {}
+
+  relayRecord(source: string, id: string): RelayRecord {
+    return new MemoryRelayRecord(this.channel, source, id, () => this.#reach());
+  }
 
   l2Store(): L2Store {
     return new MemoryL2Store(this.channel.l2, () => this.#reach());

@@ -4,7 +4,8 @@ import { JOURNAL_START } from '../../message/index.js';
 import type { MessageSigner } from '../../signing/index.js';
 import type { JournalEntry, Published } from '../invalidation.transport.js';
 import { journalKey } from './journal-key.js';
-import { AHEAD, PUBLISH_SCRIPT, SEARCHED } from './publish.script.js';
+import { AHEAD } from './journal.lua.js';
+import { PUBLISH_SCRIPT, SEARCHED } from './publish.script.js';
 import { ScriptCalls } from './script-calls.js';
 
 /**

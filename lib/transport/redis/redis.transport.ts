@@ -11,6 +11,7 @@ import {
   type TransportListener,
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
+import type { RelayRecord } from '../relay-record.js';
 import { ConnectionNames } from './connection-names.js';
 import { openCommands, openEntries } from './open-client.js';
 import { RedisChannel } from './redis-channel.js';
@@ -18,6 +19,7 @@ import { ManagedRedis } from './redis-client.js';
 import type { RedisConnection } from './redis-connection.js';
 import { RedisJournal } from './redis-journal.js';
 import { RedisL2Store } from './redis-l2.store.js';
+import { RedisRelayRecord } from './redis-relay-record.js';
 import { RedisSubscription } from './redis-subscription.js';
 import { missingRights, type RightsNeeds } from './rights.script.js';
 import { verifyEntries, verifyMessages } from '../verification.js';
@@ -164,6 +166,20 @@ export class RedisTransport extends InvalidationTransport {
 
   override introduce(introduction: Introduction): void {
     if (!this.#closed) this.#names.introduce(introduction);
+  }
+
+  /** The journal is required. */
+  relayRecord(source: string, id: string): RelayRecord {
+    const { journal, channel, sharded } = this.options;
+    const { maxLength } = journal as { readonly maxLength: number };
+    return new RedisRelayRecord(
+      this.#redis.client,
+      { channel, sharded, maxLength },
+      source,
+      id,
+      this.#signer,
+      (answer) => this.#redis.answered(answer),
+    );
   }
 
   l2Store({

@@ -1,0 +1,62 @@
+import type { DeliveryCursor, OffsetHorizon } from '../stream/index.js';
+import {
+  decodeEntries,
+  type JournaledMessage,
+  type JournalReader,
+} from '../subscriber/index.js';
+import { JournalPager, type JournalPage } from '../transport/index.js';
+
+/** A page of the journal: a round trip over an ocean must be worth it. */
+const PAGE = { entries: 5_000, size: 2_097_152 };
+
+/**
+ * Hands the journal of a source to a cursor, from its position to the end. The next
+ * page is under way while one is handed on.
+ *
+ * @internal
+ */
+export class JournalReplay {
+  constructor(
+    private readonly journal: JournalReader,
+    private readonly horizon: OffsetHorizon,
+    private readonly maxMessageBytes: number,
+    /** Resolves once there is room for more messages. */
+    private readonly room: () => Promise<void>,
+  ) {}
+
+  /**
+   * @param isCurrent whether the result is of any use yet
+   * @returns whether the chain held
+   */
+  async run(
+    cursor: DeliveryCursor<JournaledMessage>,
+    from: string,
+    isCurrent: () => boolean,
+  ): Promise<boolean> {
+    const pager = new JournalPager(
+      (offset, count) => this.journal.read(offset, count),
+      PAGE,
+    );
+    const read = (offset: string): Promise<JournalPage> => {
+      cursor.beginReading();
+      const page = pager.page(offset);
+      // The page before may be the last that is handed on.
+      page.catch(() => undefined);
+      return page;
+    };
+    let next: Promise<JournalPage> | null = read(from);
+    while (next !== null) {
+      const { entries, complete }: JournalPage = await next;
+      if (!isCurrent()) return true;
+      next = complete ? null : read(entries.at(-1)!.offset);
+      this.horizon.sawEntry(entries.at(-1)?.offset);
+      const messages = decodeEntries(entries, this.maxMessageBytes);
+      const isReadable = messages.length === entries.length;
+      const isLinked = cursor.replay(messages, complete && isReadable);
+      if (!isLinked || !isReadable) return false;
+      await this.room();
+      if (!isCurrent()) return true;
+    }
+    return true;
+  }
+}

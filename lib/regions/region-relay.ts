@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto';
+import type { Instance, InvalidationMessage } from '../message/index.js';
+import type { ErrorReporter } from '../stream/index.js';
+import type { InvalidationTransport, RelayRecord } from '../transport/index.js';
+import { Forwarder } from './forwarder.js';
+import { RelayLog, type RelayWidening } from './relay-log.js';
+import { RelayMessages } from './relay-messages.js';
+import type { RelayOutlet } from './relay-outlet.js';
+import { Repeater } from './repeater.js';
+import { ReplicaGate } from './replica-gate.js';
+import { delayOf, type RegionSource } from './regions.options.js';
+import { SourceReader, type ReaderOptions } from './source-reader.js';
+
+/** Milliseconds until the record is read again after an error. */
+const AGAIN_MS = 1_000;
+/** Milliseconds between two widenings for messages that cannot be verified. */
+const UNVERIFIED_MS = 10_000;
+
+/** @internal */
+export interface RelayParts {
+  readonly options: ReaderOptions;
+  /** The name of this region. */
+  readonly local: string;
+  /** This region's own Redis. */
+  readonly transport: InvalidationTransport;
+  readonly instance: Instance;
+  readonly errors: ErrorReporter;
+  /** Opens the Redis of the source. */
+  readonly open: () => InvalidationTransport;
+}
+
+/**
+ * Carries the invalidations of one source into this region. The record in this region's
+ * Redis says where it is; a relay that is killed, cut off or overtaken by another one
+ * begins again there. Of all instances one is the holder, and reads the source; the
+ * others stand by.
+ *
+ * @internal
+ */
+export class RegionRelay {
+  readonly log: RelayLog;
+  readonly #record: RelayRecord;
+  readonly #messages: RelayMessages;
+  readonly #outlet: RelayOutlet;
+  readonly #repeater: Repeater | null;
+  #reader: SourceReader | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #again: NodeJS.Timeout | null = null;
+  /** One more with each beginning: the answer to an earlier one is ignored. */
+  #beginnings = 0;
+  #foreign = false;
+  /** By `performance.now()`. */
+  #unverifiedAt = -Infinity;
+
+  constructor(
+    readonly source: string,
+    private readonly settings: RegionSource,
+    private readonly parts: RelayParts,
+  ) {
+    const { transport, options, local, instance, errors } = parts;
+    this.log = new RelayLog(source, errors);
+    const id = randomUUID();
+    const { transit = false, held } = settings;
+    this.#record = transport.relayRecord(source, id);
+    this.#messages = new RelayMessages(
+      { source, local, transit },
+      instance,
+      options.maxMessageBytes,
+    );
+    const forwarder = new Forwarder(
+      this.#record,
+      (message) => this.#messages.encode(message),
+      {
+        onForwarded: (count) => (this.log.forwarded += count),
+        onFailed: (error) => this.#failed(error),
+      },
+      options.queueByteLimit,
+    );
+    const delay = delayOf(settings);
+    this.#outlet =
+      held === undefined || delay === null
+        ? forwarder
+        : new ReplicaGate(
+            forwarder,
+            held,
+            delay,
+            (message) => this.#messages.final(message),
+            () => void this.#begin(),
+          );
+    this.#repeater =
+      delay === null
+        ? null
+        : new Repeater(
+            { ...options, delay },
+            transport,
+            transport.relayRecord(`${source}:repeat`, id),
+            this.#messages,
+            (error) => this.log.failed(error),
+          );
+  }
+
+  /** Whether this process reads the source. */
+  get isHolder(): boolean {
+    return this.#reader !== null;
+  }
+
+  start(): void {
+    const { heartbeatInterval } = this.parts.options;
+    this.#timer = setInterval(() => void this.#hold(), heartbeatInterval);
+    this.#timer.unref();
+    void this.#hold();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    const wasHolder = this.isHolder;
+    await this.#standBy();
+    try {
+      if (wasHolder) await this.#record.release();
+    } catch {
+      // Its time runs out.
+    }
+  }
+
+  /** Becomes or stays the holder, unless another relay is. */
+  async #hold(): Promise<void> {
+    const { heartbeatInterval, heartbeatTimeout } = this.parts.options;
+    try {
+      const isHolder = await this.#record.hold(
+        2 * heartbeatInterval + heartbeatTimeout,
+      );
+      if (this.#timer === null) return;
+      if (!isHolder) await this.#standBy();
+      else if (!this.isHolder) this.#take();
+    } catch {
+      // This region's Redis is away: nobody else can become the holder either.
+    }
+  }
+
+  #take(): void {
+    const { parts } = this;
+    this.log.holds();
+    this.#reader = new SourceReader(
+      parts.options,
+      parts.open(),
+      {
+        onMessage: (message) => this.#forward(message, message.offset),
+        onForeign: (message) => {
+          this.#foreign = true;
+          this.#forward(message, null);
+        },
+        onSubscribed: () => {
+          if (this.#foreign) this.#widen('foreign', null);
+        },
+        onMissed: (tail) => this.#widen('missed', tail),
+        onOverflow: () => void this.#begin(),
+        onUnverified: () => this.#widenUnverified(),
+        onProof: (asOf) => this.#outlet.prove(asOf),
+        onError: (cause) => this.log.failed(cause),
+        room: () => this.#outlet.room(),
+      },
+      { report: (error) => this.log.failed(error) },
+    );
+    this.#reader.start();
+    this.#repeater?.start();
+    void this.#begin();
+  }
+
+  async #standBy(): Promise<void> {
+    const reader = this.#reader;
+    this.#reader = null;
+    this.#beginnings++;
+    if (this.#again !== null) clearTimeout(this.#again);
+    this.#again = null;
+    this.#repeater?.stop();
+    this.#outlet.begin(null);
+    await reader?.stop();
+  }
+
+  /** Begins where the record is; what was on its way is dropped, and read again. */
+  async #begin(): Promise<void> {
+    const beginning = ++this.#beginnings;
+    this.#reader?.pause();
+    this.#outlet.begin(null);
+    try {
+      const { offset, foreign } = await this.#record.read();
+      if (beginning !== this.#beginnings) return;
+      this.#foreign ||= foreign;
+      this.#outlet.begin(offset);
+      this.#reader?.begin(offset);
+    } catch (error) {
+      if (beginning === this.#beginnings) this.#failed(error as Error);
+    }
+  }
+
+  /** @param error `null` if another relay has moved the record */
+  #failed(error: Error | null): void {
+    this.#reader?.pause();
+    if (this.#reader === null || this.#again !== null) return;
+    if (error === null) void this.#hold();
+    else this.log.failed(error);
+    this.#again = setTimeout(
+      () => {
+        this.#again = null;
+        void this.#begin();
+      },
+      error === null ? 0 : AGAIN_MS,
+    );
+    this.#again.unref();
+  }
+
+  #forward(message: InvalidationMessage, offset: string | null): void {
+    const out = this.#messages.relayed(message);
+    if (out !== null) this.#push(out, offset, offset === null);
+    else if (offset !== null) this.#outlet.skip(offset);
+  }
+
+  #widen(cause: RelayWidening, offset: string | null): void {
+    this.log.widened(cause);
+    this.#push(this.#messages.everything(), offset, false);
+  }
+
+  #widenUnverified(): void {
+    const now = performance.now();
+    if (now - this.#unverifiedAt < UNVERIFIED_MS) return;
+    this.#unverifiedAt = now;
+    this.#widen('unverified', null);
+  }
+
+  #push(
+    message: InvalidationMessage,
+    offset: string | null,
+    foreign: boolean,
+  ): void {
+    if (!this.#outlet.push({ message, offset, foreign })) void this.#begin();
+  }
+}

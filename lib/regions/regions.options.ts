@@ -1,0 +1,103 @@
+import type { Duration } from '../common/index.js';
+import { inMilliseconds, LONGEST_TIMER_MS } from '../common/index.js';
+import { isRegion, type InvalidationMessage } from '../message/index.js';
+import { isConnection, type RedisConnection } from '../transport/index.js';
+
+/** Another region, whose invalidations this one takes over. @publicApi */
+export interface RegionSource {
+  /**
+   * The Redis of that region, as in the option `connection`; a user with the rights of a
+   * subscriber is enough. Without it another process relays this source, such as
+   * `npx nestjs-cache-invalidation relay`, and this instance only watches how it gets on.
+   */
+  readonly connection?: RedisConnection;
+  /** The channel in that region. @default the option `channel` */
+  readonly channel?: string;
+  /**
+   * Whether to take over what was born in other regions as well: for a spoke whose
+   * source is a hub.
+   *
+   * @default false
+   */
+  readonly transit?: boolean;
+  /**
+   * Milliseconds, or a time such as `'500ms'`, after which each message is repeated once:
+   * longer than this region's replica of the database is behind. With `held`, how long
+   * a message is held at most.
+   *
+   * @default no repetition; 2000 with `held`
+   */
+  readonly delay?: Duration;
+  /**
+   * Holds a message back until this region's replica of the database has its row. A
+   * message that is not released within `delay` is published all the same, and
+   * repeated after another `delay`.
+   */
+  readonly held?: (message: InvalidationMessage) => Promise<unknown>;
+}
+
+/** Regions, each with a Redis of its own. @publicApi */
+export interface RegionsOptions {
+  /** This region: up to 32 letters, digits, dots, dashes and underscores. */
+  readonly local: string;
+  /** Regions whose invalidations reach this one, by their names. */
+  readonly sources: Readonly<Record<string, RegionSource>>;
+}
+
+/** The fix of wrong regions. @internal */
+export const REGIONS_ADVICE =
+  'Give { local: "eu", sources: { us: { connection } } }: names of up to 32 letters, digits, dots, dashes and underscores, the local one not among the sources, with a connection or without, and channel, transit, delay and held where they are needed.';
+
+/** Milliseconds that a message is held at most, unless `delay` says otherwise. */
+const HELD_MS = 2_000;
+
+/** @internal */
+export function isRegions(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { local, sources, ...others } = value as Partial<RegionsOptions>;
+  return (
+    isRegion(local) &&
+    typeof sources === 'object' &&
+    sources !== null &&
+    !Array.isArray(sources) &&
+    Object.entries(sources).every(
+      ([name, source]) =>
+        isRegion(name) && name !== local && isRegionSource(source),
+    ) &&
+    Object.keys(others).length === 0
+  );
+}
+
+function isRegionSource(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { connection, channel, transit, delay, held, ...others } =
+    value as RegionSource;
+  return (
+    (connection === undefined || isConnection(connection)) &&
+    (channel === undefined ||
+      (typeof channel === 'string' && /\S/.test(channel))) &&
+    (transit === undefined || typeof transit === 'boolean') &&
+    (delay === undefined || isDelay(inMilliseconds(delay))) &&
+    (held === undefined || typeof held === 'function') &&
+    Object.keys(others).length === 0
+  );
+}
+
+function isDelay(value: unknown): boolean {
+  return (
+    Number.isInteger(value) &&
+    (value as number) >= 1 &&
+    (value as number) <= LONGEST_TIMER_MS
+  );
+}
+
+/** Milliseconds of a source's `delay`; `null` where nothing is held or repeated. @internal */
+export function delayOf({ delay, held }: RegionSource): number | null {
+  if (delay !== undefined) return inMilliseconds(delay) as number;
+  return held === undefined ? null : HELD_MS;
+}
+
+/** The names of the sources; none without regions. @internal */
+export function sourcesOf(regions: RegionsOptions | undefined): string[] {
+  return Object.keys(regions?.sources ?? {});
+}

@@ -1,0 +1,52 @@
+import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import type { ErrorReporter } from '../stream/index.js';
+
+/** Why a relay publishes "everything" in the place of what it cannot forward. @publicApi */
+export type RelayWidening = 'missed' | 'foreign' | 'unverified';
+
+/**
+ * Counts the work of one relay, and writes its lines to the log.
+ *
+ * @internal
+ */
+export class RelayLog {
+  /** Messages that were published in this region. */
+  forwarded = 0;
+  /** Times that "everything" was, by cause. */
+  readonly widenedBy = new Map<RelayWidening, number>();
+
+  constructor(
+    private readonly source: string,
+    private readonly errors: ErrorReporter,
+  ) {}
+
+  holds(): void {
+    const { source } = this;
+    this.errors.log(
+      'log',
+      `This instance relays region ${source} from now on.`,
+      `relay ${source}`,
+    );
+  }
+
+  widened(cause: RelayWidening): void {
+    const { source } = this;
+    this.widenedBy.set(cause, (this.widenedBy.get(cause) ?? 0) + 1);
+    this.errors.log(
+      'warn',
+      `Messages of region ${source} may have been missed (${cause}): everything is evicted in this region.`,
+      `relay ${source} ${cause}`,
+    );
+  }
+
+  failed(cause: Error): void {
+    this.errors.report(
+      new InvalidationRedisError(
+        `Region ${this.source} is not relayed: ${describeCause(cause)}.`,
+        'Trying again; until then copies of its data may be stale here.',
+        cause,
+      ),
+      `relay ${this.source}`,
+    );
+  }
+}

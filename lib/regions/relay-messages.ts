@@ -1,0 +1,71 @@
+import {
+  encodeMessage,
+  everything,
+  relayed,
+  type Instance,
+  type InvalidationMessage,
+} from '../message/index.js';
+
+/** Bytes that the journal adds to a message, with room to spare. */
+const PLACE_BYTES = 256;
+const UUID_LENGTH = 36;
+
+/** @internal */
+export interface RelayNames {
+  /** The region whose messages are relayed. */
+  readonly source: string;
+  /** This region. */
+  readonly local: string;
+  /** Whether messages that were born in a third region are relayed, too. */
+  readonly transit: boolean;
+}
+
+/**
+ * Messages as one relay publishes them in this region.
+ *
+ * @internal
+ */
+export class RelayMessages {
+  constructor(
+    private readonly names: RelayNames,
+    private readonly instance: Instance,
+    private readonly maxBytes: number,
+  ) {}
+
+  /** A message of the source for this region; `null` if it is not to be published here. */
+  relayed(message: InvalidationMessage): InvalidationMessage | null {
+    const { source, local, transit } = this.names;
+    return relayed(message, source, local, transit);
+  }
+
+  /** "Everything", for messages of the source that are not known. */
+  everything(): InvalidationMessage {
+    const message = this.instance.stamp(everything());
+    return { ...message, region: this.names.source };
+  }
+
+  /** Marks a message that this region has repeated, or need not repeat. */
+  final(message: InvalidationMessage): InvalidationMessage {
+    const path = [...(message.path ?? []), this.names.local];
+    return { ...message, path, offset: null, previous: null };
+  }
+
+  /** Whether a message of this region's journal was relayed here and is to be repeated. */
+  isRepeatable({ region, path }: InvalidationMessage): boolean {
+    return (path?.at(-1) ?? region) === this.names.source;
+  }
+
+  /** Writes a message; "everything" in the place of one that has become too large. */
+  encode(message: InvalidationMessage): string {
+    // The script expects the origin of an instance at the end.
+    const origin =
+      message.origin?.length === UUID_LENGTH
+        ? message.origin
+        : this.instance.origin;
+    try {
+      return encodeMessage({ ...message, origin }, this.maxBytes - PLACE_BYTES);
+    } catch {
+      return encodeMessage(this.everything(), this.maxBytes);
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import { Deadlines } from '../common/index.js';
+import type { InvalidationMessage } from '../message/index.js';
+import type { RelayedMessage, RelayOutlet } from './relay-outlet.js';
+
+/** Messages that are held at one time. */
+const HELD_LIMIT = 10_000;
+
+interface Held {
+  /** Hands it on. */
+  readonly pass: (outlet: RelayOutlet) => void;
+  done: boolean;
+}
+
+/**
+ * Holds each message back until the application says that this region's replica of the
+ * database has its row, or until its time is up. Messages pass in their order.
+ *
+ * @internal
+ */
+export class ReplicaGate implements RelayOutlet {
+  #waiting: Held[] = [];
+  #epoch = 0;
+  readonly #deadlines = new Deadlines();
+
+  constructor(
+    private readonly outlet: RelayOutlet,
+    private readonly held: (message: InvalidationMessage) => Promise<unknown>,
+    /** Milliseconds. */
+    private readonly timeout: number,
+    /** Marks a message that was released in time: it need not be repeated. */
+    private readonly released: (
+      message: InvalidationMessage,
+    ) => InvalidationMessage,
+    /** The outlet had no room for a message. */
+    private readonly onOverflow: () => void,
+  ) {}
+
+  begin(from: string | null): void {
+    this.#epoch++;
+    this.#waiting = [];
+    this.#deadlines.cancel(new Error('The relay begins again.'));
+    this.outlet.begin(from);
+  }
+
+  push(relayed: RelayedMessage): boolean {
+    if (this.#waiting.length > HELD_LIMIT) return false;
+    const { message } = relayed;
+    let passed = relayed;
+    const held: Held = {
+      done: false,
+      pass: (outlet) => {
+        if (!outlet.push(passed)) this.onOverflow();
+      },
+    };
+    this.#waiting.push(held);
+    const epoch = this.#epoch;
+    void this.#isReleased(message).then((isReleased) => {
+      if (epoch !== this.#epoch) return;
+      if (isReleased) passed = { ...relayed, message: this.released(message) };
+      held.done = true;
+      this.#pass();
+    });
+    return true;
+  }
+
+  skip(offset: string): void {
+    this.#add((outlet) => outlet.skip(offset));
+  }
+
+  prove(asOf: number): void {
+    this.#add((outlet) => outlet.prove(asOf));
+  }
+
+  async room(): Promise<void> {
+    const epoch = this.#epoch;
+    while (this.#waiting.length > HELD_LIMIT / 2 && epoch === this.#epoch) {
+      await new Promise<void>((resolve) =>
+        this.#waiting.push({ done: true, pass: () => resolve() }),
+      );
+    }
+    await this.outlet.room();
+  }
+
+  #add(pass: Held['pass']): void {
+    this.#waiting.push({ done: true, pass });
+    this.#pass();
+  }
+
+  #pass(): void {
+    let count = 0;
+    while (this.#waiting[count]?.done === true) count++;
+    for (const { pass } of this.#waiting.splice(0, count)) pass(this.outlet);
+  }
+
+  async #isReleased(message: InvalidationMessage): Promise<boolean> {
+    try {
+      const held = Promise.resolve(this.held(message));
+      await this.#deadlines.within(
+        this.timeout,
+        held,
+        () => new Error('The message was held for too long.'),
+      );
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

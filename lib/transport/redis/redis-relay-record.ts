@@ -1,0 +1,116 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { MessageSigner } from '../../signing/index.js';
+import type {
+  ForwardedMessage,
+  RelayRecord,
+  RelayState,
+} from '../relay-record.js';
+import { journalKey } from './journal-key.js';
+import type { RedisJournalOptions } from './redis-journal.js';
+import {
+  FOREIGN,
+  NO_OFFSET,
+  withRelayCommands,
+  type RelayCommands,
+} from './relay.script.js';
+
+/** Milliseconds that a proof is kept. */
+const WEEK_MS = 604_800_000;
+
+/** Settles whatever becomes of the connection. */
+type Answered = <T>(answer: Promise<T>) => Promise<T>;
+
+/**
+ * The record of a relay in Redis: three keys in the hash slot of the channel. An age is
+ * told by the time that a key has left, so that no two clocks are compared.
+ *
+ * @internal
+ */
+export class RedisRelayRecord implements RelayRecord {
+  readonly #client: (Redis | Cluster) & RelayCommands;
+  readonly #journal: string;
+  readonly #record: string;
+  readonly #holder: string;
+  readonly #proof: string;
+
+  /** @param id of this relay */
+  constructor(
+    client: Redis | Cluster,
+    private readonly options: RedisJournalOptions,
+    source: string,
+    private readonly id: string,
+    private readonly signer: MessageSigner | null,
+    private readonly answered: Answered,
+  ) {
+    this.#client = withRelayCommands(client);
+    this.#journal = journalKey(options.channel);
+    this.#record = relayKey(options.channel, source);
+    this.#holder = `${this.#record}:holder`;
+    this.#proof = `${this.#record}:proof`;
+  }
+
+  async read(): Promise<RelayState> {
+    const [offset = null, foreign] = await this.answered(
+      this.#client.hmget(this.#record, 'offset', 'foreign'),
+    );
+    return { offset, foreign: foreign === '1' };
+  }
+
+  async forward(
+    from: string | null,
+    to: string | null,
+    messages: readonly ForwardedMessage[],
+  ): Promise<boolean> {
+    const { channel, sharded, maxLength } = this.options;
+    const payloads = messages.map(({ payload }) => payload);
+    const signed =
+      this.signer && payloads.map((each) => this.signer!.sign(each));
+    const done = this.#client.forwardMessages(
+      this.#journal,
+      this.#record,
+      this.#holder,
+      sharded ? 'SPUBLISH' : 'PUBLISH',
+      channel,
+      maxLength,
+      `${from ?? ''} ${to ?? ''} ${this.id}`,
+      messages.map(placeOf).join(' '),
+      signed?.map(({ sealKey }) => sealKey).join('') ?? '',
+      ...(signed?.map(({ payload }) => payload) ?? payloads),
+    );
+    return Number(await this.answered(done)) === 1;
+  }
+
+  async prove(offset: string, age: number): Promise<boolean> {
+    const ttl = Math.max(1, Math.floor(WEEK_MS - age));
+    const done = this.#client.proveRelay(
+      this.#record,
+      this.#proof,
+      offset,
+      ttl,
+    );
+    return Number(await this.answered(done)) === 1;
+  }
+
+  async proofAge(): Promise<number | null> {
+    const left = await this.answered(this.#client.pttl(this.#proof));
+    return left < 0 ? null : WEEK_MS - left;
+  }
+
+  async hold(ttl: number): Promise<boolean> {
+    const held = this.#client.holdRelay(this.#holder, this.id, ttl);
+    return Number(await this.answered(held)) === 1;
+  }
+
+  async release(): Promise<void> {
+    await this.answered(this.#client.releaseRelay(this.#holder, this.id));
+  }
+}
+
+function placeOf({ offset, foreign }: ForwardedMessage): string {
+  return foreign ? FOREIGN : (offset ?? NO_OFFSET);
+}
+
+/** The key of a relay's record, in the hash slot of the channel. @internal */
+export function relayKey(channel: string, source: string): string {
+  return journalKey(channel).replace(/:journal$/, `:relay:${source}`);
+}

@@ -1,0 +1,116 @@
+import type { Cluster, Redis } from 'ioredis';
+import { ENCODED_ORIGIN_LENGTH } from '../../message/index.js';
+import { APPEND, FIRST_PAYLOAD, PARSE, READ_TAIL } from './journal.lua.js';
+
+/** In place of an offset: a message that does not move the record. @internal */
+export const NO_OFFSET = '=';
+/** In place of an offset: a message of a publisher without a journal. @internal */
+export const FOREIGN = '-';
+
+/**
+ * Journals and publishes messages of a source, and moves the record of its relay, in one
+ * step.
+ *
+ * - KEYS: the journal; the record; the holder.
+ * - ARGV: PUBLISH or SPUBLISH; the channel; the number of entries to keep; where the
+ *   record is, where it shall be, and the relay's id, with a space between each two;
+ *   the offset of each payload in the source, or `-`, or `=`; the seal keys of signed payloads,
+ *   one after the other, or ''; the payloads, each with an origin.
+ * - Returns 1; 0 if the record is elsewhere, or a foreign payload does not come
+ *   from the holder: then nothing was done.
+ * - Fails if Redis refuses the journal. The record then is at the last payload that was
+ *   journaled.
+ */
+const FORWARD = `
+local journal, record, holder = KEYS[1], KEYS[2], KEYS[3]
+local verb, channel, keep, sealKeys = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
+local from, to, me = string.match(ARGV[4], '^(%S*) (%S*) (%S*)$')
+local call, sub = redis.call, string.sub
+local origin, reached = '', from
+local function refuse(err)
+  if reached ~= from then redis.pcall('HSET', record, 'offset', reached) end
+  return err
+end
+
+if (call('HGET', record, 'offset') or '') ~= from then return 0 end
+local places, foreign = {}, false
+for place in string.gmatch(ARGV[5], '%S+') do
+  places[#places + 1] = place
+  if place == '${FOREIGN}' then foreign = true end
+end
+if foreign then
+  if call('GET', holder) ~= me then return 0 end
+  call('HSET', record, 'foreign', 1)
+end
+${PARSE}
+if #ARGV >= ${FIRST_PAYLOAD} then
+${READ_TAIL}
+${APPEND}
+  for i = ${FIRST_PAYLOAD}, #ARGV do
+    origin = sub(ARGV[i], -${ENCODED_ORIGIN_LENGTH})
+    local added, id, complete = append(i)
+    if type(added) == 'table' then return refuse(added) end
+    call(verb, channel, complete)
+    previous = id
+    local place = places[i - ${FIRST_PAYLOAD - 1}]
+    if place ~= '${FOREIGN}' and place ~= '${NO_OFFSET}' then reached = place end
+  end
+end
+if to ~= from then call('HSET', record, 'offset', to) end
+return 1
+`;
+
+/** KEYS: the record; the proof. ARGV: where the record must be; milliseconds to keep it. */
+const PROVE = `
+if redis.call('HGET', KEYS[1], 'offset') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return 1`;
+
+/** KEYS: the holder. ARGV: the relay's id; milliseconds until another may become it. */
+const HOLD = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`;
+
+/** KEYS: the holder. ARGV: the relay's id. */
+const RELEASE = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`;
+
+/** Text if a client of the application is set to return numbers as text. */
+type Integer = number | string;
+
+/** The scripts of relays, as commands of a client. @internal */
+export interface RelayCommands {
+  forwardMessages(
+    journal: string,
+    record: string,
+    holder: string,
+    ...args: (string | number)[]
+  ): Promise<Integer>;
+  proveRelay(
+    record: string,
+    proof: string,
+    offset: string,
+    ttl: number,
+  ): Promise<Integer>;
+  holdRelay(holder: string, id: string, ttl: number): Promise<Integer>;
+  releaseRelay(holder: string, id: string): Promise<Integer>;
+}
+
+/**
+ * Defines the scripts on a client. Their order does not matter: each compares what it
+ * changes.
+ *
+ * @internal
+ */
+export function withRelayCommands<C extends Redis | Cluster>(
+  client: C,
+): C & RelayCommands {
+  client.defineCommand('forwardMessages', { numberOfKeys: 3, lua: FORWARD });
+  client.defineCommand('proveRelay', { numberOfKeys: 2, lua: PROVE });
+  client.defineCommand('holdRelay', { numberOfKeys: 1, lua: HOLD });
+  client.defineCommand('releaseRelay', { numberOfKeys: 1, lua: RELEASE });
+  return client as C & RelayCommands;
+}
