@@ -1,4 +1,5 @@
 import {
+  Inject,
   Injectable,
   type CallHandler,
   type ExecutionContext,
@@ -6,10 +7,16 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Observable, tap } from 'rxjs';
-import { compareOffsets, isOffset } from '../message/index.js';
+import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { OffsetScope } from '../publisher/index.js';
 import { InvalidationSubscriber } from '../subscriber/index.js';
 import { carrierOf, type OffsetCarrier } from './offset-carrier.js';
+import {
+  formatToken,
+  mergeToken,
+  parseToken,
+  type ReadToken,
+} from './read-token.js';
 
 /**
  * Lets a client that has just written read its own write on any instance.
@@ -17,7 +24,8 @@ import { carrierOf, type OffsetCarrier } from './offset-carrier.js';
  * A header of the response holds the journal offset that its request has reached by
  * publishing. A client that sends this header with its next requests is served once the
  * instance has applied that offset, and after a second at the latest: a read is never
- * refused because an instance is behind.
+ * refused because an instance is behind. With the option `regions` it holds an offset for
+ * each region in which the client has written.
  *
  * The interceptor serves HTTP, GraphQL over HTTP (Apollo on Express, Mercurius, or any
  * context with `req` and `res`), and gRPC, by metadata. It reads the header of messages
@@ -35,15 +43,21 @@ import { carrierOf, type OffsetCarrier } from './offset-carrier.js';
  */
 @Injectable()
 export class ReadYourWritesInterceptor implements NestInterceptor {
-  /** Offsets by response; several resolvers share one, and the latest offset counts. */
-  readonly #sent = new WeakMap<object, string>();
+  /** Tokens by response; several resolvers share one, and the latest offsets count. */
+  readonly #sent = new WeakMap<object, ReadToken>();
+  /** The name of this region; `''` without regions. */
+  readonly #local: string;
 
   /** @internal */
   constructor(
+    @Inject(CACHE_INVALIDATION_OPTIONS)
+    { regions }: { readonly regions?: { readonly local: string } },
     private readonly offsets: OffsetScope,
     private readonly subscriber: InvalidationSubscriber,
     private readonly adapterHost: HttpAdapterHost,
-  ) {}
+  ) {
+    this.#local = regions?.local ?? '';
+  }
 
   /** Delays the request until its offset is applied, called by Nest. */
   async intercept(
@@ -54,10 +68,11 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
       this.adapterHost.httpAdapter.setHeader(response, name, value),
     );
     if (carrier === null) return next.handle();
-    await this.#catchUp(carrier.asked);
+    const asked = parseToken(carrier.asked, this.#local);
+    await Promise.all([...asked].map((part) => this.#catchUp(part)));
     return new Observable((observer) =>
       this.offsets.run((offset) => {
-        const tell = (): void => this.#tell(carrier, offset());
+        const tell = (): void => this.#tell(carrier, asked, offset());
         // A write may have been committed before the method failed.
         return next
           .handle()
@@ -67,21 +82,22 @@ export class ReadYourWritesInterceptor implements NestInterceptor {
     );
   }
 
-  /** Ignores a header that is no offset: clients may send anything. */
-  async #catchUp(offset: unknown): Promise<void> {
-    if (!isOffset(offset)) return;
-    try {
-      await this.subscriber.caughtUp(offset);
-    } catch {
-      // The instance is too far behind, or has no journal: serve an older copy.
-    }
+  /** An instance that is too far behind serves an older copy. */
+  async #catchUp([region, offset]: [string, string]): Promise<void> {
+    const options = region === this.#local ? {} : { region };
+    await this.subscriber.caughtUp(offset, options).catch(() => undefined);
   }
 
-  #tell({ answer, tell }: OffsetCarrier, offset: string | null): void {
+  #tell(
+    { answer, tell }: OffsetCarrier,
+    asked: ReadToken,
+    offset: string | null,
+  ): void {
     if (offset === null || answer === null) return;
-    const sent = this.#sent.get(answer);
-    if (sent !== undefined && compareOffsets(offset, sent) <= 0) return;
-    this.#sent.set(answer, offset);
-    tell(offset);
+    // Clients that keep the last header only must not forget the other regions.
+    const sent = this.#sent.get(answer) ?? new Map(this.#local ? asked : []);
+    if (!mergeToken(sent, new Map([[this.#local, offset]]))) return;
+    this.#sent.set(answer, sent);
+    tell(formatToken(sent));
   }
 }

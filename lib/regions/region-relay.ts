@@ -48,7 +48,10 @@ export class RegionRelay {
   #again: NodeJS.Timeout | null = null;
   /** One more with each beginning: the answer to an earlier one is ignored. */
   #beginnings = 0;
+  /** Whether the source has publishers without a journal. */
   #foreign = false;
+  /** Whether "everything" is owed for what such publishers may have said meanwhile. */
+  #owed = false;
   /** By `performance.now()`. */
   #unverifiedAt = -Infinity;
 
@@ -150,8 +153,9 @@ export class RegionRelay {
           this.#foreign = true;
           this.#forward(message, null);
         },
-        onSubscribed: () => {
-          if (this.#foreign) this.#widen('foreign', null);
+        onSubscribed: () => (this.#owed = this.#foreign),
+        onCaughtUp: () => {
+          if (this.#owed) this.#widen('foreign', null);
         },
         onMissed: (tail) => this.#widen('missed', tail),
         onOverflow: () => void this.#begin(),
@@ -217,6 +221,7 @@ export class RegionRelay {
   }
 
   #widen(cause: RelayWidening, offset: string | null): void {
+    this.#owed = false;
     this.log.widened(cause);
     this.#push(this.#messages.everything(), offset, false);
   }

@@ -39,6 +39,8 @@ export interface ReaderListener {
   onForeign(message: InvalidationMessage): void;
   /** The subscription stands, at first or again. */
   onSubscribed(): void;
+  /** Everything that the subscription may have missed was handed on, or given up. */
+  onCaughtUp(): void;
   /** Messages before this end of the source's journal are not known. */
   onMissed(tail: string): void;
   /** More was held than there is room for: begin again where the record is. */
@@ -220,6 +222,7 @@ export class SourceReader implements CursorSink<JournaledMessage> {
     const isCurrent = (): boolean => session === this.#session;
     try {
       while (isCurrent() && this.#isBehind) await this.#readPages(isCurrent);
+      if (isCurrent()) this.listener.onCaughtUp();
     } catch (error) {
       // A source that is cut off is read again on its return, or at a heartbeat.
       if (isCurrent() && this.transport.writable) {

@@ -6,6 +6,7 @@ export * from './message-receiver.js';
 export * from './position-tracker.js';
 export * from './publishing-session.js';
 export * from './region-proofs.js';
+export * from './region-reach.js';
 export * from './self-introduction.js';
 export * from './staleness.js';
 export * from './status-log.js';

@@ -29,6 +29,7 @@ import { InvalidationTransport } from '../transport/index.js';
 import { caughtUpTimeout } from './caught-up-timeout.js';
 import { MessageReceiver } from './message-receiver.js';
 import { PositionTracker } from './position-tracker.js';
+import { RegionReach } from './region-reach.js';
 import { Staleness } from './staleness.js';
 import { StatusLog } from './status-log.js';
 import type { SubscriptionStatus } from './subscription-status.js';
@@ -61,10 +62,14 @@ export class InvalidationSubscriber {
   /** @internal */
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS)
-    private readonly options: { readonly enabled: boolean },
+    private readonly options: {
+      readonly enabled: boolean;
+      readonly regions?: { readonly local: string } | undefined;
+    },
     private readonly transport: InvalidationTransport,
     private readonly receiver: MessageReceiver,
     private readonly tracker: PositionTracker,
+    private readonly reach: RegionReach,
     private readonly freshness: Staleness,
     private readonly stream: InvalidationStream,
     private readonly log: StatusLog,
@@ -123,6 +128,8 @@ export class InvalidationSubscriber {
    *
    * @param options.timeout how long to wait at most, in milliseconds or as a text
    * such as `'5s'`; 1000 if absent
+   * @param options.region the source in whose journal the offset is; this region if
+   * absent
    * @throws InvalidationTimeoutError if it has not come so far by then, or at once
    * if a thousand calls wait already
    * @throws InvalidationSerializationError for what is no offset, or one that lies
@@ -130,7 +137,7 @@ export class InvalidationSubscriber {
    */
   async caughtUp(
     offset: string,
-    options: { readonly timeout?: Duration } = {},
+    options: { readonly timeout?: Duration; readonly region?: string } = {},
   ): Promise<void> {
     if (!isOffset(offset)) {
       throw new InvalidationSerializationError(
@@ -153,7 +160,13 @@ export class InvalidationSubscriber {
         ],
       );
     }
-    await this.tracker.reached(offset, timeout);
+    const { region } = options;
+    if (region === undefined || region === this.options.regions?.local) {
+      return this.tracker.reached(offset, timeout);
+    }
+    if (!(await this.reach.reached(region, offset, timeout))) {
+      throw noSource(region);
+    }
   }
 
   /**

@@ -19,6 +19,7 @@ import { missingRights, type RightsOptions } from './missing-rights.js';
 import { PositionTracker } from './position-tracker.js';
 import { lossOf, RedisReports } from './redis-reports.js';
 import { RegionProofs } from './region-proofs.js';
+import { RegionReach } from './region-reach.js';
 import { SelfIntroduction } from './self-introduction.js';
 import { Staleness, type StalePolicy } from './staleness.js';
 import { StartGate } from './start-gate.js';
@@ -69,6 +70,7 @@ export class SubscriptionSession {
     private readonly meter: InvalidationMeter,
     private readonly unverified: UnverifiedMessages,
     private readonly regions: RegionProofs,
+    private readonly reach: RegionReach,
     private readonly errors: ErrorReporter,
     acknowledged: AcknowledgedMessages,
   ) {
@@ -150,6 +152,7 @@ export class SubscriptionSession {
     this.unverified.close();
     this.#catchUp.lost();
     this.tracker.close();
+    this.reach.close();
     await this.transport.close();
     this.stream.complete();
     this.errors.complete();

@@ -36,6 +36,7 @@ import {
   MessageReceiver,
   PositionTracker,
   RegionProofs,
+  RegionReach,
   SelfIntroduction,
   Staleness,
   StatusLog,
@@ -206,6 +207,7 @@ export function instanceParts(
     staleness,
     status,
   );
+  const reach = new RegionReach({}, transport, tracker);
   const session = new SubscriptionSession(
     options,
     transport,
@@ -221,6 +223,7 @@ export function instanceParts(
     meter,
     new UnverifiedMessages(transport, receiver, meter, errors),
     new RegionProofs({}, transport, staleness),
+    reach,
     errors,
     acknowledged,
   );
@@ -229,6 +232,7 @@ export function instanceParts(
     transport,
     receiver,
     tracker,
+    reach,
     staleness,
     stream,
     status,
