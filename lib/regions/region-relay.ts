@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Paced } from '../common/index.js';
 import type { Instance, InvalidationMessage } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import type { InvalidationTransport, RelayRecord } from '../transport/index.js';
@@ -13,8 +14,12 @@ import { SourceReader, type ReaderOptions } from './source-reader.js';
 
 /** Milliseconds until the record is read again after an error. */
 const AGAIN_MS = 1_000;
-/** Milliseconds between two widenings for messages that cannot be verified. */
-const UNVERIFIED_MS = 10_000;
+/** Milliseconds between two widenings for messages that cannot be read. */
+const UNREADABLE_MS = 10_000;
+/** How often the holder renews its hold, and others look for one, in milliseconds. */
+const HOLD_EVERY_MS = 1_000;
+/** Milliseconds after which a holder that is gone is replaced. */
+const HOLD_MS = 5_000;
 
 /** @internal */
 export interface RelayParts {
@@ -52,8 +57,11 @@ export class RegionRelay {
   #foreign = false;
   /** Whether "everything" is owed for what such publishers may have said meanwhile. */
   #owed = false;
-  /** By `performance.now()`. */
-  #unverifiedAt = -Infinity;
+  /** Whether this region has never relayed the source. */
+  #isFirst = false;
+  readonly #unreadable = new Paced(UNREADABLE_MS, () =>
+    this.#widen('unreadable', null),
+  );
 
   constructor(
     readonly source: string,
@@ -108,9 +116,11 @@ export class RegionRelay {
   }
 
   start(): void {
-    const { heartbeatInterval } = this.parts.options;
-    this.#timer = setInterval(() => void this.#hold(), heartbeatInterval);
-    this.#timer.unref();
+    const period = Math.min(
+      HOLD_EVERY_MS,
+      this.parts.options.heartbeatInterval,
+    );
+    this.#timer = setInterval(() => void this.#hold(), period).unref();
     void this.#hold();
   }
 
@@ -128,11 +138,8 @@ export class RegionRelay {
 
   /** Becomes or stays the holder, unless another relay is. */
   async #hold(): Promise<void> {
-    const { heartbeatInterval, heartbeatTimeout } = this.parts.options;
     try {
-      const isHolder = await this.#record.hold(
-        2 * heartbeatInterval + heartbeatTimeout,
-      );
+      const isHolder = await this.#record.hold(HOLD_MS);
       if (this.#timer === null) return;
       if (!isHolder) await this.#standBy();
       else if (!this.isHolder) this.#take();
@@ -155,11 +162,14 @@ export class RegionRelay {
         },
         onSubscribed: () => (this.#owed = this.#foreign),
         onCaughtUp: () => {
-          if (this.#owed) this.#widen('foreign', null);
+          if (this.#owed) this.#widen('reconnected', null);
         },
-        onMissed: (tail) => this.#widen('missed', tail),
+        onMissed: (tail) => {
+          this.#widen(this.#isFirst ? 'first-start' : 'missed', tail);
+          this.#isFirst = false;
+        },
         onOverflow: () => void this.#begin(),
-        onUnverified: () => this.#widenUnverified(),
+        onUnreadable: () => this.#unreadable.run(),
         onProof: (asOf) => this.#outlet.prove(asOf),
         onError: (cause) => this.log.failed(cause),
         room: () => this.#outlet.room(),
@@ -178,6 +188,7 @@ export class RegionRelay {
     if (this.#again !== null) clearTimeout(this.#again);
     this.#again = null;
     this.#repeater?.stop();
+    this.#unreadable.close();
     this.#outlet.begin(null);
     await reader?.stop();
   }
@@ -191,6 +202,7 @@ export class RegionRelay {
       const { offset, foreign } = await this.#record.read();
       if (beginning !== this.#beginnings) return;
       this.#foreign ||= foreign;
+      this.#isFirst = offset === null;
       this.#outlet.begin(offset);
       this.#reader?.begin(offset);
     } catch (error) {
@@ -224,13 +236,6 @@ export class RegionRelay {
     this.#owed = false;
     this.log.widened(cause);
     this.#push(this.#messages.everything(), offset, false);
-  }
-
-  #widenUnverified(): void {
-    const now = performance.now();
-    if (now - this.#unverifiedAt < UNVERIFIED_MS) return;
-    this.#unverifiedAt = now;
-    this.#widen('unverified', null);
   }
 
   #push(

@@ -1,8 +1,19 @@
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 
-/** Why a relay publishes "everything" in the place of what it cannot forward. @publicApi */
-export type RelayWidening = 'missed' | 'foreign' | 'unverified';
+/**
+ * Why a relay publishes "everything" in the place of what it cannot forward.
+ *
+ * - `first-start`: this region has never relayed the source
+ * - `missed`: messages were missed, and the journal of the source does not hold them
+ * - `reconnected`: some service of the source publishes without a journal, so that the
+ *   messages that were missed are unknown
+ * - `unreadable`: messages of the source could not be verified, or were too large
+ *
+ * @publicApi
+ */
+export type RelayWidening =
+  'first-start' | 'missed' | 'reconnected' | 'unreadable';
 
 /**
  * Counts the work of one relay, and writes its lines to the log.

@@ -19,6 +19,7 @@ interface Held {
  */
 export class ReplicaGate implements RelayOutlet {
   #waiting: Held[] = [];
+  #roomy: (() => void)[] = [];
   #epoch = 0;
   readonly #deadlines = new Deadlines();
 
@@ -38,6 +39,7 @@ export class ReplicaGate implements RelayOutlet {
   begin(from: string | null): void {
     this.#epoch++;
     this.#waiting = [];
+    this.#makeRoom();
     this.#deadlines.cancel(new Error('The relay begins again.'));
     this.outlet.begin(from);
   }
@@ -72,11 +74,8 @@ export class ReplicaGate implements RelayOutlet {
   }
 
   async room(): Promise<void> {
-    const epoch = this.#epoch;
-    while (this.#waiting.length > HELD_LIMIT / 2 && epoch === this.#epoch) {
-      await new Promise<void>((resolve) =>
-        this.#waiting.push({ done: true, pass: () => resolve() }),
-      );
+    if (this.#waiting.length > HELD_LIMIT / 2) {
+      await new Promise<void>((resolve) => this.#roomy.push(resolve));
     }
     await this.outlet.room();
   }
@@ -90,6 +89,13 @@ export class ReplicaGate implements RelayOutlet {
     let count = 0;
     while (this.#waiting[count]?.done === true) count++;
     for (const { pass } of this.#waiting.splice(0, count)) pass(this.outlet);
+    if (this.#waiting.length <= HELD_LIMIT / 2) this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    const waiting = this.#roomy;
+    this.#roomy = [];
+    for (const resolve of waiting) resolve();
   }
 
   async #isReleased(message: InvalidationMessage): Promise<boolean> {

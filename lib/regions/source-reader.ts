@@ -1,3 +1,4 @@
+import { OversizedMessageError } from '../errors/index.js';
 import {
   decodeMessage,
   isOffset,
@@ -45,8 +46,8 @@ export interface ReaderListener {
   onMissed(tail: string): void;
   /** More was held than there is room for: begin again where the record is. */
   onOverflow(): void;
-  /** A message could not be verified, and may be of a service with another key. */
-  onUnverified(): void;
+  /** A message could not be verified, or was too large, and may be a real one. */
+  onUnreadable(): void;
   /** Everything up to the journal's end was received as of then. */
   onProof(asOf: number): void;
   onError(cause: Error): void;
@@ -127,7 +128,7 @@ export class SourceReader implements CursorSink<JournaledMessage> {
       onMessage: (payload) => this.#receive(payload),
       onUnverified: (reason, placed) => {
         const isForged = reason === 'bad-mac' || reason === 'bad-seal';
-        if (!isForged || !placed) listener.onUnverified();
+        if (!isForged || !placed) listener.onUnreadable();
       },
       onSubscribed: () => this.#resubscribed(),
       onLost: () => this.#lost(),
@@ -192,8 +193,9 @@ export class SourceReader implements CursorSink<JournaledMessage> {
     let message: InvalidationMessage;
     try {
       message = decodeMessage(payload, this.options.maxMessageBytes);
-    } catch {
-      // No message; the source's own instances report it.
+    } catch (error) {
+      // The source's own instances report it.
+      if (error instanceof OversizedMessageError) this.listener.onUnreadable();
       return;
     }
     if (!isOffset(message.offset)) return this.listener.onForeign(message);

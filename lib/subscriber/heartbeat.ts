@@ -35,8 +35,12 @@ export interface HeartbeatSubject {
 export interface HeartbeatListener {
   /** Whether the subscription stands. */
   isSubscribed(): boolean;
-  /** A check begins: queries sent now are answered before the journal's end is. */
-  onCheck(): void;
+  /**
+   * A check begins: queries sent now are answered before the journal's end is.
+   *
+   * @param asOf what `performance.now()` says
+   */
+  onCheck(asOf: number): void;
   /**
    * This instance had received everything as of then, by `performance.now()`.
    *
@@ -109,7 +113,7 @@ export class Heartbeat {
     const { journaled } = this.transport;
     const asOf = performance.now();
     const acked = this.progress.lastOffset;
-    this.listener.onCheck();
+    this.listener.onCheck(asOf);
     const [tail, alive] = await Promise.all([
       this.#probe.tail(),
       this.#alive(),

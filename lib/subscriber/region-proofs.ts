@@ -3,6 +3,12 @@ import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { InvalidationTransport, type RelayRecord } from '../transport/index.js';
 import { Staleness, type WatchedRegions } from './staleness.js';
 
+/** Times by `performance.now()`. */
+interface Proof {
+  readonly askedAt: number;
+  readonly provenAt: number;
+}
+
 /**
  * Learns from this region's Redis when the relays last proved that they had forwarded
  * everything of their sources. Such a proof counts once this instance has proved, after
@@ -13,8 +19,8 @@ import { Staleness, type WatchedRegions } from './staleness.js';
 @Injectable()
 export class RegionProofs {
   readonly #records: ReadonlyMap<string, RelayRecord>;
-  /** When each source was proven, by `performance.now()`. */
-  readonly #proven = new Map<string, number>();
+  /** The latest proof of each source. */
+  readonly #proofs = new Map<string, Proof>();
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS) { regions }: WatchedRegions,
@@ -29,24 +35,36 @@ export class RegionProofs {
     );
   }
 
-  /** Asks for the latest proofs. Redis answers before it is asked for the journal's end. */
-  ask(): void {
-    for (const [source, record] of this.#records)
-      void this.#ask(source, record);
-  }
-
-  /** This instance has received everything of its own region. */
-  confirm(): void {
-    for (const [source, asOf] of this.#proven) {
-      this.staleness.proven(asOf, source);
+  /**
+   * Asks for the latest proofs.
+   *
+   * @param askedAt what `performance.now()` says
+   */
+  ask(askedAt: number): void {
+    for (const [source, record] of this.#records) {
+      void this.#ask(source, record, askedAt);
     }
   }
 
-  async #ask(source: string, record: RelayRecord): Promise<void> {
-    const askedAt = performance.now();
+  /**
+   * This instance has received everything of its own region as of then: also what was
+   * forwarded before a proof that was asked for by then.
+   */
+  confirm(asOf: number): void {
+    for (const [source, { askedAt, provenAt }] of this.#proofs) {
+      if (askedAt <= asOf) this.staleness.proven(provenAt, source);
+    }
+  }
+
+  async #ask(
+    source: string,
+    record: RelayRecord,
+    askedAt: number,
+  ): Promise<void> {
     try {
       const age = await record.proofAge();
-      if (age !== null) this.#proven.set(source, askedAt - age);
+      if (age === null) return;
+      this.#proofs.set(source, { askedAt, provenAt: askedAt - age });
     } catch {
       // The heartbeat reports that Redis does not answer.
     }

@@ -100,7 +100,7 @@ export class SubscriptionSession {
       errors,
       {
         isSubscribed: () => this.#subscribed,
-        onCheck: () => regions.ask(),
+        onCheck: (asOf) => regions.ask(asOf),
         onProof: (asOf, acked) => this.#proven(asOf, acked),
         onMissing: () => this.#catchUp.run(),
         onBeat: () => void relay.sweep(),
@@ -177,6 +177,7 @@ export class SubscriptionSession {
       return this.#caughtUp(performance.now(), null);
     }
     this.status.subscribed();
+    this.regions.ask(performance.now());
     this.#catchUp.subscribed();
   }
 
@@ -191,7 +192,10 @@ export class SubscriptionSession {
   }
 
   #caughtUp(asOf: number | null, reason: string | null): void {
-    if (asOf !== null) this.staleness.proven(asOf);
+    if (asOf !== null) {
+      this.staleness.proven(asOf);
+      this.regions.confirm(asOf);
+    }
     // The status line says for how long Redis was away.
     this.errors.redisAnswers();
     this.status.live(reason);
@@ -201,7 +205,7 @@ export class SubscriptionSession {
   /** This instance had received everything as of then. */
   async #proven(asOf: number, acked: string | null): Promise<void> {
     this.staleness.proven(asOf);
-    this.regions.confirm();
+    this.regions.confirm(asOf);
     this.#redis.answers();
     this.introduction.renew();
     await this.#catchUp.confirmOwn(acked);

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Paced } from '../common/index.js';
 import { InvalidMessageError } from '../errors/index.js';
 import type { UnverifiedReason } from '../signing/index.js';
 import { ErrorReporter, InvalidationMeter } from '../stream/index.js';
@@ -50,10 +51,9 @@ const FAULTS: Record<UnverifiedReason, Fault> = {
 @Injectable()
 export class UnverifiedMessages {
   readonly #reportedAt = new Map<UnverifiedReason, number>();
-  /** Until it ends, nothing is evicted. */
-  #pause: NodeJS.Timeout | null = null;
-  /** Whether a message came during the pause. */
-  #isOwed = false;
+  readonly #evictions = new Paced(EVICTION_MS, () =>
+    this.receiver.deliverEverything('unverified'),
+  );
 
   constructor(
     private readonly transport: InvalidationTransport,
@@ -67,7 +67,8 @@ export class UnverifiedMessages {
     this.record(reason);
     // The journal has a real one as well, and there its chain breaks.
     const isForged = reason === 'bad-mac' || reason === 'bad-seal';
-    if (!isForged || !placed || !this.transport.journaled) this.#evict();
+    if (!isForged || !placed || !this.transport.journaled)
+      this.#evictions.run();
   }
 
   /** Counts and reports a message. */
@@ -85,21 +86,6 @@ export class UnverifiedMessages {
   }
 
   close(): void {
-    if (this.#pause !== null) clearTimeout(this.#pause);
-    this.#isOwed = false;
-  }
-
-  #evict(): void {
-    this.#isOwed = true;
-    if (this.#pause === null) this.#evictNow();
-  }
-
-  #evictNow(): void {
-    this.#pause = null;
-    if (!this.#isOwed) return;
-    this.#isOwed = false;
-    this.#pause = setTimeout(() => this.#evictNow(), EVICTION_MS);
-    this.#pause.unref();
-    this.receiver.deliverEverything('unverified');
+    this.#evictions.close();
   }
 }
