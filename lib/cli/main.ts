@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import 'reflect-metadata';
 import { processIo } from './io.js';
 import { runProgram } from './program.js';
 

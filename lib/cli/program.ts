@@ -29,6 +29,10 @@ const COMMANDS: Record<
     'publish an invalidation',
     async () => (await import('./publish.command.js')).publish,
   ],
+  relay: [
+    'carry the messages of other regions into this one',
+    async () => (await import('./relay.command.js')).relay,
+  ],
   doctor: [
     'check a deployment, and advise',
     async () => (await import('./doctor.command.js')).doctor,

@@ -1,6 +1,14 @@
 import type { InvalidationMessage } from '../message/index.js';
-import type { ForwardedMessage, RelayRecord } from '../transport/index.js';
-import type { RelayedMessage, RelayOutlet } from './relay-outlet.js';
+import type {
+  ForwardedMessage,
+  RelayPlace,
+  RelayRecord,
+} from '../transport/index.js';
+import {
+  NOWHERE,
+  type RelayedMessage,
+  type RelayOutlet,
+} from './relay-outlet.js';
 
 /** Messages and characters that one call of the script carries. */
 const BATCH = { messages: 500, size: 262_144 };
@@ -33,7 +41,7 @@ export class Forwarder implements RelayOutlet {
   /** Characters of the messages in the queue. */
   #size = 0;
   /** Where the record is. */
-  #from: string | null = null;
+  #from = NOWHERE;
   /** Where the record may be moved at the next call: messages up to here are not for this region. */
   #skippedTo: string | null = null;
   #sending = false;
@@ -49,7 +57,7 @@ export class Forwarder implements RelayOutlet {
     private readonly limit: number,
   ) {}
 
-  begin(from: string | null): void {
+  begin(from: RelayPlace): void {
     this.#epoch++;
     this.#queue = [];
     this.#size = 0;
@@ -59,17 +67,17 @@ export class Forwarder implements RelayOutlet {
     this.#makeRoom();
   }
 
-  push({ message, offset, foreign }: RelayedMessage): boolean {
+  push({ message, kind, offset }: RelayedMessage): boolean {
     if (this.#size > this.limit) return false;
     const payload = this.encode(message);
     this.#size += payload.length + ITEM_SIZE;
-    this.#add({ payload, offset, foreign });
+    this.#add({ payload, kind, offset });
     return true;
   }
 
   skip(offset: string): void {
     if (this.#queue.length === 0 && !this.#sending) this.#skippedTo = offset;
-    else this.#add({ payload: '', offset, foreign: false });
+    else this.#add({ payload: '', kind: 'next', offset });
   }
 
   prove(asOf: number): void {
@@ -112,11 +120,12 @@ export class Forwarder implements RelayOutlet {
     const to = this.#endOf(messages);
     const isProof = proof !== undefined && 'provenAt' in proof;
     // The record is moved past skipped messages only when something else is to be done.
-    if (real.length > 0 || (isProof && to !== this.#from)) {
+    if (real.length > 0 || (isProof && to !== this.#from.offset)) {
       const epoch = this.#epoch;
-      if (!(await this.record.forward(this.#from, to, real))) return false;
+      const place = await this.record.forward(this.#from, to, real);
       if (epoch !== this.#epoch) return true;
-      this.#from = to;
+      if (place === null) return false;
+      this.#from = place;
       this.#skippedTo = null;
       if (real.length > 0) this.listener.onForwarded(real.length);
     } else {
@@ -125,7 +134,7 @@ export class Forwarder implements RelayOutlet {
     if (this.#size <= this.limit / 2) this.#makeRoom();
     if (!isProof) return true;
     this.#queue.shift();
-    if (this.#from === null) return true;
+    if (this.#from.offset === null) return true;
     return this.record.prove(this.#from, performance.now() - proof.provenAt);
   }
 
@@ -146,7 +155,7 @@ export class Forwarder implements RelayOutlet {
 
   #endOf(messages: readonly ForwardedMessage[]): string | null {
     const last = messages.findLast(({ offset }) => offset !== null);
-    return last?.offset ?? this.#skippedTo ?? this.#from;
+    return last?.offset ?? this.#skippedTo ?? this.#from.offset;
   }
 
   #makeRoom(): void {

@@ -2,11 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { Paced } from '../common/index.js';
 import type { Instance, InvalidationMessage } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
-import type { InvalidationTransport, RelayRecord } from '../transport/index.js';
+import type {
+  ForwardedKind,
+  InvalidationTransport,
+  RelayRecord,
+} from '../transport/index.js';
 import { Forwarder } from './forwarder.js';
 import { RelayLog, type RelayWidening } from './relay-log.js';
 import { RelayMessages } from './relay-messages.js';
-import type { RelayOutlet } from './relay-outlet.js';
+import { NOWHERE, type RelayOutlet } from './relay-outlet.js';
 import { Repeater } from './repeater.js';
 import { ReplicaGate } from './replica-gate.js';
 import { delayOf, type RegionSource } from './regions.options.js';
@@ -189,7 +193,7 @@ export class RegionRelay {
     this.#again = null;
     this.#repeater?.stop();
     this.#unreadable.close();
-    this.#outlet.begin(null);
+    this.#outlet.begin(NOWHERE);
     await reader?.stop();
   }
 
@@ -197,14 +201,14 @@ export class RegionRelay {
   async #begin(): Promise<void> {
     const beginning = ++this.#beginnings;
     this.#reader?.pause();
-    this.#outlet.begin(null);
+    this.#outlet.begin(NOWHERE);
     try {
-      const { offset, foreign } = await this.#record.read();
+      const { place, foreign } = await this.#record.read();
       if (beginning !== this.#beginnings) return;
       this.#foreign ||= foreign;
-      this.#isFirst = offset === null;
-      this.#outlet.begin(offset);
-      this.#reader?.begin(offset);
+      this.#isFirst = place.offset === null;
+      this.#outlet.begin(place);
+      this.#reader?.begin(place.offset);
     } catch (error) {
       if (beginning === this.#beginnings) this.#failed(error as Error);
     }
@@ -228,21 +232,23 @@ export class RegionRelay {
 
   #forward(message: InvalidationMessage, offset: string | null): void {
     const out = this.#messages.relayed(message);
-    if (out !== null) this.#push(out, offset, offset === null);
+    const kind = offset === null ? 'foreign' : 'next';
+    if (out !== null) this.#push(out, kind, offset);
     else if (offset !== null) this.#outlet.skip(offset);
   }
 
   #widen(cause: RelayWidening, offset: string | null): void {
     this.#owed = false;
     this.log.widened(cause);
-    this.#push(this.#messages.everything(), offset, false);
+    const kind = offset === null ? 'extra' : 'restart';
+    this.#push(this.#messages.everything(), kind, offset);
   }
 
   #push(
     message: InvalidationMessage,
+    kind: ForwardedKind,
     offset: string | null,
-    foreign: boolean,
   ): void {
-    if (!this.#outlet.push({ message, offset, foreign })) void this.#begin();
+    if (!this.#outlet.push({ message, kind, offset })) void this.#begin();
   }
 }

@@ -1,18 +1,18 @@
 import type { InvalidationMessage } from '../message/index.js';
+import type { ForwardedKind, RelayPlace } from '../transport/index.js';
 
 /** A message of a source that is to be published in this region. @internal */
 export interface RelayedMessage {
   readonly message: InvalidationMessage;
+  readonly kind: ForwardedKind;
   /** Offset up to which the source is forwarded with it; `null` if it does not say. */
   readonly offset: string | null;
-  /** Whether it came from a publisher without a journal. */
-  readonly foreign: boolean;
 }
 
 /** The way of a source's messages into the region's own journal, in order. @internal */
 export interface RelayOutlet {
   /** Drops what is on its way, and begins again where the record is. */
-  begin(from: string | null): void;
+  begin(from: RelayPlace): void;
   /** Takes the next message. @returns whether there was room for it */
   push(message: RelayedMessage): boolean;
   /** Passes over a message that is not for this region. */
@@ -26,3 +26,6 @@ export interface RelayOutlet {
   /** Resolves once there is room for more messages. */
   room(): Promise<void>;
 }
+
+/** Before the record was read. @internal */
+export const NOWHERE: RelayPlace = { offset: null, restarts: 0 };

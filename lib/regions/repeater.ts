@@ -3,9 +3,11 @@ import { decodeEntries, type JournaledMessage } from '../subscriber/index.js';
 import {
   JournalPager,
   type InvalidationTransport,
+  type RelayPlace,
   type RelayRecord,
 } from '../transport/index.js';
 import type { RelayMessages } from './relay-messages.js';
+import { NOWHERE } from './relay-outlet.js';
 
 /** How often the journal is read, as a part of the delay, in milliseconds. */
 const POLLS = { part: 10, least: 10, most: 1_000 };
@@ -37,7 +39,7 @@ export class Repeater {
   #timer: NodeJS.Timeout | null = null;
   #running = false;
   /** Where the record is; `undefined` until it was read. */
-  #from: string | null | undefined;
+  #from: RelayPlace | undefined;
   /** Offset of the last entry that was read. */
   #readTo: string | null = null;
   #waiting: Waiting[] = [];
@@ -89,8 +91,8 @@ export class Repeater {
 
   async #read(): Promise<void> {
     if (this.#from === undefined) {
-      this.#from = (await this.record.read()).offset;
-      this.#readTo = this.#from;
+      this.#from = (await this.record.read()).place;
+      this.#readTo = this.#from.offset;
     }
     if (this.#readTo === null) return this.#beginAtEnd(null);
     if (this.#waiting.length >= WAITING_LIMIT) return;
@@ -137,14 +139,15 @@ export class Repeater {
   }
 
   async #forward(to: string, payloads: readonly string[]): Promise<void> {
-    const from = this.#from ?? null;
+    const from = this.#from ?? NOWHERE;
+    if (from.offset === to && payloads.length === 0) return;
     const messages = payloads.map((payload) => ({
       payload,
+      kind: 'next' as const,
       offset: to,
-      foreign: false,
     }));
-    if (from === to && messages.length === 0) return;
-    if (await this.record.forward(from, to, messages)) this.#from = to;
-    else this.#forget();
+    const place = await this.record.forward(from, to, messages);
+    if (place === null) this.#forget();
+    else this.#from = place;
   }
 }

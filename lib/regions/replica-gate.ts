@@ -1,5 +1,6 @@
 import { Deadlines } from '../common/index.js';
 import type { InvalidationMessage } from '../message/index.js';
+import type { RelayPlace } from '../transport/index.js';
 import type { RelayedMessage, RelayOutlet } from './relay-outlet.js';
 
 /** Messages that are held at one time. */
@@ -36,7 +37,7 @@ export class ReplicaGate implements RelayOutlet {
     private readonly onOverflow: () => void,
   ) {}
 
-  begin(from: string | null): void {
+  begin(from: RelayPlace): void {
     this.#epoch++;
     this.#waiting = [];
     this.#makeRoom();

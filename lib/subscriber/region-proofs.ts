@@ -22,6 +22,9 @@ export class RegionProofs {
   /** The latest proof of each source. */
   readonly #proofs = new Map<string, Proof>();
 
+  /** One more with each connection: an earlier answer is ignored. */
+  #session = 0;
+
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS) { regions }: WatchedRegions,
     transport: InvalidationTransport,
@@ -56,14 +59,21 @@ export class RegionProofs {
     }
   }
 
+  /** Redis may be another server now, which has lost what the last one had. */
+  forget(): void {
+    this.#session++;
+    this.#proofs.clear();
+  }
+
   async #ask(
     source: string,
     record: RelayRecord,
     askedAt: number,
   ): Promise<void> {
+    const session = this.#session;
     try {
       const age = await record.proofAge();
-      if (age === null) return;
+      if (age === null || session !== this.#session) return;
       this.#proofs.set(source, { askedAt, provenAt: askedAt - age });
     } catch {
       // The heartbeat reports that Redis does not answer.

@@ -75,7 +75,7 @@ export class RegionReach {
     awaited.looking = true;
     while (awaited.waiters.any) {
       try {
-        const { offset } = await awaited.record.read();
+        const { offset } = (await awaited.record.read()).place;
         if (offset !== null) awaited.waiters.reached(offset);
       } catch {
         // Redis is away: the calls wait until their time is up.

@@ -160,6 +160,7 @@ export class SubscriptionSession {
   }
 
   #writable(): void {
+    this.regions.forget();
     this.queue.resume();
     void this.relay.sweep();
     this.#catchUp.writable();

@@ -1,18 +1,41 @@
-/** State of a relay, as the region's own Redis keeps it. @internal */
-export interface RelayState {
+/**
+ * Where a relay is. A source that has failed over may come to an offset again, so the
+ * offset alone does not tell two places apart.
+ *
+ * @internal
+ */
+export interface RelayPlace {
   /** Offset of the source up to which everything was forwarded; `null` if there is none yet. */
   readonly offset: string | null;
+  /** How often a relay has begun again at the end of the source's journal. */
+  readonly restarts: number;
+}
+
+/** State of a relay, as the region's own Redis keeps it. @internal */
+export interface RelayState {
+  readonly place: RelayPlace;
   /** Whether the source has publishers without a journal. */
   readonly foreign: boolean;
 }
 
+/**
+ * What a message means for the record of its relay.
+ *
+ * - `next`: the next one of the source's journal
+ * - `restart`: "everything", for messages that are lost; the source goes on at its offset
+ * - `foreign`: of a publisher without a journal; only the holder forwards it
+ * - `extra`: anything else; like a foreign message it has no offset
+ *
+ * @internal
+ */
+export type ForwardedKind = 'next' | 'restart' | 'foreign' | 'extra';
+
 /** A message on its way from a source to the region's own journal. @internal */
 export interface ForwardedMessage {
   readonly payload: string;
+  readonly kind: ForwardedKind;
   /** Offset up to which the source is forwarded with it; `null` if it does not say. */
   readonly offset: string | null;
-  /** Whether it came from a publisher without a journal: only the holder forwards it. */
-  readonly foreign: boolean;
 }
 
 /**
@@ -31,22 +54,22 @@ export interface RelayRecord {
    * the record is where this relay has left it. Foreign messages are only taken from
    * the holder.
    *
-   * @param from where the record is; `null` if there is none
-   * @param to where it shall be
-   * @returns whether it was done; otherwise nothing was
+   * @param from where the record is
+   * @param to the offset at which it shall be
+   * @returns where it is now; `null` if nothing was done
    */
   forward(
-    from: string | null,
+    from: RelayPlace,
     to: string | null,
     messages: readonly ForwardedMessage[],
-  ): Promise<boolean>;
+  ): Promise<RelayPlace | null>;
 
   /**
-   * Records that everything up to this offset was forwarded, if the record is there.
+   * Records that everything up to this place was forwarded, if the record is there.
    *
    * @param age milliseconds since that was known
    */
-  prove(offset: string, age: number): Promise<boolean>;
+  prove(place: RelayPlace, age: number): Promise<boolean>;
 
   /** Milliseconds since the last proof; `null` if there is none. */
   proofAge(): Promise<number | null>;

@@ -66,7 +66,7 @@ export class InMemoryChannel {
   /** The record of the relay of a source. */
   relay(source: string): KeptRelay {
     const kept = this.#relays.get(source) ?? {
-      offset: null,
+      place: { offset: null, restarts: 0 },
       foreign: false,
       holder: null,
       provenAt: null,

@@ -1,5 +1,6 @@
 import type {
   ForwardedMessage,
+  RelayPlace,
   RelayRecord,
   RelayState,
 } from '../relay-record.js';
@@ -7,7 +8,7 @@ import type { InMemoryChannel } from './in-memory-channel.js';
 
 /** What a channel in memory keeps of one relay. @internal */
 export interface KeptRelay {
-  offset: string | null;
+  place: RelayPlace;
   foreign: boolean;
   holder: string | null;
   /** By `performance.now()`; `null` without a proof. */
@@ -35,28 +36,32 @@ export class MemoryRelayRecord implements RelayRecord {
 
   async read(): Promise<RelayState> {
     this.reach();
-    const { offset, foreign } = this.#kept;
-    return { offset, foreign };
+    const { place, foreign } = this.#kept;
+    return { place, foreign };
   }
 
   async forward(
-    from: string | null,
+    from: RelayPlace,
     to: string | null,
     messages: readonly ForwardedMessage[],
-  ): Promise<boolean> {
+  ): Promise<RelayPlace | null> {
     this.reach();
-    const isForeign = messages.some(({ foreign }) => foreign);
-    if (this.#kept.offset !== from) return false;
-    if (isForeign && this.#kept.holder !== this.id) return false;
+    const isForeign = messages.some(({ kind }) => kind === 'foreign');
+    if (!this.#isAt(from)) return null;
+    if (isForeign && this.#kept.holder !== this.id) return null;
     for (const { payload } of messages) this.channel.append(payload);
-    this.#kept.offset = to;
+    const restarts = messages.filter(({ kind }) => kind === 'restart').length;
+    this.#kept.place = {
+      offset: to,
+      restarts: from.restarts + restarts,
+    };
     this.#kept.foreign ||= isForeign;
-    return true;
+    return this.#kept.place;
   }
 
-  async prove(offset: string, age: number): Promise<boolean> {
+  async prove(place: RelayPlace, age: number): Promise<boolean> {
     this.reach();
-    if (this.#kept.offset !== offset) return false;
+    if (!this.#isAt(place)) return false;
     this.#kept.provenAt = performance.now() - age;
     return true;
   }
@@ -76,5 +81,10 @@ export class MemoryRelayRecord implements RelayRecord {
   async release(): Promise<void> {
     this.reach();
     if (this.#kept.holder === this.id) this.#kept.holder = null;
+  }
+
+  #isAt({ offset, restarts }: RelayPlace): boolean {
+    const { place } = this.#kept;
+    return place.offset === offset && place.restarts === restarts;
   }
 }

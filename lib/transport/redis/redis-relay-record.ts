@@ -2,6 +2,7 @@ import type { Cluster, Redis } from 'ioredis';
 import type { MessageSigner } from '../../signing/index.js';
 import type {
   ForwardedMessage,
+  RelayPlace,
   RelayRecord,
   RelayState,
 } from '../relay-record.js';
@@ -10,6 +11,7 @@ import type { RedisJournalOptions } from './redis-journal.js';
 import {
   FOREIGN,
   NO_OFFSET,
+  RESTART,
   withRelayCommands,
   type RelayCommands,
 } from './relay.script.js';
@@ -50,17 +52,20 @@ export class RedisRelayRecord implements RelayRecord {
   }
 
   async read(): Promise<RelayState> {
-    const [offset = null, foreign] = await this.answered(
-      this.#client.hmget(this.#record, 'offset', 'foreign'),
+    const [offset = null, restarts, foreign] = await this.answered(
+      this.#client.hmget(this.#record, 'offset', 'restarts', 'foreign'),
     );
-    return { offset, foreign: foreign === '1' };
+    return {
+      place: { offset, restarts: Number(restarts ?? 0) },
+      foreign: foreign === '1',
+    };
   }
 
   async forward(
-    from: string | null,
+    { offset, restarts }: RelayPlace,
     to: string | null,
     messages: readonly ForwardedMessage[],
-  ): Promise<boolean> {
+  ): Promise<RelayPlace | null> {
     const { channel, sharded, maxLength } = this.options;
     const payloads = messages.map(({ payload }) => payload);
     const signed =
@@ -72,20 +77,22 @@ export class RedisRelayRecord implements RelayRecord {
       sharded ? 'SPUBLISH' : 'PUBLISH',
       channel,
       maxLength,
-      `${from ?? ''} ${to ?? ''} ${this.id}`,
+      `${offset ?? ''} ${restarts} ${to ?? ''} ${this.id}`,
       messages.map(placeOf).join(' '),
       signed?.map(({ sealKey }) => sealKey).join('') ?? '',
       ...(signed?.map(({ payload }) => payload) ?? payloads),
     );
-    return Number(await this.answered(done)) === 1;
+    const restarted = Number(await this.answered(done));
+    return restarted < 0 ? null : { offset: to, restarts: restarted };
   }
 
-  async prove(offset: string, age: number): Promise<boolean> {
+  async prove({ offset, restarts }: RelayPlace, age: number): Promise<boolean> {
     const ttl = Math.max(1, Math.floor(WEEK_MS - age));
     const done = this.#client.proveRelay(
       this.#record,
       this.#proof,
-      offset,
+      offset ?? '',
+      restarts,
       ttl,
     );
     return Number(await this.answered(done)) === 1;
@@ -106,8 +113,10 @@ export class RedisRelayRecord implements RelayRecord {
   }
 }
 
-function placeOf({ offset, foreign }: ForwardedMessage): string {
-  return foreign ? FOREIGN : (offset ?? NO_OFFSET);
+function placeOf({ kind, offset }: ForwardedMessage): string {
+  if (kind === 'foreign') return FOREIGN;
+  if (offset === null) return NO_OFFSET;
+  return kind === 'restart' ? RESTART + offset : offset;
 }
 
 /** The key of a relay's record, in the hash slot of the channel. @internal */

@@ -2,44 +2,59 @@ import type { Cluster, Redis } from 'ioredis';
 import { ENCODED_ORIGIN_LENGTH } from '../../message/index.js';
 import { APPEND, FIRST_PAYLOAD, PARSE, READ_TAIL } from './journal.lua.js';
 
+/** Before an offset: the source goes on there. @internal */
+export const RESTART = '+';
 /** In place of an offset: a message that does not move the record. @internal */
 export const NO_OFFSET = '=';
 /** In place of an offset: a message of a publisher without a journal. @internal */
 export const FOREIGN = '-';
+
+/** Whether the record is where a relay has left it. */
+const IS_AT = `
+local function isAt(record, offset, restarts)
+  local kept = redis.call('HMGET', record, 'offset', 'restarts')
+  return (kept[1] or '') == offset and (kept[2] or '0') == restarts
+end`;
 
 /**
  * Journals and publishes messages of a source, and moves the record of its relay, in one
  * step.
  *
  * - KEYS: the journal; the record; the holder.
- * - ARGV: PUBLISH or SPUBLISH; the channel; the number of entries to keep; where the
- *   record is, where it shall be, and the relay's id, with a space between each two;
- *   the offset of each payload in the source, or `-`, or `=`; the seal keys of signed payloads,
+ * - ARGV: PUBLISH or SPUBLISH; the channel; the number of entries to keep; the offset of
+ *   the record, its number of restarts, the offset at which it shall be, and the relay's
+ *   id, with a space between each two; the offset of each payload in the source, with
+ *   `+` before it if it is a restart, or `-`, or `=`; the seal keys of signed payloads,
  *   one after the other, or ''; the payloads, each with an origin.
- * - Returns 1; 0 if the record is elsewhere, or a foreign payload does not come
- *   from the holder: then nothing was done.
+ * - Returns the number of restarts; -1 if the record is elsewhere, or a foreign payload
+ *   does not come from the holder: then nothing was done.
  * - Fails if Redis refuses the journal. The record then is at the last payload that was
  *   journaled.
  */
 const FORWARD = `
 local journal, record, holder = KEYS[1], KEYS[2], KEYS[3]
 local verb, channel, keep, sealKeys = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
-local from, to, me = string.match(ARGV[4], '^(%S*) (%S*) (%S*)$')
+local from, restarts, to, me = string.match(ARGV[4], '^(%S*) (%S*) (%S*) (%S*)$')
 local call, sub = redis.call, string.sub
-local origin, reached = '', from
+local origin, reached, restarted = '', from, restarts + 0
+local function move(offset)
+  if offset ~= from or restarted ~= restarts + 0 then
+    redis.pcall('HSET', record, 'offset', offset, 'restarts', restarted)
+  end
+end
 local function refuse(err)
-  if reached ~= from then redis.pcall('HSET', record, 'offset', reached) end
+  move(reached)
   return err
 end
-
-if (call('HGET', record, 'offset') or '') ~= from then return 0 end
+${IS_AT}
+if not isAt(record, from, restarts) then return -1 end
 local places, foreign = {}, false
 for place in string.gmatch(ARGV[5], '%S+') do
   places[#places + 1] = place
   if place == '${FOREIGN}' then foreign = true end
 end
 if foreign then
-  if call('GET', holder) ~= me then return 0 end
+  if call('GET', holder) ~= me then return -1 end
   call('HSET', record, 'foreign', 1)
 end
 ${PARSE}
@@ -53,17 +68,21 @@ ${APPEND}
     call(verb, channel, complete)
     previous = id
     local place = places[i - ${FIRST_PAYLOAD - 1}]
-    if place ~= '${FOREIGN}' and place ~= '${NO_OFFSET}' then reached = place end
+    if sub(place, 1, 1) == '${RESTART}' then
+      reached, restarted = sub(place, 2), restarted + 1
+    elseif place ~= '${FOREIGN}' and place ~= '${NO_OFFSET}' then
+      reached = place
+    end
   end
 end
-if to ~= from then call('HSET', record, 'offset', to) end
-return 1
+move(to)
+return restarted
 `;
 
 /** KEYS: the record; the proof. ARGV: where the record must be; milliseconds to keep it. */
-const PROVE = `
-if redis.call('HGET', KEYS[1], 'offset') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+const PROVE = `${IS_AT}
+if not isAt(KEYS[1], ARGV[1], ARGV[2]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
 return 1`;
 
 /** KEYS: the holder. ARGV: the relay's id; milliseconds until another may become it. */
@@ -93,6 +112,7 @@ export interface RelayCommands {
     record: string,
     proof: string,
     offset: string,
+    restarts: number,
     ttl: number,
   ): Promise<Integer>;
   holdRelay(holder: string, id: string, ttl: number): Promise<Integer>;
