@@ -1,0 +1,134 @@
+/*
+ * The local region: the forward script, the proof, and one instance.
+ */
+
+/* Sets `covered` to the writes that the local journal announces. */
+inline announced() {
+  chain = 0;
+  x = 0;
+  do
+  :: x < size && journal[x] < WIDE -> chain = chain | change[journal[x]]; x++
+  :: x < size && journal[x] >= WIDE -> coverage(TO(journal[x])); chain = chain | covered; x++
+  :: else -> break
+  od;
+  covered = chain
+}
+
+/* The record gives up `from` for the end of `element`. */
+inline checkStep(from, element_) {
+  if
+  :: element_ < WIDE -> 
+    /* nothing is passed over */
+    assert(from != NONE && before[element_] == from)
+  :: else ->
+    /* a widening only where the journal does not cover */
+    if
+    :: from == NONE -> kept = false
+    :: else -> goesOn(from); kept = holds
+    fi;
+    assert(!kept)
+  fi
+}
+
+inline append(element_) {
+  BOUND(size < JOURNAL);
+  x = 0;
+  do
+  :: x < size ->
+    /* announced once in the local journal */
+    assert(element_ >= WIDE || journal[x] != element_);
+#ifdef BY_MESSAGE
+    assert(element_ >= WIDE || journal[x] >= WIDE || change[journal[x]] != change[element_]);
+#endif
+    x++
+  :: else -> break
+  od;
+  journal[size] = element_;
+  size++;
+#ifdef LOCAL_FAILOVER
+  proofs[size] = proof
+#endif
+}
+
+#ifdef MUTANT_SET_WITHOUT_COMPARE
+#define MATCHES(from) true
+#else
+#define MATCHES(from) (record == (from))
+#endif
+
+#ifdef MUTANT_EMPTY_AS_NONE
+#define RECORDED(element) (TO(element) == START -> NONE : TO(element))
+#else
+#define RECORDED(element) TO(element)
+#endif
+
+/* The script, for one message. */
+inline forward(from, element_) {
+  checkStep(record, element_);
+  append(element_);
+  record = RECORDED(element_)
+}
+
+/* Local Redis accepts a proof up to `offset`. */
+inline prove(offset) {
+  announced();
+  x = covered;
+  coverage(offset);
+  /* each proven write was announced, or widened after it */
+  assert((covered & ~x) == 0);
+  proof = offset;
+#ifdef LOCAL_FAILOVER
+  proofs[size] = proof
+#endif
+}
+
+/* A replica that lacks the last entry takes over, with the record and the proof
+   of its time. The instance notices that its position is gone. */
+#ifdef LOCAL_FAILOVER
+inline loseLastLocally() {
+  proofs[size] = 0;
+  size--;
+  journal[size] = 0;
+  record = LAST;
+  proof = proofs[size];
+  if
+  :: read > size -> read = size; broken = true
+  :: else
+  fi;
+#ifndef TORN_BEAT
+  beating = false;
+  beat_proof = 0;
+#endif
+  settled = false
+}
+#endif
+
+proctype instance() {
+end:
+  do
+  :: d_step { copy == EMPTY -> copy = BIT(writes) - 1 }
+  :: d_step { broken -> broken = false; read = size; copy = EMPTY }
+  :: d_step { !broken && read < size -> read++; copy = EMPTY }
+  od
+}
+
+/* The proof is read before the end of the journal. */
+proctype heartbeat() {
+end:
+  do
+  :: d_step { !beating && proof != NONE -> beating = true; beat_proof = proof }
+  :: d_step {
+      beating ->
+      if
+      :: read == size && !broken ->
+        coverage(beat_proof);
+        /* no copy is older than what is proven */
+        assert(copy == EMPTY || (covered & ~copy) == 0);
+        settled = covered == ALL_WRITES && lost == 0 && beat_proof == tail
+      :: else
+      fi;
+      beating = false;
+      beat_proof = 0
+    }
+  od
+}
