@@ -23,7 +23,7 @@ inline checkStep(from, element_) {
   :: else ->
     /* a widening only where the journal does not cover */
     if
-    :: from == NONE -> kept = false
+    :: from == NONE -> kept = size > 0
     :: else -> goesOn(from); kept = holds
     fi;
     assert(!kept)
@@ -31,7 +31,7 @@ inline checkStep(from, element_) {
 }
 
 inline append(element_) {
-  BOUND(size < JOURNAL);
+  assert(size < JOURNAL); /* no loops */
   x = 0;
   do
   :: x < size ->
@@ -65,7 +65,11 @@ inline append(element_) {
 /* The script, for one message. */
 inline forward(from, element_) {
   checkStep(record, element_);
+#ifdef MUTANT_NO_WIDENING
+  if :: element_ < WIDE -> append(element_) :: else fi;
+#else
   append(element_);
+#endif
   record = RECORDED(element_)
 }
 
@@ -95,7 +99,7 @@ inline loseLastLocally() {
   :: read > size -> read = size; broken = true
   :: else
   fi;
-#ifndef TORN_BEAT
+#ifndef MUTANT_TORN_BEAT
   beating = false;
   beat_proof = 0;
 #endif

@@ -25,6 +25,9 @@ inline catchUp(r) {
   :: id == NONE -> holds = false
   :: else -> goesOn(id)
   fi;
+#ifdef MUTANT_WIDEN_ALWAYS
+  holds = false;
+#endif
   if
 #ifdef MUTANT_TRUST_MOVED_TAIL
   :: !holds && id != NONE && tail < id -> skip
@@ -129,7 +132,7 @@ end:
 #else
 #define COMPLETE(r) (phase[r] == FOLLOWS && waiting_n[r] == 0 && acked[r] == beat_tail[r])
 #endif
-#if defined(MUTANT_PROVE_BEFORE_FORWARD) || defined(MUTANT_PROVE_BLINDLY) || defined(MUTANT_TRUST_MOVED_TAIL)
+#if defined(MUTANT_PROVE_BEFORE_FORWARD) || defined(MUTANT_PROVE_BLINDLY)
 #define MAY_PROVE(r) true
 #else
 #define MAY_PROVE(r) (record == COMPARED(r))
@@ -150,7 +153,7 @@ end:
       if
       :: COMPLETE(r) ->
         beat[r] = DONE;
-#ifdef BEYOND
+#ifdef KEEPS_ACKED
         beat_acked[r] = acked[r]
 #endif
       :: else ->

@@ -86,9 +86,17 @@ inline breakLink(r) {
   :: live_n[r] > 0 -> live_n[r]--; LIVE(r, live_n[r]) = 0
   :: else -> break
   od;
-  beat[r] = 0;
-  beat_tail[r] = 0;
-  RESET_COMPARED(r)
+#ifndef MUTANT_TORN_RELAY_BEAT
+  if
+  :: beat[r] == SENT -> beat[r] = 0; beat_tail[r] = 0
+  :: else
+  fi
+#endif
+}
+
+inline takeLost() {
+  element = (lost & 1 -> 1 : (lost & 2 -> 2 : 4));
+  lost = lost & ~element
 }
 
 proctype publisher() {
@@ -101,9 +109,4 @@ end:
   :: d_step { lost && tail != top -> takeLost(); publish(element, true) }
 #endif
   od
-}
-
-inline takeLost() {
-  element = (lost & 1 -> 1 : (lost & 2 -> 2 : 4));
-  lost = lost & ~element
 }

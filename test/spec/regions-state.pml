@@ -6,7 +6,6 @@
 #define WIDE 16    /* added to the offset up to which a widened message counts */
 #define EMPTY 255  /* no copy */
 #define QUEUE 4
-#define SENDING 4
 
 #define BIT(n) (1 << (n))
 #define TO(element) ((element) & 15)
@@ -43,7 +42,8 @@ byte live[RELAYS * QUEUE], live_n[RELAYS];
 byte call[RELAYS];        /* the call of the forward script */
 byte beat[RELAYS];        /* 0, SENT: the tail was read, DONE: a proof is under way */
 byte beat_tail[RELAYS];
-#ifdef BEYOND
+#if defined(BEYOND) || defined(MUTANT_TRUST_MOVED_TAIL)
+#define KEEPS_ACKED
 byte beat_acked[RELAYS];
 #define COMPARED(r) beat_acked[r]
 #define RESET_COMPARED(r) beat_acked[r] = 0

@@ -16,10 +16,12 @@
 #endif
 #ifdef SOURCE_FAILOVER
 #define GAP 2
-#define OFFSETS 13
-#define JOURNAL (2 * WRITES + FAULTS + 1)
+#define OFFSETS 15
+#define SENDING 6
+#define JOURNAL ((FAULTS + 1) * WRITES + FAULTS + 1)
 #else
 #define GAP 1
+#define SENDING 4
 #define OFFSETS (WRITES + 1)
 #define JOURNAL (WRITES + FAULTS + 1)
 #endif
