@@ -2,7 +2,7 @@
  * The local region: the forward script, the proof, and one instance.
  */
 
-/* Sets `covered` to the writes that the local journal announces. */
+/* `covered` becomes the writes that the local journal announces. */
 inline announced() {
   chain = 0;
   x = 0;
@@ -14,14 +14,14 @@ inline announced() {
   covered = chain
 }
 
-/* The record gives up `from` for the end of `element`. */
+/* The record goes from `from` to the end of `element_`. */
 inline checkStep(from, element_) {
   if
-  :: element_ < WIDE -> 
-    /* nothing is passed over */
+  :: element_ < WIDE ->
+    /* No entry is passed over. */
     assert(from != NONE && before[element_] == from)
   :: else ->
-    /* a widening only where the journal does not cover */
+    /* One widening for a gap that the journal does not cover, or a first start. */
     if
     :: from == NONE -> kept = size > 0
     :: else -> goesOn(from); kept = holds
@@ -31,11 +31,11 @@ inline checkStep(from, element_) {
 }
 
 inline append(element_) {
-  assert(size < JOURNAL); /* no loops */
+  assert(size < JOURNAL); /* entries and widenings at most */
   x = 0;
   do
   :: x < size ->
-    /* announced once in the local journal */
+    /* Entries are announced once in the local journal. */
     assert(element_ >= WIDE || journal[x] != element_);
 #ifdef BY_MESSAGE
     assert(element_ >= WIDE || journal[x] >= WIDE || change[journal[x]] != change[element_]);
@@ -78,7 +78,7 @@ inline prove(offset) {
   announced();
   x = covered;
   coverage(offset);
-  /* each proven write was announced, or widened after it */
+  /* Each proven write was announced, or a widening came after it. */
   assert((covered & ~x) == 0);
   proof = offset;
 #ifdef LOCAL_FAILOVER
@@ -120,13 +120,22 @@ end:
 proctype heartbeat() {
 end:
   do
+#ifdef MUTANT_PROOF_READ_LAST
+  :: d_step { !beating && proof != NONE && read == size && !broken -> beating = true }
+  :: d_step {
+      beating && proof != NONE ->
+      coverage(proof);
+      assert(copy == EMPTY || (covered & ~copy) == 0);
+      beating = false
+    }
+#else
   :: d_step { !beating && proof != NONE -> beating = true; beat_proof = proof }
   :: d_step {
       beating ->
       if
       :: read == size && !broken ->
         coverage(beat_proof);
-        /* no copy is older than what is proven */
+        /* No copy is older than the proof. */
         assert(copy == EMPTY || (covered & ~copy) == 0);
         settled = covered == ALL_WRITES && lost == 0 && beat_proof == tail
       :: else
@@ -134,5 +143,6 @@ end:
       beating = false;
       beat_proof = 0
     }
+#endif
   od
 }

@@ -64,7 +64,7 @@ bool bound_too_small;     /* never set; it marks the assertions of bounds */
 
 hidden byte x, y, id, path, next, set;
 
-/* Sets `set` to the messages that the journal of a region announces. */
+/* `set` becomes the messages that the journal of a region announces. */
 inline announced(d) {
   set = 0;
   y = 0;
@@ -82,14 +82,14 @@ inline append(d, id_, path_, link_, was_) {
   do
   :: x < size[d] ->
 #ifndef REPEATS
-    assert(ID(ENTRY(d, x)) != id_); /* announced once in each region */
+    assert(ID(ENTRY(d, x)) != id_); /* once in each region */
 #elif !defined(FAILOVER)
     assert(ENTRY(d, x) != id_ + (path_ << 4)); /* once by each path */
 #endif
     x++
   :: else -> break
   od;
-  assert(size[d] < SIZE); /* no loops */
+  assert(size[d] < SIZE); /* a bounded journal */
   ENTRY(d, size[d]) = id_ + (path_ << 4);
 #ifdef FAILOVER
   by[d * SIZE + size[d]] = link_;
@@ -98,7 +98,7 @@ inline append(d, id_, path_, link_, was_) {
   size[d]++
 }
 
-/* Sets `x` to whether an entry is to be forwarded. */
+/* `x` says whether an entry is to be forwarded. */
 inline filter(l) {
 #if defined(MUTANT_FORWARD_ALL)
   x = true
@@ -115,7 +115,7 @@ inline forwardNext(l) {
   filter(l);
   if
   :: x ->
-    assert(BORN(id) != TARGET(l)); /* no message enters its own region again */
+    assert(BORN(id) != TARGET(l)); /* no loops */
     if
     :: BORN(id) != SOURCE(l) -> path = path | BIT(SOURCE(l))
     :: else

@@ -7,7 +7,7 @@ inline take(r, element_) {
   waiting_n[r]++
 }
 
-/* Drops what waits, and begins again from the record. */
+/* The relay drops its queue, and begins again from the record. */
 inline beginAgain(r) {
   do
   :: waiting_n[r] > 0 -> waiting_n[r]--; WAITING(r, waiting_n[r]) = 0
@@ -18,7 +18,7 @@ inline beginAgain(r) {
   phase[r] = BEGIN
 }
 
-/* A page is read and taken in one step: taken entries wait just as well. */
+/* Entries are read and taken in one step: they may wait in the queue just as well. */
 inline catchUp(r) {
   id = POSITION(r);
   if
@@ -33,7 +33,6 @@ inline catchUp(r) {
   :: !holds && id != NONE && tail < id -> skip
 #endif
   :: holds ->
-    /* entries from the first one on */
     do
     :: id != tail ->
       y = tail;

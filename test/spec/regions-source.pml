@@ -36,7 +36,7 @@ inline publish(write, behind) {
   settled = false
 }
 
-/* Sets `covered` to the writes up to an offset. */
+/* `covered` becomes the writes up to an offset. */
 inline coverage(offset) {
   covered = 0;
   y = offset;
@@ -46,8 +46,8 @@ inline coverage(offset) {
   od
 }
 
-/* Sets `holds` if the journal goes on from an offset: its entry is there, and
-   the chain from it to the tail. The beginning counts until anything is trimmed. */
+/* `holds` says that the journal goes on from an offset: its entry is there, and the
+   chain from it to the tail. The beginning is there until an entry is trimmed. */
 inline goesOn(offset) {
   y = tail;
   do

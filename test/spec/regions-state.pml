@@ -27,8 +27,8 @@ byte lost;                /* writes whose entry a failover lost, a bit each */
 bool reachable = true;    /* the link from the source */
 
 /* The relays. */
-#define BEGIN 0           /* is to read the record */
-#define CATCH_UP 1        /* is to read the journal of the source */
+#define BEGIN 0           /* the record is to be read */
+#define CATCH_UP 1        /* the journal of the source is to be read */
 #define FOLLOWS 2
 byte phase[RELAYS];
 byte acked[RELAYS];       /* the record, as far as the relay knows */
@@ -36,11 +36,11 @@ byte waiting[RELAYS * SENDING], waiting_n[RELAYS];
 bool subscribed[RELAYS];
 byte live[RELAYS * QUEUE], live_n[RELAYS];
 #define SENT 1
-#define HALF 2            /* only mutants: one of two steps is done */
+#define HALF 2            /* one of two steps is done, with a mutant */
 #define DONE 3
 #define REFUSED 4
 byte call[RELAYS];        /* the call of the forward script */
-byte beat[RELAYS];        /* 0, SENT: the tail was read, DONE: a proof is under way */
+byte beat[RELAYS];        /* SENT: the tail was read; DONE: a proof is under way */
 byte beat_tail[RELAYS];
 #if defined(BEYOND) || defined(MUTANT_TRUST_MOVED_TAIL)
 #define KEEPS_ACKED

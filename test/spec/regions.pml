@@ -44,7 +44,7 @@ inline abandonCall(r) {
 #ifdef ORPHANS
   if
   :: call[r] == SENT && orphan == 0 -> orphan = WAITING(r, 0); orphan_from = acked[r]
-  :: true
+  :: skip
   fi;
 #endif
   d_step { beginAgain(r) }
