@@ -51,9 +51,11 @@ inline append(element_) {
 }
 
 #ifdef MUTANT_SET_WITHOUT_COMPARE
-#define MATCHES(from) true
+#define MATCHES(from, n) true
+#elif defined(COUNTED)
+#define MATCHES(from, n) (record == (from) && count == (n))
 #else
-#define MATCHES(from) (record == (from))
+#define MATCHES(from, n) (record == (from))
 #endif
 
 #ifdef MUTANT_EMPTY_AS_NONE
@@ -69,6 +71,9 @@ inline forward(from, element_) {
   if :: element_ < WIDE -> append(element_) :: else fi;
 #else
   append(element_);
+#endif
+#ifdef COUNTED
+  count = count + (element_ >= WIDE -> 1 : 0);
 #endif
   record = RECORDED(element_)
 }
@@ -92,6 +97,9 @@ inline prove(offset) {
 inline loseLastLocally() {
   proofs[size] = 0;
   size--;
+#ifdef COUNTED
+  count = count - (journal[size] >= WIDE -> 1 : 0);
+#endif
   journal[size] = 0;
   record = LAST;
   proof = proofs[size];

@@ -15,7 +15,18 @@ inline beginAgain(r) {
   od;
   call[r] = 0;
   acked[r] = 0;
+#ifdef COUNTED
+  acked_count[r] = 0;
+#endif
   phase[r] = BEGIN
+}
+
+inline readRecord(r) {
+  acked[r] = record;
+#ifdef COUNTED
+  acked_count[r] = count;
+#endif
+  phase[r] = CATCH_UP
 }
 
 /* Entries are read and taken in one step: they may wait in the queue just as well. */
@@ -71,7 +82,7 @@ inline receive(r) {
 inline run_(r) {
   element = WAITING(r, 0);
   if
-  :: MATCHES(acked[r]) ->
+  :: MATCHES(acked[r], acked_count[r]) ->
 #if defined(MUTANT_PUBLISH_BEFORE_SET)
     append(element);
     call[r] = HALF
@@ -97,6 +108,9 @@ inline finish(r) {
 
 inline acknowledge(r) {
   acked[r] = RECORDED(WAITING(r, 0));
+#ifdef COUNTED
+  acked_count[r] = acked_count[r] + (WAITING(r, 0) >= WIDE -> 1 : 0);
+#endif
   x = 1;
   do
   :: x < waiting_n[r] -> WAITING(r, x - 1) = WAITING(r, x); x++
@@ -111,7 +125,7 @@ proctype relay(bit r) {
 end:
   do
   :: d_step { reachable && !subscribed[r] -> subscribed[r] = true; if :: phase[r] == FOLLOWS -> phase[r] = CATCH_UP :: else fi }
-  :: d_step { phase[r] == BEGIN -> acked[r] = record; phase[r] = CATCH_UP }
+  :: d_step { phase[r] == BEGIN -> readRecord(r) }
   :: d_step { phase[r] == CATCH_UP && reachable && subscribed[r] -> catchUp(r) }
   :: d_step { phase[r] == FOLLOWS && live_n[r] > 0 -> receive(r) }
   :: d_step { call[r] == 0 && phase[r] != BEGIN && waiting_n[r] > 0 -> call[r] = SENT }

@@ -32,6 +32,9 @@ bool reachable = true;    /* the link from the source */
 #define FOLLOWS 2
 byte phase[RELAYS];
 byte acked[RELAYS];       /* the record, as far as the relay knows */
+#ifdef COUNTED
+byte acked_count[RELAYS]; /* the record's count of widenings, as far as the relay knows */
+#endif
 byte waiting[RELAYS * SENDING], waiting_n[RELAYS];
 bool subscribed[RELAYS];
 byte live[RELAYS * QUEUE], live_n[RELAYS];
@@ -55,12 +58,18 @@ byte beat_acked[RELAYS];
 /* Local Redis. */
 byte journal[JOURNAL], size;
 byte record = FIRST_RECORD;
+#ifdef COUNTED
+byte count;               /* widenings, a part of the record */
+#endif
 byte proof = NONE;
 #ifdef LOCAL_FAILOVER
 byte proofs[JOURNAL + 1]; /* the last proof by length of the journal */
 #endif
 #ifdef ORPHANS
 byte orphan, orphan_from; /* a call that outlived its connection; 0 for none */
+#ifdef COUNTED
+byte orphan_count;
+#endif
 #endif
 
 /* One local instance, with one key that all writes affect. */

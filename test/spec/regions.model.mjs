@@ -12,12 +12,15 @@ const HOLDS = [
   ['cut, journal of the source trimmed', 'CUT TRIM WRITES=3 FAULTS=3'],
   ['first start', 'FIRST CUT TRIM KILL FAULTS=3'],
   ['relay killed, calls cut off', 'KILL LOCAL_CUT CUT WRITES=3 FAULTS=3'],
-  ['failover of the source', 'SOURCE_FAILOVER BEYOND TRIM'],
-  ['two failovers of the source', 'SOURCE_FAILOVER CUT WRITES=1 FAULTS=2'],
+  ['failover of the source', 'SOURCE_FAILOVER BEYOND TRIM COUNTED'],
+  [
+    'two failovers of the source',
+    'SOURCE_FAILOVER CUT WRITES=1 FAULTS=2 COUNTED',
+  ],
   ['failover here', 'LOCAL_FAILOVER CUT TRIM WRITES=3 FAULTS=2'],
   [
     'failovers on both sides',
-    'SOURCE_FAILOVER LOCAL_FAILOVER KILL WRITES=1 FAULTS=2',
+    'SOURCE_FAILOVER LOCAL_FAILOVER KILL WRITES=1 FAULTS=2 COUNTED',
   ],
   ['two relays at once', 'RELAYS=2 FAULTS=0'],
   [
@@ -27,7 +30,7 @@ const HOLDS = [
   ['two relays, failover here', 'RELAYS=2 LOCAL_FAILOVER WRITES=1'],
   [
     'two relays, failover of the source',
-    'RELAYS=2 SOURCE_FAILOVER TRIM WRITES=1',
+    'RELAYS=2 ONE_BEAT SOURCE_FAILOVER WRITES=1 COUNTED',
   ],
   [
     'all but a failover of the source',
@@ -39,13 +42,13 @@ const HEALS = [
   ['heals: cut, lost, trimmed', 'CUT LOSE TRIM FAULTS=3'],
   [
     'heals: failovers of the source',
-    'SOURCE_FAILOVER CUT TRIM WRITES=1 FAULTS=2',
+    'SOURCE_FAILOVER CUT TRIM WRITES=1 FAULTS=2 COUNTED',
   ],
   [
     'heals: failover here, relay killed',
     'FIRST LOCAL_FAILOVER KILL LOCAL_CUT FAULTS=2',
   ],
-  ['heals: two relays, one killed', 'RELAYS=2 FIRST KILL WRITES=1'],
+  ['heals: two relays, one killed', 'RELAYS=2 KILL WRITES=1'],
 ];
 
 const MUTANTS = [
@@ -70,7 +73,18 @@ const MUTANTS = [
     'heartbeat of the relay across a failover',
     'MUTANT_TORN_RELAY_BEAT SOURCE_FAILOVER BEYOND',
   ],
-  ['published again after a failover', 'SOURCE_FAILOVER BY_MESSAGE WRITES=1'],
+  [
+    'record goes back uncounted, two relays',
+    'RELAYS=2 ONE_BEAT SOURCE_FAILOVER WRITES=1',
+  ],
+  [
+    'record goes back uncounted, late call',
+    'SOURCE_FAILOVER KILL WRITES=1 FAULTS=2',
+  ],
+  [
+    'published again after a failover',
+    'SOURCE_FAILOVER COUNTED BY_MESSAGE WRITES=1',
+  ],
 ];
 
 const STUCK = [

@@ -34,6 +34,14 @@
 #define ORPHANS
 #endif
 
+#ifdef COUNTED
+#define KEEP_COUNT(r) orphan_count = acked_count[r]
+#define DROP_COUNT orphan_count = 0
+#else
+#define KEEP_COUNT(r) skip
+#define DROP_COUNT skip
+#endif
+
 #include "regions-state.pml"
 #include "regions-source.pml"
 #include "regions-local.pml"
@@ -43,7 +51,7 @@
 inline abandonCall(r) {
 #ifdef ORPHANS
   if
-  :: call[r] == SENT && orphan == 0 -> orphan = WAITING(r, 0); orphan_from = acked[r]
+  :: call[r] == SENT && orphan == 0 -> orphan = WAITING(r, 0); orphan_from = acked[r]; KEEP_COUNT(r)
   :: skip
   fi;
 #endif
@@ -60,7 +68,10 @@ init {
   run world(); run publisher(); run instance(); run heartbeat();
   run relay(0); run relayHeartbeat(0);
 #if RELAYS > 1
-  run relay(1); run relayHeartbeat(1)
+  run relay(1);
+#ifndef ONE_BEAT
+  run relayHeartbeat(1)
+#endif
 #endif
 }
 
@@ -74,11 +85,12 @@ end:
   :: d_step {
       orphan != 0 ->
       if
-      :: MATCHES(orphan_from) -> element = orphan; forward(orphan_from, element)
+      :: MATCHES(orphan_from, orphan_count) -> element = orphan; forward(orphan_from, element)
       :: else
       fi;
       orphan = 0;
-      orphan_from = 0
+      orphan_from = 0;
+      DROP_COUNT
     }
 #endif
 #ifdef CUT
