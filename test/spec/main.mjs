@@ -12,7 +12,7 @@ holds, and each mutant of a model violates one. Needs Debian's spin and a C comp
   npm run spec -- [options]
 
   --only <name>   only the runs whose name contains this
-  --traces        renew the traces of both models, which npm test replays
+  --traces        renew the traces of deliveries and fills, which npm test replays
   --help          print this text`;
 
 const abort = new AbortController();

@@ -114,7 +114,7 @@ const MESH_HOLDS = [
   ['mesh, first start', 'MESH FIRST MESSAGES=1'],
   ['mesh, trimmed', 'MESH TRIM FAULTS=1'],
   ['mesh, one failover', 'MESH FAILOVER REPEATS FAULTS=1 MESSAGES=2'],
-  ['mesh with transit', 'MESH TRANSIT REPEATS'],
+  ['mesh with transit', 'MESH TRANSIT REPEATS MESSAGES=2'],
   ['hub, four messages', 'HUB MESSAGES=4'],
   ['hub, first start', 'HUB FIRST'],
   ['hub, trimmed', 'HUB TRIM FAULTS=2'],
