@@ -26,6 +26,11 @@ const MODULES = {
   metered: { channel: 'bench:metered', journal: { maxLength: 60_000 } },
   // Receives messages of raw ioredis, as from a service in another language.
   foreign: { channel: RAW_CHANNEL },
+  us: { channel: 'bench:regions', regions: { local: 'us', sources: {} } },
+  eu: {
+    channel: 'bench:regions',
+    regions: { local: 'eu', sources: { us: {} } },
+  },
   sample: { channel: 'sample-app:cache:invalidate' },
 };
 

@@ -24,6 +24,7 @@ import { livePage } from './page.mjs';
 import { peers } from './peers.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
+import { regions } from './regions.mjs';
 import { startServer } from './server.mjs';
 import { signing } from './signing.mjs';
 
@@ -32,7 +33,7 @@ const USAGE = `Usage: npm run bench [-- options]
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
                  near-cache, eviction, beside, peers, bursts, signing,
-                 metrics, scrape, page
+                 regions, metrics, scrape, page
   --against REF  compare with another commit, which runs its own benchmark
   --write        renew docs/benchmarks.md, or with --only these sections of it
   --help         this text
@@ -55,6 +56,7 @@ const SECTIONS = {
   peers,
   bursts,
   signing,
+  regions,
   metrics,
   scrape,
   page: livePage,

@@ -2,9 +2,13 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 
-/** A redis-server of the benchmark's own, or the one in REDIS_URL. */
-export async function startServer() {
-  if (process.env.REDIS_URL) {
+/**
+ * A redis-server of the benchmark's own, or the one in REDIS_URL.
+ *
+ * @param own whether it must not be the one in REDIS_URL
+ */
+export async function startServer({ own = false } = {}) {
+  if (process.env.REDIS_URL && !own) {
     return {
       url: process.env.REDIS_URL,
       version: await answers(process.env.REDIS_URL),
