@@ -7,6 +7,7 @@ import {
 import type { CacheInvalidationOptions } from './cache-invalidation.options.js';
 import { flagIn } from './common/index.js';
 import { InvalidationConfigurationError } from './errors/index.js';
+import { regionsFrom } from './regions/index.js';
 import { signingFrom } from './signing/index.js';
 
 type Scalar = string | number | boolean | undefined;
@@ -97,9 +98,14 @@ function optionsFrom(read: Read): CacheInvalidationModuleOptions {
     read(`${variableOf('signing')}_KEYS`),
     read(`${variableOf('signing')}_ACCEPT`),
   );
+  const regions = regionsFrom(
+    read('CACHE_INVALIDATION_REGION'),
+    read('CACHE_INVALIDATION_SOURCES'),
+  );
   return {
     ...Object.fromEntries(entries),
     signing,
+    regions,
   } as CacheInvalidationModuleOptions;
 }
 

@@ -61,7 +61,7 @@ import {
   OwnMessages,
   PublishProgress,
 } from './stream/index.js';
-import { RegionRelays, SourceTransports } from './regions/index.js';
+import { RegionRelays } from './regions/index.js';
 import {
   AcknowledgedMessages,
   InvalidationSubscriber,
@@ -130,7 +130,6 @@ const providers: Provider[] = [
   PublishingSession,
   InvalidationSubscriber,
   // between regions
-  SourceTransports,
   RegionRelays,
   // caches, handlers and decorators
   { provide: PositionSource, useExisting: PositionTracker },

@@ -3,4 +3,3 @@ export * from './region-relays.js';
 export * from './regions.options.js';
 export * from './relay-log.js';
 export * from './source-reader.js';
-export * from './source-transports.js';

@@ -7,7 +7,6 @@ import { InvalidationTransport } from '../transport/index.js';
 import { RegionRelay } from './region-relay.js';
 import type { RegionsOptions } from './regions.options.js';
 import type { ReaderOptions } from './source-reader.js';
-import { SourceTransports } from './source-transports.js';
 
 /** @internal */
 export interface RegionRelaysOptions extends ReaderOptions {
@@ -31,7 +30,6 @@ export class RegionRelays {
     transport: InvalidationTransport,
     instance: Instance,
     errors: ErrorReporter,
-    transports: SourceTransports,
   ) {
     const { enabled, role, regions } = options;
     const sources = Object.entries(regions?.sources ?? {}).filter(
@@ -48,7 +46,7 @@ export class RegionRelays {
                 transport,
                 instance,
                 errors,
-                open: () => transports.open(source),
+                open: () => transport.ofRegion(name, source),
               }),
           );
   }

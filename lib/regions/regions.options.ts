@@ -46,7 +46,7 @@ export interface RegionsOptions {
 
 /** The fix of wrong regions. @internal */
 export const REGIONS_ADVICE =
-  'Give { local: "eu", sources: { us: { connection } } }: names of up to 32 letters, digits, dots, dashes and underscores, the local one not among the sources, with a connection or without, and channel, transit, delay and held where they are needed.';
+  'Give { local: "eu", sources: { us: { connection } } }: names of up to 32 letters, digits, dots, dashes and underscores, the local one not among the sources, with a connection or without, and channel, transit, delay and held where they are needed. (In the environment CACHE_INVALIDATION_REGION=eu and CACHE_INVALIDATION_SOURCES="us=redis://host:port …".)';
 
 /** Milliseconds that a message is held at most, unless `delay` says otherwise. */
 const HELD_MS = 2_000;
@@ -97,7 +97,28 @@ export function delayOf({ delay, held }: RegionSource): number | null {
   return held === undefined ? null : HELD_MS;
 }
 
-/** The names of the sources; none without regions. @internal */
-export function sourcesOf(regions: RegionsOptions | undefined): string[] {
-  return Object.keys(regions?.sources ?? {});
+/**
+ * Reads the option from the environment: the name of this region, and `name=url` for each
+ * source, with spaces between. Returns another text for what cannot be read, so that the
+ * check names the option.
+ *
+ * @internal
+ */
+export function regionsFrom(
+  region: unknown,
+  sources: unknown,
+): RegionsOptions | string | undefined {
+  const local = typeof region === 'string' ? region.trim() : '';
+  const words = typeof sources === 'string' ? sources.trim().split(/\s+/) : [];
+  const given = words.filter((word) => word !== '');
+  if (local === '') return given.length === 0 ? undefined : 'without a region';
+  const pairs = given.map((word) => /^([^=]+)=(.+)$/.exec(word));
+  const names = new Set(pairs.map((pair) => pair?.[1]));
+  if (pairs.includes(null) || names.size < pairs.length) return 'unreadable';
+  return {
+    local,
+    sources: Object.fromEntries(
+      pairs.map((pair) => [pair![1]!, { connection: pair![2]! }]),
+    ),
+  };
 }

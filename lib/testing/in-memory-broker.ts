@@ -40,12 +40,15 @@ export interface OverridableModule {
  * @publicApi
  */
 export class InMemoryBroker {
-  readonly #channel = new InMemoryChannel();
+  readonly #channel: InMemoryChannel;
+  readonly #regions = new Map<string, InMemoryBroker>();
   readonly #transports = new Set<MemoryTransport>();
   #published: InvalidationMessage[] = [];
   readonly #losses = new MessageLosses();
 
-  constructor() {
+  /** @param channel a new one if absent */
+  constructor(channel = new InMemoryChannel()) {
+    this.#channel = channel;
     // An application that finds an empty journal has to widen.
     this.emit(entity('in-memory-broker', 'started'));
     this.tap((message) => this.#published.push(message));
@@ -69,6 +72,17 @@ export class InMemoryBroker {
   install<T extends OverridableModule>(builder: T): T {
     builder.overrideProvider(InvalidationTransport).useValue(this.connect());
     return builder;
+  }
+
+  /**
+   * The broker of another region: an application whose option `regions` has it as a
+   * source relays what is published there.
+   */
+  region(name: string): InMemoryBroker {
+    const broker =
+      this.#regions.get(name) ?? new InMemoryBroker(this.#channel.region(name));
+    this.#regions.set(name, broker);
+    return broker;
   }
 
   /**

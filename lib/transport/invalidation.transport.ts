@@ -1,5 +1,6 @@
 import type { UnverifiedReason } from '../signing/index.js';
 import type { L2Store, L2StoreOptions } from './l2.store.js';
+import type { RedisConnection } from './redis/redis-connection.js';
 import type { RelayRecord } from './relay-record.js';
 
 /** Callbacks of a transport. @internal */
@@ -59,6 +60,13 @@ export interface JournalEntry {
   readonly payload: string;
   /** Why it could not be verified. */
   readonly unverified?: UnverifiedReason;
+}
+
+/** The broker of another region. @internal */
+export interface RegionAddress {
+  readonly connection?: RedisConnection;
+  /** The same channel if absent. */
+  readonly channel?: string;
 }
 
 /**
@@ -135,6 +143,12 @@ export abstract class InvalidationTransport {
    * @param id of the relay that uses it
    */
   abstract relayRecord(source: string, id: string): RelayRecord;
+
+  /** Another region's broker, to be read only; not started yet. */
+  abstract ofRegion(
+    name: string,
+    address: RegionAddress,
+  ): InvalidationTransport;
 
   /** The second tier of near caches; not connected yet. */
   abstract l2Store(options: L2StoreOptions): L2Store;

@@ -127,6 +127,10 @@ export class SimulatedTransport extends InvalidationTransport {
     return Promise.resolve([]);
   }
 
+  ofRegion(): never {
+    throw new Error('Regions are not simulated.');
+  }
+
   relayRecord(): never {
     throw new Error('Relays are not simulated.');
   }

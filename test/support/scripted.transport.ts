@@ -101,6 +101,10 @@ export class ScriptedTransport extends InvalidationTransport {
     return this.missing;
   }
 
+  ofRegion(): never {
+    throw new Error('Regions are not scripted.');
+  }
+
   relayRecord(): never {
     throw new Error('Relays are not scripted.');
   }

@@ -20,6 +20,7 @@ export class InMemoryChannel {
   readonly #listeners = new Map<TransportListener, Set<NodeJS.Timeout>>();
   readonly #taps = new Set<(payload: string) => void>();
   readonly #relays = new Map<string, KeptRelay>();
+  readonly #regions = new Map<string, InMemoryChannel>();
   journal: JournalEntry[] = [];
   /** Entries of the second tier. */
   readonly l2: L2Entries = new Map();
@@ -61,6 +62,13 @@ export class InMemoryChannel {
 
   get tail(): string {
     return this.journal.at(-1)?.offset ?? JOURNAL_START;
+  }
+
+  /** The channel of another region. */
+  region(name: string): InMemoryChannel {
+    const channel = this.#regions.get(name) ?? new InMemoryChannel();
+    this.#regions.set(name, channel);
+    return channel;
   }
 
   /** The record of the relay of a source. */

@@ -118,6 +118,10 @@ export class MemoryTransport extends InvalidationTransport {
     return new MemoryRelayRecord(this.channel, source, id, () => this.#reach());
   }
 
+  ofRegion(name: string): InvalidationTransport {
+    return new MemoryTransport(this.channel.region(name));
+  }
+
   l2Store(): L2Store {
     return new MemoryL2Store(this.channel.l2, () => this.#reach());
   }

@@ -8,6 +8,7 @@ import {
   type Introduction,
   type JournalEntry,
   type PublishReply,
+  type RegionAddress,
   type TransportListener,
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
@@ -180,6 +181,16 @@ export class RedisTransport extends InvalidationTransport {
       this.#signer,
       (answer) => this.#redis.answered(answer),
     );
+  }
+
+  ofRegion(_name: string, address: RegionAddress): InvalidationTransport {
+    const { connection, channel } = this.options;
+    return new RedisTransport({
+      ...this.options,
+      connection: address.connection ?? connection,
+      channel: address.channel ?? channel,
+      role: 'subscriber',
+    });
   }
 
   l2Store({
