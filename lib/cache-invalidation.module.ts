@@ -64,6 +64,7 @@ import {
 import { RegionRelays } from './regions/index.js';
 import {
   AcknowledgedMessages,
+  BlindRegions,
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
@@ -124,6 +125,7 @@ const providers: Provider[] = [
   Staleness,
   StatusLog,
   UnverifiedMessages,
+  BlindRegions,
   RegionProofs,
   RegionReach,
   SubscriptionSession,

@@ -10,7 +10,11 @@ import { InvalidationConfigurationError } from '../errors/index.js';
 import { show } from '../message/index.js';
 import { InvalidationPublisher } from '../publisher/index.js';
 import {
+  BlindRegions,
   InvalidationSubscriber,
+  Staleness,
+  usualStaleness,
+  type HeartbeatOptions,
   type SubscriptionState,
 } from '../subscriber/index.js';
 
@@ -19,7 +23,7 @@ export interface InvalidationHealthReport {
   /**
    * - `up`: every message is received and published
    * - `degraded`: nothing is lost, but copies may be older than usual: missed messages are
-   *   being replayed, or invalidations wait for Redis
+   *   being replayed, invalidations wait for Redis, or another region is not heard
    * - `down`: invalidations do not arrive
    */
   readonly status: 'up' | 'degraded' | 'down';
@@ -29,9 +33,14 @@ export interface InvalidationHealthReport {
   readonly reason: string | null;
   /**
    * Milliseconds since this instance last knew that it had received everything; `null`
-   * before the first time.
+   * before the first time. With `regions`, of the stalest region.
    */
   readonly staleness: number | null;
+  /**
+   * The same for each source of `regions`, by its name: milliseconds since everything of
+   * it was last known to have arrived here, or `null`.
+   */
+  readonly regions: Readonly<Record<string, number | null>>;
   /** Lag behind the end of the journal, in milliseconds. */
   readonly lag: number;
   /** Messages that Redis has not accepted yet. */
@@ -39,10 +48,8 @@ export interface InvalidationHealthReport {
 }
 
 /** @internal */
-export interface HealthOptions {
+export interface HealthOptions extends HeartbeatOptions {
   readonly enabled: boolean;
-  readonly heartbeatInterval: number;
-  readonly heartbeatTimeout: number;
 }
 
 /**
@@ -60,6 +67,8 @@ export class InvalidationHealth {
     private readonly options: HealthOptions,
     private readonly subscriber: InvalidationSubscriber,
     private readonly publisher: InvalidationPublisher,
+    private readonly freshness: Staleness,
+    private readonly blind: BlindRegions,
   ) {
     this.#isReady = !options.enabled;
     subscriber.status$.subscribe(({ state }) => {
@@ -71,12 +80,17 @@ export class InvalidationHealth {
   check(): InvalidationHealthReport {
     const { state, reason } = this.subscriber.status;
     const { enabled } = this.options;
-    const staleness = this.subscriber.staleness();
+    const status = enabled ? this.#status : 'up';
+    const blind = status === 'degraded' ? this.blind.reason : null;
+    const { age, ages } = this.freshness;
     return {
-      status: enabled ? this.#status : 'up',
+      status,
       state: enabled ? state : 'disabled',
-      reason: enabled ? reason : null,
-      staleness: Number.isFinite(staleness) ? staleness : null,
+      reason: enabled ? (reason ?? blind) : null,
+      staleness: finite(age),
+      regions: Object.fromEntries(
+        ages.map(([source, sourceAge]) => [source, finite(sourceAge)]),
+      ),
       lag: this.subscriber.lag(),
       outbox: this.publisher.outboxSize,
     };
@@ -113,14 +127,16 @@ export class InvalidationHealth {
   get #status(): InvalidationHealthReport['status'] {
     const { state, reason } = this.subscriber.status;
     if (state !== 'live' && state !== 'catching-up') return 'down';
-    const { heartbeatInterval, heartbeatTimeout } = this.options;
-    // One heartbeat may fail if the next one succeeds.
-    const usual = 2 * (heartbeatInterval + heartbeatTimeout);
     const isWell =
       state === 'live' &&
       reason === null &&
       this.publisher.outboxSize === 0 &&
-      this.subscriber.staleness() <= usual;
+      this.freshness.ownAge <= usualStaleness(this.options) &&
+      this.blind.reason === null;
     return isWell ? 'up' : 'degraded';
   }
+}
+
+function finite(age: number): number | null {
+  return Number.isFinite(age) ? age : null;
 }

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { NearCacheFactory } from '../cache/index.js';
 import { Instance } from '../message/index.js';
 import { InvalidationPublisher } from '../publisher/index.js';
-import { InvalidationSubscriber } from '../subscriber/index.js';
+import { RegionRelays } from '../regions/index.js';
+import { InvalidationSubscriber, Staleness } from '../subscriber/index.js';
 import { InvalidationCounters } from './invalidation-counters.js';
 
 /**
@@ -20,6 +21,8 @@ export class InvalidationMetrics {
     readonly publisher: InvalidationPublisher,
     readonly subscriber: InvalidationSubscriber,
     readonly nearCaches: NearCacheFactory,
+    readonly staleness: Staleness,
+    readonly regions: RegionRelays,
   ) {
     this.serviceName = instance.serviceName;
   }

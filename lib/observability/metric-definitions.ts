@@ -1,4 +1,5 @@
 import type { NearCacheStats } from '../cache/index.js';
+import type { RegionRelay } from '../regions/index.js';
 import type { UnverifiedReason } from '../signing/index.js';
 import type { CountedWidening } from '../stream/index.js';
 import type { InvalidationCounts } from './invalidation-counters.js';
@@ -16,7 +17,7 @@ export interface MetricDefinition {
   readonly kind: 'counter' | 'gauge';
   readonly unit?: 'seconds';
   /** Label with few values, so never the id of an entity. */
-  readonly label?: 'cause' | 'reason' | 'state' | 'cache';
+  readonly label?: 'cause' | 'reason' | 'state' | 'source' | 'cache';
   readonly read: (metrics: InvalidationMetrics) => MetricValues;
 }
 
@@ -123,6 +124,33 @@ export const METRICS: readonly MetricDefinition[] = [
     read: ({ subscriber: { status } }) =>
       STATES.map((state) => [state, status.state === state ? 1 : 0] as const),
   },
+  {
+    name: 'relay_lag',
+    help: 'Time since everything of another region was last known to have arrived here.',
+    kind: 'gauge',
+    unit: 'seconds',
+    label: 'source',
+    read: ({ staleness }) =>
+      staleness.ages.map(([source, age]) => [source, age / 1_000] as const),
+  },
+  ofRelays(
+    'relay_holder',
+    'gauge',
+    'Whether this instance relays another region: 1 if it does.',
+    ({ isHolder }) => (isHolder ? 1 : 0),
+  ),
+  ofRelays(
+    'relayed',
+    'counter',
+    'Messages of another region that this instance has published in its own.',
+    ({ log }) => log.forwarded,
+  ),
+  ofRelays(
+    'relay_widened',
+    'counter',
+    'How often this instance published "everything" in the place of messages of another region.',
+    ({ log }) => [...log.widenedBy.values()].reduce((sum, n) => sum + n, 0),
+  ),
   ofCaches('hits', 'Reads of near caches that were answered from memory.'),
   ofCaches(
     'misses',
@@ -186,6 +214,17 @@ function count(
     kind: 'counter',
     read: ({ counters }) => only(counters.totals[counted]),
   };
+}
+
+function ofRelays(
+  name: string,
+  kind: MetricDefinition['kind'],
+  help: string,
+  valueOf: (relay: RegionRelay) => number,
+): MetricDefinition {
+  const read: MetricDefinition['read'] = ({ regions }) =>
+    regions.relays.map((relay) => [relay.source, valueOf(relay)] as const);
+  return { name, help, kind, label: 'source', read };
 }
 
 function ofCaches(

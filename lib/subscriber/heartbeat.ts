@@ -18,6 +18,19 @@ export interface HeartbeatOptions {
   readonly heartbeatTimeout: number;
 }
 
+/**
+ * How old the last proof may be, in milliseconds, before something is wrong: one
+ * heartbeat may fail if the next one succeeds.
+ *
+ * @internal
+ */
+export function usualStaleness({
+  heartbeatInterval,
+  heartbeatTimeout,
+}: HeartbeatOptions): number {
+  return 2 * (heartbeatInterval + heartbeatTimeout);
+}
+
 /** The reader of a channel, as far as a heartbeat checks it. @internal */
 export interface HeartbeatSubject {
   readonly horizon: Pick<OffsetHorizon, 'sawTail'>;

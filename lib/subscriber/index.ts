@@ -1,4 +1,5 @@
 export * from './acknowledged-messages.js';
+export * from './blind-regions.js';
 export * from './heartbeat.js';
 export * from './invalidation.subscriber.js';
 export * from './journal-reader.js';

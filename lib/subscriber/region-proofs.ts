@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { InvalidationTransport, type RelayRecord } from '../transport/index.js';
+import { BlindRegions } from './blind-regions.js';
 import { Staleness, type WatchedRegions } from './staleness.js';
 
 /** Times by `performance.now()`. */
@@ -29,6 +30,7 @@ export class RegionProofs {
     @Inject(CACHE_INVALIDATION_OPTIONS) { regions }: WatchedRegions,
     transport: InvalidationTransport,
     private readonly staleness: Staleness,
+    private readonly blind: BlindRegions,
   ) {
     this.#records = new Map(
       Object.keys(regions?.sources ?? {}).map((source) => [
@@ -44,6 +46,7 @@ export class RegionProofs {
    * @param askedAt what `performance.now()` says
    */
   ask(askedAt: number): void {
+    this.blind.check();
     for (const [source, record] of this.#records) {
       void this.#ask(source, record, askedAt);
     }
@@ -57,6 +60,7 @@ export class RegionProofs {
     for (const [source, { askedAt, provenAt }] of this.#proofs) {
       if (askedAt <= asOf) this.staleness.proven(provenAt, source);
     }
+    this.blind.check();
   }
 
   /** Redis may be another server now, which has lost what the last one had. */

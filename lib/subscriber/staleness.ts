@@ -72,8 +72,12 @@ export class Staleness {
 
   /** Of this region and of all sources, in milliseconds; `Infinity` before the first proof. */
   get age(): number {
-    const proofs = [this.#provenAt, ...this.#regions.values()];
-    return Math.max(...proofs.map(ageSince));
+    return Math.max(this.ownAge, ...[...this.#regions.values()].map(ageSince));
+  }
+
+  /** Of this region alone. */
+  get ownAge(): number {
+    return ageSince(this.#provenAt);
   }
 
   /** Of one source; `undefined` for a region that is none. */
@@ -82,9 +86,9 @@ export class Staleness {
     return provenAt === undefined ? undefined : ageSince(provenAt);
   }
 
-  /** The sources of other regions. */
-  get sources(): string[] {
-    return [...this.#regions.keys()];
+  /** Of every source, by its name. */
+  get ages(): [source: string, age: number][] {
+    return [...this.#regions].map(([source, at]) => [source, ageSince(at)]);
   }
 
   /** Begins to watch the bound. */
@@ -117,10 +121,18 @@ export class Staleness {
     this.#since = null;
   }
 
-  /** Milliseconds without a proof of every region, since the last ones or the start. */
+  /** Milliseconds without a proof of a source, since the last one or the start. */
+  unproven(source: string): number {
+    return this.#without([this.#regions.get(source) ?? null]);
+  }
+
+  /** The same for this region and all sources: of the one that has waited the longest. */
   get #unproven(): number {
+    return this.#without([this.#provenAt, ...this.#regions.values()]);
+  }
+
+  #without(proofs: (number | null)[]): number {
     const start = this.#since;
-    const proofs = [this.#provenAt, ...this.#regions.values()];
     const since = proofs.map((provenAt) => provenAt ?? start ?? Infinity);
     return Math.max(0, performance.now() - Math.min(...since));
   }

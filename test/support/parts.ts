@@ -32,6 +32,7 @@ import {
 } from '../../lib/stream/index.js';
 import {
   AcknowledgedMessages,
+  BlindRegions,
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
@@ -222,7 +223,12 @@ export function instanceParts(
     stream,
     meter,
     new UnverifiedMessages(transport, receiver, meter, errors),
-    new RegionProofs({}, transport, staleness),
+    new RegionProofs(
+      {},
+      transport,
+      staleness,
+      new BlindRegions(options, staleness, errors),
+    ),
     reach,
     errors,
     acknowledged,
