@@ -54,6 +54,7 @@ describe('Health is up', () => {
       state: 'live',
       reason: null,
       staleness: expect.any(Number),
+      regions: {},
       lag: 0,
       outbox: 0,
     });
@@ -67,6 +68,7 @@ describe('Health is up', () => {
       state: 'disabled',
       reason: null,
       staleness: null,
+      regions: {},
       lag: 0,
       outbox: 0,
     });

@@ -135,6 +135,7 @@ describe('CacheInvalidationHealthIndicator: health check', () => {
         state: 'live',
         reason: null,
         staleness: expect.any(Number),
+        regions: {},
         lag: 0,
         outbox: 0,
       },
