@@ -74,6 +74,8 @@ const ALERTS = [
   'CacheInvalidationStale',
   'CacheInvalidationOutboxGrowing',
   'CacheInvalidationWidening',
+  'CacheInvalidationRegionBlind',
+  'CacheInvalidationRelayAbsent',
 ];
 
 test('the operations page has a runbook for each alert', () => {

@@ -1,7 +1,10 @@
 import { Test } from '@nestjs/testing';
+import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
+import { CacheInvalidationPrometheusModule } from 'nestjs-cache-invalidation/prometheus';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Registry } from 'prom-client';
 import {
   afterAll,
   beforeAll,
@@ -28,8 +31,35 @@ import {
 const alerts = alertQueries();
 const panels = dashboardQueries();
 
-/** Metrics of the sample app's gateway, scraped over HTTP as by Prometheus. */
+/**
+ * Metrics of the sample app's gateway, scraped over HTTP as by Prometheus, with the
+ * lines of regions, which it has not.
+ */
 let scrape: Scrape;
+
+async function linesOfRegions(): Promise<string> {
+  const connection = inject('redisUrl');
+  const registry = new Registry();
+  const module = await Test.createTestingModule({
+    imports: [
+      CacheInvalidationModule.forRoot({
+        connection,
+        channel: uniqueChannel(),
+        serviceName: 'regional',
+        regions: {
+          local: 'eu',
+          sources: { us: { connection, channel: uniqueChannel() } },
+        },
+      }),
+      CacheInvalidationPrometheusModule.forRoot({ registry }),
+    ],
+  }).compile();
+  module.useLogger(false);
+  await module.init();
+  const lines = (await registry.metrics()).split('\n');
+  await module.close();
+  return lines.filter((line) => /^\w+_relay/.test(line)).join('\n');
+}
 
 beforeAll(async () => {
   process.env['REDIS_URL'] = inject('redisUrl');
@@ -43,7 +73,7 @@ beforeAll(async () => {
   });
   await app.listen(0, '127.0.0.1');
   const response = await fetch(`${await app.getUrl()}/metrics`);
-  scrape = new Scrape(await response.text());
+  scrape = new Scrape((await response.text()) + (await linesOfRegions()));
   await app.close();
 });
 
@@ -75,7 +105,7 @@ describe('Metrics of the sample app', () => {
         .map((name) => name.replace(/_(bucket|count|sum)$/, '')),
     );
     expect(scrape.names.filter((name) => !shown.has(name))).toEqual([]);
-    expect(scrape.names).toHaveLength(27);
+    expect(scrape.names).toHaveLength(31);
   });
 
   it.each([
@@ -100,6 +130,8 @@ describe('Alerts', () => {
       'CacheInvalidationStale',
       'CacheInvalidationOutboxGrowing',
       'CacheInvalidationWidening',
+      'CacheInvalidationRegionBlind',
+      'CacheInvalidationRelayAbsent',
     ]);
     const rules = read('alerts.yml');
     for (const [name] of alerts) {

@@ -81,12 +81,16 @@ describe('OpenTelemetry metrics', () => {
 
     const exported = await collect();
 
+    const ofRegions = METRICS.filter(({ label }) => label === 'source');
     const names = [...METRICS, ...LATENCIES].map(
       ({ name }) => `cache_invalidation.${name}`,
     );
-    // The counter of widened messages has no value before the first one.
+    // The counter of widened messages has no value before the first one, and those of
+    // regions none without regions.
     expect(names).toEqual(expect.arrayContaining([...exported.keys()]));
-    expect(exported.size).toBeGreaterThanOrEqual(names.length - 1);
+    expect(exported.size).toBeGreaterThanOrEqual(
+      names.length - ofRegions.length - 1,
+    );
     expect(pointsOf(exported, 'published')).toEqual([
       [service('writer'), 2],
       [service('reader'), 0],
@@ -154,6 +158,7 @@ describe('OpenTelemetry metrics', () => {
     const app = await startTraced({
       connection: 'redis://127.0.0.1:1',
       startupTimeout: 1,
+      regions: { local: 'eu', sources: { us: {} } },
     });
 
     const exported = await collect();
@@ -162,6 +167,9 @@ describe('OpenTelemetry metrics', () => {
     // Infinity cannot be exported, and a missing value would look like a
     // healthy state.
     expect(pointsOf(exported, 'staleness')).toMatchObject([[{}, 1e9]]);
+    expect(pointsOf(exported, 'relay_lag')).toMatchObject([
+      [{ 'cache_invalidation.source': 'us' }, 1e9],
+    ]);
     expect(pointsOf(exported, 'journal_lag')).toHaveLength(1);
   });
 
