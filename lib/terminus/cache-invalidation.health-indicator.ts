@@ -23,9 +23,9 @@ interface Session<Key extends string> {
  * your health controller, beside an import of `TerminusModule`. If
  * `CacheInvalidationModule` is not global, that module imports it, too.
  *
- * Each result reports the state of the subscription and a reason, `staleness` and
- * `lag` in milliseconds, and how many messages wait in the `outbox`; see
- * `InvalidationHealthReport`.
+ * Each result reports the state of the subscription and a reason, `staleness`
+ * (of each region in `regions`) and `lag` in milliseconds, and how many messages wait
+ * in the `outbox`; see `InvalidationHealthReport`.
  *
  * @example
  * ```ts

@@ -7,6 +7,7 @@ import {
   LATENCIES,
   METRICS,
 } from '../../lib/observability/metric-definitions.js';
+import type { RelayWidening } from '../../lib/regions/index.js';
 import type { CountedWidening } from '../../lib/stream/index.js';
 import { DOCUMENTED_RULES } from './acl.js';
 import { root } from './markdown.js';
@@ -58,6 +59,17 @@ const CAUSES = {
 test('the operations page lists every cause of widening', () => {
   const listed = rowsUnder('Why something was widened').map(([cause]) => cause);
   expect(new Set(listed)).toEqual(new Set(Object.keys(CAUSES).map(code)));
+});
+
+const RELAY_CAUSES = {
+  missed: true,
+  foreign: true,
+  unverified: true,
+} satisfies Record<RelayWidening, true>;
+
+test('the operations page lists every cause for which a relay widens', () => {
+  const listed = rowsUnder('Why a relay widened').map(([cause]) => cause);
+  expect(listed).toEqual(Object.keys(RELAY_CAUSES).map(code));
 });
 
 test('the operations page lists every diagnostics channel', () => {

@@ -144,7 +144,8 @@ describe('Metrics of regions', () => {
     );
     const values = (metric: string) =>
       Promise.all(instances.map(({ value }) => value(metric)));
-    const sorted = async (metric: string) => (await values(metric)).sort();
+    const sorted = async (metric: string) =>
+      (await values(metric)).toSorted((a, b) => a - b);
     await eventually(async () => {
       expect(await sorted('relay_holder')).toEqual([0, 1]);
       // A relay without a record begins with "everything".
