@@ -62,9 +62,10 @@ test('the operations page lists every cause of widening', () => {
 });
 
 const RELAY_CAUSES = {
+  'first-start': true,
   missed: true,
-  foreign: true,
-  unverified: true,
+  reconnected: true,
+  unreadable: true,
 } satisfies Record<RelayWidening, true>;
 
 test('the operations page lists every cause for which a relay widens', () => {
