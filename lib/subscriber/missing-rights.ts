@@ -7,9 +7,10 @@ import {
   type RedisConnection,
 } from '../transport/index.js';
 import { RedisAnswers } from './redis-answers.js';
+import type { WatchedRegions } from './staleness.js';
 
 /** @internal */
-export interface RightsOptions extends RoleOptions {
+export interface RightsOptions extends RoleOptions, WatchedRegions {
   readonly heartbeatTimeout: number;
   readonly connection: RedisConnection;
   readonly channel: string;
@@ -41,8 +42,12 @@ export async function missingRights(
   }
   if (missing.length === 0) return null;
   const { connection, role = 'both' } = options;
-  const topology = topologyOf(connection);
-  const [user] = aclUsers({ ...options, role, topology });
+  const [user] = aclUsers({
+    ...options,
+    role,
+    topology: topologyOf(connection),
+    regions: options.regions !== undefined,
+  });
   return new InvalidationConfigurationError(
     'The user of the Redis connection lacks rights:',
     missing.map((right) => ({
@@ -50,6 +55,6 @@ export async function missingRights(
       problem: 'not allowed.',
       fix: 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
     })),
-    `\nThe rule for role "${role}" on Redis 7.0: ${user!.rules.join(' ')}. "nestjs-cache-invalidation doctor --acl" prints it for other versions, and with near caches in Redis.`,
+    `\nThe rule for role "${role}" on Redis 7.0: ${user!.rules.join(' ')}. "nestjs-cache-invalidation doctor --acl${options.regions ? ' --regions' : ''}" prints it for other versions, and with near caches in Redis.`,
   );
 }

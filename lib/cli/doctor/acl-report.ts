@@ -31,6 +31,7 @@ const NOTES: Record<AclUser['of'], string> = {
 
 interface AclValues {
   readonly l2?: readonly string[];
+  readonly regions?: boolean;
   readonly json?: boolean;
 }
 
@@ -38,13 +39,20 @@ interface AclValues {
 export async function reportAcl(
   link: RedisLink,
   role: InvalidationRole,
-  { l2 = [], json = false }: AclValues,
+  { l2 = [], regions = false, json = false }: AclValues,
   io: Io,
 ): Promise<void> {
   const { connection } = link.target;
   const { version, excess } = await examine(link, role);
   const topology = topologyOf(connection);
-  const users = aclUsers({ ...link.target, role, topology, l2, version });
+  const users = aclUsers({
+    ...link.target,
+    role,
+    topology,
+    l2,
+    regions,
+    version,
+  });
   if (json) {
     return io.out(
       jsonLine({

@@ -1,6 +1,7 @@
 import type { InvalidationRole } from '../../common/index.js';
 import { escapePattern } from '../../message/index.js';
 import { journalKey } from './journal-key.js';
+import { relayKey } from './redis-relay-record.js';
 
 /** Version of Redis for rules unless another one is known. @internal */
 export const ACL_VERSION: AclVersion = [7, 0];
@@ -16,6 +17,8 @@ export interface AclNeeds {
   readonly topology: 'server' | 'cluster' | 'sentinel';
   /** Beginnings of the keys of second tiers: `near:<service name>`, or a `keyPrefix`. */
   readonly l2?: readonly string[];
+  /** Whether the option `regions` is set. */
+  readonly regions?: boolean;
   readonly version?: AclVersion;
 }
 
@@ -31,6 +34,11 @@ const NOTHING = ['resetkeys', 'resetchannels', '-@all'];
 const JOURNAL_READ = ['+xrange', '+xrevrange'];
 /** Commands of the script that journals and publishes. */
 const JOURNAL_WRITE = ['+time', '+eval', '+evalsha', '+xadd', '+xinfo|stream'];
+
+/** Commands of the relays of other regions, besides those above, on their records. */
+const RELAY = ['+hmget', '+hget', '+hset', '+get', '+set', '+del'];
+/** Age of a relay's proof, which every instance asks for that receives. */
+const PROOF = '+pttl';
 
 /** SELECT: the entries are in the database of the connection. */
 const ENTRIES = [
@@ -63,7 +71,11 @@ export function aclUsers(needs: AclNeeds): AclUser[] {
   const { l2 = [], topology } = needs;
   const version = needs.version ?? ACL_VERSION;
   const connect = connectRules(topology, version);
-  const journal = [...connect, ...roleRules(needs, version)];
+  const journal = [
+    ...connect,
+    ...roleRules(needs, version),
+    ...(needs.regions ? relayRules(needs, version) : []),
+  ];
   const keys = l2.flatMap(keysOfTier).map((key) => `~${key}`);
   const entries = [...ENTRIES, ...keys];
   const users: AclUser[] = [];
@@ -124,6 +136,24 @@ function roleRules(
     `${reads ? '%R' : ''}~${literal(journalKey(channel))}`,
     `&${literal(channel)}`,
   ];
+}
+
+/**
+ * The script of a relay names the journal and the record, and one selector has to allow
+ * all keys of a command. The commands that could harm the journal have one of their own.
+ */
+function relayRules(
+  { role, channel }: AclNeeds,
+  version: AclVersion,
+): string[] {
+  const keys = `~${literal(relayKey(channel, ''))}*`;
+  if (role === 'subscriber') {
+    return [PROOF, `${hasSelectors(version) ? '%R' : ''}${keys}`];
+  }
+  const commands = role === 'publisher' ? RELAY : [...RELAY, PROOF];
+  return hasSelectors(version)
+    ? [keys, `(${[...commands, keys].join(' ')})`]
+    : [...commands, keys];
 }
 
 /**

@@ -1,6 +1,19 @@
 import type { Cluster, Redis } from 'ioredis';
 import { openSubscription } from './open-subscription.js';
 import type { ChannelOptions } from './redis-channel.js';
+import { relayKey } from './redis-relay-record.js';
+
+/** @internal */
+export interface ReadingNeeds extends ChannelOptions {
+  /** Other regions, those without a connection relayed by other processes. */
+  readonly regions?:
+    | {
+        readonly sources: Readonly<
+          Record<string, { readonly connection?: unknown }>
+        >;
+      }
+    | undefined;
+}
 
 /**
  * Rights that Redis withholds from the user of a subscriber. It has no right to
@@ -11,33 +24,49 @@ import type { ChannelOptions } from './redis-channel.js';
 export async function missingToRead(
   client: Redis | Cluster,
   journalKey: string,
-  options: ChannelOptions,
+  needs: ReadingNeeds,
 ): Promise<string[]> {
-  const subscribe = subscribeIn(options.sharded);
+  const subscribe = subscribeIn(needs.sharded);
+  const key = journalKey;
   const tried = await Promise.all([
     deniedIn('PING', client.ping()),
-    deniedIn('XRANGE', client.xrange(journalKey, '-', '+', 'COUNT', 1)),
-    deniedIn('XREVRANGE', client.xrevrange(journalKey, '+', '-', 'COUNT', 1)),
-    deniedIn(subscribe, trySubscribing(client, options)),
+    deniedIn('XRANGE', client.xrange(key, '-', '+', 'COUNT', 1), key),
+    deniedIn('XREVRANGE', client.xrevrange(key, '+', '-', 'COUNT', 1), key),
+    deniedIn(subscribe, trySubscribing(client, needs)),
   ]);
-  const missing = tried.map((denied) =>
-    denied === 'key' ? journalKey : denied,
-  );
-  return [...new Set(missing)].filter((right) => right !== null);
+  const missing = [...tried.flat(), ...(await missingProofs(client, needs))];
+  return [...new Set(missing)];
 }
 
-/** @returns the command, or `key` for the right to its key; `null` if nothing is missing */
+/**
+ * Rights that are missing to learn how the relays of other regions get on.
+ *
+ * @internal
+ */
+export async function missingProofs(
+  client: Redis | Cluster,
+  { channel, regions }: ReadingNeeds,
+): Promise<string[]> {
+  const tried = Object.keys(regions?.sources ?? {}).map((source) => {
+    const key = relayKey(channel, source);
+    return deniedIn('PTTL', client.pttl(`${key}:proof`), key);
+  });
+  return (await Promise.all(tried)).flat();
+}
+
+/** @returns the command, or its key if that is denied; none if nothing is missing */
 async function deniedIn(
   command: string,
   answer: Promise<unknown>,
-): Promise<string | null> {
+  key = command,
+): Promise<string[]> {
   try {
     await answer;
-    return null;
+    return [];
   } catch (error) {
     const { message } = error as Error;
-    if (!message.includes('NOPERM')) return null;
-    return /\bkeys?\b/.test(message) ? 'key' : command;
+    if (!message.includes('NOPERM')) return [];
+    return [/\bkeys?\b/.test(message) ? key : command];
   }
 }
 

@@ -1,8 +1,13 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { InvalidationRole } from '../../common/index.js';
-import { missingToRead, subscribeIn } from './reading-rights.js';
-import type { ChannelOptions } from './redis-channel.js';
+import {
+  missingProofs,
+  missingToRead,
+  subscribeIn,
+  type ReadingNeeds,
+} from './reading-rights.js';
 import { isCluster } from './redis-connection.js';
+import { relayKey } from './redis-relay-record.js';
 
 /**
  * Finds the commands that the user may not run. Redis before version 7 cannot be
@@ -10,19 +15,20 @@ import { isCluster } from './redis-connection.js';
  *
  * - KEYS: the journal.
  * - ARGV: PUBLISH or SPUBLISH; the channel; SUBSCRIBE or SSUBSCRIBE, or '' for a
- *   publisher.
+ *   publisher; the records of the relays.
  * - Returns the names of these commands.
  */
 const MISSING_RIGHTS = `
 local journal, publish, channel, subscribe = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local missing = {}
+local missing, named = {}, {}
 local function allowed(...)
   if redis.acl_check_cmd then return redis.acl_check_cmd(...) end
   local reply = redis.pcall(...)
   return not (type(reply) == 'table' and reply.err and string.find(reply.err, 'executing the script'))
 end
 local function need(name, ...)
-  if not allowed(name, ...) then missing[#missing + 1] = name end
+  if allowed(name, ...) or named[name] then return end
+  missing[#missing + 1], named[name] = name, true
 end
 need('XADD', journal, '0-0', 'm', '')
 need('XRANGE', journal, '-', '+', 'COUNT', 1)
@@ -35,6 +41,19 @@ if redis.acl_check_cmd then
   need(publish, channel, '')
   if subscribe ~= '' then need(subscribe, channel) end
 end
+for i = 4, #ARGV do
+  local record = ARGV[i]
+  if redis.acl_check_cmd and not redis.acl_check_cmd('EVALSHA', '', 1, record) then
+    missing[#missing + 1] = record
+  else
+    need('HMGET', record, 'offset', 'foreign')
+    need('HGET', record, 'offset')
+    need('HSET', record, 'offset', '', 'foreign')
+    need('GET', record)
+    need('SET', record, '', 'NX', 'XX')
+    need('DEL', record .. ':~')
+  end
+end
 return missing
 `;
 
@@ -46,7 +65,7 @@ const UNRESTRICTED = [
 ];
 
 /** @internal */
-export interface RightsNeeds extends ChannelOptions {
+export interface RightsNeeds extends ReadingNeeds {
   /** `both` if absent. */
   readonly role?: InvalidationRole;
 }
@@ -62,11 +81,24 @@ export async function missingRights(
   journalKey: string,
   needs: RightsNeeds,
 ): Promise<string[]> {
-  if (needs.role === 'subscriber') {
-    return missingToRead(client, journalKey, needs);
-  }
-  const { channel, sharded, role } = needs;
+  const { role } = needs;
+  if (role === 'subscriber') return missingToRead(client, journalKey, needs);
   if (await isUnrestricted(client)) return [];
+  const [missing, ofProofs] = await Promise.all([
+    missingToWrite(client, journalKey, needs),
+    role === 'publisher' ? [] : missingProofs(client, needs),
+  ]);
+  return [...new Set([...missing, ...ofProofs])];
+}
+
+async function missingToWrite(
+  client: Redis | Cluster,
+  journalKey: string,
+  { channel, sharded, role, regions }: RightsNeeds,
+): Promise<string[]> {
+  const relayed = Object.entries(regions?.sources ?? {}).filter(
+    ([, { connection }]) => connection !== undefined,
+  );
   try {
     return (await client.eval(
       MISSING_RIGHTS,
@@ -75,6 +107,7 @@ export async function missingRights(
       sharded ? 'SPUBLISH' : 'PUBLISH',
       channel,
       role === 'publisher' ? '' : subscribeIn(sharded),
+      ...relayed.map(([source]) => relayKey(channel, source)),
     )) as string[];
   } catch (error) {
     const { message } = error as Error;
