@@ -14,6 +14,7 @@ import { NOWHERE, type RelayOutlet } from './relay-outlet.js';
 import { Repeater } from './repeater.js';
 import { ReplicaGate } from './replica-gate.js';
 import { delayOf, type RegionSource } from './regions.options.js';
+import { ServerCheck } from './server-check.js';
 import { SourceReader, type ReaderOptions } from './source-reader.js';
 
 /** Milliseconds until the record is read again after an error. */
@@ -34,6 +35,8 @@ export interface RelayParts {
   readonly transport: InvalidationTransport;
   readonly instance: Instance;
   readonly errors: ErrorReporter;
+  /** Checks this region's own Redis. */
+  readonly check: ServerCheck;
   /** Opens the Redis of the source. */
   readonly open: () => InvalidationTransport;
 }
@@ -53,6 +56,8 @@ export class RegionRelay {
   readonly #outlet: RelayOutlet;
   readonly #repeater: Repeater | null;
   #reader: SourceReader | null = null;
+  /** Checks the Redis of the source. */
+  #check: ServerCheck | null = null;
   #timer: NodeJS.Timeout | null = null;
   #again: NodeJS.Timeout | null = null;
   /** One more with each beginning: the answer to an earlier one is ignored. */
@@ -145,8 +150,10 @@ export class RegionRelay {
     try {
       const isHolder = await this.#record.hold(HOLD_MS);
       if (this.#timer === null) return;
+      void this.parts.check.run();
       if (!isHolder) await this.#standBy();
       else if (!this.isHolder) this.#take();
+      else void this.#check?.run();
     } catch {
       // This region's Redis is away: nobody else can become the holder either.
     }
@@ -154,17 +161,23 @@ export class RegionRelay {
 
   #take(): void {
     const { parts } = this;
+    const transport = parts.open();
+    const { faulty } = this.log;
+    this.#check = new ServerCheck(this.source, transport, faulty, true);
     this.log.holds();
     this.#reader = new SourceReader(
       parts.options,
-      parts.open(),
+      transport,
       {
         onMessage: (message) => this.#forward(message, message.offset),
         onForeign: (message) => {
           this.#foreign = true;
           this.#forward(message, null);
         },
-        onSubscribed: () => (this.#owed = this.#foreign),
+        onSubscribed: () => {
+          void this.#check?.run();
+          this.#owed = this.#foreign;
+        },
         onCaughtUp: () => {
           if (this.#owed) this.#widen('reconnected', null);
         },

@@ -7,6 +7,7 @@ import { InvalidationTransport } from '../transport/index.js';
 import { RegionRelay } from './region-relay.js';
 import type { RegionsOptions } from './regions.options.js';
 import type { ReaderOptions } from './source-reader.js';
+import { ServerCheck } from './server-check.js';
 
 /** @internal */
 export interface RegionRelaysOptions extends ReaderOptions {
@@ -24,6 +25,8 @@ export interface RegionRelaysOptions extends ReaderOptions {
 @Injectable()
 export class RegionRelays {
   readonly relays: readonly RegionRelay[];
+  /** Checks this region's own Redis; `null` without regions. */
+  readonly #check: ServerCheck | null;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS) options: RegionRelaysOptions,
@@ -32,6 +35,13 @@ export class RegionRelays {
     errors: ErrorReporter,
   ) {
     const { enabled, role, regions } = options;
+    const check = new ServerCheck(
+      regions?.local ?? '',
+      transport,
+      (error) => errors.report(error),
+      false,
+    );
+    this.#check = enabled && regions !== undefined ? check : null;
     const sources = Object.entries(regions?.sources ?? {}).filter(
       ([, { connection }]) => connection !== undefined,
     );
@@ -46,12 +56,14 @@ export class RegionRelays {
                 transport,
                 instance,
                 errors,
+                check,
                 open: () => transport.ofRegion(name, source),
               }),
           );
   }
 
   start(): void {
+    void this.#check?.run();
     for (const relay of this.relays) relay.start();
   }
 

@@ -1,4 +1,8 @@
-import { describeCause, InvalidationRedisError } from '../errors/index.js';
+import {
+  describeCause,
+  InvalidationRedisError,
+  type CacheInvalidationError,
+} from '../errors/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 
 /**
@@ -49,6 +53,10 @@ export class RelayLog {
       `relay ${source} ${cause}`,
     );
   }
+
+  /** A fault of the source's Redis that no later try can mend. */
+  readonly faulty = (error: CacheInvalidationError): void =>
+    this.errors.report(error, `relay ${this.source} ${error.message}`);
 
   failed(cause: Error): void {
     this.errors.report(

@@ -6,6 +6,7 @@ export * from './memory/memory-l2.store.js';
 export * from './memory/memory.transport.js';
 export * from './relay-record.js';
 export * from './redis/acl-rule.js';
+export * from './redis/active-active.js';
 export * from './redis/client-errors.js';
 export * from './redis/cluster-nodes.js';
 export * from './redis/connection-name-format.js';

@@ -134,6 +134,11 @@ export abstract class InvalidationTransport {
    */
   abstract missingRights(): Promise<string[]>;
 
+  /** Whether the broker merges the journals of several writers, so that none has one order. */
+  async isActiveActive(): Promise<boolean> {
+    return false;
+  }
+
   /** Names this instance's connections, if the broker keeps names. */
   introduce(_introduction: Introduction): void {}
 

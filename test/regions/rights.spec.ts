@@ -14,6 +14,7 @@ import {
   type AppOptions,
   type TestApp,
 } from '../support/app.js';
+import { startActiveActive } from '../support/active-active.js';
 import { eventually } from '../support/eventually.js';
 import type { RedisServer } from '../support/redis.js';
 import { describeOnRedisServer, startServer } from '../support/redis-server.js';
@@ -254,4 +255,40 @@ describeOnRedisServer('The start with regions', () => {
       ).toEqual(['{a}:relay:us']);
     },
   );
+});
+
+const textsOf = ({ errors }: TestApp, text: string): string[] =>
+  errors.map(({ message }) => message).filter((each) => each.includes(text));
+
+describeOnRedisServer('RegionRelay', () => {
+  it('names the rights that its user lacks in the source, once', async () => {
+    const link = await Link.create('both');
+    await connectRaw(link.us.url).acl('SETUSER', 'relay', '-xrange');
+    const app = await link.app(link.eu.url);
+    const lacking = (): string[] => textsOf(app, 'its user lacks');
+    await eventually(() => expect(lacking()).toHaveLength(1), patient);
+    expect(lacking()[0]).toMatch(
+      /^Region us is not relayed: its user lacks XRANGE\. Grant it .*doctor --acl --role subscriber/,
+    );
+    await connectRaw(link.us.url).acl('SETUSER', 'relay', '+xrange');
+    await hears(app, '*');
+    await link.source.disconnect();
+    await proven(app);
+    expect(lacking()).toHaveLength(1);
+  });
+
+  it('reports a database that merges the journals of several writers', async () => {
+    const link = await Link.create('both');
+    const url = await startActiveActive(link.us.port);
+    const app = await link.app(await startActiveActive(link.eu.port), {
+      regions: { local: 'eu', sources: { us: { connection: url } } },
+    });
+    const reported = (): string[] => textsOf(app, 'Active-Active').toSorted();
+    await eventually(() => expect(reported()).toHaveLength(2), patient);
+    const [eu, us] = reported();
+    expect(eu).toContain('The Redis of region eu cannot hold its journal');
+    expect(us).toContain('The Redis of region us cannot hold its journal');
+    expect(us).toContain('no one order there, and no chain');
+    expect(app.errors[0]).toBeInstanceOf(InvalidationConfigurationError);
+  });
 });

@@ -13,6 +13,7 @@ import {
 } from '../invalidation.transport.js';
 import type { L2Store, L2StoreOptions } from '../l2.store.js';
 import type { RelayRecord } from '../relay-record.js';
+import { isActiveActive } from './active-active.js';
 import { ConnectionNames } from './connection-names.js';
 import { openCommands, openEntries } from './open-client.js';
 import { RedisChannel } from './redis-channel.js';
@@ -153,6 +154,10 @@ export class RedisTransport extends InvalidationTransport {
     return this.#redis.answered(
       missingRights(client, this.#journal.key, this.options),
     );
+  }
+
+  override isActiveActive(): Promise<boolean> {
+    return this.#redis.answered(isActiveActive(this.#redis.client));
   }
 
   async ping(): Promise<void> {
