@@ -3,7 +3,8 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { HOST } from './redis.js';
 
-const NONE = '$11\r\n# Modules\r\n\r\n';
+/** The reply of a server without modules, in both versions of the protocol. */
+const NONE = /(?:\$11\r\n|=15\r\ntxt:)# Modules\r\n\r\n/;
 const MODULES =
   '# Modules\r\nmodule:name=crdt,ver=1,api=1\r\nmodule:name=search,ver=1,api=1\r\n';
 
