@@ -14,14 +14,21 @@ import {
 import { JOURNAL_CHECKS } from './doctor/journal-checks.js';
 import { LISTENER_CHECKS } from './doctor/listener-checks.js';
 import { MEMORY_CHECKS } from './doctor/memory-checks.js';
+import { regionChecks } from './doctor/region-checks.js';
 import { rightsOf } from './doctor/rights-check.js';
 import { SERVER_CHECKS } from './doctor/server-checks.js';
 import { SIGNATURE_CHECK } from './doctor/signature-check.js';
+import { SourceView } from './doctor/source-view.js';
 import { TLS_CHECK } from './doctor/tls-check.js';
 import { versionsIn } from './doctor/versions-check.js';
 import { parseDuration } from './duration.js';
 import type { Format, Io } from './io.js';
 import { RedisLink } from './redis-link.js';
+import {
+  regionOptions,
+  regionsFrom,
+  type RegionValues,
+} from './region-settings.js';
 import { table } from './table.js';
 import { targetFrom } from './target.js';
 import { UsageError } from './usage.error.js';
@@ -40,11 +47,12 @@ const MOST_DETAILS = 50;
 
 type Named = Finding & { readonly name: string };
 
-interface DoctorValues {
+interface DoctorValues extends RegionValues {
   readonly listen?: string;
   readonly role?: string;
   readonly acl?: boolean;
   readonly l2?: readonly string[];
+  readonly regions?: boolean;
 }
 
 const NOTES = `
@@ -55,11 +63,16 @@ folder has installed.
 
 With --acl it prints the least rights for the role, as ACL SETUSER, in place of the
 checks, and what the connected user may do besides. --l2 adds those for near caches
-in Redis: near:<service name> and each keyPrefix of yours.`;
+in Redis: near:<service name> and each keyPrefix of yours; --regions adds those for
+the option regions.
+
+With --region and --source it also checks how the messages of other regions reach
+this one. A source needs the rights of a subscriber there.`;
 
 /** Checks the server, the channel and the journal of a deployment. @internal */
 export const doctor: CliCommand<DoctorValues> = {
   define(command) {
+    for (const option of regionOptions()) command.addOption(option);
     command
       .option(
         '--listen <time>',
@@ -75,24 +88,30 @@ export const doctor: CliCommand<DoctorValues> = {
         'with --acl: beginning of keys of near caches in Redis; may be repeated',
         collected,
       )
+      .option('--regions', 'with --acl: add the rights for the option regions')
       .addHelpText('after', NOTES);
   },
   async run(values, _words, io) {
     const role = roleFrom(values, io.env);
+    const regions = regionsFrom(values, io.env);
     const link = new RedisLink(targetFrom(values, io.env));
     if (values.acl) {
       await reportAcl(link, role, values, io).finally(() => link.close());
       return 0;
     }
+    const sources = (regions?.sources ?? []).map(
+      (settings) => new SourceView(settings),
+    );
     const checks = [
       ...SERVER_CHECKS,
       TLS_CHECK,
       ...MEMORY_CHECKS,
-      rightsOf(role),
+      rightsOf(role, regions),
       ...CHANNEL_CHECKS,
       ...JOURNAL_CHECKS,
       SIGNATURE_CHECK,
       ...LISTENER_CHECKS,
+      ...(regions === null ? [] : regionChecks(regions.local, sources)),
     ];
     const last =
       values.listen === undefined
@@ -104,7 +123,7 @@ export const doctor: CliCommand<DoctorValues> = {
     try {
       findings.push(...(await examine(link, checks, last)));
     } finally {
-      link.close();
+      for (const each of [link, ...sources]) each.close();
     }
     const { status } = worst(findings);
     if (values.json) io.out(jsonLine({ status, checks: findings }));
@@ -113,13 +132,19 @@ export const doctor: CliCommand<DoctorValues> = {
   },
 };
 
-/** @throws UsageError for an unknown role, and for `--l2` without `--acl` */
+/** @throws UsageError for an unknown role, and for what is for `--acl` without it */
 function roleFrom(
-  { role, acl, l2 = [] }: DoctorValues,
+  { role, acl, l2 = [], regions }: DoctorValues,
   env: NodeJS.ProcessEnv,
 ): InvalidationRole {
   if (!acl && l2.length > 0) {
     throw new UsageError('--l2 is for --acl.', 'Give both, or neither.');
+  }
+  if (!acl && regions) {
+    throw new UsageError(
+      '--regions is for --acl.',
+      'Give both, or --region and --source for the checks.',
+    );
   }
   if (l2.some((prefix) => !/^[^\s()'"]+$/.test(prefix))) {
     throw new UsageError(

@@ -97,7 +97,7 @@ export function regionsFrom(
 
 function sourceFrom(
   text: string,
-  { sentinel: _, name: __, ...values }: ConnectionValues,
+  values: ConnectionValues,
   env: NodeJS.ProcessEnv,
 ): Omit<SourceSettings, 'transit'> {
   const [, name, url] = /^([^=]*)=(.+)$/.exec(text) ?? [];
@@ -110,7 +110,8 @@ function sourceFrom(
   if (!isRegion(name)) {
     throw new UsageError('--source does not name a region.', NAME_ADVICE);
   }
-  return { name, target: targetFrom({ ...values, url }, env) };
+  const alone = { ...values, url, sentinel: undefined, name: undefined };
+  return { name, target: targetFrom(alone, env) };
 }
 
 function wordsIn(text = ''): string[] {

@@ -42,6 +42,18 @@ export const fail = (message: string, advice: string): Finding => ({
   advice,
 });
 
+/** Several findings as one, as grave as the gravest; `good` if all are well. @internal */
+export function together(findings: readonly Finding[], good: string): Finding {
+  const faults = findings.filter(({ status }) => status !== 'ok');
+  if (faults.length === 0) return ok(good);
+  const advice = faults.flatMap((each) => each.advice ?? []).join(' ');
+  return {
+    status: worst(faults).status,
+    message: faults.map(({ message }) => message).join('; '),
+    ...(advice !== '' && { advice }),
+  };
+}
+
 const GRAVITY: readonly Status[] = ['ok', 'unknown', 'warn', 'fail'];
 
 /** The finding of the gravest status. @internal */

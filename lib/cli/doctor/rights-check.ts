@@ -1,23 +1,48 @@
 import type { InvalidationRole } from '../../common/index.js';
 import { aclUsers, missingRights, topologyOf } from '../../transport/index.js';
 import type { RedisLink } from '../redis-link.js';
+import type { RegionSettings, SourceSettings } from '../region-settings.js';
 import { visible } from '../visible.js';
-import { fail, ok, type Check } from './finding.js';
+import { fail, ok, warn, type Check } from './finding.js';
 
-/** Whether the user has the rights that a role needs. @internal */
-export function rightsOf(role: InvalidationRole): Check {
+/**
+ * Whether the user has the rights that a role needs, and those of relays.
+ *
+ * @internal
+ */
+export function rightsOf(
+  role: InvalidationRole,
+  regions: RegionSettings | null,
+): Check {
   return {
     name: 'rights',
     async run(link) {
       const { client, journal, target } = link;
-      const [missing, user] = await Promise.all([
+      const lacking = (sources: readonly SourceSettings[]): Promise<string[]> =>
         link.within(
           'a query of rights',
-          missingRights(client, journal.key, { ...target, role }),
-        ),
+          missingRights(client, journal.key, {
+            ...target,
+            role,
+            regions: {
+              sources: Object.fromEntries(
+                sources.map(({ name }) => [name, { connection: true }]),
+              ),
+            },
+          }),
+        );
+      const [missing, all, user] = await Promise.all([
+        lacking([]),
+        lacking(regions?.sources ?? []),
         userOf(link),
       ]);
       const name = `user ${visible(user ?? 'unknown')}`;
+      if (missing.length === 0 && all.length > 0) {
+        return warn(
+          `${name} lacks ${all.join(', ')}, which relays of other regions need`,
+          'Grant them to the user of those that relay: doctor --acl --regions prints the rule.',
+        );
+      }
       if (missing.length === 0) {
         return ok(`${name} has the rights that role ${role} needs`);
       }

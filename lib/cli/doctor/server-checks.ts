@@ -1,4 +1,9 @@
-import { isCluster } from '../../transport/index.js';
+import {
+  ACTIVE_ACTIVE,
+  ACTIVE_ACTIVE_ADVICE,
+  isActiveActive,
+  isCluster,
+} from '../../transport/index.js';
 import { fail, ok, unknown, warn, type Check } from './finding.js';
 import { infoOf, linesOf, onEach, settingOf } from './nodes.js';
 
@@ -35,6 +40,9 @@ export const SERVER_CHECKS: readonly Check[] = [
         const version = valkey ?? info.get('redis_version') ?? '';
         const name = `${valkey ? 'Valkey' : 'Redis'} ${version}`;
         const { sharded } = link.target;
+        if (await link.within('INFO modules', isActiveActive(node))) {
+          return fail(`${name}: ${ACTIVE_ACTIVE}`, ACTIVE_ACTIVE_ADVICE);
+        }
         return isAtLeast(version, sharded ? [7, 0] : [6, 2])
           ? ok(name)
           : fail(
