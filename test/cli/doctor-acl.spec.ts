@@ -72,6 +72,11 @@ describe('doctor --acl without a server', () => {
     ],
     [['--channel', "it's a *"], { channel: "it's a *" }],
     [['--l2', 'near:shop', '--l2', 'mine:'], { l2: ['near:shop', 'mine:'] }],
+    [['--regions', '--role', 'both'], { regions: true }],
+    [
+      ['--regions', '--role', 'subscriber'],
+      { regions: true, role: 'subscriber' },
+    ],
     [['--cluster'], { topology: 'cluster' }],
     [['--sentinel', '127.0.0.1:1'], { topology: 'sentinel' }],
   ])('prints the rules for %j', async (args, needs) => {

@@ -12,6 +12,7 @@ import {
   fail,
   ok,
   together,
+  unknown,
   warn,
   type Check,
   type Finding,
@@ -50,18 +51,25 @@ export function regionChecks(
     {
       name: 'topology',
       async run(link) {
-        const samples = sources.map(async (source) => ({
-          name: source.name,
-          transit: source.transit,
-          entries: await source.entries(),
-        }));
+        const unread: Finding[] = [];
+        const samples = sources.map(async (source) => {
+          const { name, transit } = source;
+          const entries = await source.entries().catch(() => {
+            unread.push(unknown(`the journal of ${name} cannot be read`));
+            return [];
+          });
+          return { name, transit, entries };
+        });
         const findings = topologyOf(
           local,
           await lastEntries(link),
           await Promise.all(samples),
         );
         const names = sources.map(({ name }) => name).join(', ');
-        return together(findings, `${local} takes over ${names}`);
+        return together(
+          [...findings, ...unread],
+          `${local} takes over ${names}`,
+        );
       },
     },
   ];
@@ -104,8 +112,10 @@ async function checkSource(
     );
   }
   for (const other of earlier) {
-    const there = [await other.link(), await other.entries()] as const;
-    if (!(await isSameJournal([link, entries], [...there]))) continue;
+    const others = await other.entries().catch(() => null);
+    if (others === null) continue;
+    const there = await other.link();
+    if (!(await isSameJournal([link, entries], [there, others]))) continue;
     findings.push(
       fail(
         `its journal is that of source ${other.name}, too: each message is announced twice`,
