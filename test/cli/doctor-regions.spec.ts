@@ -115,10 +115,9 @@ describeOnRedisServer('doctor of regions', () => {
   });
 
   it('reports how far the record is behind, and for how long the region is blind', async () => {
-    const { eu, us } = await pairWithoutRelay();
+    const [eu, us] = (await startRegions('eu', 'us')) as [Region, Region];
     const redis = connectRaw(us.redis.url);
     const journal = `{${us.channel}}:journal`;
-    await redis.del(journal);
     const entry = (id: string, previous: string): Promise<unknown> =>
       redis.xadd(
         journal,

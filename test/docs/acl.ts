@@ -19,6 +19,8 @@ export const DOCUMENTED_RULES: readonly string[] = [
   ...commandsFor({ role: 'subscriber' }),
   ...commandsFor({ role: 'publisher' }),
   ...commandsFor({ l2 }),
+  ...commandsFor({ regions: true }),
+  ...commandsFor({ role: 'subscriber', regions: true }),
   ...commandsFor({ l2, version: [6, 2] }),
   ...commandsFor({ topology: 'sentinel' }).slice(1),
 ];
