@@ -59,7 +59,7 @@ async function examine(
   return {
     code,
     status,
-    of: (name) => checks.find((check) => check.name === name)!,
+    of: (check) => checks.find((each) => each.name === check)!,
   };
 }
 
