@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { InvalidationRole } from '../common/index.js';
 import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import { Instance } from '../message/index.js';
-import { RegionRelay, type RegionSource } from '../regions/index.js';
+import { RegionRelay, ServerCheck } from '../regions/index.js';
 import { ErrorReporter } from '../stream/index.js';
 import { RedisTransport } from '../transport/index.js';
 import type { CliCommand } from './command.js';
@@ -100,17 +100,29 @@ class Relays {
     private readonly io: Io,
   ) {
     const instance = new Instance('relay', local);
+    const delayed = delay === undefined ? {} : { delay };
     this.#transport = open(target, 'publisher', keep);
+    const check = new ServerCheck(
+      local,
+      this.#transport,
+      (error) => this.#errors.report(error),
+      false,
+    );
     this.#relays = sources.map(
       ({ name, transit, target: source }) =>
-        new RegionRelay(name, { transit, delay } as RegionSource, {
-          options: { ...SETTINGS, maxMessageBytes: MAX_BYTES },
-          local,
-          transport: this.#transport,
-          instance,
-          errors: this.#errors,
-          open: () => open(source, 'subscriber', 1),
-        }),
+        new RegionRelay(
+          name,
+          { transit, ...delayed },
+          {
+            options: { ...SETTINGS, maxMessageBytes: MAX_BYTES },
+            local,
+            transport: this.#transport,
+            instance,
+            errors: this.#errors,
+            check,
+            open: () => open(source, 'subscriber', 1),
+          },
+        ),
     );
   }
 
@@ -187,8 +199,8 @@ function stateOf({ source, isHolder, log }: RegionRelay) {
   return { source, relays: isHolder, forwarded: log.forwarded, widened };
 }
 
-function textOf(relay: RegionRelay): string {
-  const { source, relays, forwarded, widened } = stateOf(relay);
+function textOf(each: RegionRelay): string {
+  const { source, relays, forwarded, widened } = stateOf(each);
   const causes = Object.entries(widened).map(
     ([cause, count]) => `, everything ${count} times (${cause})`,
   );

@@ -2,4 +2,4 @@ export * from './region-relay.js';
 export * from './region-relays.js';
 export * from './regions.options.js';
 export * from './relay-log.js';
-export * from './source-reader.js';
+export * from './server-check.js';

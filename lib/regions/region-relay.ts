@@ -8,6 +8,7 @@ import type {
   RelayRecord,
 } from '../transport/index.js';
 import { Forwarder } from './forwarder.js';
+import { RelayHold } from './relay-hold.js';
 import { RelayLog, type RelayWidening } from './relay-log.js';
 import { RelayMessages } from './relay-messages.js';
 import { NOWHERE, type RelayOutlet } from './relay-outlet.js';
@@ -15,16 +16,13 @@ import { Repeater } from './repeater.js';
 import { ReplicaGate } from './replica-gate.js';
 import { delayOf, type RegionSource } from './regions.options.js';
 import { ServerCheck } from './server-check.js';
-import { SourceReader, type ReaderOptions } from './source-reader.js';
+import type { ReaderOptions } from './reader-listener.js';
+import { SourceReader } from './source-reader.js';
 
 /** Milliseconds until the record is read again after an error. */
 const AGAIN_MS = 1_000;
 /** Milliseconds between two widenings for messages that cannot be read. */
 const UNREADABLE_MS = 10_000;
-/** How often the holder renews its hold, and others look for one, in milliseconds. */
-const HOLD_EVERY_MS = 1_000;
-/** Milliseconds after which a holder that is gone is replaced. */
-const HOLD_MS = 5_000;
 
 /** @internal */
 export interface RelayParts {
@@ -52,13 +50,13 @@ export interface RelayParts {
 export class RegionRelay {
   readonly log: RelayLog;
   readonly #record: RelayRecord;
+  readonly #hold: RelayHold;
   readonly #messages: RelayMessages;
   readonly #outlet: RelayOutlet;
   readonly #repeater: Repeater | null;
   #reader: SourceReader | null = null;
   /** Checks the Redis of the source. */
   #check: ServerCheck | null = null;
-  #timer: NodeJS.Timeout | null = null;
   #again: NodeJS.Timeout | null = null;
   /** One more with each beginning: the answer to an earlier one is ignored. */
   #beginnings = 0;
@@ -82,6 +80,10 @@ export class RegionRelay {
     const id = randomUUID();
     const { transit = false, held } = settings;
     this.#record = transport.relayRecord(source, id);
+    this.#hold = new RelayHold(this.#record, {
+      onTaken: () => this.#take(),
+      onLost: () => void this.#standBy(),
+    });
     this.#messages = new RelayMessages(
       { source, local, transit },
       instance,
@@ -121,42 +123,16 @@ export class RegionRelay {
 
   /** Whether this process reads the source. */
   get isHolder(): boolean {
-    return this.#reader !== null;
+    return this.#hold.isHeld;
   }
 
   start(): void {
-    const period = Math.min(
-      HOLD_EVERY_MS,
-      this.parts.options.heartbeatInterval,
-    );
-    this.#timer = setInterval(() => void this.#hold(), period).unref();
-    void this.#hold();
+    this.#hold.start(this.parts.options.heartbeatInterval);
   }
 
   async stop(): Promise<void> {
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
-    const wasHolder = this.isHolder;
     await this.#standBy();
-    try {
-      if (wasHolder) await this.#record.release();
-    } catch {
-      // Its time runs out.
-    }
-  }
-
-  /** Becomes or stays the holder, unless another relay is. */
-  async #hold(): Promise<void> {
-    try {
-      const isHolder = await this.#record.hold(HOLD_MS);
-      if (this.#timer === null) return;
-      void this.parts.check.run();
-      if (!isHolder) await this.#standBy();
-      else if (!this.isHolder) this.#take();
-      else void this.#check?.run();
-    } catch {
-      // This region's Redis is away: nobody else can become the holder either.
-    }
+    await this.#hold.stop();
   }
 
   #take(): void {
@@ -164,6 +140,7 @@ export class RegionRelay {
     const transport = parts.open();
     const { faulty } = this.log;
     this.#check = new ServerCheck(this.source, transport, faulty, true);
+    void parts.check.run();
     this.log.holds();
     this.#reader = new SourceReader(
       parts.options,
@@ -231,7 +208,7 @@ export class RegionRelay {
   #failed(error: Error | null): void {
     this.#reader?.pause();
     if (this.#reader === null || this.#again !== null) return;
-    if (error === null) void this.#hold();
+    if (error === null) void this.#hold.look();
     else this.log.failed(error);
     this.#again = setTimeout(
       () => {

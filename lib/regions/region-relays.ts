@@ -6,7 +6,7 @@ import { ErrorReporter } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
 import { RegionRelay } from './region-relay.js';
 import type { RegionsOptions } from './regions.options.js';
-import type { ReaderOptions } from './source-reader.js';
+import type { ReaderOptions } from './reader-listener.js';
 import { ServerCheck } from './server-check.js';
 
 /** @internal */

@@ -4,8 +4,8 @@ import {
   isOffset,
   isSameMessage,
   sizeOf,
+  type InvalidationMessage,
 } from '../message/index.js';
-import type { InvalidationMessage } from '../message/index.js';
 import {
   DeliveryCursor,
   OffsetHorizon,
@@ -15,45 +15,16 @@ import {
 import {
   Heartbeat,
   JournalReader,
-  type HeartbeatOptions,
   type JournaledMessage,
 } from '../subscriber/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
 import { JournalReplay } from './journal-replay.js';
+import type { ReaderListener, ReaderOptions } from './reader-listener.js';
 
 /** Messages that wait for the journal to be read; beyond it the reading begins again. */
 const HELD_LIMIT = 10_000;
 /** Replayed offsets that are remembered, to recognise duplicates. */
 const REMEMBERED_LIMIT = 10_000;
-
-/** @internal */
-export interface ReaderOptions extends HeartbeatOptions {
-  readonly maxMessageBytes: number;
-  readonly queueByteLimit: number;
-}
-
-/** @internal */
-export interface ReaderListener {
-  /** The next message of the source's journal. */
-  onMessage(message: JournaledMessage): void;
-  /** A message of a publisher that keeps no journal. */
-  onForeign(message: InvalidationMessage): void;
-  /** The subscription stands, at first or again. */
-  onSubscribed(): void;
-  /** Everything that the subscription may have missed was handed on, or given up. */
-  onCaughtUp(): void;
-  /** Messages before this end of the source's journal are not known. */
-  onMissed(tail: string): void;
-  /** More was held than there is room for: begin again where the record is. */
-  onOverflow(): void;
-  /** A message could not be verified, or was too large, and may be a real one. */
-  onUnreadable(): void;
-  /** Everything up to the journal's end was received as of then. */
-  onProof(asOf: number): void;
-  onError(cause: Error): void;
-  /** Resolves once there is room for more messages. */
-  room(): Promise<void>;
-}
 
 /**
  * Reads a source: its channel, and its journal where the channel may have lost

@@ -244,7 +244,7 @@ describeOnRedisServer('doctor of regions', () => {
     expect(poor.of('rights')).toMatchObject({
       status: 'warn',
       message:
-        'user unknown lacks HMGET, HGET, HSET, GET, SET, DEL, PTTL, which relays of other regions need',
+        'user unknown lacks HMGET, HSET, GET, SET, DEL, PTTL, which relays of other regions need',
     });
     expect(poor.of('source us').message).toBe('its user lacks XRANGE');
   });

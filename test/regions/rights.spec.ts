@@ -110,7 +110,7 @@ describe('aclUsers() with regions', () => {
       '~{a}:journal',
       '&a',
       '~{a}:relay:*',
-      '(+hmget +hget +hset +get +set +del +pttl ~{a}:relay:*)',
+      '(+hmget +hset +get +set +del +pttl ~{a}:relay:*)',
     ]);
   });
 
@@ -198,7 +198,7 @@ describeOnRedisServer('Least rights of a relay', () => {
 });
 
 describeOnRedisServer('The start with regions', () => {
-  const COMMANDS = ['hmget', 'hget', 'hset', 'get', 'set', 'del'];
+  const COMMANDS = ['hmget', 'hset', 'get', 'set', 'del'];
 
   /** Names of the rights that the error at the start asks for. */
   async function missing(

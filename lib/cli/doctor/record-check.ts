@@ -24,7 +24,8 @@ export async function checkRecord(
   local: RedisLink,
 ): Promise<Finding> {
   const { name } = source;
-  const { offset, foreign } = await recordOf(source, local).read();
+  const { place, foreign } = await recordOf(source, local).read();
+  const { offset } = place;
   if (offset === null) {
     return warn(
       `none: nothing of ${name} was forwarded yet`,
@@ -32,19 +33,19 @@ export async function checkRecord(
     );
   }
   const { isKept, behind, span } = await distance(await source.link(), offset);
-  const place = `at ${visible(offset)}`;
+  const where = `at ${visible(offset)}`;
   const findings: Finding[] = [];
   if (!isKept) {
     findings.push(
       warn(
-        `${place}, which the journal of ${name} does not have any more: the next relay evicts everything once`,
+        `${where}, which the journal of ${name} does not have any more: the next relay evicts everything once`,
         `Keep a relay running, or a longer journal in ${name} (journal.maxLength).`,
       ),
     );
   } else if (span > LATE_MS) {
     findings.push(
       warn(
-        `${place}, ${behindBy(behind, span)}`,
+        `${where}, ${behindBy(behind, span)}`,
         'See whether a relay runs, and what its log says.',
       ),
     );
@@ -61,8 +62,8 @@ export async function checkRecord(
   return together(
     findings,
     behind === 0
-      ? `${place}, the end of the journal of ${name}`
-      : `${place}, ${behindBy(behind, span)}`,
+      ? `${where}, the end of the journal of ${name}`
+      : `${where}, ${behindBy(behind, span)}`,
   );
 }
 

@@ -36,9 +36,9 @@ const JOURNAL_READ = ['+xrange', '+xrevrange'];
 const JOURNAL_WRITE = ['+time', '+eval', '+evalsha', '+xadd', '+xinfo|stream'];
 
 /** Commands of the relays of other regions, besides those above, on their records. */
-const RELAY = ['+hmget', '+hget', '+hset', '+get', '+set', '+del'];
-/** Age of a relay's proof, which every instance asks for that receives. */
-const PROOF = '+pttl';
+const RELAY = ['+hmget', '+hset', '+get', '+set', '+del'];
+/** The record and the age of the proof, which every instance reads that receives. */
+const WATCH = ['+hmget', '+pttl'];
 
 /** SELECT: the entries are in the database of the connection. */
 const ENTRIES = [
@@ -148,9 +148,10 @@ function relayRules(
 ): string[] {
   const keys = `~${literal(relayKey(channel, ''))}*`;
   if (role === 'subscriber') {
-    return [PROOF, `${hasSelectors(version) ? '%R' : ''}${keys}`];
+    return [...WATCH, `${hasSelectors(version) ? '%R' : ''}${keys}`];
   }
-  const commands = role === 'publisher' ? RELAY : [...RELAY, PROOF];
+  const commands =
+    role === 'publisher' ? RELAY : [...new Set([...RELAY, ...WATCH])];
   return hasSelectors(version)
     ? [keys, `(${[...commands, keys].join(' ')})`]
     : [...commands, keys];

@@ -47,11 +47,14 @@ export async function missingProofs(
   client: Redis | Cluster,
   { channel, regions }: ReadingNeeds,
 ): Promise<string[]> {
-  const tried = Object.keys(regions?.sources ?? {}).map((source) => {
+  const tried = Object.keys(regions?.sources ?? {}).flatMap((source) => {
     const key = relayKey(channel, source);
-    return deniedIn('PTTL', client.pttl(`${key}:proof`), key);
+    return [
+      deniedIn('HMGET', client.hmget(key, 'offset'), key),
+      deniedIn('PTTL', client.pttl(`${key}:proof`), key),
+    ];
   });
-  return (await Promise.all(tried)).flat();
+  return [...new Set((await Promise.all(tried)).flat())];
 }
 
 /** @returns the command, or its key if that is denied; none if nothing is missing */

@@ -195,6 +195,8 @@ export class RedisTransport extends InvalidationTransport {
       connection: address.connection ?? connection,
       channel: address.channel ?? channel,
       role: 'subscriber',
+      // Nothing is relayed there.
+      regions: undefined,
     });
   }
 

@@ -47,7 +47,6 @@ for i = 4, #ARGV do
     missing[#missing + 1] = record
   else
     need('HMGET', record, 'offset', 'foreign')
-    need('HGET', record, 'offset')
     need('HSET', record, 'offset', '', 'foreign')
     need('GET', record)
     need('SET', record, '', 'NX', 'XX')
