@@ -9,6 +9,9 @@ export class Application {
   links;
   /** Whether the instance changes rows. */
   writes;
+  /** With regions: its own, and those that it hears. */
+  region;
+  sources;
   running = false;
   /** Reason why its life or its end was wrong. */
   complaint = null;
@@ -34,8 +37,10 @@ export class Application {
     }
   }
 
-  constructor({ name, links, writes, database }, host) {
+  constructor({ name, links, writes, database, region, sources }, host) {
     this.name = name;
+    this.region = region ?? null;
+    this.sources = sources ?? [];
     this.links = links;
     this.writes = writes;
     this.#host = host;
@@ -81,6 +86,16 @@ export class Application {
   async report() {
     if (this.running) this.#report = await this.#host.call('report');
     return this.#report;
+  }
+
+  /** Milliseconds since each source was proven, by its name. */
+  staleness() {
+    return this.#host.call('staleness', this.sources);
+  }
+
+  /** Sources that this instance relays at the moment. */
+  relayed() {
+    return this.#host.call('relayed');
   }
 
   setClock(shift) {

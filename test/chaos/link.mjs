@@ -18,17 +18,23 @@ export class Link {
   #severed = false;
   /** Behaviour of connections that are opened during a black hole. */
   #silence = null;
-  latency = () => 0;
+  /** Milliseconds that the next bytes take. */
+  latency;
+  /** The latency without a fault. */
+  #usual;
 
-  static async open(targetPort) {
-    const link = new Link(targetPort);
+  /** @param latency milliseconds in each direction, anew for each packet */
+  static async open(targetPort, latency = () => 0) {
+    const link = new Link(targetPort, latency);
     link.#server.listen(0, HOST);
     await once(link.#server, 'listening');
     return link;
   }
 
-  constructor(targetPort) {
+  constructor(targetPort, latency) {
     this.#targetPort = targetPort;
+    this.#usual = latency;
+    this.latency = latency;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (app) =>
       this.#connect(app),
     );
@@ -81,7 +87,7 @@ export class Link {
   heal() {
     this.#severed = false;
     this.#silence = null;
-    this.latency = () => 0;
+    this.latency = this.#usual;
   }
 
   async close() {

@@ -13,10 +13,15 @@ message = string.gsub(message, '"offset":"[^"]*"', '"offset":"' .. id .. '"')
 message = string.gsub(message, '"previous":"[^"]*"', '"previous":"' .. last[1] .. '"')
 redis.call('XADD', KEYS[1], id, 'm', message)
 redis.call('PUBLISH', ARGV[2], message)
+return cjson.decode(message).message_id
 `;
 
-/** Publishes the last message once more, as a Redis whose clock is ahead. */
+/**
+ * Publishes the last message once more, as a Redis whose clock is ahead.
+ *
+ * @returns the message's ID
+ */
 export async function journalAhead({ redis, journal, channel }, milliseconds) {
   const ahead = Date.now() + milliseconds;
-  await redis.admin.eval(JOURNAL_AHEAD, 1, journal, ahead, channel);
+  return redis.admin.eval(JOURNAL_AHEAD, 1, journal, ahead, channel);
 }

@@ -15,8 +15,8 @@ const SETTLED_LONG_MS = 60_000;
 const SETTLED_BROKEN_MS = 2_000;
 /** Margin for timers that fire late. */
 const MARGIN_MS = 200;
-/** An instance that starts at the end of the run, and can only read from Redis. */
-const LATE = { name: 'late' };
+/** Instances that start at the end of the run, and can only read from Redis. */
+const LATE = [{ name: 'late' }];
 
 /** Whether a run had stale entries, failed calls or any other problem. */
 export function hasFailed({ stale, failedCalls, problems }) {
@@ -65,6 +65,7 @@ async function play(scenario, stage) {
 
 async function conclude(scenario, stage, { quiet, healedAt }) {
   const failures = await settled(stage, scenario);
+  const unsettled = (await scenario.settled?.(stage)) ?? [];
   // Measured before the late instance starts, which was never incoherent.
   const coherentAfter = stage.running.map((application) =>
     stage.checker.coherentAfter(application, healedAt),
@@ -123,6 +124,7 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
           return stillRuns.has(application) && unsent[index]?.pending > 0;
         })
         .map(({ name }) => `${name}: its outbox was never sent`),
+      ...unsettled,
       ...((await scenario.verify?.(stage)) ?? []),
     ],
     /** Reports from before the instances were closed. */
@@ -170,7 +172,7 @@ async function settled(stage, { drains = true, isPromised = () => true }) {
  * @param failures application -> how often its shared tier has failed so far
  */
 async function checkAllShared(stage, failures) {
-  await stage.launch(LATE);
+  for (const late of stage.broker.late ?? LATE) await stage.launch(late);
   await stage.warm();
   return Promise.all(
     stage.running.map((application) =>

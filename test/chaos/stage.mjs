@@ -64,6 +64,7 @@ export class Stage {
     this.applications = await Promise.all(
       instances.map((instance) => this.#launch(instance)),
     );
+    await this.broker.ready?.(this.applications);
   }
 
   /** Closes everything, however the run ended. */
@@ -129,8 +130,9 @@ export class Stage {
     });
   }
 
-  async #launch({ name, writes = false, options = {}, clockShift = 0 }) {
-    const { links, connection } = await this.broker.link();
+  async #launch(instance) {
+    const { name, writes = false, options = {}, clockShift = 0 } = instance;
+    const { links, connection, ...place } = await this.broker.link(instance);
     this.onClose(() => Promise.all(links.map((link) => link.close())));
     const application = await Application.launch({
       name,
@@ -138,6 +140,8 @@ export class Stage {
       writes,
       clockShift,
       database: this.database,
+      region: place.region,
+      sources: place.sources,
       settings: {
         options: {
           connection,
@@ -145,13 +149,14 @@ export class Stage {
           // Instances of one service, which share its entries in Redis.
           serviceName: SERVICE,
           ...this.options,
+          ...place.options,
           ...options,
         },
         broken: this.broken,
         shared: this.shared,
         rowsPerType: ROWS_PER_TYPE,
         readsPerSecond: READS_PER_SECOND,
-        writesPerSecond: WRITES_PER_SECOND,
+        writesPerSecond: instance.writesPerSecond ?? WRITES_PER_SECOND,
         seed: Math.floor(this.random() * 2 ** 32),
       },
     });

@@ -15,20 +15,17 @@ import {
   InvalidationSubscriber,
   NearCacheFactory,
 } from 'nestjs-cache-invalidation';
+import { RegionRelays } from '../../../dist/lib/regions/index.js';
 import { rowKeys } from '../database.mjs';
 import { Rpc } from '../rpc.mjs';
 import { breakLibrary } from './break.mjs';
 import { setClock } from './clock.mjs';
+import { leftBehind } from './left-behind.mjs';
 import { randomFrom } from './random.mjs';
 import { RowCaches } from './row-caches.mjs';
 import { RowsService } from './rows.service.mjs';
 import { Reading, Writing } from './traffic.mjs';
 
-/**
- * Time for sockets to close after `app.close()`; nothing of the application may
- * be left then.
- */
-const GONE_WITHIN_MS = 2_000;
 /** Limit for the end of this process after the parent has disconnected. */
 const LAST_RESORT_MS = 20_000;
 
@@ -48,6 +45,8 @@ const parent = new Rpc(process, {
   versions: () => application.versions(),
   shared: () => application.shared(),
   report: () => application.report(),
+  staleness: (sources) => application.staleness(sources),
+  relayed: () => application.relayed(),
   setClock,
   close: () => application.close(),
   leave: () => void setImmediate().then(leave),
@@ -177,6 +176,19 @@ class Application {
     }
   }
 
+  staleness(sources) {
+    return Object.fromEntries(
+      sources.map((source) => [source, this.#subscriber.staleness(source)]),
+    );
+  }
+
+  relayed() {
+    const { relays } = this.#nest.get(RegionRelays, { strict: false });
+    return relays
+      .filter(({ isHolder }) => isHolder)
+      .map(({ source }) => source);
+  }
+
   report() {
     const { calls, failed, failure, slowest } = this.writing;
     return {
@@ -205,7 +217,8 @@ class Application {
     const began = performance.now();
     await this.#nest.close();
     const closedIn = performance.now() - began;
-    return { ...this.report(), closedIn, leftBehind: await leftBehind() };
+    const left = await leftBehind(atRest);
+    return { ...this.report(), closedIn, leftBehind: left };
   }
 
   #decorated(nest) {
@@ -227,24 +240,6 @@ class Application {
       await this.#publisher.publishStored(stored);
     };
   }
-}
-
-/** Sockets, timers and other resources, beyond those from before the application. */
-async function leftBehind() {
-  const left = () => {
-    const before = [...atRest];
-    return process.getActiveResourcesInfo().filter((resource) => {
-      const known = before.indexOf(resource);
-      if (known !== -1) before.splice(known, 1);
-      return known === -1;
-    });
-  };
-  const deadline = performance.now() + GONE_WITHIN_MS;
-  while (left().length > 0 && performance.now() < deadline) {
-    // An immediate is not counted as a resource; a timer would be.
-    await setImmediate();
-  }
-  return left();
 }
 
 function count(into, name) {

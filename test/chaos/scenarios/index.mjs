@@ -6,6 +6,8 @@ import { journal } from './journal.mjs';
 import { load } from './load.mjs';
 import { network } from './network.mjs';
 import { outbox } from './outbox.mjs';
+import { regionRelays } from './region-relays.mjs';
+import { regions } from './regions.mjs';
 import { server } from './server.mjs';
 import { strangers } from './strangers.mjs';
 
@@ -22,6 +24,7 @@ import { strangers } from './strangers.mjs';
  * - `drains`: false if messages in outboxes can never be sent
  * - `shares`: false if there never is a Redis for a second tier
  * - `isPromised(entry, stage)`: false for a stale entry that is documented
+ * - `settled(stage)`: descriptions of problems once the caches are coherent
  * - `verify(stage)`: descriptions of further problems
  */
 export const scenarios = [
@@ -35,4 +38,6 @@ export const scenarios = [
   ...strangers,
   ...clocks,
   ...absent,
+  ...regions,
+  ...regionRelays,
 ];

@@ -1,0 +1,166 @@
+import { Link } from './link.mjs';
+import { HOST, RedisServer } from './redis.mjs';
+import { Tap } from './tap.mjs';
+import { until } from './wait.mjs';
+
+/** Half a round trip between two regions. */
+const HALF_WAY_MS = 40;
+const JITTER_MS = 10;
+/** Proofs come with heartbeats, over two hops that are checked one after the other. */
+const FRESH_MS = 3_000;
+/** Redis keeps the age of a proof in whole milliseconds. */
+const ROUNDING_MS = 20;
+
+function overland() {
+  return HALF_WAY_MS + (Math.random() - 0.5) * JITTER_MS;
+}
+
+/**
+ * Regions, each with a Redis of its own and a tap on its channel. Each pair has a link
+ * in each direction, which all applications of a region share: a relay reads its source
+ * through it.
+ *
+ * @param names of the regions
+ * @param transit sources whose relays carry what was born elsewhere, too
+ * @param late instances that start at the end of the run
+ */
+export async function regionsBroker(
+  { channel, journal },
+  names,
+  { args = [], transit = [], late },
+) {
+  const regions = {};
+  const links = new Map();
+  for (const name of names) {
+    const redis = await RedisServer.start({ args });
+    const tap = await Tap.on({ redis, channel, journal });
+    regions[name] = { redis, tap, channel, journal };
+  }
+  for (const source of names) {
+    for (const local of names) {
+      if (source === local) continue;
+      const { port } = regions[source].redis;
+      links.set(`${source}>${local}`, await Link.open(port, overland));
+    }
+  }
+  return new Regions(names, { regions, links, transit, late });
+}
+
+class Regions {
+  names;
+  /** By their names: `redis`, `tap`, and what `journalAhead()` needs. */
+  regions;
+  late;
+  /** Observations during a fault that contradict what the library says. */
+  complaints = [];
+  /** IDs of messages that a fault itself has repeated. */
+  repeated = new Set();
+  #links;
+  #transit;
+
+  constructor(names, { regions, links, transit, late }) {
+    this.names = names;
+    this.regions = regions;
+    this.late = late;
+    this.#links = links;
+    this.#transit = transit;
+  }
+
+  /** Redis of the first region. */
+  get redis() {
+    return this.regions[this.names[0]].redis;
+  }
+
+  /** The way on which a region hears another one. */
+  way(source, local) {
+    return this.#links.get(`${source}>${local}`);
+  }
+
+  /** The ways between two regions, both directions. */
+  between(one, other) {
+    return [this.way(one, other), this.way(other, one)];
+  }
+
+  /**
+   * @param region of the instance
+   * @param sources regions that it hears
+   * @param relays `false`: another process of its region relays them
+   */
+  async link({ region, sources, relays = true }) {
+    const heard = sources ?? this.names.filter((name) => name !== region);
+    const link = await Link.open(this.regions[region].redis.port);
+    return {
+      links: [link],
+      connection: `redis://${HOST}:${link.port}`,
+      region,
+      sources: heard,
+      options: {
+        regions: {
+          local: region,
+          sources: Object.fromEntries(
+            heard.map((source) => [
+              source,
+              relays ? this.#source(source, region) : {},
+            ]),
+          ),
+        },
+      },
+    };
+  }
+
+  /** Waits until every instance hears all of its sources. */
+  async ready(applications) {
+    await until('all regions to be relayed', async () => {
+      const late = await this.unheard(applications);
+      return late.length === 0;
+    });
+  }
+
+  /** @returns descriptions of sources that some instance does not hear */
+  async unheard(applications) {
+    const all = await Promise.all(
+      applications.map(async (application) => {
+        const ages = await application.staleness();
+        return Object.entries(ages)
+          .filter(([, age]) => age > FRESH_MS)
+          .map(
+            ([source, age]) =>
+              `${application.name}: ${source} was last proven ${age} ms ago`,
+          );
+      }),
+    );
+    return all.flat();
+  }
+
+  /**
+   * Complains about instances that claim to know a source which cannot be reached.
+   *
+   * @param since moment of the cut
+   */
+  async expectStale(stage, source, local, since) {
+    for (const application of stage.running) {
+      if (application.region !== local) continue;
+      const cutFor = performance.now() - since;
+      const age = (await application.staleness())[source];
+      if (age === undefined || age >= cutFor - ROUNDING_MS) continue;
+      this.complaints.push(
+        `${application.name}: ${source} is cut off for ${Math.round(cutFor)} ms, but was proven ${Math.round(age)} ms ago`,
+      );
+    }
+  }
+
+  async stop() {
+    for (const { tap, redis } of Object.values(this.regions)) {
+      tap.close();
+      await redis.stop();
+    }
+    for (const link of this.#links.values()) await link.close();
+  }
+
+  #source(source, local) {
+    return {
+      connection: `redis://${HOST}:${this.way(source, local).port}`,
+      ...(this.#transit.includes(source) ? { transit: true } : {}),
+    };
+  }
+}

@@ -1,0 +1,134 @@
+/** 16: regions, whose relays fail, and more than two of them. */
+import { until } from '../wait.mjs';
+import { cutOff, heal, inRegions, LOST } from './in-regions.mjs';
+
+/** Changes a second of a writer among many instances. */
+const SLOWLY = { writes: true, writesPerSecond: 300 };
+/** Writers do not relay here: one that is killed would lose its outbox. */
+const RELAYED = [
+  { name: 'eu-writer', region: 'eu', writes: true, relays: false },
+  { name: 'eu-relay-1', region: 'eu' },
+  { name: 'eu-relay-2', region: 'eu' },
+  { name: 'us-writer', region: 'us', writes: true },
+];
+const FROM_US = [['us', 'eu']];
+
+export const regionRelays = [
+  inRegions({
+    name: 'regions-relay-stopped',
+    title: 'two regions: the relay stops (SIGSTOP), goes on beside another one',
+    instances: RELAYED,
+    async fault(stage) {
+      for (let i = 0; i < (stage.long ? 8 : 2); i++) {
+        const holder = await holderOf(stage);
+        holder.pause();
+        await holderOf(stage, holder);
+        await stage.writes(200);
+        holder.resume();
+        await until('the first relay to stand by', async () => {
+          return (await holder.relayed()).length === 0;
+        });
+      }
+    },
+  }),
+  inRegions({
+    name: 'regions-relay-killed',
+    title: 'two regions: the relay killed (SIGKILL) repeatedly while it catches up',
+    instances: RELAYED,
+    async fault(stage) {
+      for (let i = 0; i < (stage.long ? 12 : 3); i++) {
+        const holder = await holderOf(stage);
+        stage.broker.way('us', 'eu').sever();
+        await stage.writes(LOST / 2);
+        const before = await recordOf(stage);
+        heal(stage, FROM_US);
+        await until('the relay to forward', async () => {
+          return (await recordOf(stage)) !== before;
+        });
+        await holder.kill();
+        await stage.launch({ name: `eu-relay-${3 + i}`, region: 'eu' });
+      }
+      await holderOf(stage);
+    },
+  }),
+  inRegions({
+    name: 'regions-added',
+    title: 'two regions, and a third one is added under load',
+    names: ['eu', 'us', 'ap'],
+    instances: [
+      { name: 'eu-writer', region: 'eu', sources: ['us'], ...SLOWLY },
+      { name: 'us-writer', region: 'us', sources: ['eu'], ...SLOWLY },
+    ],
+    async fault(stage) {
+      await Promise.all([
+        stage.launch({ name: 'eu-reader', region: 'eu' }),
+        stage.launch({ name: 'us-reader', region: 'us' }),
+        stage.launch({ name: 'ap-reader', region: 'ap' }),
+      ]);
+      const writer = { name: 'ap-writer', region: 'ap', ...SLOWLY };
+      await (await stage.launch(writer)).startWriting();
+      await stage.broker.ready(stage.running);
+      await stage.writes(LOST / 2);
+    },
+  }),
+  inRegions({
+    name: 'regions-mesh',
+    title: 'three regions: two of the six ways between them are cut',
+    names: ['eu', 'us', 'ap'],
+    instances: ['eu', 'us', 'ap'].flatMap((region) => [
+      { name: `${region}-writer`, region, ...SLOWLY },
+      { name: `${region}-reader`, region },
+    ]),
+    fault: (stage) => cutOff(stage, PARTS_OF_MESH),
+    heal: (stage) => heal(stage, PARTS_OF_MESH),
+  }),
+  inRegions({
+    name: 'regions-hub',
+    title: 'a hub and two spokes: a link is cut, all relays lose connections',
+    names: ['hub', 'eu', 'us'],
+    servers: { transit: ['hub'] },
+    instances: [
+      { name: 'hub-reader', region: 'hub' },
+      { name: 'eu-writer', region: 'eu', sources: ['hub'], ...SLOWLY },
+      { name: 'us-writer', region: 'us', sources: ['hub'], ...SLOWLY },
+    ],
+    late: [
+      { name: 'late-eu', region: 'eu', sources: ['hub'] },
+      { name: 'late-us', region: 'us', sources: ['hub'] },
+    ],
+    async fault(stage) {
+      await cutOff(stage, [['hub', 'eu']]);
+      for (const spoke of ['eu', 'us']) {
+        for (const link of stage.broker.between('hub', spoke)) link.drop();
+      }
+      await stage.writes(LOST / 2);
+    },
+    heal: (stage) => heal(stage, [['hub', 'eu']]),
+  }),
+];
+
+const PARTS_OF_MESH = [
+  ['us', 'eu'],
+  ['eu', 'ap'],
+];
+
+/**
+ * Waits until an instance relays one region into the other.
+ *
+ * @param except an instance that is stopped, and does not answer
+ */
+function holderOf({ readers }, except = null) {
+  return until('a relay', async () => {
+    for (const reader of readers) {
+      if (reader === except || reader.region !== 'eu') continue;
+      if ((await reader.relayed()).includes('us')) return reader;
+    }
+    return null;
+  });
+}
+
+/** Place up to which everything was relayed, in the region's own Redis. */
+function recordOf({ broker, channel }) {
+  const { admin } = broker.regions.eu.redis;
+  return admin.hget(`{${channel}}:relay:us`, 'offset');
+}
