@@ -15,7 +15,8 @@ process died or did not end.
   --seed N       repeat the random choices of a run; its timing still differs
   --write        write the table into docs/guarantees.md
   --broken       prove that the checker can fail: there must be stale entries
-                 without journal and widening, and in both tiers without fences
+                 without journal and widening, in both tiers without fences, and
+                 what relays do wrong without each of their protections
   --list         print the names of the scenarios
   --help         print this text
 REDIS_SERVER is the path of the redis-server to use.`;

@@ -76,6 +76,7 @@ export const BOTH_WAYS = [
 
 /** Every source must be proven again, a heartbeat after everything has healed. */
 async function stillUnheard(stage) {
+  if (stage.broken) return [];
   try {
     await stage.broker.ready(stage.running);
     return [];

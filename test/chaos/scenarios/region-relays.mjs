@@ -12,6 +12,10 @@ const RELAYED = [
   { name: 'us-writer', region: 'us', writes: true },
 ];
 const FROM_US = [['us', 'eu']];
+const PARTS_OF_MESH = [
+  ['us', 'eu'],
+  ['eu', 'ap'],
+];
 
 export const regionRelays = [
   inRegions({
@@ -105,11 +109,6 @@ export const regionRelays = [
     },
     heal: (stage) => heal(stage, [['hub', 'eu']]),
   }),
-];
-
-const PARTS_OF_MESH = [
-  ['us', 'eu'],
-  ['eu', 'ap'],
 ];
 
 /**
