@@ -1,3 +1,4 @@
+import { widenings } from './region-checks.mjs';
 import { Link } from './link.mjs';
 import { HOST, RedisServer } from './redis.mjs';
 import { Tap } from './tap.mjs';
@@ -51,19 +52,22 @@ class Regions {
   /** By their names: `redis`, `tap`, and what `journalAhead()` needs. */
   regions;
   late;
+  /** Sources whose relays carry what was born elsewhere, too. */
+  transit;
   /** Observations during a fault that contradict what the library says. */
   complaints = [];
+  /** How often each way was widened before the fault, by `source>local`. */
+  widenedBefore = new Map();
   /** IDs of messages that a fault itself has repeated. */
   repeated = new Set();
   #links;
-  #transit;
 
   constructor(names, { regions, links, transit, late }) {
     this.names = names;
     this.regions = regions;
     this.late = late;
     this.#links = links;
-    this.#transit = transit;
+    this.transit = transit;
   }
 
   /** Redis of the first region. */
@@ -108,8 +112,17 @@ class Regions {
     };
   }
 
-  /** Waits until every instance hears all of its sources. */
+  /**
+   * Waits for the first relays. A source whose journal is empty is widened once more
+   * after each new connection, so that the checks count from here on.
+   */
   async ready(applications) {
+    await this.heard(applications);
+    this.widenedBefore = await widenings(this);
+  }
+
+  /** Waits until every instance hears all of its sources. */
+  async heard(applications) {
     await until('all regions to be relayed', async () => {
       const late = await this.unheard(applications);
       return late.length === 0;
@@ -160,7 +173,7 @@ class Regions {
   #source(source, local) {
     return {
       connection: `redis://${HOST}:${this.way(source, local).port}`,
-      ...(this.#transit.includes(source) ? { transit: true } : {}),
+      ...(this.transit.includes(source) ? { transit: true } : {}),
     };
   }
 }

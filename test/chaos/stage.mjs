@@ -155,7 +155,7 @@ export class Stage {
         broken: this.broken,
         shared: this.shared,
         rowsPerType: ROWS_PER_TYPE,
-        readsPerSecond: READS_PER_SECOND,
+        readsPerSecond: instance.readsPerSecond ?? READS_PER_SECOND,
         writesPerSecond: instance.writesPerSecond ?? WRITES_PER_SECOND,
         seed: Math.floor(this.random() * 2 ** 32),
       },

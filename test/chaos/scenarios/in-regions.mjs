@@ -7,6 +7,12 @@ export const LOST = 1_200;
 const CUT_MS = 1_500;
 const LONG_CUT_MS = 15_000;
 
+/**
+ * More processes than elsewhere share the machine: a round trip between regions, and
+ * one within a region, must not count as a fault.
+ */
+const HEARTBEAT = { heartbeatTimeout: 1_000 };
+
 /** An instance of each kind in two regions. */
 const INSTANCES = [
   { name: 'eu-writer', region: 'eu', writes: true },
@@ -32,10 +38,12 @@ export function inRegions({
   losses,
   retries,
   evicts = [],
+  options,
   ...scenario
 }) {
   return {
     instances: INSTANCES,
+    options: { ...HEARTBEAT, ...options },
     broker: (stage) => regionsBroker(stage, names, { ...servers, late }),
     ...scenario,
     settled: (stage) => stillUnheard(stage),
@@ -78,7 +86,7 @@ export const BOTH_WAYS = [
 async function stillUnheard(stage) {
   if (stage.broken) return [];
   try {
-    await stage.broker.ready(stage.running);
+    await stage.broker.heard(stage.running);
     return [];
   } catch {
     return stage.broker.unheard(stage.running);
@@ -91,7 +99,9 @@ async function evictions({ applications }, evicts) {
   for (const application of applications) {
     const report = await application.report();
     if (report === null || evicts.includes(application.region)) continue;
-    const { widenedBy } = report;
+    const { widenedBy, errors } = report;
+    // Redis did not answer it in time, which is no work of a relay.
+    if (errors.CACHE_INVALIDATION_TIMEOUT > 0) continue;
     if (Object.keys(widenedBy).length > 0) {
       problems.push(
         `${application.name}: evicted everything by itself: ${JSON.stringify(widenedBy)}`,

@@ -2,8 +2,9 @@
 import { until } from '../wait.mjs';
 import { cutOff, heal, inRegions, LOST } from './in-regions.mjs';
 
-/** Changes a second of a writer among many instances. */
-const SLOWLY = { writes: true, writesPerSecond: 300 };
+/** Rates of one of many instances. */
+const SLOWLY = { readsPerSecond: 3_000, writesPerSecond: 300 };
+const WRITES_SLOWLY = { ...SLOWLY, writes: true };
 /** Writers do not relay here: one that is killed would lose its outbox. */
 const RELAYED = [
   { name: 'eu-writer', region: 'eu', writes: true, relays: false },
@@ -60,18 +61,18 @@ export const regionRelays = [
     title: 'two regions, and a third one is added under load',
     names: ['eu', 'us', 'ap'],
     instances: [
-      { name: 'eu-writer', region: 'eu', sources: ['us'], ...SLOWLY },
-      { name: 'us-writer', region: 'us', sources: ['eu'], ...SLOWLY },
+      { name: 'eu-writer', region: 'eu', sources: ['us'], ...WRITES_SLOWLY },
+      { name: 'us-writer', region: 'us', sources: ['eu'], ...WRITES_SLOWLY },
     ],
     async fault(stage) {
-      await Promise.all([
-        stage.launch({ name: 'eu-reader', region: 'eu' }),
-        stage.launch({ name: 'us-reader', region: 'us' }),
-        stage.launch({ name: 'ap-reader', region: 'ap' }),
-      ]);
-      const writer = { name: 'ap-writer', region: 'ap', ...SLOWLY };
+      const writer = { name: 'ap-writer', region: 'ap', ...WRITES_SLOWLY };
       await (await stage.launch(writer)).startWriting();
-      await stage.broker.ready(stage.running);
+      await Promise.all(
+        ['ap', 'eu', 'us'].map((region) =>
+          stage.launch({ name: `${region}-reader`, region, ...SLOWLY }),
+        ),
+      );
+      await stage.broker.heard(stage.running);
       await stage.writes(LOST / 2);
     },
   }),
@@ -80,8 +81,8 @@ export const regionRelays = [
     title: 'three regions: two of the six ways between them are cut',
     names: ['eu', 'us', 'ap'],
     instances: ['eu', 'us', 'ap'].flatMap((region) => [
-      { name: `${region}-writer`, region, ...SLOWLY },
-      { name: `${region}-reader`, region },
+      { name: `${region}-writer`, region, ...WRITES_SLOWLY },
+      { name: `${region}-reader`, region, ...SLOWLY },
     ]),
     fault: (stage) => cutOff(stage, PARTS_OF_MESH),
     heal: (stage) => heal(stage, PARTS_OF_MESH),
@@ -92,9 +93,9 @@ export const regionRelays = [
     names: ['hub', 'eu', 'us'],
     servers: { transit: ['hub'] },
     instances: [
-      { name: 'hub-reader', region: 'hub' },
-      { name: 'eu-writer', region: 'eu', sources: ['hub'], ...SLOWLY },
-      { name: 'us-writer', region: 'us', sources: ['hub'], ...SLOWLY },
+      { name: 'hub-reader', region: 'hub', ...SLOWLY },
+      { name: 'eu-writer', region: 'eu', sources: ['hub'], ...WRITES_SLOWLY },
+      { name: 'us-writer', region: 'us', sources: ['hub'], ...WRITES_SLOWLY },
     ],
     late: [
       { name: 'late-eu', region: 'eu', sources: ['hub'] },
