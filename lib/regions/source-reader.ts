@@ -3,6 +3,7 @@ import {
   decodeMessage,
   isOffset,
   isSameMessage,
+  JOURNAL_START,
   sizeOf,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -113,7 +114,9 @@ export class SourceReader implements CursorSink<JournaledMessage> {
   begin(offset: string | null): void {
     this.pause();
     this.#begun = true;
-    if (offset !== null) this.#cursor.begin(offset);
+    // A source that has lost its journal begins at its start again, too.
+    const isKnown = offset !== null && offset !== JOURNAL_START;
+    if (isKnown) this.#cursor.begin(offset);
     if (this.#subscribed) this.#begin();
   }
 
