@@ -128,7 +128,10 @@ class RegionCheck {
       .lives.flat()
       .filter(({ region, path }) => {
         if (region === source) return true;
-        return this.#transit.includes(source) && ![region, ...(path ?? [])].includes(local);
+        return (
+          this.#transit.includes(source) &&
+          ![region, ...(path ?? [])].includes(local)
+        );
       });
     // A source in which nothing is written has nothing to tell.
     if (born.length === 0) return [];

@@ -61,7 +61,7 @@ export class Tap {
 
   async #read() {
     const life = this.#lives.at(-1);
-    for (let from = '-'; from !== null; ) {
+    for (let from = '-'; from !== null;) {
       const page = await this.#redis.admin.xrange(
         this.#journal,
         from,

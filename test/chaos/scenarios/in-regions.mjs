@@ -27,14 +27,14 @@ const INSTANCES = [
  * - `names` of the regions, by default `eu` and `us`
  * - `servers`: options of `regionsBroker()`
  * - `losses`, `retries`: see `checkRegions()`
- * - `late`: instances that start at the end, by default one in each region
+ * - `late`: instances that start at the end, by default one in the first region
  * - `evicts`: regions whose own server fails, so that instances there may evict
  * everything by themselves
  */
 export function inRegions({
   names = ['eu', 'us'],
   servers,
-  late = names.map((region) => ({ name: `late-${region}`, region })),
+  late = [{ name: `late-${names[0]}`, region: names[0] }],
   losses,
   retries,
   evicts = [],

@@ -24,7 +24,7 @@ export const regionRelays = [
     title: 'two regions: the relay stops (SIGSTOP), goes on beside another one',
     instances: RELAYED,
     async fault(stage) {
-      for (let i = 0; i < (stage.long ? 8 : 2); i++) {
+      for (let i = 0; i < (stage.long ? 8 : 1); i++) {
         const holder = await holderOf(stage);
         holder.pause();
         await holderOf(stage, holder);
@@ -38,10 +38,11 @@ export const regionRelays = [
   }),
   inRegions({
     name: 'regions-relay-killed',
-    title: 'two regions: the relay killed (SIGKILL) repeatedly while it catches up',
+    title:
+      'two regions: the relay killed (SIGKILL) repeatedly while it catches up',
     instances: RELAYED,
     async fault(stage) {
-      for (let i = 0; i < (stage.long ? 12 : 3); i++) {
+      for (let i = 0; i < (stage.long ? 12 : 2); i++) {
         const holder = await holderOf(stage);
         stage.broker.way('us', 'eu').sever();
         await stage.writes(LOST / 2);
@@ -68,7 +69,7 @@ export const regionRelays = [
       const writer = { name: 'ap-writer', region: 'ap', ...WRITES_SLOWLY };
       await (await stage.launch(writer)).startWriting();
       await Promise.all(
-        ['ap', 'eu', 'us'].map((region) =>
+        ['eu', 'us'].map((region) =>
           stage.launch({ name: `${region}-reader`, region, ...SLOWLY }),
         ),
       );
@@ -80,10 +81,11 @@ export const regionRelays = [
     name: 'regions-mesh',
     title: 'three regions: two of the six ways between them are cut',
     names: ['eu', 'us', 'ap'],
-    instances: ['eu', 'us', 'ap'].flatMap((region) => [
-      { name: `${region}-writer`, region, ...WRITES_SLOWLY },
-      { name: `${region}-reader`, region, ...SLOWLY },
-    ]),
+    instances: ['eu', 'us', 'ap'].map((region) => ({
+      name: `${region}-writer`,
+      region,
+      ...WRITES_SLOWLY,
+    })),
     fault: (stage) => cutOff(stage, PARTS_OF_MESH),
     heal: (stage) => heal(stage, PARTS_OF_MESH),
   }),
@@ -97,10 +99,7 @@ export const regionRelays = [
       { name: 'eu-writer', region: 'eu', sources: ['hub'], ...WRITES_SLOWLY },
       { name: 'us-writer', region: 'us', sources: ['hub'], ...WRITES_SLOWLY },
     ],
-    late: [
-      { name: 'late-eu', region: 'eu', sources: ['hub'] },
-      { name: 'late-us', region: 'us', sources: ['hub'] },
-    ],
+    late: [{ name: 'late-eu', region: 'eu', sources: ['hub'] }],
     async fault(stage) {
       await cutOff(stage, [['hub', 'eu']]);
       for (const spoke of ['eu', 'us']) {

@@ -58,7 +58,8 @@ export const regions = [
   }),
   inRegions({
     name: 'regions-restarted-older',
-    title: "two regions: one's Redis loses what the other one has not heard yet",
+    title:
+      "two regions: one's Redis loses what the other one has not heard yet",
     losses: { 'us>eu': 1 },
     retries: true,
     evicts: ['us'],
