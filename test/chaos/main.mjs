@@ -37,11 +37,16 @@ const BROKEN = [
     names: ['regions-relay-stopped'],
     problem: /announced twice/,
   },
-  // A server that moved back has lost what the other region has not heard.
+  {
+    broken: 'relay-chain',
+    names: ['regions-cut-for-long'],
+    tiers: ['memory', 'Redis'],
+  },
+  // The instances in the source notice the loss as well, and tell the other region.
   {
     broken: 'relay-chain',
     names: ['regions-restarted-older'],
-    tiers: ['memory', 'Redis'],
+    problem: /"everything" of us was published/,
   },
   {
     broken: 'relay-proof',

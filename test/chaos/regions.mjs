@@ -7,8 +7,8 @@ import { until } from './wait.mjs';
 /** Half a round trip between two regions. */
 const HALF_WAY_MS = 40;
 const JITTER_MS = 10;
-/** Proofs come with heartbeats, over two hops that are checked one after the other. */
-const FRESH_MS = 3_000;
+/** Time that two hops take to be proven, beside a heartbeat in each. */
+const PROVEN_WITHIN_MS = 2_000;
 /** Redis keeps the age of a proof in whole milliseconds. */
 const ROUNDING_MS = 20;
 
@@ -116,26 +116,27 @@ class Regions {
    * Waits for the first relays. A source whose journal is empty is widened once more
    * after each new connection, so that the checks count from here on.
    */
-  async ready(applications) {
-    await this.heard(applications);
+  async ready(stage) {
+    await this.heard(stage);
     this.widenedBefore = await widenings(this);
   }
 
   /** Waits until every instance hears all of its sources. */
-  async heard(applications) {
+  async heard(stage) {
     await until('all regions to be relayed', async () => {
-      const late = await this.unheard(applications);
+      const late = await this.unheard(stage);
       return late.length === 0;
     });
   }
 
   /** @returns descriptions of sources that some instance does not hear */
-  async unheard(applications) {
+  async unheard({ running, options }) {
+    const usual = 2 * options.heartbeatInterval + PROVEN_WITHIN_MS;
     const all = await Promise.all(
-      applications.map(async (application) => {
+      running.map(async (application) => {
         const ages = await application.staleness();
         return Object.entries(ages)
-          .filter(([, age]) => age > FRESH_MS)
+          .filter(([, age]) => age > usual)
           .map(
             ([source, age]) =>
               `${application.name}: ${source} was last proven ${age} ms ago`,

@@ -64,7 +64,7 @@ export class Stage {
     this.applications = await Promise.all(
       instances.map((instance) => this.#launch(instance)),
     );
-    await this.broker.ready?.(this.applications);
+    await this.broker.ready?.(this);
   }
 
   /** Closes everything, however the run ended. */

@@ -62,5 +62,7 @@ function beginKnowing(offset) {
 }
 
 function widenAtFirst() {
-  if (!this.knowsPlace || this.position === null) widen.call(this);
+  if (this.position !== null && this.knowsPlace) return;
+  this.knowsPlace = this.position !== null;
+  widen.call(this);
 }

@@ -86,10 +86,10 @@ export const BOTH_WAYS = [
 async function stillUnheard(stage) {
   if (stage.broken) return [];
   try {
-    await stage.broker.heard(stage.running);
+    await stage.broker.heard(stage);
     return [];
   } catch {
-    return stage.broker.unheard(stage.running);
+    return stage.broker.unheard(stage);
   }
 }
 
