@@ -161,7 +161,10 @@ class RegionCheck {
       twice.push(described(messages[0]));
     }
     if (announced > 0) return;
-    if (pattern !== '*') return unknown.push(described(messages[0]));
+    if (pattern !== '*') {
+      unknown.push(described(messages[0]));
+      return;
+    }
     // A server that keeps its data has the same one in its next life.
     const places = this.#widenings.get(source) ?? new Set();
     this.#widenings.set(source, places);
