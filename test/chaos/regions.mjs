@@ -9,6 +9,8 @@ const HALF_WAY_MS = 40;
 const JITTER_MS = 10;
 /** Time that two hops take to be proven, beside a heartbeat in each. */
 const PROVEN_WITHIN_MS = 2_000;
+/** Limit for all instances to hear their sources, on a busy machine. */
+const HEARD_WITHIN_MS = 40_000;
 /** Redis keeps the age of a proof in whole milliseconds. */
 const ROUNDING_MS = 20;
 
@@ -123,10 +125,28 @@ class Regions {
 
   /** Waits until every instance hears all of its sources. */
   async heard(stage) {
-    await until('all regions to be relayed', async () => {
-      const late = await this.unheard(stage);
+    let late = [];
+    const isHeard = async () => {
+      late = await this.unheard(stage);
       return late.length === 0;
+    };
+    await until('', isHeard, HEARD_WITHIN_MS).catch(() => {
+      throw new Error(`not relayed: ${late.join('; ')}`);
     });
+  }
+
+  /** Place up to which a region was told everything of a source. */
+  record(source, local) {
+    const { redis, channel } = this.regions[local];
+    return redis.admin.hget(`{${channel}}:relay:${source}`, 'offset');
+  }
+
+  /** @returns whether the source still has all that it has not told */
+  async covers(source, local) {
+    const offset = await this.record(source, local);
+    const { redis, journal } = this.regions[source];
+    const found = await redis.admin.xrange(journal, offset, offset);
+    return found.length > 0;
   }
 
   /** @returns descriptions of sources that some instance does not hear */

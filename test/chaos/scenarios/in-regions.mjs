@@ -88,8 +88,8 @@ async function stillUnheard(stage) {
   try {
     await stage.broker.heard(stage);
     return [];
-  } catch {
-    return stage.broker.unheard(stage);
+  } catch (error) {
+    return [error.message];
   }
 }
 

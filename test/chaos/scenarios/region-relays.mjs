@@ -49,10 +49,10 @@ export const regionRelays = [
         const holder = await holderOf(stage);
         stage.broker.way('us', 'eu').sever();
         await stage.writes(LOST / 2);
-        const before = await recordOf(stage);
+        const before = await stage.broker.record('us', 'eu');
         heal(stage, FROM_US);
         await until('the relay to forward', async () => {
-          return (await recordOf(stage)) !== before;
+          return (await stage.broker.record('us', 'eu')) !== before;
         });
         await holder.kill();
         await stage.launch({ name: `eu-relay-${3 + i}`, region: 'eu' });
@@ -127,10 +127,4 @@ function holderOf({ readers }, except = null) {
     }
     return null;
   });
-}
-
-/** Place up to which everything was relayed, in the region's own Redis. */
-function recordOf({ broker, channel }) {
-  const { admin } = broker.regions.eu.redis;
-  return admin.hget(`{${channel}}:relay:us`, 'offset');
 }
