@@ -45,14 +45,14 @@ function carryAll(message) {
 }
 
 async function forwardAnyway(_from, to, messages) {
-  const { offset } = await this.read();
-  return forward.call(this, offset, to, messages);
+  const { place } = await this.read();
+  return forward.call(this, place, to, messages);
 }
 
 async function holdAndProve(ttl) {
   const isHolder = await hold.call(this, ttl);
-  const { offset } = await this.read();
-  if (isHolder && offset !== null) await this.prove(offset, 0);
+  const { place } = await this.read();
+  if (isHolder && place.offset !== null) await this.prove(place, 0);
   return isHolder;
 }
 
