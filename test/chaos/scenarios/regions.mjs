@@ -99,15 +99,15 @@ export const regions = [
     name: 'regions-clock',
     title: "two regions: one's clocks are an hour off, the link is cut",
     async fault(stage) {
-      const { regions, repeated } = stage.broker;
+      const { us, eu } = stage.broker.regions;
       const isAhead = stage.random() < 0.5;
       for (const application of stage.applications) {
         if (application.region !== 'us') continue;
         await application.setClock(isAhead ? HOUR : -HOUR);
       }
       // The clocks of two servers matter only in their difference.
-      const ahead = isAhead ? regions.us : regions.eu;
-      repeated.add(await journalAhead(ahead, HOUR));
+      const ahead = isAhead ? us : eu;
+      stage.broker.repeated.add(await journalAhead(ahead, HOUR));
       await stage.writes(LOST / 2);
       await cutOff(stage, BOTH_WAYS);
     },
