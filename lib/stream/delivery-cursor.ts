@@ -4,6 +4,7 @@ import {
   type QueueLimit,
 } from '../message/index.js';
 import type { OffsetHorizon } from './offset-horizon.js';
+import { RecentOffsets } from './recent-offsets.js';
 
 /** A message with a place in the journal. @internal */
 export interface Journaled {
@@ -24,7 +25,7 @@ export interface CursorSink<M extends Journaled> {
 export interface CursorLimits {
   /** Messages held back while the journal is read. */
   readonly held: QueueLimit;
-  /** Replayed offsets kept to recognise their duplicates on the channel. */
+  /** Replayed offsets kept, at the least, to recognise their duplicates on the channel. */
   readonly remembered: number;
   /** Bounds the offsets that can exist by now. */
   readonly horizon: Pick<OffsetHorizon, 'allows'>;
@@ -60,7 +61,7 @@ export class DeliveryCursor<M extends Journaled> {
   #heldBytes = 0;
   /** How many held messages were received before the current reading began. */
   #heardBefore = 0;
-  #replayed: Set<string> | null = null;
+  #replayed: RecentOffsets | null = null;
 
   constructor(
     private readonly sink: CursorSink<M>,
@@ -204,12 +205,8 @@ export class DeliveryCursor<M extends Journaled> {
   #replay(entry: M): void {
     this.#position = entry.offset;
     this.#last = entry;
-    this.#replayed ??= new Set();
+    this.#replayed ??= new RecentOffsets(this.limits.remembered);
     this.#replayed.add(entry.offset);
-    if (this.#replayed.size > this.limits.remembered) {
-      const [oldest = ''] = this.#replayed;
-      this.#replayed.delete(oldest);
-    }
     this.sink.deliver(entry, true);
   }
 

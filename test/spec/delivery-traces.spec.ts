@@ -5,6 +5,7 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 import * as message from '../../lib/message/index.js';
 import { DeliveryCursor } from '../../lib/stream/index.js';
+import { RecentOffsets } from '../../lib/stream/recent-offsets.js';
 import { replayTrace } from './replay-trace.js';
 
 const CURSOR = join(import.meta.dirname, '../../lib/stream/delivery-cursor.ts');
@@ -30,7 +31,10 @@ function mutant(text: string, replacement: string): typeof DeliveryCursor {
   );
   const exports: { DeliveryCursor?: typeof DeliveryCursor } = {};
   // oxlint-disable-next-line typescript/no-implied-eval
-  new Function('exports', 'require', outputText)(exports, () => message);
+  new Function('exports', 'require', outputText)(exports, () => ({
+    ...message,
+    RecentOffsets,
+  }));
   return exports.DeliveryCursor!;
 }
 
