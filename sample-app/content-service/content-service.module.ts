@@ -1,10 +1,11 @@
 import { Module } from '@nestjs/common';
-import { ConfigModule } from '@nestjs/config';
+import { ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
 import { ReadYourWritesInterceptor } from 'nestjs-cache-invalidation/http';
 import { DatabaseModule } from '../shared/database.module.js';
 import { MetricsModule } from '../shared/metrics.module.js';
+import { regionsFrom } from '../shared/regions.js';
 import { StatusController } from '../shared/status.controller.js';
 import { PostsController } from './posts.controller.js';
 import { POSTS_SCHEMA } from './posts.schema.js';
@@ -14,7 +15,11 @@ import { PostsService } from './posts.service.js';
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),
-    CacheInvalidationModule.forRootAsync(),
+    // What is left out here comes from the environment.
+    CacheInvalidationModule.forRootAsync({
+      inject: [ConfigService],
+      useFactory: (config: ConfigService) => ({ regions: regionsFrom(config) }),
+    }),
     DatabaseModule.forRoot(POSTS_SCHEMA),
     MetricsModule,
   ],

@@ -20,16 +20,21 @@ const TIMEOUT_MS = 15_000;
 
 /** Sends requests to the services, and measures their time. */
 export class HttpClient {
+  /** @param offset what the gateway must have applied before it answers */
   async send<Body = unknown>(
     method: Method,
     url: string,
     content?: unknown,
+    offset?: string,
   ): Promise<Answer<Body>> {
     const begun = performance.now();
     const response = await fetch(url, {
       method,
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      headers: { 'content-type': 'application/json' },
+      headers: {
+        'content-type': 'application/json',
+        ...(offset === undefined ? {} : { [OFFSET_HEADER]: offset }),
+      },
       body: content === undefined ? null : JSON.stringify(content),
     });
     const text = await response.text();

@@ -1,6 +1,7 @@
 import { Demo } from './demo.js';
 import { parseOptions, USAGE, type DemoOptions } from './demo.options.js';
 import { Printer } from './printer.js';
+import { RegionsDemo } from './regions/regions.demo.js';
 
 const WRONG_ARGUMENTS = 2;
 
@@ -39,9 +40,11 @@ async function main(args: string[]): Promise<number> {
 
 async function run(options: DemoOptions): Promise<number> {
   try {
-    const right = await new Demo(options, new Printer(process.stdout)).run(
-      stop.signal,
-    );
+    const print = new Printer(process.stdout);
+    const demo = options.regions
+      ? new RegionsDemo(options, print)
+      : new Demo(options, print);
+    const right = await demo.run(stop.signal);
     if (right) return 0;
     return stoppedBy ?? 1;
   } catch (error) {

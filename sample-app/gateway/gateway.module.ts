@@ -4,6 +4,7 @@ import { APP_INTERCEPTOR } from '@nestjs/core';
 import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
 import { ReadYourWritesInterceptor } from 'nestjs-cache-invalidation/http';
 import { MetricsModule } from '../shared/metrics.module.js';
+import { regionsFrom } from '../shared/regions.js';
 import { ServiceClient } from '../shared/service.client.js';
 import { StatusController } from '../shared/status.controller.js';
 import { CacheController } from './cache.controller.js';
@@ -21,6 +22,7 @@ import { UserCopies } from './user.copies.js';
       useFactory: (config: ConfigService) => ({
         connection: config.get<string>('REDIS_URL'),
         channel: config.get<string>('CACHE_INVALIDATION_CHANNEL'),
+        regions: regionsFrom(config),
         serviceName: 'gateway',
       }),
     }),

@@ -4,6 +4,7 @@ import { APP_INTERCEPTOR } from '@nestjs/core';
 import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
 import { ReadYourWritesInterceptor } from 'nestjs-cache-invalidation/http';
 import { MetricsModule } from '../shared/metrics.module.js';
+import { regionsFrom } from '../shared/regions.js';
 import { StatusController } from '../shared/status.controller.js';
 import { UsersController } from './users.controller.js';
 import { UsersOutbox } from './users.outbox.js';
@@ -20,6 +21,7 @@ import { UsersStorageModule } from './users.storage.module.js';
       useFactory: (config: ConfigService, durableOutbox: UsersOutbox) => ({
         connection: config.get<string>('REDIS_URL'),
         channel: config.get<string>('CACHE_INVALIDATION_CHANNEL'),
+        regions: regionsFrom(config),
         serviceName: 'user-service',
         durableOutbox,
       }),
