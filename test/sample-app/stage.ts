@@ -25,10 +25,10 @@ export class Stage {
   readonly #variables = new Set<string>();
 
   constructor() {
-    this.#set('CACHE_INVALIDATION_CHANNEL', this.channel);
-    this.#set('GATEWAY_L2_PREFIX', this.channel);
+    this.set('CACHE_INVALIDATION_CHANNEL', this.channel);
+    this.set('GATEWAY_L2_PREFIX', this.channel);
     for (const name of Object.keys(INSTANCE_PORTS) as InstanceName[]) {
-      if (name !== 'gateway-2') this.#set(urlVariableOf(name), NOWHERE);
+      if (name !== 'gateway-2') this.set(urlVariableOf(name), NOWHERE);
     }
   }
 
@@ -38,8 +38,8 @@ export class Stage {
     { port = 0, linked = true, redisUrl = inject('redisUrl') } = {},
   ): Promise<INestApplication> {
     const link = linked ? await RedisLink.open(redisUrl) : null;
-    this.#set('REDIS_URL', link?.url ?? redisUrl);
-    this.#set('CACHE_INVALIDATION_SERVICE_NAME', name);
+    this.set('REDIS_URL', link?.url ?? redisUrl);
+    this.set('CACHE_INVALIDATION_SERVICE_NAME', name);
     const testing = await Test.createTestingModule({
       imports: [OperationsModule.around(module, link)],
     }).compile();
@@ -55,7 +55,7 @@ export class Stage {
       await link?.close();
     });
     await app.listen(port, HOST);
-    this.#set(urlVariableOf(name), await app.getUrl());
+    this.set(urlVariableOf(name), await app.getUrl());
     return app;
   }
 
@@ -64,7 +64,8 @@ export class Stage {
     for (const name of this.#variables) delete process.env[name];
   }
 
-  #set(name: string, value: string): void {
+  /** Sets a variable of the environment, until the end. */
+  set(name: string, value: string): void {
     this.#variables.add(name);
     process.env[name] = value;
   }
