@@ -88,6 +88,7 @@ export {
   type PublishReceipt,
   type StoredInvalidation,
 } from './publisher/index.js';
+export type { RegionSource, RegionsOptions } from './regions/index.js';
 export type { SigningOptions } from './signing/index.js';
 export {
   affecting,

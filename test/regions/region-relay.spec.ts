@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { RegionSource } from '../../lib/regions/index.js';
+import type { RegionSource } from 'nestjs-cache-invalidation';
 import { relayKey, journalKey } from '../../lib/transport/index.js';
 import { connectRaw, said, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';

@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import type { RegionSource } from '../../lib/regions/index.js';
+import type { RegionSource } from 'nestjs-cache-invalidation';
 import {
   startApp,
   uniqueChannel,
