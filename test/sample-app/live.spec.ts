@@ -120,6 +120,17 @@ describe('Sample app: LiveFeed', () => {
     expect(message!.says).toBe('user:1');
   });
 
+  it('tells the region of a message of another one', async () => {
+    const app = await stage.start('gateway', GatewayModule);
+    const reader = new Reader(true);
+    app.get(LiveFeed).add(reader);
+    await connectRaw().publish(stage.channel, wire(1, { region: 'us' }));
+    await publish(app, 1);
+    await eventually(() => expect(reader.last.total).toBe(2));
+    const all = reader.frames.flatMap(({ messages }) => messages);
+    expect(all.map(({ region }) => region)).toEqual(['us', null]);
+  });
+
   it('truncates texts that are too long', async () => {
     const app = await stage.start('gateway', GatewayModule);
     const reader = new Reader(true);

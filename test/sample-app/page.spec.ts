@@ -15,6 +15,7 @@ import {
   onTestFinished,
 } from 'vitest';
 import { CommunicationServiceModule } from '../../sample-app/communication-service/communication-service.module.js';
+import { ContentServiceModule } from '../../sample-app/content-service/content-service.module.js';
 import { GatewayModule } from '../../sample-app/gateway/gateway.module.js';
 import { LiveFeed } from '../../sample-app/gateway/live/live.feed.js';
 import { ServicesWatch } from '../../sample-app/gateway/live/services.watch.js';
@@ -24,6 +25,7 @@ import { UsersService } from '../../sample-app/user-service/users.service.js';
 import { hasBrowser, launchBrowser } from '../support/browser.js';
 import { eventually } from '../support/eventually.js';
 import { startApp } from '../support/app.js';
+import { startRedis } from '../support/redis.js';
 import { Stage } from './stage.js';
 
 async function packageJson(): Promise<{ name: string }> {
@@ -569,6 +571,41 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     await eventually(async () =>
       expect((await messages())[0]).toBe('user:again'),
     );
+  });
+
+  it('labels messages of other regions, and shows when each was last heard', async () => {
+    const us = await startRedis();
+    onTestFinished(() => us.stop());
+    stage.set('SAMPLE_APP_REGION', 'eu');
+    stage.set('SAMPLE_APP_SOURCES', `us=${us.url}`);
+    const relaying = await stage.start('content-service', ContentServiceModule);
+    stage.set('SAMPLE_APP_REGION', '');
+    onTestFinished(() => relaying.close());
+    await eventually(
+      async () =>
+        expect(
+          await service('content-service').locator('.past').textContent(),
+        ).toMatch(/^us heard [\d.]+ (ms|s) ago/),
+      { timeout: 15_000 },
+    );
+    expect(
+      await service('gateway').locator('.past').textContent(),
+    ).not.toContain('heard');
+    const { publisher } = await startApp({
+      connection: us.url,
+      channel: stage.channel,
+    });
+    await publisher.invalidate('User', 'abroad');
+    await eventually(async () =>
+      expect((await messages())[0]).toBe('user:abroad'),
+    );
+    const regions = page.locator('#messages .region');
+    expect(await regions.first().textContent()).toBe('us');
+    await gateway.get(InvalidationPublisher).invalidate('User', 'at-home');
+    await eventually(async () =>
+      expect((await messages())[0]).toBe('user:at-home'),
+    );
+    expect(await regions.first().textContent()).toBe('');
   });
 
   it('is served once another page is closed, when there were too many', async () => {

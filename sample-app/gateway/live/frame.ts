@@ -21,6 +21,8 @@ export interface ShownMessage {
   /** Time of the publish, RFC 3339. */
   readonly at: string;
   readonly source: string;
+  /** The region where it was born; `null` for one of the page's own region. */
+  readonly region: string | null;
   readonly action: string;
   /** `user:1`, `feed:*`, `user:1, user:2 and 5 more`. */
   readonly says: string;

@@ -86,11 +86,12 @@ function shown(
   message: InvalidationMessage,
   timing: Pick<ShownMessage, 'latency' | 'late'>,
 ): ShownMessage {
-  const { timestamp, sourceService, action, widened } = message;
+  const { timestamp, sourceService, region, action, widened } = message;
   return {
     number,
     at: timestamp,
     source: shortened(sourceService),
+    region,
     action: shortened(action),
     says: shortened(saidBy(message)),
     widened,

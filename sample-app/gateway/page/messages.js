@@ -49,12 +49,13 @@ function newRow() {
   const parts = ['action', 'says', 'source', 'latency'].map((className) =>
     element('span', { className }),
   );
+  parts[2].append(element('span', { className: 'region' }), element('span'));
   return element('li', {}, ...parts);
 }
 
 function drawRow(
   row,
-  { number, source, action, says, widened, latency, late },
+  { number, source, region, action, says, widened, latency, late },
 ) {
   const [actionNode, saysNode, sourceNode, latencyNode] = row.children;
   row.dataset.number = number;
@@ -62,7 +63,10 @@ function drawRow(
   write(actionNode, action);
   write(saysNode, widened === null ? says : `${says} (widened: ${widened})`);
   saysNode.title = says;
-  write(sourceNode, source.replace(/-service$/, ''));
+  const [regionNode, nameNode] = sourceNode.children;
+  write(regionNode, region ?? '');
+  regionNode.title = region === null ? '' : `of region ${region}`;
+  write(nameNode, source.replace(/-service$/, ''));
   const [text, why] =
     late === null ? [duration(latency), ''] : LATE[late](latency);
   write(latencyNode, text);

@@ -78,7 +78,7 @@ function drawRow(row, name, state) {
   for (const [label, of] of Object.entries(FIGURES)) {
     drawFigure(row.figures[label], label, answered(state) ? of(state) : '–');
   }
-  write(row.past, answered(state) ? pastOf(state) : '');
+  write(row.past, answered(state) ? linesOf(state) : '');
   drawButton(row.button, name, state.link ?? null);
 }
 
@@ -124,6 +124,21 @@ function healthOf({ health }) {
   return health.state === 'live' && health.status !== 'up'
     ? 'degraded'
     : health.state;
+}
+
+/** Other regions, if there are any, and past states. */
+const linesOf = (state) =>
+  [heardOf(state), pastOf(state)].filter((line) => line !== '').join(' · ');
+
+/** `us heard 0.8 s ago, ap not heard yet`; empty without regions. */
+function heardOf({ health }) {
+  return Object.entries(health.regions)
+    .map(([region, ms]) =>
+      ms === null
+        ? `${region} not heard yet`
+        : `${region} heard ${duration(ms)} ago`,
+    )
+    .join(', ');
 }
 
 /**
