@@ -121,6 +121,7 @@ describe('Sample app: LiveFeed', () => {
   });
 
   it('tells the region of a message of another one', async () => {
+    stage.set('SAMPLE_APP_REGION', 'eu');
     const app = await stage.start('gateway', GatewayModule);
     const reader = new Reader(true);
     app.get(LiveFeed).add(reader);

@@ -1,4 +1,5 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { ConfigService } from '@nestjs/config';
 import { keysOf, type InvalidationMessage } from 'nestjs-cache-invalidation';
 import type { LatencyPoint, ShownMessage } from './frame.js';
 import { LatencyLog } from './latency.log.js';
@@ -25,7 +26,10 @@ export class MessageTape implements OnModuleDestroy {
   readonly #subscription;
   #total = 0;
 
-  constructor(private readonly bus: PageBus) {
+  constructor(
+    private readonly bus: PageBus,
+    private readonly config: ConfigService,
+  ) {
     this.#subscription = bus.subscriber.messages$.subscribe((message) =>
       this.#hear(message),
     );
@@ -61,11 +65,16 @@ export class MessageTape implements OnModuleDestroy {
     this.#last[this.#total % KEPT] = shown(++this.#total, message, {
       latency,
       late,
+      region: this.#foreignRegionOf(message),
     });
     // An own message did not go through Redis.
     if (message.own) return;
     if (late === null) this.#latencies.record(now, latency);
     else this.#latencies.recordLate(now);
+  }
+
+  #foreignRegionOf({ region }: InvalidationMessage): string | null {
+    return region === this.config.get('SAMPLE_APP_REGION') ? null : region;
   }
 
   /** Why a message is late: its age shows how long Redis was away, and is no latency. */
@@ -84,18 +93,17 @@ export class MessageTape implements OnModuleDestroy {
 function shown(
   number: number,
   message: InvalidationMessage,
-  timing: Pick<ShownMessage, 'latency' | 'late'>,
+  more: Pick<ShownMessage, 'latency' | 'late' | 'region'>,
 ): ShownMessage {
-  const { timestamp, sourceService, region, action, widened } = message;
+  const { timestamp, sourceService, action, widened } = message;
   return {
     number,
     at: timestamp,
     source: shortened(sourceService),
-    region,
     action: shortened(action),
     says: shortened(saidBy(message)),
     widened,
-    ...timing,
+    ...more,
   };
 }
 
