@@ -577,9 +577,11 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     const us = await startRedis();
     onTestFinished(() => us.stop());
     stage.set('SAMPLE_APP_REGION', 'eu');
+    stage.set('CACHE_INVALIDATION_HEARTBEAT_INTERVAL', '300');
     stage.set('SAMPLE_APP_SOURCES', `us=${us.url}`);
     const relaying = await stage.start('content-service', ContentServiceModule);
     stage.set('SAMPLE_APP_REGION', '');
+    stage.set('CACHE_INVALIDATION_HEARTBEAT_INTERVAL', '5000');
     onTestFinished(() => relaying.close());
     await eventually(
       async () =>
