@@ -24,7 +24,7 @@ export const CROSSING_PATIENCE_MS = 2_000;
 
 /** Rows with an owner in each region, and copies of all of them in both. */
 export async function prepare(story: RegionsStory): Promise<Row[]> {
-  const { network, http, print } = story;
+  const { print } = story;
   const waited = await until('the regions hear each other', () => allUp(story));
   print.step('the regions hear each other', '', waited);
   const begun = performance.now();

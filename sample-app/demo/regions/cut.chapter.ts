@@ -126,7 +126,7 @@ export async function heal(story: RegionsStory, missed: number): Promise<void> {
   const now = await delivered(story);
   claims.check(
     'each message of the cut was replayed once, and nothing else was evicted',
-    now.every((count, index) => count - before[index]! === missed),
+    now.every((count, index) => missed === count - before[index]!),
   );
 }
 
