@@ -1,13 +1,6 @@
 import { Logger } from '@nestjs/common';
-import {
-  batch,
-  decodeMessage,
-  readOwnId,
-  entity,
-  everything,
-  patternOf,
-  type Invalidation,
-} from '../../lib/message/index.js';
+import { decodeMessage, readOwnId } from '../../lib/message/index.js';
+import { Faults, type FaultHost } from './faults.js';
 import { HostilePublisher } from './hostile.publisher.js';
 import { Random } from './random.js';
 import { SeenStates } from './seen-states.js';
@@ -18,11 +11,7 @@ import {
   type Schedule,
   type Trouble,
 } from './schedule.js';
-import {
-  SimulatedNetwork,
-  type Line,
-  type Weather,
-} from './simulated.network.js';
+import { SimulatedNetwork } from './simulated.network.js';
 import {
   Counts,
   ForeignService,
@@ -31,13 +20,14 @@ import {
   SimulatedNode,
   type Sabotage,
 } from './simulated.node.js';
+import { Trail, type Trace } from './trail.js';
 import { VirtualTime } from './virtual.time.js';
+import { changeFrom, KEYS, said } from './workload.js';
 
 export interface SimulationOptions {
   readonly journaled?: boolean;
   readonly sabotage?: Sabotage | null;
-  /** Called with a line for each event. */
-  readonly trace?: ((line: string) => void) | null;
+  readonly trace?: Trace | null;
 }
 
 /** Result of one schedule. */
@@ -66,11 +56,6 @@ export interface Outcome {
   readonly states: readonly number[];
 }
 
-const KEYS = [
-  ...Array.from({ length: 12 }, (_, n) => `user:${n}`),
-  ...Array.from({ length: 6 }, (_, n) => `session:${n}`),
-];
-
 /** Limit for the recovery; each timeout on the way is shorter. */
 const PATIENCE_MS = 60_000;
 const GLANCE_MS = 50;
@@ -82,6 +67,16 @@ export async function simulate(
   seed: number,
   options: SimulationOptions = {},
 ): Promise<Outcome> {
+  return onVirtualTime(seed, (time, rejections) =>
+    new Simulation(seed, time, options, rejections).play(),
+  );
+}
+
+/** Plays something while all clocks are those of a virtual time. */
+export async function onVirtualTime<T>(
+  seed: number,
+  play: (time: VirtualTime, rejections: readonly unknown[]) => Promise<T>,
+): Promise<T> {
   Logger.overrideLogger(false);
   const time = new VirtualTime(seed);
   const rejections: unknown[] = [];
@@ -91,7 +86,7 @@ export async function simulate(
   process.on('unhandledRejection', onRejection);
   time.install();
   try {
-    return await new Simulation(seed, time, options, rejections).play();
+    return await play(time, rejections);
   } finally {
     time.uninstall();
     process.off('unhandledRejection', onRejection);
@@ -103,17 +98,16 @@ class Simulation {
   readonly #random: Random;
   readonly #network: SimulatedNetwork;
   readonly #database: SimulatedDatabase;
+  readonly #trail: Trail;
   readonly #foreign: ForeignService;
-  readonly #hostile: HostilePublisher;
+  readonly #faults: Faults;
   readonly #counts = new Counts();
   readonly #seen = new SeenStates();
   readonly #nodes: SimulatedNode[] = [];
   /** Messages that Redis took and did not visibly lose, in order. */
   readonly #taken: { id: string; payload: string; at: number }[] = [];
   #problems: string[] = [];
-  #fingerprint = 0;
   #over = false;
-  #servers = 1;
 
   constructor(
     private readonly seed: number,
@@ -123,6 +117,7 @@ class Simulation {
   ) {
     this.#schedule = scheduleFrom(new Random(seed));
     this.#random = new Random(~seed);
+    this.#trail = new Trail(time, options.trace ?? null);
     this.#network = new SimulatedNetwork(
       time,
       new Random(seed ^ 0x5eed),
@@ -131,7 +126,7 @@ class Simulation {
     );
     this.#database = new SimulatedDatabase(() => time.now);
     this.#foreign = new ForeignService(this.#network, this.#database);
-    this.#hostile = new HostilePublisher(this.#network);
+    this.#faults = new Faults(this.#network, this.#faultHost());
   }
 
   async play(): Promise<Outcome> {
@@ -160,7 +155,7 @@ class Simulation {
     }
     await time.run(lasts);
     this.#over = true;
-    this.#trace('all faults end');
+    this.#trail.trace('all faults end');
     this.#network.heal();
     const healing = await this.#heal();
     const stale = this.#stale().length;
@@ -177,10 +172,37 @@ class Simulation {
       healing,
       slowestPublish: this.#slowestPublish,
       events: time.events,
-      fingerprint: this.#fingerprint >>> 0,
+      fingerprint: this.#trail.fingerprint,
       lasted: time.now,
       states: this.#seen.hashes,
     };
+  }
+
+  #happen(what: Trouble): void {
+    this.#trail.trace(() => JSON.stringify(what));
+    this.#faults.happen(what);
+  }
+
+  #faultHost(): FaultHost {
+    const isOver = (): boolean => this.#over;
+    return {
+      get over() {
+        return isOver();
+      },
+      lasts: this.#schedule.lasts,
+      clients: this.#nodes,
+      foreign: this.#foreign,
+      hostile: new HostilePublisher(this.#network),
+      kill: (index) => this.#kill(index),
+      join: () => this.#join(),
+    };
+  }
+
+  #kill(index: number): boolean {
+    const node = this.#nodes[index];
+    if (node?.alive !== true || this.#alive.length === 1) return false;
+    node.kill();
+    return true;
   }
 
   get #alive(): SimulatedNode[] {
@@ -196,17 +218,6 @@ class Simulation {
     return !this.#schedule.troubles.some(
       ({ what: { kind } }) => kind === 'failover' || kind === 'restart-server',
     );
-  }
-
-  /**
-   * Whether a new journal can be told from the old one. A known limit: two
-   * empty journals look alike. An instance that is still at the beginning of
-   * one, has lost its first entries silently, and then sees it removed, learns
-   * nothing of them from the next.
-   */
-  get #tellable(): boolean {
-    const { master, lostAt } = this.#network;
-    return lostAt < master.journalBegan;
   }
 
   /** Whether every message arrives at once under the troubles of the schedule. */
@@ -237,22 +248,22 @@ class Simulation {
       },
       this.#counts,
       (message) => {
-        this.#note(
+        this.#trail.note(
           `${node.name} hears ${message.messageId} ${message.widened}`,
         );
-        this.#trace(
+        this.#trail.trace(
           () =>
             `${node.name} receives ${message.widened ?? said(message)} ${message.offset ?? ''}`,
         );
       },
     );
     this.#nodes.push(node);
-    if (this.options.trace) {
+    if (this.#trail.isRead) {
       node.subscriber.status$.subscribe(({ state, reason }) =>
-        this.#trace(`${node.name} is ${state}: ${reason}`),
+        this.#trail.trace(`${node.name} is ${state}: ${reason}`),
       );
       node.subscriber.errors$.subscribe(({ message }) =>
-        this.#trace(`${node.name} reports ${message}`),
+        this.#trail.trace(`${node.name} reports ${message}`),
       );
     }
     void node.start();
@@ -278,206 +289,14 @@ class Simulation {
     // Messages that are published in one tick leave in one call.
     const burst = random.chance(0.1) ? random.whole(2, 8) : 1;
     for (let n = 0; n < burst; n++) {
-      const [invalidation, keys] = this.#change();
-      this.#trace(() => `${node.name} writes ${said(invalidation)}`);
+      const [invalidation, keys] = changeFrom(random);
+      this.#trail.trace(() => `${node.name} writes ${said(invalidation)}`);
       node.write(invalidation, keys);
     }
   }
 
-  #change(): [Invalidation, string[]] {
-    const random = this.#random;
-    const key = random.pick(KEYS);
-    const [type = '', id = ''] = key.split(':');
-    const dice = random.next();
-    if (dice < 0.8) {
-      return [entity(type === 'user' ? 'User' : type, id), [key]];
-    }
-    if (dice < 0.9) {
-      const keys = [...new Set([key, random.pick(KEYS), random.pick(KEYS)])];
-      return [batch(keys), keys];
-    }
-    if (dice < 0.98) {
-      const glob = random.pick([`${type}:*`, 'user:1*', '*:2']);
-      const named =
-        glob === `${type}:*` ? type : glob === '*:2' ? ':2' : 'user:1';
-      return [
-        patternOf(glob),
-        KEYS.filter((each) =>
-          glob === '*:2' ? each.endsWith(named) : each.startsWith(named),
-        ),
-      ];
-    }
-    return [everything(), KEYS];
-  }
-
   #writeAbroad(): void {
     this.#foreign.write(this.#random.pick(KEYS), this.#nodes);
-  }
-
-  #happen(what: Trouble): void {
-    this.#trace(() => JSON.stringify(what));
-    const { time } = this;
-    const network = this.#network;
-    const { master } = network;
-    const later = (lasts: number, undo: () => void): void => {
-      time.after(lasts, () => {
-        if (!this.#over) undo();
-      });
-    };
-    switch (what.kind) {
-      case 'cut':
-        this.#nodes[what.node]?.transport.cut(what.line);
-        break;
-      case 'cut-subscriptions':
-        for (const node of this.#alive) node.transport.cut('subscription');
-        break;
-      case 'swallow':
-        for (const weather of this.#weathers(what)) {
-          weather.swallows = what.way;
-          later(what.lasts, () => (weather.swallows = null));
-        }
-        break;
-      case 'stall':
-        for (const weather of this.#weathers(what)) {
-          weather.stalledUntil = Math.min(
-            time.now + what.lasts,
-            this.#schedule.lasts,
-          );
-        }
-        break;
-      case 'refuse':
-        for (const weather of this.#weathers(what)) {
-          weather.refused = true;
-          later(what.lasts, () => (weather.refused = false));
-        }
-        for (const line of linesOf(what.line)) {
-          this.#nodes[what.node]?.transport.cut(line);
-        }
-        break;
-      case 'slow':
-        for (const weather of this.#weathers({ ...what, line: 'all' })) {
-          weather.slow = what.by;
-          later(what.lasts, () => (weather.slow = 0));
-        }
-        break;
-      case 'lose-announcements':
-        for (const weather of this.#weathers({ ...what, line: 'all' })) {
-          weather.losing = what.share;
-          later(what.lasts, () => (weather.losing = 0));
-        }
-        break;
-      case 'repeat-announcements':
-        for (const weather of this.#weathers({ ...what, line: 'all' })) {
-          weather.repeating = what.share;
-          later(what.lasts, () => (weather.repeating = 0));
-        }
-        break;
-      case 'stop-server':
-        master.stop();
-        later(what.lasts, () => master.continue());
-        break;
-      case 'restart-server':
-        master.kill();
-        if (what.lost > 1_000) master.removeJournal();
-        else master.restore(master.journal, what.lost);
-        later(what.lasts, () => {
-          master.start();
-          master.loading = what.loading > 0;
-          later(what.loading, () => (master.loading = false));
-        });
-        break;
-      case 'refuse-publishes':
-        master.refusal = what.with;
-        later(what.lasts, () => (master.refusal = null));
-        break;
-      case 'failover':
-        this.#failover(what);
-        break;
-      case 'server-clock':
-        master.skew = what.skew;
-        break;
-      case 'wall-clock':
-        time.wallShift = what.shift;
-        break;
-      case 'remove-journal':
-        if (!this.#tellable) break;
-        master.removeJournal();
-        break;
-      case 'trim-journal':
-        if (what.keep === 0 && !this.#tellable) break;
-        master.trim(what.keep);
-        break;
-      case 'noise':
-        this.#foreign.noise(what.what);
-        break;
-      case 'forge':
-        for (let n = 0; n < what.times; n++) {
-          later(n * what.every, () => this.#hostile.publish());
-        }
-        break;
-      case 'forge-entry':
-        for (let n = 0; n < what.times; n++) {
-          later(n * 500, () => this.#forgeEntry(what));
-        }
-        break;
-      case 'kill-node':
-        if (this.#nodes[what.node]?.alive !== true) break;
-        if (this.#alive.length === 1) break;
-        this.#nodes[what.node]?.kill();
-        later(500, () => this.#join());
-        break;
-      case 'join-node':
-        this.#join();
-        break;
-    }
-  }
-
-  /** Forges the entry after the position of the instances that are away. */
-  #forgeEntry({
-    keep,
-    cutBefore,
-  }: Trouble & { readonly kind: 'forge-entry' }): void {
-    const position = this.#network.master.tail;
-    const forge = (): void => {
-      if (this.#tellable) this.#hostile.write(position, keep);
-    };
-    if (cutBefore === null) return forge();
-    for (const node of this.#alive) node.transport.cut('subscription');
-    this.time.after(cutBefore, forge);
-  }
-
-  #failover({
-    lost,
-    skew,
-    misled,
-    lasts,
-  }: Trouble & { kind: 'failover' }): void {
-    const network = this.#network;
-    const old = network.master;
-    network.master = old.replica(`m${this.#servers++}`, lost);
-    network.master.skew = skew;
-    for (const index of misled) {
-      const node = this.#nodes[index];
-      if (node !== undefined) network.misled.set(node.name, old);
-    }
-    for (const node of this.#nodes) {
-      if (network.misled.get(node.name) === old) continue;
-      network.misled.delete(node.name);
-      node.transport.cut('commands');
-      node.transport.cut('subscription');
-    }
-    network.deposed.add(old);
-    this.time.after(misled.length === 0 ? 0 : lasts, () => network.retire(old));
-  }
-
-  #weathers({
-    node,
-    line,
-  }: {
-    readonly node: number;
-    readonly line: Line | 'all';
-  }): Weather[] {
-    return linesOf(line).map((each) => this.#network.weather(`n${node}`, each));
   }
 
   /** @returns milliseconds until all was well, and stayed so */
@@ -537,8 +356,8 @@ class Simulation {
       payload,
       at: this.time.now,
     });
-    this.#note(offset);
-    this.#trace(
+    this.#trail.note(offset);
+    this.#trail.trace(
       () => `Redis takes ${said(decodeMessage(payload, Infinity))} ${offset}`,
     );
   }
@@ -571,33 +390,4 @@ class Simulation {
     for (const node of this.#alive) node.kill();
     await this.time.run(this.time.now + 100);
   }
-
-  #note(text: string): void {
-    let hash = this.#fingerprint ^ Math.floor(this.time.now * 1_000);
-    for (let at = 0; at < text.length; at++) {
-      hash = Math.imul(hash ^ text.charCodeAt(at), 16_777_619);
-    }
-    this.#fingerprint = hash;
-  }
-
-  #trace(line: string | (() => string)): void {
-    const { trace } = this.options;
-    if (!trace) return;
-    const text = typeof line === 'string' ? line : line();
-    trace(`${this.time.now.toFixed(1).padStart(9)}  ${text}`);
-  }
-}
-
-function linesOf(line: Line | 'all'): Line[] {
-  return line === 'all' ? ['commands', 'subscription'] : [line];
-}
-
-function said({
-  action,
-  entityType,
-  entityId,
-  pattern,
-  entityIds,
-}: Invalidation): string {
-  return `${action} ${pattern ?? entityIds?.join() ?? `${entityType}:${entityId}`}`;
 }

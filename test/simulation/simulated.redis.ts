@@ -171,6 +171,11 @@ export class SimulatedServer {
     this.#lastId = [0, 0];
   }
 
+  /** Everything that the process has written, as a start without persistence does. */
+  removeAll(): void {
+    this.removeJournal();
+  }
+
   #check(): void {
     if (this.loading) throw new Error('LOADING Redis is loading the dataset');
   }

@@ -74,6 +74,8 @@ export class VirtualTime {
       },
       clearTimeout: clear,
       clearInterval: clear,
+      setImmediate: (action: () => void) =>
+        new Timer(this.at(this.now, action)),
     };
     Object.assign(globalThis, fake);
     performance.now = () => base + this.now;
