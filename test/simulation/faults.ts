@@ -98,7 +98,7 @@ export class Faults {
       case 'restart-server':
         master.kill();
         if (what.lost > 1_000) master.removeAll();
-        else master.restore(master.journal, what.lost);
+        else master.restore(master, what.lost);
         later(what.lasts, () => {
           master.start();
           master.loading = what.loading > 0;
@@ -158,7 +158,8 @@ export class Faults {
       if (this.#tellable) this.host.hostile.write(position, keep);
     };
     if (cutBefore === null) return forge();
-    for (const { transport } of this.host.clients) transport?.cut('subscription');
+    for (const { transport } of this.host.clients)
+      transport?.cut('subscription');
     this.network.time.after(cutBefore, forge);
   }
 

@@ -5,6 +5,7 @@ import {
 } from '../../lib/message/index.js';
 import type { JournalEntry, Published } from '../../lib/transport/index.js';
 import type { Random } from './random.js';
+import { RelayRecords } from './regions.records.js';
 import type { VirtualTime } from './virtual.time.js';
 
 /** Position of the id in a payload, as the publish script reads it. */
@@ -26,6 +27,8 @@ export class SimulatedServer {
   /** Connections for commands, which are informed when the server closes them. */
   readonly clients = new Set<{ closed(): void }>();
   journal: JournalEntry[] = [];
+  /** The records of relays, which are one unit of replication with the journal. */
+  relays = new RelayRecords();
   /** Time at which the first entry of a new journal was written. */
   journalBegan = 0;
   /** Deviation of its clock from the real one. */
@@ -52,12 +55,18 @@ export class SimulatedServer {
   replica(name: string, lost: number): SimulatedServer {
     const { time, random, maxLength, onAppended } = this;
     const copy = new SimulatedServer(name, time, random, maxLength, onAppended);
-    copy.restore(this.journal, lost);
+    copy.restore(this, lost);
     return copy;
   }
 
-  restore(journal: readonly JournalEntry[], lost: number): void {
-    this.journal = journal.slice(0, Math.max(0, journal.length - lost));
+  /** Takes over what another server has, without the last entries. */
+  restore({ journal, relays }: SimulatedServer, lost: number): void {
+    const kept = journal.slice(0, Math.max(0, journal.length - lost));
+    const end = relays.boundary(kept.at(-1)?.offset ?? JOURNAL_START);
+    this.journal = kept.filter(
+      ({ offset }) => compareOffsets(offset, end) <= 0,
+    );
+    this.relays = relays.upTo(lost === 0 ? null : end);
     this.#lastId = parse(this.tail);
   }
 
@@ -124,13 +133,7 @@ export class SimulatedServer {
     journaled: boolean,
   ): Published[] {
     this.#check();
-    // An error may come after some of the payloads.
-    const failsAt =
-      this.refusal === null
-        ? Infinity
-        : this.random.chance(0.7)
-          ? 0
-          : this.random.whole(0, payloads.length - 1);
+    const failsAt = this.failingAt(payloads.length);
     const announced = this.#announced(triedSince);
     return payloads.map((payload, index) => {
       if (index >= failsAt) throw new Error(this.refusal ?? '');
@@ -138,9 +141,25 @@ export class SimulatedServer {
       if (known !== undefined) return { offset: known, receivers: null };
       if (!journaled)
         return { offset: null, receivers: this.announce(payload) };
-      const { offset, complete } = this.#append(payload);
-      return { offset, receivers: this.announce(complete) };
+      return this.journalAndAnnounce(payload);
     });
+  }
+
+  /** Index of the first payload that is refused: an error may come after some. */
+  failingAt(length: number): number {
+    if (this.refusal === null) return Infinity;
+    return this.random.chance(0.7) ? 0 : this.random.whole(0, length - 1);
+  }
+
+  journalAndAnnounce(payload: string): Published {
+    const { offset, complete } = this.#append(payload);
+    return { offset, receivers: this.announce(complete) };
+  }
+
+  /** Executes a command of a relay. */
+  command<T>(job: (server: SimulatedServer) => T): T {
+    this.#check();
+    return job(this);
   }
 
   announce(payload: string): number {
@@ -174,6 +193,7 @@ export class SimulatedServer {
   /** Everything that the process has written, as a start without persistence does. */
   removeAll(): void {
     this.removeJournal();
+    this.relays = this.relays.upTo(JOURNAL_START);
   }
 
   #check(): void {

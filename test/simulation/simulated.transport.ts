@@ -3,8 +3,10 @@ import {
   InvalidationTransport,
   type JournalEntry,
   type PublishReply,
+  type RelayRecord,
   type TransportListener,
 } from '../../lib/transport/index.js';
+import { SimulatedRelayRecord } from './regions.records.js';
 import { Connection, type SimulatedNetwork } from './simulated.network.js';
 import type { SimulatedServer, Subscriber } from './simulated.redis.js';
 
@@ -35,8 +37,8 @@ export class SimulatedTransport extends InvalidationTransport {
     subscription: null,
   };
   #attempts = { commands: 0, subscription: 0 };
-  /** Callbacks that fail the pending publishes. */
-  readonly #publishing = new Set<(error: Error) => void>();
+  /** Callbacks that fail the pending publishes, and commands of relays. */
+  readonly #sent = new Set<(error: Error) => void>();
   /** Callbacks that fail the pending queries. */
   readonly #asking = new Set<(error: Error) => void>();
   readonly #pings = new Set<(error: Error) => void>();
@@ -63,33 +65,9 @@ export class SimulatedTransport extends InvalidationTransport {
     payloads: readonly string[],
     triedSince: string | null = null,
   ): Promise<PublishReply[]> {
-    const all = (error: Error): PublishReply[] => payloads.map(() => error);
-    const link = this.#commands;
-    if (this.#closed || !this.#ready || link === null) {
-      return Promise.resolve(all(new Error('Connection is closed.')));
-    }
-    return new Promise((resolve) => {
-      const settle = (replies: PublishReply[]): void => {
-        clearTimeout(late);
-        this.#publishing.delete(fail);
-        resolve(replies);
-      };
-      const fail = (error: Error): void => settle(all(error));
-      const late = setTimeout(
-        () => fail(new Error('Unanswered.')),
-        UNANSWERED_MS * (1 + this.network.random.next()),
-      );
-      this.#publishing.add(fail);
-      this.#ask(
-        link,
-        (server) => server.publish(payloads, triedSince, this.journaled),
-        settle,
-        (error) => {
-          fail(error);
-          if (error.message.includes('READONLY')) this.reconnect('commands');
-        },
-      );
-    });
+    return this.#answered((server) =>
+      server.publish(payloads, triedSince, this.journaled),
+    ).catch((error: Error) => payloads.map(() => error));
   }
 
   readJournal(from: string, count: number): Promise<JournalEntry[]> {
@@ -128,11 +106,17 @@ export class SimulatedTransport extends InvalidationTransport {
   }
 
   ofRegion(): never {
-    throw new Error('Regions are not simulated.');
+    throw new Error('Regions by name are not simulated.');
   }
 
-  relayRecord(): never {
-    throw new Error('Relays are not simulated.');
+  relayRecord(source: string, id: string): RelayRecord {
+    const { time } = this.network;
+    return new SimulatedRelayRecord(
+      source,
+      id,
+      () => time.now,
+      (job) => this.#answered((server) => server.command(job)),
+    );
   }
 
   l2Store(): never {
@@ -142,7 +126,7 @@ export class SimulatedTransport extends InvalidationTransport {
   async close(): Promise<void> {
     this.#closed = true;
     this.die();
-    for (const fail of this.#publishing) fail(new Error('Closed.'));
+    for (const fail of this.#sent) fail(new Error('Closed.'));
   }
 
   /** Ends everything at once, as a killed process does. */
@@ -257,7 +241,7 @@ export class SimulatedTransport extends InvalidationTransport {
       this.#commands = null;
       this.#ready = false;
       this.#failAsked(this.#asking);
-      for (const fail of this.#publishing) {
+      for (const fail of this.#sent) {
         fail(new Error('The connection broke.'));
       }
     } else {
@@ -302,6 +286,41 @@ export class SimulatedTransport extends InvalidationTransport {
     if (retry === null) return;
     clearTimeout(retry);
     this.#open(line);
+  }
+
+  /** A command that is settled whatever becomes of the connection. */
+  #answered<T>(job: (server: SimulatedServer) => T): Promise<T> {
+    const link = this.#commands;
+    if (this.#closed || !this.#ready || link === null) {
+      return Promise.reject(new Error('Connection is closed.'));
+    }
+    return new Promise((resolve, reject) => {
+      const settled = (): void => {
+        clearTimeout(late);
+        this.#sent.delete(fail);
+      };
+      const fail = (error: Error): void => {
+        settled();
+        reject(error);
+      };
+      const late = setTimeout(
+        () => fail(new Error('Unanswered.')),
+        UNANSWERED_MS * (1 + this.network.random.next()),
+      );
+      this.#sent.add(fail);
+      this.#ask(
+        link,
+        job,
+        (value) => {
+          settled();
+          resolve(value);
+        },
+        (error) => {
+          fail(error);
+          if (error.message.includes('READONLY')) this.reconnect('commands');
+        },
+      );
+    });
   }
 
   #question<T>(job: (server: SimulatedServer) => T): Promise<T> {

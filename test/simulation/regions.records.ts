@@ -1,0 +1,200 @@
+import { compareOffsets, JOURNAL_START } from '../../lib/message/index.js';
+import type {
+  ForwardedMessage,
+  RelayPlace,
+  RelayRecord,
+  RelayState,
+} from '../../lib/transport/index.js';
+import type { SimulatedServer } from './simulated.redis.js';
+
+/**
+ * Deliberate mistakes that the checker must find.
+ *
+ * - `skipping`: each tenth message of a relay is lost
+ * - `heedless`: a record is moved wherever it is
+ * - `separate`: a record survives the loss of the journal's end
+ */
+export type RelaySabotage = 'skipping' | 'heedless' | 'separate';
+
+/** The record of one relay. */
+interface Kept {
+  readonly place: RelayPlace;
+  readonly foreign: boolean;
+  readonly holder: { readonly id: string; readonly until: number } | null;
+  readonly provenAt: number | null;
+}
+
+/** A write to a record, as it is replicated: with the entries of the same script. */
+interface Write {
+  readonly source: string;
+  readonly kept: Kept;
+  /** The journal's end before and after it. */
+  readonly from: string;
+  readonly to: string;
+}
+
+const UNKNOWN: Kept = {
+  place: { offset: null, restarts: 0 },
+  foreign: false,
+  holder: null,
+  provenAt: null,
+};
+
+/** The records of all relays on one server, with the history that its replicas have. */
+export class RelayRecords {
+  sabotage: RelaySabotage | null = null;
+  /** Times that a relay gave up a place in the source which the record had. */
+  lostPlaces = new Map<string, number>();
+  #writes: Write[] = [];
+  #forwarded = 0;
+
+  of(source: string): Kept {
+    return (
+      this.#writes.findLast((write) => write.source === source)?.kept ?? UNKNOWN
+    );
+  }
+
+  write(source: string, kept: Kept, from: string, to: string): void {
+    this.#writes.push({ source, kept, from, to });
+  }
+
+  /** The last end of the journal, up to one, that is not inside a script. */
+  boundary(end: string): string {
+    const torn = this.#writes.find(
+      ({ from, to }) =>
+        compareOffsets(from, end) < 0 && compareOffsets(end, to) < 0,
+    );
+    return torn?.from ?? end;
+  }
+
+  /** What a replica has whose journal ends there; `null` for all. */
+  upTo(end: string | null): RelayRecords {
+    const copy = new RelayRecords();
+    copy.sabotage = this.sabotage;
+    copy.lostPlaces = this.lostPlaces;
+    copy.#forwarded = this.#forwarded;
+    const isWhole = end === null || this.sabotage === 'separate';
+    copy.#writes = this.#writes.filter(
+      ({ to }) => isWhole || compareOffsets(to, end) <= 0,
+    );
+    return copy;
+  }
+
+  isAt(source: string, { offset, restarts }: RelayPlace): boolean {
+    const { place } = this.of(source);
+    return (
+      this.sabotage === 'heedless' ||
+      (place.offset === offset && place.restarts === restarts)
+    );
+  }
+
+  isSkipped(): boolean {
+    return this.sabotage === 'skipping' && ++this.#forwarded % 10 === 0;
+  }
+
+  restarted(source: string, from: RelayPlace): void {
+    // Two empty journals look alike.
+    if (from.offset === null || from.offset === JOURNAL_START) return;
+    this.lostPlaces.set(source, (this.lostPlaces.get(source) ?? 0) + 1);
+  }
+}
+
+/** Sends a command to the server; rejects if it is not answered. */
+export type Ask = <T>(job: (server: SimulatedServer) => T) => Promise<T>;
+
+/** The counterpart of `RedisRelayRecord`, with the effects of its scripts. */
+export class SimulatedRelayRecord implements RelayRecord {
+  constructor(
+    private readonly source: string,
+    private readonly id: string,
+    private readonly now: () => number,
+    private readonly ask: Ask,
+  ) {}
+
+  read(): Promise<RelayState> {
+    return this.ask(({ relays }) => relays.of(this.source));
+  }
+
+  forward(
+    from: RelayPlace,
+    to: string | null,
+    messages: readonly ForwardedMessage[],
+  ): Promise<RelayPlace | null> {
+    return this.ask((server) => this.#forward(server, from, to, messages));
+  }
+
+  prove(place: RelayPlace, age: number): Promise<boolean> {
+    return this.ask((server) => {
+      if (!server.relays.isAt(this.source, place)) return false;
+      this.#write(server, { provenAt: this.now() - age });
+      return true;
+    });
+  }
+
+  proofAge(): Promise<number | null> {
+    return this.ask(({ relays }) => {
+      const { provenAt } = relays.of(this.source);
+      return provenAt === null ? null : this.now() - provenAt;
+    });
+  }
+
+  hold(ttl: number): Promise<boolean> {
+    return this.ask((server) => {
+      if ((this.#holderOf(server) ?? this.id) !== this.id) return false;
+      this.#write(server, { holder: { id: this.id, until: this.now() + ttl } });
+      return true;
+    });
+  }
+
+  release(): Promise<void> {
+    return this.ask((server) => {
+      if (this.#holderOf(server) !== this.id) return;
+      this.#write(server, { holder: null });
+    });
+  }
+
+  #holderOf({ relays }: SimulatedServer): string | null {
+    const { holder } = relays.of(this.source);
+    return holder !== null && holder.until > this.now() ? holder.id : null;
+  }
+
+  #forward(
+    server: SimulatedServer,
+    from: RelayPlace,
+    to: string | null,
+    messages: readonly ForwardedMessage[],
+  ): RelayPlace | null {
+    const { relays, tail } = server;
+    if (!relays.isAt(this.source, from)) return null;
+    const isForeign = messages.some(({ kind }) => kind === 'foreign');
+    if (isForeign && this.#holderOf(server) !== this.id) return null;
+    const foreign = isForeign || relays.of(this.source).foreign;
+    let place = from;
+    const move = (): void => this.#write(server, { place, foreign }, tail);
+    const failsAt = server.failingAt(messages.length);
+    for (const [index, { payload, kind, offset }] of messages.entries()) {
+      if (index >= failsAt) {
+        move();
+        throw new Error(server.refusal ?? '');
+      }
+      if (kind === 'restart') relays.restarted(this.source, from);
+      if (!relays.isSkipped()) server.journalAndAnnounce(payload);
+      place = {
+        offset: offset ?? place.offset,
+        restarts: place.restarts + Number(kind === 'restart'),
+      };
+    }
+    place = { ...place, offset: to };
+    move();
+    return place;
+  }
+
+  #write(
+    server: SimulatedServer,
+    changed: Partial<Kept>,
+    from = server.tail,
+  ): void {
+    const kept = { ...server.relays.of(this.source), ...changed };
+    server.relays.write(this.source, kept, from, server.tail);
+  }
+}
