@@ -18,6 +18,11 @@ and checks that no cache keeps a stale entry.
                     "deaf" caches ignore widened messages, and "heartless"
                     instances have no heartbeat
   --no-journal      run without a journal
+  --regions         two or three regions, each with a Redis of its own, relays between
+                    them, and faults of their links as well; --sabotage is then
+                    "skipping" relays lose each tenth message, "heedless" ones move
+                    their record wherever it is, or "separate" records survive a
+                    failover that loses the journal's end
   --help            print this text
 
 The report counts distinct states: for each instance its status, its position from
@@ -26,6 +31,10 @@ whether it runs and the length of its journal.
 
 A failure prints its seed; --seed <seed> --schedules 1 --trace repeats it.`;
 
+const SABOTAGE = {
+  region: ['deaf', 'heartless'],
+  regions: ['skipping', 'heedless', 'separate'],
+};
 const CHUNK = 25;
 const SHOWN = 5;
 
@@ -49,6 +58,7 @@ function readOptions() {
         trace: { type: 'boolean', default: false },
         sabotage: { type: 'string' },
         'no-journal': { type: 'boolean', default: false },
+        regions: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
@@ -56,8 +66,12 @@ function readOptions() {
       console.log(HELP);
       return null;
     }
-    if (![undefined, 'deaf', 'heartless'].includes(values.sabotage)) {
-      throw new Error('--sabotage must be "deaf" or "heartless".');
+    const mistakes = SABOTAGE[values.regions ? 'regions' : 'region'];
+    if (![undefined, ...mistakes].includes(values.sabotage)) {
+      throw new Error(`--sabotage must be one of ${mistakes.join(', ')}.`);
+    }
+    if (values.regions && values['no-journal']) {
+      throw new Error('--regions needs the journal.');
     }
     return {
       schedules: whole('schedules', values.schedules, 1),
@@ -70,6 +84,7 @@ function readOptions() {
       how: {
         sabotage: values.sabotage ?? null,
         journaled: !values['no-journal'],
+        regions: values.regions,
       },
     };
   } catch (error) {
@@ -176,7 +191,7 @@ function report(options, total) {
     console.log(`\nThe schedule of seed ${seed} failed:\n${schedule}`);
     for (const problem of problems) console.log(`  - ${problem}`);
     console.log(
-      `To repeat it: npm run simulate -- --seed ${seed} --schedules 1 --trace`,
+      `To repeat it: npm run simulate -- ${options.how.regions ? '--regions ' : ''}--seed ${seed} --schedules 1 --trace`,
     );
   }
   if (total.failed > total.failures.length) {
@@ -205,11 +220,15 @@ function work() {
   process.on('message', (chunk) => void loaded.then((sim) => play(sim, chunk)));
 }
 
-async function play(simulate, { seed, count, trace, how }) {
+async function play(
+  { simulate, simulateRegions },
+  { seed, count, trace, how },
+) {
   const options = { ...how, trace: trace ? console.log : null };
   const outcomes = [];
   for (let n = 0; n < count; n++) {
-    outcomes.push(await simulate(seed + n, options));
+    const played = how.regions ? simulateRegions : simulate;
+    outcomes.push(await played(seed + n, options));
   }
   process.send(outcomes);
 }
@@ -226,5 +245,8 @@ async function load() {
   const { simulate } = await server.ssrLoadModule(
     '/test/simulation/simulate.ts',
   );
-  return simulate;
+  const { simulateRegions } = await server.ssrLoadModule(
+    '/test/simulation/regions.simulate.ts',
+  );
+  return { simulate, simulateRegions };
 }

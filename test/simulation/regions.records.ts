@@ -80,6 +80,13 @@ export class RelayRecords {
     return copy;
   }
 
+  /** The records of a process that has lost all data. */
+  emptied(): RelayRecords {
+    const copy = this.upTo(null);
+    copy.#writes = [];
+    return copy;
+  }
+
   isAt(source: string, { offset, restarts }: RelayPlace): boolean {
     const { place } = this.of(source);
     return (

@@ -146,7 +146,7 @@ export function scheduleFrom(random: Random): Schedule {
  * with the master that acknowledged its message takes the message with it, and
  * only the journal reveals a message that is silently lost inside a cluster.
  */
-function isPossible(
+export function isPossible(
   kind: TroubleKind,
   durable: boolean,
   foreign: boolean,
@@ -157,7 +157,7 @@ function isPossible(
   return true;
 }
 
-function makersFor(
+export function makersFor(
   random: Random,
   nodes: number,
 ): { readonly [K in TroubleKind]: () => Trouble } {
@@ -265,12 +265,15 @@ function makersFor(
 }
 
 /** A complete description for people. */
-export function describeSchedule({ troubles, ...rest }: Schedule): string {
+export function describeSchedule({
+  troubles,
+  ...rest
+}: Pick<Schedule, 'troubles' | 'lasts'>): string {
   return [
     JSON.stringify(rest),
     ...troubles.map(
-      ({ at, what: { kind, ...how } }) =>
-        `${String(at).padStart(6)} ms  ${kind} ${JSON.stringify(how)}`,
+      ({ at, what: { kind, ...how }, ...where }) =>
+        `${String(at).padStart(6)} ms  ${Object.values(where).join('')} ${kind} ${JSON.stringify(how)}`,
     ),
     `${String(rest.lasts).padStart(6)} ms  everything heals`,
   ].join('\n');

@@ -57,8 +57,8 @@ export interface Outcome {
 }
 
 /** Limit for the recovery; each timeout on the way is shorter. */
-const PATIENCE_MS = 60_000;
-const GLANCE_MS = 50;
+export const PATIENCE_MS = 60_000;
+export const GLANCE_MS = 50;
 
 const PROMPT_MS = 500;
 
@@ -158,7 +158,7 @@ class Simulation {
     this.#trail.trace('all faults end');
     this.#network.heal();
     const healing = await this.#heal();
-    const stale = this.#stale().length;
+    const stale = staleOf(this.#alive).length;
     await this.#stop();
     return {
       seed: this.seed,
@@ -306,12 +306,16 @@ class Simulation {
     let well: number | null = null;
     while (time.now < healed + PATIENCE_MS) {
       await time.run(time.now + GLANCE_MS);
-      well = this.#complaints().length === 0 ? (well ?? time.now) : null;
+      well =
+        complaintsOf(this.#alive, this.#database).length === 0
+          ? (well ?? time.now)
+          : null;
       // The state must last, and not be a coincidence.
       const { heartbeatInterval } = this.#schedule;
       if (well !== null && time.now - well > heartbeatInterval + 100) break;
     }
-    if (well === null) this.#problems.push(...this.#complaints());
+    if (well === null)
+      this.#problems.push(...complaintsOf(this.#alive, this.#database));
     if (this.#slowestPublish > PUBLISH_TIMEOUT + 0.001) {
       this.#problems.push(`a publish took ${this.#slowestPublish} ms`);
     }
@@ -319,35 +323,6 @@ class Simulation {
       this.#problems.push(`an unhandled rejection: ${String(reason)}`);
     }
     return well === null ? null : well - healed;
-  }
-
-  #complaints(): string[] {
-    const complaints: string[] = this.#stale();
-    const { outbox } = this.#database;
-    if (outbox.size > 0) {
-      complaints.push(`the durable outbox still holds ${outbox.size} messages`);
-    }
-    for (const { name, subscriber, publisher, unsettled } of this.#alive) {
-      const { state, reason } = subscriber.status;
-      if (state !== 'live' || reason !== null) {
-        complaints.push(`${name} is ${state}: ${reason}`);
-      }
-      if (publisher.pending > 0) {
-        complaints.push(
-          `the outbox of ${name} still holds ${publisher.pending} messages`,
-        );
-      }
-      if (unsettled > 0) {
-        complaints.push(`${unsettled} publishes of ${name} have no receipt`);
-      }
-    }
-    return complaints;
-  }
-
-  #stale(): string[] {
-    return this.#alive.flatMap(({ name, stale }) =>
-      stale.map((key) => `${name} has a stale entry ${key}`),
-    );
   }
 
   #appended(payload: string, offset: string): void {
@@ -390,4 +365,36 @@ class Simulation {
     for (const node of this.#alive) node.kill();
     await this.time.run(this.time.now + 100);
   }
+}
+
+/** What is not as it should be some time after healing. */
+export function complaintsOf(
+  alive: readonly SimulatedNode[],
+  { outbox }: SimulatedDatabase,
+): string[] {
+  const complaints = staleOf(alive);
+  if (outbox.size > 0) {
+    complaints.push(`the durable outbox still holds ${outbox.size} messages`);
+  }
+  for (const { name, subscriber, publisher, unsettled } of alive) {
+    const { state, reason } = subscriber.status;
+    if (state !== 'live' || reason !== null) {
+      complaints.push(`${name} is ${state}: ${reason}`);
+    }
+    if (publisher.pending > 0) {
+      complaints.push(
+        `the outbox of ${name} still holds ${publisher.pending} messages`,
+      );
+    }
+    if (unsettled > 0) {
+      complaints.push(`${unsettled} publishes of ${name} have no receipt`);
+    }
+  }
+  return complaints;
+}
+
+function staleOf(alive: readonly SimulatedNode[]): string[] {
+  return alive.flatMap(({ name, stale }) =>
+    stale.map((key) => `${name} has a stale entry ${key}`),
+  );
 }

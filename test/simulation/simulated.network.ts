@@ -6,6 +6,8 @@ export type Line = 'commands' | 'subscription';
 
 /** Current faults between one instance and Redis. */
 export class Weather {
+  /** Shortest delay of a packet, in milliseconds. */
+  latency = 0;
   /** Longest random delay of a packet, in milliseconds. */
   slow = 0;
   /**
@@ -74,8 +76,9 @@ export class SimulatedNetwork {
   /** Ends all faults; dead connections stay dead. */
   heal(): void {
     for (const key of this.#weathers.keys()) {
-      const { stalledUntil } = this.#weathers.get(key)!;
+      const { stalledUntil, latency } = this.#weathers.get(key)!;
       const weather = Object.assign(this.#weathers.get(key)!, new Weather());
+      weather.latency = latency;
       weather.stalledUntil = Math.min(stalledUntil, this.time.now);
     }
     for (const server of this.deposed) this.retire(server);
@@ -149,11 +152,11 @@ export class Connection {
 
   #send(way: 'up' | 'down', arrive: () => void): void {
     const { time, random } = this.network;
-    const { slow, swallows, stalledUntil } = this.weather;
+    const { latency, slow, swallows, stalledUntil } = this.weather;
     if (swallows === way || swallows === 'both') this.#dead[way] = true;
     if (this.#dead[way]) return;
     const at = Math.max(
-      time.now + random.between(0.2, 1.5) + random.between(0, slow),
+      time.now + latency + random.between(0.2, 1.5) + random.between(0, slow),
       stalledUntil,
       this.#last[way],
     );

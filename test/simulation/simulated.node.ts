@@ -14,6 +14,7 @@ import type {
   PublisherShutdown,
   PublishReceipt,
 } from '../../lib/publisher/index.js';
+import type { RegionsOptions, RelayParts } from '../../lib/regions/index.js';
 import { InvalidationMeter } from '../../lib/stream/index.js';
 import type {
   InvalidationSubscriber,
@@ -27,11 +28,13 @@ import { SimulatedTransport } from './simulated.transport.js';
 
 /** Rows by cache key, and the durable outbox in the same transactions. */
 export class SimulatedDatabase {
-  readonly rows = new Map<string, number>();
   readonly outbox = new Map<string, { text: string; at: number }>();
   writes = 0;
 
-  constructor(private readonly now: () => number) {}
+  constructor(
+    private readonly now: () => number,
+    readonly rows = new Map<string, number>(),
+  ) {}
 
   change(keys: readonly string[]): void {
     this.writes++;
@@ -72,6 +75,7 @@ export interface NodeOptions {
   readonly durable: boolean;
   /** Deliberate mistake that the checker must find. */
   readonly sabotage: Sabotage | null;
+  readonly regions?: RegionsOptions;
 }
 
 /**
@@ -125,6 +129,8 @@ export class SimulatedNode {
   readonly transport: SimulatedTransport;
   readonly publisher: InvalidationPublisher;
   readonly subscriber: InvalidationSubscriber;
+  /** The parts that it shares with relays in its process. */
+  readonly relayParts: Omit<RelayParts, 'local' | 'open'>;
   /** End of the payloads of its own messages. */
   readonly signature: string;
   /** Number of messages in Redis that are known to be covered. */
@@ -151,33 +157,33 @@ export class SimulatedNode {
     counts: Counts,
     private readonly onHeard: (message: InvalidationMessage) => void,
   ) {
-    const instance = new Instance(name);
+    const instance = new Instance(name, options.regions?.local);
     this.transport = new SimulatedTransport(name, network, options.journaled);
     this.signature = encodeOrigin(instance.origin);
-    const parts = instanceParts(
-      {
-        ...ROOMY,
-        channel: 'cache:invalidate',
-        connection: 'redis://localhost',
-        sharded: false,
-        startupTimeout: 2_000,
-        shutdownTimeout: 1,
-        maxBatchSize: 1_000,
-        maxMessageBytes: 100_000,
-        ...options,
-        publishTimeout: PUBLISH_TIMEOUT,
-        heartbeatInterval:
-          options.sabotage === 'heartless'
-            ? NEVER_MS
-            : options.heartbeatInterval,
-        durableOutbox: options.durable
-          ? database.port(() => this.alive)
-          : undefined,
-      },
+    const given = {
+      ...ROOMY,
+      channel: 'cache:invalidate',
+      connection: 'redis://localhost',
+      sharded: false,
+      startupTimeout: 2_000,
+      shutdownTimeout: 1,
+      maxBatchSize: 1_000,
+      maxMessageBytes: 100_000,
+      ...options,
+      publishTimeout: PUBLISH_TIMEOUT,
+      heartbeatInterval:
+        options.sabotage === 'heartless' ? NEVER_MS : options.heartbeatInterval,
+      durableOutbox: options.durable
+        ? database.port(() => this.alive)
+        : undefined,
+    };
+    const parts = instanceParts(given, instance, this.transport, counts);
+    this.relayParts = {
+      options: given,
+      transport: this.transport,
       instance,
-      this.transport,
-      counts,
-    );
+      errors: parts.errors,
+    };
     this.publisher = parts.publisher;
     this.subscriber = parts.subscriber;
     this.#session = parts.session;

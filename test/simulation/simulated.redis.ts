@@ -193,7 +193,7 @@ export class SimulatedServer {
   /** Everything that the process has written, as a start without persistence does. */
   removeAll(): void {
     this.removeJournal();
-    this.relays = this.relays.upTo(JOURNAL_START);
+    this.relays = this.relays.emptied();
   }
 
   #check(): void {

@@ -24,6 +24,7 @@ import {
   type CascadeRules,
   type DurableOutbox,
 } from '../../lib/publisher/index.js';
+import type { RegionsOptions } from '../../lib/regions/index.js';
 import {
   ErrorReporter,
   InvalidationStream,
@@ -170,6 +171,7 @@ export interface InstanceOptions extends PublisherOptions {
   readonly heartbeatTimeout: number;
   readonly maxStaleness: number;
   readonly whenStale: StalePolicy;
+  readonly regions?: RegionsOptions | undefined;
 }
 
 /** The parts of an instance, put together by hand as the module does. */
@@ -208,7 +210,7 @@ export function instanceParts(
     staleness,
     status,
   );
-  const reach = new RegionReach({}, transport, tracker);
+  const reach = new RegionReach(options, transport, tracker);
   const session = new SubscriptionSession(
     options,
     transport,
@@ -224,7 +226,7 @@ export function instanceParts(
     meter,
     new UnverifiedMessages(transport, receiver, meter, errors),
     new RegionProofs(
-      {},
+      options,
       transport,
       staleness,
       new BlindRegions(options, staleness, errors),

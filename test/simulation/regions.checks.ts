@@ -1,0 +1,112 @@
+import {
+  decodeMessage,
+  relayed,
+  type InvalidationMessage,
+} from '../../lib/message/index.js';
+import type { RegionNode } from './regions.node.js';
+import type { SimulatedRegion } from './regions.region.js';
+import {
+  isCovered,
+  isLasting,
+  sourcesOf,
+  type RegionSchedule,
+} from './regions.schedule.js';
+
+/**
+ * Looks for a false staleness: an instance that says it has everything of a source up to
+ * a time, and has not received a message of the source from before.
+ */
+export function falseStaleness(
+  node: RegionNode,
+  region: SimulatedRegion,
+  schedule: RegionSchedule,
+  now: number,
+): string | null {
+  const { servingSince, widenedAt, subscriber, heard } = node.node;
+  if (servingSince === null) return null;
+  const since = Math.max(servingSince, widenedAt);
+  for (const [name, { transit }] of Object.entries(
+    sourcesOf(schedule, region.name),
+  )) {
+    const source = region.other(name);
+    if (!isLasting(schedule, name)) continue;
+    const asOf = now - subscriber.staleness(name);
+    let checked = node.checked.get(name) ?? 0;
+    for (; checked < source.taken.length; checked++) {
+      const { message, at } = source.taken[checked]!;
+      if (at >= asOf) break;
+      if (at <= since || heard.has(message.messageId)) continue;
+      if (!relayed(message, name, region.name, transit ?? false)) continue;
+      return `at ${now} ${node.name} should have received all messages of ${name} until ${asOf}, but lacks ${message.messageId} of ${at}`;
+    }
+    node.checked.set(name, checked);
+  }
+  return null;
+}
+
+/** What must not be found in any journal at the end of a run. */
+export function journalProblems(
+  region: SimulatedRegion,
+  schedule: RegionSchedule,
+): string[] {
+  const { name, network } = region;
+  const problems: string[] = [];
+  const counts = new Map<string, number>();
+  for (const { payload } of network.master.journal) {
+    const message = decodeMessage(payload, Infinity);
+    const { messageId, path } = message;
+    if (path?.includes(name) === true || (isBornIn(message, name) && path)) {
+      problems.push(`${messageId} came back to ${name} by ${path}`);
+    }
+    if (isBornIn(message, name)) continue;
+    counts.set(messageId, (counts.get(messageId) ?? 0) + 1);
+    const source = region.other(path?.at(-1) ?? message.region ?? name);
+    const published = timesIn(source, messageId);
+    // A relay's own message for what it could not forward is "everything".
+    if (published === 0 && message.pattern !== '*') {
+      problems.push(`${name} has ${messageId}, which ${source.name} never had`);
+    }
+    if (counts.get(messageId)! > Math.max(1, published)) {
+      problems.push(
+        `${name} has ${messageId} ${counts.get(messageId)} times, and ${source.name} had it ${published} times`,
+      );
+    }
+  }
+  for (const [source, times] of network.master.relays.lostPlaces) {
+    if (!isCovered(schedule, source)) continue;
+    problems.push(
+      `${times} times a relay in ${name} gave up messages that the journal of ${source} has`,
+    );
+  }
+  return problems;
+}
+
+/** What is not as it should be some time after healing. */
+export function regionComplaints(
+  region: SimulatedRegion,
+  bound: number,
+): string[] {
+  const { alive, name, sources } = region;
+  const complaints: string[] = [];
+  for (const source of sources) {
+    const holders = alive.filter(({ relays }) =>
+      relays.some((relay) => relay.source === source && relay.isHolder),
+    );
+    if (alive.length > 0 && holders.length !== 1) {
+      complaints.push(`${holders.length} instances of ${name} relay ${source}`);
+    }
+    for (const { name: of, node } of alive) {
+      const age = node.subscriber.staleness(source);
+      if (age > bound) complaints.push(`${of} is ${age} ms behind ${source}`);
+    }
+  }
+  return complaints;
+}
+
+function isBornIn({ region }: InvalidationMessage, name: string): boolean {
+  return (region ?? name) === name;
+}
+
+function timesIn({ taken }: SimulatedRegion, messageId: string): number {
+  return taken.filter(({ message }) => message.messageId === messageId).length;
+}
