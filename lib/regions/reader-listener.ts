@@ -14,6 +14,8 @@ export interface ReaderOptions extends HeartbeatOptions {
 export interface ReaderListener {
   /** The next message of the source's journal. */
   onMessage(message: JournaledMessage): void;
+  /** A message that claims a place in the journal where it is not: late, or of another one. */
+  onStray(message: JournaledMessage): void;
   /** A message of a publisher that keeps no journal. */
   onForeign(message: InvalidationMessage): void;
   /** The subscription stands, at first or again. */

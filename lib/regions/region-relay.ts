@@ -146,10 +146,11 @@ export class RegionRelay {
       parts.options,
       transport,
       {
-        onMessage: (message) => this.#forward(message, message.offset),
+        onMessage: (message) => this.#forward(message, 'next', message.offset),
+        onStray: (message) => this.#forward(message, 'extra', null),
         onForeign: (message) => {
           this.#foreign = true;
-          this.#forward(message, null);
+          this.#forward(message, 'foreign', null);
         },
         onSubscribed: () => {
           void this.#check?.run();
@@ -220,9 +221,12 @@ export class RegionRelay {
     this.#again.unref();
   }
 
-  #forward(message: InvalidationMessage, offset: string | null): void {
+  #forward(
+    message: InvalidationMessage,
+    kind: ForwardedKind,
+    offset: string | null,
+  ): void {
     const out = this.#messages.relayed(message);
-    const kind = offset === null ? 'foreign' : 'next';
     if (out !== null) this.#push(out, kind, offset);
     else if (offset !== null) this.#outlet.skip(offset);
   }

@@ -135,7 +135,9 @@ export class SourceReader implements CursorSink<JournaledMessage> {
 
   /** Hands a message on for the cursor. @internal */
   deliver(message: JournaledMessage): void {
-    this.listener.onMessage(message);
+    const isNext = message.offset === this.position;
+    if (isNext) this.listener.onMessage(message);
+    else this.listener.onStray(message);
   }
 
   /** Gives up what was missed, for the cursor. @internal */

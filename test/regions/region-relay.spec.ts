@@ -165,6 +165,29 @@ describe('RegionRelay', () => {
     expect(tail).not.toBeNull();
   });
 
+  it('stays where it is when an old message comes again', async () => {
+    const [eu, us] = (await startRegions('eu', 'us')) as [Region, Region];
+    const reader = await eu.app({ us });
+    const writer = await us.app();
+    await current(reader);
+    await writer.publisher.invalidate('User', 1);
+    const { offset } = await writer.publisher.invalidate('User', 2);
+    await current(reader);
+    const source = journalOf(us);
+    const [[, [, old = ''] = []] = []] = await source.client.xrange(
+      source.key,
+      '-',
+      '+',
+    );
+    await source.client.publish(us.channel, old);
+    const heard = () => reader.messages.map(said);
+    await eventually(() =>
+      expect(heard()).toEqual(['*', 'User:1', 'User:2', 'User:1']),
+    );
+    const { client, record } = journalOf(eu);
+    expect(await client.hget(record('us'), 'offset')).toBe(offset);
+  });
+
   it('forwards messages of publishers without a journal, and widens after each cut', async () => {
     const [eu, us] = (await startRegions('eu', 'us')) as [Region, Region];
     const { proxy, source } = await proxied(us);
