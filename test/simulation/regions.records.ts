@@ -45,6 +45,8 @@ export class RelayRecords {
   sabotage: RelaySabotage | null = null;
   /** Times that a relay gave up a place in the source which the record had. */
   lostPlaces = new Map<string, number>();
+  /** Descriptions of moves to an earlier place in the same journal. */
+  rewinds: string[] = [];
   #writes: Write[] = [];
   #forwarded = 0;
 
@@ -72,6 +74,7 @@ export class RelayRecords {
     const copy = new RelayRecords();
     copy.sabotage = this.sabotage;
     copy.lostPlaces = this.lostPlaces;
+    copy.rewinds = this.rewinds;
     copy.#forwarded = this.#forwarded;
     const isWhole = end === null || this.sabotage === 'separate';
     copy.#writes = this.#writes.filter(
@@ -97,6 +100,15 @@ export class RelayRecords {
 
   isSkipped(): boolean {
     return this.sabotage === 'skipping' && ++this.#forwarded % 10 === 0;
+  }
+
+  moved(source: string, from: RelayPlace, to: RelayPlace): void {
+    if (to.restarts > from.restarts || from.offset === null) return;
+    if (to.offset !== null && compareOffsets(to.offset, from.offset) >= 0)
+      return;
+    this.rewinds.push(
+      `the record of ${source} went back from ${from.offset} to ${to.offset}`,
+    );
   }
 
   restarted(source: string, from: RelayPlace): void {
@@ -192,6 +204,7 @@ export class SimulatedRelayRecord implements RelayRecord {
       };
     }
     place = { ...place, offset: to };
+    relays.moved(this.source, from, place);
     move();
     return place;
   }

@@ -141,6 +141,17 @@ export function isLasting(
   );
 }
 
+/** Whether no announcement of a region comes a second time. */
+export function announcesOnce(
+  { troubles }: RegionSchedule,
+  region: string,
+): boolean {
+  return !troubles.some(
+    ({ region: where, what: { kind } }) =>
+      where === region && kind === 'repeat-announcements',
+  );
+}
+
 function keeps({ kind }: Trouble): boolean {
   return !['failover', 'restart-server', 'trim-journal'].includes(kind);
 }
