@@ -23,7 +23,7 @@ export function falseStaleness(
   schedule: RegionSchedule,
   now: number,
 ): string | null {
-  const { servingSince, widenedAt, subscriber, heard } = node.node;
+  const { servingSince, widenedAt, subscriber, heard } = node;
   if (servingSince === null) return null;
   const since = Math.max(servingSince, widenedAt);
   for (const [name, { transit }] of Object.entries(
@@ -32,7 +32,7 @@ export function falseStaleness(
     const source = region.other(name);
     if (!isLasting(schedule, name)) continue;
     const asOf = now - subscriber.staleness(name);
-    let checked = node.checked.get(name) ?? 0;
+    let checked = node.checkedOf.get(name) ?? 0;
     for (; checked < source.taken.length; checked++) {
       const { message, at } = source.taken[checked]!;
       if (at >= asOf) break;
@@ -40,7 +40,7 @@ export function falseStaleness(
       if (!relayed(message, name, region.name, transit ?? false)) continue;
       return `at ${now} ${node.name} should have received all messages of ${name} until ${asOf}, but lacks ${message.messageId} of ${at}`;
     }
-    node.checked.set(name, checked);
+    node.checkedOf.set(name, checked);
   }
   return null;
 }
@@ -94,14 +94,12 @@ export function regionComplaints(
   const { alive, name, sources } = region;
   const complaints: string[] = [];
   for (const source of sources) {
-    const holders = alive.filter(({ relays }) =>
-      relays.some((relay) => relay.source === source && relay.isHolder),
-    );
+    const holders = alive.filter((node) => node.holds(source));
     if (alive.length > 0 && holders.length !== 1) {
       complaints.push(`${holders.length} instances of ${name} relay ${source}`);
     }
-    for (const { name: of, node } of alive) {
-      const age = node.subscriber.staleness(source);
+    for (const { name: of, subscriber } of alive) {
+      const age = subscriber.staleness(source);
       if (age > bound) complaints.push(`${of} is ${age} ms behind ${source}`);
     }
   }

@@ -59,6 +59,7 @@ export class SimulatedRegion {
       schedule.maxLength,
       (payload, offset) => this.#appended(payload, offset),
     );
+    this.network.link = (node, region) => this.other(region).#link(node);
     this.database = new SimulatedDatabase(() => time.now, rows);
     this.faults = new Faults(this.network, {
       get over() {
@@ -87,7 +88,7 @@ export class SimulatedRegion {
   }
 
   /** Connects a relay in another region. */
-  link(node: string): SimulatedTransport {
+  #link(node: string): SimulatedTransport {
     const name = `${node}>${this.name}`;
     for (const line of ['commands', 'subscription'] as const) {
       this.network.weather(name, line).latency = this.world.schedule.latency;
@@ -115,10 +116,10 @@ export class SimulatedRegion {
     );
     this.nodes.push(node);
     if (trail.isRead) {
-      node.node.subscriber.status$.subscribe(({ state, reason }) =>
+      node.subscriber.status$.subscribe(({ state, reason }) =>
         trail.trace(`${node.name} is ${state}: ${reason}`),
       );
-      node.node.subscriber.errors$.subscribe(({ message }) =>
+      node.subscriber.errors$.subscribe(({ message }) =>
         trail.trace(`${node.name} reports ${message}`),
       );
     }
@@ -128,18 +129,18 @@ export class SimulatedRegion {
   read(): void {
     const { random } = this.world;
     const { alive } = this;
-    if (alive.length > 0) random.pick(alive).node.read(random.pick(KEYS));
+    if (alive.length > 0) random.pick(alive).read(random.pick(KEYS));
   }
 
   write(): void {
     const { random, trail } = this.world;
     const writers = this.alive.filter(({ writes }) => writes);
     if (writers.length === 0) return;
-    const { name, node } = random.pick(writers);
+    const node = random.pick(writers);
     const burst = random.chance(0.1) ? random.whole(2, 8) : 1;
     for (let n = 0; n < burst; n++) {
       const [invalidation, keys] = changeFrom(random);
-      trail.trace(() => `${name} writes ${said(invalidation)}`);
+      trail.trace(() => `${node.name} writes ${said(invalidation)}`);
       node.write(invalidation, keys);
     }
   }

@@ -35,6 +35,8 @@ export interface RegionSchedule extends Pick<Schedule, Shared> {
   readonly troubles: readonly RegionTrouble[];
 }
 
+/** Never opened: the networks connect regions by their names. */
+const CONNECTION = 'redis://simulated';
 const NAMES = ['eu', 'us', 'ap'];
 
 /** Troubles that the journal of a source covers: its relays need not widen. */
@@ -116,9 +118,12 @@ export function sourcesOf(
   local: string,
 ): RegionsOptions['sources'] {
   const [hub, ...spokes] = Object.keys(nodes);
-  if (topology === 'hub' && local !== hub) return { [hub!]: { transit: true } };
+  if (topology === 'hub' && local !== hub)
+    return { [hub!]: { connection: CONNECTION, transit: true } };
   const others = [hub!, ...spokes].filter((name) => name !== local);
-  return Object.fromEntries(others.map((name) => [name, {}]));
+  return Object.fromEntries(
+    others.map((name) => [name, { connection: CONNECTION }]),
+  );
 }
 
 /** Whether a region's journal keeps everything that relays may have to read. */

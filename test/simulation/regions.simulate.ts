@@ -71,10 +71,7 @@ class RegionSimulation {
     const { nodes, troubles, lasts } = this.#schedule;
     time.afterEvent = () => {
       for (const { network, nodes: each } of this.#regions) {
-        this.#seen.add(
-          network.master,
-          each.map(({ node }) => node),
-        );
+        this.#seen.add(network.master, each);
       }
     };
     for (const region of this.#regions) {
@@ -109,12 +106,12 @@ class RegionSimulation {
   }
 
   get #all() {
-    return this.#regions.flatMap(({ alive }) => alive.map(({ node }) => node));
+    return this.#regions.flatMap(({ alive }) => alive);
   }
 
   get #slowestPublish(): number {
     const nodes = this.#regions.flatMap((region) => region.nodes);
-    return Math.max(...nodes.map(({ node }) => node.slowestPublish));
+    return Math.max(...nodes.map((node) => node.slowestPublish));
   }
 
   #repeat(mean: number, action: () => void): void {
@@ -170,10 +167,7 @@ class RegionSimulation {
     const { heartbeatInterval, heartbeatTimeout } = this.#schedule;
     const bound = 3 * heartbeatInterval + heartbeatTimeout;
     return this.#regions.flatMap((region) => [
-      ...complaintsOf(
-        region.alive.map(({ node }) => node),
-        region.database,
-      ),
+      ...complaintsOf(region.alive, region.database),
       ...regionComplaints(region, bound),
     ]);
   }

@@ -1,3 +1,4 @@
+import type { InvalidationTransport } from '../../lib/transport/index.js';
 import type { Random } from './random.js';
 import { SimulatedServer } from './simulated.redis.js';
 import type { VirtualTime } from './virtual.time.js';
@@ -31,6 +32,10 @@ export class SimulatedNetwork {
   readonly misled = new Map<string, SimulatedServer>();
   /** Former masters that have not noticed their replacement yet. */
   readonly deposed = new Set<SimulatedServer>();
+  /** Connects an instance to the network of another region. */
+  link: (node: string, region: string) => InvalidationTransport = () => {
+    throw new Error('There are no other regions.');
+  };
   /** Time at which a message was last lost silently. */
   lostAt = -1;
   readonly #weathers = new Map<string, Weather>();

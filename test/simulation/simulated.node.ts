@@ -14,7 +14,7 @@ import type {
   PublisherShutdown,
   PublishReceipt,
 } from '../../lib/publisher/index.js';
-import type { RegionsOptions, RelayParts } from '../../lib/regions/index.js';
+import { RegionRelays, type RegionsOptions } from '../../lib/regions/index.js';
 import { InvalidationMeter } from '../../lib/stream/index.js';
 import type {
   InvalidationSubscriber,
@@ -129,8 +129,8 @@ export class SimulatedNode {
   readonly transport: SimulatedTransport;
   readonly publisher: InvalidationPublisher;
   readonly subscriber: InvalidationSubscriber;
-  /** The parts that it shares with relays in its process. */
-  readonly relayParts: Omit<RelayParts, 'local' | 'open'>;
+  /** The relays in its process. */
+  readonly relays: RegionRelays;
   /** End of the payloads of its own messages. */
   readonly signature: string;
   /** Number of messages in Redis that are known to be covered. */
@@ -178,12 +178,12 @@ export class SimulatedNode {
         : undefined,
     };
     const parts = instanceParts(given, instance, this.transport, counts);
-    this.relayParts = {
-      options: given,
-      transport: this.transport,
+    this.relays = new RegionRelays(
+      { ...given, role: 'both' },
+      this.transport,
       instance,
-      errors: parts.errors,
-    };
+      parts.errors,
+    );
     this.publisher = parts.publisher;
     this.subscriber = parts.subscriber;
     this.#session = parts.session;
@@ -207,7 +207,9 @@ export class SimulatedNode {
 
   async start(): Promise<void> {
     await this.#session.start();
-    if (this.alive) this.servingSince = this.network.time.now;
+    if (!this.alive) return;
+    this.servingSince = this.network.time.now;
+    this.relays.start();
   }
 
   /** SIGKILL. */
@@ -215,6 +217,8 @@ export class SimulatedNode {
     this.alive = false;
     this.servingSince = null;
     this.transport.die();
+    // Nothing of theirs reaches this region's Redis any more.
+    void this.relays.stop();
     // Only stops its timers.
     void this.#shutdown.run();
     void this.#session.stop();

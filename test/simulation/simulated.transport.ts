@@ -105,8 +105,8 @@ export class SimulatedTransport extends InvalidationTransport {
     return Promise.resolve([]);
   }
 
-  ofRegion(): never {
-    throw new Error('Regions by name are not simulated.');
+  ofRegion(name: string): InvalidationTransport {
+    return this.network.link(this.node, name);
   }
 
   relayRecord(source: string, id: string): RelayRecord {
