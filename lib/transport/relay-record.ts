@@ -65,7 +65,8 @@ export interface RelayRecord {
   ): Promise<RelayPlace | null>;
 
   /**
-   * Records that everything up to this place was forwarded, if the record is there.
+   * Records that everything up to this place was forwarded, if the record is there. Only
+   * a holder can say so: its hold tells it the time of the broker.
    *
    * @param age milliseconds since that was known
    */

@@ -123,6 +123,9 @@ export type Ask = <T>(job: (server: SimulatedServer) => T) => Promise<T>;
 
 /** The counterpart of `RedisRelayRecord`, with the effects of its scripts. */
 export class SimulatedRelayRecord implements RelayRecord {
+  /** Times of the last hold: when it was executed, and when that was known here. */
+  #held = { server: 0, here: 0 };
+
   constructor(
     private readonly source: string,
     private readonly id: string,
@@ -143,9 +146,10 @@ export class SimulatedRelayRecord implements RelayRecord {
   }
 
   prove(place: RelayPlace, age: number): Promise<boolean> {
+    const provenAt = this.now() - age - (this.#held.here - this.#held.server);
     return this.ask((server) => {
       if (!server.relays.isAt(this.source, place)) return false;
-      this.#write(server, { provenAt: this.now() - age });
+      this.#write(server, { provenAt });
       return true;
     });
   }
@@ -157,12 +161,15 @@ export class SimulatedRelayRecord implements RelayRecord {
     });
   }
 
-  hold(ttl: number): Promise<boolean> {
-    return this.ask((server) => {
-      if ((this.#holderOf(server) ?? this.id) !== this.id) return false;
+  async hold(ttl: number): Promise<boolean> {
+    const heldAt = await this.ask((server) => {
+      if ((this.#holderOf(server) ?? this.id) !== this.id) return 0;
       this.#write(server, { holder: { id: this.id, until: this.now() + ttl } });
-      return true;
+      return this.now();
     });
+    if (heldAt === 0) return false;
+    this.#held = { server: heldAt, here: this.now() };
+    return true;
   }
 
   release(): Promise<void> {

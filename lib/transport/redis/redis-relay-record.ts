@@ -34,6 +34,8 @@ export class RedisRelayRecord implements RelayRecord {
   readonly #record: string;
   readonly #holder: string;
   readonly #proof: string;
+  /** What the server's clock showed, a moment before `performance.now()` said `at`. */
+  #clock = { serverTime: 0, at: 0 };
 
   /** @param id of this relay */
   constructor(
@@ -87,13 +89,16 @@ export class RedisRelayRecord implements RelayRecord {
   }
 
   async prove({ offset, restarts }: RelayPlace, age: number): Promise<boolean> {
-    const ttl = Math.max(1, Math.floor(WEEK_MS - age));
+    const { serverTime, at } = this.#clock;
+    const provenAt = performance.now() - age;
     const done = this.#client.proveRelay(
       this.#record,
       this.#proof,
       offset ?? '',
       restarts,
-      ttl,
+      WEEK_MS,
+      Math.ceil(age),
+      Math.floor(serverTime + provenAt - at),
     );
     return Number(await this.answered(done)) === 1;
   }
@@ -105,7 +110,10 @@ export class RedisRelayRecord implements RelayRecord {
 
   async hold(ttl: number): Promise<boolean> {
     const held = this.#client.holdRelay(this.#holder, this.id, ttl);
-    return Number(await this.answered(held)) === 1;
+    const serverTime = Number(await this.answered(held));
+    if (serverTime === 0) return false;
+    this.#clock = { serverTime, at: performance.now() };
+    return true;
   }
 
   async release(): Promise<void> {

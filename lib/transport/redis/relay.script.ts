@@ -79,18 +79,38 @@ move(to)
 return restarted
 `;
 
-/** KEYS: the record; the proof. ARGV: where the record must be; milliseconds to keep it. */
+/** The server's clock, in milliseconds. */
+const CLOCK = `
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end`;
+
+/**
+ * Records a proof. The call may have been on its way for long, so its age is the time
+ * since the server's clock showed the time of the proof.
+ *
+ * - KEYS: the record; the proof.
+ * - ARGV: where the record must be; milliseconds that a proof is kept; the age of the
+ *   proof at least; its time by the server's clock.
+ */
 const PROVE = `${IS_AT}
+${CLOCK}
 if not isAt(KEYS[1], ARGV[1], ARGV[2]) then return 0 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+local age = math.max(ARGV[4] + 0, clock() - ARGV[5])
+redis.call('SET', KEYS[2], ARGV[1], 'PX', math.max(1, ARGV[3] - age))
 return 1`;
 
-/** KEYS: the holder. ARGV: the relay's id; milliseconds until another may become it. */
-const HOLD = `
+/**
+ * - KEYS: the holder.
+ * - ARGV: the relay's id; milliseconds until another may become it.
+ * - Returns the server's clock; 0 if there is another holder.
+ */
+const HOLD = `${CLOCK}
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`;
+return clock()`;
 
 /** KEYS: the holder. ARGV: the relay's id. */
 const RELEASE = `
@@ -113,7 +133,9 @@ export interface RelayCommands {
     proof: string,
     offset: string,
     restarts: number,
-    ttl: number,
+    kept: number,
+    age: number,
+    provenAt: number,
   ): Promise<Integer>;
   holdRelay(holder: string, id: string, ttl: number): Promise<Integer>;
   releaseRelay(holder: string, id: string): Promise<Integer>;
