@@ -1,4 +1,5 @@
 import {
+  compareOffsets,
   decodeMessage,
   relayed,
   type InvalidationMessage,
@@ -9,6 +10,7 @@ import {
   announcesOnce,
   isCovered,
   isLasting,
+  keepsEntries,
   sourcesOf,
   type RegionSchedule,
 } from './regions.schedule.js';
@@ -77,6 +79,7 @@ export function journalProblems(
       );
     }
   }
+  problems.push(...gapsIn(region, schedule));
   for (const [source, times] of network.master.relays.lostPlaces) {
     if (!isCovered(schedule, source)) continue;
     problems.push(
@@ -112,4 +115,36 @@ function isBornIn({ region }: InvalidationMessage, name: string): boolean {
 
 function timesIn({ taken }: SimulatedRegion, messageId: string): number {
   return taken.filter(({ message }) => message.messageId === messageId).length;
+}
+
+/** Messages that the record says are forwarded, and the journal does not have. */
+function gapsIn(region: SimulatedRegion, schedule: RegionSchedule): string[] {
+  const { name } = region;
+  const { master } = region.network;
+  if (!keepsEntries(schedule, name)) return [];
+  const ids = new Set(
+    master.journal.map(
+      ({ payload }) => decodeMessage(payload, Infinity).messageId,
+    ),
+  );
+  const sources = Object.entries(sourcesOf(schedule, name));
+  return sources.flatMap(([source, { transit = false }]) => {
+    if (!isCovered(schedule, source)) return [];
+    const start = master.relays.startOf(source);
+    const end = master.relays.of(source).place.offset;
+    if (start === null || end === null) return [];
+    return region
+      .other(source)
+      .network.master.journal.filter(
+        ({ offset }) =>
+          compareOffsets(start, offset) < 0 && compareOffsets(offset, end) <= 0,
+      )
+      .map(({ payload }) => decodeMessage(payload, Infinity))
+      .filter(
+        (message) =>
+          relayed(message, source, name, transit) !== null &&
+          !ids.has(message.messageId),
+      )
+      .map(({ messageId }) => `${name} skipped ${messageId} of ${source}`);
+  });
 }

@@ -60,6 +60,16 @@ export class RelayRecords {
     this.#writes.push({ source, kept, from, to });
   }
 
+  /** The place at which a relay began the source's journal, or began it again. */
+  startOf(source: string): string | null {
+    const { restarts } = this.of(source).place;
+    const first = this.#writes.find(
+      (write) =>
+        write.source === source && write.kept.place.restarts === restarts,
+    );
+    return first?.kept.place.offset ?? null;
+  }
+
   /** The last end of the journal, up to one, that is not inside a script. */
   boundary(end: string): string {
     const torn = this.#writes.find(

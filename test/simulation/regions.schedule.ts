@@ -157,6 +157,20 @@ export function announcesOnce(
   );
 }
 
+/** Whether a region's journal loses entries only at its end. */
+export function keepsEntries(
+  { maxLength, troubles }: RegionSchedule,
+  region: string,
+): boolean {
+  return (
+    maxLength > 1_000 &&
+    !troubles.some(
+      ({ region: where, what: { kind } }) =>
+        where === region && kind === 'trim-journal',
+    )
+  );
+}
+
 function keeps({ kind }: Trouble): boolean {
   return !['failover', 'restart-server', 'trim-journal'].includes(kind);
 }
