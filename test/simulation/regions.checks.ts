@@ -61,7 +61,7 @@ export function journalProblems(
     const message = decodeMessage(payload, Infinity);
     const { messageId, path } = message;
     if (path?.includes(name) === true || (isBornIn(message, name) && path)) {
-      problems.push(`${messageId} came back to ${name} by ${path}`);
+      problems.push(`${messageId} came back to ${name} by ${path?.join()}`);
     }
     if (isBornIn(message, name)) continue;
     counts.set(messageId, (counts.get(messageId) ?? 0) + 1);

@@ -201,7 +201,7 @@ export class SimulatedRegion {
     trail.note(offset);
     trail.trace(
       () =>
-        `Redis of ${this.name} takes ${said(message)} ${offset} ${message.region} ${message.path ?? ''}`,
+        `Redis of ${this.name} takes ${said(message)} ${offset} ${message.region} ${message.path?.join() ?? ''}`,
     );
   }
 }
