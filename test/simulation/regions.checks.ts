@@ -47,7 +47,7 @@ export function falseStaleness(
   return null;
 }
 
-/** What must not be found in any journal at the end of a run. */
+/** Problems of a region's journal at the end of a run. */
 export function journalProblems(
   region: SimulatedRegion,
   schedule: RegionSchedule,
@@ -89,7 +89,7 @@ export function journalProblems(
   return problems;
 }
 
-/** What is not as it should be some time after healing. */
+/** Faults that last some time after healing. */
 export function regionComplaints(
   region: SimulatedRegion,
   bound: number,

@@ -79,7 +79,7 @@ export class RelayRecords {
     return torn?.from ?? end;
   }
 
-  /** What a replica has whose journal ends there; `null` for all. */
+  /** The records of a replica whose journal ends there; `null` for all. */
   upTo(end: string | null): RelayRecords {
     const copy = new RelayRecords();
     copy.sabotage = this.sabotage;
