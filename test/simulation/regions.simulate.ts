@@ -92,7 +92,10 @@ class RegionSimulation {
     await time.run(lasts);
     this.#world.over = true;
     this.#world.trail.trace('all faults end');
-    for (const { network } of this.#regions) network.heal();
+    for (const region of this.#regions) {
+      region.network.heal();
+      if (region.alive.length === 0) region.join(this.#schedule.durable);
+    }
     const healing = await this.#heal();
     const stale = this.#all.flatMap((node) => node.stale).length;
     for (const { alive } of this.#regions)
