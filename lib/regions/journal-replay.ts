@@ -1,4 +1,9 @@
-import type { DeliveryCursor, OffsetHorizon } from '../stream/index.js';
+import { isSameMessage, sizeOf } from '../message/index.js';
+import {
+  DeliveryCursor,
+  type CursorSink,
+  type OffsetHorizon,
+} from '../stream/index.js';
 import {
   decodeEntries,
   type JournaledMessage,
@@ -6,6 +11,10 @@ import {
 } from '../subscriber/index.js';
 import { JournalPager, type JournalPage } from '../transport/index.js';
 
+/** Messages that wait for the journal to be read; beyond it the reading begins again. */
+const HELD_LIMIT = 10_000;
+/** Replayed offsets that are remembered, to recognise duplicates. */
+const REMEMBERED_LIMIT = 10_000;
 /** A page of the journal: a round trip over an ocean must be worth it. */
 const PAGE = { entries: 5_000, size: 2_097_152 };
 
@@ -59,4 +68,27 @@ export class JournalReplay {
     }
     return true;
   }
+}
+
+/**
+ * A cursor for the messages of a source.
+ *
+ * @param bytes that may be held while the journal is read
+ * @internal
+ */
+export function cursorFor(
+  sink: CursorSink<JournaledMessage>,
+  horizon: OffsetHorizon,
+  bytes: number,
+): DeliveryCursor<JournaledMessage> {
+  return new DeliveryCursor<JournaledMessage>(
+    sink,
+    {
+      held: { messages: HELD_LIMIT, bytes },
+      remembered: REMEMBERED_LIMIT,
+      horizon,
+    },
+    sizeOf,
+    isSameMessage,
+  );
 }

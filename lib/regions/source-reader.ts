@@ -2,15 +2,13 @@ import { OversizedMessageError } from '../errors/index.js';
 import {
   decodeMessage,
   isOffset,
-  isSameMessage,
   JOURNAL_START,
-  sizeOf,
   type InvalidationMessage,
 } from '../message/index.js';
 import {
-  DeliveryCursor,
   OffsetHorizon,
   type CursorSink,
+  type DeliveryCursor,
   type ErrorReporter,
 } from '../stream/index.js';
 import {
@@ -19,13 +17,8 @@ import {
   type JournaledMessage,
 } from '../subscriber/index.js';
 import type { InvalidationTransport } from '../transport/index.js';
-import { JournalReplay } from './journal-replay.js';
+import { cursorFor, JournalReplay } from './journal-replay.js';
 import type { ReaderListener, ReaderOptions } from './reader-listener.js';
-
-/** Messages that wait for the journal to be read; beyond it the reading begins again. */
-const HELD_LIMIT = 10_000;
-/** Replayed offsets that are remembered, to recognise duplicates. */
-const REMEMBERED_LIMIT = 10_000;
 
 /**
  * Reads a source: its channel, and its journal where the channel may have lost
@@ -242,15 +235,6 @@ export class SourceReader implements CursorSink<JournaledMessage> {
   }
 
   #newCursor(): DeliveryCursor<JournaledMessage> {
-    return new DeliveryCursor<JournaledMessage>(
-      this,
-      {
-        held: { messages: HELD_LIMIT, bytes: this.options.queueByteLimit },
-        remembered: REMEMBERED_LIMIT,
-        horizon: this.horizon,
-      },
-      sizeOf,
-      isSameMessage,
-    );
+    return cursorFor(this, this.horizon, this.options.queueByteLimit);
   }
 }
