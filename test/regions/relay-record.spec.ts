@@ -1,4 +1,9 @@
 import { expect, it, onTestFinished } from 'vitest';
+import {
+  encodeMessage,
+  everything,
+  Instance,
+} from '../../lib/message/index.js';
 import { RedisTransport } from '../../lib/transport/index.js';
 import { uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
@@ -7,7 +12,7 @@ import { startRedis } from '../support/redis.js';
 
 const LATE_MS = 1_000;
 
-it('A proof that was on its way for long is as old as it is', async () => {
+async function connect() {
   const redis = await startRedis();
   onTestFinished(() => redis.stop());
   const proxy = await startProxy(redis.port);
@@ -33,6 +38,11 @@ it('A proof that was on its way for long is as old as it is', async () => {
     false,
   );
   await eventually(() => expect(transport.writable).toBe(true));
+  return { proxy, transport };
+}
+
+it('A proof that was on its way for long is as old as it is', async () => {
+  const { proxy, transport } = await connect();
   const record = transport.relayRecord('us', 'one');
   const place = { offset: null, restarts: 0 };
   expect(await record.hold(60_000)).toBe(true);
@@ -43,4 +53,22 @@ it('A proof that was on its way for long is as old as it is', async () => {
   expect(await record.proofAge()).toBeGreaterThanOrEqual(2 * LATE_MS - 10);
   const other = transport.relayRecord('us', 'two');
   expect(await other.hold(60_000)).toBe(false);
+});
+
+it('Two relays give a message that both forward, each to its own master, two offsets', async () => {
+  const payload = encodeMessage(
+    new Instance('test').stamp(everything()),
+    1_000,
+  );
+  const sequences = ['00001', '00002'].map(async (id) => {
+    const { transport } = await connect();
+    await transport
+      .relayRecord('us', id)
+      .forward({ offset: null, restarts: 0 }, '1-1', [
+        { payload, kind: 'restart', offset: '1-1' },
+      ]);
+    return (await transport.journalTail()).split('-')[1];
+  });
+  const [one, other] = await Promise.all(sequences);
+  expect(one).not.toBe(other);
 });

@@ -16,7 +16,7 @@ export const FIRST_PAYLOAD = 7;
 
 /*
  * Parts of the scripts that write the journal. A script that includes them declares
- * `journal`, `origin`, `keep`, `sealKeys`, `call`, `sub`, and a function `refuse` of an
+ * `journal`, `origin`, `keep`, `sealKeys`, `salt`, `call`, `sub`, and a function `refuse` of an
  * error and of the index of the payload that was refused.
  */
 
@@ -45,7 +45,8 @@ if ms > now + ${DAY_MS} then return refuse(ahead, ${FIRST_PAYLOAD}) end`;
  *
  * The sequence part of an ID is made of digits of the message's UUID. A journal
  * that lost its end, on a server whose clock is behind, must not give the lost IDs
- * to other messages. Lua numbers are doubles, and written with 14 digits.
+ * to other messages; nor may two relays, each with a master of its own, give one ID to
+ * a message that both forward: `salt` tells them apart. Lua numbers are doubles, and written with 14 digits.
  *
  * The place of a signed message is sealed by two nested hashes, each with half of the
  * message's seal key, as \`MessageSigner\` verifies it.
@@ -63,7 +64,8 @@ end
 
 local function add(index)
   local payload, isLast = ARGV[index], index == #ARGV
-  local nonce = tonumber(sub(payload, ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_AT + 5}), 16) or 0
+  local digits = tonumber(sub(payload, ${MESSAGE_ID_AT + 1}, ${MESSAGE_ID_AT + 5}), 16) or 0
+  local nonce = (digits + salt) % 1048576
   if now > ms then
     ms, seq = now, nonce
   else

@@ -33,6 +33,7 @@ export const PUBLISH_SCRIPT = `
 local journal, origin = KEYS[1], string.sub(ARGV[${FIRST_PAYLOAD}], -${ENCODED_ORIGIN_LENGTH})
 local verb, channel, keep, since = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local untried, sealKeys = ${FIRST_PAYLOAD} + ARGV[5], ARGV[6]
+local salt = 0
 local call, sub = redis.call, string.sub
 
 local searched

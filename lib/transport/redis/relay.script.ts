@@ -36,6 +36,7 @@ local journal, record, holder = KEYS[1], KEYS[2], KEYS[3]
 local verb, channel, keep, sealKeys = ARGV[1], ARGV[2], ARGV[3], ARGV[6]
 local from, restarts, to, me = string.match(ARGV[4], '^(%S*) (%S*) (%S*) (%S*)$')
 local call, sub = redis.call, string.sub
+local salt = tonumber(sub(me, 1, 5), 16) or 0
 local origin, reached, restarted = '', from, restarts + 0
 local function move(offset)
   if offset ~= from or restarted ~= restarts + 0 then
