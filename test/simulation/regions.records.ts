@@ -214,7 +214,8 @@ export class SimulatedRelayRecord implements RelayRecord {
         throw new Error(server.refusal ?? '');
       }
       if (kind === 'restart') relays.restarted(this.source, from);
-      if (!relays.isSkipped()) server.journalAndAnnounce(payload);
+      if (!relays.isSkipped())
+        server.journalAndAnnounce(payload, parseInt(this.id.slice(0, 5), 16));
       place = {
         offset: offset ?? place.offset,
         restarts: place.restarts + Number(kind === 'restart'),

@@ -151,8 +151,8 @@ export class SimulatedServer {
     return this.random.chance(0.7) ? 0 : this.random.whole(0, length - 1);
   }
 
-  journalAndAnnounce(payload: string): Published {
-    const { offset, complete } = this.#append(payload);
+  journalAndAnnounce(payload: string, salt = 0): Published {
+    const { offset, complete } = this.#append(payload, salt);
     return { offset, receivers: this.announce(complete) };
   }
 
@@ -227,9 +227,10 @@ export class SimulatedServer {
     return Math.floor(1_763_800_000_000 + this.time.now + this.skew);
   }
 
-  #append(payload: string): { offset: string; complete: string } {
+  #append(payload: string, salt: number): { offset: string; complete: string } {
     const previous = this.tail;
-    const nonce = parseInt(payload.slice(ID_AT, NONCE_END), 16);
+    const digits = parseInt(payload.slice(ID_AT, NONCE_END), 16);
+    const nonce = (digits + salt) % 0x100000;
     const now = this.#clock;
     let [ms = 0, seq = 0] = parse(previous);
     const [lastMs = 0, lastSeq = 0] = this.#lastId;
