@@ -46,7 +46,8 @@ if ms > now + ${DAY_MS} then return refuse(ahead, ${FIRST_PAYLOAD}) end`;
  * The sequence part of an ID is made of digits of the message's UUID. A journal
  * that lost its end, on a server whose clock is behind, must not give the lost IDs
  * to other messages; nor may two relays, each with a master of its own, give one ID to
- * a message that both forward: `salt` tells them apart. Lua numbers are doubles, and written with 14 digits.
+ * a message that both forward: \`salt\` tells them apart. Lua numbers are doubles, and
+ * written with 14 digits.
  *
  * The place of a signed message is sealed by two nested hashes, each with half of the
  * message's seal key, as \`MessageSigner\` verifies it.

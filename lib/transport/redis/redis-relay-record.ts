@@ -105,7 +105,8 @@ export class RedisRelayRecord implements RelayRecord {
 
   async proofAge(): Promise<number | null> {
     const left = await this.answered(this.#client.pttl(this.#proof));
-    return left < 0 ? null : WEEK_MS - left;
+    // More than a week: the server's clock was set back, and the age is not known.
+    return left < 0 || left > WEEK_MS ? null : WEEK_MS - left;
   }
 
   async hold(ttl: number): Promise<boolean> {
