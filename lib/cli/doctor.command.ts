@@ -67,7 +67,10 @@ in Redis: near:<service name> and each keyPrefix of yours; --regions adds those 
 the option regions.
 
 With --region and --source it also checks how the messages of other regions reach
-this one. A source needs the rights of a subscriber there.`;
+this one. A source needs the rights of a subscriber there. If this region loads from a
+replica of the database, measure how far that falls behind, and give twice the
+greatest value as the delay of the source; on a replica of PostgreSQL:
+SELECT extract(epoch FROM now() - pg_last_xact_replay_timestamp())`;
 
 /** Checks the server, the channel and the journal of a deployment. @internal */
 export const doctor: CliCommand<DoctorValues> = {
