@@ -18,7 +18,7 @@ const ITEM_SIZE = 200;
 /** @internal */
 export interface ForwarderListener {
   /** Messages are in the region's own journal now. */
-  onForwarded(count: number): void;
+  onForwarded(messages: readonly ForwardedMessage[]): void;
   /**
    * What was queued is dropped: begin again where the record is.
    *
@@ -127,7 +127,7 @@ export class Forwarder implements RelayOutlet {
       if (place === null) return false;
       this.#from = place;
       this.#skippedTo = null;
-      if (real.length > 0) this.listener.onForwarded(real.length);
+      if (real.length > 0) this.listener.onForwarded(real);
     } else {
       this.#skippedTo = to;
     }

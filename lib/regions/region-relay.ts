@@ -1,15 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { Paced } from '../common/index.js';
-import type { Instance, InvalidationMessage } from '../message/index.js';
+import type { Instance } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
-import type {
-  ForwardedKind,
-  InvalidationTransport,
-  RelayRecord,
-} from '../transport/index.js';
+import type { InvalidationTransport, RelayRecord } from '../transport/index.js';
 import { Forwarder } from './forwarder.js';
 import { RelayHold } from './relay-hold.js';
-import { RelayLog, type RelayWidening } from './relay-log.js';
+import { RelayIntake } from './relay-intake.js';
+import { RelayLog } from './relay-log.js';
 import { RelayMessages } from './relay-messages.js';
 import { NOWHERE, type RelayOutlet } from './relay-outlet.js';
 import { Repeater } from './repeater.js';
@@ -21,8 +17,6 @@ import { SourceReader } from './source-reader.js';
 
 /** Milliseconds until the record is read again after an error. */
 const AGAIN_MS = 1_000;
-/** Milliseconds between two widenings for messages that cannot be read. */
-const UNREADABLE_MS = 10_000;
 
 /** @internal */
 export interface RelayParts {
@@ -51,7 +45,7 @@ export class RegionRelay {
   readonly log: RelayLog;
   readonly #record: RelayRecord;
   readonly #hold: RelayHold;
-  readonly #messages: RelayMessages;
+  readonly #intake: RelayIntake;
   readonly #outlet: RelayOutlet;
   readonly #repeater: Repeater | null;
   #reader: SourceReader | null = null;
@@ -60,15 +54,6 @@ export class RegionRelay {
   #again: NodeJS.Timeout | null = null;
   /** One more with each beginning: the answer to an earlier one is ignored. */
   #beginnings = 0;
-  /** Whether the source has publishers without a journal. */
-  #foreign = false;
-  /** Whether "everything" is owed for what such publishers may have said meanwhile. */
-  #owed = false;
-  /** Whether this region has never relayed the source. */
-  #isFirst = false;
-  readonly #unreadable = new Paced(UNREADABLE_MS, () =>
-    this.#widen('unreadable', null),
-  );
 
   constructor(
     readonly source: string,
@@ -84,16 +69,16 @@ export class RegionRelay {
       onTaken: () => this.#take(),
       onLost: () => void this.#standBy(),
     });
-    this.#messages = new RelayMessages(
+    const messages = new RelayMessages(
       { source, local, transit },
       instance,
       options.maxMessageBytes,
     );
     const forwarder = new Forwarder(
       this.#record,
-      (message) => this.#messages.encode(message),
+      (message) => messages.encode(message),
       {
-        onForwarded: (count) => (this.log.forwarded += count),
+        onForwarded: (forwarded) => this.#intake.forwarded(forwarded),
         onFailed: (error) => this.#failed(error),
       },
       options.queueByteLimit,
@@ -106,9 +91,15 @@ export class RegionRelay {
             forwarder,
             held,
             delay,
-            (message) => this.#messages.final(message),
+            (message) => messages.final(message),
             () => void this.#begin(),
           );
+    this.#intake = new RelayIntake(
+      messages,
+      this.#outlet,
+      this.log,
+      () => void this.#begin(),
+    );
     this.#repeater =
       delay === null
         ? null
@@ -116,7 +107,7 @@ export class RegionRelay {
             { ...options, delay },
             transport,
             transport.relayRecord(`${source}:repeat`, id),
-            this.#messages,
+            messages,
             (error) => this.log.failed(error),
           );
   }
@@ -137,6 +128,7 @@ export class RegionRelay {
 
   #take(): void {
     const { parts } = this;
+    const intake = this.#intake;
     const transport = parts.open();
     const { faulty } = this.log;
     this.#check = new ServerCheck(this.source, transport, faulty, true);
@@ -146,25 +138,17 @@ export class RegionRelay {
       parts.options,
       transport,
       {
-        onMessage: (message) => this.#forward(message, 'next', message.offset),
-        onStray: (message) => this.#forward(message, 'extra', null),
-        onForeign: (message) => {
-          this.#foreign = true;
-          this.#forward(message, 'foreign', null);
-        },
+        onMessage: (message) => intake.next(message),
+        onStray: (message) => intake.other(message, 'extra'),
+        onForeign: (message) => intake.other(message, 'foreign'),
         onSubscribed: () => {
           void this.#check?.run();
-          this.#owed = this.#foreign;
+          intake.subscribed();
         },
-        onCaughtUp: () => {
-          if (this.#owed) this.#widen('reconnected', null);
-        },
-        onMissed: (tail) => {
-          this.#widen(this.#isFirst ? 'first-start' : 'missed', tail);
-          this.#isFirst = false;
-        },
+        onCaughtUp: () => intake.caughtUp(),
+        onMissed: (tail) => intake.missed(tail),
         onOverflow: () => void this.#begin(),
-        onUnreadable: () => this.#unreadable.run(),
+        onUnreadable: () => intake.unreadable(),
         onProof: (asOf) => this.#outlet.prove(asOf),
         onError: (cause) => this.log.failed(cause),
         room: () => this.#outlet.room(),
@@ -183,7 +167,8 @@ export class RegionRelay {
     if (this.#again !== null) clearTimeout(this.#again);
     this.#again = null;
     this.#repeater?.stop();
-    this.#unreadable.close();
+    this.#intake.stop();
+    this.#intake.drop();
     this.#outlet.begin(NOWHERE);
     await reader?.stop();
   }
@@ -191,15 +176,15 @@ export class RegionRelay {
   /** Begins where the record is; what was on its way is dropped, and read again. */
   async #begin(): Promise<void> {
     const beginning = ++this.#beginnings;
+    this.#intake.drop();
     this.#reader?.pause();
     this.#outlet.begin(NOWHERE);
     try {
-      const { place, foreign } = await this.#record.read();
+      const state = await this.#record.read();
       if (beginning !== this.#beginnings) return;
-      this.#foreign ||= foreign;
-      this.#isFirst = place.offset === null;
-      this.#outlet.begin(place);
-      this.#reader?.begin(place.offset);
+      this.#intake.begin(state);
+      this.#outlet.begin(state.place);
+      this.#reader?.begin(state.place.offset);
     } catch (error) {
       if (beginning === this.#beginnings) this.#failed(error as Error);
     }
@@ -219,30 +204,5 @@ export class RegionRelay {
       error === null ? 0 : AGAIN_MS,
     );
     this.#again.unref();
-  }
-
-  #forward(
-    message: InvalidationMessage,
-    kind: ForwardedKind,
-    offset: string | null,
-  ): void {
-    const out = this.#messages.relayed(message);
-    if (out !== null) this.#push(out, kind, offset);
-    else if (offset !== null) this.#outlet.skip(offset);
-  }
-
-  #widen(cause: RelayWidening, offset: string | null): void {
-    this.#owed = false;
-    this.log.widened(cause);
-    const kind = offset === null ? 'extra' : 'restart';
-    this.#push(this.#messages.everything(), kind, offset);
-  }
-
-  #push(
-    message: InvalidationMessage,
-    kind: ForwardedKind,
-    offset: string | null,
-  ): void {
-    if (!this.#outlet.push({ message, kind, offset })) void this.#begin();
   }
 }

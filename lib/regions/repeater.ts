@@ -21,10 +21,14 @@ export interface RepeaterOptions {
   readonly maxMessageBytes: number;
 }
 
-interface Waiting {
+/** An entry of the journal, with its repetition. */
+interface Repetition {
   readonly offset: string;
-  /** The repetition; `null` for an entry that is not repeated. */
+  /** `null` for an entry that is not repeated. */
   readonly payload: string | null;
+}
+
+interface Waiting extends Repetition {
   readonly dueAt: number;
 }
 
@@ -124,7 +128,7 @@ export class Repeater {
   async #beginAtEnd(payload: string | null): Promise<void> {
     const tail = await this.transport.journalTail();
     this.#waiting = [];
-    await this.#forward(tail, payload === null ? [] : [payload]);
+    await this.#forward(tail, [{ offset: tail, payload }]);
     this.#readTo = tail;
   }
 
@@ -134,18 +138,15 @@ export class Repeater {
     const last = due.at(-1);
     if (last === undefined) return;
     this.#waiting.splice(0, due.length);
-    const payloads = due.flatMap(({ payload }) => payload ?? []);
-    await this.#forward(last.offset, payloads);
+    await this.#forward(last.offset, due);
   }
 
-  async #forward(to: string, payloads: readonly string[]): Promise<void> {
+  async #forward(to: string, entries: readonly Repetition[]): Promise<void> {
     const from = this.#from ?? NOWHERE;
-    if (from.offset === to && payloads.length === 0) return;
-    const messages = payloads.map((payload) => ({
-      payload,
-      kind: 'next' as const,
-      offset: to,
-    }));
+    const messages = entries.flatMap(({ offset, payload }) =>
+      payload === null ? [] : [{ payload, kind: 'next' as const, offset }],
+    );
+    if (from.offset === to && messages.length === 0) return;
     const place = await this.record.forward(from, to, messages);
     if (place === null) this.#forget();
     else this.#from = place;

@@ -10,6 +10,8 @@ interface Held {
   /** Hands it on. */
   readonly pass: (outlet: RelayOutlet) => void;
   done: boolean;
+  /** Offset of the last message that is passed over here; absent if it is a message. */
+  skippedTo?: string;
 }
 
 /**
@@ -67,11 +69,24 @@ export class ReplicaGate implements RelayOutlet {
   }
 
   skip(offset: string): void {
-    this.#add((outlet) => outlet.skip(offset));
+    const last = this.#waiting.at(-1);
+    // Behind a held message any number may be passed over.
+    if (last?.skippedTo !== undefined) {
+      last.skippedTo = offset;
+      return;
+    }
+    const skipped: Held = {
+      done: true,
+      skippedTo: offset,
+      pass: (outlet) => outlet.skip(skipped.skippedTo ?? offset),
+    };
+    this.#waiting.push(skipped);
+    this.#pass();
   }
 
   prove(asOf: number): void {
-    this.#add((outlet) => outlet.prove(asOf));
+    this.#waiting.push({ done: true, pass: (outlet) => outlet.prove(asOf) });
+    this.#pass();
   }
 
   async room(): Promise<void> {
@@ -79,11 +94,6 @@ export class ReplicaGate implements RelayOutlet {
       await new Promise<void>((resolve) => this.#roomy.push(resolve));
     }
     await this.outlet.room();
-  }
-
-  #add(pass: Held['pass']): void {
-    this.#waiting.push({ done: true, pass });
-    this.#pass();
   }
 
   #pass(): void {
