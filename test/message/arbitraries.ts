@@ -97,6 +97,8 @@ const offset = fc.option(
   fc.tuple(fc.nat(), fc.nat()).map((parts) => parts.join('-')),
 );
 
+const region = fc.constantFrom('eu', 'us-east-1', 'A.b_C', 'x'.repeat(32));
+
 const envelope = fc.record({
   messageId: fc.uuid(),
   timestamp,
@@ -108,6 +110,9 @@ const envelope = fc.record({
   trace: fc.option(
     fc.record({ traceparent: nastyText(), tracestate: nastyText() }),
   ),
+  at: fc.option(fc.record({ pg: nastyText() })),
+  region: fc.option(region),
+  path: fc.option(fc.array(region, { minLength: 1, maxLength: 16 })),
   own: fc.constant(false),
   widened: fc.constant(null),
 });

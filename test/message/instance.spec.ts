@@ -30,6 +30,9 @@ describe('Instance', () => {
       offset: null,
       previous: null,
       trace: null,
+      at: null,
+      region: null,
+      path: null,
       own: true,
       widened: null,
     });

@@ -50,6 +50,9 @@ const FIELDS = [
   'offset',
   'previous',
   'trace',
+  'at',
+  'region',
+  'path',
 ];
 
 const json = fc
@@ -111,7 +114,7 @@ it('A payload that passes the pipe is parsed to the same message', async () => {
   );
 });
 
-it.each(['origin', 'offset', 'previous', 'trace'])(
+it.each(['origin', 'offset', 'previous', 'trace', 'at', 'region', 'path'])(
   'The schema and parseMessage() accept any value for %s',
   async (field) => {
     const said = parseMessage(parsed(wire()));

@@ -45,6 +45,9 @@ describe('Scenario: a service in another language', () => {
         offset: null,
         previous: null,
         trace: null,
+        at: null,
+        region: null,
+        path: null,
         own: false,
         widened: null,
       });

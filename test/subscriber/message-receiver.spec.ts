@@ -295,8 +295,8 @@ describe('MessageReceiver: deliveries of the cursor', () => {
     const { receiver, transport, heard } = makeReceiver();
     receiver.cursor.begin('0-0');
     const first = journal(transport, 1);
-    const second = journal(transport, 2);
-    const entries = Array.from({ length: 10_001 }, (_, n) => ({
+    const latest = first.replace('"offset":"1-0"', '"offset":"10001-0"');
+    const entries = Array.from({ length: 20_001 }, (_, n) => ({
       messageId: `${n}`,
       offset: `${n + 1}-0`,
       previous: `${n}-0`,
@@ -304,7 +304,7 @@ describe('MessageReceiver: deliveries of the cursor', () => {
     vi.spyOn(receiver, 'deliver').mockReturnValue();
     receiver.cursor.replay(entries as never[], true);
     vi.mocked(receiver.deliver).mockRestore();
-    receiver.receive(second);
+    receiver.receive(latest);
     expect(receiver.cursor.catchingUp).toBe(false);
     receiver.receive(first);
     expect(receiver.cursor.catchingUp).toBe(true);

@@ -78,6 +78,8 @@ const EXPORTS: Record<Entry, readonly string[]> = {
     'type PublishContent',
     'type PublishReceipt',
     'type RedisConnection',
+    'type RegionsOptions',
+    'type RegionSource',
     'type ResultSelector',
     'type SelectingDecorator',
     'type Selector',

@@ -1,4 +1,4 @@
-import { SourceReader } from '../../../dist/lib/regions/index.js';
+import { SourceReader } from '../../../dist/lib/regions/source-reader.js';
 import { RelayMessages } from '../../../dist/lib/regions/relay-messages.js';
 import { RedisRelayRecord } from '../../../dist/lib/transport/redis/redis-relay-record.js';
 
