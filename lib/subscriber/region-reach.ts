@@ -1,6 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { withDeadline } from '../common/index.js';
+import {
+  describeCause,
+  InvalidationRedisError,
+  InvalidationTimeoutError,
+} from '../errors/index.js';
 import { InvalidationTransport, type RelayRecord } from '../transport/index.js';
 import { OffsetWaiters } from './offset-waiters.js';
 import { PositionTracker } from './position-tracker.js';
@@ -56,13 +62,33 @@ export class RegionReach {
     const awaited = this.#sources.get(source);
     if (awaited === undefined) return false;
     const deadline = performance.now() + timeout;
+    const left = (): number => Math.max(0, deadline - performance.now());
     const forwarded = awaited.waiters.wait(offset, timeout);
     void this.#look(awaited);
     await forwarded;
     // Read after the record: everything that was forwarded is before this end.
-    const tail = await this.transport.journalTail();
-    await this.tracker.reached(tail, Math.max(0, deadline - performance.now()));
+    const tail = await this.#tail(left(), timeout);
+    await this.tracker.reached(tail, left());
     return true;
+  }
+
+  async #tail(left: number, timeout: number): Promise<string> {
+    const late = (): Error =>
+      new InvalidationTimeoutError(
+        `Redis has not said within ${timeout} ms where its journal ends.`,
+        'What this instance has cached may be old; read from the source, or try again.',
+        timeout,
+      );
+    try {
+      return await withDeadline(left, this.transport.journalTail(), late);
+    } catch (error) {
+      if (error instanceof InvalidationTimeoutError) throw error;
+      throw new InvalidationRedisError(
+        `The end of the journal could not be read: ${describeCause(error as Error)}.`,
+        'What this instance has cached may be old; read from the source, or try again.',
+        error,
+      );
+    }
   }
 
   close(): void {
