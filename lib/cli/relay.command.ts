@@ -118,6 +118,7 @@ class Relays {
             local,
             transport: this.#transport,
             instance,
+            sources: sources.map((each) => each.name),
             errors: this.#errors,
             check,
             open: () => open(source, 'subscriber', 1),

@@ -19,6 +19,11 @@ export class Paced {
     if (this.#pause === null) this.#runNow();
   }
 
+  /** Whether a run waits for the end of the period. */
+  get isOwed(): boolean {
+    return this.#isOwed;
+  }
+
   /** Cancels the run that is owed. */
   close(): void {
     if (this.#pause !== null) clearTimeout(this.#pause);

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { isSameMessage, sizeOf } from '../message/index.js';
 import {
   DeliveryCursor,
@@ -9,7 +10,11 @@ import {
   type JournaledMessage,
   type JournalReader,
 } from '../subscriber/index.js';
-import { JournalPager, type JournalPage } from '../transport/index.js';
+import {
+  JournalPager,
+  type JournalEntry,
+  type JournalPage,
+} from '../transport/index.js';
 
 /** Messages that wait for the journal to be read; beyond it the reading begins again. */
 const HELD_LIMIT = 10_000;
@@ -17,6 +22,8 @@ const HELD_LIMIT = 10_000;
 const REMEMBERED_LIMIT = 10_000;
 /** A page of the journal: a round trip over an ocean must be worth it. */
 const PAGE = { entries: 5_000, size: 2_097_152 };
+/** Entries that are handed on without a pause for the event loop. */
+const SLICE = 1_000;
 
 /**
  * Hands the journal of a source to a cursor, from its position to the end. The next
@@ -59,14 +66,30 @@ export class JournalReplay {
       if (!isCurrent()) return true;
       next = complete ? null : read(entries.at(-1)!.offset);
       this.horizon.sawEntry(entries.at(-1)?.offset);
-      const messages = decodeEntries(entries, this.maxMessageBytes);
-      const isReadable = messages.length === entries.length;
-      const isLinked = cursor.replay(messages, complete && isReadable);
-      if (!isLinked || !isReadable) return false;
+      for (let at = 0; at === 0 || at < entries.length; at += SLICE) {
+        const isLast = complete && at + SLICE >= entries.length;
+        // Each slice begins with the last entry of the one before.
+        const slice = entries.slice(Math.max(0, at - 1), at + SLICE);
+        if (!this.#handOn(cursor, slice, isLast)) return false;
+        await setImmediate();
+        if (!isCurrent()) return true;
+      }
       await this.room();
       if (!isCurrent()) return true;
     }
     return true;
+  }
+
+  /** @returns whether the chain held */
+  #handOn(
+    cursor: DeliveryCursor<JournaledMessage>,
+    entries: readonly JournalEntry[],
+    complete: boolean,
+  ): boolean {
+    const messages = decodeEntries(entries, this.maxMessageBytes);
+    const isReadable = messages.length === entries.length;
+    const isLinked = cursor.replay(messages, complete && isReadable);
+    return isLinked && isReadable;
   }
 }
 

@@ -18,6 +18,8 @@ export interface ReaderListener {
   onStray(message: JournaledMessage): void;
   /** A message of a publisher that keeps no journal. */
   onForeign(message: InvalidationMessage): void;
+  /** Such a message came while nothing was handed on. */
+  onIgnored(): void;
   /** The subscription stands, at first or again. */
   onSubscribed(): void;
   /** Everything that the subscription may have missed was handed on, or given up. */

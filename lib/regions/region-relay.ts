@@ -17,6 +17,8 @@ import { SourceReader } from './source-reader.js';
 
 /** Milliseconds until the record is read again after an error. */
 const AGAIN_MS = 1_000;
+/** Tries to publish what was dropped, while another relay moves the record. */
+const TRIES = 10;
 
 /** @internal */
 export interface RelayParts {
@@ -26,6 +28,8 @@ export interface RelayParts {
   /** This region's own Redis. */
   readonly transport: InvalidationTransport;
   readonly instance: Instance;
+  /** The names of all sources of this region. */
+  readonly sources: readonly string[];
   readonly errors: ErrorReporter;
   /** Checks this region's own Redis. */
   readonly check: ServerCheck;
@@ -45,6 +49,7 @@ export class RegionRelay {
   readonly log: RelayLog;
   readonly #record: RelayRecord;
   readonly #hold: RelayHold;
+  readonly #messages: RelayMessages;
   readonly #intake: RelayIntake;
   readonly #outlet: RelayOutlet;
   readonly #repeater: Repeater | null;
@@ -69,11 +74,12 @@ export class RegionRelay {
       onTaken: () => this.#take(),
       onLost: () => void this.#standBy(),
     });
-    const messages = new RelayMessages(
+    this.#messages = new RelayMessages(
       { source, local, transit },
       instance,
       options.maxMessageBytes,
     );
+    const messages = this.#messages;
     const forwarder = new Forwarder(
       this.#record,
       (message) => messages.encode(message),
@@ -93,11 +99,13 @@ export class RegionRelay {
             delay,
             (message) => messages.final(message),
             () => void this.#begin(),
+            options.queueByteLimit,
           );
     this.#intake = new RelayIntake(
       messages,
       this.#outlet,
       this.log,
+      [local, ...parts.sources],
       () => void this.#begin(),
     );
     this.#repeater =
@@ -141,6 +149,7 @@ export class RegionRelay {
         onMessage: (message) => intake.next(message),
         onStray: (message) => intake.other(message, 'extra'),
         onForeign: (message) => intake.other(message, 'foreign'),
+        onIgnored: () => intake.ignored(),
         onSubscribed: () => {
           void this.#check?.run();
           intake.subscribed();
@@ -167,10 +176,26 @@ export class RegionRelay {
     if (this.#again !== null) clearTimeout(this.#again);
     this.#again = null;
     this.#repeater?.stop();
-    this.#intake.stop();
-    this.#intake.drop();
+    const isOwed = this.#intake.stop();
     this.#outlet.begin(NOWHERE);
+    if (isOwed && reader !== null) await this.#replaceDropped();
     await reader?.stop();
+  }
+
+  /** Publishes "everything" for what was dropped: the next relay knows nothing of it. */
+  async #replaceDropped(): Promise<void> {
+    const payload = this.#messages.encode(this.#messages.everything());
+    const message = { payload, kind: 'extra', offset: null } as const;
+    this.log.widened('reconnected');
+    try {
+      for (let left = TRIES; left > 0; left--) {
+        const { place } = await this.#record.read();
+        // The next relay may move the record meanwhile.
+        if (await this.#record.forward(place, place.offset, [message])) return;
+      }
+    } catch (error) {
+      this.log.failed(error as Error);
+    }
   }
 
   /** Begins where the record is; what was on its way is dropped, and read again. */

@@ -55,6 +55,7 @@ export class RegionRelays {
                 local: regions!.local,
                 transport,
                 instance,
+                sources: Object.keys(regions!.sources),
                 errors,
                 check,
                 open: () => transport.ofRegion(name, source),

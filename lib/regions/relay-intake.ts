@@ -9,6 +9,7 @@ import type {
 import type { RelayLog, RelayWidening } from './relay-log.js';
 import type { RelayMessages } from './relay-messages.js';
 import type { RelayOutlet } from './relay-outlet.js';
+import { ReturnedMessages } from './returned-messages.js';
 
 /** Milliseconds between two widenings for messages that cannot be read. */
 const UNREADABLE_MS = 10_000;
@@ -24,10 +25,11 @@ export class RelayIntake {
   #isFirst = false;
   /** Whether the source has publishers without a journal. */
   #hasForeign = false;
-  /** Messages without an offset on their way: if they are lost, no journal has them. */
+  /** Messages without an offset on their way: no journal of the source has them. */
   #extras = 0;
-  /** Whether "everything" is owed for messages that no journal has. */
+  /** Whether "everything" is owed for such messages, which were dropped or missed. */
   #isOwed = false;
+  readonly #returned = new ReturnedMessages();
   readonly #unreadable = new Paced(UNREADABLE_MS, () =>
     this.#widen('unreadable', null),
   );
@@ -36,6 +38,8 @@ export class RelayIntake {
     private readonly messages: RelayMessages,
     private readonly outlet: RelayOutlet,
     private readonly log: RelayLog,
+    /** Names of this region and of all its sources. */
+    private readonly known: readonly string[],
     /** There was no room for a message. */
     private readonly onOverflow: () => void,
   ) {}
@@ -44,10 +48,14 @@ export class RelayIntake {
   drop(): void {
     this.#isOwed ||= this.#extras > 0;
     this.#extras = 0;
+    // This region's Redis may have lost what was published here.
+    this.#returned.forget();
   }
 
   /** The record was read. */
   begin({ place, foreign }: RelayState): void {
+    // A widening may have been due since the relay paused.
+    this.drop();
     this.#hasForeign ||= foreign;
     this.#isFirst = place.offset === null;
   }
@@ -64,16 +72,26 @@ export class RelayIntake {
 
   /** The next message of the source's journal. */
   next(message: JournaledMessage): void {
-    const out = this.messages.relayed(message);
-    if (out !== null) this.#push(out, 'next', message.offset);
-    else this.outlet.skip(message.offset);
+    const out = this.#relayed(message);
+    if (out === null) return this.outlet.skip(message.offset);
+    if (this.#returned.has(out)) {
+      this.log.circles();
+      return this.outlet.skip(message.offset);
+    }
+    this.#push(out, 'next', message.offset);
   }
 
   /** A message that has no place in the source's journal, or not the one it claims. */
   other(message: InvalidationMessage, kind: 'foreign' | 'extra'): void {
     if (kind === 'foreign') this.#hasForeign = true;
-    const out = this.messages.relayed(message);
+    const out = this.#relayed(message);
     if (out !== null) this.#push(out, kind, null);
+  }
+
+  /** A message that no journal has came while nothing was handed on. */
+  ignored(): void {
+    this.#hasForeign = true;
+    this.#isOwed = true;
   }
 
   /** Messages before this end of the source's journal are not known. */
@@ -93,13 +111,29 @@ export class RelayIntake {
     this.#extras -= messages.filter(({ offset }) => offset === null).length;
   }
 
-  stop(): void {
+  /** @returns whether messages were dropped that the next relay knows nothing of */
+  stop(): boolean {
+    this.drop();
+    const isOwed = this.#isOwed || this.#unreadable.isOwed;
     this.#unreadable.close();
+    this.#isOwed = false;
+    return isOwed;
+  }
+
+  #relayed(message: InvalidationMessage): InvalidationMessage | null {
+    const out = this.messages.relayed(message);
+    const { region } = message;
+    if (out === null && region !== null && !this.known.includes(region)) {
+      this.log.unknown(region);
+    }
+    return out;
   }
 
   #widen(cause: RelayWidening, offset: string | null): void {
     this.#isOwed = false;
     this.log.widened(cause);
+    // Publishers publish again what their journal has lost.
+    if (offset !== null) this.#returned.forget();
     const kind = offset === null ? 'extra' : 'restart';
     this.#push(this.messages.everything(), kind, offset);
   }
@@ -109,7 +143,9 @@ export class RelayIntake {
     kind: ForwardedKind,
     offset: string | null,
   ): void {
+    // The others may come again, with a place.
     if (offset === null) this.#extras++;
+    else this.#returned.add(message);
     if (!this.outlet.push({ message, kind, offset })) this.onOverflow();
   }
 }

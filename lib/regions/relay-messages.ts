@@ -8,7 +8,8 @@ import {
 
 /** Bytes that the journal adds to a message, with room to spare. */
 const PLACE_BYTES = 256;
-const UUID_LENGTH = 36;
+/** An origin that takes as many bytes on the wire as it has characters. */
+const PLAIN_ORIGIN = /^[\w-]{36}$/;
 
 /** @internal */
 export interface RelayNames {
@@ -59,7 +60,7 @@ export class RelayMessages {
   encode(message: InvalidationMessage): string {
     // The script expects the origin of an instance at the end.
     const origin =
-      message.origin?.length === UUID_LENGTH
+      message.origin !== null && PLAIN_ORIGIN.test(message.origin)
         ? message.origin
         : this.instance.origin;
     try {

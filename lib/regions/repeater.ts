@@ -1,4 +1,4 @@
-import type { InvalidationMessage } from '../message/index.js';
+import { JOURNAL_START, type InvalidationMessage } from '../message/index.js';
 import { decodeEntries, type JournaledMessage } from '../subscriber/index.js';
 import {
   JournalPager,
@@ -13,22 +13,22 @@ import { NOWHERE } from './relay-outlet.js';
 const POLLS = { part: 10, least: 10, most: 1_000 };
 /** Messages that wait for their time; the journal keeps the others. */
 const WAITING_LIMIT = 10_000;
+/** Messages and characters that one call carries. */
+const BATCH = { messages: 500, size: 262_144 };
 
 /** @internal */
 export interface RepeaterOptions {
   /** Milliseconds after which a message is repeated. */
   readonly delay: number;
   readonly maxMessageBytes: number;
+  /** Characters that may wait. */
+  readonly queueByteLimit: number;
 }
 
-/** An entry of the journal, with its repetition. */
-interface Repetition {
+interface Waiting {
   readonly offset: string;
-  /** `null` for an entry that is not repeated. */
+  /** The repetition; `null` for an entry that is not repeated. */
   readonly payload: string | null;
-}
-
-interface Waiting extends Repetition {
   readonly dueAt: number;
 }
 
@@ -47,6 +47,8 @@ export class Repeater {
   /** Offset of the last entry that was read. */
   #readTo: string | null = null;
   #waiting: Waiting[] = [];
+  /** Characters of what waits. */
+  #size = 0;
   readonly #pager: JournalPager;
 
   constructor(
@@ -91,6 +93,7 @@ export class Repeater {
   #forget(): void {
     this.#from = undefined;
     this.#waiting = [];
+    this.#size = 0;
   }
 
   async #read(): Promise<void> {
@@ -98,53 +101,90 @@ export class Repeater {
       this.#from = (await this.record.read()).place;
       this.#readTo = this.#from.offset;
     }
-    if (this.#readTo === null) return this.#beginAtEnd(null);
-    if (this.#waiting.length >= WAITING_LIMIT) return;
-    const { entries } = await this.#pager.page(this.#readTo);
-    const isWhole = entries[0]?.offset === this.#readTo;
+    if (this.#readTo === null) return this.#beginAtEnd();
+    let isMore = true;
+    while (isMore && this.#hasRoom) isMore = await this.#readPage(this.#readTo);
+  }
+
+  /** @returns whether there are more entries */
+  async #readPage(from: string): Promise<boolean> {
+    const { entries, complete } = await this.#pager.page(from);
+    if (this.#timer === null) return false;
     const messages = decodeEntries(entries, this.options.maxMessageBytes);
+    const isStart = from === JOURNAL_START;
+    const isWhole = isStart
+      ? entries.length === 0 || messages[0]?.previous === JOURNAL_START
+      : entries[0]?.offset === from;
     // What was trimmed before it was repeated is not known any more.
     if (!isWhole || messages.length < entries.length) {
-      return this.#beginAtEnd(this.#encode(this.messages.everything()));
+      await this.#beginAtEnd();
+      return false;
     }
-    for (const message of messages.slice(1)) this.#add(message);
+    for (const message of messages.slice(isStart ? 0 : 1)) this.#add(message);
+    return !complete;
+  }
+
+  get #hasRoom(): boolean {
+    return (
+      this.#waiting.length < WAITING_LIMIT &&
+      this.#size < this.options.queueByteLimit
+    );
   }
 
   #add(message: JournaledMessage): void {
-    this.#readTo = message.offset;
-    this.#waiting.push({
-      offset: message.offset,
-      payload: this.messages.isRepeatable(message)
-        ? this.#encode(message)
-        : null,
-      dueAt: performance.now() + this.options.delay,
-    });
+    const payload = this.messages.isRepeatable(message)
+      ? this.#encode(message)
+      : null;
+    this.#wait(message.offset, payload);
+  }
+
+  #wait(offset: string, payload: string | null): void {
+    this.#readTo = offset;
+    this.#size += payload?.length ?? 0;
+    const dueAt = performance.now() + this.options.delay;
+    this.#waiting.push({ offset, payload, dueAt });
   }
 
   #encode(message: InvalidationMessage): string {
     return this.messages.encode(this.messages.final(message));
   }
 
-  async #beginAtEnd(payload: string | null): Promise<void> {
+  /** Repeats everything in the place of what came up to now, after the same time. */
+  async #beginAtEnd(): Promise<void> {
     const tail = await this.transport.journalTail();
-    this.#waiting = [];
-    await this.#forward(tail, [{ offset: tail, payload }]);
-    this.#readTo = tail;
+    if (this.#timer === null) return;
+    const isEmpty = tail === JOURNAL_START;
+    const { messages } = this;
+    this.#wait(tail, isEmpty ? null : this.#encode(messages.everything()));
   }
 
   async #repeat(): Promise<void> {
     const now = performance.now();
-    const due = this.#waiting.filter(({ dueAt }) => dueAt <= now);
-    const last = due.at(-1);
-    if (last === undefined) return;
-    this.#waiting.splice(0, due.length);
-    await this.#forward(last.offset, due);
+    for (;;) {
+      const batch = this.#take(now);
+      if (batch.length === 0) return;
+      await this.#forward(batch);
+    }
   }
 
-  async #forward(to: string, entries: readonly Repetition[]): Promise<void> {
+  /** What is due, for one call. */
+  #take(now: number): Waiting[] {
+    let count = 0;
+    let size = 0;
+    for (const { payload, dueAt } of this.#waiting) {
+      if (dueAt > now || count === BATCH.messages || size > BATCH.size) break;
+      size += payload?.length ?? 0;
+      count++;
+    }
+    this.#size -= size;
+    return this.#waiting.splice(0, count);
+  }
+
+  async #forward(batch: readonly Waiting[]): Promise<void> {
     const from = this.#from ?? NOWHERE;
-    const messages = entries.flatMap(({ offset, payload }) =>
-      payload === null ? [] : [{ payload, kind: 'next' as const, offset }],
+    const to = batch.at(-1)!.offset;
+    const messages = batch.flatMap(({ offset, payload }) =>
+      payload === null ? [] : { payload, kind: 'next' as const, offset },
     );
     if (from.offset === to && messages.length === 0) return;
     const place = await this.record.forward(from, to, messages);

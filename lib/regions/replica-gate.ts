@@ -1,5 +1,5 @@
 import { Deadlines } from '../common/index.js';
-import type { InvalidationMessage } from '../message/index.js';
+import { sizeOf, type InvalidationMessage } from '../message/index.js';
 import type { RelayPlace } from '../transport/index.js';
 import type { RelayedMessage, RelayOutlet } from './relay-outlet.js';
 
@@ -9,6 +9,8 @@ const HELD_LIMIT = 10_000;
 interface Held {
   /** Hands it on. */
   readonly pass: (outlet: RelayOutlet) => void;
+  /** Bytes. */
+  readonly size: number;
   done: boolean;
   /** Offset of the last message that is passed over here; absent if it is a message. */
   skippedTo?: string;
@@ -22,6 +24,8 @@ interface Held {
  */
 export class ReplicaGate implements RelayOutlet {
   #waiting: Held[] = [];
+  /** Bytes of the messages that are held. */
+  #size = 0;
   #roomy: (() => void)[] = [];
   #epoch = 0;
   readonly #deadlines = new Deadlines();
@@ -37,21 +41,29 @@ export class ReplicaGate implements RelayOutlet {
     ) => InvalidationMessage,
     /** The outlet had no room for a message. */
     private readonly onOverflow: () => void,
+    /** Bytes that may be held. */
+    private readonly limit: number,
   ) {}
 
   begin(from: RelayPlace): void {
     this.#epoch++;
     this.#waiting = [];
+    this.#size = 0;
     this.#makeRoom();
     this.#deadlines.cancel(new Error('The relay begins again.'));
     this.outlet.begin(from);
   }
 
   push(relayed: RelayedMessage): boolean {
-    if (this.#waiting.length > HELD_LIMIT) return false;
+    if (this.#waiting.length > HELD_LIMIT || this.#size > this.limit) {
+      return false;
+    }
     const { message } = relayed;
+    const size = sizeOf(message);
+    this.#size += size;
     let passed = relayed;
     const held: Held = {
+      size,
       done: false,
       pass: (outlet) => {
         if (!outlet.push(passed)) this.onOverflow();
@@ -76,6 +88,7 @@ export class ReplicaGate implements RelayOutlet {
       return;
     }
     const skipped: Held = {
+      size: 0,
       done: true,
       skippedTo: offset,
       pass: (outlet) => outlet.skip(skipped.skippedTo ?? offset),
@@ -85,12 +98,16 @@ export class ReplicaGate implements RelayOutlet {
   }
 
   prove(asOf: number): void {
-    this.#waiting.push({ done: true, pass: (outlet) => outlet.prove(asOf) });
+    this.#waiting.push({
+      size: 0,
+      done: true,
+      pass: (outlet) => outlet.prove(asOf),
+    });
     this.#pass();
   }
 
   async room(): Promise<void> {
-    if (this.#waiting.length > HELD_LIMIT / 2) {
+    if (!this.#isRoomy) {
       await new Promise<void>((resolve) => this.#roomy.push(resolve));
     }
     await this.outlet.room();
@@ -99,8 +116,20 @@ export class ReplicaGate implements RelayOutlet {
   #pass(): void {
     let count = 0;
     while (this.#waiting[count]?.done === true) count++;
-    for (const { pass } of this.#waiting.splice(0, count)) pass(this.outlet);
-    if (this.#waiting.length <= HELD_LIMIT / 2) this.#makeRoom();
+    const epoch = this.#epoch;
+    for (const { size, pass } of this.#waiting.splice(0, count)) {
+      this.#size -= size;
+      pass(this.outlet);
+      // There was no room: the others would follow a gap.
+      if (epoch !== this.#epoch) return;
+    }
+    if (this.#isRoomy) this.#makeRoom();
+  }
+
+  get #isRoomy(): boolean {
+    return (
+      this.#waiting.length <= HELD_LIMIT / 2 && this.#size <= this.limit / 2
+    );
   }
 
   #makeRoom(): void {

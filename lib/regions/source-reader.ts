@@ -128,6 +128,8 @@ export class SourceReader implements CursorSink<JournaledMessage> {
 
   /** Hands a message on for the cursor. @internal */
   deliver(message: JournaledMessage): void {
+    // There was no room: the rest of the page is read again.
+    if (!this.#begun) return;
     const isNext = message.offset === this.position;
     if (isNext) this.listener.onMessage(message);
     else this.listener.onStray(message);
@@ -158,7 +160,6 @@ export class SourceReader implements CursorSink<JournaledMessage> {
 
   #receive(payload: string): void {
     this.#arrived++;
-    if (!this.#begun) return;
     let message: InvalidationMessage;
     try {
       message = decodeMessage(payload, this.options.maxMessageBytes);
@@ -167,7 +168,10 @@ export class SourceReader implements CursorSink<JournaledMessage> {
       if (error instanceof OversizedMessageError) this.listener.onUnreadable();
       return;
     }
-    if (!isOffset(message.offset)) return this.listener.onForeign(message);
+    const isPlaced = isOffset(message.offset);
+    // The journal has what has a place there.
+    if (!this.#begun) return isPlaced ? undefined : this.listener.onIgnored();
+    if (!isPlaced) return this.listener.onForeign(message);
     const next = message as JournaledMessage;
     if (this.#cursor.position === null) {
       this.#passed = true;

@@ -12,5 +12,6 @@ export * from './offset-horizon.js';
 export * from './operators.js';
 export * from './own-messages.js';
 export * from './publish-progress.js';
+export * from './recent-offsets.js';
 export * from './unfinished.js';
 export * from './unheard.js';

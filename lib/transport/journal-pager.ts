@@ -2,6 +2,8 @@ import type { JournalEntry } from './invalidation.transport.js';
 
 /** Entries in the first page, while their size is unknown. */
 const FIRST_COUNT = 16;
+/** The next page has at most so many times the entries: they may be much larger. */
+const GROWTH = 4;
 
 /** Bounds of a page. @internal */
 export interface PageLimits {
@@ -43,7 +45,7 @@ export class JournalPager {
   async page(from: string): Promise<JournalPage> {
     const count = this.#count;
     const entries = await this.read(from, count);
-    this.#count = nextCount(entries, this.limits);
+    this.#count = Math.min(count * GROWTH, nextCount(entries, this.limits));
     return { entries, complete: entries.length < count };
   }
 

@@ -27,7 +27,11 @@ class Recorder implements RelayOutlet {
   async room(): Promise<void> {}
 }
 
-function setUp(held: (id: string) => Promise<unknown>, timeout = 60_000) {
+function setUp(
+  held: (id: string) => Promise<unknown>,
+  timeout = 60_000,
+  limit = Infinity,
+) {
   const outlet = new Recorder();
   const gate = new ReplicaGate(
     outlet,
@@ -35,6 +39,7 @@ function setUp(held: (id: string) => Promise<unknown>, timeout = 60_000) {
     timeout,
     (message) => ({ ...message, path: ['eu'] }),
     () => undefined,
+    limit,
   );
   const push = (id: number) =>
     gate.push({
@@ -98,6 +103,12 @@ describe('ReplicaGate', () => {
     const { push } = setUp(() => never);
     const taken = Array.from({ length: 10_002 }, (_, id) => push(id));
     expect(taken.filter(Boolean)).toHaveLength(10_001);
+  });
+
+  it('has no room for more bytes than its limit', () => {
+    const { push } = setUp(() => never, 60_000, 1_000);
+    const taken = Array.from({ length: 10 }, (_, id) => push(id));
+    expect(taken.filter(Boolean).length).toBeLessThan(4);
   });
 
   it('forgets what it held when the relay begins again', async () => {

@@ -36,14 +36,14 @@ describe('JournalPager', () => {
     );
     expect(offsets.map((page) => [page[0], page.at(-1)])).toEqual([
       [1, 16],
-      [16, 1_015],
-      [1_015, 2_014],
-      [2_014, 2_500],
+      [16, 79],
+      [79, 334],
+      [334, 1_333],
+      [1_333, 2_332],
+      [2_332, 2_500],
     ]);
     expect(pages.map(({ complete }) => complete)).toEqual([
-      false,
-      false,
-      false,
+      ...Array.from({ length: 5 }, () => false),
       true,
     ]);
   });
@@ -63,9 +63,15 @@ describe('JournalPager', () => {
   it('reads single pages from any offset, with the page size of the page before', async () => {
     const { pager, counts } = journalOf(2_500, 100);
     await pager.page('5-0');
-    const { entries, complete } = await pager.page('2000-0');
-    expect(entries[0]!.offset).toBe('2000-0');
+    const { entries, complete } = await pager.page('2480-0');
+    expect(entries[0]!.offset).toBe('2480-0');
     expect(complete).toBe(true);
-    expect(counts).toEqual([16, 1_000]);
+    expect(counts).toEqual([16, 64]);
+  });
+
+  it('grows fourfold at most: the next entries may be much larger', async () => {
+    const { pager, counts } = journalOf(2_500, 1);
+    await allPages(pager);
+    expect(counts).toEqual([16, 64, 256, 1_000, 1_000, 1_000]);
   });
 });

@@ -28,8 +28,8 @@ end`;
  *   one after the other, or ''; the payloads, each with an origin.
  * - Returns the number of restarts; -1 if the record is elsewhere, or a foreign payload
  *   does not come from the holder: then nothing was done.
- * - Fails if Redis refuses the journal. The record then is at the last payload that was
- *   journaled.
+ * - Fails if Redis refuses the journal or the channel. The record then is at the last
+ *   payload that was journaled.
  */
 const FORWARD = `
 local journal, record, holder = KEYS[1], KEYS[2], KEYS[3]
@@ -66,7 +66,6 @@ ${APPEND}
     origin = sub(ARGV[i], -${ENCODED_ORIGIN_LENGTH})
     local added, id, complete = append(i)
     if type(added) == 'table' then return refuse(added) end
-    call(verb, channel, complete)
     previous = id
     local place = places[i - ${FIRST_PAYLOAD - 1}]
     if sub(place, 1, 1) == '${RESTART}' then
@@ -74,6 +73,9 @@ ${APPEND}
     elseif place ~= '${FOREIGN}' and place ~= '${NO_OFFSET}' then
       reached = place
     end
+    -- After the record: a payload that is in the journal must not come there again.
+    local sent = redis.pcall(verb, channel, complete)
+    if type(sent) == 'table' and sent.err then return refuse(sent) end
   end
 end
 move(to)
