@@ -38,6 +38,6 @@ function keyOf(message: InvalidationMessage): string {
   const { messageId, timestamp, action, entityType, path } = message;
   const { entityId, pattern, entityIds } = message;
   const what = entityId ?? pattern ?? `${entityIds?.length} ${entityIds?.[0]}`;
-  const key = `${messageId} ${timestamp} ${path} ${action} ${entityType} ${what}`;
+  const key = `${messageId} ${timestamp} ${path?.join()} ${action} ${entityType} ${what}`;
   return key.length > KEY_LENGTH ? hash('sha1', key) : key;
 }
