@@ -46,7 +46,10 @@ export class InMemoryBroker {
   #published: InvalidationMessage[] = [];
   readonly #losses = new MessageLosses();
 
-  /** @param channel a new one if absent */
+  /**
+   * @param channel a new one if absent
+   * @internal
+   */
   constructor(channel = new InMemoryChannel()) {
     this.#channel = channel;
     // An application that finds an empty journal has to widen.
