@@ -33,11 +33,6 @@ const BROKEN = [
     problem: /in a loop/,
   },
   {
-    broken: 'relay-record',
-    names: ['regions-relay-stopped'],
-    problem: /announced twice/,
-  },
-  {
     broken: 'relay-chain',
     names: ['regions-cut-for-long'],
     tiers: ['memory', 'Redis'],

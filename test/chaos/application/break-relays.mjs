@@ -4,7 +4,7 @@ import { RedisRelayRecord } from '../../../dist/lib/transport/redis/redis-relay-
 
 const { relayed } = RelayMessages.prototype;
 const { begin, widen } = SourceReader.prototype;
-const { forward, hold } = RedisRelayRecord.prototype;
+const { hold } = RedisRelayRecord.prototype;
 
 /** Hops after which even a broken relay carries a message no further. */
 const HOPS = 2;
@@ -12,20 +12,14 @@ const HOPS = 2;
 /**
  * Switches off a protection of the relays, only in this process.
  *
- * @param what `relay-filter`: everything is carried; `relay-record`: the record is set
- * without a comparison; `relay-chain`: the end of a source's journal is trusted, though
- * the place of the record is not in it; `relay-proof`: the holder is a proof by itself;
- * anything else: nothing
+ * @param what `relay-filter`: everything is carried; `relay-chain`: the end of a source's
+ * journal is trusted, though the place of the record is not in it; `relay-proof`: the
+ * holder is a proof by itself; anything else: nothing
  */
 export function breakRelays(what) {
   const broken = (name, replacement, original) =>
     what === name ? replacement : original;
   RelayMessages.prototype.relayed = broken('relay-filter', carryAll, relayed);
-  RedisRelayRecord.prototype.forward = broken(
-    'relay-record',
-    forwardAnyway,
-    forward,
-  );
   RedisRelayRecord.prototype.hold = broken('relay-proof', holdAndProve, hold);
   SourceReader.prototype.begin = broken('relay-chain', beginKnowing, begin);
   SourceReader.prototype.widen = broken('relay-chain', widenAtFirst, widen);
@@ -42,11 +36,6 @@ function carryAll(message) {
     offset: null,
     previous: null,
   };
-}
-
-async function forwardAnyway(_from, to, messages) {
-  const { place } = await this.read();
-  return forward.call(this, place, to, messages);
 }
 
 async function holdAndProve(ttl) {
