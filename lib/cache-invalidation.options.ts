@@ -192,18 +192,14 @@ export class CacheInvalidationOptions extends CacheInvalidationLimits {
 
   /**
    * Keys that sign this service's messages, and verify all messages and entries of
-   * the second tier; see `SigningOptions`.
-   *
-   * @default none
+   * the second tier; see `SigningOptions`. @default none
    */
   @OptionRule(isAbsentOr(isSigning), SIGNING_ADVICE)
   signing?: SigningOptions = undefined;
 
   /**
    * Other regions, each with a Redis of its own, whose invalidations reach this one; see
-   * `RegionsOptions`.
-   *
-   * @default none
+   * `RegionsOptions`. @default none
    */
   @OptionRule(isAbsentOr(isRegions), REGIONS_ADVICE)
   @OptionRule(
@@ -214,9 +210,7 @@ export class CacheInvalidationOptions extends CacheInvalidationLimits {
 
   /**
    * Further invalidations to publish when an entity changes: for each entity
-   * type a function of the id; see `CascadeRule`.
-   *
-   * @default none
+   * type a function of the id; see `CascadeRule`. @default none
    */
   @OptionRule(
     isAbsentOr(isByEntityType),
@@ -226,9 +220,7 @@ export class CacheInvalidationOptions extends CacheInvalidationLimits {
 
   /**
    * The form of ids on this instance, for each entity type a function of the id:
-   * for received messages and for reads of near caches; see `IdForm`.
-   *
-   * @default none
+   * for received messages and for reads of near caches; see `IdForm`. @default none
    */
   @OptionRule(
     isAbsentOr(isByEntityType),

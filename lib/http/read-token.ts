@@ -13,7 +13,7 @@ export type ReadToken = Map<string, string>;
 
 /**
  * Reads a header: an offset of this region, or `eu=1763846400000-5,us=1763846400007-12`.
- * What cannot be read is left out.
+ * Parts that cannot be read are left out.
  *
  * @param local this region; `''` without regions
  * @internal

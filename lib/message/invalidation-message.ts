@@ -58,7 +58,7 @@ export interface MessageEnvelope {
   readonly previous: string | null;
   /** The publisher's trace; `null` if it traces nothing. */
   readonly trace: TraceContext | null;
-  /** Where in the database's log the change was committed; `null` if not said. */
+  /** The position of the change's commit in the database's log; `null` if not said. */
   readonly at: CommitPosition | null;
   /** The region in which it was published first; `null` without regions. */
   readonly region: string | null;

@@ -37,8 +37,8 @@ export interface InvalidationHealthReport {
    */
   readonly staleness: number | null;
   /**
-   * The same for each source of `regions`, by its name: milliseconds since everything of
-   * it was last known to have arrived here, or `null`.
+   * Staleness of each source of `regions`, by its name: milliseconds since everything of
+   * that source was last known to have arrived here; `null` before the first time.
    */
   readonly regions: Readonly<Record<string, number | null>>;
   /** Lag behind the end of the journal, in milliseconds. */

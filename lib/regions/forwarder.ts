@@ -20,7 +20,7 @@ export interface ForwarderListener {
   /** Messages are in the region's own journal now. */
   onForwarded(messages: readonly ForwardedMessage[]): void;
   /**
-   * What was queued is dropped: begin again where the record is.
+   * The queue is dropped: begin again at the record.
    *
    * @param error `null` if another relay has moved the record
    */
@@ -40,9 +40,9 @@ export class Forwarder implements RelayOutlet {
   #queue: Item[] = [];
   /** Characters of the messages in the queue. */
   #size = 0;
-  /** Where the record is. */
+  /** The place of the record. */
   #from = NOWHERE;
-  /** Where the record may be moved at the next call: messages up to here are not for this region. */
+  /** Offset to which the next call may move the record: messages up to it are not for this region. */
   #skippedTo: string | null = null;
   #sending = false;
   /** One more with each beginning: answers to earlier calls are ignored. */

@@ -44,7 +44,7 @@ export class RelayIntake {
     private readonly onOverflow: () => void,
   ) {}
 
-  /** What was on its way is dropped; the source is read again from its record on. */
+  /** Messages on their way are dropped; the source is read again from the record on. */
   drop(): void {
     this.#isOwed ||= this.#extras > 0;
     this.#extras = 0;

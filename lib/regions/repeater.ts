@@ -42,7 +42,7 @@ interface Waiting {
 export class Repeater {
   #timer: NodeJS.Timeout | null = null;
   #running = false;
-  /** Where the record is; `undefined` until it was read. */
+  /** The place of the record; `undefined` until it was read. */
   #from: RelayPlace | undefined;
   /** Offset of the last entry that was read. */
   #readTo: string | null = null;
@@ -115,7 +115,7 @@ export class Repeater {
     const isWhole = isStart
       ? entries.length === 0 || messages[0]?.previous === JOURNAL_START
       : entries[0]?.offset === from;
-    // What was trimmed before it was repeated is not known any more.
+    // Entries that were trimmed before their repetition are not known any more.
     if (!isWhole || messages.length < entries.length) {
       await this.#beginAtEnd();
       return false;
@@ -167,7 +167,7 @@ export class Repeater {
     }
   }
 
-  /** What is due, for one call. */
+  /** Entries that are due, for one call. */
   #take(now: number): Waiting[] {
     let count = 0;
     let size = 0;

@@ -21,7 +21,7 @@ export type StalePolicy = 'serve' | 'widen';
 @Injectable()
 export class Staleness {
   #provenAt: number | null = null;
-  /** The same for each source of other regions. */
+  /** The last proof of each source, by `performance.now()`; `null` before the first. */
   readonly #regions = new Map<string, number | null>();
   /** When watching began; `null` while nothing is watched. */
   #since: number | null = null;
@@ -70,23 +70,23 @@ export class Staleness {
     return this.#bound > 0 && this.#unproven >= this.#bound;
   }
 
-  /** Of this region and of all sources, in milliseconds; `Infinity` before the first proof. */
+  /** Age of the oldest proof of all regions, in milliseconds; `Infinity` before the first proof. */
   get age(): number {
     return Math.max(this.ownAge, ...[...this.#regions.values()].map(ageSince));
   }
 
-  /** Of this region alone. */
+  /** Age of this region's own proof. */
   get ownAge(): number {
     return ageSince(this.#provenAt);
   }
 
-  /** Of one source; `undefined` for a region that is none. */
+  /** Age of a source's proof; `undefined` for a region that is no source. */
   ageOf(source: string): number | undefined {
     const provenAt = this.#regions.get(source);
     return provenAt === undefined ? undefined : ageSince(provenAt);
   }
 
-  /** Of every source, by its name. */
+  /** Age of every source's proof, by the name of the source. */
   get ages(): [source: string, age: number][] {
     return [...this.#regions].map(([source, at]) => [source, ageSince(at)]);
   }
@@ -126,7 +126,7 @@ export class Staleness {
     return this.#without([this.#regions.get(source) ?? null]);
   }
 
-  /** The same for this region and all sources: of the one that has waited the longest. */
+  /** Milliseconds without a proof, of the region that has waited the longest. */
   get #unproven(): number {
     return this.#without([this.#provenAt, ...this.#regions.values()]);
   }

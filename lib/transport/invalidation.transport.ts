@@ -65,7 +65,7 @@ export interface JournalEntry {
 /** The broker of another region. @internal */
 export interface RegionAddress {
   readonly connection?: RedisConnection;
-  /** The same channel if absent. */
+  /** Absent if it has the same channel. */
   readonly channel?: string;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where a relay is. A source that has failed over may come to an offset again, so the
+ * The place of a relay in its source. A source that has failed over may come to an offset again, so the
  * offset alone does not tell two places apart.
  *
  * @internal
@@ -19,7 +19,7 @@ export interface RelayState {
 }
 
 /**
- * What a message means for the record of its relay.
+ * The effect of a message on the record of its relay.
  *
  * - `next`: the next one of the source's journal
  * - `restart`: "everything", for messages that are lost; the source goes on at its offset

@@ -15,7 +15,7 @@ import { PostsService } from './posts.service.js';
 @Module({
   imports: [
     ConfigModule.forRoot({ isGlobal: true }),
-    // What is left out here comes from the environment.
+    // Options that are left out here come from the environment.
     CacheInvalidationModule.forRootAsync({
       inject: [ConfigService],
       useFactory: (config: ConfigService) => ({ regions: regionsFrom(config) }),

@@ -77,7 +77,7 @@ class Journal {
     this.lives = lives;
     const offsets = new Set();
     for (const { offset, message_id: id } of lives.flat()) {
-      // What a server has kept is the same entry in both of its lives.
+      // An entry that the server has kept is the same one in both of its lives.
       if (offsets.has(`${offset} ${id}`)) continue;
       offsets.add(`${offset} ${id}`);
       this.counts.set(id, (this.counts.get(id) ?? 0) + 1);

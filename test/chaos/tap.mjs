@@ -55,7 +55,7 @@ export class Tap {
       this.#lives.at(-1).push(payload),
     );
     await this.#subscriber.subscribe(this.#channel);
-    // It subscribes again by itself; messages from before that are in the journal.
+    // The client subscribes again by itself; messages from before that are in the journal.
     this.#subscriber.on('ready', () => void this.#read().catch(() => {}));
   }
 

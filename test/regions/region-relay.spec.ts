@@ -23,6 +23,24 @@ async function proxied(region: Region) {
   return { proxy, source };
 }
 
+/** Two regions whose link is cut, after one message that has crossed it. */
+async function cutOff() {
+  const [eu, us] = (await startRegions('eu', 'us')) as [Region, Region];
+  const { proxy, source } = await proxied(us);
+  const reader = await eu.app({ us: source });
+  const writer = await us.app();
+  await current(reader);
+  await writer.publisher.invalidate('User', 0);
+  await current(reader);
+  proxy.swallow();
+  proxy.cut();
+  const heal = (): void => {
+    proxy.pass();
+    proxy.cut();
+  };
+  return { us, reader, writer, heal };
+}
+
 function journalOf({ redis, channel }: Region) {
   const client = connectRaw(redis.url);
   return {
@@ -62,20 +80,11 @@ describe('RegionRelay', () => {
   });
 
   it('replays what it missed during a cut', async () => {
-    const [eu, us] = (await startRegions('eu', 'us')) as [Region, Region];
-    const { proxy, source } = await proxied(us);
-    const reader = await eu.app({ us: source });
-    const writer = await us.app();
-    await current(reader);
-    await writer.publisher.invalidate('User', 0);
-    await current(reader);
-    proxy.swallow();
-    proxy.cut();
+    const { reader, writer, heal } = await cutOff();
     for (let id = 1; id <= 100; id++)
       await writer.publisher.invalidate('User', id);
     expect(reader.messages.map(said)).toEqual(['*', 'User:0']);
-    proxy.pass();
-    proxy.cut();
+    heal();
     await eventually(() => expect(reader.messages).toHaveLength(102));
     expect(reader.messages.map(said)).toEqual([
       '*',
@@ -84,21 +93,12 @@ describe('RegionRelay', () => {
   });
 
   it('widens once for a cut that the journal does not cover', async () => {
-    const [eu, us] = (await startRegions('eu', 'us')) as [Region, Region];
-    const { proxy, source } = await proxied(us);
-    const reader = await eu.app({ us: source });
-    const writer = await us.app();
-    await current(reader);
-    await writer.publisher.invalidate('User', 0);
-    await current(reader);
-    proxy.swallow();
-    proxy.cut();
+    const { us, reader, writer, heal } = await cutOff();
     await writer.publisher.invalidate('User', 1);
     await writer.publisher.invalidate('User', 2);
     const { client, key } = journalOf(us);
     await client.xtrim(key, 'MAXLEN', 1);
-    proxy.pass();
-    proxy.cut();
+    heal();
     await eventually(() => expect(reader.messages.length).toBeGreaterThan(2));
     await writer.publisher.invalidate('User', 3);
     await current(reader);

@@ -20,7 +20,7 @@ it('What a relay publishes at its first start is repeated after the delay', asyn
   expect(performance.now() - since).toBeGreaterThan(DELAY / 2);
 });
 
-it('What was trimmed before it was repeated is widened after the delay, not at once', async () => {
+it('Entries that were trimmed before their repetition are widened after the delay, not at once', async () => {
   const [eu, us] = (await startRegions('eu', 'us')) as [Region, Region];
   const writer = await us.app();
   await writer.publisher.invalidate('User', 0);

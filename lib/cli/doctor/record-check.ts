@@ -18,7 +18,7 @@ export const LATE_MS = 30_000;
 /** Messages behind the record that are counted. */
 const MOST_COUNTED = 10_000;
 
-/** Where the record of a relay is, in the journal of its source. @internal */
+/** Judges the record of a relay by its place in the journal of the source. @internal */
 export async function checkRecord(
   source: SourceView,
   local: RedisLink,

@@ -6,7 +6,7 @@ import type {
 } from '../relay-record.js';
 import type { InMemoryChannel } from './in-memory-channel.js';
 
-/** What a channel in memory keeps of one relay. @internal */
+/** The record of one relay, as a channel in memory keeps it. @internal */
 export interface KeptRelay {
   place: RelayPlace;
   foreign: boolean;

@@ -34,7 +34,7 @@ export class RedisRelayRecord implements RelayRecord {
   readonly #record: string;
   readonly #holder: string;
   readonly #proof: string;
-  /** What the server's clock showed, a moment before `performance.now()` said `at`. */
+  /** Time of the server's clock, a moment before `performance.now()` said `at`. */
   #clock = { serverTime: 0, at: 0 };
 
   /** @param id of this relay */

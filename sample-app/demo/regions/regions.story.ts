@@ -25,7 +25,7 @@ export interface Row {
   readonly home: Region;
   readonly away: Region;
   readonly service: 'user-service' | 'content-service';
-  /** The same at the owner and at each gateway. */
+  /** Path of the route, at the owner and at each gateway. */
   readonly path: string;
   /** The next content to write. */
   readonly content: (number: number) => object;
