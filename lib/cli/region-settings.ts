@@ -8,14 +8,11 @@ import { UsageError } from './usage.error.js';
 export interface RegionValues {
   readonly region?: string;
   readonly source?: readonly string[];
-  readonly transit?: readonly string[];
 }
 
 /** Another region, whose messages this one takes over. @internal */
 export interface SourceSettings {
   readonly name: string;
-  /** Whether messages that were born in a third region are taken over, too. */
-  readonly transit: boolean;
   readonly target: Target;
 }
 
@@ -41,10 +38,6 @@ export const regionOptions = (): Option[] =>
       '--source <name=url>',
       'another region, and its Redis; may be repeated ($CACHE_INVALIDATION_SOURCES, with spaces between)',
     ).argParser(collected),
-    new Option(
-      '--transit <name>',
-      'take over from this source what was born elsewhere, too; may be repeated',
-    ).argParser(collected),
   ].map((option) => option.helpGroup('Regions:'));
 
 /**
@@ -61,8 +54,7 @@ export function regionsFrom(
 ): RegionSettings | null {
   const local = values.region ?? (env['CACHE_INVALIDATION_REGION'] || null);
   const given = values.source ?? wordsIn(env['CACHE_INVALIDATION_SOURCES']);
-  const transit = values.transit ?? [];
-  if (local === null && given.length + transit.length === 0) return null;
+  if (local === null && given.length === 0) return null;
   if (local === null || given.length === 0) {
     throw new UsageError(
       '--region and --source belong together.',
@@ -80,26 +72,14 @@ export function regionsFrom(
       'Give each other region once.',
     );
   }
-  if (!transit.every((name) => names.includes(name))) {
-    throw new UsageError(
-      '--transit names no source.',
-      'Give the name of a --source.',
-    );
-  }
-  return {
-    local,
-    sources: sources.map((source) => ({
-      ...source,
-      transit: transit.includes(source.name),
-    })),
-  };
+  return { local, sources };
 }
 
 function sourceFrom(
   text: string,
   values: ConnectionValues,
   env: NodeJS.ProcessEnv,
-): Omit<SourceSettings, 'transit'> {
+): SourceSettings {
   const [, name, url] = /^([^=]*)=(.+)$/.exec(text) ?? [];
   if (url === undefined) {
     throw new UsageError(

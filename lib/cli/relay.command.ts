@@ -109,21 +109,17 @@ class Relays {
       false,
     );
     this.#relays = sources.map(
-      ({ name, transit, target: source }) =>
-        new RegionRelay(
-          name,
-          { transit, ...delayed },
-          {
-            options: { ...SETTINGS, maxMessageBytes: MAX_BYTES },
-            local,
-            transport: this.#transport,
-            instance,
-            sources: sources.map((each) => each.name),
-            errors: this.#errors,
-            check,
-            open: () => open(source, 'subscriber', 1),
-          },
-        ),
+      ({ name, target: source }) =>
+        new RegionRelay(name, delayed, {
+          options: { ...SETTINGS, maxMessageBytes: MAX_BYTES },
+          local,
+          transport: this.#transport,
+          instance,
+          sources: sources.map((each) => each.name),
+          errors: this.#errors,
+          check,
+          open: () => open(source, 'subscriber', 1),
+        }),
     );
   }
 

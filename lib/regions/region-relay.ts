@@ -68,14 +68,14 @@ export class RegionRelay {
     const { transport, options, local, instance, errors } = parts;
     this.log = new RelayLog(source, errors);
     const id = randomUUID();
-    const { transit = false, held } = settings;
+    const { held } = settings;
     this.#record = transport.relayRecord(source, id);
     this.#hold = new RelayHold(this.#record, {
       onTaken: () => this.#take(),
       onLost: () => void this.#standBy(),
     });
     this.#messages = new RelayMessages(
-      { source, local, transit },
+      { source, local, sources: parts.sources },
       instance,
       options.maxMessageBytes,
     );
@@ -105,7 +105,6 @@ export class RegionRelay {
       messages,
       this.#outlet,
       this.log,
-      [local, ...parts.sources],
       () => void this.#begin(),
     );
     this.#repeater =

@@ -14,13 +14,6 @@ export interface RegionSource {
   /** The channel in that region. @default the option `channel` */
   readonly channel?: string;
   /**
-   * Whether to take over what was born in other regions as well: for a spoke whose
-   * source is a hub.
-   *
-   * @default false
-   */
-  readonly transit?: boolean;
-  /**
    * Milliseconds, or a time such as `'500ms'`, after which each message is repeated once:
    * longer than this region's replica of the database is behind. With `held`, how long
    * a message is held at most.
@@ -46,7 +39,7 @@ export interface RegionsOptions {
 
 /** The fix of wrong regions. @internal */
 export const REGIONS_ADVICE =
-  'Give { local: "eu", sources: { us: { connection } } }: names of up to 32 letters, digits, dots, dashes and underscores, the local one not among the sources, with a connection or without, and channel, transit, delay and held where they are needed. (In the environment CACHE_INVALIDATION_REGION=eu and CACHE_INVALIDATION_SOURCES="us=redis://host:port …".)';
+  'Give { local: "eu", sources: { us: { connection } } }: names of up to 32 letters, digits, dots, dashes and underscores, the local one not among the sources, with a connection or without, and channel, delay and held where they are needed. (In the environment CACHE_INVALIDATION_REGION=eu and CACHE_INVALIDATION_SOURCES="us=redis://host:port …".)';
 
 /** Milliseconds that a message is held at most, unless `delay` says otherwise. */
 const HELD_MS = 2_000;
@@ -70,13 +63,11 @@ export function isRegions(value: unknown): boolean {
 
 function isRegionSource(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  const { connection, channel, transit, delay, held, ...others } =
-    value as RegionSource;
+  const { connection, channel, delay, held, ...others } = value as RegionSource;
   return (
     (connection === undefined || isConnection(connection)) &&
     (channel === undefined ||
       (typeof channel === 'string' && /\S/.test(channel))) &&
-    (transit === undefined || typeof transit === 'boolean') &&
     (delay === undefined || isDelay(inMilliseconds(delay))) &&
     (held === undefined || typeof held === 'function') &&
     Object.keys(others).length === 0

@@ -38,8 +38,6 @@ export class RelayIntake {
     private readonly messages: RelayMessages,
     private readonly outlet: RelayOutlet,
     private readonly log: RelayLog,
-    /** Names of this region and of all its sources. */
-    private readonly known: readonly string[],
     /** There was no room for a message. */
     private readonly onOverflow: () => void,
   ) {}
@@ -72,7 +70,7 @@ export class RelayIntake {
 
   /** The next message of the source's journal. */
   next(message: JournaledMessage): void {
-    const out = this.#relayed(message);
+    const out = this.messages.relayed(message);
     if (out === null) return this.outlet.skip(message.offset);
     if (this.#returned.has(out)) {
       this.log.circles();
@@ -84,7 +82,7 @@ export class RelayIntake {
   /** A message that has no place in the source's journal, or not the one it claims. */
   other(message: InvalidationMessage, kind: 'foreign' | 'extra'): void {
     if (kind === 'foreign') this.#hasForeign = true;
-    const out = this.#relayed(message);
+    const out = this.messages.relayed(message);
     if (out !== null) this.#push(out, kind, null);
   }
 
@@ -118,15 +116,6 @@ export class RelayIntake {
     this.#unreadable.close();
     this.#isOwed = false;
     return isOwed;
-  }
-
-  #relayed(message: InvalidationMessage): InvalidationMessage | null {
-    const out = this.messages.relayed(message);
-    const { region } = message;
-    if (out === null && region !== null && !this.known.includes(region)) {
-      this.log.unknown(region);
-    }
-    return out;
   }
 
   #widen(cause: RelayWidening, offset: string | null): void {

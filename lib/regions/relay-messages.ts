@@ -17,8 +17,8 @@ export interface RelayNames {
   readonly source: string;
   /** This region. */
   readonly local: string;
-  /** Whether messages that were born in a third region are relayed, too. */
-  readonly transit: boolean;
+  /** All sources of this region: each brings what was born there. */
+  readonly sources: readonly string[];
 }
 
 /**
@@ -35,8 +35,8 @@ export class RelayMessages {
 
   /** A message of the source for this region; `null` if it is not to be published here. */
   relayed(message: InvalidationMessage): InvalidationMessage | null {
-    const { source, local, transit } = this.names;
-    return relayed(message, source, local, transit);
+    const { source, local, sources } = this.names;
+    return relayed(message, source, local, sources);
   }
 
   /** "Everything", for messages of the source that are not known. */

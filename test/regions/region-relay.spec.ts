@@ -222,10 +222,9 @@ describe('RegionRelay', () => {
       Region,
       Region,
     ];
-    const transit = { connection: hub.redis.url, transit: true };
     const inHub = await hub.app({ a, b });
-    const inA = await a.app({ hub: transit });
-    const inB = await b.app({ hub: transit });
+    const inA = await a.app({ hub });
+    const inB = await b.app({ hub });
     await current(inHub, inA, inB);
     const before = inB.messages.length;
     await inA.publisher.invalidate('User', 1);

@@ -28,9 +28,8 @@ export function falseStaleness(
   const { servingSince, widenedAt, subscriber, heard } = node;
   if (servingSince === null) return null;
   const since = Math.max(servingSince, widenedAt);
-  for (const [name, { transit }] of Object.entries(
-    sourcesOf(schedule, region.name),
-  )) {
+  const sources = Object.keys(sourcesOf(schedule, region.name));
+  for (const name of sources) {
     const source = region.other(name);
     if (!isLasting(schedule, name)) continue;
     const asOf = now - subscriber.staleness(name);
@@ -39,7 +38,7 @@ export function falseStaleness(
       const { message, at } = source.taken[checked]!;
       if (at >= asOf) break;
       if (at <= since || heard.has(message.messageId)) continue;
-      if (!relayed(message, name, region.name, transit ?? false)) continue;
+      if (!relayed(message, name, region.name, sources)) continue;
       return `at ${now} ${node.name} should have received all messages of ${name} until ${asOf}, but lacks ${message.messageId} of ${at}`;
     }
     node.checkedOf.set(name, checked);
@@ -127,8 +126,8 @@ function gapsIn(region: SimulatedRegion, schedule: RegionSchedule): string[] {
       ({ payload }) => decodeMessage(payload, Infinity).messageId,
     ),
   );
-  const sources = Object.entries(sourcesOf(schedule, name));
-  return sources.flatMap(([source, { transit = false }]) => {
+  const sources = Object.keys(sourcesOf(schedule, name));
+  return sources.flatMap((source) => {
     if (!isCovered(schedule, source)) return [];
     const start = master.relays.startOf(source);
     const end = master.relays.of(source).place.offset;
@@ -142,7 +141,7 @@ function gapsIn(region: SimulatedRegion, schedule: RegionSchedule): string[] {
       .map(({ payload }) => decodeMessage(payload, Infinity))
       .filter(
         (message) =>
-          relayed(message, source, name, transit) !== null &&
+          relayed(message, source, name, sources) !== null &&
           !ids.has(message.messageId),
       )
       .map(({ messageId }) => `${name} skipped ${messageId} of ${source}`);

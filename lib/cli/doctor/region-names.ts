@@ -6,7 +6,6 @@ import type { Entry } from './journal-checks.js';
 /** A source, and the last entries of its journal. @internal */
 export interface SourceSample {
   readonly name: string;
-  readonly transit: boolean;
   readonly entries: readonly Entry[];
 }
 
@@ -31,48 +30,35 @@ export function namesIn(name: string, entries: readonly Entry[]): Finding {
 }
 
 /**
- * Regions whose messages are known here, and do not reach this region, or reach it
- * twice, by the last entries of all journals.
+ * Regions whose messages reach this region twice, or are here although no source
+ * brings them, by the last entries of all journals.
  *
  * @internal
  */
 export function topologyOf(
   local: string,
   own: readonly Entry[],
-  sources: readonly SourceSample[],
+  samples: readonly SourceSample[],
 ): Finding[] {
+  const sources = samples.map(({ name }) => name);
   /** Sources that bring a region's messages, by that region. */
-  const bringers = new Map(sources.map(({ name }) => [name, new Set([name])]));
-  /** Sources that have such messages, and do not bring them. */
-  const lacking = new Map<string, Set<string>>();
-  for (const { name, transit, entries } of sources) {
+  const bringers = new Map(sources.map((name) => [name, new Set([name])]));
+  for (const { name, entries } of samples) {
     for (const { message } of entries) {
-      const born = message?.region ?? name;
-      if (message === null || born === local) continue;
-      if (message.path?.includes(local)) continue;
-      const isBrought = relayed(message, name, local, transit) !== null;
-      const map = isBrought ? bringers : lacking;
-      map.set(born, (map.get(born) ?? new Set()).add(name));
+      if (message === null) continue;
+      const brought = relayed(message, name, local, sources);
+      if (brought === null) continue;
+      const born = brought.region ?? name;
+      bringers.set(born, (bringers.get(born) ?? new Set()).add(name));
     }
   }
   const findings: Finding[] = [];
-  for (const [born, names] of lacking) {
-    if (bringers.has(born)) continue;
-    findings.push(
-      warn(
-        `messages born in ${visible(born)} are in the journal of ${listOf(names)}, and no source here brings ${visible(born)}: they do not reach ${local}`,
-        `Add ${visible(born)} as a source, or transit to ${listOf(names, ' or ')}.`,
-      ),
-    );
-  }
   for (const [born, names] of bringers) {
-    // A source comes before those that bring its messages by transit.
-    const [, ...spare] = names;
-    if (spare.length === 0) continue;
+    if (names.size === 1) continue;
     findings.push(
       warn(
         `messages born in ${visible(born)} are brought by ${listOf(names, ' and ')}: each is announced twice`,
-        `Leave out transit for ${listOf(spare)}.`,
+        `Add ${visible(born)} as a source.`,
       ),
     );
   }
