@@ -2,7 +2,7 @@ import type { InvalidationMessage } from './invalidation-message.js';
 
 const REGION = /^[A-Za-z0-9][\w.-]{0,31}$/;
 /** Regions that one message may have been through. */
-const LONGEST_PATH = 64;
+const LONGEST_PATH = 16;
 
 /** Whether a value is the name of a region. @internal */
 export function isRegion(value: unknown): value is string {

@@ -70,7 +70,7 @@ export class RelayIntake {
 
   /** The next message of the source's journal. */
   next(message: JournaledMessage): void {
-    const out = this.messages.relayed(message);
+    const out = this.#relayed(message);
     if (out === null) return this.outlet.skip(message.offset);
     if (this.#returned.has(out)) {
       this.log.circles();
@@ -82,7 +82,7 @@ export class RelayIntake {
   /** A message that has no place in the source's journal, or not the one it claims. */
   other(message: InvalidationMessage, kind: 'foreign' | 'extra'): void {
     if (kind === 'foreign') this.#hasForeign = true;
-    const out = this.messages.relayed(message);
+    const out = this.#relayed(message);
     if (out !== null) this.#push(out, kind, null);
   }
 
@@ -116,6 +116,14 @@ export class RelayIntake {
     this.#unreadable.close();
     this.#isOwed = false;
     return isOwed;
+  }
+
+  #relayed(message: InvalidationMessage): InvalidationMessage | null {
+    if (!this.messages.isCircling(message)) {
+      return this.messages.relayed(message);
+    }
+    this.log.circles();
+    return null;
   }
 
   #widen(cause: RelayWidening, offset: string | null): void {

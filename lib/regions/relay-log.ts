@@ -59,13 +59,13 @@ export class RelayLog {
   readonly faulty = (error: CacheInvalidationError): void =>
     this.errors.report(error, `relay ${this.source} ${error.message}`);
 
-  /** A message has come back to the relay that had published it. */
+  /** A message has come back. */
   circles(): void {
     this.faulty(
       new InvalidationConfigurationError(
         `Messages that were relayed from region ${this.source} come back from there.`,
         [],
-        'Either that source is this region itself, or two regions have one name: give each its own regions.local, and see "nestjs-cache-invalidation doctor".',
+        'Either that source is this region itself, or a region is called by two names, or two by one: give each its own regions.local, call it so among the sources, and see "nestjs-cache-invalidation doctor".',
       ),
     );
   }

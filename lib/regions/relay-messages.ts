@@ -39,6 +39,12 @@ export class RelayMessages {
     return relayed(message, source, local, sources);
   }
 
+  /** Whether a message came from the source before: regions are called by wrong names. */
+  isCircling({ path }: InvalidationMessage): boolean {
+    // The source itself may have repeated it, and is the last one then.
+    return path?.slice(0, -1).includes(this.names.source) ?? false;
+  }
+
   /** "Everything", for messages of the source that are not known. */
   everything(): InvalidationMessage {
     const message = this.instance.stamp(everything());

@@ -55,7 +55,7 @@ describe('RelayMessages.relayed()', () => {
       'was relayed too often',
       born(
         'sa',
-        Array.from({ length: 63 }, (_, at) => `r${at}`),
+        Array.from({ length: 15 }, (_, at) => `r${at}`),
       ),
     ],
   ])('refuses a message that %s', (_, message) => {
