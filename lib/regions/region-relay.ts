@@ -73,6 +73,7 @@ export class RegionRelay {
     this.#hold = new RelayHold(this.#record, {
       onTaken: () => this.#take(),
       onLost: () => void this.#standBy(),
+      onFailed: (error) => this.log.failed(error),
     });
     this.#messages = new RelayMessages(
       { source, local, sources: parts.sources },

@@ -11,6 +11,8 @@ export interface HoldListener {
   onTaken(): void;
   /** Another relay is the holder. */
   onLost(): void;
+  /** This relay could not begin its work, which another one may do. */
+  onFailed(error: Error): void;
 }
 
 /**
@@ -42,14 +44,22 @@ export class RelayHold {
 
   /** Becomes or stays the holder, unless another relay is. */
   async look(): Promise<void> {
+    let isHeld: boolean;
     try {
-      const isHeld = await this.record.hold(HOLD_MS);
-      if (this.#timer === null || isHeld === this.#isHeld) return;
-      this.#isHeld = isHeld;
-      if (isHeld) this.listener.onTaken();
-      else this.listener.onLost();
+      isHeld = await this.record.hold(HOLD_MS);
     } catch {
       // This region's Redis is away: nobody else can become the holder either.
+      return;
+    }
+    if (this.#timer === null || isHeld === this.#isHeld) return;
+    this.#isHeld = isHeld;
+    if (!isHeld) return this.listener.onLost();
+    try {
+      this.listener.onTaken();
+    } catch (error) {
+      this.listener.onFailed(error as Error);
+      this.listener.onLost();
+      await this.#release();
     }
   }
 
@@ -57,7 +67,10 @@ export class RelayHold {
   async stop(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
-    if (!this.#isHeld) return;
+    if (this.#isHeld) await this.#release();
+  }
+
+  async #release(): Promise<void> {
     this.#isHeld = false;
     try {
       await this.record.release();
