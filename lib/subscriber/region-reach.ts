@@ -31,6 +31,8 @@ interface Awaited {
 @Injectable()
 export class RegionReach {
   readonly #sources: ReadonlyMap<string, Awaited>;
+  /** One more with each connection: what an earlier one has answered is asked again. */
+  #session = 0;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS) { regions }: WatchedRegions,
@@ -62,14 +64,24 @@ export class RegionReach {
     const awaited = this.#sources.get(source);
     if (awaited === undefined) return false;
     const deadline = performance.now() + timeout;
-    const left = (): number => Math.max(0, deadline - performance.now());
-    const forwarded = awaited.waiters.wait(offset, timeout);
-    void this.#look(awaited);
-    await forwarded;
-    // Read after the record: everything that was forwarded is before this end.
-    const tail = await this.#tail(left(), timeout);
-    await this.tracker.reached(tail, left());
+    const left = (): number =>
+      Math.ceil(Math.max(0, deadline - performance.now()));
+    let session: number;
+    do {
+      session = this.#session;
+      const forwarded = awaited.waiters.wait(offset, left());
+      void this.#look(awaited);
+      await forwarded;
+      // Read after the record: everything that was forwarded is before this end.
+      const tail = await this.#tail(left(), timeout);
+      await this.tracker.reached(tail, left());
+    } while (session !== this.#session);
     return true;
+  }
+
+  /** Redis may be another server now, which has lost what the last one had. */
+  forget(): void {
+    this.#session++;
   }
 
   async #tail(left: number, timeout: number): Promise<string> {
@@ -100,9 +112,11 @@ export class RegionReach {
     if (awaited.looking) return;
     awaited.looking = true;
     while (awaited.waiters.any) {
+      const session = this.#session;
       try {
         const { offset } = (await awaited.record.read()).place;
-        if (offset !== null) awaited.waiters.reached(offset);
+        const isCurrent = session === this.#session;
+        if (offset !== null && isCurrent) awaited.waiters.reached(offset);
       } catch {
         // Redis is away: the calls wait until their time is up.
       }

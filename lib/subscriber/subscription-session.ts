@@ -161,6 +161,7 @@ export class SubscriptionSession {
 
   #writable(): void {
     this.regions.forget();
+    this.reach.forget();
     this.queue.resume();
     void this.relay.sweep();
     this.#catchUp.writable();

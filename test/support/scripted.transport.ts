@@ -1,8 +1,10 @@
 import {
   InMemoryChannel,
   InvalidationTransport,
+  MemoryTransport,
   type JournalEntry,
   type PublishReply,
+  type RelayRecord,
   type TransportListener,
 } from '../../lib/transport/index.js';
 
@@ -105,8 +107,8 @@ export class ScriptedTransport extends InvalidationTransport {
     throw new Error('Regions are not scripted.');
   }
 
-  relayRecord(): never {
-    throw new Error('Relays are not scripted.');
+  relayRecord(source: string, id: string): RelayRecord {
+    return new MemoryTransport(this.channel).relayRecord(source, id);
   }
 
   l2Store(): never {
