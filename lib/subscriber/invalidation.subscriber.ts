@@ -92,10 +92,12 @@ export class InvalidationSubscriber {
    * region and all sources.
    *
    * @param source only of this region of `regions.sources`
-   * @throws InvalidationConfigurationError for a region that is no source
+   * @throws InvalidationConfigurationError for a region that is no source, and with
+   * `role: 'publisher'`
    */
   staleness(source?: string): number {
     if (source === undefined) return this.freshness.age;
+    if (!this.stream.receives) throw unheard('staleness() of a region');
     const age = this.freshness.ageOf(source);
     if (age === undefined) throw noSource(source);
     return age;
@@ -132,8 +134,8 @@ export class InvalidationSubscriber {
    * absent
    * @throws InvalidationTimeoutError if it has not come so far by then, or at once
    * if a thousand calls wait already
-   * @throws InvalidationSerializationError for what is no offset, or one that lies
-   * more than a minute ahead of the clocks, so that no message can have it yet
+   * @throws InvalidationSerializationError for what is no offset, or one of this region
+   * that lies more than a minute ahead of the clocks, so that no message can have it yet
    */
   async caughtUp(
     offset: string,

@@ -177,6 +177,10 @@ describe('Role "publisher"', () => {
     ['bind()', (app) => app.get(InvalidationSubscriber).bind(new Map())],
     ['fence()', (app) => app.get(InvalidationSubscriber).fence()],
     ['caughtUp()', (app) => app.get(InvalidationSubscriber).caughtUp('1-1')],
+    [
+      'staleness() of a region',
+      (app) => app.get(InvalidationSubscriber).staleness('us'),
+    ],
     ['a near cache', (app) => app.get(NearCacheFactory).create('User')],
     [
       'CacheAuditor',
