@@ -7,6 +7,7 @@ import {
   type ConfigurationProblem,
 } from './errors/index.js';
 import { show } from './message/index.js';
+import { wrongInRegions } from './regions/index.js';
 
 /** Options that no single text can give. @internal */
 export const OBJECT_OPTIONS = [
@@ -89,14 +90,20 @@ function describeFault(
   fix: string,
   error: ValidationError,
   given: unknown,
-): Omit<ConfigurationProblem, 'field'> {
-  const { property, constraints = {} } = error;
+): Omit<ConfigurationProblem, 'field'> & Partial<ConfigurationProblem> {
+  const { property, constraints = {}, value } = error;
   if ('whitelistValidation' in constraints) {
     const names = Object.keys(new CacheInvalidationOptions()).join(', ');
     return {
       problem: 'there is no such option.',
       fix: `The options are ${names}.`,
     };
+  }
+  if (property === 'regions') {
+    const field = wrongInRegions(value);
+    return field === null
+      ? { problem: 'they need the journal.', fix }
+      : { field, problem: 'it is not valid.', fix };
   }
   return {
     problem: problemWith(error, given),
@@ -114,8 +121,6 @@ function problemWith(
   // A URL holds a password.
   if (property === 'connection') return 'it is no way to reach Redis.';
   if (property === 'signing') return 'it is no ring of keys.';
-  // Its connections hold passwords.
-  if (property === 'regions') return 'they cannot be read.';
   // A time is shown as it was written, not in milliseconds.
   const written = (given as Record<string, unknown> | undefined)?.[property];
   return `${show(written ?? value)} is not valid.`;

@@ -23,8 +23,8 @@ import { OptionRule } from './errors/index.js';
 import type { IdForms } from './message/index.js';
 import type { CascadeRules, DurableOutbox } from './publisher/index.js';
 import {
-  isRegions,
   REGIONS_ADVICE,
+  wrongInRegions,
   type RegionsOptions,
 } from './regions/index.js';
 import {
@@ -201,7 +201,10 @@ export class CacheInvalidationOptions extends CacheInvalidationLimits {
    * Other regions, each with a Redis of its own, whose invalidations reach this one; see
    * `RegionsOptions`. @default none
    */
-  @OptionRule(isAbsentOr(isRegions), REGIONS_ADVICE)
+  @OptionRule(
+    isAbsentOr((value) => wrongInRegions(value) === null),
+    REGIONS_ADVICE,
+  )
   @OptionRule(
     isJournaledIn,
     'Leave the journal on: a relay writes it, and knows by it what it has forwarded.',

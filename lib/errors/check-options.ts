@@ -27,7 +27,7 @@ export function OptionRule(
 /**
  * Checks an options object by its decorators, whose messages are the fixes.
  *
- * @param describe words the fault of one option
+ * @param describe words the fault of one option, and may name the field in it
  * @returns one problem for each bad option
  * @internal
  */
@@ -36,7 +36,7 @@ export function problemsIn(
   describe: (
     fix: string,
     error: ValidationError,
-  ) => Omit<ConfigurationProblem, 'field'>,
+  ) => Omit<ConfigurationProblem, 'field'> & Partial<ConfigurationProblem>,
   validator: ValidatorOptions = {},
 ): ConfigurationProblem[] {
   const errors = new Validator().validateSync(options, {

@@ -44,34 +44,45 @@ export const REGIONS_ADVICE =
 /** Milliseconds that a message is held at most, unless `delay` says otherwise. */
 const HELD_MS = 2_000;
 
-/** @internal */
-export function isRegions(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { local, sources, ...others } = value as Partial<RegionsOptions>;
+/** The check of each field of a source. */
+const SOURCE_FIELDS: Record<keyof RegionSource, (value: unknown) => boolean> = {
+  connection: isConnection,
+  channel: (value) => typeof value === 'string' && /\S/.test(value),
+  delay: (value) => isDelay(inMilliseconds(value)),
+  held: (value) => typeof value === 'function',
+};
+
+/**
+ * The first wrong field of the option, such as `regions.sources.us.delay`; `null` if it
+ * is right. A name that is no region's is not shown: it may be a URL with a password.
+ *
+ * @internal
+ */
+export function wrongInRegions(value: unknown): string | null {
+  if (!isObject(value)) return 'regions';
+  const { local, sources, ...others } = value;
+  if (!isRegion(local)) return 'regions.local';
+  if (!isObject(sources)) return 'regions.sources';
+  for (const [name, source] of Object.entries(sources)) {
+    if (!isRegion(name)) return 'regions.sources';
+    const path = `regions.sources.${name}`;
+    if (name === local || !isObject(source)) return path;
+    const wrong = Object.entries(source).find(([f, v]) => !isSourceField(f, v));
+    if (wrong !== undefined) return `${path}.${wrong[0]}`;
+  }
+  const [unknown] = Object.keys(others);
+  return unknown === undefined ? null : `regions.${unknown}`;
+}
+
+function isSourceField(name: string, value: unknown): boolean {
+  if (!Object.hasOwn(SOURCE_FIELDS, name)) return false;
   return (
-    isRegion(local) &&
-    typeof sources === 'object' &&
-    sources !== null &&
-    !Array.isArray(sources) &&
-    Object.entries(sources).every(
-      ([name, source]) =>
-        isRegion(name) && name !== local && isRegionSource(source),
-    ) &&
-    Object.keys(others).length === 0
+    value === undefined || SOURCE_FIELDS[name as keyof RegionSource](value)
   );
 }
 
-function isRegionSource(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { connection, channel, delay, held, ...others } = value as RegionSource;
-  return (
-    (connection === undefined || isConnection(connection)) &&
-    (channel === undefined ||
-      (typeof channel === 'string' && /\S/.test(channel))) &&
-    (delay === undefined || isDelay(inMilliseconds(delay))) &&
-    (held === undefined || typeof held === 'function') &&
-    Object.keys(others).length === 0
-  );
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isDelay(value: unknown): boolean {

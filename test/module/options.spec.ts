@@ -198,6 +198,65 @@ describe('Invalid options', () => {
     );
   });
 
+  it.each<[field: string, value: unknown]>([
+    ['regions', 'eu'],
+    ['regions', []],
+    ['regions.local', {}],
+    ['regions.local', { local: 'e u', sources: {} }],
+    ['regions.sources', { local: 'eu' }],
+    ['regions.sources', { local: 'eu', sources: ['us'] }],
+    [
+      'regions.sources',
+      { local: 'eu', sources: { 'redis://:hunter2@us': {} } },
+    ],
+    ['regions.sources.eu', { local: 'eu', sources: { eu: {} } }],
+    [
+      'regions.sources.us',
+      { local: 'eu', sources: { us: 'redis://:hunter2@us' } },
+    ],
+    ['regions.remote', { local: 'eu', sources: {}, remote: 'us' }],
+    ...[
+      ['connection', ':hunter2@us'],
+      ['connection', null],
+      ['channel', ' '],
+      ['delay', 0],
+      ['delay', '2 sec'],
+      ['delay', 2 ** 31],
+      ['held', true],
+      ['url', 'redis://:hunter2@us'],
+      ['toString', undefined],
+    ].map(([field, value]): [string, unknown] => [
+      `regions.sources.us.${field}`,
+      {
+        local: 'eu',
+        sources: { ap: {}, us: { [String(field)]: value }, sa: { no: 1 } },
+      },
+    ]),
+  ])('name the wrong field of regions: %s in %j', async (field, regions) => {
+    const { problems, message } = await refusalOf({ regions });
+    expect(problems).toEqual([
+      {
+        field,
+        problem: 'it is not valid.',
+        fix: expect.stringContaining('sources: { us: { connection } }'),
+      },
+    ]);
+    expect(message).toContain(`- ${field}: it is not valid. Give {`);
+    expect(message).not.toContain('hunter2');
+  });
+
+  it('name the regions where they lack a journal', async () => {
+    const regions = { local: 'eu', sources: { us: {} } };
+    const { problems } = await refusalOf({ regions, journal: false });
+    expect(problems).toEqual([
+      {
+        field: 'regions',
+        problem: 'they need the journal.',
+        fix: expect.stringContaining('Leave the journal on'),
+      },
+    ]);
+  });
+
   // Node's timers fire at once for a delay beyond 32 bits.
   it.each([
     'startupTimeout',
