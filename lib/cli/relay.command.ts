@@ -4,7 +4,11 @@ import { describeCause, InvalidationRedisError } from '../errors/index.js';
 import { Instance } from '../message/index.js';
 import { RegionRelay, ServerCheck } from '../regions/index.js';
 import { ErrorReporter } from '../stream/index.js';
-import { RedisTransport } from '../transport/index.js';
+import { missingRights, type RightsOptions } from '../subscriber/index.js';
+import {
+  RedisTransport,
+  type RedisTransportOptions,
+} from '../transport/index.js';
 import type { CliCommand } from './command.js';
 import { parseCount, parseDuration } from './duration.js';
 import type { Io } from './io.js';
@@ -89,6 +93,8 @@ class Relays {
   readonly #transport: RedisTransport;
   readonly #relays: readonly RegionRelay[];
   readonly #errors = new ErrorReporter();
+  readonly #needs: RightsOptions;
+  #begun = false;
 
   constructor(
     { local, sources }: RegionSettings,
@@ -101,7 +107,16 @@ class Relays {
   ) {
     const instance = new Instance('relay', local);
     const delayed = delay === undefined ? {} : { delay };
-    this.#transport = open(target, 'publisher', keep);
+    const regions = {
+      sources: Object.fromEntries(
+        sources.map(({ name, target: { connection } }) => [
+          name,
+          { connection },
+        ]),
+      ),
+    };
+    this.#needs = { ...SETTINGS, ...target, role: 'publisher', regions };
+    this.#transport = open(target, 'publisher', keep, regions);
     const check = new ServerCheck(
       local,
       this.#transport,
@@ -123,7 +138,11 @@ class Relays {
     );
   }
 
-  /** Relays until the signal. */
+  /**
+   * Relays until the signal.
+   *
+   * @throws InvalidationConfigurationError if Redis of this region withholds a right
+   */
   async run(signal: AbortSignal, json: boolean): Promise<void> {
     const { io } = this;
     Logger.overrideLogger({
@@ -131,18 +150,6 @@ class Relays {
       warn: (line: string) => io.note(line),
       error: (line: string) => io.note(line),
     });
-    this.#transport.start(
-      {
-        onMessage: () => undefined,
-        onUnverified: () => undefined,
-        onSubscribed: () => undefined,
-        onLost: () => undefined,
-        onWritable: () => undefined,
-        onError: (cause) => this.#away(cause),
-      },
-      false,
-    );
-    for (const each of this.#relays) each.start();
     const last = new Map<string, string>();
     const report = (): void => {
       for (const each of this.#relays) {
@@ -152,15 +159,46 @@ class Relays {
       }
     };
     const timer = setInterval(report, REPORT_MS);
-    if (!signal.aborted) {
-      await new Promise((resolve) =>
-        signal.addEventListener('abort', resolve, { once: true }),
+    const refusal = await new Promise<Error | null>((resolve) => {
+      this.#open(() =>
+        this.#begin(signal).then((error) => error && resolve(error)),
       );
-    }
+      signal.addEventListener('abort', () => resolve(null), { once: true });
+      if (signal.aborted) resolve(null);
+    });
     clearInterval(timer);
-    report();
+    if (refusal === null) report();
     await Promise.all(this.#relays.map((each) => each.stop()));
     await this.#transport.close();
+    if (refusal !== null) throw refusal;
+  }
+
+  #open(onWritable: () => unknown): void {
+    this.#transport.start(
+      {
+        onMessage: () => undefined,
+        onUnverified: () => undefined,
+        onSubscribed: () => undefined,
+        onLost: () => undefined,
+        onWritable: () => void onWritable(),
+        onError: (cause) => this.#away(cause),
+      },
+      false,
+    );
+  }
+
+  /**
+   * Starts the relays at the first connection.
+   *
+   * @returns the error if Redis withholds a right
+   */
+  async #begin(signal: AbortSignal): Promise<Error | null> {
+    if (this.#begun) return null;
+    this.#begun = true;
+    const error = await missingRights(this.#transport, this.#needs);
+    if (error !== null || signal.aborted) return error;
+    for (const each of this.#relays) each.start();
+    return null;
   }
 
   #away(cause: Error): void {
@@ -178,6 +216,7 @@ function open(
   target: Target,
   role: InvalidationRole,
   maxLength: number,
+  regions?: RedisTransportOptions['regions'],
 ): RedisTransport {
   const { connection, channel, sharded, signing } = target;
   return new RedisTransport({
@@ -186,6 +225,7 @@ function open(
     sharded,
     signing,
     role,
+    regions,
     journal: { maxLength },
     maxMessageBytes: MAX_BYTES,
   });

@@ -4,6 +4,7 @@ export * from './heartbeat.js';
 export * from './invalidation.subscriber.js';
 export * from './journal-reader.js';
 export * from './message-receiver.js';
+export * from './missing-rights.js';
 export * from './position-tracker.js';
 export * from './publishing-session.js';
 export * from './region-proofs.js';

@@ -53,7 +53,9 @@ export async function missingRights(
     missing.map((right) => ({
       field: right,
       problem: 'not allowed.',
-      fix: 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
+      fix: options.regions
+        ? 'Grant it (ACL SETUSER).'
+        : 'Grant it (ACL SETUSER), or switch the journal off (journal: false) if it is about the journal.',
     })),
     `\nThe rule for role "${role}" on Redis 7.0: ${user!.rules.join(' ')}. "nestjs-cache-invalidation doctor --acl${options.regions ? ' --regions' : ''}" prints it for other versions, and with near caches in Redis.`,
   );

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { said } from '../support/app.js';
+import { said, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startRegions, type Region } from '../regions/regions.js';
+import { itOnRedisServer, startServer } from '../support/redis-server.js';
+import { RestrictedUsers } from '../support/restricted-user.js';
 import { json, patient, run, start, withProgram } from './program.js';
 
 withProgram();
@@ -71,6 +73,48 @@ describe('relay', () => {
       forwarded: 1,
       widened: {},
     });
+  });
+
+  /** Starts a relay whose user in its own Redis has the rights of a publisher. */
+  async function relayAs(user: { readonly regions: boolean }) {
+    const server = await startServer({ real: true });
+    const channel = uniqueChannel();
+    const local = new RestrictedUsers([server.url], 'relay', {
+      role: 'publisher',
+      channel,
+      sharded: false,
+      topology: 'server',
+      ...user,
+    });
+    await local.create();
+    const url = server.url.replace(
+      '//',
+      `//relay:${RestrictedUsers.PASSWORD}@`,
+    );
+    const args = ['--channel', channel, '--region', 'eu'];
+    const source = ['--source', `us=${server.url}`];
+    const process = start(['relay', '--url', url, ...args, ...source]);
+    return { process, local, channel };
+  }
+
+  itOnRedisServer('names the rights that it lacks, with the rule', async () => {
+    const { process, channel } = await relayAs({ regions: false });
+    expect(await process.ended).toBe(1);
+    expect(process.err()).toContain(`{${channel}}:relay:us: not allowed.`);
+    expect(process.err()).toContain(`~{${channel}}:relay:*`);
+    expect(process.err()).toContain('doctor --acl --regions');
+    expect(process.err()).not.toContain('journal: false');
+  });
+
+  itOnRedisServer('needs no other right than those of the rule', async () => {
+    const { process, local } = await relayAs({ regions: true });
+    await eventually(
+      () => expect(process.err()).toContain('relays region us'),
+      patient,
+    );
+    process.child.kill('SIGINT');
+    expect(await process.ended).toBe(0);
+    expect(await local.denied()).toEqual([]);
   });
 
   it.each([
