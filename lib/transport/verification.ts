@@ -1,9 +1,13 @@
+import { setImmediate } from 'node:timers/promises';
 import { readOwnPlace } from '../message/index.js';
 import type { MessageSigner } from '../signing/index.js';
 import type {
   JournalEntry,
   TransportListener,
 } from './invalidation.transport.js';
+
+/** Entries that are verified without a pause for the event loop. */
+const SLICE = 1_000;
 
 /**
  * A listener whose messages are verified before they reach another one.
@@ -32,15 +36,19 @@ export function verifyMessages(
   };
 }
 
-/** Entries without the payloads that cannot be verified. @internal */
-export function verifyEntries(
+/** Entries without the payloads that cannot be verified; the event loop has turns meanwhile. @internal */
+export async function verifyEntries(
   entries: readonly JournalEntry[],
   signer: MessageSigner,
-): JournalEntry[] {
-  return entries.map((entry) => {
+): Promise<JournalEntry[]> {
+  const verified: JournalEntry[] = [];
+  for (const [index, entry] of entries.entries()) {
+    if (index > 0 && index % SLICE === 0) await setImmediate();
     const unverified = signer.verify(entry.payload);
-    return unverified === null
-      ? entry
-      : { offset: entry.offset, payload: '', unverified };
-  });
+    const { offset } = entry;
+    verified.push(
+      unverified === null ? entry : { offset, payload: '', unverified },
+    );
+  }
+  return verified;
 }
