@@ -8,11 +8,14 @@ import { UsageError } from './usage.error.js';
 export interface RegionValues {
   readonly region?: string;
   readonly source?: readonly string[];
+  readonly transit?: readonly string[];
 }
 
 /** Another region, whose messages this one takes over. @internal */
 export interface SourceSettings {
   readonly name: string;
+  /** Whether messages that were born in a third region are taken over, too. */
+  readonly transit: boolean;
   readonly target: Target;
 }
 
@@ -38,6 +41,10 @@ export const regionOptions = (): Option[] =>
       '--source <name=url>',
       'another region, and its Redis; may be repeated ($CACHE_INVALIDATION_SOURCES, with spaces between)',
     ).argParser(collected),
+    new Option(
+      '--transit <name>',
+      'take over from this source what was born elsewhere, too; may be repeated',
+    ).argParser(collected),
   ].map((option) => option.helpGroup('Regions:'));
 
 /**
@@ -54,7 +61,8 @@ export function regionsFrom(
 ): RegionSettings | null {
   const local = values.region ?? (env['CACHE_INVALIDATION_REGION'] || null);
   const given = values.source ?? wordsIn(env['CACHE_INVALIDATION_SOURCES']);
-  if (local === null && given.length === 0) return null;
+  const transit = values.transit ?? [];
+  if (local === null && given.length + transit.length === 0) return null;
   if (local === null || given.length === 0) {
     throw new UsageError(
       '--region and --source belong together.',
@@ -72,14 +80,26 @@ export function regionsFrom(
       'Give each other region once.',
     );
   }
-  return { local, sources };
+  if (!transit.every((name) => names.includes(name))) {
+    throw new UsageError(
+      '--transit names no source.',
+      'Give the name of a --source.',
+    );
+  }
+  return {
+    local,
+    sources: sources.map((source) => ({
+      ...source,
+      transit: transit.includes(source.name),
+    })),
+  };
 }
 
 function sourceFrom(
   text: string,
   values: ConnectionValues,
   env: NodeJS.ProcessEnv,
-): SourceSettings {
+): Omit<SourceSettings, 'transit'> {
   const [, name, url] = /^([^=]*)=(.+)$/.exec(text) ?? [];
   if (url === undefined) {
     throw new UsageError(

@@ -124,17 +124,21 @@ class Relays {
       false,
     );
     this.#relays = sources.map(
-      ({ name, target: source }) =>
-        new RegionRelay(name, delayed, {
-          options: { ...SETTINGS, maxMessageBytes: MAX_BYTES },
-          local,
-          transport: this.#transport,
-          instance,
-          sources: sources.map((each) => each.name),
-          errors: this.#errors,
-          check,
-          open: () => open(source, 'subscriber', 1),
-        }),
+      ({ name, transit, target: source }) =>
+        new RegionRelay(
+          name,
+          { transit, ...delayed },
+          {
+            options: { ...SETTINGS, maxMessageBytes: MAX_BYTES },
+            local,
+            transport: this.#transport,
+            instance,
+            sources: sources.map((each) => each.name),
+            errors: this.#errors,
+            check,
+            open: () => open(source, 'subscriber', 1),
+          },
+        ),
     );
   }
 

@@ -23,23 +23,21 @@ export function isPath(value: unknown): value is string[] {
  * A message of a source as a region publishes it: marked with the region in which it
  * was born and those that relayed it. Its place in the source's journal is left out.
  *
- * @param sources all sources of this region
+ * @param transit whether to carry what was born elsewhere, too
  * @returns `null` for a message that this region must not publish: it was here
- * before, or another source brings it
+ * before, or the region in which it was born is not this source
  * @internal
  */
 export function relayed(
   message: InvalidationMessage,
   source: string,
   local: string,
-  sources: readonly string[],
+  transit: boolean,
 ): InvalidationMessage | null {
   const born = message.region ?? source;
   const path = message.path ?? [];
   if (born === local || path.includes(local)) return null;
-  if (born !== source && sources.includes(born)) return null;
-  // A path has room for the source, and for this region at a repetition.
-  if (path.length > LONGEST_PATH - 2) return null;
+  if (born !== source && (!transit || path.length >= LONGEST_PATH)) return null;
   return {
     ...message,
     region: born,

@@ -68,7 +68,7 @@ export class RegionRelay {
     const { transport, options, local, instance, errors } = parts;
     this.log = new RelayLog(source, errors);
     const id = randomUUID();
-    const { held } = settings;
+    const { transit = false, held } = settings;
     this.#record = transport.relayRecord(source, id);
     this.#hold = new RelayHold(this.#record, {
       onTaken: () => this.#take(),
@@ -76,7 +76,7 @@ export class RegionRelay {
       onFailed: (error) => this.log.failed(error),
     });
     this.#messages = new RelayMessages(
-      { source, local, sources: parts.sources },
+      { source, local, transit },
       instance,
       options.maxMessageBytes,
     );
@@ -106,6 +106,7 @@ export class RegionRelay {
       messages,
       this.#outlet,
       this.log,
+      [local, ...parts.sources],
       () => void this.#begin(),
     );
     this.#repeater =

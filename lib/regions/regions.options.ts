@@ -14,6 +14,13 @@ export interface RegionSource {
   /** The channel in that region. @default the option `channel` */
   readonly channel?: string;
   /**
+   * Whether to take over what was born in other regions as well: for a spoke whose
+   * source is a hub.
+   *
+   * @default false
+   */
+  readonly transit?: boolean;
+  /**
    * Milliseconds, or a time such as `'500ms'`, after which each message is repeated once:
    * longer than this region's replica of the database is behind. With `held`, how long
    * a message is held at most.
@@ -39,7 +46,7 @@ export interface RegionsOptions {
 
 /** The fix of wrong regions. @internal */
 export const REGIONS_ADVICE =
-  'Give { local: "eu", sources: { us: { connection } } }: names of up to 32 letters, digits, dots, dashes and underscores, the local one not among the sources, with a connection or without, and channel, delay and held where they are needed. (In the environment CACHE_INVALIDATION_REGION=eu and CACHE_INVALIDATION_SOURCES="us=redis://host:port …".)';
+  'Give { local: "eu", sources: { us: { connection } } }: names of up to 32 letters, digits, dots, dashes and underscores, the local one not among the sources, with a connection or without, and channel, transit, delay and held where they are needed. (In the environment CACHE_INVALIDATION_REGION=eu and CACHE_INVALIDATION_SOURCES="us=redis://host:port …".)';
 
 /** Milliseconds that a message is held at most, unless `delay` says otherwise. */
 const HELD_MS = 2_000;
@@ -48,6 +55,7 @@ const HELD_MS = 2_000;
 const SOURCE_FIELDS: Record<keyof RegionSource, (value: unknown) => boolean> = {
   connection: isConnection,
   channel: (value) => typeof value === 'string' && /\S/.test(value),
+  transit: (value) => typeof value === 'boolean',
   delay: (value) => isDelay(inMilliseconds(value)),
   held: (value) => typeof value === 'function',
 };

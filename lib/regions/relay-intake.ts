@@ -38,6 +38,8 @@ export class RelayIntake {
     private readonly messages: RelayMessages,
     private readonly outlet: RelayOutlet,
     private readonly log: RelayLog,
+    /** Names of this region and of all its sources. */
+    private readonly known: readonly string[],
     /** There was no room for a message. */
     private readonly onOverflow: () => void,
   ) {}
@@ -119,11 +121,12 @@ export class RelayIntake {
   }
 
   #relayed(message: InvalidationMessage): InvalidationMessage | null {
-    if (!this.messages.isCircling(message)) {
-      return this.messages.relayed(message);
+    const out = this.messages.relayed(message);
+    const { region } = message;
+    if (out === null && region !== null && !this.known.includes(region)) {
+      this.log.unknown(region);
     }
-    this.log.circles();
-    return null;
+    return out;
   }
 
   #widen(cause: RelayWidening, offset: string | null): void {

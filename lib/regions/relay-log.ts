@@ -20,6 +20,9 @@ import type { ErrorReporter } from '../stream/index.js';
 export type RelayWidening =
   'first-start' | 'missed' | 'reconnected' | 'unreadable';
 
+/** Regions that are named in errors: a source can make up any number of names. */
+const UNKNOWN_LIMIT = 16;
+
 /**
  * Counts the work of one relay, and writes its lines to the log.
  *
@@ -30,6 +33,8 @@ export class RelayLog {
   forwarded = 0;
   /** Times that "everything" was, by cause. */
   readonly widenedBy = new Map<RelayWidening, number>();
+  /** Regions that an error has named. */
+  readonly #unknown = new Set<string>();
 
   constructor(
     private readonly source: string,
@@ -59,13 +64,27 @@ export class RelayLog {
   readonly faulty = (error: CacheInvalidationError): void =>
     this.errors.report(error, `relay ${this.source} ${error.message}`);
 
-  /** A message has come back. */
+  /** A message was born in a region that no source brings. */
+  unknown(region: string): void {
+    if (this.#unknown.has(region) || this.#unknown.size >= UNKNOWN_LIMIT)
+      return;
+    this.#unknown.add(region);
+    this.faulty(
+      new InvalidationConfigurationError(
+        `Region ${this.source} has messages that were born in ${region}, which no source brings: they do not reach this region.`,
+        [],
+        `If its services call it so (regions.local), use that name here; else make ${region} a source, or give ${this.source} transit: true.`,
+      ),
+    );
+  }
+
+  /** A message has come back to the relay that had published it. */
   circles(): void {
     this.faulty(
       new InvalidationConfigurationError(
         `Messages that were relayed from region ${this.source} come back from there.`,
         [],
-        'Either that source is this region itself, or a region is called by two names, or two by one: give each its own regions.local, call it so among the sources, and see "nestjs-cache-invalidation doctor".',
+        'Either that source is this region itself, or two regions have one name: give each its own regions.local, and see "nestjs-cache-invalidation doctor".',
       ),
     );
   }

@@ -17,8 +17,8 @@ export interface RelayNames {
   readonly source: string;
   /** This region. */
   readonly local: string;
-  /** All sources of this region: each brings what was born there. */
-  readonly sources: readonly string[];
+  /** Whether messages that were born in a third region are relayed, too. */
+  readonly transit: boolean;
 }
 
 /**
@@ -35,14 +35,8 @@ export class RelayMessages {
 
   /** A message of the source for this region; `null` if it is not to be published here. */
   relayed(message: InvalidationMessage): InvalidationMessage | null {
-    const { source, local, sources } = this.names;
-    return relayed(message, source, local, sources);
-  }
-
-  /** Whether a message came from the source before: regions are called by wrong names. */
-  isCircling({ path }: InvalidationMessage): boolean {
-    // The source itself may have repeated it, and is the last one then.
-    return path?.slice(0, -1).includes(this.names.source) ?? false;
+    const { source, local, transit } = this.names;
+    return relayed(message, source, local, transit);
   }
 
   /** "Everything", for messages of the source that are not known. */

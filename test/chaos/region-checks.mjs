@@ -23,6 +23,7 @@ export async function checkRegions(stage, { losses = {}, retries = false }) {
     );
     const check = new RegionCheck(local, journals, {
       repeated: broker.repeated,
+      transit: broker.transit,
       retries,
     });
     problems.push(...check.problems());
@@ -37,7 +38,7 @@ export async function checkRegions(stage, { losses = {}, retries = false }) {
           `${local}: "everything" of ${source} was published ${found} times instead of ${expected}`,
         );
       }
-      if (lost === 0) problems.push(...check.missing(source, heard));
+      if (lost === 0) problems.push(...check.missing(source));
     }
   }
   return problems;
@@ -91,12 +92,14 @@ class RegionCheck {
   #journals;
   #repeated;
   #retries;
+  #transit;
 
-  constructor(local, journals, { repeated, retries }) {
+  constructor(local, journals, { repeated, retries, transit }) {
     this.#local = local;
     this.#journals = journals;
     this.#repeated = repeated;
     this.#retries = retries;
+    this.#transit = transit;
   }
 
   problems() {
@@ -116,12 +119,8 @@ class RegionCheck {
     return this.#widenings.get(source)?.size ?? 0;
   }
 
-  /**
-   * Messages of a source that are for this region, and never came here.
-   *
-   * @param heard all sources of this region: each brings what was born there
-   */
-  missing(source, heard) {
+  /** Messages of a source that are for this region, and never came here. */
+  missing(source) {
     const local = this.#local;
     const here = this.#journals.get(local).counts;
     const born = this.#journals
@@ -129,7 +128,10 @@ class RegionCheck {
       .lives.flat()
       .filter(({ region, path }) => {
         if (region === source) return true;
-        return !heard.has(region) && ![region, ...(path ?? [])].includes(local);
+        return (
+          this.#transit.includes(source) &&
+          ![region, ...(path ?? [])].includes(local)
+        );
       });
     // A source in which nothing is written has nothing to tell.
     if (born.length === 0) return [];

@@ -24,12 +24,13 @@ function overland() {
  * through it.
  *
  * @param names of the regions
+ * @param transit sources whose relays carry what was born elsewhere, too
  * @param late instances that start at the end of the run
  */
 export async function regionsBroker(
   { channel, journal },
   names,
-  { args = [], late },
+  { args = [], transit = [], late },
 ) {
   const regions = {};
   const links = new Map();
@@ -45,7 +46,7 @@ export async function regionsBroker(
       links.set(`${source}>${local}`, await Link.open(port, overland));
     }
   }
-  return new Regions(names, { regions, links, late });
+  return new Regions(names, { regions, links, transit, late });
 }
 
 class Regions {
@@ -53,6 +54,8 @@ class Regions {
   /** By their names: `redis`, `tap`, and what `journalAhead()` needs. */
   regions;
   late;
+  /** Sources whose relays carry what was born elsewhere, too. */
+  transit;
   /** Observations during a fault that contradict what the library says. */
   complaints = [];
   /** How often each way was widened before the fault, by `source>local`. */
@@ -61,11 +64,12 @@ class Regions {
   repeated = new Set();
   #links;
 
-  constructor(names, { regions, links, late }) {
+  constructor(names, { regions, links, transit, late }) {
     this.names = names;
     this.regions = regions;
     this.late = late;
     this.#links = links;
+    this.transit = transit;
   }
 
   /** Redis of the first region. */
@@ -190,6 +194,7 @@ class Regions {
   #source(source, local) {
     return {
       connection: `redis://${HOST}:${this.way(source, local).port}`,
+      ...(this.transit.includes(source) ? { transit: true } : {}),
     };
   }
 }

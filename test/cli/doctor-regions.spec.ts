@@ -271,10 +271,11 @@ const entriesOf = (
     },
   }));
 
-const source = (name: string, entries: Entry[]): SourceSample => ({
-  name,
-  entries,
-});
+const source = (
+  name: string,
+  entries: Entry[],
+  transit = false,
+): SourceSample => ({ name, entries, transit });
 
 const messagesOf = (findings: readonly Finding[]): string[] =>
   findings.map(({ message, advice }) => `${message}. ${advice}`);
@@ -287,17 +288,21 @@ describe('topologyOf()', () => {
     expect(topologyOf('eu', own, [us, ap])).toEqual([]);
   });
 
-  it('finds nothing wrong with a region that one source brings from elsewhere', () => {
-    const hub = source('hub', entriesOf(['hub'], ['a'], ['b'], ['eu']));
-    const own = entriesOf(['eu'], ['a', 'hub'], ['b', 'hub']);
-    expect(topologyOf('eu', own, [hub])).toEqual([]);
+  it('names regions that no source brings', () => {
+    const us = source('us', entriesOf(['us'], ['ap'], ['eu'], ['sa', 'eu']));
+    expect(messagesOf(topologyOf('eu', [], [us]))).toEqual([
+      'messages born in ap are in the journal of us, and no source here brings ap: they do not reach eu. Add ap as a source, or transit to us.',
+    ]);
+    expect(topologyOf('eu', [], [{ ...us, transit: true }])).toEqual([]);
+    expect(topologyOf('eu', [], [us, source('ap', [])])).toEqual([]);
   });
 
   it('names regions that two sources bring', () => {
-    const us = source('us', entriesOf(['us'], ['ap'], ['sa']));
-    const ap = source('ap', entriesOf(['ap'], ['sa', 'us']));
+    const us = source('us', entriesOf(['us'], ['ap'], ['sa']), true);
+    const ap = source('ap', entriesOf(['ap'], ['sa', 'us']), true);
     expect(messagesOf(topologyOf('eu', [], [us, ap]))).toEqual([
-      'messages born in sa are brought by us and ap: each is announced twice. Add sa as a source.',
+      'messages born in ap are brought by ap and us: each is announced twice. Leave out transit for us.',
+      'messages born in sa are brought by us and ap: each is announced twice. Leave out transit for ap.',
     ]);
   });
 

@@ -14,6 +14,7 @@ describe('regionsFrom()', () => {
       {
         region: 'eu',
         source: [US, 'hub=rediss://hub?a=b'],
+        transit: ['hub'],
         channel: 'news',
         sentinel: 'a:1',
         name: 'mymaster',
@@ -25,6 +26,7 @@ describe('regionsFrom()', () => {
       sources: [
         {
           name: 'us',
+          transit: false,
           target: {
             connection: 'redis://reader:secret@us:6379',
             where: 'redis://us:6379',
@@ -33,6 +35,7 @@ describe('regionsFrom()', () => {
         },
         {
           name: 'hub',
+          transit: true,
           target: { connection: 'rediss://hub?a=b' },
         },
       ],
@@ -51,6 +54,7 @@ describe('regionsFrom()', () => {
   it.each([
     [{ region: 'eu' }, '--region and --source belong together.'],
     [{ source: [US] }, '--region and --source belong together.'],
+    [{ transit: ['us'] }, '--region and --source belong together.'],
     [{ region: 'e u', source: [US] }, '--region is not the name of one.'],
     [{ region: 'eu', source: ['us'] }, '--source is not name=url.'],
     [{ region: 'eu', source: ['us='] }, '--source is not name=url.'],
@@ -58,6 +62,10 @@ describe('regionsFrom()', () => {
     [{ region: 'us', source: [US] }, '--source has this region'],
     [{ region: 'eu', source: [US, US] }, 'or one region twice.'],
     [{ region: 'eu', source: ['us=http://secret'] }, 'The URL of Redis cannot'],
+    [
+      { region: 'eu', source: [US], transit: ['ap'] },
+      '--transit names no source.',
+    ],
     [
       { region: 'eu', source: [US], serverName: 'a' },
       'the URL of Redis is without TLS',

@@ -222,9 +222,10 @@ describe('RegionRelay', () => {
       Region,
       Region,
     ];
+    const transit = { connection: hub.redis.url, transit: true };
     const inHub = await hub.app({ a, b });
-    const inA = await a.app({ hub });
-    const inB = await b.app({ hub });
+    const inA = await a.app({ hub: transit });
+    const inB = await b.app({ hub: transit });
     await current(inHub, inA, inB);
     const before = inB.messages.length;
     await inA.publisher.invalidate('User', 1);

@@ -11,9 +11,9 @@ import { RelayMessages } from '../../lib/regions/relay-messages.js';
 const MAX = 100_000;
 const relay = new Instance('relay', 'eu');
 
-function messages(maxBytes = MAX): RelayMessages {
+function messages(transit = false, maxBytes = MAX): RelayMessages {
   return new RelayMessages(
-    { source: 'us', local: 'eu', sources: ['us', 'ap'] },
+    { source: 'us', local: 'eu', transit },
     relay,
     maxBytes,
   );
@@ -44,31 +44,33 @@ describe('RelayMessages.relayed()', () => {
     });
   });
 
-  it.each<[string, InvalidationMessage]>([
-    ['was born here', born('eu')],
-    ['was born here and comes back', born('eu', ['sa'])],
-    ['was relayed here', born('us', ['eu'])],
-    ['was relayed here on its way', born('sa', ['eu', 'br'])],
-    ['another source brings', born('ap')],
-    ['another source brings from elsewhere', born('ap', ['sa'])],
+  it.each<[string, InvalidationMessage, boolean]>([
+    ['was born here', born('eu'), false],
+    ['was born here and comes in transit', born('eu'), true],
+    ['was relayed here', born('us', ['eu']), false],
+    ['was relayed here on its way', born('ap', ['eu', 'sa']), true],
+    ['was born elsewhere', born('ap'), false],
     [
       'was relayed too often',
       born(
-        'sa',
-        Array.from({ length: 15 }, (_, at) => `r${at}`),
+        'ap',
+        Array.from({ length: 16 }, (_, at) => `r${at}`),
       ),
+      true,
     ],
-  ])('refuses a message that %s', (_, message) => {
-    expect(messages().relayed(message)).toBeNull();
+  ])('refuses a message that %s', (_, message, transit) => {
+    expect(messages(transit).relayed(message)).toBeNull();
   });
 
-  it('takes what was born in a region that is no source, and adds the source to its path', () => {
-    expect(messages().relayed(born('sa'))).toMatchObject({
-      region: 'sa',
-      path: ['us'],
-    });
-    expect(messages().relayed(born('sa', ['br']))?.path).toEqual(['br', 'us']);
-    expect(messages().relayed(born('us'))?.path).toBeNull();
+  it('adds the source to the path of what it takes in transit', () => {
+    const { relayed } = RelayMessages.prototype;
+    const transit = messages(true);
+    expect(relayed.call(transit, born('ap'))?.path).toEqual(['us']);
+    expect(relayed.call(transit, born('ap', ['sa']))?.path).toEqual([
+      'sa',
+      'us',
+    ]);
+    expect(relayed.call(transit, born('us'))?.path).toBeNull();
   });
 });
 
@@ -102,7 +104,7 @@ describe('RelayMessages.encode()', () => {
       ...new Instance('writer', 'us').stamp(batch(keys)),
       own: false,
     };
-    expect(roundTrip(large, messages(4_096))).toMatchObject({
+    expect(roundTrip(large, messages(false, 4_096))).toMatchObject({
       action: 'Pattern',
       pattern: '*',
       region: 'us',
@@ -112,7 +114,7 @@ describe('RelayMessages.encode()', () => {
 
 describe('RelayMessages: repetitions', () => {
   it('are made of what was relayed from the source, once', () => {
-    const of = messages();
+    const of = messages(true);
     expect(of.isRepeatable(born('us'))).toBe(true);
     expect(of.isRepeatable(born('ap', ['us']))).toBe(true);
     expect(of.isRepeatable(born('eu'))).toBe(false);

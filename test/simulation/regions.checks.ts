@@ -28,8 +28,9 @@ export function falseStaleness(
   const { servingSince, widenedAt, subscriber, heard } = node;
   if (servingSince === null) return null;
   const since = Math.max(servingSince, widenedAt);
-  const sources = Object.keys(sourcesOf(schedule, region.name));
-  for (const name of sources) {
+  for (const [name, { transit }] of Object.entries(
+    sourcesOf(schedule, region.name),
+  )) {
     const source = region.other(name);
     if (!isLasting(schedule, name)) continue;
     const asOf = now - subscriber.staleness(name);
@@ -38,7 +39,7 @@ export function falseStaleness(
       const { message, at } = source.taken[checked]!;
       if (at >= asOf) break;
       if (at <= since || heard.has(message.messageId)) continue;
-      if (!relayed(message, name, region.name, sources)) continue;
+      if (!relayed(message, name, region.name, transit ?? false)) continue;
       return `at ${now} ${node.name} should have received all messages of ${name} until ${asOf}, but lacks ${message.messageId} of ${at}`;
     }
     node.checkedOf.set(name, checked);
@@ -126,8 +127,8 @@ function gapsIn(region: SimulatedRegion, schedule: RegionSchedule): string[] {
       ({ payload }) => decodeMessage(payload, Infinity).messageId,
     ),
   );
-  const sources = Object.keys(sourcesOf(schedule, name));
-  return sources.flatMap((source) => {
+  const sources = Object.entries(sourcesOf(schedule, name));
+  return sources.flatMap(([source, { transit = false }]) => {
     if (!isCovered(schedule, source)) return [];
     const start = master.relays.startOf(source);
     const end = master.relays.of(source).place.offset;
@@ -141,7 +142,7 @@ function gapsIn(region: SimulatedRegion, schedule: RegionSchedule): string[] {
       .map(({ payload }) => decodeMessage(payload, Infinity))
       .filter(
         (message) =>
-          relayed(message, source, name, sources) !== null &&
+          relayed(message, source, name, transit) !== null &&
           !ids.has(message.messageId),
       )
       .map(({ messageId }) => `${name} skipped ${messageId} of ${source}`);

@@ -119,7 +119,7 @@ export function sourcesOf(
 ): RegionsOptions['sources'] {
   const [hub, ...spokes] = Object.keys(nodes);
   if (topology === 'hub' && local !== hub)
-    return { [hub!]: { connection: CONNECTION } };
+    return { [hub!]: { connection: CONNECTION, transit: true } };
   const others = [hub!, ...spokes].filter((name) => name !== local);
   return Object.fromEntries(
     others.map((name) => [name, { connection: CONNECTION }]),

@@ -4,9 +4,8 @@
  * script is one. regions.md says in English what is modelled, and the bounds.
  *
  * Topology (-D)  MESH (each pulls from both others), HUB (region 0 pulls from 1 and
- *                2, which pull from it), RING (each pulls from the one before it).
- *                A relay takes over what was born in the third region unless that is
- *                a source of its region, too; with OTHER_NAMES none is known as one.
+ *                2, which pull from it with transit), RING (each pulls from the one
+ *                before it, with transit); TRANSIT switches it on for every link.
  * Sizes (-D)     MESSAGES, born in the regions in turn; FAULTS in all.
  */
 #ifndef MESSAGES
@@ -26,21 +25,22 @@
 #define LINKS 6
 #define TARGET(l) ((l) / 2)
 #define SOURCE(l) (((l) / 2 + 1 + (l) % 2) % 3)
-#define THIRD_IS_SOURCE(l) true
+#define CONFIGURED(l) false
 #elif defined(HUB)
 #define LINKS 4
 #define TARGET(l) (((l) / 2) * ((l) - 1))
 #define SOURCE(l) ((1 - (l) / 2) * ((l) + 1))
-#define THIRD_IS_SOURCE(l) ((l) < 2)
+#define CONFIGURED(l) ((l) >= 2)
 #else
 #define LINKS 3
 #define TARGET(l) (((l) + 1) % 3)
 #define SOURCE(l) (l)
-#define THIRD_IS_SOURCE(l) false
+#define CONFIGURED(l) true
 #endif
-#ifdef OTHER_NAMES
-#undef THIRD_IS_SOURCE
-#define THIRD_IS_SOURCE(l) false
+#ifdef TRANSIT
+#define TRANSITS(l) true
+#else
+#define TRANSITS(l) CONFIGURED(l)
 #endif
 
 /* An entry: the message, and a bit for each region that it was relayed through. */
@@ -103,9 +103,9 @@ inline filter(l) {
 #if defined(MUTANT_FORWARD_ALL)
   x = true
 #elif defined(MUTANT_NO_PATH)
-  x = BORN(id) != TARGET(l) && (BORN(id) == SOURCE(l) || !THIRD_IS_SOURCE(l))
+  x = BORN(id) != TARGET(l) && (BORN(id) == SOURCE(l) || TRANSITS(l))
 #else
-  x = BORN(id) != TARGET(l) && !(path & BIT(TARGET(l))) && (BORN(id) == SOURCE(l) || !THIRD_IS_SOURCE(l))
+  x = BORN(id) != TARGET(l) && !(path & BIT(TARGET(l))) && (BORN(id) == SOURCE(l) || TRANSITS(l))
 #endif
 }
 

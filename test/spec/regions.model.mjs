@@ -114,20 +114,20 @@ const MESH_HOLDS = [
   ['mesh, first start', 'MESH FIRST MESSAGES=1'],
   ['mesh, trimmed', 'MESH TRIM FAULTS=1'],
   ['mesh, one failover', 'MESH FAILOVER REPEATS FAULTS=1 MESSAGES=2'],
-  ['mesh, other names', 'MESH OTHER_NAMES REPEATS MESSAGES=2'],
+  ['mesh with transit', 'MESH TRANSIT REPEATS MESSAGES=2'],
   ['hub, four messages', 'HUB MESSAGES=4'],
   ['hub, first start', 'HUB FIRST'],
   ['hub, trimmed', 'HUB TRIM FAULTS=2'],
   ['hub, one failover', 'HUB FAILOVER REPEATS FAULTS=1'],
-  ['hub, other names, trimmed', 'HUB OTHER_NAMES TRIM FAULTS=2'],
+  ['hub, transit everywhere, trimmed', 'HUB TRANSIT TRIM FAULTS=2'],
   ['ring, trimmed', 'RING TRIM FAULTS=2'],
 ];
 
 const MESH_MUTANTS = [
   ['mesh, all forwarded', 'MESH MUTANT_FORWARD_ALL REPEATS'],
   ['hub, all forwarded', 'HUB MUTANT_FORWARD_ALL'],
-  ['hub, paths ignored', 'HUB OTHER_NAMES MUTANT_NO_PATH'],
-  ['mesh, other names, announces twice', 'MESH OTHER_NAMES'],
+  ['hub, paths ignored', 'HUB TRANSIT MUTANT_NO_PATH'],
+  ['mesh with transit announces twice', 'MESH TRANSIT'],
   ['hub announces again after a failover', 'HUB FAILOVER FAULTS=1'],
 ];
 

@@ -53,12 +53,12 @@ export function regionChecks(
       async run(link) {
         const unread: Finding[] = [];
         const samples = sources.map(async (source) => {
-          const { name } = source;
+          const { name, transit } = source;
           const entries = await source.entries().catch(() => {
             unread.push(unknown(`the journal of ${name} cannot be read`));
             return [];
           });
-          return { name, entries };
+          return { name, transit, entries };
         });
         const findings = topologyOf(
           local,

@@ -6,6 +6,7 @@ import type { Entry } from './journal-checks.js';
 /** A source, and the last entries of its journal. @internal */
 export interface SourceSample {
   readonly name: string;
+  readonly transit: boolean;
   readonly entries: readonly Entry[];
 }
 
@@ -30,35 +31,48 @@ export function namesIn(name: string, entries: readonly Entry[]): Finding {
 }
 
 /**
- * Regions whose messages reach this region twice, or are here although no source
- * brings them, by the last entries of all journals.
+ * Regions whose messages are known here, and do not reach this region, or reach it
+ * twice, by the last entries of all journals.
  *
  * @internal
  */
 export function topologyOf(
   local: string,
   own: readonly Entry[],
-  samples: readonly SourceSample[],
+  sources: readonly SourceSample[],
 ): Finding[] {
-  const sources = samples.map(({ name }) => name);
   /** Sources that bring a region's messages, by that region. */
-  const bringers = new Map(sources.map((name) => [name, new Set([name])]));
-  for (const { name, entries } of samples) {
+  const bringers = new Map(sources.map(({ name }) => [name, new Set([name])]));
+  /** Sources that have such messages, and do not bring them. */
+  const lacking = new Map<string, Set<string>>();
+  for (const { name, transit, entries } of sources) {
     for (const { message } of entries) {
-      if (message === null) continue;
-      const brought = relayed(message, name, local, sources);
-      if (brought === null) continue;
-      const born = brought.region ?? name;
-      bringers.set(born, (bringers.get(born) ?? new Set()).add(name));
+      const born = message?.region ?? name;
+      if (message === null || born === local) continue;
+      if (message.path?.includes(local)) continue;
+      const isBrought = relayed(message, name, local, transit) !== null;
+      const map = isBrought ? bringers : lacking;
+      map.set(born, (map.get(born) ?? new Set()).add(name));
     }
   }
   const findings: Finding[] = [];
+  for (const [born, names] of lacking) {
+    if (bringers.has(born)) continue;
+    findings.push(
+      warn(
+        `messages born in ${visible(born)} are in the journal of ${listOf(names)}, and no source here brings ${visible(born)}: they do not reach ${local}`,
+        `Add ${visible(born)} as a source, or transit to ${listOf(names, ' or ')}.`,
+      ),
+    );
+  }
   for (const [born, names] of bringers) {
-    if (names.size === 1) continue;
+    // A source comes before those that bring its messages by transit.
+    const [, ...spare] = names;
+    if (spare.length === 0) continue;
     findings.push(
       warn(
         `messages born in ${visible(born)} are brought by ${listOf(names, ' and ')}: each is announced twice`,
-        `Add ${visible(born)} as a source.`,
+        `Leave out transit for ${listOf(spare)}.`,
       ),
     );
   }

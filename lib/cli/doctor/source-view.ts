@@ -7,12 +7,14 @@ import { infoOf } from './nodes.js';
 /** The Redis of another region. It is read with the rights of a subscriber. @internal */
 export class SourceView {
   readonly name: string;
+  readonly transit: boolean;
   readonly #link: RedisLink;
   #connected: Promise<void> | null = null;
   #entries: Promise<Entry[]> | null = null;
 
-  constructor({ name, target }: SourceSettings) {
+  constructor({ name, transit, target }: SourceSettings) {
     this.name = name;
+    this.transit = transit;
     this.#link = new RedisLink(target);
   }
 

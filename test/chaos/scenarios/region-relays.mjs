@@ -96,6 +96,7 @@ export const regionRelays = [
     name: 'regions-hub',
     title: 'a hub and two spokes: a link is cut, all relays lose connections',
     names: ['hub', 'eu', 'us'],
+    servers: { transit: ['hub'] },
     instances: [
       { name: 'hub-reader', region: 'hub', ...SLOWLY },
       { name: 'eu-writer', region: 'eu', sources: ['hub'], ...WRITES_SLOWLY },
