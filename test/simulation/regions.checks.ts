@@ -36,8 +36,9 @@ export function falseStaleness(
     const asOf = now - subscriber.staleness(name);
     let checked = node.checkedOf.get(name) ?? 0;
     for (; checked < source.taken.length; checked++) {
-      const { message, at } = source.taken[checked]!;
+      const { message, at, owedTo } = source.taken[checked]!;
       if (at >= asOf) break;
+      if (owedTo?.has(region.name) === false) continue;
       if (at <= since || heard.has(message.messageId)) continue;
       if (!relayed(message, name, region.name, transit ?? false)) continue;
       return `at ${now} ${node.name} should have received all messages of ${name} until ${asOf}, but lacks ${message.messageId} of ${at}`;
@@ -101,9 +102,11 @@ export function regionComplaints(
     if (alive.length > 0 && holders.length !== 1) {
       complaints.push(`${holders.length} instances of ${name} relay ${source}`);
     }
-    for (const { name: of, subscriber } of alive) {
-      const age = subscriber.staleness(source);
-      if (age > bound) complaints.push(`${of} is ${age} ms behind ${source}`);
+    for (const node of alive) {
+      const age = node.subscriber.staleness(source);
+      if (age > bound)
+        complaints.push(`${node.name} is ${age} ms behind ${source}`);
+      complaints.push(...region.other(source).foreign.missedBy(node, name));
     }
   }
   return complaints;

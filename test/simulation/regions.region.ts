@@ -5,6 +5,7 @@ import {
 import { Faults, type Client } from './faults.js';
 import { HostilePublisher } from './hostile.publisher.js';
 import type { Random } from './random.js';
+import { RegionForeign } from './regions.foreign.js';
 import { RegionNode } from './regions.node.js';
 import { sourcesOf, type RegionSchedule } from './regions.schedule.js';
 import { SimulatedNetwork } from './simulated.network.js';
@@ -23,6 +24,8 @@ import { changeFrom, KEYS, said } from './workload.js';
 export interface World {
   readonly time: VirtualTime;
   readonly random: Random;
+  /** For what not every schedule has: the others go on as they did without. */
+  readonly others: Random;
   readonly trail: Trail;
   readonly schedule: RegionSchedule;
   readonly counts: Counts;
@@ -34,8 +37,9 @@ export interface World {
 /** A message that a region's Redis took. */
 export interface Taken {
   readonly message: InvalidationMessage;
-  readonly payload: string;
   readonly at: number;
+  /** Regions that it must reach; absent for a journaled one, which must reach all. */
+  readonly owedTo?: ReadonlySet<string>;
 }
 
 /** One region: a Redis, applications, and what other regions connect to it. */
@@ -43,6 +47,7 @@ export class SimulatedRegion {
   readonly network: SimulatedNetwork;
   readonly database: SimulatedDatabase;
   readonly faults: Faults;
+  readonly foreign: RegionForeign;
   readonly nodes: RegionNode[] = [];
   readonly taken: Taken[] = [];
   readonly #links = new Map<string, SimulatedTransport>();
@@ -61,13 +66,15 @@ export class SimulatedRegion {
     );
     this.network.link = (node, region) => this.other(region).#link(node);
     this.database = new SimulatedDatabase(() => time.now, rows);
+    const service = new ForeignService(this.network, this.database);
+    this.foreign = new RegionForeign(this, service, world);
     this.faults = new Faults(this.network, {
       get over() {
         return world.over;
       },
       lasts: schedule.lasts,
       clients: this.#clients(),
-      foreign: new ForeignService(this.network, this.database),
+      foreign: service,
       hostile: new HostilePublisher(this.network),
       kill: (index) => this.#kill(index),
       join: () => this.join(schedule.durable),
@@ -197,7 +204,7 @@ export class SimulatedRegion {
   #appended(payload: string, offset: string): void {
     const { time, trail } = this.world;
     const message = decodeMessage(payload, Infinity);
-    this.taken.push({ message, payload, at: time.now });
+    this.taken.push({ message, at: time.now });
     trail.note(offset);
     trail.trace(
       () =>

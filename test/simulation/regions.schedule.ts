@@ -32,6 +32,8 @@ export interface RegionSchedule extends Pick<Schedule, Shared> {
   readonly nodes: Readonly<Record<string, number>>;
   /** Milliseconds that a packet takes to another region. */
   readonly latency: number;
+  /** Regions with a service that publishes without a journal. */
+  readonly foreign: readonly string[];
   readonly troubles: readonly RegionTrouble[];
 }
 
@@ -64,8 +66,15 @@ const KINDS: readonly TroubleKind[] = [
   'trim-journal',
 ];
 
-/** Draws a schedule, which depends only on the seed. */
-export function regionScheduleFrom(random: Random): RegionSchedule {
+/**
+ * Draws a schedule, which depends only on the seed.
+ *
+ * @param others draws what not every schedule has: the rest stays as it is without
+ */
+export function regionScheduleFrom(
+  random: Random,
+  others: Random,
+): RegionSchedule {
   const topology = random.chance(0.25) ? 'hub' : 'mesh';
   const names = NAMES.slice(0, topology === 'hub' ? 3 : random.whole(2, 3));
   const nodes = Object.fromEntries(
@@ -75,6 +84,8 @@ export function regionScheduleFrom(random: Random): RegionSchedule {
   const lasts = random.whole(4_000, 18_000);
   const heartbeatInterval = random.pick([1_000, 2_000, 5_000]);
   const heartbeatTimeout = random.pick([500, 1_000, 3_000]);
+  const isForeign = others.chance(0.4);
+  const foreign = names.filter(() => isForeign && others.chance(0.6));
   const kinds = KINDS.filter(
     (kind) => kind === 'kill-node' || isPossible(kind, durable, false),
   );
@@ -88,11 +99,14 @@ export function regionScheduleFrom(random: Random): RegionSchedule {
   // Nodes and links in one row.
   const connected = Object.values(nodes).reduce((sum, each) => sum + each);
   const makers = makersFor(random, connected);
-  const troubles = Array.from({ length: random.whole(1, 8) }, () => ({
-    at: random.whole(500, lasts - 200),
-    region: random.pick(names),
-    what: makers[random.pick(among)](),
-  })).toSorted((a, b) => a.at - b.at);
+  const troubles = Array.from({ length: random.whole(1, 8) }, () => {
+    const at = random.whole(500, lasts - 200);
+    const region = random.pick(names);
+    const kind = random.pick(among);
+    // Only a journal reveals what is lost silently.
+    const isHidden = kind === 'lose-announcements' && foreign.includes(region);
+    return { at, region, what: makers[isHidden ? 'cut' : kind]() };
+  }).toSorted((a, b) => a.at - b.at);
   return {
     topology,
     nodes,
@@ -108,6 +122,7 @@ export function regionScheduleFrom(random: Random): RegionSchedule {
     writeEvery: random.pick([80, 200, 600, 2_000]),
     readEvery: random.pick([60, 150]),
     lasts,
+    foreign,
     troubles,
   };
 }

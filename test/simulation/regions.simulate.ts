@@ -47,10 +47,14 @@ class RegionSimulation {
     { sabotage = null, trace = null }: RegionSimulationOptions,
     private readonly rejections: readonly unknown[],
   ) {
-    this.#schedule = regionScheduleFrom(new Random(seed));
+    this.#schedule = regionScheduleFrom(
+      new Random(seed),
+      new Random(~seed ^ 0x5eed),
+    );
     this.#world = {
       time,
       random: new Random(~seed),
+      others: new Random(seed ^ 0xf0e1),
       trail: new Trail(time, trace),
       schedule: this.#schedule,
       counts: new Counts(),
@@ -68,7 +72,7 @@ class RegionSimulation {
 
   async play(): Promise<Outcome> {
     const { time } = this;
-    const { nodes, troubles, lasts } = this.#schedule;
+    const { nodes, troubles, lasts, foreign } = this.#schedule;
     time.afterEvent = () => {
       for (const { network, nodes: each } of this.#regions) {
         this.#seen.add(network.master, each);
@@ -78,6 +82,8 @@ class RegionSimulation {
       const count = nodes[region.name] ?? 0;
       for (let n = 0; n < count; n++) region.join(n === 0);
       this.#repeat(this.#schedule.writeEvery, () => region.write());
+      if (foreign.includes(region.name))
+        this.#repeat(150, () => region.foreign.write());
       for (let n = 0; n < count; n++) {
         this.#repeat(this.#schedule.readEvery, () => region.read());
       }
@@ -128,6 +134,7 @@ class RegionSimulation {
   }
 
   #checkStaleness(): void {
+    for (const { foreign } of this.#regions) foreign.look();
     for (const region of this.#regions) {
       for (const node of region.alive) {
         const problem = falseStaleness(

@@ -310,11 +310,12 @@ export class ForeignService {
     const { master, misled } = this.network;
     if (!master.up || master.stopped || misled.size > 0) return;
     if (nodes.some(({ alive, heardForeign }) => alive && !heardForeign)) {
-      return this.#say(entity('session', 'nobody'));
+      this.say(entity('session', 'nobody'));
+      return;
     }
     this.database.change([key]);
     const [type = '', id = ''] = key.split(':');
-    this.#say(entity(type === 'user' ? 'User' : type, id));
+    this.say(entity(type === 'user' ? 'User' : type, id));
   }
 
   noise(kind: number): void {
@@ -322,15 +323,20 @@ export class ForeignService {
     const old = master.journal[random.whole(0, master.journal.length - 1)];
     if (kind === 0) master.announce('{"not":"a message"');
     else if (kind === 1 && old !== undefined) master.announce(old.payload);
-    else master.announce(this.#text(everything()).replace('Pattern', 'Touch'));
+    else {
+      const text = textOf(this.#instance.stamp(everything()));
+      master.announce(text.replace('Pattern', 'Touch'));
+    }
   }
 
-  #say(invalidation: Invalidation): void {
-    this.network.master.announce(this.#text(invalidation));
-  }
-
-  #text(invalidation: Invalidation): string {
+  /** PUBLISH alone. */
+  say(invalidation: Invalidation): InvalidationMessage {
     const message = this.#instance.stamp(invalidation);
-    return encodeMessage({ ...message, origin: null }, Infinity);
+    this.network.master.announce(textOf(message));
+    return message;
   }
+}
+
+function textOf(message: InvalidationMessage): string {
+  return encodeMessage({ ...message, origin: null }, Infinity);
 }
