@@ -1,5 +1,10 @@
 import { JOURNAL_START, type InvalidationMessage } from '../message/index.js';
-import { decodeEntries, type JournaledMessage } from '../subscriber/index.js';
+import {
+  decodeEntries,
+  JournalReader,
+  type HeartbeatOptions,
+  type JournaledMessage,
+} from '../subscriber/index.js';
 import {
   JournalPager,
   type InvalidationTransport,
@@ -17,7 +22,10 @@ const WAITING_LIMIT = 10_000;
 const BATCH = { messages: 500, size: 262_144 };
 
 /** @internal */
-export interface RepeaterOptions {
+export interface RepeaterOptions extends Pick<
+  HeartbeatOptions,
+  'heartbeatTimeout'
+> {
   /** Milliseconds after which a message is repeated. */
   readonly delay: number;
   readonly maxMessageBytes: number;
@@ -49,17 +57,20 @@ export class Repeater {
   #waiting: Waiting[] = [];
   /** Characters of what waits. */
   #size = 0;
+  readonly #journal: JournalReader;
   readonly #pager: JournalPager;
 
   constructor(
     private readonly options: RepeaterOptions,
-    private readonly transport: InvalidationTransport,
+    transport: InvalidationTransport,
     private readonly record: RelayRecord,
     private readonly messages: RelayMessages,
     private readonly onError: (error: Error) => void,
   ) {
+    // A client may never settle a reading whose connection broke.
+    this.#journal = new JournalReader(transport, options.heartbeatTimeout);
     this.#pager = new JournalPager((from, count) =>
-      transport.readJournal(from, count),
+      this.#journal.read(from, count),
     );
   }
 
@@ -72,6 +83,7 @@ export class Repeater {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.#journal.cancel();
     this.#forget();
   }
 
@@ -83,7 +95,7 @@ export class Repeater {
       await this.#repeat();
     } catch (error) {
       this.#forget();
-      this.onError(error as Error);
+      if (this.#timer !== null) this.onError(error as Error);
     } finally {
       this.#running = false;
     }
@@ -151,7 +163,7 @@ export class Repeater {
 
   /** Repeats everything in the place of what came up to now, after the same time. */
   async #beginAtEnd(): Promise<void> {
-    const tail = await this.transport.journalTail();
+    const tail = await this.#journal.tail();
     if (this.#timer === null) return;
     const isEmpty = tail === JOURNAL_START;
     const { messages } = this;
