@@ -4,16 +4,28 @@ import {
   relayed,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
+import { heldFor } from './regions.gates.js';
 import type { RegionNode } from './regions.node.js';
 import type { SimulatedRegion } from './regions.region.js';
+import {
+  falselyReleased,
+  owedRepetitions,
+  unrepeated,
+} from './regions.repetitions.js';
 import {
   announcesOnce,
   isCovered,
   isLasting,
+  isPrompt,
   keepsEntries,
   sourcesOf,
   type RegionSchedule,
 } from './regions.schedule.js';
+
+/** Milliseconds until a message is everywhere, besides the latency. */
+const PROMPT_MS = 500;
+/** Milliseconds until relays have begun, besides a heartbeat. */
+const STARTED_MS = 3_000;
 
 /**
  * Looks for a false staleness: an instance that says it has everything of a source up to
@@ -33,7 +45,10 @@ export function falseStaleness(
   )) {
     const source = region.other(name);
     if (!isLasting(schedule, name)) continue;
-    const asOf = now - subscriber.staleness(name);
+    const asOf = Math.max(
+      now - subscriber.staleness(name),
+      promptAsOf(schedule, name, region.name, now),
+    );
     let checked = node.checkedOf.get(name) ?? 0;
     for (; checked < source.taken.length; checked++) {
       const { message, at, owedTo } = source.taken[checked]!;
@@ -48,6 +63,23 @@ export function falseStaleness(
   return null;
 }
 
+/**
+ * The time of the last messages that must have arrived whatever an instance says: those
+ * that were held for as long as possible.
+ */
+function promptAsOf(
+  schedule: RegionSchedule,
+  source: string,
+  local: string,
+  now: number,
+): number {
+  const bound = heldFor(schedule.gates[local]) + schedule.latency + PROMPT_MS;
+  const isKnown = now > bound + STARTED_MS + schedule.heartbeatInterval;
+  return isKnown && isPrompt(schedule, [source, local])
+    ? now - bound
+    : -Infinity;
+}
+
 /** Problems of a region's journal at the end of a run. */
 export function journalProblems(
   region: SimulatedRegion,
@@ -59,13 +91,17 @@ export function journalProblems(
   );
   const counts = new Map<string, number>();
   for (const { payload } of network.master.journal) {
-    const message = decodeMessage(payload, Infinity);
+    const { message, isFinal } = unrepeated(
+      decodeMessage(payload, Infinity),
+      name,
+    );
     const { messageId, path } = message;
+    const key = `${messageId} ${isFinal}`;
     if (path?.includes(name) === true || (isBornIn(message, name) && path)) {
       problems.push(`${messageId} came back to ${name} by ${path?.join()}`);
     }
     if (isBornIn(message, name)) continue;
-    counts.set(messageId, (counts.get(messageId) ?? 0) + 1);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
     const source = region.other(path?.at(-1) ?? message.region ?? name);
     const published = timesIn(source, messageId);
     // A relay's own message for what it could not forward is "everything".
@@ -74,13 +110,14 @@ export function journalProblems(
     }
     // An announcement that comes late looks like one of another journal.
     const isOnce = announcesOnce(schedule, source.name);
-    if (isOnce && counts.get(messageId)! > Math.max(1, published)) {
+    if (isOnce && counts.get(key)! > Math.max(1, published)) {
       problems.push(
-        `${name} has ${messageId} ${counts.get(messageId)} times, and ${source.name} had it ${published} times`,
+        `${name} has ${messageId} ${counts.get(key)} times, and ${source.name} had it ${published} times`,
       );
     }
   }
   problems.push(...gapsIn(region, schedule));
+  problems.push(...falselyReleased(region, schedule));
   for (const [source, times] of network.master.relays.lostPlaces) {
     if (!isCovered(schedule, source)) continue;
     problems.push(
@@ -93,10 +130,12 @@ export function journalProblems(
 /** Faults that last some time after healing. */
 export function regionComplaints(
   region: SimulatedRegion,
+  schedule: RegionSchedule,
   bound: number,
 ): string[] {
   const { alive, name, sources } = region;
-  const complaints: string[] = [];
+  const complaints = owedRepetitions(region, schedule);
+  const oldest = bound + heldFor(schedule.gates[name]);
   for (const source of sources) {
     const holders = alive.filter((node) => node.holds(source));
     if (alive.length > 0 && holders.length !== 1) {
@@ -104,7 +143,7 @@ export function regionComplaints(
     }
     for (const node of alive) {
       const age = node.subscriber.staleness(source);
-      if (age > bound)
+      if (age > oldest)
         complaints.push(`${node.name} is ${age} ms behind ${source}`);
       complaints.push(...region.other(source).foreign.missedBy(node, name));
     }

@@ -16,6 +16,9 @@ import type { SimulatedServer } from './simulated.redis.js';
  */
 export type RelaySabotage = 'skipping' | 'heedless' | 'separate';
 
+/** Ends the name of a record of repetitions. */
+const REPEATED = ':repeat';
+
 /** The record of one relay. */
 interface Kept {
   readonly place: RelayPlace;
@@ -114,6 +117,8 @@ export class RelayRecords {
 
   moved(source: string, from: RelayPlace, to: RelayPlace): void {
     if (to.restarts > from.restarts || from.offset === null) return;
+    // Entries that were trimmed are repeated as "everything".
+    if (to.offset === JOURNAL_START && source.endsWith(REPEATED)) return;
     if (to.offset !== null && compareOffsets(to.offset, from.offset) >= 0)
       return;
     this.rewinds.push(

@@ -6,6 +6,7 @@ import { Faults, type Client } from './faults.js';
 import { HostilePublisher } from './hostile.publisher.js';
 import type { Random } from './random.js';
 import { RegionForeign } from './regions.foreign.js';
+import { gated } from './regions.gates.js';
 import { RegionNode } from './regions.node.js';
 import { sourcesOf, type RegionSchedule } from './regions.schedule.js';
 import { SimulatedNetwork } from './simulated.network.js';
@@ -159,7 +160,14 @@ export class SimulatedRegion {
       journaled: true,
       whenStale: 'widen',
       sabotage: null,
-      regions: { local: this.name, sources: sourcesOf(schedule, this.name) },
+      regions: {
+        local: this.name,
+        sources: gated(
+          sourcesOf(schedule, this.name),
+          schedule.gates[this.name],
+          this.world.others,
+        ),
+      },
     };
   }
 

@@ -1,6 +1,8 @@
 import type { RegionsOptions } from '../../lib/regions/index.js';
 import type { Random } from './random.js';
+import { gatesFrom, type Gate } from './regions.gates.js';
 import {
+  HARMLESS,
   isPossible,
   makersFor,
   type Schedule,
@@ -34,6 +36,8 @@ export interface RegionSchedule extends Pick<Schedule, Shared> {
   readonly latency: number;
   /** Regions with a service that publishes without a journal. */
   readonly foreign: readonly string[];
+  /** The gates of regions that have one. */
+  readonly gates: Readonly<Record<string, Gate>>;
   readonly troubles: readonly RegionTrouble[];
 }
 
@@ -123,6 +127,7 @@ export function regionScheduleFrom(
     readEvery: random.pick([60, 150]),
     lasts,
     foreign,
+    gates: gatesFrom(others, names),
     troubles,
   };
 }
@@ -158,6 +163,17 @@ export function isLasting(
   return !troubles.some(
     ({ region: where, what: { kind } }) =>
       where === region && (kind === 'failover' || kind === 'restart-server'),
+  );
+}
+
+/** Whether every message of a region arrives at once. */
+export function isPrompt(
+  { troubles }: RegionSchedule,
+  names: readonly string[],
+): boolean {
+  return troubles.every(
+    ({ region, what: { kind } }) =>
+      !names.includes(region) || HARMLESS.includes(kind),
   );
 }
 

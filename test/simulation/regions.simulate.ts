@@ -178,7 +178,7 @@ class RegionSimulation {
     const bound = 3 * heartbeatInterval + heartbeatTimeout;
     return this.#regions.flatMap((region) => [
       ...complaintsOf(region.alive, region.database),
-      ...regionComplaints(region, bound),
+      ...regionComplaints(region, this.#schedule, bound),
     ]);
   }
 

@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Deadlines } from '../../lib/common/index.js';
 import { RelayIntake } from '../../lib/regions/relay-intake.js';
+import { RelayMessages } from '../../lib/regions/relay-messages.js';
 import type { RelaySabotage } from './regions.records.js';
 import { simulateRegions } from './regions.simulate.js';
 import { failuresOf, playAll, SCHEDULES, seed, sum } from './schedules.js';
 
 /** A schedule with regions costs as much as several with one. */
-const COUNT = Math.ceil(SCHEDULES / 5);
+const COUNT = Math.ceil(SCHEDULES / 8);
 /** Schedules among which one must find a mistake. */
 const TRIES = 60;
 
@@ -44,6 +46,8 @@ describe('Simulation: the checker of regions finds', () => {
       'a relay that does not answer for publishers without a journal',
       () => vi.spyOn(RelayIntake.prototype, 'subscribed').mockReturnValue(),
     ],
+    ['a relay that does not repeat each tenth message', repeatNotEach],
+    ['a relay that holds messages for as long as it takes', holdForEver],
   ])('%s', async (_, spoil) => {
     spoil();
     expect(await triesUntilFound()).toBeLessThan(TRIES);
@@ -59,4 +63,27 @@ async function triesUntilFound(
     if (problems.length > 0) return tries;
   }
   return TRIES;
+}
+
+function repeatNotEach(): void {
+  const { isRepeatable } = RelayMessages.prototype;
+  let count = 0;
+  vi.spyOn(RelayMessages.prototype, 'isRepeatable').mockImplementation(
+    function (this: RelayMessages, message) {
+      return isRepeatable.call(this, message) && ++count % 10 !== 0;
+    },
+  );
+}
+
+function holdForEver(): void {
+  const { within } = Deadlines.prototype;
+  vi.spyOn(Deadlines.prototype, 'within').mockImplementation(function <T>(
+    this: Deadlines,
+    timeout: number,
+    work: Promise<T>,
+    late: () => Error,
+  ): Promise<T> {
+    if (late().message.includes('held')) return work;
+    return within.call(this, timeout, work, late) as Promise<T>;
+  });
 }
