@@ -23,7 +23,7 @@ it.each<[title: string, restarts: boolean]>([
     const publish = (id: number): unknown =>
       channel.append(encodeMessage(us.stamp(entity('User', id)), Infinity));
     const messages = new RelayMessages(
-      { source: 'us', local: 'eu', transit: false },
+      { source: 'us', local: 'eu', sources: ['us'] },
       new Instance('relay', 'eu'),
       10_000,
     );
