@@ -134,7 +134,7 @@ export function regionComplaints(
   bound: number,
 ): string[] {
   const { alive, name, sources } = region;
-  const complaints = owedRepetitions(region, schedule);
+  const complaints: string[] = [];
   const oldest = bound + heldFor(schedule.gates[name]);
   for (const source of sources) {
     const holders = alive.filter((node) => node.holds(source));
@@ -148,6 +148,7 @@ export function regionComplaints(
       complaints.push(...region.other(source).foreign.missedBy(node, name));
     }
   }
+  if (complaints.length === 0) return owedRepetitions(region, schedule);
   return complaints;
 }
 

@@ -117,8 +117,8 @@ export class RelayRecords {
 
   moved(source: string, from: RelayPlace, to: RelayPlace): void {
     if (to.restarts > from.restarts || from.offset === null) return;
-    // Entries that were trimmed are repeated as "everything".
-    if (to.offset === JOURNAL_START && source.endsWith(REPEATED)) return;
+    // A place that is gone is answered by "everything", which is repeated at the end.
+    if (source.endsWith(REPEATED)) return;
     if (to.offset !== null && compareOffsets(to.offset, from.offset) >= 0)
       return;
     this.rewinds.push(

@@ -28,21 +28,22 @@ export function owedRepetitions(
   let everythingAt = -Infinity;
   for (const { message, at } of taken) {
     if (message.pattern === '*') everythingAt = at;
-    if (unrepeated(message, name).isFinal) finals.set(message.messageId, at);
+    if (message.path?.at(-1) === name) finals.set(message.messageId, at);
   }
   const isCovered = ({ message: { messageId }, at }: Taken): boolean =>
     at + gate.delay <= Math.max(everythingAt, finals.get(messageId) ?? 0);
+  const owed = taken.filter(
+    (each) => !isCovered(each) && isRelayed(each, region),
+  );
+  if (owed.length === 0) return [];
   const offsets = new Set(
     region.network.master.journal.map(({ offset }) => offset),
   );
   // The next relay forwards again what a failover lost.
   const isKept = ({ offset }: InvalidationMessage): boolean =>
     isLasting(schedule, name) || offsets.has(offset ?? '');
-  return taken
-    .filter(
-      (each) =>
-        isRelayed(each, region) && !isCovered(each) && isKept(each.message),
-    )
+  return owed
+    .filter(({ message }) => isKept(message))
     .map(
       ({ message: { messageId }, at }) =>
         `${name} has not repeated ${messageId} of ${at}`,

@@ -83,7 +83,7 @@ class RegionSimulation {
       for (let n = 0; n < count; n++) region.join(n === 0);
       this.#repeat(this.#schedule.writeEvery, () => region.write());
       if (foreign.includes(region.name))
-        this.#repeat(150, () => region.foreign.write());
+        this.#repeat(300, () => region.foreign.write());
       for (let n = 0; n < count; n++) {
         this.#repeat(this.#schedule.readEvery, () => region.read());
       }

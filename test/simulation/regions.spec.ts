@@ -7,7 +7,7 @@ import { simulateRegions } from './regions.simulate.js';
 import { failuresOf, playAll, SCHEDULES, seed, sum } from './schedules.js';
 
 /** A schedule with regions costs as much as several with one. */
-const COUNT = Math.ceil(SCHEDULES / 8);
+const COUNT = Math.ceil(SCHEDULES / 10);
 /** Schedules among which one must find a mistake. */
 const TRIES = 60;
 
