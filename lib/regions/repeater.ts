@@ -165,9 +165,7 @@ export class Repeater {
   async #beginAtEnd(): Promise<void> {
     const tail = await this.#journal.tail();
     if (this.#timer === null) return;
-    const isEmpty = tail === JOURNAL_START;
-    const { messages } = this;
-    this.#wait(tail, isEmpty ? null : this.#encode(messages.everything()));
+    this.#wait(tail, this.#encode(this.messages.everything()));
   }
 
   async #repeat(): Promise<void> {

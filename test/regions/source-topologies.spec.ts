@@ -76,7 +76,7 @@ describeOnRedisServer('RegionRelay', () => {
   );
 
   it.each([
-    ['has received all', false],
+    ['follows', false],
     ['lacks messages that were relayed', true],
   ])(
     'loses nothing at a failover by Sentinel to a replica that %s',
@@ -119,7 +119,8 @@ describeOnRedisServer('RegionRelay', () => {
       const since = heard(reader).slice(5);
       expect(ids.filter((id) => !isCovered(id, since))).toEqual([]);
       const [relay] = reader.context.get(RegionRelays).relays;
-      expect(relay!.log.widenedBy.has('missed')).toBe(lags);
+      // The other replica may lack the last ones, too.
+      if (lags) expect(relay!.log.widenedBy.has('missed')).toBe(true);
     },
     90_000,
   );
