@@ -3,7 +3,7 @@ import { copyText } from './copy-text.js';
 import { readEntityType } from './exactness.js';
 import type { InvalidationMessage } from './invalidation-message.js';
 import { isTimestamp } from './timestamp.js';
-import { isRegion } from './region.js';
+import { isPath, isRegion } from './region.js';
 import { isText, isUuid } from './wire-rules.js';
 
 /** A text without escapes and control characters: equal to its JSON. */
@@ -12,7 +12,7 @@ const TEXT = '([^"\\\\\\x00-\\x1f]*)';
 const IGNORED = TEXT.replace('(', '(?:');
 
 /**
- * A message about one entity, without metadata, trace, position or path, byte for byte as
+ * A message about one entity, without metadata, trace or position, byte for byte as
  * `encodeMessage` and the publish script write it, and as a service in another
  * language does that keeps the order of the fields.
  */
@@ -29,6 +29,7 @@ const ENTITY_MESSAGE = new RegExp(
     '"metadata":null',
   ].join(',') +
     `(?:,"region":"${TEXT}")?` +
+    '(?:,"path":\\[((?:"[\\w.-]+",?)+)\\])?' +
     `(?:,"kid":"${IGNORED}","mac":"${IGNORED}")?` +
     `(?:,"offset":"${TEXT}","previous":"${TEXT}"(?:,"seal":"${IGNORED}")?)?` +
     `(?:,"origin":"${TEXT}")?\\}$`,
@@ -55,6 +56,7 @@ export function decodeEntityMessage(
   const entityId = match[4]!;
   const timestamp = match[6]!;
   const region = match[8];
+  const path = match[9]?.slice(1, -1).split('","') ?? null;
   const entityType = readEntityType(
     custom === undefined ? match[2] : { Custom: custom },
   );
@@ -65,7 +67,8 @@ export function decodeEntityMessage(
     (custom !== undefined && !isText(custom)) ||
     !isUuid(messageId) ||
     !isTimestamp(timestamp) ||
-    (region !== undefined && !isRegion(region))
+    (region !== undefined && !isRegion(region)) ||
+    (path !== null && !isPath(path))
   ) {
     return null;
   }
@@ -78,9 +81,10 @@ export function decodeEntityMessage(
     entityId: copyText(entityId),
     timestamp,
     sourceService: match[7]!,
-    origin: match[11] ?? null,
-    offset: match[9] === undefined ? null : copyText(match[9]),
-    previous: match[10] ?? null,
+    origin: match[12] ?? null,
+    offset: match[10] === undefined ? null : copyText(match[10]),
+    previous: match[11] ?? null,
     region: region ?? null,
+    path: path && Object.freeze(path),
   };
 }

@@ -62,7 +62,7 @@ export interface MessageEnvelope {
   readonly at: CommitPosition | null;
   /** The region in which it was published first; `null` without regions. */
   readonly region: string | null;
-  /** Other regions that it was relayed through, in order; `null` for none. */
+  /** Regions that relayed it, in order; `null` in the region in which it was published. */
   readonly path: readonly string[] | null;
   /** Whether this instance published it. Not on the wire. */
   readonly own: boolean;

@@ -21,11 +21,13 @@ export function isPath(value: unknown): value is string[] {
 
 /**
  * A message of a source as a region publishes it: marked with the region in which it
- * was born and those that relayed it. Its place in the source's journal is left out.
+ * was born, and with this one. Its place in the source's journal is left out. Only a
+ * message that was relayed has a path, so that one without it was born in the source,
+ * by whatever name the source calls itself.
  *
  * @param transit whether to carry what was born elsewhere, too
  * @returns `null` for a message that this region must not publish: it was here
- * before, or the region in which it was born is not this source
+ * before, or was born elsewhere
  * @internal
  */
 export function relayed(
@@ -34,14 +36,17 @@ export function relayed(
   local: string,
   transit: boolean,
 ): InvalidationMessage | null {
-  const born = message.region ?? source;
+  const region = message.region ?? source;
   const path = message.path ?? [];
-  if (born === local || path.includes(local)) return null;
-  if (born !== source && (!transit || path.length >= LONGEST_PATH)) return null;
+  if (path.length > 0) {
+    if (!transit || region === local || path.includes(local)) return null;
+    // A repetition adds this region once more.
+    if (path.length > LONGEST_PATH - 2) return null;
+  }
   return {
     ...message,
-    region: born,
-    path: born === source ? message.path : [...path, source],
+    region,
+    path: [...path, local],
     offset: null,
     previous: null,
   };

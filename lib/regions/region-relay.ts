@@ -76,7 +76,7 @@ export class RegionRelay {
       onFailed: (error) => this.log.failed(error),
     });
     this.#messages = new RelayMessages(
-      { source, local, transit },
+      { source, local, transit, sources: parts.sources },
       instance,
       options.maxMessageBytes,
     );

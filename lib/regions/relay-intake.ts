@@ -9,7 +9,6 @@ import type {
 import type { RelayLog, RelayWidening } from './relay-log.js';
 import type { RelayMessages } from './relay-messages.js';
 import type { RelayOutlet } from './relay-outlet.js';
-import { ReturnedMessages } from './returned-messages.js';
 
 /** Milliseconds between two widenings for messages that cannot be read. */
 const UNREADABLE_MS = 10_000;
@@ -29,7 +28,9 @@ export class RelayIntake {
   #extras = 0;
   /** Whether "everything" is owed for such messages, which were dropped or missed. */
   #isOwed = false;
-  readonly #returned = new ReturnedMessages();
+  /** The number of restarts in the record, and that of the last such message. */
+  #restarts = 0;
+  #restartsOfExtra = 0;
   readonly #unreadable = new Paced(UNREADABLE_MS, () =>
     this.#widen('unreadable', null),
   );
@@ -48,8 +49,6 @@ export class RelayIntake {
   drop(): void {
     this.#isOwed ||= this.#extras > 0;
     this.#extras = 0;
-    // This region's Redis may have lost what was published here.
-    this.#returned.forget();
   }
 
   /** The record was read. */
@@ -58,6 +57,11 @@ export class RelayIntake {
     this.drop();
     this.#hasForeign ||= foreign;
     this.#isFirst = place.offset === null;
+    this.#restarts = place.restarts;
+    if (place.restarts >= this.#restartsOfExtra) return;
+    // This region's Redis has lost such a message.
+    this.#isOwed = true;
+    this.#restartsOfExtra = 0;
   }
 
   /** The subscription stands, at first or again. */
@@ -74,10 +78,6 @@ export class RelayIntake {
   next(message: JournaledMessage): void {
     const out = this.#relayed(message);
     if (out === null) return this.outlet.skip(message.offset);
-    if (this.#returned.has(out)) {
-      this.log.circles();
-      return this.outlet.skip(message.offset);
-    }
     this.#push(out, 'next', message.offset);
   }
 
@@ -108,7 +108,12 @@ export class RelayIntake {
   /** Messages are in this region's journal now. */
   forwarded(messages: readonly ForwardedMessage[]): void {
     this.log.forwarded += messages.length;
-    this.#extras -= messages.filter(({ offset }) => offset === null).length;
+    for (const { kind, offset } of messages) {
+      if (kind !== 'next') this.#restarts++;
+      if (offset !== null) continue;
+      this.#extras--;
+      this.#restartsOfExtra = this.#restarts;
+    }
   }
 
   /** @returns whether messages were dropped that the next relay knows nothing of */
@@ -123,7 +128,9 @@ export class RelayIntake {
   #relayed(message: InvalidationMessage): InvalidationMessage | null {
     const out = this.messages.relayed(message);
     const { region } = message;
-    if (out === null && region !== null && !this.known.includes(region)) {
+    if (this.messages.isOurs(message)) {
+      this.log.returned();
+    } else if (out === null && region && !this.known.includes(region)) {
       this.log.unknown(region);
     }
     return out;
@@ -132,8 +139,6 @@ export class RelayIntake {
   #widen(cause: RelayWidening, offset: string | null): void {
     this.#isOwed = false;
     this.log.widened(cause);
-    // Publishers publish again what their journal has lost.
-    if (offset !== null) this.#returned.forget();
     const kind = offset === null ? 'extra' : 'restart';
     this.#push(this.messages.everything(), kind, offset);
   }
@@ -143,9 +148,7 @@ export class RelayIntake {
     kind: ForwardedKind,
     offset: string | null,
   ): void {
-    // The others may come again, with a place.
     if (offset === null) this.#extras++;
-    else this.#returned.add(message);
     if (!this.outlet.push({ message, kind, offset })) this.onOverflow();
   }
 }

@@ -64,22 +64,22 @@ export class RelayLog {
   readonly faulty = (error: CacheInvalidationError): void =>
     this.errors.report(error, `relay ${this.source} ${error.message}`);
 
-  /** A message was born in a region that no source brings. */
+  /** A message was born in a region that is no source. */
   unknown(region: string): void {
     if (this.#unknown.has(region) || this.#unknown.size >= UNKNOWN_LIMIT)
       return;
     this.#unknown.add(region);
     this.faulty(
       new InvalidationConfigurationError(
-        `Region ${this.source} has messages that were born in ${region}, which no source brings: they do not reach this region.`,
+        `Region ${this.source} has messages that were born in ${region}, which is no source of this region: they are not taken over from there.`,
         [],
-        `If its services call it so (regions.local), use that name here; else make ${region} a source, or give ${this.source} transit: true.`,
+        `If a source calls itself so (regions.local), use that name here; else make ${region} a source, or give ${this.source} transit: true.`,
       ),
     );
   }
 
-  /** A message has come back to the relay that had published it. */
-  circles(): void {
+  /** The source has a message that was published there by this region. */
+  returned(): void {
     this.faulty(
       new InvalidationConfigurationError(
         `Messages that were relayed from region ${this.source} come back from there.`,

@@ -19,6 +19,8 @@ export interface RelayNames {
   readonly local: string;
   /** Whether messages that were born in a third region are relayed, too. */
   readonly transit: boolean;
+  /** All sources of this region. */
+  readonly sources: readonly string[];
 }
 
 /**
@@ -41,11 +43,17 @@ export class RelayMessages {
 
   /** "Everything", for messages of the source that are not known. */
   everything(): InvalidationMessage {
+    const { source, local } = this.names;
     const message = this.instance.stamp(everything());
-    return { ...message, region: this.names.source };
+    return { ...message, region: source, path: [local] };
   }
 
-  /** Marks a message that this region has repeated, or need not repeat. */
+  /** Whether a message of the source was published there by this region. */
+  isOurs({ path }: InvalidationMessage): boolean {
+    return path?.at(-1) === this.names.local;
+  }
+
+  /** Marks a relayed message that this region has repeated, or need not repeat. */
   final(message: InvalidationMessage): InvalidationMessage {
     const path = [...(message.path ?? []), this.names.local];
     return { ...message, path, offset: null, previous: null };
@@ -53,7 +61,11 @@ export class RelayMessages {
 
   /** Whether a message of this region's journal was relayed here and is to be repeated. */
   isRepeatable({ region, path }: InvalidationMessage): boolean {
-    return (path?.at(-1) ?? region) === this.names.source;
+    const { source, local, sources } = this.names;
+    if (path?.at(-1) !== local || path.at(-2) === local) return false;
+    const from = path.at(-2) ?? region;
+    // A source may call itself otherwise: then each repeats its messages.
+    return from === source || from === null || !sources.includes(from);
   }
 
   /** Writes a message; "everything" in the place of one that has become too large. */

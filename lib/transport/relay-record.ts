@@ -1,13 +1,17 @@
 /**
- * The place of a relay in its source. A source that has failed over may come to an offset again, so the
- * offset alone does not tell two places apart.
+ * The place of a relay in its source. A source that has failed over may come to an
+ * offset again, and messages without an offset leave it as it is, so the offset alone
+ * does not tell two places apart.
  *
  * @internal
  */
 export interface RelayPlace {
   /** Offset of the source up to which everything was forwarded; `null` if there is none yet. */
   readonly offset: string | null;
-  /** How often a relay has begun again at the end of the source's journal. */
+  /**
+   * How often a relay has begun again at the end of the source's journal, or forwarded a
+   * message without an offset.
+   */
   readonly restarts: number;
 }
 

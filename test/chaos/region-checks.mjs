@@ -147,7 +147,7 @@ class RegionCheck {
   #judge(id, messages, { loops, twice, unknown }) {
     const [{ region, path, pattern }] = messages;
     const local = this.#local;
-    if (messages.some((each) => each.path?.includes(local))) {
+    if (messages.some((each) => each.path?.slice(0, -1).includes(local))) {
       loops.push(described(messages[0]));
     } else if (region === local) {
       const isRepeated =
@@ -155,7 +155,7 @@ class RegionCheck {
       if (isRepeated || path) loops.push(described(messages[0]));
       return;
     }
-    const source = path?.at(-1) ?? region;
+    const source = path?.at(-2) ?? region;
     const announced = this.#journals.get(source)?.counts.get(id) ?? 0;
     if (messages.length > Math.max(1, announced) && !this.#repeated.has(id)) {
       twice.push(described(messages[0]));

@@ -282,14 +282,20 @@ const messagesOf = (findings: readonly Finding[]): string[] =>
 
 describe('topologyOf()', () => {
   it('finds nothing wrong with a mesh', () => {
-    const us = source('us', entriesOf(['us'], ['eu'], ['ap'], [null]));
-    const ap = source('ap', entriesOf(['ap'], ['us'], ['eu']));
-    const own = entriesOf(['eu'], ['us'], ['ap'], [null]);
+    const us = source(
+      'us',
+      entriesOf(['us'], ['eu', 'us'], ['ap', 'us'], [null]),
+    );
+    const ap = source('ap', entriesOf(['ap'], ['us', 'ap'], ['eu', 'ap']));
+    const own = entriesOf(['eu'], ['us', 'eu'], ['ap', 'eu'], [null]);
     expect(topologyOf('eu', own, [us, ap])).toEqual([]);
   });
 
   it('names regions that no source brings', () => {
-    const us = source('us', entriesOf(['us'], ['ap'], ['eu'], ['sa', 'eu']));
+    const us = source(
+      'us',
+      entriesOf(['us'], ['ap', 'us'], ['eu', 'us'], ['sa', 'eu', 'us']),
+    );
     expect(messagesOf(topologyOf('eu', [], [us]))).toEqual([
       'messages born in ap are in the journal of us, and no source here brings ap: they do not reach eu. Add ap as a source, or transit to us.',
     ]);
@@ -298,8 +304,12 @@ describe('topologyOf()', () => {
   });
 
   it('names regions that two sources bring', () => {
-    const us = source('us', entriesOf(['us'], ['ap'], ['sa']), true);
-    const ap = source('ap', entriesOf(['ap'], ['sa', 'us']), true);
+    const us = source(
+      'us',
+      entriesOf(['us'], ['ap', 'us'], ['sa', 'us']),
+      true,
+    );
+    const ap = source('ap', entriesOf(['ap'], ['sa', 'us', 'ap']), true);
     expect(messagesOf(topologyOf('eu', [], [us, ap]))).toEqual([
       'messages born in ap are brought by ap and us: each is announced twice. Leave out transit for us.',
       'messages born in sa are brought by us and ap: each is announced twice. Leave out transit for ap.',

@@ -13,7 +13,7 @@ const relay = new Instance('relay', 'eu');
 
 function messages(transit = false, maxBytes = MAX): RelayMessages {
   return new RelayMessages(
-    { source: 'us', local: 'eu', transit },
+    { source: 'us', local: 'eu', transit, sources: ['us', 'ap'] },
     relay,
     maxBytes,
   );
@@ -32,6 +32,7 @@ describe('RelayMessages.relayed()', () => {
     const message = born('us');
     expect(messages().relayed(message)).toEqual({
       ...message,
+      path: ['eu'],
       offset: null,
       previous: null,
     });
@@ -40,21 +41,29 @@ describe('RelayMessages.relayed()', () => {
   it('takes a message without a region as born in the source', () => {
     expect(messages().relayed(born(null))).toMatchObject({
       region: 'us',
-      path: null,
+      path: ['eu'],
     });
   });
 
+  it('takes a message that was relayed nowhere as born in the source, whatever region it names', () => {
+    for (const region of ['usa', 'ap', 'eu']) {
+      expect(messages().relayed(born(region))).toMatchObject({
+        region,
+        path: ['eu'],
+      });
+    }
+  });
+
   it.each<[string, InvalidationMessage, boolean]>([
-    ['was born here', born('eu'), false],
-    ['was born here and comes in transit', born('eu'), true],
-    ['was relayed here', born('us', ['eu']), false],
-    ['was relayed here on its way', born('ap', ['eu', 'sa']), true],
-    ['was born elsewhere', born('ap'), false],
+    ['was born here and comes in transit', born('eu', ['us']), true],
+    ['was relayed here', born('us', ['eu']), true],
+    ['was relayed here on its way', born('ap', ['eu', 'us']), true],
+    ['was born elsewhere', born('ap', ['us']), false],
     [
       'was relayed too often',
       born(
         'ap',
-        Array.from({ length: 16 }, (_, at) => `r${at}`),
+        Array.from({ length: 15 }, (_, at) => `r${at}`),
       ),
       true,
     ],
@@ -62,15 +71,14 @@ describe('RelayMessages.relayed()', () => {
     expect(messages(transit).relayed(message)).toBeNull();
   });
 
-  it('adds the source to the path of what it takes in transit', () => {
-    const { relayed } = RelayMessages.prototype;
+  it('adds this region to the path of what it takes in transit', () => {
     const transit = messages(true);
-    expect(relayed.call(transit, born('ap'))?.path).toEqual(['us']);
-    expect(relayed.call(transit, born('ap', ['sa']))?.path).toEqual([
+    expect(transit.relayed(born('ap', ['us']))?.path).toEqual(['us', 'eu']);
+    expect(transit.relayed(born('ap', ['sa', 'us']))?.path).toEqual([
       'sa',
       'us',
+      'eu',
     ]);
-    expect(relayed.call(transit, born('us'))?.path).toBeNull();
   });
 });
 
@@ -114,13 +122,22 @@ describe('RelayMessages.encode()', () => {
 
 describe('RelayMessages: repetitions', () => {
   it('are made of what was relayed from the source, once', () => {
-    const of = messages(true);
-    expect(of.isRepeatable(born('us'))).toBe(true);
-    expect(of.isRepeatable(born('ap', ['us']))).toBe(true);
+    const of = messages();
+    expect(of.isRepeatable(born('us', ['eu']))).toBe(true);
+    expect(of.isRepeatable(born('ap', ['us', 'eu']))).toBe(true);
     expect(of.isRepeatable(born('eu'))).toBe(false);
-    expect(of.isRepeatable(born('ap'))).toBe(false);
-    const again = of.final(born('us'));
-    expect(again).toMatchObject({ region: 'us', path: ['eu'], offset: null });
+    expect(of.isRepeatable(born('us'))).toBe(false);
+    expect(of.isRepeatable(born('ap', ['eu']))).toBe(false);
+    const again = of.final(born('us', ['eu']));
+    expect(again).toMatchObject({
+      region: 'us',
+      path: ['eu', 'eu'],
+      offset: null,
+    });
     expect(of.isRepeatable(again)).toBe(false);
+  });
+
+  it('are made of messages whose region is no source: one calls itself so', () => {
+    expect(messages().isRepeatable(born('usa', ['eu']))).toBe(true);
   });
 });

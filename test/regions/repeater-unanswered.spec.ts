@@ -20,10 +20,12 @@ it.each<[title: string, restarts: boolean]>([
     const channel = new InMemoryChannel();
     const transport = new MemoryTransport(channel);
     const us = new Instance('writer', 'us');
-    const publish = (id: number): unknown =>
-      channel.append(encodeMessage(us.stamp(entity('User', id)), Infinity));
+    const publish = (id: number): unknown => {
+      const message = { ...us.stamp(entity('User', id)), path: ['eu'] };
+      return channel.append(encodeMessage(message, Infinity));
+    };
     const messages = new RelayMessages(
-      { source: 'us', local: 'eu', sources: ['us'] },
+      { source: 'us', local: 'eu', transit: false, sources: ['us'] },
       new Instance('relay', 'eu'),
       10_000,
     );
@@ -43,7 +45,7 @@ it.each<[title: string, restarts: boolean]>([
     const repeated = (): string[] =>
       channel.journal
         .map(({ payload }) => decodeMessage(payload, Infinity))
-        .filter(({ path }) => path?.at(-1) === 'eu')
+        .filter(({ path }) => path?.at(-2) === 'eu')
         .map(said);
     publish(1);
     repeater.start();

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { relayKey } from '../../lib/transport/index.js';
 import { connectRaw, said, type TestApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { startRegions, type Region } from './regions.js';
@@ -72,6 +73,24 @@ describe('A message that no journal of the source has', () => {
     await relay.close();
     await eventually(() =>
       expect(watcher.messages.map(said)).toEqual(['*', '*']),
+    );
+  });
+
+  it('is widened if the Redis of this region loses it at a failover', async () => {
+    const [eu, us] = await setUp();
+    const relay = await eu.app({ us });
+    await current(relay);
+    const redis = connectRaw(eu.redis.url);
+    const record = relayKey(eu.channel, 'us');
+    const kept = await redis.hgetall(record);
+    await publish(us, FOREIGN);
+    await eventually(() =>
+      expect(relay.messages.map(said)).toEqual(['*', 'User:9']),
+    );
+    // The new master has neither the message nor the record of its time.
+    await redis.hset(record, kept);
+    await eventually(() =>
+      expect(relay.messages.map(said)).toEqual(['*', 'User:9', '*']),
     );
   });
 

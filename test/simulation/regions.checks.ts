@@ -97,12 +97,13 @@ export function journalProblems(
     );
     const { messageId, path } = message;
     const key = `${messageId} ${isFinal}`;
-    if (path?.includes(name) === true || (isBornIn(message, name) && path)) {
+    const isBack = path?.slice(0, -1).includes(name) === true;
+    if (isBack || (isBornIn(message, name) && path)) {
       problems.push(`${messageId} came back to ${name} by ${path?.join()}`);
     }
     if (isBornIn(message, name)) continue;
     counts.set(key, (counts.get(key) ?? 0) + 1);
-    const source = region.other(path?.at(-1) ?? message.region ?? name);
+    const source = region.other(path?.at(-2) ?? message.region ?? name);
     const published = timesIn(source, messageId);
     // A relay's own message for what it could not forward is "everything".
     if (published === 0 && message.pattern !== '*') {

@@ -22,6 +22,8 @@ const REPEATED = ':repeat';
 /** The record of one relay. */
 interface Kept {
   readonly place: RelayPlace;
+  /** How often a relay began again at the end of the source's journal. */
+  readonly begun: number;
   readonly foreign: boolean;
   readonly holder: { readonly id: string; readonly until: number } | null;
   readonly provenAt: number | null;
@@ -38,6 +40,7 @@ interface Write {
 
 const UNKNOWN: Kept = {
   place: { offset: null, restarts: 0 },
+  begun: 0,
   foreign: false,
   holder: null,
   provenAt: null,
@@ -65,10 +68,9 @@ export class RelayRecords {
 
   /** The place at which a relay began the source's journal, or began it again. */
   startOf(source: string): string | null {
-    const { restarts } = this.of(source).place;
+    const { begun } = this.of(source);
     const first = this.#writes.find(
-      (write) =>
-        write.source === source && write.kept.place.restarts === restarts,
+      (write) => write.source === source && write.kept.begun === begun,
     );
     return first?.kept.place.offset ?? null;
   }
@@ -116,7 +118,7 @@ export class RelayRecords {
   }
 
   moved(source: string, from: RelayPlace, to: RelayPlace): void {
-    if (to.restarts > from.restarts || from.offset === null) return;
+    if (from.offset === null) return;
     // A place that is gone is answered by "everything", which is repeated at the end.
     if (source.endsWith(REPEATED)) return;
     if (to.offset !== null && compareOffsets(to.offset, from.offset) >= 0)
@@ -211,23 +213,29 @@ export class SimulatedRelayRecord implements RelayRecord {
     if (isForeign && this.#holderOf(server) !== this.id) return null;
     const foreign = isForeign || relays.of(this.source).foreign;
     let place = from;
-    const move = (): void => this.#write(server, { place, foreign }, tail);
+    let { begun } = relays.of(this.source);
+    const hasBegun = begun;
+    const move = (): void =>
+      this.#write(server, { place, begun, foreign }, tail);
     const failsAt = server.failingAt(messages.length);
     for (const [index, { payload, kind, offset }] of messages.entries()) {
       if (index >= failsAt) {
         move();
         throw new Error(server.refusal ?? '');
       }
-      if (kind === 'restart') relays.restarted(this.source, from);
+      if (kind === 'restart') {
+        relays.restarted(this.source, from);
+        begun++;
+      }
       if (!relays.isSkipped())
         server.journalAndAnnounce(payload, parseInt(this.id.slice(0, 5), 16));
       place = {
         offset: offset ?? place.offset,
-        restarts: place.restarts + Number(kind === 'restart'),
+        restarts: place.restarts + Number(kind !== 'next'),
       };
     }
     place = { ...place, offset: to };
-    relays.moved(this.source, from, place);
+    if (begun === hasBegun) relays.moved(this.source, from, place);
     move();
     return place;
   }

@@ -8,12 +8,10 @@ export function unrepeated(
   name: string,
 ): { readonly message: InvalidationMessage; readonly isFinal: boolean } {
   const { path } = message;
-  if (path?.at(-1) !== name) return { message, isFinal: false };
-  const before = path.slice(0, -1);
-  return {
-    message: { ...message, path: before.length === 0 ? null : before },
-    isFinal: true,
-  };
+  if (path?.at(-1) !== name || path.at(-2) !== name) {
+    return { message, isFinal: false };
+  }
+  return { message: { ...message, path: path.slice(0, -1) }, isFinal: true };
 }
 
 /** Relayed messages that were neither repeated after the delay, nor covered by "everything". */
@@ -28,7 +26,7 @@ export function owedRepetitions(
   let everythingAt = -Infinity;
   for (const { message, at } of taken) {
     if (message.pattern === '*') everythingAt = at;
-    if (message.path?.at(-1) === name) finals.set(message.messageId, at);
+    if (unrepeated(message, name).isFinal) finals.set(message.messageId, at);
   }
   const isCovered = ({ message: { messageId }, at }: Taken): boolean =>
     at + gate.delay <= Math.max(everythingAt, finals.get(messageId) ?? 0);
@@ -71,6 +69,6 @@ function isRelayed(
   { message: { path, region }, owedTo }: Taken,
   { name, sources }: SimulatedRegion,
 ): boolean {
-  if (owedTo !== undefined) return false;
-  return sources.includes(path?.at(-1) ?? region ?? name);
+  if (owedTo !== undefined || path?.at(-1) !== name) return false;
+  return sources.includes(path.at(-2) ?? region ?? name);
 }

@@ -103,9 +103,9 @@ inline filter(l) {
 #if defined(MUTANT_FORWARD_ALL)
   x = true
 #elif defined(MUTANT_NO_PATH)
-  x = BORN(id) != TARGET(l) && (BORN(id) == SOURCE(l) || TRANSITS(l))
+  x = path == 0 || (BORN(id) != TARGET(l) && TRANSITS(l))
 #else
-  x = BORN(id) != TARGET(l) && !(path & BIT(TARGET(l))) && (BORN(id) == SOURCE(l) || TRANSITS(l))
+  x = path == 0 || (BORN(id) != TARGET(l) && !(path & BIT(TARGET(l))) && TRANSITS(l))
 #endif
 }
 
@@ -116,10 +116,7 @@ inline forwardNext(l) {
   if
   :: x ->
     assert(BORN(id) != TARGET(l)); /* no loops */
-    if
-    :: BORN(id) != SOURCE(l) -> path = path | BIT(SOURCE(l))
-    :: else
-    fi;
+    path = path | BIT(TARGET(l));
     append(TARGET(l), id, path, l + 1, record[l])
   :: else
   fi;
@@ -133,7 +130,7 @@ inline widen(l) {
   announced(SOURCE(l));
   born[id] = SOURCE(l);
   known[id] = set;
-  append(TARGET(l), id, 0, l + 1, record[l]);
+  append(TARGET(l), id, BIT(TARGET(l)), l + 1, record[l]);
   record[l] = size[SOURCE(l)];
   gone[l] = false
 }

@@ -50,7 +50,7 @@ export class MemoryRelayRecord implements RelayRecord {
     if (!this.#isAt(from)) return null;
     if (isForeign && this.#kept.holder !== this.id) return null;
     for (const { payload } of messages) this.channel.append(payload);
-    const restarts = messages.filter(({ kind }) => kind === 'restart').length;
+    const restarts = messages.filter(({ kind }) => kind !== 'next').length;
     this.#kept.place = {
       offset: to,
       restarts: from.restarts + restarts,

@@ -4,7 +4,7 @@ import { APPEND, FIRST_PAYLOAD, PARSE, READ_TAIL } from './journal.lua.js';
 
 /** Before an offset: the source goes on there. @internal */
 export const RESTART = '+';
-/** In place of an offset: a message that does not move the record. @internal */
+/** In place of an offset: a message that the source's journal does not have. @internal */
 export const NO_OFFSET = '=';
 /** In place of an offset: a message of a publisher without a journal. @internal */
 export const FOREIGN = '-';
@@ -26,7 +26,7 @@ end`;
  *   id, with a space between each two; the offset of each payload in the source, with
  *   `+` before it if it is a restart, or `-`, or `=`; the seal keys of signed payloads,
  *   one after the other, or ''; the payloads, each with an origin.
- * - Returns the number of restarts; -1 if the record is elsewhere, or a foreign payload
+ * - Returns the number of restarts, to which each payload without an offset adds one; -1 if the record is elsewhere, or a foreign payload
  *   does not come from the holder: then nothing was done.
  * - Fails if Redis refuses the journal or the channel. The record then is at the last
  *   payload that was journaled.
@@ -70,7 +70,10 @@ ${APPEND}
     local place = places[i - ${FIRST_PAYLOAD - 1}]
     if sub(place, 1, 1) == '${RESTART}' then
       reached, restarted = sub(place, 2), restarted + 1
-    elseif place ~= '${FOREIGN}' and place ~= '${NO_OFFSET}' then
+    elseif place == '${FOREIGN}' or place == '${NO_OFFSET}' then
+      -- A server that loses the message has an older record then.
+      restarted = restarted + 1
+    else
       reached = place
     end
     -- After the record: a payload that is in the journal must not come there again.
