@@ -52,6 +52,7 @@ import {
   PublisherShutdown,
   PublishPipeline,
   PublishQueue,
+  SourceOutlet,
   StoredRows,
 } from './publisher/index.js';
 import {
@@ -117,6 +118,7 @@ const providers: Provider[] = [
   OutboxRelay,
   PublisherShutdown,
   InvalidationPublisher,
+  SourceOutlet,
   // from Redis to the stream
   AcknowledgedMessages,
   MessageReceiver,
@@ -176,6 +178,7 @@ const providers: Provider[] = [
     INVALIDATION_STREAM,
     NearCacheFactory,
     OffsetScope,
+    SourceOutlet,
   ],
 })
 export class CacheInvalidationModule extends ConfigurableModuleClass {

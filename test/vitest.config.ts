@@ -7,6 +7,7 @@ const subpaths = [
   'audit',
   'http',
   'opentelemetry',
+  'postgres',
   'prometheus',
   'terminus',
   'testing',

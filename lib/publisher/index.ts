@@ -14,5 +14,6 @@ export * from './publish-queue.js';
 export * from './publish-receipt.js';
 export * from './scope-context.js';
 export * from './shutdown.js';
+export * from './source-outlet.js';
 export * from './stored-rows.js';
 export * from './process-store.js';

@@ -1,0 +1,212 @@
+import { fillIn, LONGEST_TIMER_MS, type Duration } from '../common/index.js';
+import {
+  InvalidationConfigurationError,
+  OptionRule,
+  problemsIn,
+} from '../errors/index.js';
+import { checkEntityType } from '../message/index.js';
+import type { PostgresConnection } from './postgres-client.js';
+import type { MappedTable, TableMappings } from './table-mapping.js';
+
+/** Options that are times. */
+const TIMES = ['heartbeat', 'timeout', 'visibility'] as const;
+const TIME_ADVICE = 'Give milliseconds above 0, or a time such as "5s".';
+
+/**
+ * Options of the PostgreSQL source. The initialisers are the defaults.
+ *
+ * @publicApi
+ */
+export class PostgresSourceOptions {
+  /**
+   * The database: a URL, or the options of node-postgres (`ClientConfig`), TLS included.
+   * Its user needs the right to replicate, and connects directly: no pooler.
+   * `CACHE_INVALIDATION_POSTGRES_URL` in the environment.
+   */
+  @OptionRule(
+    isConnection,
+    'Give a URL such as "postgres://user@host/database", or options of node-postgres. (CACHE_INVALIDATION_POSTGRES_URL in the environment.)',
+  )
+  connection!: PostgresConnection;
+
+  /**
+   * The mapped tables, with schema: `{ 'public.users': 'User' }`. An entity type, whose id
+   * is the primary key; or a mapper of rows.
+   */
+  @OptionRule(
+    isTables,
+    'Give entity types or mappers by table, with schema: { "public.users": "User" }.',
+  )
+  tables!: TableMappings;
+
+  /**
+   * The replication slot, which all instances share: one holds it and announces, the
+   * others stand by. `CACHE_INVALIDATION_POSTGRES_SLOT` in the environment.
+   *
+   * @default 'cache_invalidation'
+   */
+  @OptionRule(
+    isName,
+    'Give up to 63 small letters, digits and underscores. (CACHE_INVALIDATION_POSTGRES_SLOT in the environment.)',
+  )
+  slot: string = 'cache_invalidation';
+
+  /**
+   * The publication of the mapped tables; created or completed if it is not there and the
+   * user may.
+   *
+   * @default 'cache_invalidation'
+   */
+  @OptionRule(isName, 'Give up to 63 small letters, digits and underscores.')
+  publication: string = 'cache_invalidation';
+
+  /**
+   * Keys of one entity type in one transaction; of more, the type is invalidated.
+   *
+   * @default 1000
+   */
+  @OptionRule(isCount, 'Give a whole number of 1 or more.')
+  bulk: number = 1_000;
+
+  /**
+   * How often the holder acknowledges and checks the definitions of the tables, and the
+   * others try to take the slot, in milliseconds.
+   *
+   * @default 1000
+   */
+  @OptionRule(isTime, TIME_ADVICE)
+  heartbeat: number = 1_000;
+
+  /**
+   * How long PostgreSQL may be silent, in milliseconds; then the connection is opened anew.
+   *
+   * @default 10000
+   */
+  @OptionRule(isTime, TIME_ADVICE)
+  timeout: number = 10_000;
+
+  /**
+   * How long a commit that other sessions do not see yet is held back, in milliseconds.
+   * Then it is announced at once, and again when it is visible.
+   *
+   * @default 2000
+   */
+  @OptionRule(isTime, TIME_ADVICE)
+  visibility: number = 2_000;
+}
+
+/**
+ * Options of `forRoot()`. Connection and slot may come from the environment; times may be
+ * texts, such as `'5s'`.
+ *
+ * @publicApi
+ */
+export type CacheInvalidationPostgresOptions = Pick<
+  PostgresSourceOptions,
+  'tables'
+> & {
+  [
+    Option in Exclude<keyof PostgresSourceOptions, 'tables'>
+  ]?: Option extends (typeof TIMES)[number]
+    ? Duration
+    : PostgresSourceOptions[Option];
+};
+
+/** For `useClass` and `useExisting`. @publicApi */
+export interface CacheInvalidationPostgresOptionsFactory {
+  /** Called once, at the start. */
+  createCacheInvalidationPostgresOptions():
+    | CacheInvalidationPostgresOptions
+    | Promise<CacheInvalidationPostgresOptions>;
+}
+
+/**
+ * Fills in the environment and the defaults, and checks every option.
+ *
+ * @throws InvalidationConfigurationError that names every bad option
+ * @internal
+ */
+export function resolvePostgresOptions(given: unknown): PostgresSourceOptions {
+  const options = new PostgresSourceOptions();
+  fillIn(options, {
+    connection: variable('URL'),
+    slot: variable('SLOT') ?? options.slot,
+  });
+  fillIn(options, given, TIMES);
+  const problems = problemsIn(
+    options,
+    // A URL holds a password, so no value is shown.
+    (fix, { value, constraints = {} }) =>
+      'whitelistValidation' in constraints
+        ? {
+            problem: 'there is no such option.',
+            fix: `The options are ${Object.keys(new PostgresSourceOptions()).join(', ')}.`,
+          }
+        : {
+            problem:
+              value === undefined ? 'it is missing.' : 'it is not valid.',
+            fix,
+          },
+    { whitelist: true, forbidNonWhitelisted: true },
+  );
+  if (problems.length > 0) {
+    throw new InvalidationConfigurationError(
+      'CacheInvalidationPostgresModule cannot start with these options:',
+      problems,
+    );
+  }
+  return options;
+}
+
+/** An empty variable is an absent one. */
+function variable(name: string): string | undefined {
+  return process.env[`CACHE_INVALIDATION_POSTGRES_${name}`] || undefined;
+}
+
+function isConnection(value: unknown): boolean {
+  if (typeof value === 'string') return /^postgres(ql)?:\/\//.test(value);
+  return typeof value === 'object' && value !== null;
+}
+
+function isTables(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const tables = Object.entries(value);
+  return (
+    tables.length > 0 &&
+    tables.every(
+      ([table, mapping]) => /^[^.]+\.[^.]+$/.test(table) && isMapping(mapping),
+    )
+  );
+}
+
+function isMapping(value: unknown): boolean {
+  if (typeof value === 'function') return true;
+  if (typeof value === 'string') return isType(value);
+  const { map, types = [], ...others } = (value ?? {}) as Partial<MappedTable>;
+  return (
+    typeof map === 'function' &&
+    Array.isArray(types) &&
+    types.every(isType) &&
+    Object.keys(others).length === 0
+  );
+}
+
+function isType(value: unknown): boolean {
+  try {
+    return checkEntityType(value as string) === value;
+  } catch {
+    return false;
+  }
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && /^[a-z0-9_]{1,63}$/.test(value);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 1;
+}
+
+function isTime(value: unknown): boolean {
+  return isCount(value) && (value as number) <= LONGEST_TIMER_MS;
+}

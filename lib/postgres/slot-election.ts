@@ -1,0 +1,104 @@
+import type { Client } from 'pg';
+import { ControlClient } from './control-client.js';
+import { endQuietly, openClient, openReplication } from './postgres-client.js';
+import type { PostgresSourceOptions } from './postgres.options.js';
+import type { Publication } from './publication.js';
+import { isTaken, type ReplicationSlot } from './replication-slot.js';
+import { TableCatalog } from './table-catalog.js';
+
+/** Connections of an instance that may read the slot. @internal */
+export interface SlotLinks {
+  /** For queries. */
+  readonly control: ControlClient;
+  /** For the stream. */
+  readonly replication: Client;
+}
+
+/**
+ * Finds out whether the slot is free, and sees that it and its publication are there.
+ * Several instances may do so at once: the server gives the slot to one of them.
+ *
+ * @internal
+ */
+export class SlotElection {
+  #control: ControlClient | null = null;
+  #replication: Client | null = null;
+
+  constructor(
+    private readonly options: PostgresSourceOptions,
+    private readonly slot: ReplicationSlot,
+    private readonly publication: Publication,
+  ) {}
+
+  /**
+   * @returns `null` while another instance has the slot
+   * @throws what PostgreSQL answers, and InvalidationPostgresError for what has to be
+   * mended first
+   */
+  async enter(): Promise<SlotLinks | null> {
+    try {
+      return await this.#enter();
+    } catch (error) {
+      this.close();
+      // Another instance has made the publication or the slot meanwhile, or taken it.
+      if (isTaken(error)) return null;
+      throw error;
+    }
+  }
+
+  async #enter(): Promise<SlotLinks | null> {
+    const control = (this.#control ??= new ControlClient(
+      await this.#open(openClient),
+    ));
+    const state = await this.slot.read(control);
+    if (state?.isActive === true) return null;
+    await TableCatalog.read(control, this.options.tables);
+    const isKept = await this.#prepare(control, state);
+    const replication = await this.#open(openReplication);
+    this.#replication = replication;
+    if (!isKept) await this.slot.create(replication);
+    this.#control = null;
+    this.#replication = null;
+    return { control, replication };
+  }
+
+  /** Ends its connections, also while it waits for the server. */
+  close(): void {
+    endQuietly(this.#control?.client ?? null);
+    endQuietly(this.#replication);
+    this.#control = null;
+    this.#replication = null;
+  }
+
+  /**
+   * Completes the publication, and drops a slot that has missed changes.
+   *
+   * @returns whether there is a slot that goes on
+   */
+  async #prepare(
+    control: ControlClient,
+    state: { readonly isLost: boolean } | null,
+  ): Promise<boolean> {
+    const command = await this.publication.missing(control);
+    if (command === null) {
+      if (state?.isLost === true) await this.slot.drop(control);
+      return state?.isLost === false;
+    }
+    await control.query('begin');
+    try {
+      await this.publication.complete(control, command);
+      // It has not seen what was not published; a new one waits for open transactions.
+      if (state !== null) await this.slot.drop(control);
+      await control.query('commit');
+    } catch (error) {
+      await control.query('rollback');
+      throw error;
+    }
+    return false;
+  }
+
+  #open(open: typeof openClient | typeof openReplication): Promise<Client> {
+    const { connection, timeout } = this.options;
+    return open({ connection, timeout, onLost: () => this.close() });
+  }
+}

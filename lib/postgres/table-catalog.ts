@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import type { ControlClient } from './control-client.js';
+import { InvalidationPostgresError } from './postgres.error.js';
+import { textOf, type TableMappings } from './table-mapping.js';
+
+/**
+ * Definitions of tables by name. Partitions with their files, since TRUNCATE of a single
+ * partition is not published under the name of its root.
+ */
+const DEFINITIONS = `
+select n.nspname || '.' || c.relname as name, c.relreplident = 'n' as is_nothing,
+  c.relreplident = 'd' as is_default,
+  (select coalesce(json_agg(a.attname order by k.place), '[]')
+     from pg_index i
+     cross join lateral unnest(i.indkey::int2[]) with ordinality k (number, place)
+     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+     where i.indrelid = c.oid and i.indisprimary and k.place <= i.indnkeyatts) as key,
+  (select json_agg(json_build_array(a.attnum, a.attname, a.atttypid, a.atttypmod) order by a.attnum)
+     from pg_attribute a
+     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+  case when c.relkind = 'p' then (
+    select json_agg(json_build_array(t.relid::oid, pg_relation_filenode(t.relid)) order by t.relid)
+    from pg_partition_tree(c.oid) t) end as partitions,
+  case when c.relkind <> 'p' then (
+    with recursive child (oid) as (
+      select inhrelid from pg_inherits where inhparent = c.oid
+      union all select i.inhrelid from pg_inherits i join child on i.inhparent = child.oid)
+    select json_agg(child.oid order by child.oid) from child) end as children,
+  c.oid, c.relreplident
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname || '.' || c.relname = any ($1)`;
+
+interface Definition {
+  readonly name: string;
+  readonly is_nothing: boolean;
+  readonly is_default: boolean;
+  readonly key: readonly string[];
+  readonly children: readonly number[] | null;
+}
+
+/**
+ * The definitions of the mapped tables, as the server has them now.
+ *
+ * @internal
+ */
+export class TableCatalog {
+  readonly #definitions: ReadonlyMap<string, Definition>;
+
+  private constructor(
+    private readonly tables: TableMappings,
+    definitions: readonly Definition[],
+  ) {
+    this.#definitions = new Map(definitions.map((each) => [each.name, each]));
+  }
+
+  /**
+   * Reads the definitions.
+   *
+   * @throws InvalidationPostgresError if a table does not exist, or its changes cannot be
+   * followed
+   */
+  static async read(
+    client: ControlClient,
+    tables: TableMappings,
+  ): Promise<TableCatalog> {
+    const names = Object.keys(tables);
+    const rows = await client.query<Definition>(DEFINITIONS, [names]);
+    const catalog = new TableCatalog(tables, rows);
+    for (const name of names) checkDefinition(name, catalog.#definitions);
+    return catalog;
+  }
+
+  /** The columns of a table's primary key, in its order. */
+  keyOf(table: string): readonly string[] {
+    return this.#definitions.get(table)?.key ?? [];
+  }
+
+  /** Equal as long as no mapping and no definition changes. */
+  get digest(): string {
+    const hash = createHash('sha1');
+    for (const name of Object.keys(this.tables).toSorted()) {
+      hash.update(`${name} ${textOf(this.tables[name]!)} `);
+      hash.update(this.#textOf(name));
+    }
+    return hash.digest('hex').slice(0, 16);
+  }
+
+  /** Tables whose definitions differ from earlier ones. */
+  changedSince(earlier: TableCatalog): string[] {
+    return Object.keys(this.tables).filter(
+      (name) => this.#textOf(name) !== earlier.#textOf(name),
+    );
+  }
+
+  #textOf(name: string): string {
+    return JSON.stringify(this.#definitions.get(name));
+  }
+}
+
+function checkDefinition(
+  name: string,
+  definitions: ReadonlyMap<string, Definition>,
+): void {
+  const definition = definitions.get(name);
+  if (definition === undefined) {
+    throw new InvalidationPostgresError(
+      `There is no table ${name}.`,
+      'Create it, or correct its name in the option tables.',
+    );
+  }
+  const { is_nothing, is_default, key, children } = definition;
+  // PostgreSQL would refuse every update and delete of a published table of this kind.
+  if (is_nothing || (is_default && key.length === 0)) {
+    throw new InvalidationPostgresError(
+      `Table ${name} has no replica identity, so its changes cannot be published.`,
+      'Give it a primary key, or ALTER TABLE … REPLICA IDENTITY FULL.',
+    );
+  }
+  if (children !== null) {
+    throw new InvalidationPostgresError(
+      `Table ${name} has tables that inherit from it, which are published by their own names.`,
+      'Map each of them, or use declarative partitions.',
+    );
+  }
+}

@@ -1,0 +1,184 @@
+import { ChangeSet } from './change-set.js';
+import type { OldRow, Relation, WalMessage } from './decode-pgoutput.js';
+import type { Lsn } from './lsn.js';
+import { MalformedWalError } from './malformed-wal.error.js';
+import type { RowImage } from './row-view.js';
+import {
+  TableMapper,
+  widenTable,
+  type MapperListener,
+  type RowChange,
+} from './table-mapper.js';
+import type { TableMappings } from './table-mapping.js';
+
+/** A committed transaction. @internal */
+export interface Commit {
+  readonly xid: number;
+  /** The end of its commit in the log. */
+  readonly end: Lsn;
+  readonly changes: ChangeSet;
+  /** Rows of mapped tables. */
+  readonly rows: number;
+}
+
+/** @internal */
+export interface ReaderListener extends MapperListener {
+  onCommit(commit: Commit): void;
+  /** A table that was known is described again: its definition may have changed. */
+  onDescribed(): void;
+}
+
+interface OpenTransaction {
+  readonly xid: number;
+  readonly changes: ChangeSet;
+  rows: number;
+}
+
+/**
+ * Puts the messages of pgoutput together to transactions. Rows are mapped as they come,
+ * and none is kept.
+ *
+ * @internal
+ */
+export class TransactionReader {
+  /** By OID; `null` for a table that is not mapped. */
+  readonly #mappers = new Map<number, TableMapper | null>();
+  /** The last description of each mapped table. */
+  readonly #shapes = new Map<string, string>();
+  #open: OpenTransaction | null = null;
+
+  constructor(
+    private readonly tables: TableMappings,
+    private readonly bulk: number,
+    /** The columns of a table's primary key, in its order. */
+    private readonly keyOf: (table: string) => readonly string[],
+    private readonly listener: ReaderListener,
+  ) {}
+
+  /** Whether a transaction has begun and not ended. */
+  get isOpen(): boolean {
+    return this.#open !== null;
+  }
+
+  /** @throws MalformedWalError for messages in an impossible order */
+  read(message: WalMessage): void {
+    switch (message.kind) {
+      case 'begin': {
+        const onBulk = () => this.listener.onWidened('bulk', null);
+        const changes = new ChangeSet(this.bulk, onBulk);
+        this.#open = { xid: message.xid, changes, rows: 0 };
+        break;
+      }
+      case 'commit':
+        this.#commit(message.end);
+        break;
+      case 'relation':
+        this.#describe(message);
+        break;
+      case 'insert':
+        this.#add(message.oid, ({ relation }) => ({
+          images: [imageOf(relation, message.row)],
+          isOldUnknown: false,
+        }));
+        break;
+      case 'update':
+        this.#add(message.oid, ({ relation }) => {
+          const { old, row } = message;
+          const image = imageOf(relation, row, false, old);
+          return old === null
+            ? { images: [image], isOldUnknown: true }
+            : {
+                images: [imageOf(relation, old.tuple, !old.isWhole), image],
+                isOldUnknown: false,
+              };
+        });
+        break;
+      case 'delete': {
+        const { old } = message;
+        this.#add(message.oid, ({ relation }) => ({
+          images: [imageOf(relation, old.tuple, !old.isWhole)],
+          isOldUnknown: false,
+        }));
+        break;
+      }
+      case 'truncate':
+        for (const oid of message.oids) {
+          this.#mapperOf(oid)?.widen('truncate', this.#transaction().changes);
+        }
+    }
+  }
+
+  /** Describes the primary keys of the tables anew: their order may have changed. */
+  renewKeys(): void {
+    for (const [oid, mapper] of this.#mappers) {
+      if (mapper !== null) {
+        this.#mappers.set(oid, this.#mapperFor(mapper.relation));
+      }
+    }
+  }
+
+  #commit(end: Lsn): void {
+    const transaction = this.#transaction();
+    this.#open = null;
+    this.listener.onCommit({ ...transaction, end });
+  }
+
+  #describe(relation: Relation): void {
+    const { oid, name, identity, columns } = relation;
+    const mapper = this.#mapperFor(relation);
+    this.#mappers.set(oid, mapper);
+    if (mapper === null) return;
+    const shape = JSON.stringify([oid, identity, columns]);
+    const before = this.#shapes.get(name);
+    this.#shapes.set(name, shape);
+    if (before === undefined) return;
+    this.listener.onDescribed();
+    if (before === shape) return;
+    mapper.widen('definition', this.#transaction().changes);
+  }
+
+  #mapperFor(relation: Relation): TableMapper | null {
+    const { name } = relation;
+    if (!Object.hasOwn(this.tables, name)) return null;
+    const mapping = this.tables[name]!;
+    return new TableMapper(mapping, relation, this.keyOf(name), this.listener);
+  }
+
+  #add(oid: number, changeOf: (mapper: TableMapper) => RowChange): void {
+    const transaction = this.#transaction();
+    const mapper = this.#mapperOf(oid);
+    if (mapper === null) return;
+    transaction.rows++;
+    mapper.add(changeOf(mapper), transaction.changes);
+  }
+
+  #mapperOf(oid: number): TableMapper | null {
+    const mapper = this.#mappers.get(oid);
+    if (mapper === undefined) {
+      throw new MalformedWalError('a row of a table that was not described');
+    }
+    return mapper;
+  }
+
+  #transaction(): OpenTransaction {
+    if (this.#open === null) {
+      throw new MalformedWalError('a change outside of a transaction');
+    }
+    return this.#open;
+  }
+}
+
+function imageOf(
+  relation: Relation,
+  tuple: RowImage['tuple'],
+  isIdentityOnly = false,
+  old: OldRow | null = null,
+): RowImage {
+  const before = old?.isWhole === true ? old.tuple : null;
+  return { relation, tuple, isIdentityOnly, before };
+}
+
+/** Adds the types of all tables. @internal */
+export function widenTables(tables: TableMappings, changes: ChangeSet): void {
+  for (const mapping of Object.values(tables)) widenTable(mapping, changes);
+}

