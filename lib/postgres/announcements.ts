@@ -13,7 +13,7 @@ export function ofCommit(commit: Commit, place: SourcePlace): Announcement {
     invalidations,
     size: commit.changes.size,
     place,
-    isCommit: true,
+    xid: commit.xid,
     isVisible: invalidations.length === 0,
     isLate: false,
     isSeenBy: (snapshot) => snapshot.sees(commit.xid),
@@ -22,30 +22,42 @@ export function ofCommit(commit: Commit, place: SourcePlace): Announcement {
 
 /** Moves the record without an invalidation. @internal */
 export function ofPlace(place: SourcePlace): Announcement {
-  return { ...ofTables({}, [], place), isVisible: true };
+  return ofDefinitions({}, [], place);
 }
 
-/**
- * The types of some tables. It is visible once all transactions have ended that were in
- * progress in the first snapshot: one of them may have committed, unseen and unsent.
- *
- * @internal
- */
-export function ofTables(
+/** The types of tables whose definitions have changed, which everybody sees. @internal */
+export function ofDefinitions(
   tables: TableMappings,
   names: readonly string[],
   place: SourcePlace,
 ): Announcement {
   const changes = new ChangeSet(1, () => {});
   for (const name of names) widenTable(tables[name]!, changes);
-  let awaited: readonly number[] | null = null;
   return {
     invalidations: changes.invalidations(),
     size: changes.size,
     place,
-    isCommit: false,
-    isVisible: false,
+    xid: null,
+    isVisible: true,
     isLate: false,
+    isSeenBy: () => true,
+  };
+}
+
+/**
+ * The types of all tables. It is visible once all transactions have ended that were in
+ * progress in the first snapshot: one of them may have committed, unseen and unsent.
+ *
+ * @internal
+ */
+export function ofEverythingMapped(
+  tables: TableMappings,
+  place: SourcePlace,
+): Announcement {
+  let awaited: readonly number[] | null = null;
+  return {
+    ...ofDefinitions(tables, Object.keys(tables), place),
+    isVisible: false,
     isSeenBy: (snapshot: Snapshot) => {
       awaited ??= [...snapshot.inProgress];
       return awaited.every((xid) => snapshot.sees(xid));

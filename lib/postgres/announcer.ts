@@ -25,8 +25,8 @@ export interface Announcement extends Gated {
   /** Number of keys and patterns. */
   readonly size: number;
   readonly place: SourcePlace;
-  /** Whether its messages have ids of their own: a transaction may be sent again. */
-  readonly isCommit: boolean;
+  /** The transaction, which may be sent again; `null` if it is none. */
+  readonly xid: number | null;
 }
 
 /** @internal */
@@ -95,6 +95,21 @@ export class Announcer {
   close(): void {
     this.#isClosed = true;
     this.#queue = [];
+  }
+
+  /** Looks whether the record is still where this holder has left it. */
+  async check(): Promise<void> {
+    if (this.#isSending || this.#isClosed) return;
+    const { from } = this;
+    try {
+      const { place } = await this.record.read();
+      const isSame =
+        place.offset === from.offset && place.restarts === from.restarts;
+      const isCurrent = from === this.from && !this.#isSending;
+      if (isCurrent && !isSame && !this.#isClosed) this.listener.onOvertaken();
+    } catch (error) {
+      if (!this.#isClosed) this.listener.onFailed(error as Error);
+    }
   }
 
   /** Sends what may leave now. */
@@ -186,20 +201,31 @@ export class Announcer {
         );
       }
     }
+    this.#markLast(call);
     return call.done > 0 || call.stages.size > 0 ? call : null;
   }
 
-  #encode(
-    { invalidations, place, isCommit }: Announcement,
-    stage: Stage,
-  ): string[] {
+  /**
+   * Each call leaves the record as no other call does, also where its place stays: a
+   * Redis that fails over and loses the call has an older record then.
+   */
+  #markLast({ messages, to }: Call): void {
+    const last = messages.at(-1);
+    const offset = to ?? this.from.offset;
+    if (last?.kind !== 'extra' || offset === null) return;
+    messages.splice(-1, 1, { payload: last.payload, kind: 'restart', offset });
+  }
+
+  #encode({ invalidations, place, xid }: Announcement, stage: Stage): string[] {
     const position = formatLsn(place.lsn);
-    const at = isCommit ? { pg: position } : null;
-    const name = `${place.identity.server} ${this.name} ${position} ${stage}`;
+    const at = xid === null ? null : { pg: position };
+    const { server, timeline } = place.identity;
+    // After a failover another transaction may have the position.
+    const name = `${server} ${timeline} ${this.name} ${position} ${xid} ${stage}`;
     return this.outlet.encode(
       invalidations,
       at,
-      isCommit ? (index) => uuidOf(`${name} ${index}`) : null,
+      xid === null ? null : (index) => uuidOf(`${name} ${index}`),
     );
   }
 }

@@ -1,10 +1,16 @@
 import { settlesWithin } from '../common/index.js';
 import type { SourceOutlet } from '../publisher/index.js';
 import type { RelayRecord } from '../transport/index.js';
-import { ofCommit, ofPlace, ofTables } from './announcements.js';
+import {
+  ofCommit,
+  ofDefinitions,
+  ofEverythingMapped,
+  ofPlace,
+} from './announcements.js';
 import { Announcer, type Announcement } from './announcer.js';
 import { decodePgoutput } from './decode-pgoutput.js';
 import type { Lsn } from './lsn.js';
+import { DefinitionWatch } from './definition-watch.js';
 import { endQuietly } from './postgres-client.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 import type { PostgresSourceOptions } from './postgres.options.js';
@@ -14,7 +20,6 @@ import type { SessionStart } from './session-start.js';
 import type { SlotLinks } from './slot-election.js';
 import type { SourceLog } from './source-log.js';
 import type { SourcePlace } from './source-place.js';
-import { TableCatalog } from './table-catalog.js';
 import { TransactionReader, type Commit } from './transaction-reader.js';
 import { VisibilityGate } from './visibility-gate.js';
 
@@ -41,8 +46,8 @@ export class HolderSession {
   readonly #announcer: Announcer;
   readonly #gate: VisibilityGate;
   readonly #reader: TransactionReader;
+  readonly #definitions: DefinitionWatch;
   readonly #timer: NodeJS.Timeout;
-  #catalog: TableCatalog;
   /** The place of the last announcement. */
   #place: SourcePlace;
   /** Everything up to here is in the journal. */
@@ -51,7 +56,6 @@ export class HolderSession {
   #walEnd: Lsn;
   /** Everything up to here was sent, and no transaction is open. */
   #quietUpTo: Lsn = 0n;
-  #isChecking = false;
   #hasEnded = false;
   #isStopping = false;
   #heard: (() => void) | null = null;
@@ -65,7 +69,12 @@ export class HolderSession {
     const { options, log, outlet } = parts;
     const { place, recorded, catalog } = start;
     const fail = (error: Error): void => this.#end(error);
-    this.#catalog = catalog;
+    this.#definitions = new DefinitionWatch(
+      links.control,
+      options.tables,
+      parts.publication,
+      catalog,
+    );
     this.#place = place;
     this.#handled = place.lsn;
     this.#walEnd = place.lsn;
@@ -90,7 +99,7 @@ export class HolderSession {
     this.#reader = new TransactionReader(
       options.tables,
       options.bulk,
-      (table) => this.#catalog.keyOf(table),
+      (table) => this.#definitions.catalog.keyOf(table),
       {
         onWidened: (cause, table) => log.onWidened(cause, table),
         onMapperFailed: (table, problem) => log.onMapperFailed(table, problem),
@@ -117,7 +126,7 @@ export class HolderSession {
     this.parts.log.holds(slot);
     if (missed !== null) {
       this.parts.log.missed(missed);
-      this.#announce(ofTables(tables, Object.keys(tables), place));
+      this.#announce(ofEverythingMapped(tables, place));
     }
     stream.flow({
       onFrame: (frame) => this.#handle(frame),
@@ -191,38 +200,24 @@ export class HolderSession {
       this.#announce(ofPlace({ identity: this.#place.identity, lsn: quiet }));
     }
     stream.acknowledge(this.#handled, true);
+    void this.#announcer.check();
     void this.#checkDefinitions();
   }
 
   /** Invalidates the types of tables whose definitions have changed. */
   async #checkDefinitions(): Promise<void> {
-    if (this.#isChecking || this.#hasEnded) return;
-    this.#isChecking = true;
-    const { options, publication, log } = this.parts;
+    const { options, log } = this.parts;
     try {
-      const { control } = this.links;
-      const catalog = await TableCatalog.read(control, options.tables);
-      const changed = catalog.changedSince(this.#catalog);
-      if (changed.length === 0 || this.#hasEnded) return;
-      this.#catalog = catalog;
-      this.#reader.renewKeys();
-      for (const table of changed) log.redefined(table);
-      const identity = {
-        ...this.#place.identity,
-        tables: catalog.digest,
-      };
-      const { lsn } = this.#place;
-      this.#announce(ofTables(options.tables, changed, { identity, lsn }));
-      if ((await publication.missing(control)) !== null) {
-        throw new InvalidationPostgresError(
-          'A mapped table is not published any more.',
-          'The publication is completed, and all mapped types are invalidated.',
-        );
-      }
+      await this.#definitions.check((changed, digest) => {
+        if (this.#hasEnded) return;
+        this.#reader.renewKeys();
+        for (const table of changed) log.redefined(table);
+        const identity = { ...this.#place.identity, tables: digest };
+        const place = { identity, lsn: this.#place.lsn };
+        this.#announce(ofDefinitions(options.tables, changed, place));
+      });
     } catch (error) {
       this.#end(error as Error);
-    } finally {
-      this.#isChecking = false;
     }
   }
 

@@ -1,7 +1,7 @@
 import { withDeadline } from '../common/index.js';
 import type { RelayPlace, RelayRecord } from '../transport/index.js';
 import type { ControlClient } from './control-client.js';
-import { parseLsn, type Lsn } from './lsn.js';
+import { parseLsn } from './lsn.js';
 import type { PostgresSourceOptions } from './postgres.options.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 import type { ReplicationSlot } from './replication-slot.js';
@@ -42,36 +42,68 @@ export async function startSession(
 ): Promise<SessionStart> {
   const { timeout, tables, publication } = options;
   const stream = new ReplicationStream(slot.name, publication);
-  const identified = replication.query<{ systemid: string; timeline: string }>(
-    'IDENTIFY_SYSTEM',
+  const { rows: servers } = await within(
+    timeout,
+    replication.query<{ systemid: string; timeline: string }>(
+      'IDENTIFY_SYSTEM',
+    ),
   );
-  const { rows } = await within(timeout, identified);
+  const { rows: starts } = await within(
+    timeout,
+    replication.query<ServerStart>(SERVER_START),
+  );
   await within(timeout, stream.start(replication));
   const { place: recorded } = await record.read();
-  const [held, walEnd, catalog] = await Promise.all([
-    slot.read(control),
-    readWalEnd(control),
-    TableCatalog.read(control, tables),
-  ]);
+  const held = await slot.read(control);
+  const [now] = await control.query<ServerStart>(SERVER_START);
+  const catalog = await TableCatalog.read(control, tables);
+  const start = starts[0]?.start ?? '';
+  if (now === undefined || now.start !== start) {
+    throw new InvalidationPostgresError(
+      'The connections for queries and for replication reach two servers.',
+      'Give the address of one server, and no pooler.',
+    );
+  }
   const identity = {
-    server: String(rows[0]?.systemid),
-    timeline: String(rows[0]?.timeline),
+    server: String(servers[0]?.systemid),
+    timeline: String(servers[0]?.timeline),
+    start,
     tables: catalog.digest,
   };
   const confirmed = held?.confirmed ?? 0n;
+  const walEnd = parseLsn(now.wal_end ?? '') ?? 0n;
   const last = parsePlace(recorded.offset);
   const missed = missedSince(last, { identity, confirmed, walEnd });
+  // A place in an earlier log means nothing in this one.
   const lsn = missed === null ? last!.lsn : confirmed;
+  if (missed !== null) await assignXid(control);
   return { stream, catalog, recorded, place: { identity, lsn }, missed };
 }
 
-/** Read after the record, which a former holder may have moved a moment before. */
-async function readWalEnd(control: ControlClient): Promise<Lsn> {
-  const rows = await control.query<{ lsn: string | null }>(
-    `select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
-       else pg_current_wal_flush_lsn() end::text as lsn`,
+interface ServerStart {
+  readonly start: string;
+  readonly wal_end: string | null;
+}
+
+/**
+ * The start of the server, and of its statistics: a crash of one process restarts all but
+ * the first, and resets those. The log's end is compared with the record, which a former
+ * holder may have moved a moment before: so it is read after it.
+ */
+const SERVER_START = `
+select left(md5(pg_postmaster_start_time()::text
+    || coalesce((select stats_reset::text from pg_stat_bgwriter), '')), 12) as start,
+  case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+    else pg_current_wal_flush_lsn() end::text as wal_end`;
+
+/**
+ * Assigns an id to a transaction of ours: later snapshots then list every earlier one that
+ * is in progress, also those that have the latest ids.
+ */
+async function assignXid(control: ControlClient): Promise<void> {
+  await control.query(
+    'select case when not pg_is_in_recovery() then txid_current() end',
   );
-  return parseLsn(rows[0]?.lsn ?? '') ?? 0n;
 }
 
 function within<T>(timeout: number, answer: Promise<T>): Promise<T> {

@@ -6,6 +6,8 @@ export interface SourceIdentity {
   readonly server: string;
   /** The server's timeline: a promoted standby begins another one. */
   readonly timeline: string;
+  /** A digest of when it started: after a crash, commits that others saw may be gone. */
+  readonly start: string;
   /** A digest of the mappings and of the definitions of their tables. */
   readonly tables: string;
 }
@@ -21,6 +23,7 @@ export interface SourcePlace {
  *
  * - `first-start`: there is no record of an earlier holder
  * - `other-server`, `timeline`: the server is another one, or was promoted or restored
+ * - `restart`: the server was started again, and may have lost commits that others saw
  * - `rewound`: the server's log ends before the recorded place: it was restored
  * - `slot`: the slot is beyond the recorded place: it was recreated or moved, or Redis has
  *   lost the record
@@ -29,6 +32,7 @@ export interface SourcePlace {
  * @publicApi
  */
 export type SourceWidening =
+  | 'restart'
   | 'first-start'
   | 'other-server'
   | 'timeline'
@@ -38,18 +42,18 @@ export type SourceWidening =
 
 /** Writes a place without spaces. @internal */
 export function formatPlace({ identity, lsn }: SourcePlace): string {
-  const { server, timeline, tables } = identity;
-  return `${server}.${timeline}.${tables}@${formatLsn(lsn)}`;
+  const { server, timeline, start, tables } = identity;
+  return `${server}.${timeline}.${start}.${tables}@${formatLsn(lsn)}`;
 }
 
 /** @internal */
 export function parsePlace(text: string | null): SourcePlace | null {
-  const [, server, timeline, tables, position] =
-    /^([^.@]+)\.([^.@]+)\.([^.@]+)@(.+)$/.exec(text ?? '') ?? [];
-  const lsn = parseLsn(position ?? '');
-  return server === undefined || lsn === null
-    ? null
-    : { identity: { server, timeline: timeline!, tables: tables! }, lsn };
+  const [names = '', position = ''] = (text ?? '').split('@');
+  const [server, timeline, start, tables] = names.split('.');
+  const lsn = parseLsn(position);
+  return server && timeline && start && tables && lsn !== null
+    ? { identity: { server, timeline, start, tables }, lsn }
+    : null;
 }
 
 /** The state of the slot, once this instance has it. @internal */
@@ -75,6 +79,7 @@ export function missedSince(
   if (recorded === null) return 'first-start';
   if (recorded.identity.server !== identity.server) return 'other-server';
   if (recorded.identity.timeline !== identity.timeline) return 'timeline';
+  if (recorded.identity.start !== identity.start) return 'restart';
   if (walEnd < recorded.lsn) return 'rewound';
   if (confirmed > recorded.lsn) return 'slot';
   return recorded.identity.tables === identity.tables ? null : 'definition';

@@ -134,6 +134,8 @@ export function widenTable(mapping: TableMapping, changes: ChangeSet): void {
 
 function checked(mapped: ReturnType<RowMapper>): Invalidation[] {
   if (mapped === null || mapped === undefined) return [];
+  // A promise is refused below; its own error must not end the process.
+  if (mapped instanceof Promise) mapped.catch(() => null);
   const list = Array.isArray(mapped) ? mapped : [mapped];
   return list.map((each: Invalidation) => checkInvalidation(each));
 }

@@ -20,9 +20,12 @@ const ENTRIES = [
 ].map((end) => name + end);
 const OPTIONAL_PEERS = Object.keys(manifest.peerDependenciesMeta);
 /** Entry points that need an optional peer. */
-const OPTIONAL_ENTRIES = ['prometheus', 'opentelemetry', 'terminus'].map(
-  (end) => `${name}/${end}`,
-);
+const OPTIONAL_ENTRIES = [
+  'postgres',
+  'prometheus',
+  'opentelemetry',
+  'terminus',
+].map((end) => `${name}/${end}`);
 const TYPESCRIPTS = ['5.4', '5.6', '5.9', '6.0'];
 
 /**

@@ -78,16 +78,21 @@ export async function startSourceApp(
   };
 }
 
-/** Starts a source that is the holder, and has published its first widening. */
+/**
+ * Starts a source that is the holder, and has published its first widening.
+ *
+ * @param types number of mapped types
+ */
 export async function startHolder(
   options: CacheInvalidationPostgresOptions,
   app: AppOptions = {},
+  types = 1,
 ): Promise<SourceApp> {
   const started = await startSourceApp(options, app);
   await eventually(() => {
     const { state, fault } = started.source.status();
     if (state !== 'holder') throw fault ?? new Error(state);
   });
-  await started.next();
+  await started.next(types);
   return started;
 }

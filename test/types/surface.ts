@@ -10,6 +10,7 @@ export const ENTRIES = [
   'audit',
   'http',
   'opentelemetry',
+  'postgres',
   'prometheus',
   'terminus',
   'testing',
