@@ -1,6 +1,5 @@
 import type { ControlClient } from './control-client.js';
 import { InvalidationPostgresError } from './postgres.error.js';
-import type { Publication } from './publication.js';
 import { TableCatalog } from './table-catalog.js';
 import type { TableMappings } from './table-mapping.js';
 
@@ -16,7 +15,7 @@ export class DefinitionWatch {
   constructor(
     private readonly control: ControlClient,
     private readonly tables: TableMappings,
-    private readonly publication: Publication,
+    private readonly publication: string,
     private current: TableCatalog,
   ) {}
 
@@ -34,16 +33,19 @@ export class DefinitionWatch {
     if (this.#isChecking) return;
     this.#isChecking = true;
     try {
-      const catalog = await TableCatalog.read(this.control, this.tables);
+      const { control, tables, publication } = this;
+      const catalog = await TableCatalog.read(control, tables, publication);
+      // Transactions that wrote in between and are open yet may be hidden.
+      if (!catalog.isPublishedAs(this.current)) {
+        throw new InvalidationPostgresError(
+          'The publication of the mapped tables has changed.',
+          'It is completed, and all mapped types are invalidated.',
+        );
+      }
       const changed = catalog.changedSince(this.current);
       if (changed.length === 0) return;
       this.current = catalog;
       onChanged(changed, catalog.digest);
-      if ((await this.publication.missing(this.control)) === null) return;
-      throw new InvalidationPostgresError(
-        'A mapped table is not published any more.',
-        'The publication is completed, and all mapped types are invalidated.',
-      );
     } finally {
       this.#isChecking = false;
     }

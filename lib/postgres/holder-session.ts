@@ -14,7 +14,6 @@ import { DefinitionWatch } from './definition-watch.js';
 import { endQuietly } from './postgres-client.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 import type { PostgresSourceOptions } from './postgres.options.js';
-import type { Publication } from './publication.js';
 import type { ReplicationFrame } from './replication-frame.js';
 import type { SessionStart } from './session-start.js';
 import type { SlotLinks } from './slot-election.js';
@@ -29,7 +28,6 @@ const STOP_MS = 1_000;
 /** @internal */
 export interface HolderParts {
   readonly options: PostgresSourceOptions;
-  readonly publication: Publication;
   readonly outlet: SourceOutlet;
   readonly log: SourceLog;
   /** Called once, unless `stop()` was. */
@@ -72,7 +70,7 @@ export class HolderSession {
     this.#definitions = new DefinitionWatch(
       links.control,
       options.tables,
-      parts.publication,
+      options.publication,
       catalog,
     );
     this.#place = place;

@@ -1,15 +1,10 @@
-import { Client, type ClientConfig } from 'pg';
+import pg from 'pg';
+import type { Client, ClientConfig } from 'pg';
 import { withDeadline } from '../common/index.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 
 /** A URL, or the options of node-postgres. @publicApi */
 export type PostgresConnection = string | ClientConfig;
-
-/**
- * Milliseconds after which the server takes the slot from a holder that is not heard, so
- * that another instance can have it.
- */
-const SENDER_TIMEOUT_MS = 10_000;
 
 /** @internal */
 export interface OpenOptions {
@@ -26,10 +21,15 @@ export async function openClient(options: OpenOptions): Promise<Client> {
   return open({ ...configOf(options), query_timeout: timeout }, options);
 }
 
-/** Opens a connection that can read a slot. @internal */
+/**
+ * Opens a connection that can read a slot. The server ends it when it does not hear this
+ * side in time, so that another instance can have the slot.
+ *
+ * @internal
+ */
 export async function openReplication(options: OpenOptions): Promise<Client> {
   const config = configOf(options);
-  const own = `-c wal_sender_timeout=${SENDER_TIMEOUT_MS}`;
+  const own = `-c wal_sender_timeout=${options.timeout}`;
   const settings: ClientConfig & { readonly replication: string } = {
     ...config,
     options: config.options === undefined ? own : `${config.options} ${own}`,
@@ -55,7 +55,7 @@ async function open(
   config: ClientConfig,
   { timeout, onLost }: OpenOptions,
 ): Promise<Client> {
-  const client = new Client(config);
+  const client = new pg.Client(config);
   client.on('error', onLost);
   client.on('end', () => onLost(new Error('The connection was closed')));
   await withDeadline(timeout, client.connect(), () => {

@@ -7,7 +7,7 @@ import {
 import { retryDelay, settlesWithin } from '../common/index.js';
 import type { CacheInvalidationError } from '../errors/index.js';
 import { SourceOutlet } from '../publisher/index.js';
-import { HolderSession } from './holder-session.js';
+import { HolderSession, type HolderParts } from './holder-session.js';
 import { endQuietly } from './postgres-client.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 import { POSTGRES_SOURCE_OPTIONS } from './postgres.constants.js';
@@ -38,7 +38,7 @@ export interface PostgresSourceStatus {
   readonly fault: CacheInvalidationError | null;
   /** Bytes of the server's log that are not announced yet; `null` unless this is the holder. */
   readonly lagBytes: number | null;
-  /** Transactions that this instance has announced. */
+  /** Transactions that this instance has read from the slot. */
   readonly transactions: number;
   /** Rows of mapped tables in them. */
   readonly rows: number;
@@ -58,15 +58,14 @@ export class PostgresSource
 {
   readonly #log: SourceLog;
   readonly #slot: ReplicationSlot;
-  readonly #publication: Publication;
   readonly #election: SlotElection;
   #state: PostgresSourceState = 'off';
   #session: HolderSession | null = null;
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<void> | null = null;
   #isClosed = true;
-  /** Failures since the slot was last held or seen to be held. */
-  #attempt = 0;
+  /** When this instance last took the slot, by `performance.now()`. */
+  #heldSince = 0;
 
   /** @internal */
   constructor(
@@ -76,11 +75,12 @@ export class PostgresSource
   ) {
     this.#log = new SourceLog(outlet);
     this.#slot = new ReplicationSlot(options.slot);
-    this.#publication = new Publication(
-      options.publication,
-      Object.keys(options.tables),
+    const { publication, tables } = options;
+    this.#election = new SlotElection(
+      options,
+      this.#slot,
+      new Publication(publication, Object.keys(tables)),
     );
-    this.#election = new SlotElection(options, this.#slot, this.#publication);
   }
 
   /** The state and the counts of this instance's source. */
@@ -140,12 +140,10 @@ export class PostgresSource
     // A holder without Redis would keep others from announcing.
     if (!this.outlet.writable) {
       this.#state = 'away';
-      return this.#lookAfter(Math.min(heartbeat, retryDelay(this.#attempt++)));
+      return this.#lookAfter(Math.min(heartbeat, retryDelay(0)));
     }
     try {
-      const isHolder = await this.#enter();
-      this.#attempt = 0;
-      if (isHolder) return;
+      if (await this.#enter()) return;
       this.#state = 'standby';
       this.#log.fault = null;
       this.#lookAfter(heartbeat);
@@ -176,21 +174,24 @@ export class PostgresSource
 
   #hold(session: HolderSession): void {
     this.#session = session;
+    this.#heldSince = performance.now();
     this.#state = 'holder';
     session.begin();
   }
 
-  #parts() {
+  #parts(): HolderParts {
+    const { heartbeat } = this.options;
     return {
       options: this.options,
-      publication: this.#publication,
       outlet: this.outlet,
       log: this.#log,
       onEnded: (cause: Error | null) => {
         this.#session = null;
         this.#state = 'away';
         if (cause !== null) this.#log.failed(cause);
-        this.#lookAfter(retryDelay(this.#attempt++));
+        // At once, unless it would go on so.
+        const hasLasted = performance.now() - this.#heldSince > heartbeat;
+        this.#lookAfter(hasLasted ? retryDelay(0) : heartbeat);
       },
     };
   }

@@ -16,8 +16,8 @@ export class InvalidationPostgresError extends CacheInvalidationError {
 }
 
 /** An error of a connection or a command, with its text. @internal */
-export function postgresFailed(cause: Error): InvalidationPostgresError {
-  return cause instanceof InvalidationPostgresError
+export function postgresFailed(cause: Error): CacheInvalidationError {
+  return cause instanceof CacheInvalidationError
     ? cause
     : new InvalidationPostgresError(
         `Changes in PostgreSQL are not announced by this instance: ${describeCause(cause)}.`,

@@ -40,8 +40,8 @@ export class PostgresSourceOptions {
   tables!: TableMappings;
 
   /**
-   * The replication slot, which all instances share: one holds it and announces, the
-   * others stand by. `CACHE_INVALIDATION_POSTGRES_SLOT` in the environment.
+   * The replication slot, which all instances on a channel share: one holds it and
+   * announces, the others stand by. Another channel needs a slot of its own. `CACHE_INVALIDATION_POSTGRES_SLOT` in the environment.
    *
    * @default 'cache_invalidation'
    */
@@ -78,11 +78,15 @@ export class PostgresSourceOptions {
   heartbeat: number = 1_000;
 
   /**
-   * How long PostgreSQL may be silent, in milliseconds; then the connection is opened anew.
+   * How long PostgreSQL and the holder may be silent for each other, in milliseconds; then
+   * the connection is given up, and any instance may take the slot.
    *
    * @default 10000
    */
-  @OptionRule(isTime, TIME_ADVICE)
+  @OptionRule(
+    exceedsHeartbeat,
+    'Give milliseconds or a time such as "10s", more than heartbeat.',
+  )
   timeout: number = 10_000;
 
   /**
@@ -201,6 +205,12 @@ function isType(value: unknown): boolean {
 
 function isName(value: unknown): boolean {
   return typeof value === 'string' && /^[a-z0-9_]{1,63}$/.test(value);
+}
+
+function exceedsHeartbeat(value: unknown, options: object): boolean {
+  const { heartbeat } = options as PostgresSourceOptions;
+  // A wrong heartbeat is a problem of its own.
+  return isTime(value) && !((value as number) <= heartbeat);
 }
 
 function isCount(value: unknown): boolean {

@@ -1,4 +1,4 @@
-import { types as pgTypes } from 'pg';
+import pg from 'pg';
 import type { Relation } from './decode-pgoutput.js';
 import type { PostgresRow } from './table-mapping.js';
 import type { Tuple } from './tuple.js';
@@ -77,7 +77,7 @@ export class RowView {
     const text = textIn(this.image, column);
     if (text === undefined) this.isIncomplete = true;
     if (typeof text !== 'string') return text;
-    const parse: (text: string) => unknown = pgTypes.getTypeParser(
+    const parse: (text: string) => unknown = pg.types.getTypeParser(
       type,
       'text',
     );

@@ -56,7 +56,7 @@ export async function startSession(
   const { place: recorded } = await record.read();
   const held = await slot.read(control);
   const [now] = await control.query<ServerStart>(SERVER_START);
-  const catalog = await TableCatalog.read(control, tables);
+  const catalog = await TableCatalog.read(control, tables, publication);
   const start = starts[0]?.start ?? '';
   if (now === undefined || now.start !== start) {
     throw new InvalidationPostgresError(

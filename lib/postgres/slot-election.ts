@@ -52,7 +52,8 @@ export class SlotElection {
     ));
     const state = await this.slot.read(control);
     if (state?.isActive === true) return null;
-    await TableCatalog.read(control, this.options.tables);
+    const { tables, publication } = this.options;
+    await TableCatalog.read(control, tables, publication);
     const isKept = await this.#prepare(control, state);
     const replication = await this.#open(openReplication);
     this.#replication = replication;

@@ -8,6 +8,9 @@ import { InvalidationPostgresError, postgresFailed } from './postgres.error.js';
 import type { SourceWidening } from './source-place.js';
 import type { MapperListener, TableWidening } from './table-mapper.js';
 
+/** Milliseconds until a fault that lasts is logged again. */
+const REPEAT_MS = 60_000;
+
 /** Why types were invalidated whole. @publicApi */
 export type PostgresWidening = SourceWidening | TableWidening;
 
@@ -23,7 +26,7 @@ const ADVICE: Partial<Record<TableWidening, string>> = {
  * @internal
  */
 export class SourceLog implements MapperListener {
-  /** Transactions that were announced. */
+  /** Transactions that were read from the slot. */
   transactions = 0;
   /** Rows of mapped tables in them. */
   rows = 0;
@@ -31,6 +34,9 @@ export class SourceLog implements MapperListener {
   readonly widenedBy = new Map<PostgresWidening, number>();
   /** The last fault, until the slot is held or seen to be held. */
   fault: CacheInvalidationError | null = null;
+
+  /** When it was logged, by `performance.now()`. */
+  #loggedAt = -Infinity;
 
   constructor(private readonly outlet: SourceOutlet) {}
 
@@ -99,7 +105,12 @@ export class SourceLog implements MapperListener {
   }
 
   #fault(error: CacheInvalidationError): void {
+    const isNew = this.fault?.message !== error.message;
     this.fault = error;
+    const now = performance.now();
+    // It is tried again with every heartbeat.
+    if (!isNew && now - this.#loggedAt < REPEAT_MS) return;
+    this.#loggedAt = now;
     this.outlet.report(error, `postgres ${error.code}`);
   }
 }

@@ -5,7 +5,7 @@ import { textOf, type TableMappings } from './table-mapping.js';
 
 /**
  * Definitions of tables by name. Partitions with their files, since TRUNCATE of a single
- * partition is not published under the name of its root.
+ * partition is not published under the name of its root. It takes no lock of a table.
  */
 const DEFINITIONS = `
 select n.nspname || '.' || c.relname as name, c.relreplident = 'n' as is_nothing,
@@ -18,15 +18,15 @@ select n.nspname || '.' || c.relname as name, c.relreplident = 'n' as is_nothing
   (select json_agg(json_build_array(a.attnum, a.attname, a.atttypid, a.atttypmod) order by a.attnum)
      from pg_attribute a
      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
-  case when c.relkind = 'p' then (
-    select json_agg(json_build_array(t.relid::oid, pg_relation_filenode(t.relid)) order by t.relid)
-    from pg_partition_tree(c.oid) t) end as partitions,
-  case when c.relkind <> 'p' then (
-    with recursive child (oid) as (
+  (with recursive child (oid) as (
       select inhrelid from pg_inherits where inhparent = c.oid
       union all select i.inhrelid from pg_inherits i join child on i.inhparent = child.oid)
-    select json_agg(child.oid order by child.oid) from child) end as children,
-  c.oid, c.relreplident
+    select json_agg(json_build_array(child.oid, pg_relation_filenode(child.oid)) order by child.oid)
+      from child) as children,
+  c.oid, c.relreplident, c.relkind = 'p' as is_partitioned,
+  (select json_build_array(to_jsonb(p), (select to_jsonb(r) from pg_publication_rel r
+      where r.prpubid = p.oid and r.prrelid = c.oid))
+     from pg_publication p where p.pubname = $2) as publication
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname || '.' || c.relname = any ($1)`;
 
@@ -35,7 +35,11 @@ interface Definition {
   readonly is_nothing: boolean;
   readonly is_default: boolean;
   readonly key: readonly string[];
-  readonly children: readonly number[] | null;
+  readonly is_partitioned: boolean;
+  /** Partitions, or tables that inherit. */
+  readonly children: readonly unknown[] | null;
+  /** The publication, and how it has the table; `null` if there is none. */
+  readonly publication: unknown;
 }
 
 /**
@@ -62,9 +66,13 @@ export class TableCatalog {
   static async read(
     client: ControlClient,
     tables: TableMappings,
+    publication: string,
   ): Promise<TableCatalog> {
     const names = Object.keys(tables);
-    const rows = await client.query<Definition>(DEFINITIONS, [names]);
+    const rows = await client.query<Definition>(DEFINITIONS, [
+      names,
+      publication,
+    ]);
     const catalog = new TableCatalog(tables, rows);
     for (const name of names) checkDefinition(name, catalog.#definitions);
     return catalog;
@@ -75,7 +83,7 @@ export class TableCatalog {
     return this.#definitions.get(table)?.key ?? [];
   }
 
-  /** Equal as long as no mapping and no definition changes. */
+  /** Equal as long as no mapping and no definition changes, nor the publication. */
   get digest(): string {
     const hash = createHash('sha1');
     for (const name of Object.keys(this.tables).toSorted()) {
@@ -90,6 +98,18 @@ export class TableCatalog {
     return Object.keys(this.tables).filter(
       (name) => this.#textOf(name) !== earlier.#textOf(name),
     );
+  }
+
+  /** Whether the publication has the tables as it had them earlier. */
+  isPublishedAs(earlier: TableCatalog): boolean {
+    return this.#publications === earlier.#publications;
+  }
+
+  get #publications(): string {
+    const publications = Object.keys(this.tables).map(
+      (name) => this.#definitions.get(name)?.publication,
+    );
+    return JSON.stringify(publications);
   }
 
   #textOf(name: string): string {
@@ -108,7 +128,7 @@ function checkDefinition(
       'Create it, or correct its name in the option tables.',
     );
   }
-  const { is_nothing, is_default, key, children } = definition;
+  const { is_nothing, is_default, key, is_partitioned, children } = definition;
   // PostgreSQL would refuse every update and delete of a published table of this kind.
   if (is_nothing || (is_default && key.length === 0)) {
     throw new InvalidationPostgresError(
@@ -116,7 +136,7 @@ function checkDefinition(
       'Give it a primary key, or ALTER TABLE … REPLICA IDENTITY FULL.',
     );
   }
-  if (children !== null) {
+  if (children !== null && !is_partitioned) {
     throw new InvalidationPostgresError(
       `Table ${name} has tables that inherit from it, which are published by their own names.`,
       'Map each of them, or use declarative partitions.',

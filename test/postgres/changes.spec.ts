@@ -175,7 +175,7 @@ describe('the definition of a mapped table', () => {
   });
 
   it('follows partitions by their root, and the TRUNCATE of one', async () => {
-    const { app, sql } = await mapped({
+    const { app, sql, table } = await mapped({
       columns: 'id int primary key, name text',
       more: 'partition by range (id)',
     });
@@ -189,6 +189,16 @@ describe('the definition of a mapped table', () => {
     expect(await app.next()).toEqual(['user:1,user:2']);
     await sql(`truncate TABLE_1`);
     expect(await app.next()).toEqual(['user:*']);
+    await sql(
+      'create table TABLE_2 partition of TABLE for values from (100) to (200)',
+    );
+    expect(await app.next()).toEqual(['user:*']);
+    // A long ALTER TABLE of one partition.
+    const locker = await server().connect();
+    await locker.query(`begin; lock table ${table}_1 in access exclusive mode`);
+    await sql('insert into TABLE_2 values (101)');
+    expect(await app.next()).toEqual(['User:101']);
+    await locker.query('commit');
     await sql(`alter table TABLE detach partition TABLE_1`);
     expect(await app.next()).toEqual(['user:*']);
   });

@@ -153,6 +153,7 @@ export function publisherParts(
     stream,
     own,
     offsets,
+    encoder,
     rows,
     queue,
     pipeline,
