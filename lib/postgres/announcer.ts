@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Invalidation } from '../message/index.js';
 import type { SourceOutlet } from '../publisher/index.js';
 import type {
@@ -6,6 +5,7 @@ import type {
   RelayPlace,
   RelayRecord,
 } from '../transport/index.js';
+import { uuidOf } from './derived-id.js';
 import { formatLsn, type Lsn } from './lsn.js';
 import { formatPlace, type SourcePlace } from './source-place.js';
 import type { Gated } from './visibility-gate.js';
@@ -25,8 +25,8 @@ export interface Announcement extends Gated {
   /** Number of keys and patterns. */
   readonly size: number;
   readonly place: SourcePlace;
-  /** The transaction, which may be sent again; `null` if it is none. */
-  readonly xid: number | null;
+  /** Names the transaction, which may be sent again; `null` if it is none. */
+  readonly transaction: string | null;
 }
 
 /** @internal */
@@ -216,16 +216,21 @@ export class Announcer {
     messages.splice(-1, 1, { payload: last.payload, kind: 'restart', offset });
   }
 
-  #encode({ invalidations, place, xid }: Announcement, stage: Stage): string[] {
+  #encode(
+    { invalidations, place, transaction }: Announcement,
+    stage: Stage,
+  ): string[] {
     const position = formatLsn(place.lsn);
-    const at = xid === null ? null : { pg: position };
+    const at = transaction === null ? null : { pg: position };
     const { server, timeline } = place.identity;
     // After a failover another transaction may have the position.
-    const name = `${server} ${timeline} ${this.name} ${position} ${xid} ${stage}`;
+    const name = `${server} ${timeline} ${this.name} ${position} ${transaction} ${stage}`;
     return this.outlet.encode(
       invalidations,
       at,
-      xid === null ? null : (index) => uuidOf(`${name} ${index}`),
+      transaction === null
+        ? null
+        : (index, content) => uuidOf(`${name} ${index} ${content}`),
     );
   }
 }
@@ -239,11 +244,4 @@ interface Call {
   /** The place of the record; `null` where it stays. */
   to: string | null;
   lsn: Lsn | null;
-}
-
-/** A UUID that is made of a name, so that a transaction's messages have it again. */
-function uuidOf(name: string): string {
-  const hex = createHash('sha1').update(name).digest('hex');
-  // Version 8 and the variant of RFC 9562.
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

@@ -14,7 +14,9 @@ import {
   type Invalidation,
 } from '../message/index.js';
 
-/** Families of more keys than this collapse to everything. */
+/** More than so many times `bulk` keys collapse to their types: all leave in one call. */
+const MAX_BULKS = 16;
+/** More types than this collapse to everything. */
 const MAX_FAMILIES = 256;
 
 /**
@@ -30,6 +32,8 @@ export class ChangeSet {
   /** Patterns and messages with content of their own, by that content. */
   readonly #others = new Map<string, Invalidation>();
   #isEverything = false;
+  /** Number of keys in all families. */
+  #keys = 0;
 
   constructor(
     private readonly bulk: number,
@@ -103,10 +107,16 @@ export class ChangeSet {
       keys = new Set();
       this.#families.set(family, keys);
     }
+    if (keys.has(key)) return;
     keys.add(key);
-    if (keys.size <= this.bulk) return;
-    this.onBulk();
-    this.#widenFamily(family);
+    this.#keys++;
+    if (keys.size > this.bulk) {
+      this.onBulk();
+      this.#widenFamily(family);
+    } else if (this.#keys > MAX_BULKS * this.bulk) {
+      this.onBulk();
+      for (const each of this.#families.keys()) this.#widenFamily(each);
+    }
   }
 
   #addOther(invalidation: Invalidation): void {
@@ -120,9 +130,12 @@ export class ChangeSet {
   }
 
   #widenFamily(family: string): void {
-    if (this.#isEverything || !this.#hasRoom()) return;
-    if (family === '') this.widenToEverything();
-    else this.#families.set(family, null);
+    if (this.#isEverything) return;
+    const keys = this.#families.get(family);
+    if (keys === undefined && !this.#hasRoom()) return;
+    if (family === '') return this.widenToEverything();
+    this.#keys -= keys?.size ?? 0;
+    this.#families.set(family, null);
   }
 
   #hasRoom(): boolean {

@@ -33,7 +33,12 @@ export interface OldRow {
 /** A message of pgoutput, protocol version 1. @internal */
 export type WalMessage =
   | { readonly kind: 'begin'; readonly xid: number }
-  | { readonly kind: 'commit'; readonly end: Lsn }
+  | {
+      readonly kind: 'commit';
+      readonly end: Lsn;
+      /** Microseconds since 2000. */
+      readonly time: bigint;
+    }
   | Relation
   | { readonly kind: 'insert'; readonly oid: number; readonly row: Tuple }
   | {
@@ -79,8 +84,7 @@ function decode(type: string, reader: ByteReader): WalMessage {
       // Flags, and the position where the commit's record begins.
       reader.skip(9);
       const end = reader.lsn();
-      reader.skip(8);
-      return { kind: 'commit', end };
+      return { kind: 'commit', end, time: reader.lsn() };
     }
     case 'R':
       return relation(reader);

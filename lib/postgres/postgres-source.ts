@@ -80,6 +80,7 @@ export class PostgresSource
       options,
       this.#slot,
       new Publication(publication, Object.keys(tables)),
+      this.#log,
     );
   }
 

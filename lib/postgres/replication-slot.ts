@@ -5,8 +5,8 @@ import { InvalidationPostgresError } from './postgres.error.js';
 
 /** A replication slot, as the server describes it. @internal */
 export interface SlotState {
-  /** Whether some connection reads it. */
-  readonly isActive: boolean;
+  /** The process of the connection that reads it; `null` for none. */
+  readonly activePid: number | null;
   /** Whether the server has removed log that it needs. */
   readonly isLost: boolean;
   /** Changes up to here are not sent any more. */
@@ -15,7 +15,7 @@ export interface SlotState {
 
 /** Columns that some versions do not have are absent. */
 interface SlotRow {
-  readonly active: boolean;
+  readonly active_pid: number | null;
   readonly plugin: string | null;
   readonly is_here: boolean;
   readonly wal_status?: string | null;
@@ -57,7 +57,7 @@ export class ReplicationSlot {
       );
     }
     return {
-      isActive: slot.active,
+      activePid: slot.active_pid,
       isLost:
         slot.wal_status === 'lost' ||
         typeof slot.invalidation_reason === 'string' ||

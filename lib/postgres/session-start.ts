@@ -58,7 +58,9 @@ export async function startSession(
   const [now] = await control.query<ServerStart>(SERVER_START);
   const catalog = await TableCatalog.read(control, tables, publication);
   const start = starts[0]?.start ?? '';
-  if (now === undefined || now.start !== start) {
+  const isOneServer =
+    now?.start === start && held?.activePid === starts[0]?.pid;
+  if (!isOneServer || held === null) {
     throw new InvalidationPostgresError(
       'The connections for queries and for replication reach two servers.',
       'Give the address of one server, and no pooler.',
@@ -70,8 +72,8 @@ export async function startSession(
     start,
     tables: catalog.digest,
   };
-  const confirmed = held?.confirmed ?? 0n;
-  const walEnd = parseLsn(now.wal_end ?? '') ?? 0n;
+  const { confirmed } = held;
+  const walEnd = parseLsn(now?.wal_end ?? '') ?? 0n;
   const last = parsePlace(recorded.offset);
   const missed = missedSince(last, { identity, confirmed, walEnd });
   // A place in an earlier log means nothing in this one.
@@ -82,28 +84,27 @@ export async function startSession(
 
 interface ServerStart {
   readonly start: string;
+  /** Of this connection. */
+  readonly pid: number;
   readonly wal_end: string | null;
 }
 
 /**
- * The start of the server, and of its statistics: a crash of one process restarts all but
- * the first, and resets those. The log's end is compared with the record, which a former
+ * The database, and the start of the server and of its statistics: a crash of one process
+ * restarts all but the first, and resets those. The log's end is compared with the record, which a former
  * holder may have moved a moment before: so it is read after it.
  */
 const SERVER_START = `
-select left(md5(pg_postmaster_start_time()::text
+select pg_backend_pid() as pid, left(md5(current_database() || pg_postmaster_start_time()::text
     || coalesce((select stats_reset::text from pg_stat_bgwriter), '')), 12) as start,
-  case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
-    else pg_current_wal_flush_lsn() end::text as wal_end`;
+  pg_current_wal_flush_lsn()::text as wal_end`;
 
 /**
  * Assigns an id to a transaction of ours: later snapshots then list every earlier one that
  * is in progress, also those that have the latest ids.
  */
 async function assignXid(control: ControlClient): Promise<void> {
-  await control.query(
-    'select case when not pg_is_in_recovery() then txid_current() end',
-  );
+  await control.query('select txid_current()');
 }
 
 function within<T>(timeout: number, answer: Promise<T>): Promise<T> {

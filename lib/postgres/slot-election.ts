@@ -1,10 +1,15 @@
 import type { Client } from 'pg';
 import { ControlClient } from './control-client.js';
 import { endQuietly, openClient, openReplication } from './postgres-client.js';
+import { InvalidationPostgresError } from './postgres.error.js';
 import type { PostgresSourceOptions } from './postgres.options.js';
 import type { Publication } from './publication.js';
 import { isTaken, type ReplicationSlot } from './replication-slot.js';
+import type { SourceLog } from './source-log.js';
 import { TableCatalog } from './table-catalog.js';
+
+/** Milliseconds after which the creation of a slot is worth a line of the log. */
+const SLOW_MS = 10_000;
 
 /** Connections of an instance that may read the slot. @internal */
 export interface SlotLinks {
@@ -28,6 +33,7 @@ export class SlotElection {
     private readonly options: PostgresSourceOptions,
     private readonly slot: ReplicationSlot,
     private readonly publication: Publication,
+    private readonly log: SourceLog,
   ) {}
 
   /**
@@ -50,14 +56,15 @@ export class SlotElection {
     const control = (this.#control ??= new ControlClient(
       await this.#open(openClient),
     ));
+    await this.#refuseStandby(control);
     const state = await this.slot.read(control);
-    if (state?.isActive === true) return null;
+    if (state !== null && state.activePid !== null) return null;
     const { tables, publication } = this.options;
     await TableCatalog.read(control, tables, publication);
     const isKept = await this.#prepare(control, state);
     const replication = await this.#open(openReplication);
     this.#replication = replication;
-    if (!isKept) await this.slot.create(replication);
+    if (!isKept) await this.#create(replication);
     this.#control = null;
     this.#replication = null;
     return { control, replication };
@@ -69,6 +76,30 @@ export class SlotElection {
     endQuietly(this.#replication);
     this.#control = null;
     this.#replication = null;
+  }
+
+  /** Waits for every transaction that is open, however long that is. */
+  async #create(replication: Client): Promise<void> {
+    const { name } = this.slot;
+    const timer = setInterval(() => this.log.waits(name), SLOW_MS);
+    timer.unref();
+    try {
+      await this.slot.create(replication);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** A standby tells too little of the transactions that are in progress. */
+  async #refuseStandby(control: ControlClient): Promise<void> {
+    const [server] = await control.query<{ is_standby: boolean }>(
+      'select pg_is_in_recovery() as is_standby',
+    );
+    if (server?.is_standby === false) return;
+    throw new InvalidationPostgresError(
+      'The server is a standby.',
+      'Give the address of the primary.',
+    );
   }
 
   /**

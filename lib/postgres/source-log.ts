@@ -70,6 +70,14 @@ export class SourceLog implements MapperListener {
     );
   }
 
+  waits(slot: string): void {
+    this.outlet.log(
+      'warn',
+      `The slot ${slot} is not made yet: it waits for transactions that are open, prepared ones included. Until then copies may be stale.`,
+      'postgres slot',
+    );
+  }
+
   /** Every mapped type is invalidated. */
   missed(cause: SourceWidening): void {
     this.onWidened(cause, null);

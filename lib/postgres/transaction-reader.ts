@@ -16,6 +16,8 @@ export interface Commit {
   readonly xid: number;
   /** The end of its commit in the log. */
   readonly end: Lsn;
+  /** Microseconds since 2000. */
+  readonly time: bigint;
   readonly changes: ChangeSet;
   /** Rows of mapped tables. */
   readonly rows: number;
@@ -70,7 +72,7 @@ export class TransactionReader {
         break;
       }
       case 'commit':
-        this.#commit(message.end);
+        this.#commit(message.end, message.time);
         break;
       case 'relation':
         this.#describe(message);
@@ -117,10 +119,10 @@ export class TransactionReader {
     }
   }
 
-  #commit(end: Lsn): void {
+  #commit(end: Lsn, time: bigint): void {
     const transaction = this.#transaction();
     this.#open = null;
-    this.listener.onCommit({ ...transaction, end });
+    this.listener.onCommit({ ...transaction, end, time });
   }
 
   #describe(relation: Relation): void {

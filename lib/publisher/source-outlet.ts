@@ -4,6 +4,7 @@ import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { mayPublish, type RoleOptions } from '../common/index.js';
 import type { CacheInvalidationError } from '../errors/index.js';
 import {
+  contentOf,
   encodeMessage,
   wallClock,
   type CommitPosition,
@@ -66,12 +67,12 @@ export class SourceOutlet {
    * an invalidation too large for a message becomes its entity types.
    *
    * @param at the commit of the changes; `null` if it is not known
-   * @param idOf the id of the payload of a number; `null` for random ids
+   * @param idOf the id of the message with a number and a content; `null` for random ids
    */
   encode(
     invalidations: readonly Invalidation[],
     at: CommitPosition | null,
-    idOf: ((index: number) => string) | null,
+    idOf: ((index: number, content: string) => string) | null,
   ): string[] {
     const now = wallClock();
     const origin = this.#origin;
@@ -79,7 +80,8 @@ export class SourceOutlet {
       .flatMap((invalidation) => this.#encode(invalidation, now))
       .map(({ message, span }, index) => {
         span?.end('pending');
-        const messageId = idOf?.(index) ?? message.messageId;
+        const messageId =
+          idOf === null ? message.messageId : idOf(index, contentOf(message));
         return encodeMessage({ ...message, messageId, at, origin }, Infinity);
       });
   }

@@ -107,7 +107,7 @@ function setUp() {
       invalidations: [invalidation],
       size: 1,
       place: { identity, lsn: BigInt(lsn) },
-      xid: lsn,
+      transaction: `${lsn}`,
       isVisible,
       isLate: false,
       isSeenBy: () => true,

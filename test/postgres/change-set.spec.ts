@@ -49,6 +49,11 @@ describe('ChangeSet', () => {
       entity(`type${at}`, 1),
     );
     expect(setOf(4, ...types).said).toEqual([everything()]);
+    const several = Array.from({ length: 70 }, (_, at) =>
+      entity(`type${at % 20}`, at),
+    );
+    expect(setOf(4, ...several).said).toHaveLength(20);
+    expect(setOf(4, ...several).said[0]).toEqual(pattern('type0:*'));
     const patterns = Array.from({ length: 5 }, (_, at) =>
       pattern(`team:${at}:*`),
     );

@@ -104,6 +104,7 @@ describe('decodePgoutput', () => {
     expect(decodePgoutput(pgoutput.commit(77n))).toEqual({
       kind: 'commit',
       end: 77n,
+      time: 3n,
     });
     expect(decodePgoutput(pgoutput.truncate(1, 2))).toEqual({
       kind: 'truncate',
