@@ -15,7 +15,7 @@ import {
 } from './source-place.js';
 import { TableCatalog } from './table-catalog.js';
 
-/** Where a holder begins. @internal */
+/** The beginning of a holder. @internal */
 export interface SessionStart {
   readonly stream: ReplicationStream;
   readonly catalog: TableCatalog;
@@ -84,15 +84,15 @@ export async function startSession(
 
 interface ServerStart {
   readonly start: string;
-  /** Of this connection. */
+  /** The process of this connection. */
   readonly pid: number;
   readonly wal_end: string | null;
 }
 
 /**
  * The database, and the start of the server and of its statistics: a crash of one process
- * restarts all but the first, and resets those. The log's end is compared with the record, which a former
- * holder may have moved a moment before: so it is read after it.
+ * restarts all but the first, and resets those. The log's end is read after the record,
+ * which a former holder may have moved a moment before.
  */
 const SERVER_START = `
 select pg_backend_pid() as pid, left(md5(current_database() || pg_postmaster_start_time()::text

@@ -119,7 +119,7 @@ export class SlotElection {
     await control.query('begin');
     try {
       await this.publication.complete(control, command);
-      // It has not seen what was not published; a new one waits for open transactions.
+      // The slot has missed what was not published; a new one waits for open transactions.
       if (state !== null) await this.slot.drop(control);
       await control.query('commit');
     } catch (error) {

@@ -35,7 +35,9 @@ export class SourceLog implements MapperListener {
   /** The last fault, until the slot is held or seen to be held. */
   fault: CacheInvalidationError | null = null;
 
-  /** When it was logged, by `performance.now()`. */
+  /** Tables whose advice is in the log. */
+  readonly #advised = new Set<string>();
+  /** When the fault was logged, by `performance.now()`. */
   #loggedAt = -Infinity;
 
   constructor(private readonly outlet: SourceOutlet) {}
@@ -44,6 +46,8 @@ export class SourceLog implements MapperListener {
     this.widenedBy.set(cause, (this.widenedBy.get(cause) ?? 0) + 1);
     const advice = ADVICE[cause as TableWidening];
     if (advice === undefined || table === null) return;
+    if (this.#advised.has(table)) return;
+    this.#advised.add(table);
     this.outlet.log(
       'warn',
       `Table ${table}: ${advice}`,
@@ -116,7 +120,7 @@ export class SourceLog implements MapperListener {
     const isNew = this.fault?.message !== error.message;
     this.fault = error;
     const now = performance.now();
-    // It is tried again with every heartbeat.
+    // Every heartbeat tries again.
     if (!isNew && now - this.#loggedAt < REPEAT_MS) return;
     this.#loggedAt = now;
     this.outlet.report(error, `postgres ${error.code}`);

@@ -1,6 +1,6 @@
 import { formatLsn, parseLsn, type Lsn } from './lsn.js';
 
-/** What a place in the log belongs to. @internal */
+/** The server, and the tables, that a place in the log belongs to. @internal */
 export interface SourceIdentity {
   /** The system identifier of the server, equal on its standbys. */
   readonly server: string;

