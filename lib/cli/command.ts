@@ -5,6 +5,8 @@ import type { Io } from './io.js';
 export interface CliCommand<V> {
   /** Adds usage, options and notes; the program adds the name and the options of the connection. */
   readonly define: (command: Command) => void;
+  /** Options of its connection, in place of those of Redis. */
+  readonly connection?: () => Option[];
   /** @returns the exit code */
   readonly run: (
     values: V & ConnectionValues,
@@ -21,7 +23,7 @@ export interface TlsValues {
   readonly serverName?: string;
 }
 
-/** Options of the connection, which every command has. @internal */
+/** Options of the connection. @internal */
 export interface ConnectionValues extends TlsValues {
   readonly url?: string;
   readonly cluster?: boolean;

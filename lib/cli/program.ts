@@ -33,6 +33,10 @@ const COMMANDS: Record<
     'carry the messages of other regions into this one',
     async () => (await import('./relay.command.js')).relay,
   ],
+  postgres: [
+    'prepare PostgreSQL as a source of invalidations, or undo it',
+    async () => (await import('./postgres.command.js')).postgres,
+  ],
   doctor: [
     'check a deployment, and advise',
     async () => (await import('./doctor.command.js')).doctor,
@@ -98,9 +102,13 @@ async function programFor(
   for (const [name, [about, load]] of Object.entries(COMMANDS)) {
     const command = program.command(name).description(about);
     if (!args.includes(name)) continue;
-    const { define, run: runCommand } = await load();
+    const {
+      define,
+      connection = connectionOptions,
+      run: runCommand,
+    } = await load();
     define(command);
-    for (const option of connectionOptions()) command.addOption(option);
+    for (const option of connection()) command.addOption(option);
     command.action(async () => {
       run.code = await runCommand(command.opts(), command.args, io);
     });

@@ -1,0 +1,109 @@
+import { Option } from 'commander';
+import { collected } from '../command.js';
+import { UsageError } from '../usage.error.js';
+
+const DEFAULT_NAME = 'cache_invalidation';
+/** PostgreSQL cuts longer names off. */
+const LONGEST_NAME = 63;
+
+/** Options of a PostgreSQL source. @internal */
+export interface PostgresValues {
+  readonly postgres?: string;
+  readonly tables?: readonly string[];
+  readonly slot?: string;
+  readonly publication?: string;
+}
+
+/** Names that a PostgreSQL source uses, as in its module's options. @internal */
+export interface PostgresNames {
+  /** The mapped tables, with schema; empty if they are not given. */
+  readonly tables: readonly string[];
+  readonly slot: string;
+  readonly publication: string;
+}
+
+/** @internal */
+export const postgresOptions = (): Option[] =>
+  [
+    new Option(
+      '--postgres <url>',
+      'the database, with the user of the services ($CACHE_INVALIDATION_POSTGRES_URL)',
+    ),
+    new Option(
+      '--tables <schema.table,…>',
+      'the mapped tables; may be repeated',
+    ).argParser(collected),
+    new Option(
+      '--slot <name>',
+      'replication slot ($CACHE_INVALIDATION_POSTGRES_SLOT, else cache_invalidation)',
+    ),
+    new Option('--publication <name>', 'publication (cache_invalidation)'),
+  ].map((option) => option.helpGroup('PostgreSQL:'));
+
+/** @throws UsageError that names the wrong option @internal */
+export function namesFrom(
+  values: PostgresValues,
+  env: NodeJS.ProcessEnv,
+): PostgresNames {
+  const { tables = [], publication = DEFAULT_NAME } = values;
+  const slot =
+    values.slot ?? (env['CACHE_INVALIDATION_POSTGRES_SLOT'] || DEFAULT_NAME);
+  return {
+    tables: [...new Set(tables.flatMap((list) => list.split(',')))].map(
+      tableFrom,
+    ),
+    slot: nameFrom('slot', slot),
+    publication: nameFrom('publication', publication),
+  };
+}
+
+/** @returns `null` if none is given @throws UsageError without the URL @internal */
+export function postgresUrlFrom(
+  { postgres }: PostgresValues,
+  env: NodeJS.ProcessEnv,
+): URL | null {
+  const text = postgres ?? (env['CACHE_INVALIDATION_POSTGRES_URL'] || null);
+  if (text === null) return null;
+  try {
+    const url = new URL(text);
+    decodeURIComponent(url.username + url.password);
+    if (/^postgres(ql)?:$/.test(url.protocol)) return url;
+  } catch {
+    // Thrown below.
+  }
+  throw new UsageError(
+    'The URL of PostgreSQL cannot be read.',
+    'Give postgres://user:password@host:port/database, with %25 for a % in the password.',
+  );
+}
+
+/** Checks the name of a user. @throws UsageError @internal */
+export function userFrom(user: string = DEFAULT_NAME): string {
+  if (isPlain(user) && Buffer.byteLength(user) <= LONGEST_NAME) return user;
+  throw new UsageError(
+    '--user is not the name of one.',
+    `Give up to ${LONGEST_NAME} bytes, without control characters.`,
+  );
+}
+
+function nameFrom(option: string, name: string): string {
+  if (/^[a-z0-9_]{1,63}$/.test(name)) return name;
+  throw new UsageError(
+    `--${option} is not a name for one.`,
+    'Give up to 63 small letters, digits and underscores.',
+  );
+}
+
+function tableFrom(text: string): string {
+  const table = text.trim();
+  if (/^[^.]+\.[^.]+$/.test(table) && isPlain(table)) return table;
+  throw new UsageError(
+    '--tables is not a list of tables with their schemas.',
+    'Give schema.table, or several with commas between them: public.users,public.memberships.',
+  );
+}
+
+/** Control characters would leave a comment of the printed SQL. */
+function isPlain(text: string): boolean {
+  return text !== '' && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text);
+}

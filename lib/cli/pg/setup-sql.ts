@@ -1,0 +1,79 @@
+import type { PostgresNames } from './postgres-settings.js';
+
+/**
+ * SQL that prepares a database for a source of invalidations. Whatever needs a restart, a
+ * decision or a transaction of its own is a comment, so that the text runs as it is.
+ *
+ * @param user the role that the services connect as
+ * @internal
+ */
+export function setupSql(
+  { tables, slot, publication }: PostgresNames,
+  user: string,
+): string {
+  const role = identifier(user);
+  return `-- PostgreSQL as a source of invalidations (mode WAL), PostgreSQL 12 to 18.
+-- Run it in the database of the tables, as their owner and a superuser; on a managed
+-- server, as its administrator: docs/postgres.md says how each of them does the same.
+
+-- 1. The log must hold rows. If SHOW wal_level does not say "logical": run this, and
+--    RESTART the server. It writes somewhat more log from then on.
+-- ALTER SYSTEM SET wal_level = 'logical';
+
+-- 2. A bound for the log that is kept for a slot which nobody reads. Without one, a
+--    forgotten slot FILLS THE DISK. Beyond it the slot is lost: the next holder
+--    invalidates the mapped types once. Give what the disk can spare (PostgreSQL 13+).
+-- ALTER SYSTEM SET max_slot_wal_keep_size = '10GB';
+-- SELECT pg_reload_conf();
+
+-- 3. The role of the services. Give it its password by \\password, so that no file has it.
+--    It has to SELECT nothing but the catalog, which every role may: rows come from the
+--    log. pg_hba.conf must admit it to this database.
+CREATE ROLE ${role} LOGIN REPLICATION;
+-- If it exists: ALTER ROLE ${role} REPLICATION;
+-- RDS and Aurora: CREATE ROLE ${role} LOGIN; GRANT rds_replication TO ${role};
+
+-- 4. The publication: the rows that are announced.
+${publicationSql(tables, publication)}
+-- A table without a primary key: ALTER TABLE … REPLICA IDENTITY FULL, or its updates and
+-- deletes fail from now on. So does one whose mapper reads old values of other columns.
+
+-- 5. The slot. The first instance creates it. To create it yourself, do so after the
+--    publication, and when the services are about to start: from then on it keeps log.
+-- SELECT pg_create_logical_replication_slot(${literal(slot)}, 'pgoutput');
+--    So that it outlives a failover (PostgreSQL 17+, with sync_replication_slots = on on
+--    the standby): pg_create_logical_replication_slot(${literal(slot)}, 'pgoutput', failover => true)
+
+-- To check: npx nestjs-cache-invalidation doctor --postgres URL
+-- To undo:  npx nestjs-cache-invalidation postgres drop --postgres URL`;
+}
+
+function publicationSql(
+  tables: readonly string[],
+  publication: string,
+): string {
+  const name = identifier(publication);
+  if (tables.length === 0) {
+    return `--    Give --tables public.users,public.memberships to have it here.
+-- CREATE PUBLICATION ${name} FOR TABLE …
+--   WITH (publish_via_partition_root = true);`;
+  }
+  return `--    PostgreSQL 12 does not know the option: leave out the line WITH.
+CREATE PUBLICATION ${name} FOR TABLE ${tables.map(tableName).join(', ')}
+  WITH (publish_via_partition_root = true);`;
+}
+
+/** Quotes `schema.table`. @internal */
+export function tableName(table: string): string {
+  const dot = table.indexOf('.');
+  return `${identifier(table.slice(0, dot))}.${identifier(table.slice(dot + 1))}`;
+}
+
+/** Quotes a name. @internal */
+export function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
