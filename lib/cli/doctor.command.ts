@@ -14,6 +14,8 @@ import {
 import { JOURNAL_CHECKS } from './doctor/journal-checks.js';
 import { LISTENER_CHECKS } from './doctor/listener-checks.js';
 import { MEMORY_CHECKS } from './doctor/memory-checks.js';
+import { postgresChecks } from './doctor/postgres-checks.js';
+import { PostgresView } from './doctor/postgres-view.js';
 import { regionChecks } from './doctor/region-checks.js';
 import { rightsOf } from './doctor/rights-check.js';
 import { SERVER_CHECKS } from './doctor/server-checks.js';
@@ -23,6 +25,12 @@ import { TLS_CHECK } from './doctor/tls-check.js';
 import { versionsIn } from './doctor/versions-check.js';
 import { parseDuration } from './duration.js';
 import type { Format, Io } from './io.js';
+import { PostgresLink } from './pg/postgres-link.js';
+import {
+  postgresOptions,
+  sourceFrom,
+  type PostgresValues,
+} from './pg/postgres-settings.js';
 import { RedisLink } from './redis-link.js';
 import {
   regionOptions,
@@ -47,7 +55,7 @@ const MOST_DETAILS = 50;
 
 type Named = Finding & { readonly name: string };
 
-interface DoctorValues extends RegionValues {
+interface DoctorValues extends RegionValues, PostgresValues {
   readonly listen?: string;
   readonly role?: string;
   readonly acl?: boolean;
@@ -70,12 +78,18 @@ With --region and --source it also checks how the messages of other regions reac
 this one. A source needs the rights of a subscriber there. If this region loads from a
 replica of the database, measure how far that falls behind, and give twice the
 greatest value as the delay of the source; on a replica of PostgreSQL:
-SELECT extract(epoch FROM now() - pg_last_xact_replay_timestamp())`;
+SELECT extract(epoch FROM now() - pg_last_xact_replay_timestamp())
+
+With --postgres it also checks PostgreSQL as a source of invalidations: the server,
+the rights of the user, slot, publication, mapped tables, limits, and the record in
+Redis. It needs the package pg, as services do.`;
 
 /** Checks the server, the channel and the journal of a deployment. @internal */
 export const doctor: CliCommand<DoctorValues> = {
   define(command) {
-    for (const option of regionOptions()) command.addOption(option);
+    for (const option of [...regionOptions(), ...postgresOptions()]) {
+      command.addOption(option);
+    }
     command
       .option(
         '--listen <time>',
@@ -97,6 +111,7 @@ export const doctor: CliCommand<DoctorValues> = {
   async run(values, _words, io) {
     const role = roleFrom(values, io.env);
     const regions = regionsFrom(values, io.env);
+    const database = sourceFrom(values, io.env);
     const link = new RedisLink(targetFrom(values, io.env));
     if (values.acl) {
       await reportAcl(link, role, values, io).finally(() => link.close());
@@ -105,6 +120,15 @@ export const doctor: CliCommand<DoctorValues> = {
     const sources = (regions?.sources ?? []).map(
       (settings) => new SourceView(settings),
     );
+    const views =
+      database === null
+        ? []
+        : [
+            new PostgresView(
+              new PostgresLink(database.url, link.target.timeout),
+              database.names,
+            ),
+          ];
     const checks = [
       ...SERVER_CHECKS,
       TLS_CHECK,
@@ -115,6 +139,7 @@ export const doctor: CliCommand<DoctorValues> = {
       SIGNATURE_CHECK,
       ...LISTENER_CHECKS,
       ...(regions === null ? [] : regionChecks(regions.local, sources)),
+      ...views.flatMap(postgresChecks),
     ];
     const last =
       values.listen === undefined
@@ -126,7 +151,7 @@ export const doctor: CliCommand<DoctorValues> = {
     try {
       findings.push(...(await examine(link, checks, last)));
     } finally {
-      for (const each of [link, ...sources]) each.close();
+      for (const each of [link, ...sources, ...views]) each.close();
     }
     const { status } = worst(findings);
     if (values.json) io.out(jsonLine({ status, checks: findings }));

@@ -107,3 +107,20 @@ function tableFrom(text: string): string {
 function isPlain(text: string): boolean {
   return text !== '' && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text);
 }
+
+/** A source to be checked; `null` if no database is given. @throws UsageError @internal */
+export function sourceFrom(
+  values: PostgresValues,
+  env: NodeJS.ProcessEnv,
+): { readonly url: URL; readonly names: PostgresNames } | null {
+  const url = postgresUrlFrom(values, env);
+  if (url !== null) return { url, names: namesFrom(values, env) };
+  const wrong = (['tables', 'slot', 'publication'] as const).find(
+    (name) => values[name] !== undefined,
+  );
+  if (wrong === undefined) return null;
+  throw new UsageError(
+    `--${wrong} is for --postgres.`,
+    'Give both, or CACHE_INVALIDATION_POSTGRES_URL.',
+  );
+}
