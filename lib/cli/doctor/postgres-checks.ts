@@ -176,6 +176,6 @@ async function checkTimeout(view: PostgresView): Promise<Finding> {
     ? ok(message)
     : warn(
         `${message}: a holder that is cut off keeps the slot for as long`,
-        'Services ask for 10s; a proxy or a setting of the role overrides it. ALTER ROLE … SET wal_sender_timeout = 10000.',
+        'Services ask for their option timeout, 10s; a proxy or a setting of the role overrides it. ALTER ROLE … SET wal_sender_timeout = 10000.',
       );
 }

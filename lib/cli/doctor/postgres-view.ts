@@ -104,13 +104,16 @@ from pg_publication p where pubname = $1`;
 const hasKey = (table: string): string =>
   `exists (select from pg_index i where i.indrelid = ${table} and i.indisprimary)`;
 
+/** It takes no lock of a table. */
 const TABLES = `
 select t.name, c.relkind::text as kind, c.relpersistence::text as persistence,
   c.relreplident::text as identity, ${hasKey('c.oid')} as has_key,
   c.relkind = 'r' and exists (select from pg_inherits where inhparent = c.oid) as has_children,
-  c.relkind = 'p' and exists (select from pg_partition_tree(c.oid) p
-    join pg_class l on l.oid = p.relid where p.isleaf and (l.relreplident = 'n'
-      or l.relreplident = 'd' and not ${hasKey('l.oid')})) as has_bare_partition,
+  c.relkind = 'p' and exists (with recursive part (oid) as (
+      select inhrelid from pg_inherits where inhparent = c.oid
+      union all select i.inhrelid from pg_inherits i join part on i.inhparent = part.oid)
+    select from part join pg_class l on l.oid = part.oid where l.relkind = 'r'
+      and (l.relreplident = 'n' or l.relreplident = 'd' and not ${hasKey('l.oid')})) as has_bare_partition,
   pg_has_role(c.relowner, 'USAGE') as is_own
 from unnest($1::text[]) with ordinality t (name, place)
 left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)

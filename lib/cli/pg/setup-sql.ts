@@ -41,8 +41,6 @@ ${publicationSql(tables, publication)}
 -- 5. The slot. The first instance creates it. To create it yourself, do so after the
 --    publication, and when the services are about to start: from then on it keeps log.
 -- SELECT pg_create_logical_replication_slot(${literal(slot)}, 'pgoutput');
---    So that it outlives a failover (PostgreSQL 17+, with sync_replication_slots = on on
---    the standby): pg_create_logical_replication_slot(${literal(slot)}, 'pgoutput', failover => true)
 
 -- To check: npx nestjs-cache-invalidation doctor --postgres URL
 -- To undo:  npx nestjs-cache-invalidation postgres drop --postgres URL`;
