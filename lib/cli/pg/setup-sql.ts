@@ -36,7 +36,7 @@ CREATE ROLE ${role} LOGIN REPLICATION;
 -- 4. The publication: the rows that are announced.
 ${publicationSql(tables, publication)}
 -- A table without a primary key: ALTER TABLE … REPLICA IDENTITY FULL, or its updates and
--- deletes fail from now on. So does one whose mapper reads old values of other columns.
+-- deletes fail from now on. A mapper that reads old values of other columns needs it, too.
 
 -- 5. The slot. The first instance creates it. To create it yourself, do so after the
 --    publication, and when the services are about to start: from then on it keeps log.
@@ -56,7 +56,7 @@ function publicationSql(
 -- CREATE PUBLICATION ${name} FOR TABLE …
 --   WITH (publish_via_partition_root = true);`;
   }
-  return `--    PostgreSQL 12 does not know the option: leave out the line WITH.
+  return `--    PostgreSQL 12 does not know the option: leave out WITH (…).
 CREATE PUBLICATION ${name} FOR TABLE ${tables.map(tableName).join(', ')}
   WITH (publish_via_partition_root = true);`;
 }
