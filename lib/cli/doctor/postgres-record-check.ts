@@ -83,7 +83,7 @@ function changed(
   }
   return recorded.start === now.start
     ? null
-    : 'and the server was started again since';
+    : 'of another database, or the server was started again since';
 }
 
 function lsnOf(text: string): bigint | null {
