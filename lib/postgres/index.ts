@@ -20,6 +20,15 @@ export type { PostgresWidening } from './source-log.js';
 export type { SourceWidening } from './source-place.js';
 export type { TableWidening } from './table-mapper.js';
 export type {
+  PostgresDatabase,
+  PostgresTransaction,
+} from './trigger-database.js';
+export {
+  dropTriggerSql,
+  triggerSql,
+  type TriggerSqlOptions,
+} from './trigger-sql.js';
+export type {
   MappedTable,
   PostgresRow,
   RowMapper,

@@ -17,13 +17,14 @@ import { isTaken, ReplicationSlot } from './replication-slot.js';
 import { startSession } from './session-start.js';
 import { SlotElection } from './slot-election.js';
 import { SourceLog, type PostgresWidening } from './source-log.js';
+import { TriggerDrain } from './trigger-drain.js';
 
 /** Milliseconds that a stop waits for a connection that is being opened. */
 const STOP_MS = 1_000;
 
 /**
  * - `off`: the module is switched off, or this application only receives
- * - `holder`: this instance announces the changes
+ * - `holder`: this instance announces the changes; in trigger mode several do
  * - `standby`: another instance does
  * - `away`: PostgreSQL or Redis does not answer, or refuses; see `fault`
  *
@@ -36,7 +37,7 @@ export interface PostgresSourceStatus {
   readonly state: PostgresSourceState;
   /** The last error; `null` while an instance has the slot. */
   readonly fault: CacheInvalidationError | null;
-  /** Bytes of the server's log that are not announced yet; `null` unless this is the holder. */
+  /** Bytes of the log that are not announced yet; `null` unless this is the holder in WAL mode. */
   readonly lagBytes: number | null;
   /** Transactions that this instance has read from the slot. */
   readonly transactions: number;
@@ -59,6 +60,8 @@ export class PostgresSource
   readonly #log: SourceLog;
   readonly #slot: ReplicationSlot;
   readonly #election: SlotElection;
+  /** `null` in WAL mode. */
+  readonly #drain: TriggerDrain | null;
   #state: PostgresSourceState = 'off';
   #session: HolderSession | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -82,13 +85,18 @@ export class PostgresSource
       new Publication(publication, Object.keys(tables)),
       this.#log,
     );
+    this.#drain =
+      options.mode === 'triggers'
+        ? new TriggerDrain(options, outlet, this.#log)
+        : null;
   }
 
   /** The state and the counts of this instance's source. */
   status(): PostgresSourceStatus {
     const { transactions, rows, widenedBy, fault } = this.#log;
+    const isOff = this.#state === 'off';
     return {
-      state: this.#state,
+      state: isOff ? (this.#drain?.state ?? 'off') : this.#state,
       fault,
       lagBytes: this.#session?.lagBytes ?? null,
       transactions,
@@ -109,6 +117,7 @@ export class PostgresSource
       );
       return;
     }
+    if (this.#drain !== null) return this.#drain.start();
     this.#isClosed = false;
     this.#state = 'away';
     this.#lookAfter(0);
@@ -121,6 +130,7 @@ export class PostgresSource
     this.#election.close();
     if (this.#looking !== null) await settlesWithin(STOP_MS, this.#looking);
     await this.#session?.stop();
+    await this.#drain?.stop();
     this.#session = null;
     this.#state = 'off';
   }

@@ -4,12 +4,20 @@ import {
   OptionRule,
   problemsIn,
 } from '../errors/index.js';
-import { checkEntityType } from '../message/index.js';
 import type { PostgresConnection } from './postgres-client.js';
-import type { MappedTable, TableMappings } from './table-mapping.js';
+import {
+  isConnection,
+  isDatabase,
+  isMode,
+  isOutbox,
+  isTables,
+} from './postgres.options-rules.js';
+import type { TableMappings } from './table-mapping.js';
+import type { PostgresDatabase } from './trigger-database.js';
+import { DEFAULT_BULK, DEFAULT_OUTBOX } from './trigger-sql.js';
 
 /** Options that are times. */
-const TIMES = ['heartbeat', 'timeout', 'visibility'] as const;
+const TIMES = ['heartbeat', 'timeout', 'visibility', 'poll'] as const;
 const TIME_ADVICE = 'Give milliseconds above 0, or a time such as "5s".';
 
 /**
@@ -19,8 +27,21 @@ const TIME_ADVICE = 'Give milliseconds above 0, or a time such as "5s".';
  */
 export class PostgresSourceOptions {
   /**
+   * How changes are seen.
+   *
+   * - `wal`: by logical replication, for users with the right to replicate
+   * - `triggers`: by triggers that write into an outbox table, which all instances empty;
+   *   see `triggerSql()`. They do not see changes while they are disabled, or in sessions
+   *   with `session_replication_role = replica`.
+   *
+   * @default 'wal'
+   */
+  @OptionRule(isMode, 'Give "wal" or "triggers".')
+  mode: 'wal' | 'triggers' = 'wal';
+
+  /**
    * The database: a URL, or the options of node-postgres (`ClientConfig`), TLS included.
-   * Its user needs the right to replicate, and connects directly: no pooler.
+   * In WAL mode its user needs the right to replicate, and connects directly: no pooler.
    * `CACHE_INVALIDATION_POSTGRES_URL` in the environment.
    */
   @OptionRule(
@@ -28,6 +49,16 @@ export class PostgresSourceOptions {
     'Give a URL such as "postgres://user@host/database", or options of node-postgres. (CACHE_INVALIDATION_POSTGRES_URL in the environment.)',
   )
   connection!: PostgresConnection;
+
+  /**
+   * In trigger mode, a database that the application has opened, such as PGlite, in the
+   * place of `connection`.
+   */
+  @OptionRule(
+    isDatabase,
+    'Give an object with a method transaction(), and mode: "triggers".',
+  )
+  database?: PostgresDatabase;
 
   /**
    * The mapped tables, with schema: `{ 'public.users': 'User' }`. An entity type, whose id
@@ -61,12 +92,32 @@ export class PostgresSourceOptions {
   publication: string = 'cache_invalidation';
 
   /**
+   * The outbox table of trigger mode, with schema. Another channel needs an outbox of its
+   * own.
+   *
+   * @default 'public.cache_invalidation_outbox'
+   */
+  @OptionRule(
+    isOutbox,
+    'Give a schema and up to 50 small letters, digits and underscores: "public.cache_invalidation_outbox".',
+  )
+  outbox: string = DEFAULT_OUTBOX;
+
+  /**
+   * How long an empty outbox is left alone, in milliseconds.
+   *
+   * @default 100
+   */
+  @OptionRule(isTime, TIME_ADVICE)
+  poll: number = 100;
+
+  /**
    * Keys of one entity type in one transaction; of more, the type is invalidated.
    *
    * @default 1000
    */
   @OptionRule(isCount, 'Give a whole number of 1 or more.')
-  bulk: number = 1_000;
+  bulk: number = DEFAULT_BULK;
 
   /**
    * How often the holder acknowledges and checks the definitions of the tables, and the
@@ -165,42 +216,6 @@ export function resolvePostgresOptions(given: unknown): PostgresSourceOptions {
 /** An empty variable is an absent one. */
 function variable(name: string): string | undefined {
   return process.env[`CACHE_INVALIDATION_POSTGRES_${name}`] || undefined;
-}
-
-function isConnection(value: unknown): boolean {
-  if (typeof value === 'string') return /^postgres(ql)?:\/\//.test(value);
-  return typeof value === 'object' && value !== null;
-}
-
-function isTables(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const tables = Object.entries(value);
-  return (
-    tables.length > 0 &&
-    tables.every(
-      ([table, mapping]) => /^[^.]+\.[^.]+$/.test(table) && isMapping(mapping),
-    )
-  );
-}
-
-function isMapping(value: unknown): boolean {
-  if (typeof value === 'function') return true;
-  if (typeof value === 'string') return isType(value);
-  const { map, types = [], ...others } = (value ?? {}) as Partial<MappedTable>;
-  return (
-    typeof map === 'function' &&
-    Array.isArray(types) &&
-    types.every(isType) &&
-    Object.keys(others).length === 0
-  );
-}
-
-function isType(value: unknown): boolean {
-  try {
-    return checkEntityType(value as string) === value;
-  } catch {
-    return false;
-  }
 }
 
 function isName(value: unknown): boolean {

@@ -1,16 +1,21 @@
 import pg from 'pg';
 import type { Relation } from './decode-pgoutput.js';
 import type { PostgresRow } from './table-mapping.js';
-import type { Tuple } from './tuple.js';
+
+/** @internal */
+export interface RowValues {
+  /** The value of a column as text; `undefined` if it is not known. */
+  text(column: number): string | null | undefined;
+}
 
 /** The values of a row that are known. @internal */
 export interface RowImage {
   readonly relation: Relation;
-  readonly tuple: Tuple;
+  readonly tuple: RowValues;
   /** Whether only the columns of the replica identity are known. */
   readonly isIdentityOnly: boolean;
   /** The whole row before, for large values that have not changed. */
-  readonly before: Tuple | null;
+  readonly before: RowValues | null;
 }
 
 /** The value of a column as text; `undefined` if it is not known. @internal */

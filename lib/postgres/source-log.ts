@@ -82,6 +82,15 @@ export class SourceLog implements MapperListener {
     );
   }
 
+  drains(outbox: string): void {
+    this.fault = null;
+    this.outlet.log(
+      'log',
+      `This instance announces changes in PostgreSQL from now on (outbox ${outbox}).`,
+      'postgres',
+    );
+  }
+
   /** Every mapped type is invalidated. */
   missed(cause: SourceWidening): void {
     this.onWidened(cause, null);

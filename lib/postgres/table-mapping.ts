@@ -30,6 +30,12 @@ export interface MappedTable {
    * @default everything is invalidated
    */
   readonly types?: readonly EntityType[];
+  /**
+   * Columns that `map` reads. In trigger mode only these are stored in the outbox.
+   *
+   * @default all columns
+   */
+  readonly columns?: readonly string[];
 }
 
 /**
@@ -47,6 +53,11 @@ export type TableMappings = Readonly<Record<string, TableMapping>>;
 export function typesOf(mapping: TableMapping): readonly EntityType[] | null {
   if (typeof mapping === 'string') return [mapping];
   return typeof mapping === 'function' ? null : (mapping.types ?? null);
+}
+
+/** Columns that a mapper reads; `null` for all. @internal */
+export function columnsOf(mapping: TableMapping): readonly string[] | null {
+  return typeof mapping === 'object' ? (mapping.columns ?? null) : null;
 }
 
 /** The text of a mapping, equal for equal mappings. @internal */

@@ -86,6 +86,26 @@ export class SourceOutlet {
       });
   }
 
+  /** The offset of the journal's last entry. Rejects if Redis does not answer. */
+  journalTail(): Promise<string> {
+    return this.transport.journalTail();
+  }
+
+  /**
+   * Publishes payloads in order, those left out that the journal has by their ids.
+   *
+   * @param triedSince offset from which the journal is searched
+   * @throws what Redis answers; some payloads may be in the journal then
+   */
+  async publish(
+    payloads: readonly string[],
+    triedSince: string,
+  ): Promise<void> {
+    const replies = await this.transport.publish(payloads, triedSince);
+    const failed = replies.find((reply) => reply instanceof Error);
+    if (failed !== undefined) throw failed;
+  }
+
   report(error: CacheInvalidationError, source: string): void {
     this.errors.report(error, source);
   }

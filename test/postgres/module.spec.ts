@@ -48,8 +48,11 @@ describe('CacheInvalidationPostgresModule', () => {
       }),
     );
     expect(options).toEqual({
+      mode: 'wal',
       connection: NOWHERE,
       tables: TABLES,
+      outbox: 'public.cache_invalidation_outbox',
+      poll: 100,
       slot: 'cache_invalidation',
       publication: 'cache_invalidation',
       bulk: 1_000,

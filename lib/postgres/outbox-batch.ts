@@ -1,0 +1,194 @@
+import type { EntityType } from '../message/index.js';
+import { ChangeSet } from './change-set.js';
+import type { Relation } from './decode-pgoutput.js';
+import type { RowImage, RowValues } from './row-view.js';
+import {
+  TableMapper,
+  widenTable,
+  type MapperListener,
+} from './table-mapper.js';
+import type { TableMappings } from './table-mapping.js';
+import type { PostgresTransaction } from './trigger-database.js';
+
+/** Rows and characters of a batch; the last transaction may take as much again. */
+const BATCH = { rows: 500, size: 500_000 };
+
+/** A row of the outbox, as a trigger has written it. @internal */
+export interface OutboxRow {
+  readonly id: string;
+  readonly xid: string;
+  /** When it was written, in microseconds; with `id` and `xid` it names the row. */
+  readonly created: string;
+  /** Milliseconds since then, as the application's type parsers give them. */
+  readonly age: number | string;
+  readonly mapped: string;
+  readonly kind: string;
+  readonly content: string | null;
+}
+
+/** A transaction's rows, or those of them that are in the batch. @internal */
+export interface OutboxTransaction {
+  /** Equal for the same rows only. */
+  readonly name: string;
+  readonly changes: ChangeSet;
+  /** Changed rows of mapped tables, as far as they are known. */
+  readonly rows: number;
+}
+
+/**
+ * Deletes the first rows of the outbox that no other drain has, whole transactions if they
+ * fit a batch. They are back if the transaction is rolled back.
+ *
+ * @param outbox the quoted name of the table
+ * @internal
+ */
+export async function takeBatch(
+  transaction: PostgresTransaction,
+  outbox: string,
+): Promise<readonly OutboxRow[]> {
+  const { rows } = await transaction.query(
+    `with head as materialized (
+       select id, xid, coalesce(octet_length(content), 0) as size from ${outbox}
+       order by xid, id limit ${2 * BATCH.rows} for update skip locked),
+     placed as (
+       select id, xid, row_number() over w as place, sum(size) over w - size as ahead
+       from head window w as (order by xid, id)),
+     begun as (
+       select id, ahead, min(place) over (partition by xid) as first_place,
+         min(ahead) over (partition by xid) as first_ahead from placed),
+     gone as (
+       delete from ${outbox} o using begun b
+       where o.id = b.id and b.first_place <= ${BATCH.rows}
+         and b.first_ahead < ${BATCH.size} and b.ahead < ${2 * BATCH.size}
+       returning o.*)
+     select id::text, xid::text, mapped, kind, content,
+       (extract(epoch from created) * 1000000)::bigint::text as created,
+       (extract(epoch from clock_timestamp() - created) * 1000)::float8 as age
+     from gone order by gone.xid, gone.id`,
+  );
+  return rows as readonly OutboxRow[];
+}
+
+/**
+ * Maps rows of the outbox by transaction.
+ *
+ * @internal
+ */
+export class OutboxMapper {
+  constructor(
+    private readonly tables: TableMappings,
+    private readonly bulk: number,
+    private readonly listener: MapperListener,
+  ) {}
+
+  transactionsOf(rows: readonly OutboxRow[]): OutboxTransaction[] {
+    const byXid = new Map<string, OutboxRow[]>();
+    for (const row of rows) {
+      const others = byXid.get(row.xid);
+      if (others === undefined) byXid.set(row.xid, [row]);
+      else others.push(row);
+    }
+    return [...byXid.values()].map((each) => this.#transactionOf(each));
+  }
+
+  #transactionOf(rows: readonly OutboxRow[]): OutboxTransaction {
+    const changes = new ChangeSet(this.bulk, () =>
+      this.listener.onWidened('bulk', null),
+    );
+    let count = 0;
+    for (const row of rows) count += this.#add(row, changes);
+    const name = rows
+      .map(({ id, xid, created }) => `${xid}.${id}.${created}`)
+      .join();
+    return { name, changes, rows: count };
+  }
+
+  /** @returns the number of changed rows that are known */
+  #add(row: OutboxRow, changes: ChangeSet): number {
+    const { mapped, kind } = row;
+    const mapping = Object.hasOwn(this.tables, mapped)
+      ? this.tables[mapped]!
+      : undefined;
+    if (mapping === undefined) {
+      // Another version of the application maps it, and may not see the row any more.
+      this.listener.onWidened('definition', mapped);
+      changes.widenToEverything();
+      return 0;
+    }
+    if (typeof mapping === 'string' && kind === 'keys') {
+      const ids = contentOf(row) as string[] | null;
+      if (ids !== null && addKeys(mapping, ids, changes)) return ids.length;
+    } else if (typeof mapping !== 'string' && kind === 'rows') {
+      const content = contentOf(row) as StoredRows | null;
+      if (content !== null) return this.#addRows(mapped, content, changes);
+    }
+    const cause =
+      kind === 'truncate' || kind === 'bulk' || kind === 'columns'
+        ? kind
+        : 'definition';
+    this.listener.onWidened(cause, mapped);
+    widenTable(mapping, changes);
+    return 0;
+  }
+
+  #addRows(table: string, { columns, rows }: StoredRows, changes: ChangeSet) {
+    const relation: Relation = {
+      kind: 'relation',
+      oid: 0,
+      name: table,
+      identity: 'f',
+      columns: columns.map(([name, type]) => ({
+        name,
+        type,
+        modifier: -1,
+        isIdentity: true,
+      })),
+    };
+    const mapping = this.tables[table]!;
+    const mapper = new TableMapper(mapping, relation, [], this.listener);
+    const images = rows.map((values): RowImage => ({
+      relation,
+      tuple: new StoredValues(values),
+      isIdentityOnly: false,
+      before: null,
+    }));
+    mapper.add({ images, isOldUnknown: false }, changes);
+    return rows.length;
+  }
+}
+
+/** Rows as the trigger stores them: each value as text behind `=`, empty if too large. */
+interface StoredRows {
+  readonly columns: readonly (readonly [name: string, type: number])[];
+  readonly rows: readonly (readonly (string | null)[])[];
+}
+
+class StoredValues implements RowValues {
+  constructor(private readonly values: readonly (string | null)[]) {}
+
+  text(column: number): string | null | undefined {
+    const value = this.values[column];
+    if (value === null || value === undefined) return value;
+    return value === '' ? undefined : value.slice(1);
+  }
+}
+
+/** `null` for what no trigger of ours writes. */
+function contentOf({ content }: OutboxRow): unknown {
+  try {
+    return JSON.parse(content ?? 'null');
+  } catch {
+    return null;
+  }
+}
+
+/** @returns whether all of them are ids */
+function addKeys(
+  type: EntityType,
+  ids: readonly string[],
+  changes: ChangeSet,
+): boolean {
+  if (ids.includes('')) return false;
+  for (const id of ids) changes.addEntity(type, id);
+  return true;
+}

@@ -1,0 +1,239 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { dropTriggerSql, triggerSql } from 'nestjs-cache-invalidation/postgres';
+import { eventually } from '../support/eventually.js';
+import { startProxy } from '../support/proxy.js';
+import { itOnRedisServer, startServer } from '../support/redis-server.js';
+import { startSourceApp, uniqueName, useServer } from './setup.js';
+import {
+  killable,
+  startDrain,
+  triggerTable,
+  untilDraining,
+} from './triggers.js';
+
+const server = useServer();
+
+describe('the drain of the outbox', () => {
+  it('announces transactions that commit in another order than they began', async () => {
+    const { options, table, sql } = await triggerTable(server());
+    const app = await startDrain(options);
+    const early = await server().connect();
+    await early.query(`begin; insert into ${table} values (1)`);
+    await sql('insert into TABLE values (2)');
+    expect(await app.next()).toEqual(['User:2']);
+    await sql('insert into TABLE values (3)');
+    expect(await app.next()).toEqual(['User:3']);
+    await early.query('commit');
+    expect(await app.next()).toEqual(['User:1']);
+  });
+
+  it('announces a batch once that was published by a drain that was killed then', async () => {
+    const { options, sql } = await triggerTable(server());
+    const database = await killable(server());
+    const app = await startDrain({ ...options, database });
+    database.failures = 1;
+    await sql(
+      'begin; insert into TABLE values (1); insert into TABLE values (2); commit',
+    );
+    await sql('insert into TABLE values (3)');
+    await eventually(() => expect(database.failures).toBe(0));
+    await app.close();
+    const next = await startDrain(options, { channel: app.channel }, 0);
+    await eventually(async () =>
+      expect(await sql('select * from OUTBOX')).toEqual([]),
+    );
+    await sql('insert into TABLE values (4)');
+    await eventually(() => expect(next.said.at(-1)).toBe('User:4'));
+    expect([...app.said, ...next.said].slice(1)).toEqual([
+      'user:1,user:2',
+      'User:3',
+      'User:4',
+    ]);
+  });
+
+  itOnRedisServer('loses nothing while Redis is away', async () => {
+    const redis = await startServer();
+    const { options, sql } = await triggerTable(server());
+    const app = await startDrain(
+      { ...options, heartbeat: 100, timeout: 500 },
+      { connection: redis.url, heartbeatTimeout: 500, heartbeatInterval: 200 },
+    );
+    redis.pause();
+    await sql('insert into TABLE values (1)');
+    await eventually(() => expect(app.source.status().state).toBe('away'));
+    await sql('insert into TABLE values (2)');
+    expect(await sql('select * from OUTBOX')).toHaveLength(2);
+    redis.resume();
+    await app.next(2);
+    await untilDraining(app);
+    await sql('insert into TABLE values (3)');
+    await app.next();
+    expect(app.said.slice(1)).toEqual(['User:1', 'User:2', 'User:3']);
+    expect(app.source.status().fault).toBeNull();
+  });
+
+  it('is done by several instances at once, each transaction by one of them', async () => {
+    const { options, sql } = await triggerTable(server());
+    const first = await startDrain({ ...options, poll: 1 });
+    const { channel } = first;
+    const second = await startDrain({ ...options, poll: 1 }, { channel }, 0);
+    await Promise.all(
+      [0, 1, 2, 3].map((writer) =>
+        sql(
+          `do $$ begin for i in 1..300 loop
+             insert into TABLE values (${writer} * 10000 + i), (${writer} * 10000 + 5000 + i); commit;
+           end loop; end $$`,
+        ),
+      ),
+    );
+    await eventually(() => expect(first.said).toHaveLength(1201));
+    expect(new Set(first.said).size).toBe(1201);
+    await eventually(() => {
+      const counts = [first, second].map(
+        ({ source }) => source.status().transactions,
+      );
+      expect(counts[0]! + counts[1]!).toBe(1200);
+      expect(Math.min(...counts)).toBeGreaterThan(0);
+    });
+  });
+
+  it('passes over the rows of a drain that hangs, which has to give them back', async () => {
+    const { options, sql, table } = await triggerTable(server());
+    const proxy = await startProxy(server().port);
+    onTestFinished(() => proxy.close());
+    const connection = server().url.replace(
+      `:${server().port}`,
+      `:${proxy.port}`,
+    );
+    const first = await startDrain({ ...options, connection, timeout: 500 });
+    const { channel } = first;
+    // The server's answers are lost, and so is the connection's end.
+    proxy.swallow('down');
+    await sql('insert into TABLE values (1)');
+    await eventually(() =>
+      expect(first.source.status()).toMatchObject({
+        state: 'away',
+        fault: { message: expect.stringContaining('outbox') },
+      }),
+    );
+    const second = await startDrain(options, { channel }, 0);
+    await sql(`insert into ${table} values (2)`);
+    await eventually(() =>
+      expect(second.said.toSorted()).toEqual(['User:1', 'User:2']),
+    );
+  });
+
+  it('starts without PostgreSQL, and begins when it is there', async () => {
+    const { options, sql } = await triggerTable(server());
+    const proxy = await startProxy(server().port);
+    onTestFinished(() => proxy.close());
+    proxy.swallow();
+    const connection = server().url.replace(
+      `:${server().port}`,
+      `:${proxy.port}`,
+    );
+    const app = await startSourceApp({ ...options, connection, timeout: 300 });
+    await eventually(() =>
+      expect(app.source.status()).toMatchObject({
+        state: 'away',
+        fault: {
+          message: expect.stringMatching(/timeout expired|did not answer/),
+        },
+      }),
+    );
+    await sql('insert into TABLE values (1)');
+    proxy.pass();
+    proxy.cut();
+    await untilDraining(app);
+    expect(await app.next(2)).toEqual(['user:*', 'User:1']);
+    expect(app.source.status().fault).toBeNull();
+  });
+
+  it('invalidates everything for a table that this instance does not map', async () => {
+    const { options, sql } = await triggerTable(server());
+    const other = uniqueName();
+    await sql(`create table ${other} (id int primary key)`);
+    const tables = { [`public.${other}`]: 'Post' };
+    await server().sql(triggerSql(tables, { outbox: options.outbox! }));
+    const app = await startDrain(options);
+    await sql(`insert into ${other} values (1)`);
+    expect(await app.next()).toEqual(['*']);
+  });
+});
+
+describe('the triggers of a mapped table', () => {
+  it('are missed at the start: the fault says what to run, and the types are invalidated then', async () => {
+    const { options, sql, install } = await triggerTable(server());
+    await server().sql(dropTriggerSql({ outbox: options.outbox! }));
+    const app = await startSourceApp(options);
+    await eventually(() =>
+      expect(app.source.status()).toMatchObject({
+        state: 'away',
+        fault: { message: expect.stringContaining('triggerSql()') },
+      }),
+    );
+    await sql('insert into TABLE values (1)');
+    await install();
+    await untilDraining(app);
+    await sql('insert into TABLE values (2)');
+    expect(await app.next(2)).toEqual(['user:*', 'User:2']);
+  });
+
+  it.each([
+    ['disabled', 'alter table TABLE disable trigger all', 'is disabled'],
+    [
+      'dropped',
+      'drop trigger "TABLE_outbox_update" on TABLE',
+      'TABLE_outbox_update is missing',
+    ],
+  ])('are watched: %s', async (_, command, problem) => {
+    const { options, sql, install, table } = await triggerTable(server());
+    const app = await startDrain(options);
+    await sql(command);
+    await eventually(() =>
+      expect(app.source.status()).toMatchObject({
+        state: 'away',
+        fault: {
+          message: expect.stringContaining(problem.replace('TABLE', table)),
+        },
+      }),
+    );
+    await app.close();
+    const next = await startSourceApp(options, { channel: app.channel });
+    await sql('update TABLE set id = id');
+    await sql('alter table TABLE enable trigger all');
+    await install();
+    await untilDraining(next);
+    expect((await next.next())[0]).toBe('user:*');
+    expect(next.source.status()).toMatchObject({
+      fault: null,
+      widened: { definition: 1 },
+    });
+  });
+
+  it('are compared with the options', async () => {
+    const { options, table } = await triggerTable(server());
+    const app = await startSourceApp({ ...options, bulk: 5 });
+    await eventually(() =>
+      expect(app.source.status().fault?.message).toMatch(
+        `public.${table} are not seen`.replace('public.', ''),
+      ),
+    );
+    expect(app.source.status().fault?.message).toContain(
+      'does not fit the options',
+    );
+  });
+
+  it('invalidate the types after they were off for a moment, and after none for a new start', async () => {
+    const { options, sql } = await triggerTable(server());
+    const app = await startDrain(options);
+    await app.close();
+    const second = await startDrain(options, { channel: app.channel }, 0);
+    await sql('insert into TABLE values (1)');
+    expect(await second.next()).toEqual(['User:1']);
+    await sql(
+      'begin; alter table TABLE disable trigger all; insert into TABLE values (2); alter table TABLE enable trigger all; commit',
+    );
+    expect(await second.next()).toEqual(['user:*']);
+  });
+});
