@@ -144,6 +144,7 @@ SET intervalstyle = 'postgres'
 SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS ${dollarQuoted(plan.body)};
+REVOKE ALL ON FUNCTION ${capture}() FROM PUBLIC;
 ${Object.entries(tables)
   .map(([table, mapping]) => tableSql(plan, table, mapping))
   .join('')}COMMIT;
