@@ -103,6 +103,9 @@ export class TriggerDrain {
       if (this.#isClosed) return;
       this.#failed(error as Error);
       this.#workAfter(heartbeat);
+    } finally {
+      // The connection may have been opened after the stop.
+      if (this.#isClosed) this.#link?.close();
     }
   }
 

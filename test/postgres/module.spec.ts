@@ -129,6 +129,35 @@ describe('CacheInvalidationPostgresModule', () => {
     expect(message).not.toContain('secret');
   });
 
+  it('takes a database of the application in trigger mode only', async () => {
+    const database = {
+      transaction: () => Promise.reject(new Error('closed')),
+    };
+    const bad = { database, tables: TABLES, outbox: 'no_schema', mode: 'x' };
+    const error = await start(
+      CacheInvalidationPostgresModule.forRoot(bad as never),
+    ).catch((thrown: unknown) => thrown);
+    const { problems } = error as InvalidationConfigurationError;
+    expect(problems.map(({ field }) => field).toSorted()).toEqual([
+      'database',
+      'mode',
+      'outbox',
+    ]);
+    const { source } = await start(
+      CacheInvalidationPostgresModule.forRoot({
+        mode: 'triggers',
+        database,
+        tables: TABLES,
+      }),
+    );
+    await eventually(() =>
+      expect(source.status()).toMatchObject({
+        state: 'away',
+        fault: { message: expect.stringContaining('cannot be read: closed') },
+      }),
+    );
+  });
+
   it.each([
     ['none', {}],
     ['a type with a colon', { 'public.users': 'a:b' }],

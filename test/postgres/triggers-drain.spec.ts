@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dropTriggerSql, triggerSql } from 'nestjs-cache-invalidation/postgres';
+import { firstTryOf } from '../../lib/postgres/trigger-drain.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
 import { itOnRedisServer, startServer } from '../support/redis-server.js';
@@ -255,5 +256,16 @@ describe('the triggers of a mapped table', () => {
       'begin; alter table TABLE disable trigger all; insert into TABLE values (2); alter table TABLE enable trigger all; commit',
     );
     expect(await second.next()).toEqual(['user:*']);
+  });
+});
+
+describe('the part of the journal that is searched for rows', () => {
+  it.each([
+    ['1700000000000-5', 0, '1699999999990-0'],
+    ['1700000000000-5', 1_000, '1699999998980-0'],
+    ['1700000000000-5', -3, '1699999999990-0'],
+    ['0-0', 1_000, '0-0'],
+  ])('ends at %s: for rows of %s ms it begins at %s', (tail, age, from) => {
+    expect(firstTryOf(tail, age)).toBe(from);
   });
 });
