@@ -50,7 +50,7 @@ export interface TriggerState {
 }
 
 const ADVICE =
-  'Run as the owner of the table what "npx nestjs-cache-invalidation postgres sql --mode triggers" or triggerSql() prints.';
+  'Run as the owner of the table what triggerSql() returns for the options.';
 
 /** @internal */
 export const OUTBOX_ADVICE = `Is the outbox there, and may the user select, update and delete its rows? ${ADVICE}`;
