@@ -61,7 +61,12 @@ const FOLDERS = [
     title: 'Nest 12, ioredis 6',
     peers: ['@nestjs/common@12', '@nestjs/core@12', 'class-validator@0.15'],
     redis: 'ioredis@6',
-    optional: ['@nestjs/terminus@12', '@opentelemetry/api@1', 'prom-client@15'],
+    optional: [
+      '@nestjs/terminus@12',
+      '@opentelemetry/api@1',
+      'pg@8',
+      'prom-client@15',
+    ],
     degraded: 'degraded false',
     // Nest 12 consists of ES modules, which earlier compilers refuse to require.
     compilations: [
@@ -77,6 +82,7 @@ const FOLDERS = [
     optional: [
       '@nestjs/terminus@11.0.0',
       '@opentelemetry/api@1.9.0',
+      'pg@8.11.0',
       'prom-client@15.1.0',
     ],
     commonJs: true,
