@@ -1,6 +1,6 @@
-import pg from 'pg';
 import type { ControlClient } from './control-client.js';
 import { InvalidationPostgresError } from './postgres.error.js';
+import { quoteIdentifier } from './quote.js';
 
 const NO_RIGHTS = '42501';
 /** The first version that publishes partitions under the name of their root. */
@@ -57,7 +57,7 @@ export class Publication {
     const absent = this.tables.filter((table) => !names.has(table));
     return absent.length === 0
       ? null
-      : `ALTER PUBLICATION ${pg.escapeIdentifier(this.name)} ADD TABLE ${listOf(absent)}`;
+      : `ALTER PUBLICATION ${quoteIdentifier(this.name)} ADD TABLE ${listOf(absent)}`;
   }
 
   /**
@@ -86,7 +86,7 @@ export class Publication {
     const options = canViaRoot
       ? ' WITH (publish_via_partition_root = true)'
       : '';
-    return `CREATE PUBLICATION ${pg.escapeIdentifier(this.name)} FOR TABLE ${listOf(this.tables)}${options}`;
+    return `CREATE PUBLICATION ${quoteIdentifier(this.name)} FOR TABLE ${listOf(this.tables)}${options}`;
   }
 
   async #published(client: ControlClient): Promise<PublishedTable[]> {
@@ -105,7 +105,7 @@ function listOf(tables: readonly string[]): string {
     .map((table) => {
       const dot = table.indexOf('.');
       const parts = [table.slice(0, dot), table.slice(dot + 1)];
-      return parts.map((part) => pg.escapeIdentifier(part)).join('.');
+      return parts.map((part) => quoteIdentifier(part)).join('.');
     })
     .join(', ');
 }

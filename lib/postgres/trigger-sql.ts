@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { escapeIdentifier, escapeLiteral } from 'pg';
+import { quoteIdentifier, quoteLiteral } from './quote.js';
 import { captureBody, TRANSITION_TABLES } from './trigger-function.js';
 import {
   columnsOf,
@@ -77,7 +77,7 @@ export class TriggerPlan {
   }
 
   get index(): string {
-    return escapeIdentifier(`${this.#name}_order`);
+    return quoteIdentifier(`${this.#name}_order`);
   }
 
   /** Names of the triggers of each table, in the order of their events. */
@@ -125,7 +125,7 @@ export function triggerSql(
   const grants =
     options.role === undefined
       ? ''
-      : `GRANT SELECT, UPDATE, DELETE ON ${outbox} TO ${escapeIdentifier(options.role)};\n`;
+      : `GRANT SELECT, UPDATE, DELETE ON ${outbox} TO ${quoteIdentifier(options.role)};\n`;
   return `BEGIN;
 CREATE TABLE IF NOT EXISTS ${outbox} (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -173,10 +173,10 @@ function tableSql(
   table: string,
   mapping: TableMapping,
 ): string {
-  const root = escapeLiteral(quoted(...split(table)));
-  const args = plan.argsOf(table, mapping).map(escapeLiteral).join(', ');
+  const root = quoteLiteral(quoted(...split(table)));
+  const args = plan.argsOf(table, mapping).map(quoteLiteral).join(', ');
   const commands = EVENTS.flatMap((event, index) => {
-    const name = escapeIdentifier(plan.names[index]!);
+    const name = quoteIdentifier(plan.names[index]!);
     const rows = [
       ...(event === 'update' || event === 'delete'
         ? [`OLD TABLE AS ${TRANSITION_TABLES.old}`]
@@ -206,7 +206,7 @@ BEGIN
 ${commands
   .map(
     ([before, after]) =>
-      `    EXECUTE ${escapeLiteral(before)} || part || ${escapeLiteral(after)};\n`,
+      `    EXECUTE ${quoteLiteral(before)} || part || ${quoteLiteral(after)};\n`,
   )
   .join('')}  END LOOP;
 END;
@@ -227,5 +227,5 @@ function split(name: string): [schema: string, table: string] {
 }
 
 function quoted(schema: string, name: string): string {
-  return `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }
