@@ -4,5 +4,6 @@ export * from './duration.js';
 export * from './environment.js';
 export * from './options.js';
 export * from './paced.js';
+export * from './quote-sql.js';
 export * from './retry-delay.js';
 export * from './role.js';

@@ -201,19 +201,7 @@ export class Announcer {
         );
       }
     }
-    this.#markLast(call);
     return call.done > 0 || call.stages.size > 0 ? call : null;
-  }
-
-  /**
-   * Each call leaves the record as no other call does, also where its place stays: a
-   * Redis that fails over and loses the call has an older record then.
-   */
-  #markLast({ messages, to }: Call): void {
-    const last = messages.at(-1);
-    const offset = to ?? this.from.offset;
-    if (last?.kind !== 'extra' || offset === null) return;
-    messages.splice(-1, 1, { payload: last.payload, kind: 'restart', offset });
   }
 
   #encode(

@@ -121,7 +121,7 @@ export class HolderSession {
   begin(): void {
     const { missed, stream, place } = this.start;
     const { tables, slot } = this.parts.options;
-    this.parts.log.holds(slot);
+    this.parts.log.announces(`slot ${slot}`);
     if (missed !== null) {
       this.parts.log.missed(missed);
       this.#announce(ofEverythingMapped(tables, place));

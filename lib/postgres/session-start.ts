@@ -95,8 +95,8 @@ interface ServerStart {
  * which a former holder may have moved a moment before.
  */
 const SERVER_START = `
-select pg_backend_pid() as pid, left(md5(current_database() || pg_postmaster_start_time()::text
-    || coalesce((select stats_reset::text from pg_stat_bgwriter), '')), 12) as start,
+select pg_backend_pid() as pid, left(md5(current_database() || extract(epoch from pg_postmaster_start_time())::text
+    || coalesce((select extract(epoch from stats_reset)::text from pg_stat_bgwriter), '')), 12) as start,
   pg_current_wal_flush_lsn()::text as wal_end`;
 
 /**

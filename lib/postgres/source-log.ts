@@ -65,11 +65,12 @@ export class SourceLog implements MapperListener {
     );
   }
 
-  holds(slot: string): void {
+  /** @param place such as `slot cache_invalidation` */
+  announces(place: string): void {
     this.fault = null;
     this.outlet.log(
       'log',
-      `This instance announces changes in PostgreSQL from now on (slot ${slot}).`,
+      `This instance announces changes in PostgreSQL from now on (${place}).`,
       'postgres',
     );
   }
@@ -79,15 +80,6 @@ export class SourceLog implements MapperListener {
       'warn',
       `The slot ${slot} is not made yet: it waits for transactions that are open, prepared ones included. Until then copies may be stale.`,
       'postgres slot',
-    );
-  }
-
-  drains(outbox: string): void {
-    this.fault = null;
-    this.outlet.log(
-      'log',
-      `This instance announces changes in PostgreSQL from now on (outbox ${outbox}).`,
-      'postgres',
     );
   }
 

@@ -115,7 +115,8 @@ export class TriggerDrain {
       this.state = 'away';
       return;
     }
-    if (this.state === 'away') this.log.drains(this.options.outbox);
+    if (this.state === 'away')
+      this.log.announces(`outbox ${this.options.outbox}`);
     this.state = 'holder';
   }
 

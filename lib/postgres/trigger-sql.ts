@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { quoteIdentifier, quoteLiteral } from './quote.js';
+import { quoteIdentifier, quoteLiteral } from '../common/index.js';
 import { captureBody, TRANSITION_TABLES } from './trigger-function.js';
 import {
   columnsOf,

@@ -2,7 +2,6 @@ import { createServer, connect as dial, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import pg from 'pg';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import type { Finding } from '../../lib/cli/doctor/finding.js';
 import { postgresChecks } from '../../lib/cli/doctor/postgres-checks.js';
 import {
   PostgresView,
@@ -10,7 +9,6 @@ import {
 } from '../../lib/cli/doctor/postgres-view.js';
 import { PostgresLink } from '../../lib/cli/pg/postgres-link.js';
 import { setupSql } from '../../lib/cli/pg/setup-sql.js';
-import { runProgram } from '../../lib/cli/program.js';
 import { RedisLink } from '../../lib/cli/redis-link.js';
 import { targetFrom } from '../../lib/cli/target.js';
 import { relayKey } from '../../lib/transport/index.js';
@@ -18,18 +16,11 @@ import { startHolder, uniqueName, useServer } from '../postgres/setup.js';
 import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { describeOnRedisServer } from '../support/redis-server.js';
-import { json, recordingIo } from './program.js';
+import { doctorReport } from './doctor-report.js';
 
 const KEPT_MIB = 96;
 const server = useServer({ max_slot_wal_keep_size: `${KEPT_MIB}MB` });
 const plain = useServer({ wal_level: 'replica', max_replication_slots: '0' });
-
-interface Report {
-  readonly code: number;
-  readonly status: string;
-  readonly all: readonly (Finding & { name: string })[];
-  readonly of: (name: string) => Finding;
-}
 
 interface Examined {
   readonly name: string;
@@ -43,37 +34,24 @@ async function examine({
   tables = [],
   url = server().url,
   channel = uniqueChannel(),
-}: Examined): Promise<Report> {
-  const io = recordingIo();
-  const code = await runProgram(
-    [
-      'doctor',
-      '--json',
-      '--url',
-      inject('redisUrl'),
-      '--channel',
-      channel,
-      '--postgres',
-      url,
-      '--slot',
-      name,
-      '--publication',
-      name,
-      ...tables.flatMap((table) => ['--tables', table]),
-    ],
-    io,
+}: Examined) {
+  const report = await doctorReport(
+    '--url',
+    inject('redisUrl'),
+    '--channel',
+    channel,
+    '--postgres',
+    url,
+    '--slot',
+    name,
+    '--publication',
+    name,
+    ...tables.flatMap((table) => ['--tables', table]),
   );
-  expect(io.notes).toEqual([]);
-  const { status, checks } = json(io.lines.join('')) as {
-    status: string;
-    checks: (Finding & { name: string })[];
-  };
-  return {
-    code,
-    status,
-    all: checks.filter(({ name: check }) => /^(pg |postgres$)/.test(check)),
-    of: (check) => checks.find((each) => each.name === check)!,
-  };
+  const all = report.checks.filter(({ name: check }) =>
+    /^(pg |postgres$)/.test(check),
+  );
+  return { ...report, all };
 }
 
 const urlAs = (user: string): string =>

@@ -6,7 +6,6 @@ import {
   topologyOf,
   type SourceSample,
 } from '../../lib/cli/doctor/region-names.js';
-import { runProgram } from '../../lib/cli/program.js';
 import { everything, Instance } from '../../lib/message/index.js';
 import { aclUsers } from '../../lib/transport/index.js';
 import { connectRaw } from '../support/app.js';
@@ -15,53 +14,30 @@ import { eventually } from '../support/eventually.js';
 import { describeOnRedisServer } from '../support/redis-server.js';
 import { patient, wire } from '../subscriber/setup.js';
 import { startRegions, type Region } from '../regions/regions.js';
-import { json, recordingIo } from './program.js';
-
-interface Report {
-  readonly code: number;
-  readonly status: string;
-  readonly of: (name: string) => Finding;
-}
+import { doctorReport, type Report } from './doctor-report.js';
 
 const urlOf = (region: Region | string): string =>
   typeof region === 'string' ? region : region.redis.url;
 
 /** Examines a region, with others as its sources. */
-async function examine(
+const examine = (
   { name, channel, redis }: Region,
   sources: Record<string, Region | string>,
   ...more: string[]
-): Promise<Report> {
-  const io = recordingIo();
-  const code = await runProgram(
-    [
-      'doctor',
-      '--json',
-      '--channel',
-      channel,
-      '--url',
-      redis.url,
-      '--region',
-      name,
-      ...Object.entries(sources).flatMap(([source, region]) => [
-        '--source',
-        `${source}=${urlOf(region)}`,
-      ]),
-      ...more,
-    ],
-    io,
+): Promise<Report> =>
+  doctorReport(
+    '--channel',
+    channel,
+    '--url',
+    redis.url,
+    '--region',
+    name,
+    ...Object.entries(sources).flatMap(([source, region]) => [
+      '--source',
+      `${source}=${urlOf(region)}`,
+    ]),
+    ...more,
   );
-  expect(io.notes).toEqual([]);
-  const { status, checks } = json(io.lines.join('')) as {
-    status: string;
-    checks: (Finding & { name: string })[];
-  };
-  return {
-    code,
-    status,
-    of: (check) => checks.find((each) => each.name === check)!,
-  };
-}
 
 const recordKey = ({ channel }: Region, source: string): string =>
   `{${channel}}:relay:${source}`;

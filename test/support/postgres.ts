@@ -19,6 +19,7 @@ import { createRequire } from 'node:module';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { eventually } from './eventually.js';
+import { guard } from './guard.js';
 import { HOST } from './redis.js';
 
 /** The user `nobody`: PostgreSQL refuses to run as root. */
@@ -120,6 +121,7 @@ class PostgresProcess implements PostgresServer {
       { ...this.#process(), stdio: ['ignore', log, log], detached: true },
     );
     closeSync(log);
+    if (child.pid !== undefined) guard(child, -child.pid, this.#dir);
     this.#child = child;
     const died = once(child, 'exit').then(() => {
       throw new Error(

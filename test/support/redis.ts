@@ -16,6 +16,7 @@ import { delimiter, join } from 'node:path';
 import type { EmbeddedValkey } from '../../sample-app/demo/embedded-valkey.js';
 import type { Certificates } from './certificates.js';
 import { eventually } from './eventually.js';
+import { guard } from './guard.js';
 
 /** @internal */
 export const HOST = '127.0.0.1';
@@ -231,21 +232,6 @@ function tlsArguments(
     '--tls-cert-file': server.cert,
     '--tls-key-file': server.key,
   }).flat();
-}
-
-/**
- * Ends the server when this process ends, however it does: a shell waits for
- * its stdin to close. An `exit` listener would not do, for vitest ends its
- * workers by SIGTERM, on which Node runs none.
- */
-function guard(child: ChildProcess, pid: number, dir: string): void {
-  const script = 'trap "" INT TERM HUP; read _; kill -9 "$1"; rm -rf "$2"';
-  const shell = spawn('/bin/sh', ['-c', script, 'guard', `${pid}`, dir], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  shell.unref();
-  // The number may belong to another process once ours is gone.
-  child.once('exit', () => shell.kill('SIGKILL'));
 }
 
 /** The stand-in on machines without a `redis-server`, in this very process. */

@@ -68,8 +68,8 @@ export interface ReplicationFacts {
 }
 
 /** As the source has it in its record. */
-const START = `left(md5(current_database() || pg_postmaster_start_time()::text
-  || coalesce((select stats_reset::text from pg_stat_bgwriter), '')), 12)`;
+const START = `left(md5(current_database() || extract(epoch from pg_postmaster_start_time())::text
+  || coalesce((select extract(epoch from stats_reset)::text from pg_stat_bgwriter), '')), 12)`;
 
 const LOG_END = `case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
   else pg_current_wal_lsn() end`;

@@ -1,10 +1,10 @@
+import { quoteIdentifier } from '../../common/index.js';
 import { describeCause } from '../../errors/index.js';
 import { showBytes } from '../bytes.js';
 import { visible } from '../visible.js';
 import { PostgresCommandError } from './postgres-command.error.js';
 import type { PostgresLink } from './postgres-link.js';
 import type { PostgresNames } from './postgres-settings.js';
-import { identifier } from './setup-sql.js';
 
 /** Error codes of PostgreSQL. */
 const IN_USE = '55006';
@@ -106,7 +106,7 @@ async function dropPublication(
     [publication],
   );
   if (rows.length === 0) return 'absent';
-  const command = `DROP PUBLICATION ${identifier(publication)}`;
+  const command = `DROP PUBLICATION ${quoteIdentifier(publication)}`;
   try {
     await link.query(command);
     return 'dropped';

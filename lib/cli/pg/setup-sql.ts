@@ -1,3 +1,4 @@
+import { quoteIdentifier, quoteLiteral } from '../../common/index.js';
 import type { PostgresNames } from './postgres-settings.js';
 
 /**
@@ -11,7 +12,7 @@ export function setupSql(
   { tables, slot, publication }: PostgresNames,
   user: string,
 ): string {
-  const role = identifier(user);
+  const role = quoteIdentifier(user);
   return `-- PostgreSQL as a source of invalidations (mode WAL), PostgreSQL 12 to 18.
 -- Run it in the database of the tables, as their owner and a superuser; on a managed
 -- server, as its administrator: docs/postgres.md says how each of them does the same.
@@ -40,7 +41,7 @@ ${publicationSql(tables, publication)}
 
 -- 5. The slot. The first instance creates it. To create it yourself, do so after the
 --    publication, and when the services are about to start: from then on it keeps log.
--- SELECT pg_create_logical_replication_slot(${literal(slot)}, 'pgoutput');
+-- SELECT pg_create_logical_replication_slot(${quoteLiteral(slot)}, 'pgoutput');
 
 -- To check: npx nestjs-cache-invalidation doctor --postgres URL
 -- To undo:  npx nestjs-cache-invalidation postgres drop --postgres URL`;
@@ -50,7 +51,7 @@ function publicationSql(
   tables: readonly string[],
   publication: string,
 ): string {
-  const name = identifier(publication);
+  const name = quoteIdentifier(publication);
   if (tables.length === 0) {
     return `--    Give --tables public.users,public.memberships to have it here.
 -- CREATE PUBLICATION ${name} FOR TABLE …
@@ -64,14 +65,5 @@ CREATE PUBLICATION ${name} FOR TABLE ${tables.map(tableName).join(', ')}
 /** Quotes `schema.table`. @internal */
 export function tableName(table: string): string {
   const dot = table.indexOf('.');
-  return `${identifier(table.slice(0, dot))}.${identifier(table.slice(dot + 1))}`;
-}
-
-/** Quotes a name. @internal */
-export function identifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
+  return `${quoteIdentifier(table.slice(0, dot))}.${quoteIdentifier(table.slice(dot + 1))}`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { quoteIdentifier, quoteLiteral } from '../../lib/postgres/quote.js';
+import { quoteIdentifier, quoteLiteral } from '../../lib/common/index.js';
 import { openPglite } from '../support/pglite.js';
 
 const TEXTS = ['', 'a', `a"b'c`, `\\`, `\\'; drop`, '$$', 'ü\n'];
