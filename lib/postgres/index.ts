@@ -4,7 +4,7 @@
  * @module postgres
  */
 export { InvalidationPostgresError } from './postgres.error.js';
-export { MalformedWalError } from './malformed-wal.error.js';
+export { MalformedWalError } from './wal/malformed-wal.error.js';
 export { CacheInvalidationPostgresModule } from './postgres.module.js';
 export type {
   CacheInvalidationPostgresOptions,
@@ -17,21 +17,21 @@ export {
   type PostgresSourceStatus,
 } from './postgres-source.js';
 export type { PostgresWidening } from './source-log.js';
-export type { SourceWidening } from './source-place.js';
-export type { TableWidening } from './table-mapper.js';
+export type { SourceWidening } from './wal/source-place.js';
+export type { TableWidening } from './mapping/table-mapper.js';
 export type {
   PostgresDatabase,
   PostgresTransaction,
-} from './trigger-database.js';
+} from './triggers/trigger-database.js';
 export {
   dropTriggerSql,
   triggerSql,
   type TriggerSqlOptions,
-} from './trigger-sql.js';
+} from './triggers/trigger-sql.js';
 export type {
   MappedTable,
   PostgresRow,
   RowMapper,
   TableMapping,
   TableMappings,
-} from './table-mapping.js';
+} from './mapping/table-mapping.js';

@@ -1,6 +1,6 @@
 import { checkEntityType } from '../message/index.js';
-import type { MappedTable } from './table-mapping.js';
-import type { PostgresDatabase } from './trigger-database.js';
+import type { MappedTable } from './mapping/table-mapping.js';
+import type { PostgresDatabase } from './triggers/trigger-database.js';
 
 /** Options that the rules of others depend on. */
 interface DatabaseOptions {

@@ -12,9 +12,9 @@ import {
   isOutbox,
   isTables,
 } from './postgres.options-rules.js';
-import type { TableMappings } from './table-mapping.js';
-import type { PostgresDatabase } from './trigger-database.js';
-import { DEFAULT_BULK, DEFAULT_OUTBOX } from './trigger-sql.js';
+import type { TableMappings } from './mapping/table-mapping.js';
+import type { PostgresDatabase } from './triggers/trigger-database.js';
+import { DEFAULT_BULK, DEFAULT_OUTBOX } from './triggers/trigger-sql.js';
 
 /** Options that are times. */
 const TIMES = ['heartbeat', 'timeout', 'visibility', 'poll'] as const;

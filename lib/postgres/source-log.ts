@@ -5,8 +5,8 @@ import {
 } from '../errors/index.js';
 import type { SourceOutlet } from '../publisher/index.js';
 import { InvalidationPostgresError, postgresFailed } from './postgres.error.js';
-import type { SourceWidening } from './source-place.js';
-import type { MapperListener, TableWidening } from './table-mapper.js';
+import type { SourceWidening } from './wal/source-place.js';
+import type { MapperListener, TableWidening } from './mapping/table-mapper.js';
 
 /** Milliseconds until a fault that lasts is logged again. */
 const REPEAT_MS = 60_000;

@@ -73,7 +73,28 @@ export function importRules() {
     ]),
     ...rules,
     override('lib/transport/redis/**', redis),
+    ...partsOfPostgres(patternsOf(rules[all.indexOf('postgres')])),
   ];
+}
+
+/** The folders of lib/postgres know its own files and the mapping, but not each other. */
+function partsOfPostgres(common) {
+  const folder = new URL('lib/postgres/', root);
+  const parts = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  return parts.map((part) => {
+    const others = parts.filter(
+      (other) => other !== part && other !== 'mapping',
+    );
+    return override(`lib/postgres/${part}/**`, [
+      ...common,
+      {
+        regex: `^\\.\\./(${others.join('|')})/`,
+        message: `lib/postgres/${part} imports of lib/postgres only its files and the mapping.`,
+      },
+    ]);
+  });
 }
 
 /** The files of lib itself, but for the constants, which any folder may import. */

@@ -6,8 +6,14 @@ import {
 } from 'nestjs-cache-invalidation';
 import { decodeMessage, Instance } from '../../lib/message/index.js';
 import { InvalidationCounters } from '../../lib/observability/index.js';
-import { Announcer, type Announcement } from '../../lib/postgres/announcer.js';
-import { formatPlace, parsePlace } from '../../lib/postgres/source-place.js';
+import {
+  Announcer,
+  type Announcement,
+} from '../../lib/postgres/wal/announcer.js';
+import {
+  formatPlace,
+  parsePlace,
+} from '../../lib/postgres/wal/source-place.js';
 import { SourceOutlet } from '../../lib/publisher/index.js';
 import type {
   ForwardedMessage,

@@ -8,7 +8,7 @@ import {
   pattern,
   type Invalidation,
 } from 'nestjs-cache-invalidation';
-import { ChangeSet } from '../../lib/postgres/change-set.js';
+import { ChangeSet } from '../../lib/postgres/mapping/change-set.js';
 
 function setOf(bulk: number, ...invalidations: Invalidation[]) {
   let bulks = 0;

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import {
   decodePgoutput,
   type WalMessage,
-} from '../../lib/postgres/decode-pgoutput.js';
-import { MalformedWalError } from '../../lib/postgres/malformed-wal.error.js';
-import type { Tuple } from '../../lib/postgres/tuple.js';
+} from '../../lib/postgres/wal/decode-pgoutput.js';
+import { MalformedWalError } from '../../lib/postgres/wal/malformed-wal.error.js';
+import type { Tuple } from '../../lib/postgres/wal/tuple.js';
 import * as pgoutput from './pgoutput.js';
 
 const value = fc.option(fc.option(fc.string({ unit: 'grapheme' })), {

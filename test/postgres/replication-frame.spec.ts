@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { formatLsn, parseLsn } from '../../lib/postgres/lsn.js';
-import { MalformedWalError } from '../../lib/postgres/malformed-wal.error.js';
+import { formatLsn, parseLsn } from '../../lib/postgres/wal/lsn.js';
+import { MalformedWalError } from '../../lib/postgres/wal/malformed-wal.error.js';
 import {
   decodeFrame,
   encodeStatus,
-} from '../../lib/postgres/replication-frame.js';
+} from '../../lib/postgres/wal/replication-frame.js';
 
 describe('replication frames', () => {
   it('reads data and keepalives', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Snapshot } from '../../lib/postgres/snapshot.js';
+import { Snapshot } from '../../lib/postgres/wal/snapshot.js';
 
 describe('Snapshot', () => {
   it('sees what was assigned before it and is not in progress', () => {

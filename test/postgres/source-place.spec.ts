@@ -4,7 +4,7 @@ import {
   missedSince,
   parsePlace,
   type HeldSlot,
-} from '../../lib/postgres/source-place.js';
+} from '../../lib/postgres/wal/source-place.js';
 
 const identity = { server: '77', timeline: '1', start: 's', tables: 'abc' };
 const recorded = { identity, lsn: 100n };

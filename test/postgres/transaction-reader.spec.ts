@@ -11,9 +11,9 @@ import type {
   RowMapper,
   TableMappings,
 } from 'nestjs-cache-invalidation/postgres';
-import { decodePgoutput } from '../../lib/postgres/decode-pgoutput.js';
-import { MalformedWalError } from '../../lib/postgres/malformed-wal.error.js';
-import { TransactionReader } from '../../lib/postgres/transaction-reader.js';
+import { decodePgoutput } from '../../lib/postgres/wal/decode-pgoutput.js';
+import { MalformedWalError } from '../../lib/postgres/wal/malformed-wal.error.js';
+import { TransactionReader } from '../../lib/postgres/wal/transaction-reader.js';
 import * as pgoutput from './pgoutput.js';
 
 const INT = 23;

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dropTriggerSql, triggerSql } from 'nestjs-cache-invalidation/postgres';
-import { firstTryOf } from '../../lib/postgres/trigger-drain.js';
+import { firstTryOf } from '../../lib/postgres/triggers/trigger-drain.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
 import { itOnRedisServer, startServer } from '../support/redis-server.js';

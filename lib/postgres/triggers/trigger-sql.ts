@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { quoteIdentifier, quoteLiteral } from '../common/index.js';
+import { quoteIdentifier, quoteLiteral } from '../../common/index.js';
 import { captureBody, TRANSITION_TABLES } from './trigger-function.js';
 import {
   columnsOf,
   type TableMapping,
   type TableMappings,
-} from './table-mapping.js';
+} from '../mapping/table-mapping.js';
 
 /** The part of the source's options that its triggers depend on. @publicApi */
 export interface TriggerSqlOptions {

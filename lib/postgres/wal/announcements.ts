@@ -1,9 +1,9 @@
 import type { Announcement } from './announcer.js';
-import { ChangeSet } from './change-set.js';
+import { ChangeSet } from '../mapping/change-set.js';
 import type { Snapshot } from './snapshot.js';
 import type { SourcePlace } from './source-place.js';
-import { widenTable } from './table-mapper.js';
-import type { TableMappings } from './table-mapping.js';
+import { widenTable } from '../mapping/table-mapper.js';
+import type { TableMappings } from '../mapping/table-mapping.js';
 import type { Commit } from './transaction-reader.js';
 
 /** The announcement of a transaction, which is not visible yet if it says anything. @internal */

@@ -3,7 +3,7 @@ import {
   endQuietly,
   openClient,
   type PostgresConnection,
-} from './postgres-client.js';
+} from '../postgres-client.js';
 
 /** Queries in a transaction. @publicApi */
 export interface PostgresTransaction {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ControlClient } from './control-client.js';
-import { InvalidationPostgresError } from './postgres.error.js';
-import { textOf, type TableMappings } from './table-mapping.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
+import { textOf, type TableMappings } from '../mapping/table-mapping.js';
 
 /**
  * Definitions of tables by name. Partitions with their files, since TRUNCATE of a single

@@ -1,7 +1,7 @@
 import type { ControlClient } from './control-client.js';
-import { InvalidationPostgresError } from './postgres.error.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
 import { TableCatalog } from './table-catalog.js';
-import type { TableMappings } from './table-mapping.js';
+import type { TableMappings } from '../mapping/table-mapping.js';
 
 /**
  * Watches the definitions of the mapped tables: what changes them changes rows, too, and

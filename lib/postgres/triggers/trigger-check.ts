@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { InvalidationPostgresError } from './postgres.error.js';
-import { textOf, type TableMappings } from './table-mapping.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
+import { textOf, type TableMappings } from '../mapping/table-mapping.js';
 import type { PostgresTransaction } from './trigger-database.js';
 import type { TriggerPlan } from './trigger-sql.js';
 

@@ -1,6 +1,6 @@
-import { quoteIdentifier } from '../common/index.js';
+import { quoteIdentifier } from '../../common/index.js';
 import type { ControlClient } from './control-client.js';
-import { InvalidationPostgresError } from './postgres.error.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
 
 const NO_RIGHTS = '42501';
 /** The first version that publishes partitions under the name of their root. */

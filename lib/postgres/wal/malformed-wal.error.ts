@@ -1,4 +1,4 @@
-import { CacheInvalidationError } from '../errors/index.js';
+import { CacheInvalidationError } from '../../errors/index.js';
 
 /**
  * The replication stream has bytes that are no message of pgoutput. The connection is

@@ -1,11 +1,11 @@
-import type { Invalidation } from '../message/index.js';
-import type { SourceOutlet } from '../publisher/index.js';
+import type { Invalidation } from '../../message/index.js';
+import type { SourceOutlet } from '../../publisher/index.js';
 import type {
   ForwardedMessage,
   RelayPlace,
   RelayRecord,
-} from '../transport/index.js';
-import { uuidOf } from './derived-id.js';
+} from '../../transport/index.js';
+import { uuidOf } from '../derived-id.js';
 import { formatLsn, type Lsn } from './lsn.js';
 import { formatPlace, type SourcePlace } from './source-place.js';
 import type { Gated } from './visibility-gate.js';

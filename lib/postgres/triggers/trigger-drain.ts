@@ -1,17 +1,17 @@
-import { retryDelay, settlesWithin, withDeadline } from '../common/index.js';
-import { describeCause } from '../errors/index.js';
-import type { SourceOutlet } from '../publisher/index.js';
-import type { RelayRecord } from '../transport/index.js';
-import { ChangeSet } from './change-set.js';
+import { retryDelay, settlesWithin, withDeadline } from '../../common/index.js';
+import { describeCause } from '../../errors/index.js';
+import type { SourceOutlet } from '../../publisher/index.js';
+import type { RelayRecord } from '../../transport/index.js';
+import { ChangeSet } from '../mapping/change-set.js';
 import { OutboxMapper, takeBatch, type OutboxRow } from './outbox-batch.js';
-import { InvalidationPostgresError } from './postgres.error.js';
-import type { PostgresSourceOptions } from './postgres.options.js';
-import type { SourceLog } from './source-log.js';
-import { widenTables } from './transaction-reader.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
+import type { PostgresSourceOptions } from '../postgres.options.js';
+import type { SourceLog } from '../source-log.js';
+import { widenTables } from '../mapping/table-mapper.js';
 import { checkTriggers, OUTBOX_ADVICE } from './trigger-check.js';
 import { PostgresLink, type PostgresDatabase } from './trigger-database.js';
 import { TriggerPlan } from './trigger-sql.js';
-import { uuidOf } from './derived-id.js';
+import { uuidOf } from '../derived-id.js';
 
 /** Milliseconds that a clean stop waits for the batch that is under way. */
 const STOP_MS = 1_000;
@@ -35,6 +35,8 @@ class NotPublishedError extends Error {}
  */
 export class TriggerDrain {
   state: 'away' | 'holder' | 'off' = 'off';
+  /** Unknown: the outbox is not a log. */
+  readonly lagBytes = null;
   readonly #plan: TriggerPlan;
   readonly #mapper: OutboxMapper;
   readonly #record: RelayRecord;

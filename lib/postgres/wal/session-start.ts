@@ -1,9 +1,9 @@
-import { withDeadline } from '../common/index.js';
-import type { RelayPlace, RelayRecord } from '../transport/index.js';
+import { withDeadline } from '../../common/index.js';
+import type { RelayPlace, RelayRecord } from '../../transport/index.js';
 import type { ControlClient } from './control-client.js';
 import { parseLsn } from './lsn.js';
-import type { PostgresSourceOptions } from './postgres.options.js';
-import { InvalidationPostgresError } from './postgres.error.js';
+import type { PostgresSourceOptions } from '../postgres.options.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
 import type { ReplicationSlot } from './replication-slot.js';
 import { ReplicationStream } from './replication-stream.js';
 import type { SlotLinks } from './slot-election.js';

@@ -1,11 +1,11 @@
 import type { Client } from 'pg';
 import { ControlClient } from './control-client.js';
-import { endQuietly, openClient, openReplication } from './postgres-client.js';
-import { InvalidationPostgresError } from './postgres.error.js';
-import type { PostgresSourceOptions } from './postgres.options.js';
+import { endQuietly, openClient, openReplication } from '../postgres-client.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
+import type { PostgresSourceOptions } from '../postgres.options.js';
 import type { Publication } from './publication.js';
 import { isTaken, type ReplicationSlot } from './replication-slot.js';
-import type { SourceLog } from './source-log.js';
+import type { SourceLog } from '../source-log.js';
 import { TableCatalog } from './table-catalog.js';
 
 /** Milliseconds after which the creation of a slot is worth a line of the log. */

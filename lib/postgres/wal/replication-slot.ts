@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { ControlClient } from './control-client.js';
 import { parseLsn, type Lsn } from './lsn.js';
-import { InvalidationPostgresError } from './postgres.error.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
 
 /** A replication slot, as the server describes it. @internal */
 export interface SlotState {

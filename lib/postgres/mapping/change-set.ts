@@ -12,7 +12,7 @@ import {
   prefixesOf,
   type EntityType,
   type Invalidation,
-} from '../message/index.js';
+} from '../../message/index.js';
 
 /** More than so many times `bulk` keys collapse to their types: all leave in one call. */
 const MAX_BULKS = 16;

@@ -2,11 +2,16 @@ import {
   checkInvalidation,
   type EntityType,
   type Invalidation,
-} from '../message/index.js';
+} from '../../message/index.js';
 import type { ChangeSet } from './change-set.js';
-import type { Relation } from './decode-pgoutput.js';
+import type { Relation } from './relation.js';
 import { RowView, textIn, type RowImage } from './row-view.js';
-import { typesOf, type RowMapper, type TableMapping } from './table-mapping.js';
+import {
+  typesOf,
+  type RowMapper,
+  type TableMapping,
+  type TableMappings,
+} from './table-mapping.js';
 
 /**
  * Why the types of a table are invalidated in the place of its rows.
@@ -130,6 +135,11 @@ export function widenTable(mapping: TableMapping, changes: ChangeSet): void {
   const types = typesOf(mapping);
   if (types === null) changes.widenToEverything();
   else for (const type of types) changes.widen(type);
+}
+
+/** Adds the types of all tables. @internal */
+export function widenTables(tables: TableMappings, changes: ChangeSet): void {
+  for (const mapping of Object.values(tables)) widenTable(mapping, changes);
 }
 
 function checked(mapped: ReturnType<RowMapper>): Invalidation[] {

@@ -1,13 +1,13 @@
-import type { EntityType } from '../message/index.js';
-import { ChangeSet } from './change-set.js';
-import type { Relation } from './decode-pgoutput.js';
-import type { RowImage, RowValues } from './row-view.js';
+import type { EntityType } from '../../message/index.js';
+import { ChangeSet } from '../mapping/change-set.js';
+import type { Relation } from '../mapping/relation.js';
+import type { RowImage, RowValues } from '../mapping/row-view.js';
 import {
   TableMapper,
   widenTable,
   type MapperListener,
-} from './table-mapper.js';
-import type { TableMappings } from './table-mapping.js';
+} from '../mapping/table-mapper.js';
+import type { TableMappings } from '../mapping/table-mapping.js';
 import type { PostgresTransaction } from './trigger-database.js';
 
 /** Rows and characters of a batch; the last transaction may take as much again. */

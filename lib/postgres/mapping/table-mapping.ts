@@ -1,4 +1,4 @@
-import type { EntityType, Invalidation } from '../message/index.js';
+import type { EntityType, Invalidation } from '../../message/index.js';
 
 /**
  * A row as node-postgres reads it: by column, with its type parsers. A value of the old

@@ -1,15 +1,15 @@
-import { ChangeSet } from './change-set.js';
-import type { OldRow, Relation, WalMessage } from './decode-pgoutput.js';
+import { ChangeSet } from '../mapping/change-set.js';
+import type { OldRow, WalMessage } from './decode-pgoutput.js';
 import type { Lsn } from './lsn.js';
 import { MalformedWalError } from './malformed-wal.error.js';
-import type { RowImage } from './row-view.js';
+import type { Relation } from '../mapping/relation.js';
+import type { RowImage } from '../mapping/row-view.js';
 import {
   TableMapper,
-  widenTable,
   type MapperListener,
   type RowChange,
-} from './table-mapper.js';
-import type { TableMappings } from './table-mapping.js';
+} from '../mapping/table-mapper.js';
+import type { TableMappings } from '../mapping/table-mapping.js';
 
 /** A committed transaction. @internal */
 export interface Commit {
@@ -178,9 +178,4 @@ function imageOf(
 ): RowImage {
   const before = old?.isWhole === true ? old.tuple : null;
   return { relation, tuple, isIdentityOnly, before };
-}
-
-/** Adds the types of all tables. @internal */
-export function widenTables(tables: TableMappings, changes: ChangeSet): void {
-  for (const mapping of Object.values(tables)) widenTable(mapping, changes);
 }

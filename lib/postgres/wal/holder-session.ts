@@ -1,6 +1,6 @@
-import { settlesWithin } from '../common/index.js';
-import type { SourceOutlet } from '../publisher/index.js';
-import type { RelayRecord } from '../transport/index.js';
+import { settlesWithin } from '../../common/index.js';
+import type { SourceOutlet } from '../../publisher/index.js';
+import type { RelayRecord } from '../../transport/index.js';
 import {
   ofCommit,
   ofDefinitions,
@@ -11,13 +11,13 @@ import { Announcer, type Announcement } from './announcer.js';
 import { decodePgoutput } from './decode-pgoutput.js';
 import type { Lsn } from './lsn.js';
 import { DefinitionWatch } from './definition-watch.js';
-import { endQuietly } from './postgres-client.js';
-import { InvalidationPostgresError } from './postgres.error.js';
-import type { PostgresSourceOptions } from './postgres.options.js';
+import { endQuietly } from '../postgres-client.js';
+import { InvalidationPostgresError } from '../postgres.error.js';
+import type { PostgresSourceOptions } from '../postgres.options.js';
 import type { ReplicationFrame } from './replication-frame.js';
 import type { SessionStart } from './session-start.js';
 import type { SlotLinks } from './slot-election.js';
-import type { SourceLog } from './source-log.js';
+import type { SourceLog } from '../source-log.js';
 import type { SourcePlace } from './source-place.js';
 import { TransactionReader, type Commit } from './transaction-reader.js';
 import { VisibilityGate } from './visibility-gate.js';

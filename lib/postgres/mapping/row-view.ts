@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Relation } from './decode-pgoutput.js';
+import type { Relation } from './relation.js';
 import type { PostgresRow } from './table-mapping.js';
 
 /** @internal */
