@@ -35,3 +35,8 @@ export type {
   TableMapping,
   TableMappings,
 } from './mapping/table-mapping.js';
+export {
+  announceInTransaction,
+  markAsAnnounced,
+  type RunInTransaction,
+} from './wal/announce-in-transaction.js';

@@ -332,3 +332,26 @@ describe('TransactionReader with a mapper', () => {
     ]);
   });
 });
+
+describe('TransactionReader with a mark', () => {
+  const users = (more: readonly pgoutput.Column[] = []) =>
+    pgoutput.relation(1, 'public.users', [ID, ...more]);
+  const mark = pgoutput.logicalMessage('cache_invalidation.announced', '');
+  const announced = pgoutput.logicalMessage(
+    'cache_invalidation',
+    JSON.stringify([entity('Post', 1)]),
+  );
+
+  it('leaves out rows, but neither announcements nor a changed definition', () => {
+    const { transaction } = readerOf({ 'public.users': 'User' });
+    expect(
+      transaction(users(), pgoutput.insert(1, ['1']), mark, announced),
+    ).toEqual([entity('Post', 1)]);
+    expect(
+      transaction(mark, users([TEAM]), pgoutput.insert(1, ['1', '2'])),
+    ).toEqual([pattern('user:*')]);
+    expect(transaction(users([TEAM]), pgoutput.truncate(1))).toEqual([
+      pattern('user:*'),
+    ]);
+  });
+});

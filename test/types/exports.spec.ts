@@ -110,6 +110,7 @@ const EXPORTS: Record<Entry, readonly string[]> = {
     'CacheInvalidationOpenTelemetryModule',
   ],
   postgres: [
+    'announceInTransaction',
     'CacheInvalidationPostgresModule',
     'type CacheInvalidationPostgresOptions',
     'type CacheInvalidationPostgresOptionsFactory',
@@ -117,6 +118,7 @@ const EXPORTS: Record<Entry, readonly string[]> = {
     'InvalidationPostgresError',
     'MalformedWalError',
     'type MappedTable',
+    'markAsAnnounced',
     'type PostgresConnection',
     'type PostgresDatabase',
     'type PostgresRow',
@@ -126,6 +128,7 @@ const EXPORTS: Record<Entry, readonly string[]> = {
     'type PostgresTransaction',
     'type PostgresWidening',
     'type RowMapper',
+    'type RunInTransaction',
     'type SourceWidening',
     'type TableMapping',
     'type TableMappings',

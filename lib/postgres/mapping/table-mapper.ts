@@ -21,11 +21,12 @@ import {
  * - `columns`: a value that the mapping needs is not in the replica identity
  * - `mapper`: the mapper threw, or returned no invalidation
  * - `definition`: the table's definition changed
+ * - `message`: an announcement in the transaction cannot be read; everything is invalidated
  *
  * @publicApi
  */
 export type TableWidening =
-  'truncate' | 'bulk' | 'columns' | 'mapper' | 'definition';
+  'truncate' | 'bulk' | 'columns' | 'mapper' | 'definition' | 'message';
 
 /** @internal */
 export interface MapperListener {

@@ -10,6 +10,14 @@ export interface OldRow {
   readonly isWhole: boolean;
 }
 
+/** Written by `pg_logical_emit_message()`. @internal */
+export interface LogicalMessage {
+  readonly kind: 'message';
+  readonly transactional: boolean;
+  readonly prefix: string;
+  readonly content: string;
+}
+
 /** A message of pgoutput, protocol version 1. @internal */
 export type WalMessage =
   | { readonly kind: 'begin'; readonly xid: number }
@@ -30,12 +38,7 @@ export type WalMessage =
     }
   | { readonly kind: 'delete'; readonly oid: number; readonly old: OldRow }
   | { readonly kind: 'truncate'; readonly oids: readonly number[] }
-  | {
-      readonly kind: 'message';
-      readonly transactional: boolean;
-      readonly prefix: string;
-      readonly content: string;
-    }
+  | LogicalMessage
   | { readonly kind: 'ignored' };
 
 const IGNORED: WalMessage = { kind: 'ignored' };
@@ -144,6 +147,14 @@ function logicalMessage(reader: ByteReader): WalMessage {
   const length = reader.count32();
   const from = reader.at;
   reader.skip(length);
-  const content = reader.bytes.toString('utf8', from, reader.at);
-  return { kind: 'message', transactional, prefix, content };
+  const to = reader.at;
+  return {
+    kind: 'message',
+    transactional,
+    prefix,
+    // Other programs write messages as well, of up to a gigabyte.
+    get content() {
+      return reader.bytes.toString('utf8', from, to);
+    },
+  };
 }

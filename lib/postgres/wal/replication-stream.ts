@@ -33,6 +33,8 @@ export class ReplicationStream implements Submittable {
   constructor(
     private readonly slot: string,
     private readonly publication: string,
+    /** Whether the server can send logical messages, too. */
+    private readonly sendsMessages: boolean,
   ) {}
 
   /** Milliseconds since the server was heard; 0 while the stream is paused. */
@@ -99,7 +101,7 @@ export class ReplicationStream implements Submittable {
       this.#settle = null;
     });
     connection.query(
-      `START_REPLICATION SLOT "${this.slot}" LOGICAL 0/0 (proto_version '1', publication_names '"${this.publication}"')`,
+      `START_REPLICATION SLOT "${this.slot}" LOGICAL 0/0 (proto_version '1', publication_names '"${this.publication}"'${this.sendsMessages ? ", messages 'true'" : ''})`,
     );
   }
 

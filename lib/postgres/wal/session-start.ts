@@ -1,6 +1,7 @@
 import { withDeadline } from '../../common/index.js';
 import type { RelayPlace, RelayRecord } from '../../transport/index.js';
 import type { ControlClient } from './control-client.js';
+import { SENDS_MESSAGES } from './logical-message.js';
 import { parseLsn } from './lsn.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
@@ -41,7 +42,6 @@ export async function startSession(
   { control, replication }: SlotLinks,
 ): Promise<SessionStart> {
   const { timeout, tables, publication } = options;
-  const stream = new ReplicationStream(slot.name, publication);
   const { rows: servers } = await within(
     timeout,
     replication.query<{ systemid: string; timeline: string }>(
@@ -52,6 +52,8 @@ export async function startSession(
     timeout,
     replication.query<ServerStart>(SERVER_START),
   );
+  const sendsMessages = (starts[0]?.version ?? 0) >= SENDS_MESSAGES;
+  const stream = new ReplicationStream(slot.name, publication, sendsMessages);
   await within(timeout, stream.start(replication));
   const { place: recorded } = await record.read();
   const held = await slot.read(control);
@@ -87,6 +89,7 @@ interface ServerStart {
   /** The process of this connection. */
   readonly pid: number;
   readonly wal_end: string | null;
+  readonly version: number;
 }
 
 /**
@@ -97,7 +100,8 @@ interface ServerStart {
 const SERVER_START = `
 select pg_backend_pid() as pid, left(md5(current_database() || extract(epoch from pg_postmaster_start_time())::text
     || coalesce((select extract(epoch from stats_reset)::text from pg_stat_bgwriter), '')), 12) as start,
-  pg_current_wal_flush_lsn()::text as wal_end`;
+  pg_current_wal_flush_lsn()::text as wal_end,
+  current_setting('server_version_num')::int as version`;
 
 /**
  * Assigns an id to a transaction of ours: later snapshots then list every earlier one that

@@ -1,11 +1,14 @@
+import { decodeAnnounced } from '../mapping/announced-text.js';
 import { ChangeSet } from '../mapping/change-set.js';
-import type { OldRow, WalMessage } from './decode-pgoutput.js';
+import type { LogicalMessage, OldRow, WalMessage } from './decode-pgoutput.js';
+import { ANNOUNCED, MARKED } from './logical-message.js';
 import type { Lsn } from './lsn.js';
 import { MalformedWalError } from './malformed-wal.error.js';
 import type { Relation } from '../mapping/relation.js';
 import type { RowImage } from '../mapping/row-view.js';
 import {
   TableMapper,
+  widenTable,
   type MapperListener,
   type RowChange,
 } from '../mapping/table-mapper.js';
@@ -33,6 +36,10 @@ export interface ReaderListener extends MapperListener {
 interface OpenTransaction {
   readonly xid: number;
   readonly changes: ChangeSet;
+  /** The part of the changes that does not come from rows. */
+  readonly others: ChangeSet;
+  /** Whether the application announces the rows itself. */
+  isMarked: boolean;
   rows: number;
 }
 
@@ -68,7 +75,9 @@ export class TransactionReader {
       case 'begin': {
         const onBulk = () => this.listener.onWidened('bulk', null);
         const changes = new ChangeSet(this.bulk, onBulk);
-        this.#open = { xid: message.xid, changes, rows: 0 };
+        const others = new ChangeSet(this.bulk, () => {});
+        const { xid } = message;
+        this.#open = { xid, changes, others, isMarked: false, rows: 0 };
         break;
       }
       case 'commit':
@@ -107,6 +116,9 @@ export class TransactionReader {
         for (const oid of message.oids) {
           this.#mapperOf(oid)?.widen('truncate', this.#transaction().changes);
         }
+        break;
+      case 'message':
+        if (message.transactional) this.#announce(message);
     }
   }
 
@@ -120,9 +132,10 @@ export class TransactionReader {
   }
 
   #commit(end: Lsn, time: bigint): void {
-    const transaction = this.#transaction();
+    const { xid, changes, others, isMarked, rows } = this.#transaction();
     this.#open = null;
-    this.listener.onCommit({ ...transaction, end, time });
+    const announced = isMarked ? others : changes;
+    this.listener.onCommit({ xid, changes: announced, rows, end, time });
   }
 
   #describe(relation: Relation): void {
@@ -136,7 +149,28 @@ export class TransactionReader {
     if (before === undefined) return;
     this.listener.onDescribed();
     if (before === shape) return;
-    mapper.widen('definition', this.#transaction().changes);
+    const { changes, others } = this.#transaction();
+    mapper.widen('definition', changes);
+    widenTable(this.tables[name]!, others);
+  }
+
+  #announce({ prefix, content }: LogicalMessage): void {
+    if (prefix === MARKED) this.#transaction().isMarked = true;
+    if (prefix !== ANNOUNCED) return;
+    const invalidations = decodeAnnounced(content);
+    if (invalidations === null) {
+      this.listener.onWidened('message', null);
+      return this.#addToAll((changes) => changes.widenToEverything());
+    }
+    this.#addToAll((changes) => {
+      for (const each of invalidations) changes.add(each);
+    });
+  }
+
+  #addToAll(add: (changes: ChangeSet) => void): void {
+    const { changes, others } = this.#transaction();
+    add(changes);
+    add(others);
   }
 
   #mapperFor(relation: Relation): TableMapper | null {
