@@ -38,5 +38,6 @@ export type {
 export {
   announceInTransaction,
   markAsAnnounced,
-  type RunInTransaction,
 } from './wal/announce-in-transaction.js';
+export type { RunInTransaction } from './run-in-transaction.js';
+export { announceInOutbox } from './triggers/announce-in-outbox.js';

@@ -1,6 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { entity } from 'nestjs-cache-invalidation';
-import { dropTriggerSql, triggerSql } from 'nestjs-cache-invalidation/postgres';
+import {
+  announceInOutbox,
+  dropTriggerSql,
+  triggerSql,
+} from 'nestjs-cache-invalidation/postgres';
 import { openPglite } from '../support/pglite.js';
 import { startDrain } from './triggers.js';
 
@@ -35,8 +39,13 @@ describe('trigger mode on PGlite', () => {
     await database.transaction(async (transaction) => {
       await transaction.query('update users set id = 3 where id = $1', [2]);
       await transaction.query(`insert into names values ('c', '2020-01-01Z')`);
+      await announceInOutbox(
+        (sql) => transaction.query(sql),
+        'public.cache_invalidation_outbox',
+        entity('User', `it's ü`),
+      );
     });
-    expect(await app.next()).toEqual(['user:2,user:3,Name:c']);
+    expect(await app.next()).toEqual([`user:2,user:3,user:it's ü,Name:c`]);
     expect(seen).toEqual([new Date('2020-01-01Z')]);
     await database.exec(
       'begin; delete from users; rollback; begin; truncate names; delete from users where id = 1; commit',

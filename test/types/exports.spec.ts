@@ -110,6 +110,7 @@ const EXPORTS: Record<Entry, readonly string[]> = {
     'CacheInvalidationOpenTelemetryModule',
   ],
   postgres: [
+    'announceInOutbox',
     'announceInTransaction',
     'CacheInvalidationPostgresModule',
     'type CacheInvalidationPostgresOptions',

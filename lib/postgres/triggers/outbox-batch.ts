@@ -1,4 +1,5 @@
 import type { EntityType } from '../../message/index.js';
+import { decodeAnnounced } from '../mapping/announced-text.js';
 import { ChangeSet } from '../mapping/change-set.js';
 import type { Relation } from '../mapping/relation.js';
 import type { RowImage, RowValues } from '../mapping/row-view.js';
@@ -12,6 +13,9 @@ import type { PostgresTransaction } from './trigger-database.js';
 
 /** Rows and characters of a batch; the last transaction may take as much again. */
 const BATCH = { rows: 500, size: 500_000 };
+
+/** The kind of a row that the application has written, of no table. @internal */
+export const ANNOUNCED_KIND = 'announced';
 
 /** A row of the outbox, as a trigger has written it. @internal */
 export interface OutboxRow {
@@ -106,6 +110,10 @@ export class OutboxMapper {
   /** @returns the number of changed rows that are known */
   #add(row: OutboxRow, changes: ChangeSet): number {
     const { mapped, kind } = row;
+    if (kind === ANNOUNCED_KIND) {
+      this.#announce(row, changes);
+      return 0;
+    }
     const mapping = Object.hasOwn(this.tables, mapped)
       ? this.tables[mapped]!
       : undefined;
@@ -129,6 +137,15 @@ export class OutboxMapper {
     this.listener.onWidened(cause, mapped);
     widenTable(mapping, changes);
     return 0;
+  }
+
+  #announce({ content }: OutboxRow, changes: ChangeSet): void {
+    const invalidations = decodeAnnounced(content ?? '');
+    if (invalidations === null) {
+      this.listener.onWidened('message', null);
+      return changes.widenToEverything();
+    }
+    for (const each of invalidations) changes.add(each);
   }
 
   #addRows(table: string, { columns, rows }: StoredRows, changes: ChangeSet) {

@@ -125,7 +125,7 @@ export function triggerSql(
   const grants =
     options.role === undefined
       ? ''
-      : `GRANT SELECT, UPDATE, DELETE ON ${outbox} TO ${quoteIdentifier(options.role)};\n`;
+      : `GRANT SELECT, INSERT, UPDATE, DELETE ON ${outbox} TO ${quoteIdentifier(options.role)};\n`;
   return `BEGIN;
 CREATE TABLE IF NOT EXISTS ${outbox} (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
