@@ -23,11 +23,8 @@ export type {
   PostgresDatabase,
   PostgresTransaction,
 } from './triggers/trigger-database.js';
-export {
-  dropTriggerSql,
-  triggerSql,
-  type TriggerSqlOptions,
-} from './triggers/trigger-sql.js';
+export { triggerSql } from './triggers/trigger-sql.js';
+export { dropTriggerSql, type TriggerSqlOptions } from '../sql/index.js';
 export type {
   MappedTable,
   PostgresRow,

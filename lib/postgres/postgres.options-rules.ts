@@ -19,22 +19,18 @@ export function isConnection(value: unknown, options: object): boolean {
 /** @internal */
 export function isDatabase(value: unknown, options: object): boolean {
   if (value === undefined) return true;
-  const { transaction } = (value ?? {}) as Partial<PostgresDatabase>;
+  const { query, transaction } = (value ?? {}) as Partial<PostgresDatabase>;
   const { mode } = options as DatabaseOptions;
-  return typeof transaction === 'function' && mode === 'triggers';
+  return (
+    typeof query === 'function' &&
+    typeof transaction === 'function' &&
+    mode === 'triggers'
+  );
 }
 
 /** @internal */
 export function isMode(value: unknown): boolean {
   return value === 'wal' || value === 'triggers';
-}
-
-/** @internal */
-export function isOutbox(value: unknown): boolean {
-  return (
-    typeof value === 'string' &&
-    /^[a-z0-9_]{1,63}\.[a-z0-9_]{1,50}$/.test(value)
-  );
 }
 
 /** @internal */

@@ -4,17 +4,16 @@ import {
   OptionRule,
   problemsIn,
 } from '../errors/index.js';
+import { DEFAULT_BULK, DEFAULT_OUTBOX, isOutboxName } from '../sql/index.js';
 import type { PostgresConnection } from './postgres-client.js';
 import {
   isConnection,
   isDatabase,
   isMode,
-  isOutbox,
   isTables,
 } from './postgres.options-rules.js';
 import type { TableMappings } from './mapping/table-mapping.js';
 import type { PostgresDatabase } from './triggers/trigger-database.js';
-import { DEFAULT_BULK, DEFAULT_OUTBOX } from './triggers/trigger-sql.js';
 
 /** Options that are times. */
 const TIMES = ['heartbeat', 'timeout', 'visibility', 'poll'] as const;
@@ -56,7 +55,7 @@ export class PostgresSourceOptions {
    */
   @OptionRule(
     isDatabase,
-    'Give an object with a method transaction(), and mode: "triggers".',
+    'Give an object with the methods query() and transaction(), and mode: "triggers".',
   )
   database?: PostgresDatabase;
 
@@ -98,18 +97,28 @@ export class PostgresSourceOptions {
    * @default 'public.cache_invalidation_outbox'
    */
   @OptionRule(
-    isOutbox,
+    isOutboxName,
     'Give a schema and up to 50 small letters, digits and underscores: "public.cache_invalidation_outbox".',
   )
   outbox: string = DEFAULT_OUTBOX;
 
   /**
-   * How long an empty outbox is left alone, in milliseconds.
+   * How long an empty outbox is left alone, in milliseconds; `heartbeat` at most.
    *
    * @default 100
    */
   @OptionRule(isTime, TIME_ADVICE)
   poll: number = 100;
+
+  /**
+   * Whether the outbox is looked into at once when a commit notifies this instance, in
+   * trigger mode. Its triggers must be made with the same option. `poll` goes on, and is
+   * what a lost notification costs; with a longer one, idle instances ask less often.
+   *
+   * @default false
+   */
+  @OptionRule(isBoolean, 'Give true or false.')
+  wakeUp: boolean = false;
 
   /**
    * Keys of one entity type in one transaction; of more, the type is invalidated.
@@ -226,6 +235,10 @@ function exceedsHeartbeat(value: unknown, options: object): boolean {
   const { heartbeat } = options as PostgresSourceOptions;
   // A wrong heartbeat is a problem of its own.
   return isTime(value) && !((value as number) <= heartbeat);
+}
+
+function isBoolean(value: unknown): boolean {
+  return typeof value === 'boolean';
 }
 
 function isCount(value: unknown): boolean {

@@ -53,6 +53,7 @@ describe('CacheInvalidationPostgresModule', () => {
       tables: TABLES,
       outbox: 'public.cache_invalidation_outbox',
       poll: 100,
+      wakeUp: false,
       slot: 'cache_invalidation',
       publication: 'cache_invalidation',
       bulk: 1_000,
@@ -130,9 +131,8 @@ describe('CacheInvalidationPostgresModule', () => {
   });
 
   it('takes a database of the application in trigger mode only', async () => {
-    const database = {
-      transaction: () => Promise.reject(new Error('closed')),
-    };
+    const closed = () => Promise.reject(new Error('closed'));
+    const database = { query: closed, transaction: closed };
     const bad = { database, tables: TABLES, outbox: 'no_schema', mode: 'x' };
     const error = await start(
       CacheInvalidationPostgresModule.forRoot(bad as never),

@@ -1,5 +1,7 @@
+import type pg from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dropTriggerSql, triggerSql } from 'nestjs-cache-invalidation/postgres';
+import { takeBatch } from '../../lib/postgres/triggers/outbox-batch.js';
 import { firstTryOf } from '../../lib/postgres/triggers/trigger-drain.js';
 import { eventually } from '../support/eventually.js';
 import { startProxy } from '../support/proxy.js';
@@ -106,38 +108,56 @@ describe('the drain of the outbox', () => {
     });
   });
 
-  it('passes over rows that another drain has', async () => {
-    const { options, outbox, sql } = await triggerTable(server());
-    const app = await startDrain(options);
-    const other = await server().connect();
-    await app.close();
-    await sql('insert into TABLE values (1)');
-    await other.query(`begin; select * from ${outbox} for update`);
-    const next = await startDrain(options, { channel: app.channel }, 0);
-    await sql('insert into TABLE values (2)');
-    expect(await next.next()).toEqual(['User:2']);
-    await other.query('rollback');
-    expect(await next.next()).toEqual(['User:1']);
+  it('never splits the rows of a transaction with another drain', async () => {
+    const { outbox } = await triggerTable(server());
+    const [first, second] = [
+      await server().connect(),
+      await server().connect(),
+    ];
+    for (let xid = 0; xid < 3; xid++) {
+      await server().sql(
+        `insert into ${outbox} (mapped, kind) select 'x', 'truncate' from generate_series(1, 400)`,
+      );
+    }
+    const take = async (client: pg.Client): Promise<number[]> => {
+      const sizes = new Map<string, number>();
+      for (const { xid } of await takeBatch(client, outbox)) {
+        sizes.set(xid, (sizes.get(xid) ?? 0) + 1);
+      }
+      return [...sizes.values()];
+    };
+    await first.query('begin');
+    await second.query('begin');
+    expect(await take(first)).toEqual([400, 400]);
+    expect(await take(second)).toEqual([]);
+    await first.query('commit');
+    expect(await take(second)).toEqual([400]);
+    await second.query('rollback');
+    expect(await take(first)).toEqual([400]);
   });
 
   it('takes the rows of a drain that was cut off, which the server ends', async () => {
-    const { options, table, outbox } = await triggerTable(server());
+    const { options, outbox, sql } = await triggerTable(server());
     const { proxy, connection } = await proxied();
     const first = await startDrain({ ...options, connection, timeout: 1_000 });
-    const writer = await server().connect();
-    await writer.query(
-      `begin; lock ${outbox}; insert into ${table} values (1)`,
+    const barrier = await server().connect();
+    await barrier.query('select pg_advisory_lock(7)');
+    await sql(
+      `create function TABLE_wait() returns trigger language plpgsql as
+         'begin perform pg_advisory_xact_lock_shared(7); return old; end';
+       create trigger wait before delete on ${outbox} for each row execute function TABLE_wait();
+       insert into TABLE values (1)`,
     );
     await eventually(async () =>
       expect(
         await server().sql(
-          `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'skip locked' and query ~ '${table}'`,
+          `select 1 from pg_stat_activity where wait_event = 'advisory' and query ~ '${outbox.slice(7)}'`,
         ),
       ).toHaveLength(1),
     );
     // The server deletes the row, and the drain does not hear of it.
     proxy.swallow();
-    await writer.query('commit');
+    await barrier.query('select pg_advisory_unlock(7)');
     await eventually(() =>
       expect(first.source.status()).toMatchObject({
         state: 'away',
@@ -183,6 +203,25 @@ describe('the drain of the outbox', () => {
 });
 
 describe('the triggers of a mapped table', () => {
+  it('are renewed while transactions are open that write to it', async () => {
+    const { options, table, install, sql } = await triggerTable(server());
+    const app = await startDrain(options);
+    const writer = await server().connect();
+    // It has a lock of the table, and none of the outbox yet.
+    await writer.query(`begin; update ${table} set id = 0 where false`);
+    const renewed = install();
+    await eventually(async () =>
+      expect(
+        await sql(
+          `select 1 from pg_locks where not granted and relation = 'TABLE'::regclass`,
+        ),
+      ).toHaveLength(1),
+    );
+    await writer.query(`insert into ${table} values (2); commit`);
+    await renewed;
+    await eventually(() => expect(app.said).toContain('User:2'));
+  });
+
   it('are missed at the start: the fault says what to run, and the types are invalidated then', async () => {
     const { options, sql, install } = await triggerTable(server());
     await server().sql(dropTriggerSql({ outbox: options.outbox! }));

@@ -18,6 +18,7 @@ export interface TriggerMapped {
   readonly mapping?: TableMapping;
   readonly more?: string;
   readonly bulk?: number;
+  readonly wakeUp?: boolean;
 }
 
 /** A table with its triggers and an outbox of its own. */
@@ -38,6 +39,7 @@ export async function triggerTable(
     mapping = 'User',
     more = '',
     bulk = 1_000,
+    wakeUp = false,
   }: TriggerMapped = {},
 ): Promise<TriggerTable> {
   const table = uniqueName();
@@ -49,7 +51,7 @@ export async function triggerTable(
       values,
     );
   const install = async (): Promise<void> => {
-    await server.sql(triggerSql(tables, { outbox, bulk }));
+    await server.sql(triggerSql(tables, { outbox, bulk, wakeUp }));
   };
   await sql(`create table TABLE (${columns}) ${more}`);
   await install();
@@ -63,6 +65,7 @@ export async function triggerTable(
     outbox,
     bulk,
     poll: 10,
+    wakeUp,
   };
   return { table, outbox, options, sql, install };
 }
@@ -97,6 +100,7 @@ export async function killable(
   const run: Sql = (text) => client.query(text);
   const database: PostgresDatabase & { failures: number } = {
     failures: 0,
+    query: (text, values) => client.query(text, values),
     async transaction(work) {
       await run('begin');
       try {

@@ -2,7 +2,7 @@ import type { Invalidation } from '../../message/index.js';
 import { encodeAnnounced } from '../mapping/announced-text.js';
 import type { RunInTransaction } from '../run-in-transaction.js';
 import { ANNOUNCED_KIND } from './outbox-batch.js';
-import { TriggerPlan } from './trigger-sql.js';
+import { TriggerPlan } from '../../sql/index.js';
 
 /**
  * Writes invalidations into the outbox of trigger mode, as a part of a transaction: the

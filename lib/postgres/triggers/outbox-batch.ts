@@ -39,9 +39,22 @@ export interface OutboxTransaction {
   readonly rows: number;
 }
 
+/** Whether a batch may be there. @internal */
+export async function hasRows(
+  database: PostgresTransaction,
+  outbox: string,
+): Promise<boolean> {
+  // By the index, which forgets deleted rows without a vacuum.
+  const { rows } = await database.query(
+    `select 1 from ${outbox} order by xid, id limit 1`,
+  );
+  return rows.length > 0;
+}
+
 /**
- * Deletes the first rows of the outbox that no other drain has, whole transactions if they
- * fit a batch. They are back if the transaction is rolled back.
+ * Deletes the first rows of the outbox, whole transactions if they fit a batch. They are
+ * back if the transaction is rolled back. There are none while another drain takes a
+ * batch: two at once would split the rows of one transaction between them.
  *
  * @param outbox the quoted name of the table
  * @internal
@@ -51,9 +64,11 @@ export async function takeBatch(
   outbox: string,
 ): Promise<readonly OutboxRow[]> {
   const { rows } = await transaction.query(
-    `with head as materialized (
+    `with turn as materialized (
+       select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as is_mine),
+     head as materialized (
        select id, xid, coalesce(octet_length(content), 0) as size from ${outbox}
-       order by xid, id limit ${2 * BATCH.rows} for update skip locked),
+       where (select is_mine from turn) order by xid, id limit ${2 * BATCH.rows}),
      placed as (
        select id, xid, row_number() over w as place, sum(size) over w - size as ahead
        from head window w as (order by xid, id)),
@@ -69,6 +84,7 @@ export async function takeBatch(
        (extract(epoch from created) * 1000000)::bigint::text as created,
        (extract(epoch from clock_timestamp() - created) * 1000)::float8 as age
      from gone order by gone.xid, gone.id`,
+    [`nestjs-cache-invalidation ${outbox}`],
   );
   return rows as readonly OutboxRow[];
 }

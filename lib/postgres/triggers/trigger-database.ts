@@ -1,11 +1,12 @@
 import type { Client } from 'pg';
+import { quoteIdentifier } from '../../common/index.js';
 import {
   endQuietly,
   openClient,
   type PostgresConnection,
 } from '../postgres-client.js';
 
-/** Queries in a transaction. @publicApi */
+/** Queries, each after the one before. @publicApi */
 export interface PostgresTransaction {
   query(
     text: string,
@@ -14,11 +15,12 @@ export interface PostgresTransaction {
 }
 
 /**
- * A database that the application has opened itself. PGlite is one.
+ * A database that the application has opened itself. PGlite is one. Queries outside of
+ * `transaction()` are transactions of their own.
  *
  * @publicApi
  */
-export interface PostgresDatabase {
+export interface PostgresDatabase extends PostgresTransaction {
   /**
    * Commits once `work` resolves, before its own promise resolves; rolls back and rejects
    * where it rejects.
@@ -26,6 +28,14 @@ export interface PostgresDatabase {
   transaction<T>(
     work: (transaction: PostgresTransaction) => Promise<T>,
   ): Promise<T>;
+  /**
+   * Calls `onNotified` for each NOTIFY on the channel, until the returned function is
+   * called. Needed for the option `wakeUp` only.
+   */
+  listen?(
+    channel: string,
+    onNotified: () => void,
+  ): Promise<() => Promise<unknown>>;
 }
 
 /**
@@ -36,6 +46,8 @@ export interface PostgresDatabase {
  */
 export class PostgresLink implements PostgresDatabase {
   #client: Client | null = null;
+  #channel: string | null = null;
+  #onNotified: () => void = () => {};
 
   constructor(
     private readonly connection: PostgresConnection,
@@ -43,23 +55,45 @@ export class PostgresLink implements PostgresDatabase {
     private readonly timeout: number,
   ) {}
 
-  async transaction<T>(
+  query(
+    text: string,
+    values?: unknown[],
+  ): Promise<{ readonly rows: readonly unknown[] }> {
+    return this.#closingOnError(async () => {
+      const client = await this.#open();
+      return client.query(text, values);
+    });
+  }
+
+  transaction<T>(
     work: (transaction: PostgresTransaction) => Promise<T>,
   ): Promise<T> {
-    try {
-      const client = (this.#client ??= await this.#open());
-      // Rows that another drain deletes meanwhile are skipped, and are no error.
-      await client.query('begin isolation level read committed');
+    return this.#closingOnError(async () => {
+      const client = await this.#open();
+      // A drain that is cut off must not keep the others from the outbox. Rows that have
+      // been deleted meanwhile are passed over, and are no error.
+      await client.query(
+        `begin isolation level read committed; set local idle_in_transaction_session_timeout = ${this.timeout}`,
+      );
       const result = await work({
         query: (text, values) => client.query(text, values),
       });
       await client.query('commit');
       return result;
-    } catch (error) {
-      // The server rolls back what a closed connection has begun.
-      this.close();
-      throw error;
-    }
+    });
+  }
+
+  /** Listens on each connection from the next one on. */
+  async listen(
+    channel: string,
+    onNotified: () => void,
+  ): Promise<() => Promise<void>> {
+    this.#channel = channel;
+    this.#onNotified = onNotified;
+    return async () => {
+      this.#channel = null;
+      this.#onNotified = () => {};
+    };
   }
 
   close(): void {
@@ -67,7 +101,18 @@ export class PostgresLink implements PostgresDatabase {
     this.#client = null;
   }
 
+  async #closingOnError<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      // The server rolls back what a closed connection has begun.
+      this.close();
+      throw error;
+    }
+  }
+
   async #open(): Promise<Client> {
+    if (this.#client !== null) return this.#client;
     const { connection, timeout } = this;
     let opened: Client | null = null;
     const client = await openClient({
@@ -78,14 +123,13 @@ export class PostgresLink implements PostgresDatabase {
       },
     });
     opened = client;
-    try {
-      // Else a drain that is cut off would keep its rows from the others.
-      await client.query(
-        `set idle_in_transaction_session_timeout = ${2 * timeout}`,
-      );
-    } catch (error) {
-      endQuietly(client);
-      throw error;
+    this.#client = client;
+    if (this.#channel !== null) {
+      client.on('notification', () => this.#onNotified());
+      // Where LISTEN is refused, nobody is woken, and that is all.
+      await client
+        .query(`listen ${quoteIdentifier(this.#channel)}`)
+        .catch(() => null);
     }
     return client;
   }

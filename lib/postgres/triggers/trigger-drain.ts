@@ -1,30 +1,27 @@
-import { retryDelay, settlesWithin, withDeadline } from '../../common/index.js';
+import { retryDelay, settlesWithin } from '../../common/index.js';
 import { describeCause } from '../../errors/index.js';
 import type { SourceOutlet } from '../../publisher/index.js';
-import type { RelayRecord } from '../../transport/index.js';
-import { ChangeSet } from '../mapping/change-set.js';
-import { OutboxMapper, takeBatch, type OutboxRow } from './outbox-batch.js';
+import { TriggerPlan } from '../../sql/index.js';
+import { uuidOf } from '../derived-id.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import type { SourceLog } from '../source-log.js';
-import { widenTables } from '../mapping/table-mapper.js';
-import { checkTriggers, OUTBOX_ADVICE } from './trigger-check.js';
+import { NotPublishedError, published } from './not-published.error.js';
+import {
+  hasRows,
+  OutboxMapper,
+  takeBatch,
+  type OutboxRow,
+} from './outbox-batch.js';
 import { PostgresLink, type PostgresDatabase } from './trigger-database.js';
-import { TriggerPlan } from './trigger-sql.js';
-import { uuidOf } from '../derived-id.js';
+import { OUTBOX_ADVICE, TriggerWatch } from './trigger-watch.js';
 
 /** Milliseconds that a clean stop waits for the batch that is under way. */
 const STOP_MS = 1_000;
 /** Milliseconds by which two clocks may drift while a row waits, and a part of its age. */
 const DRIFT = { ms: 10, part: 0.01 };
-/** In the record: triggers are wrong, so that changes are missed. */
-const UNSEEN = 'unseen';
-
 /** Codes of PostgreSQL for a table or column that is not there, or a right that is not. */
 const SCHEMA_ERROR = /^(42|3F)/;
-
-/** Redis has not taken a batch. */
-class NotPublishedError extends Error {}
 
 /**
  * Empties the outbox of trigger mode into the journal. A batch is deleted, published, and
@@ -39,28 +36,30 @@ export class TriggerDrain {
   readonly lagBytes = null;
   readonly #plan: TriggerPlan;
   readonly #mapper: OutboxMapper;
-  readonly #record: RelayRecord;
+  readonly #watch: TriggerWatch;
   readonly #link: PostgresLink | null;
   readonly #database: PostgresDatabase;
   #isClosed = true;
   #timer: NodeJS.Timeout | null = null;
   #working: Promise<void> | null = null;
-  /** When the triggers were last checked, by `performance.now()`. */
-  #checkedAt = -Infinity;
-  #fault: InvalidationPostgresError | null = null;
+  /** Whether the timer waits for `poll`, and not after a failure. */
+  #isIdle = false;
+  /** Whether a commit has notified this instance since the outbox was last looked into. */
+  #isNotified = false;
+  #unlisten: (() => Promise<unknown>) | null = null;
 
   constructor(
     private readonly options: PostgresSourceOptions,
     private readonly outlet: SourceOutlet,
     private readonly log: SourceLog,
   ) {
-    const { tables, bulk, outbox, database, connection, timeout } = options;
+    const { tables, bulk, database, connection, timeout } = options;
     this.#plan = new TriggerPlan(options);
     this.#mapper = new OutboxMapper(tables, bulk, log);
-    this.#record = outlet.record(`postgres-triggers:${outbox}`);
     this.#link =
       database === undefined ? new PostgresLink(connection, timeout) : null;
     this.#database = database ?? this.#link!;
+    this.#watch = new TriggerWatch(options, outlet, log, this.#database);
   }
 
   start(): void {
@@ -72,35 +71,47 @@ export class TriggerDrain {
   async stop(): Promise<void> {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#working !== null) await settlesWithin(STOP_MS, this.#working);
+    const ending = Promise.all([this.#working, this.#unlisten?.()]);
+    await settlesWithin(STOP_MS, ending);
     this.#link?.close();
     this.state = 'off';
   }
 
-  #workAfter(delay: number): void {
+  #workAfter(delay: number, isIdle = false): void {
     if (this.#isClosed) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      this.#working = this.#work();
-    }, delay);
+    this.#isIdle = isIdle;
+    this.#timer = setTimeout(() => this.#begin(), delay);
     this.#timer.unref();
+  }
+
+  #begin(): void {
+    this.#isIdle = false;
+    this.#working = this.#work();
+  }
+
+  #notified(): void {
+    this.#isNotified = true;
+    if (!this.#isIdle || this.#isClosed) return;
+    clearTimeout(this.#timer!);
+    this.#begin();
   }
 
   /** Never rejects. */
   async #work(): Promise<void> {
-    const { heartbeat, poll } = this.options;
+    const { heartbeat, poll, wakeUp } = this.options;
     if (!this.outlet.writable) {
       this.state = 'away';
       return this.#workAfter(Math.min(heartbeat, retryDelay(0)));
     }
     try {
-      if (performance.now() - this.#checkedAt >= heartbeat) await this.#check();
-      while (!this.#isClosed && (await this.#drain())) {
-        // The next batch.
-      }
+      if (wakeUp && this.#unlisten === null) await this.#listen();
+      do {
+        this.#isNotified = false;
+        await this.#watch.check();
+      } while ((await this.#drain()) || this.#isNotified);
       if (this.#isClosed) return;
       this.#succeeded();
-      this.#workAfter(poll);
+      this.#workAfter(Math.min(poll, heartbeat), true);
     } catch (error) {
       if (this.#isClosed) return;
       this.#failed(error as Error);
@@ -113,7 +124,7 @@ export class TriggerDrain {
 
   /** Missing triggers do not keep the others' rows from being announced. */
   #succeeded(): void {
-    if (this.#fault !== null) {
+    if (this.#watch.fault !== null) {
       this.state = 'away';
       return;
     }
@@ -140,39 +151,16 @@ export class TriggerDrain {
     );
   }
 
-  /** Invalidates all mapped types when triggers or tables have changed. */
-  async #check(): Promise<void> {
-    const { tables, timeout } = this.options;
-    const { fault, digest } = await this.#database.transaction((transaction) =>
-      checkTriggers(transaction, tables, this.#plan),
-    );
-    this.#fault = fault;
-    if (fault !== null) this.log.failed(fault);
-    const now = fault === null ? digest : UNSEEN;
-    await published(timeout, this.#moveRecord(now));
-    this.#checkedAt = performance.now();
-  }
-
-  async #moveRecord(now: string): Promise<void> {
-    const { place } = await this.#record.read();
-    if (place.offset === now) return;
-    if (now === UNSEEN) {
-      await this.#record.forward(place, now, []);
-      return;
-    }
-    const changes = new ChangeSet(1, () => {});
-    widenTables(this.options.tables, changes);
-    const messages = this.outlet
-      .encode(changes.invalidations(), null, null)
-      .map((payload) => ({ payload, kind: 'extra' as const, offset: null }));
-    const moved = await this.#record.forward(place, now, messages);
-    // Another drain has done so.
-    if (moved === null) return;
-    this.log.missed(place.offset === null ? 'first-start' : 'definition');
+  async #listen(): Promise<void> {
+    const { channel } = this.#plan;
+    this.#unlisten =
+      (await this.#database.listen?.(channel, () => this.#notified())) ?? null;
   }
 
   /** @returns whether there may be more */
   async #drain(): Promise<boolean> {
+    if (this.#isClosed) return false;
+    if (!(await hasRows(this.#database, this.#plan.outbox))) return false;
     const startedAt = performance.now();
     const taken = await this.#database.transaction(async (transaction) => {
       const rows = await takeBatch(transaction, this.#plan.outbox);
@@ -219,17 +207,4 @@ export function firstTryOf(tail: string, age: number): string {
   const end = Number(tail.slice(0, tail.indexOf('-')));
   const back = Math.max(0, age) * (1 + DRIFT.part) + DRIFT.ms;
   return `${Math.max(0, Math.floor(end - back))}-0`;
-}
-
-/** Tells a failure of Redis from one of PostgreSQL. */
-async function published(timeout: number, work: Promise<void>): Promise<void> {
-  try {
-    await withDeadline(
-      timeout,
-      work,
-      () => new Error(`Redis did not answer within ${timeout} ms`),
-    );
-  } catch (cause) {
-    throw new NotPublishedError('Redis has not taken a batch', { cause });
-  }
 }
