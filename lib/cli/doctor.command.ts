@@ -14,18 +14,16 @@ import {
 import { JOURNAL_CHECKS } from './doctor/journal-checks.js';
 import { LISTENER_CHECKS } from './doctor/listener-checks.js';
 import { MEMORY_CHECKS } from './doctor/memory-checks.js';
-import { postgresChecks } from './doctor/postgres-checks.js';
-import { PostgresView } from './doctor/postgres-view.js';
 import { regionChecks } from './doctor/region-checks.js';
 import { rightsOf } from './doctor/rights-check.js';
 import { SERVER_CHECKS } from './doctor/server-checks.js';
 import { SIGNATURE_CHECK } from './doctor/signature-check.js';
+import { sourceChecks } from './doctor/source-checks.js';
 import { SourceView } from './doctor/source-view.js';
 import { TLS_CHECK } from './doctor/tls-check.js';
 import { versionsIn } from './doctor/versions-check.js';
 import { parseDuration } from './duration.js';
 import type { Format, Io } from './io.js';
-import { PostgresLink } from './pg/postgres-link.js';
 import {
   postgresOptions,
   sourceFrom,
@@ -82,7 +80,8 @@ SELECT extract(epoch FROM now() - pg_last_xact_replay_timestamp())
 
 With --postgres it also checks PostgreSQL as a source of invalidations: the server,
 the rights of the user, slot, publication, mapped tables, limits, and the record in
-Redis. It needs the package pg, as services do.`;
+Redis; with --mode triggers the triggers, the outbox and what they cannot see. It
+needs the package pg, as services do.`;
 
 /** Checks the server, the channel and the journal of a deployment. @internal */
 export const doctor: CliCommand<DoctorValues> = {
@@ -120,15 +119,8 @@ export const doctor: CliCommand<DoctorValues> = {
     const sources = (regions?.sources ?? []).map(
       (settings) => new SourceView(settings),
     );
-    const views =
-      database === null
-        ? []
-        : [
-            new PostgresView(
-              new PostgresLink(database.url, link.target.timeout),
-              database.names,
-            ),
-          ];
+    const postgres =
+      database === null ? null : sourceChecks(database, link.target.timeout);
     const checks = [
       ...SERVER_CHECKS,
       TLS_CHECK,
@@ -139,7 +131,7 @@ export const doctor: CliCommand<DoctorValues> = {
       SIGNATURE_CHECK,
       ...LISTENER_CHECKS,
       ...(regions === null ? [] : regionChecks(regions.local, sources)),
-      ...views.flatMap(postgresChecks),
+      ...(postgres?.checks ?? []),
     ];
     const last =
       values.listen === undefined
@@ -151,7 +143,7 @@ export const doctor: CliCommand<DoctorValues> = {
     try {
       findings.push(...(await examine(link, checks, last)));
     } finally {
-      for (const each of [link, ...sources, ...views]) each.close();
+      for (const each of [link, ...sources, postgres]) each?.close();
     }
     const { status } = worst(findings);
     if (values.json) io.out(jsonLine({ status, checks: findings }));

@@ -2,21 +2,26 @@ import { Argument, Option } from 'commander';
 import type { CliCommand, ConnectionValues } from './command.js';
 import { parseDuration } from './duration.js';
 import type { Io } from './io.js';
+import { dropOutbox, dropOutboxText } from './pg/drop-outbox.js';
 import { dropSource, dropText } from './pg/drop-source.js';
 import { PostgresLink, withPostgres } from './pg/postgres-link.js';
 import {
+  isTriggerMode,
   namesFrom,
   postgresOptions,
   postgresUrlFrom,
   userFrom,
+  type PostgresNames,
   type PostgresValues,
 } from './pg/postgres-settings.js';
-import { setupSql } from './pg/setup-sql.js';
+import { setupSql, triggerSetupSql } from './pg/setup-sql.js';
+import { triggersFrom } from './pg/trigger-settings.js';
 import { UsageError } from './usage.error.js';
 import { jsonLine } from './visible.js';
 
 interface PostgresCommandValues extends PostgresValues {
   readonly user?: string;
+  readonly wakeUp?: boolean;
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -30,6 +35,12 @@ slot that nobody reads keeps the server's log until its disk is full. It refuses
 the slot is read. Services that are still running would create both again. It needs the
 package pg, as services do. A password belongs in CACHE_INVALIDATION_POSTGRES_URL.
 
+With --mode triggers, sql prints the outbox and its triggers, and drop removes them with
+the rows in the outbox, as its owner. A table whose option is an entity type is given as
+public.users=User, one with a mapper as public.memberships, whose columns, if its option
+has them, are --columns public.memberships=user_id,team_id; --bulk and --outbox are as in
+the options.
+
 To check a source: doctor --postgres URL --tables public.users`;
 
 /** Prepares a database for a source of invalidations, and undoes it. @internal */
@@ -38,6 +49,7 @@ export const postgres: CliCommand<PostgresCommandValues> = {
     command
       .usage(
         `sql [--tables public.users,public.memberships] [--user app]
+       … postgres sql --mode triggers --tables public.users=User,public.memberships
        … postgres drop --postgres postgres://user@host/database`,
       )
       .addArgument(
@@ -47,8 +59,9 @@ export const postgres: CliCommand<PostgresCommandValues> = {
     command
       .option(
         '--user <name>',
-        'for sql: role of the services (cache_invalidation)',
+        'for sql: role of the services (cache_invalidation; with triggers none)',
       )
+      .option('--wake-up', 'for sql, with triggers: notify at each commit')
       .addHelpText('after', NOTES);
   },
   connection: () => [
@@ -78,23 +91,43 @@ function printSql(
       'Leave it out: sql connects to nothing.',
     );
   }
-  io.out(setupSql(namesFrom(values, io.env), userFrom(values.user)));
+  if (isTriggerMode(values)) {
+    io.out(triggersSql(values));
+  } else if (values.wakeUp) {
+    throw new UsageError('--wake-up is for --mode triggers.', 'Give both.');
+  } else {
+    io.out(setupSql(namesFrom(values, io.env), userFrom(values.user)));
+  }
+}
+
+function triggersSql(values: PostgresCommandValues): string {
+  const names = triggersFrom(values);
+  if (names.tables.length === 0) {
+    throw new UsageError(
+      'No tables are given.',
+      'Give --tables public.users=User, and those of mappers without a type.',
+    );
+  }
+  const { user, wakeUp = false } = values;
+  return triggerSetupSql(names, {
+    wakeUp,
+    ...(user !== undefined && { role: userFrom(user) }),
+  });
 }
 
 async function drop(
   values: PostgresCommandValues & ConnectionValues,
   io: Io,
 ): Promise<void> {
-  const wrong = (['tables', 'user'] as const).find(
+  const wrong = (['tables', 'columns', 'bulk', 'user', 'wakeUp'] as const).find(
     (name) => values[name] !== undefined,
   );
   if (wrong !== undefined) {
     throw new UsageError(
-      `--${wrong} is not for drop.`,
+      `--${wrong === 'wakeUp' ? 'wake-up' : wrong} is not for drop.`,
       'Leave it out: tables and roles are kept.',
     );
   }
-  const names = namesFrom(values, io.env);
   const url = postgresUrlFrom(values, io.env);
   if (url === null) {
     throw new UsageError(
@@ -106,9 +139,32 @@ async function drop(
     values.timeout === undefined
       ? DEFAULT_TIMEOUT_MS
       : parseDuration('timeout', values.timeout);
-  const result = await withPostgres(new PostgresLink(url, timeout), (link) =>
-    dropSource(link, names),
+  const work = isTriggerMode(values)
+    ? droppingOutbox(triggersFrom(values).outbox, timeout)
+    : droppingSource(namesFrom(values, io.env));
+  const [result, lines] = await withPostgres(
+    new PostgresLink(url, timeout),
+    work,
   );
   if (values.json) io.out(jsonLine(result));
-  else for (const line of dropText(names, result)) io.out(line);
+  else for (const line of lines) io.out(line);
+}
+
+/** Resolves with the result as JSON, and for people. */
+type Dropping = (
+  link: PostgresLink,
+) => Promise<readonly [result: object, lines: readonly string[]]>;
+
+function droppingSource(names: PostgresNames): Dropping {
+  return async (link) => {
+    const result = await dropSource(link, names);
+    return [result, dropText(names, result)];
+  };
+}
+
+function droppingOutbox(outbox: string, timeout: number): Dropping {
+  return async (link) => {
+    const result = await dropOutbox(link, outbox, timeout);
+    return [result, dropOutboxText(outbox, result)];
+  };
 }

@@ -77,7 +77,7 @@ export function dropTriggerSql({
   return `BEGIN;
 DROP FUNCTION IF EXISTS ${plan.capture}() CASCADE;
 DROP TABLE IF EXISTS ${plan.outbox};
-DROP FUNCTION IF EXISTS ${plan.wake[0]}();
+DROP FUNCTION IF EXISTS ${plan.wake}();
 COMMIT;
 `;
 }
@@ -86,8 +86,9 @@ COMMIT;
  * A trigger of the outbox itself, so that those of the tables are the same with it and
  * without it. All notifications of a transaction are equal, so PostgreSQL sends one.
  */
-function wakeSql({ outbox, wake }: TriggerPlan, isWanted: boolean): string {
-  const [notify, trigger] = wake;
+function wakeSql(plan: TriggerPlan, isWanted: boolean): string {
+  const { outbox, wake: notify } = plan;
+  const trigger = quoteIdentifier(plan.wakeTrigger);
   const drop = `DROP TRIGGER IF EXISTS ${trigger} ON ${outbox};\n`;
   if (!isWanted) return `${drop}DROP FUNCTION IF EXISTS ${notify}();\n`;
   return `CREATE OR REPLACE FUNCTION ${notify}() RETURNS trigger

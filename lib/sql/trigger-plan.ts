@@ -52,10 +52,14 @@ export class TriggerPlan {
     return quoteName(this.#schema, `${this.#name}_capture`);
   }
 
-  /** The quoted name of the function that wakes up drains, and, without schema, of its trigger. */
-  get wake(): readonly [functionName: string, trigger: string] {
-    const name = `${this.#name}_wake`;
-    return [quoteName(this.#schema, name), quoteIdentifier(name)];
+  /** The quoted name of the function that notifies drains. */
+  get wake(): string {
+    return quoteName(this.#schema, this.wakeTrigger);
+  }
+
+  /** The name of the outbox's trigger that calls it. */
+  get wakeTrigger(): string {
+    return `${this.#name}_wake`;
   }
 
   /** The channel that a drain listens on: the outbox's name without its schema. */

@@ -3,10 +3,8 @@ import { once } from 'node:events';
 import pg from 'pg';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { postgresChecks } from '../../lib/cli/doctor/postgres-checks.js';
-import {
-  PostgresView,
-  type ServerFacts,
-} from '../../lib/cli/doctor/postgres-view.js';
+import type { ServerFacts } from '../../lib/cli/doctor/postgres-server-view.js';
+import { PostgresView } from '../../lib/cli/doctor/postgres-view.js';
 import { PostgresLink } from '../../lib/cli/pg/postgres-link.js';
 import { setupSql } from '../../lib/cli/pg/setup-sql.js';
 import { RedisLink } from '../../lib/cli/redis-link.js';

@@ -12,10 +12,9 @@ import {
 import { checkPostgresRecord } from './postgres-record-check.js';
 import { checkSlot } from './postgres-slot-check.js';
 import { checkPublication, checkTables } from './postgres-table-checks.js';
+import { checkServer, reached } from './postgres-server-check.js';
 import type { PostgresView } from './postgres-view.js';
 
-const OLDEST = 12;
-const NEWEST = 18;
 const MEBIBYTE = 1024 * 1024;
 const LONGEST_SENDER_TIMEOUT_MS = 60_000;
 /** Error codes of PostgreSQL. */
@@ -49,41 +48,6 @@ export function postgresChecks(view: PostgresView): Check[] {
       run: (redis) => reached(view, () => checkPostgresRecord(view, redis)),
     },
   ];
-}
-
-/** One check says why the server is not reached, not each of them. */
-async function reached(
-  view: PostgresView,
-  run: () => Promise<Finding>,
-): Promise<Finding> {
-  try {
-    await view.server();
-  } catch {
-    return unknown('PostgreSQL cannot be queried');
-  }
-  return run();
-}
-
-async function checkServer(view: PostgresView): Promise<Finding> {
-  try {
-    const { version, name, is_standby, user } = await view.server();
-    const message = `${view.link.where}, PostgreSQL ${visible(name, 40)}, user ${visible(user, 70)}`;
-    const major = Math.floor(version / 10_000);
-    if (major < OLDEST) {
-      return fail(message, `Upgrade to PostgreSQL ${OLDEST} or newer.`);
-    }
-    if (is_standby) {
-      return fail(
-        `${message}: a standby`,
-        'Give the address of the primary: readers must load from it, too.',
-      );
-    }
-    return major > NEWEST
-      ? warn(message, `Tested up to PostgreSQL ${NEWEST}.`)
-      : ok(message);
-  } catch (error) {
-    return { status: 'fail', message: (error as Error).message };
-  }
 }
 
 async function checkReplication(view: PostgresView): Promise<Finding> {

@@ -1,7 +1,8 @@
 import { showBytes } from '../bytes.js';
 import { visible } from '../visible.js';
 import { fail, ok, warn, type Finding } from './finding.js';
-import type { PostgresView, ServerFacts, SlotFacts } from './postgres-view.js';
+import type { ServerFacts } from './postgres-server-view.js';
+import type { PostgresView, SlotFacts } from './postgres-view.js';
 
 const MEBIBYTE = 1024 * 1024;
 /** Bytes that a slot may retain without a warning. */

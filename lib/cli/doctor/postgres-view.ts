@@ -1,24 +1,6 @@
 import { PostgresLink } from '../pg/postgres-link.js';
 import type { PostgresNames } from '../pg/postgres-settings.js';
-
-/** @internal */
-export interface ServerFacts {
-  /** 180004 for 18.4. */
-  readonly version: number;
-  readonly name: string;
-  readonly is_standby: boolean;
-  readonly user: string;
-  readonly is_super: boolean;
-  /** The process that answers queries. */
-  readonly pid: number;
-  readonly wal_level: string;
-  readonly may_create: boolean;
-  readonly max_slots: number;
-  readonly slots: number;
-  /** Megabytes, -1 without a bound; `null` before PostgreSQL 13. */
-  readonly wal_keep: number | null;
-  readonly start: string;
-}
+import { PostgresServerView, START } from './postgres-server-view.js';
 
 /** Columns that some versions do not have are absent. @internal */
 export interface SlotFacts {
@@ -67,24 +49,8 @@ export interface ReplicationFacts {
   readonly sender_timeout_ms: number;
 }
 
-/** As the source has it in its record. */
-const START = `left(md5(current_database() || extract(epoch from pg_postmaster_start_time())::text
-  || coalesce((select extract(epoch from stats_reset)::text from pg_stat_bgwriter), '')), 12)`;
-
 const LOG_END = `case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
   else pg_current_wal_lsn() end`;
-
-const SERVER = `
-select current_setting('server_version_num')::int as version,
-  current_setting('server_version') as name, pg_is_in_recovery() as is_standby,
-  current_user::text as user, pg_backend_pid() as pid,
-  (select rolsuper from pg_roles where rolname = current_user) as is_super,
-  current_setting('wal_level') as wal_level,
-  has_database_privilege(current_database(), 'CREATE') as may_create,
-  current_setting('max_replication_slots')::int as max_slots,
-  (select count(*) from pg_replication_slots)::int as slots,
-  (select setting::int from pg_settings where name = 'max_slot_wal_keep_size') as wal_keep,
-  ${START} as start`;
 
 const SLOT = `
 select to_jsonb(s) || jsonb_build_object('is_here', s.database = current_database(),
@@ -121,27 +87,17 @@ left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
 order by t.place`;
 
 /** The database of a source. Each of its answers is read once. @internal */
-export class PostgresView {
-  #server: Promise<ServerFacts> | null = null;
+export class PostgresView extends PostgresServerView {
   #replication: Promise<ReplicationFacts> | null = null;
   #slot: Promise<SlotFacts | null> | null = null;
   #publication: Promise<PublicationFacts | null> | null = null;
   #tables: Promise<TableFacts[]> | null = null;
 
   constructor(
-    readonly link: PostgresLink,
+    link: PostgresLink,
     readonly names: PostgresNames,
-  ) {}
-
-  server(): Promise<ServerFacts> {
-    this.#server ??= this.link.query<ServerFacts>(SERVER).then(([row]) => row!);
-    return this.#server;
-  }
-
-  /** Whether a pooler or a proxy stands between: it has other ids of processes. */
-  async isProxied(): Promise<boolean> {
-    const [{ pid }, client] = [await this.server(), await this.link.client()];
-    return (client as { processID?: number | null }).processID !== pid;
+  ) {
+    super(link);
   }
 
   replication(): Promise<ReplicationFacts> {
@@ -177,10 +133,6 @@ export class PostgresView {
       `select (${LOG_END})::text as lsn`,
     );
     return rows[0]!.lsn;
-  }
-
-  close(): void {
-    this.link.close();
   }
 
   async #readTables(): Promise<TableFacts[]> {

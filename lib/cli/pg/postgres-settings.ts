@@ -1,15 +1,28 @@
 import { Option } from 'commander';
 import { collected } from '../command.js';
 import { UsageError } from '../usage.error.js';
+import { isPlain, isTable } from './plain-name.js';
+import {
+  triggerOptions,
+  triggersFrom,
+  type TriggerNames,
+  type TriggerValues,
+} from './trigger-settings.js';
 
 const DEFAULT_NAME = 'cache_invalidation';
 /** PostgreSQL cuts longer names off. */
 const LONGEST_NAME = 63;
 
+const MODES = ['wal', 'triggers'] as const;
+const OF_MODE = {
+  wal: ['slot', 'publication'],
+  triggers: ['columns', 'outbox', 'bulk'],
+} as const;
+
 /** Options of a PostgreSQL source. @internal */
-export interface PostgresValues {
+export interface PostgresValues extends TriggerValues {
   readonly postgres?: string;
-  readonly tables?: readonly string[];
+  readonly mode?: (typeof MODES)[number];
   readonly slot?: string;
   readonly publication?: string;
 }
@@ -30,15 +43,32 @@ export const postgresOptions = (): Option[] =>
       'the database, with the user of the services ($CACHE_INVALIDATION_POSTGRES_URL)',
     ),
     new Option(
+      '--mode <mode>',
+      'how the source sees changes: wal or triggers (wal)',
+    ).choices(MODES),
+    new Option(
       '--tables <schema.table,…>',
-      'the mapped tables; may be repeated',
+      'the mapped tables; may be repeated; with triggers schema.table=Type, without the type for a mapper',
     ).argParser(collected),
     new Option(
       '--slot <name>',
       'replication slot ($CACHE_INVALIDATION_POSTGRES_SLOT, else cache_invalidation)',
     ),
     new Option('--publication <name>', 'publication (cache_invalidation)'),
+    ...triggerOptions(),
   ].map((option) => option.helpGroup('PostgreSQL:'));
+
+/** @throws UsageError for an option of the other mode @internal */
+export function isTriggerMode(values: PostgresValues): boolean {
+  const { mode = 'wal' } = values;
+  const other = mode === 'wal' ? 'triggers' : 'wal';
+  const wrong = OF_MODE[other].find((name) => values[name] !== undefined);
+  if (wrong === undefined) return mode === 'triggers';
+  throw new UsageError(
+    `--${wrong} is for --mode ${other}.`,
+    `Leave it out, or give --mode ${other}.`,
+  );
+}
 
 /** @throws UsageError that names the wrong option @internal */
 export function namesFrom(
@@ -96,28 +126,37 @@ function nameFrom(option: string, name: string): string {
 
 function tableFrom(text: string): string {
   const table = text.trim();
-  if (/^[^.]+\.[^.]+$/.test(table) && isPlain(table)) return table;
+  if (isTable(table)) return table;
   throw new UsageError(
     '--tables is not a list of tables with their schemas.',
     'Give schema.table, or several with commas between them: public.users,public.memberships.',
   );
 }
 
-/** Control characters would leave a comment of the printed SQL. */
-function isPlain(text: string): boolean {
-  return text !== '' && !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text);
-}
+/** A source to be checked. @internal */
+export type GivenSource = { readonly url: URL } & (
+  | { readonly mode: 'wal'; readonly names: PostgresNames }
+  | { readonly mode: 'triggers'; readonly names: TriggerNames }
+);
 
-/** A source to be checked; `null` if no database is given. @throws UsageError @internal */
+/** @returns `null` if no database is given @throws UsageError @internal */
 export function sourceFrom(
   values: PostgresValues,
   env: NodeJS.ProcessEnv,
-): { readonly url: URL; readonly names: PostgresNames } | null {
+): GivenSource | null {
   const url = postgresUrlFrom(values, env);
-  if (url !== null) return { url, names: namesFrom(values, env) };
-  const wrong = (['tables', 'slot', 'publication'] as const).find(
-    (name) => values[name] !== undefined,
-  );
+  if (url !== null) {
+    return isTriggerMode(values)
+      ? { url, mode: 'triggers', names: triggersFrom(values) }
+      : { url, mode: 'wal', names: namesFrom(values, env) };
+  }
+  const names = [
+    'mode',
+    'tables',
+    ...OF_MODE.wal,
+    ...OF_MODE.triggers,
+  ] as const;
+  const wrong = names.find((name) => values[name] !== undefined);
   if (wrong === undefined) return null;
   throw new UsageError(
     `--${wrong} is for --postgres.`,

@@ -1,5 +1,7 @@
 import { quoteIdentifier, quoteLiteral } from '../../common/index.js';
+import { outboxSql, type TriggerSqlOptions } from '../../sql/index.js';
 import type { PostgresNames } from './postgres-settings.js';
+import type { TriggerNames } from './trigger-settings.js';
 
 /**
  * SQL that prepares a database for a source of invalidations. Whatever needs a restart, a
@@ -45,6 +47,26 @@ ${publicationSql(tables, publication)}
 
 -- To check: npx nestjs-cache-invalidation doctor --postgres URL
 -- To undo:  npx nestjs-cache-invalidation postgres drop --postgres URL`;
+}
+
+/** SQL of a source by triggers, with what its reader should know. @internal */
+export function triggerSetupSql(
+  { tables, outbox, bulk }: TriggerNames,
+  options: Pick<TriggerSqlOptions, 'role' | 'wakeUp'>,
+): string {
+  const role =
+    options.role === undefined
+      ? '\n-- Services that connect as another role need rights to the outbox: give --user.'
+      : '';
+  return `-- PostgreSQL as a source of invalidations (mode triggers), PostgreSQL 12 to 18.
+-- Run it as the owner of the tables, again after each change of the option tables, of
+-- bulk, or of a table's partitions. It waits for open transactions that have written to
+-- the tables, and new ones wait for it.
+-- Each statement on one of the tables writes what it has changed into the outbox, in its
+-- transaction. An outbox that nobody empties GROWS.${role}
+${outboxSql(tables, { outbox, bulk, ...options })}
+-- To check: npx nestjs-cache-invalidation doctor --postgres URL --mode triggers --tables …
+-- To undo:  npx nestjs-cache-invalidation postgres drop --postgres URL --mode triggers`;
 }
 
 function publicationSql(
