@@ -17,7 +17,7 @@ export interface TriggerSqlOptions {
    * @default 1000
    */
   readonly bulk?: number;
-  /** A role that the applications connect as: it is granted what the drain needs. */
+  /** A role that the applications connect as: it is granted what the drain and `announceInOutbox()` need. */
   readonly role?: string;
   /**
    * Whether a commit notifies the instances that have the option `wakeUp`. PostgreSQL

@@ -150,7 +150,7 @@ describeOnRedisServer('doctor of the outbox', () => {
     const url = server().url.replace('postgres@', `${table}@`);
     expect((await examine(made, { url })).of('pg outbox')).toMatchObject({
       status: 'fail',
-      message: `user ${table} may not UPDATE, DELETE its rows`,
+      message: `user ${table} may not DELETE its rows`,
       advice: expect.stringContaining(`ON ${outbox} TO`) as string,
     });
   });
@@ -167,12 +167,15 @@ describeOnRedisServer('doctor of the outbox', () => {
     });
     await sql(`update OUTBOX set created = created - interval '1 hour'`);
     const examined = examine(made);
-    let isDone = false;
-    void examined.finally(() => (isDone = true));
-    for (let id = 3; !isDone; id++) {
-      await sql(`insert into TABLE values (${id})`);
-    }
-    expect((await examined).of('pg outbox')).toMatchObject({
+    const writing = new AbortController();
+    const written = (async () => {
+      for (let id = 3; !writing.signal.aborted; id++) {
+        await sql(`insert into TABLE values (${id})`);
+      }
+    })();
+    const report = await examined.finally(() => writing.abort());
+    await written;
+    expect(report.of('pg outbox')).toMatchObject({
       status: 'warn',
       message: expect.stringMatching(
         new RegExp(

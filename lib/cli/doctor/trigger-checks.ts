@@ -79,7 +79,7 @@ async function checkOutbox(view: TriggerView): Promise<Finding> {
     const { user } = await view.server();
     return fail(
       `user ${visible(user, 70)} may not ${lacking.join(', ')} its rows`,
-      `GRANT SELECT, UPDATE, DELETE ON ${outbox} TO …; or give --user to postgres sql.`,
+      `GRANT SELECT, INSERT, DELETE ON ${outbox} TO …; or give --user to postgres sql.`,
     );
   }
   const before = await view.backlog();

@@ -41,7 +41,7 @@ export interface UnseenFacts {
 
 const OUTBOX = `
 select t.oid is not null as is_there,
-  array(select r from unnest('{SELECT,UPDATE,DELETE}'::text[]) r
+  array(select r from unnest('{SELECT,DELETE}'::text[]) r
     where not has_table_privilege(t.oid, r)) as lacking,
   exists (select from pg_trigger where tgrelid = t.oid and tgname = $2 and tgenabled in ('O', 'A')) as is_waking
 from (select to_regclass($1)::oid as oid) t`;

@@ -23,7 +23,7 @@ const ADVICE =
   'Run as the owner of the table what triggerSql() returns for the options.';
 
 /** @internal */
-export const OUTBOX_ADVICE = `Is the outbox there, and may the user select, update and delete its rows? ${ADVICE}`;
+export const OUTBOX_ADVICE = `Is the outbox there, and may the user select and delete its rows? ${ADVICE}`;
 
 /**
  * Checks each heartbeat that every mapped table has its triggers: the outbox does not show
