@@ -108,6 +108,38 @@ describe('the drain of the outbox', () => {
     });
   });
 
+  it('says that it announces while there is more', async () => {
+    const { options, outbox, sql } = await triggerTable(server());
+    const app = await startDrain(options);
+    await app.close();
+    for (let xid = 0; xid < 2; xid++) {
+      await sql(
+        `insert into ${outbox} (mapped, kind) select 'public.TABLE', 'truncate' from generate_series(1, 600)`,
+      );
+    }
+    const real = await killable(server());
+    let goOn = (): void => {};
+    const gate = new Promise<void>((resolve) => (goOn = resolve));
+    let batches = 0;
+    const next = await startSourceApp(
+      {
+        ...options,
+        database: {
+          query: real.query,
+          transaction: async (work) => {
+            if (batches++ > 0) await gate;
+            return real.transaction(work);
+          },
+        },
+      },
+      { channel: app.channel },
+    );
+    await untilDraining(next);
+    expect(await sql('select * from OUTBOX')).toHaveLength(600);
+    goOn();
+    await next.next(2);
+  });
+
   it('never splits the rows of a transaction with another drain', async () => {
     const { outbox } = await triggerTable(server());
     const [first, second] = [

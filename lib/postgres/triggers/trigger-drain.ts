@@ -105,12 +105,14 @@ export class TriggerDrain {
     }
     try {
       if (wakeUp && this.#unlisten === null) await this.#listen();
+      let hasMore: boolean;
       do {
         this.#isNotified = false;
         await this.#watch.check();
-      } while ((await this.#drain()) || this.#isNotified);
-      if (this.#isClosed) return;
-      this.#succeeded();
+        hasMore = await this.#drain();
+        if (this.#isClosed) return;
+        this.#succeeded();
+      } while (hasMore || this.#isNotified);
       this.#workAfter(Math.min(poll, heartbeat), true);
     } catch (error) {
       if (this.#isClosed) return;
