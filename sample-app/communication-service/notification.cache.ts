@@ -4,12 +4,16 @@ import {
   affects,
   buildCacheKey,
   InjectInvalidationStream,
+  InvalidationPublisher,
+  keysOf,
   ofEntity,
   type InvalidationMessage,
 } from 'nestjs-cache-invalidation';
-import type { Observable } from 'rxjs';
+import { concatMap, type Observable } from 'rxjs';
 import { LoadsInFlight } from '../shared/loads-in-flight.js';
 import type { NotificationList } from './notification.js';
+
+const USER_KEY = /^user:(.+)$/;
 
 /** Lists of notifications, kept until the user or the user's notifications change. */
 @Injectable()
@@ -19,11 +23,21 @@ export class NotificationCache implements OnModuleDestroy {
   readonly #subscription;
 
   constructor(
+    private readonly publisher: InvalidationPublisher,
     @InjectInvalidationStream() invalidations$: Observable<InvalidationMessage>,
   ) {
     this.#subscription = invalidations$
       .pipe(ofEntity('User', 'Notification'))
       .subscribe((message) => this.#evict(message));
+    // Later than the eviction: a read after this message gets the new list.
+    this.#subscription.add(
+      invalidations$
+        .pipe(
+          ofEntity('User'),
+          concatMap((message) => this.#publish(message)),
+        )
+        .subscribe(),
+    );
   }
 
   onModuleDestroy(): void {
@@ -39,6 +53,19 @@ export class NotificationCache implements OnModuleDestroy {
       this.#loads.run(String(userId), load, (list) =>
         this.#lists.set(userId, list),
       )
+    );
+  }
+
+  /** The lists of changed users change too, since they name the user. */
+  async #publish(message: InvalidationMessage): Promise<void> {
+    const keys = keysOf(message);
+    if (keys === null) {
+      await this.publisher.invalidatePattern('notification:*');
+      return;
+    }
+    const ids = keys.flatMap((key) => USER_KEY.exec(key)?.[1] ?? []);
+    await this.publisher.invalidateBatch(
+      ids.map((id) => buildCacheKey('Notification', id)),
     );
   }
 

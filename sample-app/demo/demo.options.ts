@@ -10,6 +10,7 @@ export const USAGE = `A social network in five services whose caches stay fresh.
 
 The demo needs nothing but Node. If REDIS_URL or DATABASE_URL is set, it uses that
 server instead of an embedded Valkey or an embedded PostgreSQL, but not with --regions.
+Plain SQL is heard by logical replication, if that server allows it, else by triggers.
 Behind a proxy, SAMPLE_APP_HOSTS=demo.example names the host of the live page.
 
 Exit code: 0 if every last read was fresh and every claim held; 1 if not, or if a

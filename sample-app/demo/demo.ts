@@ -6,8 +6,11 @@ import { HttpClient } from './http.client.js';
 import { INSTANCES, Network } from './network.js';
 import type { DemoOptions } from './demo.options.js';
 import type { Printer } from './printer.js';
+import { dropSlot } from './slot.js';
 import type { Cast, Story } from './story/story.js';
 import { tell } from './story/tell.js';
+import type { HeardSql } from '../user-service/source.controller.js';
+import { SLOT } from '../user-service/users.source.js';
 
 /** The demo: starts all processes, runs the story, judges it, and stops the processes. */
 export class Demo {
@@ -44,6 +47,7 @@ export class Demo {
       return this.#right;
     } finally {
       await this.#network.stop();
+      await this.#dropSlot();
     }
   }
 
@@ -75,7 +79,21 @@ export class Demo {
     print.text(
       `${'PostgreSQL'.padEnd(24)}${DATABASE_URL ? 'DATABASE_URL' : 'embedded PGlite'}`,
     );
+    print.text(`${'plain SQL is heard by'.padEnd(24)}${await this.#heardBy()}`);
     print.step('all services ready', '', performance.now() - begun);
+  }
+
+  async #heardBy(): Promise<string> {
+    const url = `${this.#network.urlOf('user-service')}/sql`;
+    return (await this.#story.http.mustSend<HeardSql>('GET', url)).body.by;
+  }
+
+  async #dropSlot(): Promise<void> {
+    const { DATABASE_URL } = process.env;
+    if (!DATABASE_URL || (await dropSlot(DATABASE_URL))) return;
+    this.print.line(
+      `The replication slot ${SLOT} may be left on the server: SELECT pg_drop_replication_slot('${SLOT}')`,
+    );
   }
 
   #judge(): boolean {
@@ -107,6 +125,7 @@ export class Demo {
       `curl -X PUT ${users}/users/${graceId} -H 'content-type: application/json' -d '{"name":"Rear Admiral Hopper"}'`,
     );
     print.text(`curl -i ${gateway}/users/${graceId}`);
+    print.text(`curl -X POST ${users}/sql/capitals (plain SQL)`);
     print.text(`curl ${gateway}/notifications/${graceId}`);
     print.text(`curl ${gateway}/cache`);
     print.text(`curl ${gateway}/health`);

@@ -1,4 +1,5 @@
 import { InvalidationScope } from 'nestjs-cache-invalidation';
+import type { CacheInvalidationPostgresOptions } from 'nestjs-cache-invalidation/postgres';
 
 /** Queries, inside a transaction or outside. */
 export interface Queries {
@@ -10,6 +11,12 @@ export interface Queries {
  * server, if `DATABASE_URL` names one.
  */
 export abstract class Database implements Queries {
+  /** The way to it for `CacheInvalidationPostgresModule`. */
+  abstract readonly connection: Pick<
+    CacheInvalidationPostgresOptions,
+    'connection' | 'database'
+  >;
+
   abstract query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]>;
 
   /**
@@ -34,6 +41,9 @@ export abstract class Database implements Queries {
 
   /** Several statements without parameters, as one transaction. */
   abstract run(sql: string): Promise<void>;
+
+  /** Runs a script as psql does: by a connection of its own, if the database has several. */
+  abstract runApart(script: string): Promise<void>;
 
   abstract close(): Promise<void>;
 }

@@ -4,8 +4,11 @@ import { Database, type Queries } from './database.js';
 
 /** PostgreSQL as WebAssembly, in memory: nothing to install, gone at exit. */
 export class PgliteDatabase extends Database {
+  readonly connection;
+
   private constructor(private readonly db: PGlite) {
     super();
+    this.connection = { database: db };
   }
 
   static async open(): Promise<PgliteDatabase> {
@@ -30,6 +33,10 @@ export class PgliteDatabase extends Database {
 
   override async run(sql: string): Promise<void> {
     await this.db.exec(sql);
+  }
+
+  override runApart(script: string): Promise<void> {
+    return this.run(script);
   }
 
   override close(): Promise<void> {

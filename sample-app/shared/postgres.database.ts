@@ -1,5 +1,11 @@
 import { Logger } from '@nestjs/common';
-import { Pool, type ClientBase, type QueryResultRow } from 'pg';
+import {
+  Client,
+  Pool,
+  type ClientBase,
+  type ClientConfig,
+  type QueryResultRow,
+} from 'pg';
 import { Database, type Queries } from './database.js';
 
 /**
@@ -12,18 +18,22 @@ const CONNECT_TIMEOUT_MS = 5_000;
 
 /** A PostgreSQL server. */
 export class PostgresDatabase extends Database {
+  readonly connection;
   readonly #pool: Pool;
 
-  constructor(url: string) {
+  constructor(private readonly url: string) {
     super();
-    this.#pool = new Pool({
-      connectionString: url,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    });
+    this.connection = { connection: url };
+    this.#pool = new Pool(this.#config);
     // Without a listener, a restart of the server would end this process.
-    this.#pool.on('error', ({ message }) =>
-      new Logger(PostgresDatabase.name).warn(message),
-    );
+    this.#pool.on('error', warn);
+  }
+
+  get #config(): ClientConfig {
+    return {
+      connectionString: this.url,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    };
   }
 
   override query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]> {
@@ -52,9 +62,24 @@ export class PostgresDatabase extends Database {
     await this.#pool.query(`SELECT pg_advisory_xact_lock(${LOCK}); ${sql}`);
   }
 
+  override async runApart(script: string): Promise<void> {
+    const client = new Client(this.#config);
+    client.on('error', warn);
+    await client.connect();
+    try {
+      await client.query(script);
+    } finally {
+      await client.end();
+    }
+  }
+
   override close(): Promise<void> {
     return this.#pool.end();
   }
+}
+
+function warn({ message }: Error): void {
+  new Logger(PostgresDatabase.name).warn(message);
 }
 
 function queries(on: Pick<ClientBase, 'query'>): Queries {

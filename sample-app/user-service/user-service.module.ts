@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { ConfigModule, ConfigService } from '@nestjs/config';
+import { ConditionalModule, ConfigModule, ConfigService } from '@nestjs/config';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { CacheInvalidationModule } from 'nestjs-cache-invalidation';
 import { ReadYourWritesInterceptor } from 'nestjs-cache-invalidation/http';
@@ -9,6 +9,7 @@ import { StatusController } from '../shared/status.controller.js';
 import { UsersController } from './users.controller.js';
 import { UsersOutbox } from './users.outbox.js';
 import { UsersService } from './users.service.js';
+import { UsersSourceModule } from './users.source.module.js';
 import { UsersStorageModule } from './users.storage.module.js';
 
 /** Owns the users. Publishes, and keeps no copies. */
@@ -27,6 +28,10 @@ import { UsersStorageModule } from './users.storage.module.js';
       }),
     }),
     UsersStorageModule,
+    ConditionalModule.registerWhen(
+      UsersSourceModule,
+      (env) => env['SAMPLE_APP_SOURCE'] !== 'off',
+    ),
     MetricsModule,
   ],
   controllers: [UsersController, StatusController],

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Type } from '@nestjs/common';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { ContentServiceModule } from '../../sample-app/content-service/content-service.module.js';
 import { Printer } from '../../sample-app/demo/printer.js';
 import { LongLink } from '../../sample-app/demo/regions/long.link.js';
@@ -20,6 +20,9 @@ import type { ServiceName } from '../../sample-app/shared/services.js';
 import { UserServiceModule } from '../../sample-app/user-service/user-service.module.js';
 import { startRedis } from '../support/redis.js';
 import { Stage } from './stage.js';
+
+// As the processes of the demo have it.
+vi.hoisted(() => (process.env['SAMPLE_APP_SOURCE'] = 'off'));
 
 const SERVICES = [
   ['us', 'user-service', UserServiceModule],

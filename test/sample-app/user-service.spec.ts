@@ -29,6 +29,9 @@ import { UsersService } from '../../sample-app/user-service/users.service.js';
 import { said, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 
+// Counts the messages of decorated methods: their rows are announced once more.
+vi.hoisted(() => (process.env['SAMPLE_APP_SOURCE'] = 'off'));
+
 let database: Database;
 let others: readonly InvalidationMessage[];
 let apps: INestApplication[];

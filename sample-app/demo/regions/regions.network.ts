@@ -140,6 +140,8 @@ export class RegionsNetwork {
         DATABASE_URL: '',
         REDIS_URL: `redis://${HOST}:${valkeyPorts[here]}`,
         PORT: String(port),
+        // The story counts messages, and plain SQL would add some.
+        SAMPLE_APP_SOURCE: 'off',
         SAMPLE_APP_REGION: region,
         SAMPLE_APP_SOURCES: sources.join(' '),
         CACHE_INVALIDATION_SERVICE_NAME: service,

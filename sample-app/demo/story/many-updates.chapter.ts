@@ -1,4 +1,4 @@
-import type { User } from '../../user-service/user.js';
+import type { Post } from '../../content-service/post.js';
 import { summaryOf } from '../summary.js';
 import { milliseconds } from '../printer.js';
 import {
@@ -11,13 +11,16 @@ import {
 const UPDATES = 200;
 const PROGRESS_EVERY = 10;
 
-/** Update and read, often enough for percentiles. Both gateways have a copy each time. */
+/**
+ * Update and read, often enough for percentiles. Both gateways have a copy each time:
+ * posts, since a change of a user is announced again, as every change of its row.
+ */
 export async function manyUpdates(
   { network, http, judge, print }: Story,
-  { adaId }: Cast,
+  { postIds: [, , id] }: Cast,
 ): Promise<void> {
   print.heading(`${UPDATES} updates, each read at once through both gateways`);
-  const url = `${network.urlOf('user-service')}/users/${adaId}`;
+  const url = `${network.urlOf('content-service')}/posts/${id}`;
   const times: Record<string, number[]> = { update: [] };
   const oldReadsBefore = judge.oldReads;
   const staleBefore = judge.stale;
@@ -28,12 +31,12 @@ export async function manyUpdates(
     number <= UPDATES && judge.stale === staleBefore;
     number++
   ) {
-    const name = `Ada Lovelace the ${number}.`;
-    const update = await http.mustSend<User>('PUT', url, { name });
+    const title = `Edition ${number}`;
+    const update = await http.mustSend<Post>('PUT', url, { title });
     times['update']!.push(update.ms);
     for (const gateway of GATEWAYS) {
-      const { ms } = await judge.readUntil<User>(
-        `${network.urlOf(gateway)}/users/${adaId}`,
+      const { ms } = await judge.readUntil<Post>(
+        `${network.urlOf(gateway)}/posts/${id}`,
         update.ended,
         ({ body }) => body.version === update.body.version,
         DIRECT_PATIENCE_MS,
@@ -46,7 +49,7 @@ export async function manyUpdates(
   }
   print.table([
     ['milliseconds', 'p50', 'p90', 'p99', 'max'],
-    ['PUT user-service, answered', ...columnsOf(times['update'])],
+    ['PUT content-service, answered', ...columnsOf(times['update'])],
     ['... to a fresh read through gateway', ...columnsOf(times['gateway'])],
     ['... and then through gateway-2', ...columnsOf(times['gateway-2'])],
   ]);

@@ -1,12 +1,14 @@
 import type { Post } from '../../content-service/post.js';
+import type { HeardSql } from '../../user-service/source.controller.js';
 import type { User } from '../../user-service/user.js';
-import { GATEWAYS, type Cast, type Story } from './story.js';
+import { GATEWAYS, PATIENCE_MS, type Cast, type Story } from './story.js';
 
 /** Three pages of a feed. */
 const POSTS = 12;
 
 /** Creates users and posts, and uses each connection once, since the first use takes longest. */
-export async function prepare({ network, http, print }: Story): Promise<Cast> {
+export async function prepare(story: Story): Promise<Cast> {
+  const { network, http, print } = story;
   const begun = performance.now();
   const users = `${network.urlOf('user-service')}/users`;
   const posts = `${network.urlOf('content-service')}/posts`;
@@ -28,6 +30,7 @@ export async function prepare({ network, http, print }: Story): Promise<Cast> {
     await http.mustSend('GET', `${url}/feeds/${graceId}`);
     await http.mustSend('GET', `${url}/notifications/${graceId}`);
   }
+  await heard(story, 2);
   print.step(
     `Ada, Grace, ${POSTS} posts, all connections used once`,
     '',
@@ -35,4 +38,21 @@ export async function prepare({ network, http, print }: Story): Promise<Cast> {
     'Ada follows Grace',
   );
   return { adaId, graceId, postIds };
+}
+
+/**
+ * Resolves once user-service has heard of so many changed rows from PostgreSQL.
+ *
+ * @throws Error that says why it has not
+ */
+async function heard({ network, http }: Story, rows: number): Promise<void> {
+  const url = `${network.urlOf('user-service')}/sql`;
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const { body } = await http.mustSend<HeardSql>('GET', url);
+    if (body.rows >= rows) return;
+    if (performance.now() > deadline) {
+      throw new Error(`user-service hears no plain SQL: ${body.fault}`);
+    }
+  }
 }

@@ -1,10 +1,9 @@
-import type { InvalidationStatsSnapshot } from 'nestjs-cache-invalidation';
 import type { User } from '../../user-service/user.js';
-import type { InstanceName } from '../../shared/services.js';
 import {
   applied,
   GATEWAYS,
-  PATIENCE_MS,
+  keep,
+  publishedBy,
   read,
   type Cast,
   type Story,
@@ -87,45 +86,4 @@ export async function rollback(
     'a commit is published, and both gateways read the new row',
     told > 0 && fresh.every(({ body }) => body.version === before.version + 1),
   );
-}
-
-/**
- * Reads until the gateway has the value in memory: messages of earlier chapters
- * may still arrive.
- */
-async function keep(
-  { network, http }: Story,
-  gateway: InstanceName,
-  path: string,
-): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const url = `${network.urlOf(gateway)}${path}`;
-    const { source } = await http.mustSend('GET', url);
-    if (source === 'L1') return;
-    if (performance.now() > deadline) {
-      throw new Error(`${gateway} does not keep ${path}.`);
-    }
-  }
-}
-
-/** Number of messages that user-service has published, once Redis has all of them. */
-async function publishedBy({ network, http }: Story): Promise<number> {
-  const url = network.urlOf('user-service');
-  const deadline = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const health = await http.send<{ pending?: number }>(
-      'GET',
-      `${url}/health`,
-    );
-    if (health.body.pending === 0) break;
-    if (performance.now() > deadline) {
-      throw new Error('user-service still has messages to publish.');
-    }
-  }
-  const stats = await http.mustSend<InvalidationStatsSnapshot>(
-    'GET',
-    `${url}/stats`,
-  );
-  return stats.body.published;
 }

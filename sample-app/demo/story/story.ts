@@ -1,3 +1,4 @@
+import type { InvalidationStatsSnapshot } from 'nestjs-cache-invalidation';
 import type { Claims } from '../claims.js';
 import type { FreshnessJudge } from '../freshness.judge.js';
 import type { Answer, HttpClient } from '../http.client.js';
@@ -52,6 +53,47 @@ export async function applied(
       throw new Error(`${instance} never received offset ${offset}.`);
     }
   }
+}
+
+/**
+ * Reads until the gateway has the value in memory: messages of earlier chapters
+ * may still arrive.
+ */
+export async function keep(
+  { network, http }: Story,
+  gateway: InstanceName,
+  path: string,
+): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const url = `${network.urlOf(gateway)}${path}`;
+    const { source } = await http.mustSend('GET', url);
+    if (source === 'L1') return;
+    if (performance.now() > deadline) {
+      throw new Error(`${gateway} does not keep ${path}.`);
+    }
+  }
+}
+
+/** Number of messages that user-service has published, once Redis has all of them. */
+export async function publishedBy({ network, http }: Story): Promise<number> {
+  const url = network.urlOf('user-service');
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const health = await http.send<{ pending?: number }>(
+      'GET',
+      `${url}/health`,
+    );
+    if (health.body.pending === 0) break;
+    if (performance.now() > deadline) {
+      throw new Error('user-service still has messages to publish.');
+    }
+  }
+  const stats = await http.mustSend<InvalidationStatsSnapshot>(
+    'GET',
+    `${url}/stats`,
+  );
+  return stats.body.published;
 }
 
 /** Reads once through a gateway, and prints the answer. */

@@ -3,6 +3,7 @@ import { derivedData } from './derived.chapter.js';
 import { latencies } from './latency.chapter.js';
 import { manyUpdates } from './many-updates.chapter.js';
 import { pattern } from './pattern.chapter.js';
+import { plainSql } from './plain-sql.chapter.js';
 import { prepare } from './prepare.chapter.js';
 import { race } from './race.chapter.js';
 import { rollback } from './rollback.chapter.js';
@@ -15,6 +16,7 @@ export async function tell(story: Story): Promise<Cast> {
   await readUpdateRead(story, cast);
   await manyUpdates(story, cast);
   await derivedData(story, cast);
+  await plainSql(story, cast);
   await race(story, cast);
   await rollback(story, cast);
   await batch(story, cast);
