@@ -31,6 +31,7 @@ const MODULES = {
     channel: 'bench:regions',
     regions: { local: 'eu', sources: { us: {} } },
   },
+  postgres: { channel: 'bench:postgres', journal: { maxLength: 60_000 } },
   sample: { channel: 'sample-app:cache:invalidate' },
 };
 
@@ -54,7 +55,12 @@ export function rawMessage(id) {
   };
 }
 
-export async function startApp(url, kind = 'module', providers = []) {
+export async function startApp(
+  url,
+  kind = 'module',
+  providers = [],
+  imports = [],
+) {
   const registry = new Registry();
   class AppModule {}
   Module({
@@ -69,6 +75,7 @@ export async function startApp(url, kind = 'module', providers = []) {
         publishTimeout: 10_000,
         ...MODULES[kind],
       }),
+      ...imports,
     ],
     providers,
   })(AppModule);

@@ -22,6 +22,7 @@ import { metrics, scrape } from './metrics.mjs';
 import { eviction, nearCache } from './near-cache.mjs';
 import { livePage } from './page.mjs';
 import { peers } from './peers.mjs';
+import { postgres } from './postgres.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
 import { regions } from './regions.mjs';
@@ -33,7 +34,7 @@ const USAGE = `Usage: npm run bench [-- options]
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
                  near-cache, eviction, beside, peers, bursts, signing,
-                 regions, metrics, scrape, page
+                 regions, metrics, scrape, page, postgres
   --against REF  compare with another commit, which runs its own benchmark
   --write        renew docs/benchmarks.md, or with --only these sections of it
   --help         this text
@@ -60,6 +61,7 @@ const SECTIONS = {
   metrics,
   scrape,
   page: livePage,
+  postgres,
 };
 
 function options() {

@@ -14,14 +14,19 @@ import { Stage } from './stage.js';
 
 const http = new HttpClient();
 
-/** Starts both services, runs the script, and reads until the gateway has the new row. */
-async function expectHeard(by: string, databaseUrl = ''): Promise<void> {
+/**
+ * Starts both services with a user "Ada", runs the script, and reads until the gateway has
+ * the new row.
+ *
+ * @returns the name that the gateway has
+ */
+async function nameAfter(by: string, databaseUrl = ''): Promise<string> {
   const stage = new Stage();
   stage.set('DATABASE_URL', databaseUrl);
   try {
     const service = await stage.start('user-service', UserServiceModule);
     const gateway = await stage.start('gateway', GatewayModule);
-    await heardThrough(service, gateway, by);
+    return await heardThrough(service, gateway, by);
   } finally {
     await stage.close();
   }
@@ -31,7 +36,7 @@ async function heardThrough(
   service: INestApplication,
   gateway: INestApplication,
   by: string,
-): Promise<void> {
+): Promise<string> {
   const [users, copies] = [await service.getUrl(), await gateway.getUrl()];
   const heard = async (): Promise<HeardSql> =>
     (await http.mustSend<HeardSql>('GET', `${users}/sql`)).body;
@@ -53,14 +58,13 @@ async function heardThrough(
   // The decorators have published nothing.
   expect(service.get(InvalidationStats).snapshot().published).toBe(published);
   await eventually(async () => expect((await heard()).rows).toBe(2));
+  return (await read()).body.name;
 }
 
 describe('Sample app: plain SQL', () => {
-  it(
-    'is heard by triggers on the embedded PGlite',
-    () => expectHeard('triggers (PGlite has no slots)'),
-    60_000,
-  );
+  it('is heard by triggers on the embedded PGlite', async () => {
+    expect(await nameAfter('triggers (PGlite has no slots)')).toBe('ADA');
+  }, 60_000);
 
   describe('on a server', () => {
     let server: PostgresServer;
@@ -78,7 +82,7 @@ describe('Sample app: plain SQL', () => {
     const count = async (sql: string) => (await server.sql(sql)).length;
 
     it('is heard by logical replication, and the slot goes with the demo', async () => {
-      await expectHeard('logical replication', urlOf('app'));
+      expect(await nameAfter('logical replication', urlOf('app'))).toBe('ADA');
       expect(await count('select from pg_replication_slots')).toBe(1);
       expect(await dropSlot(urlOf('app'))).toBe(true);
       expect(await count('select from pg_replication_slots')).toBe(0);
@@ -88,24 +92,30 @@ describe('Sample app: plain SQL', () => {
     });
 
     it('is heard by triggers where the role may not replicate, and leaves nothing in the outbox', async () => {
-      await expectHeard(
-        'triggers (the role may not replicate and publish)',
-        urlOf('plain'),
-      );
+      expect(
+        await nameAfter(
+          'triggers (the role may not replicate and publish)',
+          urlOf('plain'),
+        ),
+      ).toBe('ADA');
       expect(await count('select from sample_users_changes')).toBe(0);
       await server.sql('drop owned by plain');
       await server.sql('grant create on schema public to plain');
     });
 
     it('needs no triggers any more once the role may replicate', async () => {
-      await expectHeard(
-        'triggers (the role may not replicate and publish)',
-        urlOf('plain'),
-      );
+      expect(
+        await nameAfter(
+          'triggers (the role may not replicate and publish)',
+          urlOf('plain'),
+        ),
+      ).toBe('ADA');
       await server.sql(
         'alter role plain replication; grant create on database postgres to plain; truncate sample_users',
       );
-      await expectHeard('logical replication', urlOf('plain'));
+      expect(await nameAfter('logical replication', urlOf('plain'))).toBe(
+        'ADA',
+      );
       expect(await count('select from pg_trigger')).toBe(0);
     });
   });

