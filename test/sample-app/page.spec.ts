@@ -376,7 +376,8 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       await press(`Restore the way of ${name} to Redis`);
       await eventually(async () => {
         expect(await figure(name, 'Outbox')).toBe(0);
-        expect(await total()).toBe(before + 1);
+        // The pattern of users, and then that of the lists that name them.
+        expect(await total()).toBe(before + 2);
         expect(await stateOf(name)).toBe('live');
       });
     });
