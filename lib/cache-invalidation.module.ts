@@ -38,6 +38,7 @@ import {
   InvalidationCounters,
   InvalidationHealth,
   InvalidationMetrics,
+  InvalidationSources,
   InvalidationStats,
 } from './observability/index.js';
 import {
@@ -65,12 +66,12 @@ import {
 import { RegionRelays } from './regions/index.js';
 import {
   AcknowledgedMessages,
-  BlindRegions,
+  BlindSources,
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
   PublishingSession,
-  RegionProofs,
+  SourceProofs,
   RegionReach,
   SelfIntroduction,
   Staleness,
@@ -127,8 +128,8 @@ const providers: Provider[] = [
   Staleness,
   StatusLog,
   UnverifiedMessages,
-  BlindRegions,
-  RegionProofs,
+  BlindSources,
+  SourceProofs,
   RegionReach,
   SubscriptionSession,
   PublishingSession,
@@ -147,6 +148,7 @@ const providers: Provider[] = [
   // observability
   InvalidationCounters,
   { provide: InvalidationMeter, useExisting: InvalidationCounters },
+  InvalidationSources,
   InvalidationStats,
   InvalidationMetrics,
   InvalidationHealth,
@@ -172,6 +174,7 @@ const providers: Provider[] = [
     InvalidationHealth,
     InvalidationMetrics,
     InvalidationPublisher,
+    InvalidationSources,
     InvalidationStats,
     InvalidationStream,
     InvalidationSubscriber,

@@ -75,6 +75,9 @@ export {
   InvalidationStats,
   type InvalidationEvents,
   type InvalidationHealthReport,
+  type InvalidationSourceHealth,
+  type InvalidationSourceState,
+  type InvalidationSourceStatus,
   type InvalidationStatsSnapshot,
   type LatencySummary,
 } from './observability/index.js';

@@ -4,6 +4,7 @@ import type { InvalidationMessage } from '../message/index.js';
 import type { CountedWidening } from '../stream/index.js';
 import type { SubscriptionState } from '../subscriber/index.js';
 import type { StaleCopy } from '../audit/index.js';
+import type { InvalidationSourceState } from './invalidation-sources.js';
 
 /**
  * Events of the library's `diagnostics_channel`s. A channel is named
@@ -46,6 +47,20 @@ export interface InvalidationEvents {
     readonly state: SubscriptionState;
     readonly reason: string | null;
   };
+  /**
+   * The part of this instance in a source, such as PostgreSQL, has changed; `reason` is its
+   * fault, if there is one.
+   */
+  readonly 'source-state': EventSender & {
+    readonly source: string;
+    readonly state: InvalidationSourceState;
+    readonly reason: string | null;
+  };
+  /** This instance has invalidated whole types for changes of a source. */
+  readonly 'source-widened': EventSender & {
+    readonly source: string;
+    readonly cause: string;
+  };
   /** An error that had no caller to be thrown at. */
   readonly error: EventSender & { readonly error: CacheInvalidationError };
   /** The auditor has found a stale copy. */
@@ -68,6 +83,8 @@ export const CHANNELS = Object.fromEntries(
       'handled',
       'widened',
       'status',
+      'source-state',
+      'source-widened',
       'error',
       'stale',
     ] as const satisfies (keyof InvalidationEvents)[]

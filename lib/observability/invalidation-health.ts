@@ -10,20 +10,34 @@ import { InvalidationConfigurationError } from '../errors/index.js';
 import { show } from '../message/index.js';
 import { InvalidationPublisher } from '../publisher/index.js';
 import {
-  BlindRegions,
+  BlindSources,
   InvalidationSubscriber,
   Staleness,
   usualStaleness,
   type HeartbeatOptions,
   type SubscriptionState,
 } from '../subscriber/index.js';
+import {
+  InvalidationSources,
+  type InvalidationSourceState,
+} from './invalidation-sources.js';
+
+/** A source that is no region, such as PostgreSQL. @publicApi */
+export interface InvalidationSourceHealth {
+  readonly state: InvalidationSourceState;
+  /**
+   * Milliseconds since all changes of the source were last known to have arrived here;
+   * `null` before the first time.
+   */
+  readonly staleness: number | null;
+}
 
 /** Health of this instance's invalidations. @publicApi */
 export interface InvalidationHealthReport {
   /**
    * - `up`: every message is received and published
    * - `degraded`: nothing is lost, but copies may be older than usual: missed messages are
-   *   being replayed, invalidations wait for Redis, or another region is not heard
+   *   being replayed, invalidations wait for Redis, or another region or source is not heard
    * - `down`: invalidations do not arrive
    */
   readonly status: 'up' | 'degraded' | 'down';
@@ -33,7 +47,7 @@ export interface InvalidationHealthReport {
   readonly reason: string | null;
   /**
    * Milliseconds since this instance last knew that it had received everything; `null`
-   * before the first time. With `regions`, of the stalest region.
+   * before the first time. With `regions` or other sources, of the stalest one.
    */
   readonly staleness: number | null;
   /**
@@ -41,6 +55,8 @@ export interface InvalidationHealthReport {
    * that source was last known to have arrived here; `null` before the first time.
    */
   readonly regions: Readonly<Record<string, number | null>>;
+  /** The sources that are no regions, such as PostgreSQL, by name. */
+  readonly sources: Readonly<Record<string, InvalidationSourceHealth>>;
   /** Lag behind the end of the journal, in milliseconds. */
   readonly lag: number;
   /** Messages that Redis has not accepted yet. */
@@ -68,7 +84,8 @@ export class InvalidationHealth {
     private readonly subscriber: InvalidationSubscriber,
     private readonly publisher: InvalidationPublisher,
     private readonly freshness: Staleness,
-    private readonly blind: BlindRegions,
+    private readonly blind: BlindSources,
+    private readonly sources: InvalidationSources,
   ) {
     this.#isReady = !options.enabled;
     subscriber.status$.subscribe(({ state }) => {
@@ -82,14 +99,21 @@ export class InvalidationHealth {
     const { enabled } = this.options;
     const status = enabled ? this.#status : 'up';
     const blind = status === 'degraded' ? this.blind.reason : null;
-    const { age, ages } = this.freshness;
+    const { age, regionAges } = this.freshness;
     return {
       status,
       state: enabled ? state : 'disabled',
       reason: enabled ? (reason ?? blind) : null,
       staleness: finite(age),
       regions: Object.fromEntries(
-        ages.map(([source, sourceAge]) => [source, finite(sourceAge)]),
+        regionAges.map(([source, sourceAge]) => [source, finite(sourceAge)]),
+      ),
+      sources: Object.fromEntries(
+        this.sources.all.map((source) => {
+          const { state: part } = source.status();
+          const sourceAge = finite(this.sources.ageOf(source) ?? Infinity);
+          return [source.name, { state: part, staleness: sourceAge }];
+        }),
       ),
       lag: this.subscriber.lag(),
       outbox: this.publisher.outboxSize,

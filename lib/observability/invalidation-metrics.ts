@@ -5,6 +5,7 @@ import { InvalidationPublisher } from '../publisher/index.js';
 import { RegionRelays } from '../regions/index.js';
 import { InvalidationSubscriber, Staleness } from '../subscriber/index.js';
 import { InvalidationCounters } from './invalidation-counters.js';
+import { InvalidationSources } from './invalidation-sources.js';
 
 /**
  * The sources that metrics of one application are read from.
@@ -23,6 +24,7 @@ export class InvalidationMetrics {
     readonly nearCaches: NearCacheFactory,
     readonly staleness: Staleness,
     readonly regions: RegionRelays,
+    readonly sources: InvalidationSources,
   ) {
     this.serviceName = instance.serviceName;
   }

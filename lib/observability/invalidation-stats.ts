@@ -3,6 +3,10 @@ import {
   InvalidationCounters,
   type InvalidationCounts,
 } from './invalidation-counters.js';
+import {
+  InvalidationSources,
+  type InvalidationSourceStatus,
+} from './invalidation-sources.js';
 import type { LatencySummary } from './latency-recorder.js';
 
 /** Counts and latencies since the start, or since `reset()`. @publicApi */
@@ -16,6 +20,8 @@ export interface InvalidationStatsSnapshot extends InvalidationCounts {
     /** Milliseconds that handlers took. */
     readonly handler: LatencySummary;
   };
+  /** The sources that are no regions, such as PostgreSQL; their counts are since the start. */
+  readonly sources: Readonly<Record<string, InvalidationSourceStatus>>;
 }
 
 /**
@@ -30,7 +36,10 @@ export class InvalidationStats {
   #before: Partial<InvalidationCounts> = {};
 
   /** @internal */
-  constructor(private readonly counters: InvalidationCounters) {}
+  constructor(
+    private readonly counters: InvalidationCounters,
+    private readonly sources: InvalidationSources,
+  ) {}
 
   /** Counts and latencies since the start, or since `reset()`. */
   snapshot(): InvalidationStatsSnapshot {
@@ -44,6 +53,9 @@ export class InvalidationStats {
         propagation: propagation.summary(),
         handler: handler.summary(),
       },
+      sources: Object.fromEntries(
+        this.sources.all.map((source) => [source.name, source.status()]),
+      ),
     };
   }
 

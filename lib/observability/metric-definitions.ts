@@ -5,21 +5,8 @@ import type { CountedWidening } from '../stream/index.js';
 import type { InvalidationCounts } from './invalidation-counters.js';
 import type { InvalidationMetrics } from './invalidation-metrics.js';
 import type { LatencyRecorder } from './latency-recorder.js';
-
-/** Values by label, `''` for a metric without one. @internal */
-export type MetricValues = Iterable<readonly [label: string, value: number]>;
-
-/** A metric that is read when it is scraped. @internal */
-export interface MetricDefinition {
-  /** Name without the prefix and the suffixes of the metrics system. */
-  readonly name: string;
-  readonly help: string;
-  readonly kind: 'counter' | 'gauge';
-  readonly unit?: 'seconds';
-  /** Label with few values, so never the id of an entity. */
-  readonly label?: 'cause' | 'reason' | 'state' | 'source' | 'cache';
-  readonly read: (metrics: InvalidationMetrics) => MetricValues;
-}
+import type { MetricDefinition, MetricValues } from './metric-definition.js';
+import { SOURCE_METRICS } from './source-metrics.js';
 
 /** A histogram, recorded at each measurement. @internal */
 export interface LatencyDefinition {
@@ -131,7 +118,9 @@ export const METRICS: readonly MetricDefinition[] = [
     unit: 'seconds',
     label: 'source',
     read: ({ staleness }) =>
-      staleness.ages.map(([source, age]) => [source, age / 1_000] as const),
+      staleness.regionAges.map(
+        ([source, age]) => [source, age / 1_000] as const,
+      ),
   },
   ofRelays(
     'relay_holder',
@@ -151,6 +140,7 @@ export const METRICS: readonly MetricDefinition[] = [
     'How often this instance published "everything" in the place of messages of another region.',
     ({ log }) => [...log.widenedBy.values()].reduce((sum, n) => sum + n, 0),
   ),
+  ...SOURCE_METRICS,
   ofCaches('hits', 'Reads of near caches that were answered from memory.'),
   ofCaches(
     'misses',

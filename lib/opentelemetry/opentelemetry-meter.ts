@@ -7,6 +7,7 @@ import {
   type Observable,
 } from '@opentelemetry/api';
 import {
+  labelsOf,
   LATENCIES,
   LATENCY_BOUNDS,
   METRICS,
@@ -23,6 +24,9 @@ const PREFIX = 'cache_invalidation.';
  * without a value the stalest instance would be missing.
  */
 const ENDLESS_SECONDS = 1_000_000_000;
+
+/** Units as OpenTelemetry writes them. */
+const UNITS = { seconds: 's', bytes: 'By' } as const;
 
 /**
  * The library's metrics, for OpenTelemetry.
@@ -66,16 +70,19 @@ export class OpenTelemetryMeter {
 
   #observe(
     result: BatchObservableResult,
-    { label, read }: MetricDefinition,
+    metric: MetricDefinition,
     instrument: Observable,
   ): void {
-    for (const [labelled, value] of read(this.metrics)) {
+    for (const [labelled, value] of metric.read(this.metrics)) {
+      const attributes: Attributes = { ...this.#service };
+      for (const [name, text] of Object.entries(labelsOf(metric, labelled))) {
+        attributes[PREFIX + name] = text;
+      }
+      const { unit } = metric;
       result.observe(
         instrument,
-        Math.min(value, ENDLESS_SECONDS),
-        label === undefined
-          ? this.#service
-          : { ...this.#service, [PREFIX + label]: labelled },
+        unit === 'bytes' ? value : Math.min(value, ENDLESS_SECONDS),
+        attributes,
       );
     }
   }
@@ -105,7 +112,7 @@ function instrumentOf(
 ): Observable {
   const options = {
     description: help,
-    ...(unit === undefined ? {} : { unit: 's' }),
+    ...(unit === undefined ? {} : { unit: UNITS[unit] }),
   };
   return kind === 'counter'
     ? meter.createObservableCounter(PREFIX + name, options)

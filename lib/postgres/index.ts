@@ -13,7 +13,6 @@ export type {
 export type { PostgresConnection } from './postgres-client.js';
 export {
   PostgresSource,
-  type PostgresSourceState,
   type PostgresSourceStatus,
 } from './postgres-source.js';
 export type { PostgresWidening } from './source-log.js';

@@ -5,36 +5,27 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import type { CacheInvalidationError } from '../errors/index.js';
+import {
+  InvalidationSources,
+  type InvalidationSourceStatus,
+} from '../observability/index.js';
 import { SourceOutlet } from '../publisher/index.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 import { POSTGRES_SOURCE_OPTIONS } from './postgres.constants.js';
 import type { PostgresSourceOptions } from './postgres.options.js';
-import { SourceLog, type PostgresWidening } from './source-log.js';
+import {
+  POSTGRES_WIDENINGS,
+  SourceLog,
+  type PostgresWidening,
+} from './source-log.js';
+import { sourceName } from './source-name.js';
 import { TriggerDrain } from './triggers/trigger-drain.js';
 import { SlotReader } from './wal/slot-reader.js';
 
-/**
- * - `off`: the module is switched off, or this application only receives
- * - `holder`: this instance announces the changes; in trigger mode several do
- * - `standby`: another instance does
- * - `away`: PostgreSQL or Redis does not answer, or refuses; see `fault`
- *
- * @publicApi
- */
-export type PostgresSourceState = 'off' | 'holder' | 'standby' | 'away';
-
-/** @publicApi */
-export interface PostgresSourceStatus {
-  readonly state: PostgresSourceState;
+/** A PostgreSQL source, as this instance sees it. @publicApi */
+export interface PostgresSourceStatus extends InvalidationSourceStatus {
   /** The last error; `null` while an instance has the slot. */
   readonly fault: CacheInvalidationError | null;
-  /** Bytes of the log that are not announced yet; `null` unless this is the holder in WAL mode. */
-  readonly lagBytes: number | null;
-  /** Transactions that this instance has read from the slot. */
-  readonly transactions: number;
-  /** Rows of mapped tables in them. */
-  readonly rows: number;
-  /** Times that types were invalidated whole, by cause. */
   readonly widened: Readonly<Partial<Record<PostgresWidening, number>>>;
 }
 
@@ -55,19 +46,35 @@ export class PostgresSource
   constructor(
     @Inject(POSTGRES_SOURCE_OPTIONS) options: PostgresSourceOptions,
     private readonly outlet: SourceOutlet,
+    sources: InvalidationSources,
   ) {
-    this.#log = new SourceLog(outlet);
+    const name = sourceName(options);
+    this.#log = new SourceLog(name, outlet, sources);
     const Reader = options.mode === 'triggers' ? TriggerDrain : SlotReader;
     this.#reader = new Reader(options, outlet, this.#log);
+    sources.add({
+      name,
+      causes: POSTGRES_WIDENINGS,
+      record: outlet.record(name),
+      period: options.heartbeat,
+      status: () => this.status(),
+    });
   }
 
   /** The state and the counts of this instance's source. */
   status(): PostgresSourceStatus {
-    const { transactions, rows, widenedBy, fault } = this.#log;
+    const { waiting, lag } = this.#reader;
+    const { state, fault, holderAge, transactions, rows } = this.#log;
+    const { slot, widenedBy } = this.#log;
     return {
-      state: this.#reader.state,
+      state,
       fault,
-      lagBytes: this.#reader.lagBytes,
+      holderSeen: state === 'off' ? null : holderAge,
+      lagBytes: lag?.bytes ?? null,
+      lagMs: lag?.ms ?? null,
+      waiting,
+      retainedBytes: slot?.retainedBytes ?? null,
+      spareBytes: slot?.spareBytes ?? null,
       transactions,
       rows,
       widened: Object.fromEntries(widenedBy),
@@ -78,7 +85,6 @@ export class PostgresSource
   onApplicationBootstrap(): void {
     if (!this.outlet.isEnabled) return;
     if (this.outlet.isJournaled) return this.#reader.start();
-    this.#reader.state = 'away';
     this.#log.failed(
       new InvalidationPostgresError(
         'Changes in PostgreSQL are not announced: the channel has no journal.',

@@ -1,5 +1,6 @@
 import {
   LATENCIES,
+  labelsOf,
   LATENCY_BOUNDS,
   METRICS,
   type LatencyDefinition,
@@ -15,26 +16,20 @@ export const EXPOSITIONS: readonly Exposition[] = [
   ...LATENCIES.map(ofLatency),
 ];
 
-function ofMetric({
-  name,
-  help,
-  kind,
-  unit,
-  label,
-  read,
-}: MetricDefinition): Exposition {
+function ofMetric(metric: MetricDefinition): Exposition {
+  const { name, help, kind, unit, label, read } = metric;
   const inUnit = unit === undefined ? name : `${name}_${unit}`;
   return {
     name: PREFIX + (kind === 'counter' ? `${inUnit}_total` : inUnit),
     help,
     type: kind,
-    // The sum of the workers' staleness would mean nothing.
-    aggregator: unit === 'seconds' ? 'max' : 'sum',
+    // The sum of the workers' staleness, or of what each sees of one log, would mean nothing.
+    aggregator: unit === undefined ? 'sum' : 'max',
     *read(source) {
       for (const [which, value] of read(source)) {
         yield label === undefined
           ? { value }
-          : { labels: { [label]: which }, value };
+          : { labels: labelsOf(metric, which), value };
       }
     },
   };

@@ -1,5 +1,5 @@
 export * from './acknowledged-messages.js';
-export * from './blind-regions.js';
+export * from './blind-sources.js';
 export * from './heartbeat.js';
 export * from './invalidation.subscriber.js';
 export * from './journal-reader.js';
@@ -7,7 +7,7 @@ export * from './message-receiver.js';
 export * from './missing-rights.js';
 export * from './position-tracker.js';
 export * from './publishing-session.js';
-export * from './region-proofs.js';
+export * from './source-proofs.js';
 export * from './region-reach.js';
 export * from './self-introduction.js';
 export * from './staleness.js';

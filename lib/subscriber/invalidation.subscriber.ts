@@ -88,10 +88,11 @@ export class InvalidationSubscriber {
   /**
    * How long ago this instance last knew that it had received everything, in
    * milliseconds; `Infinity` before it first did. A cached copy is never older
-   * than this and the time a message travels. With `regions` it is the longest of this
-   * region and all sources.
+   * than this and the time a message travels. With `regions`, or with PostgreSQL as a
+   * source, it is the longest of this region and all sources.
    *
-   * @param source only of this region of `regions.sources`
+   * @param source only of this region of `regions.sources`, or of a source such as
+   * `postgres:cache_invalidation`
    * @throws InvalidationConfigurationError for a region that is no source, and with
    * `role: 'publisher'`
    */

@@ -11,6 +11,15 @@ export interface WatchedRegions {
 /** The behaviour beyond `maxStaleness`. @publicApi */
 export type StalePolicy = 'serve' | 'widen';
 
+/** A source whose changes this instance must receive. */
+interface WatchedSource {
+  readonly isRegion: boolean;
+  /** Milliseconds from one proof to the next, in addition to heartbeats of Redis. */
+  readonly period: number;
+  /** The last proof, by `performance.now()`; `null` before the first. */
+  provenAt: number | null;
+}
+
 /**
  * How long ago this instance last knew that it had received everything, and a bound
  * on that. The bound is checked by the clock at each reading: in a process that was
@@ -21,8 +30,7 @@ export type StalePolicy = 'serve' | 'widen';
 @Injectable()
 export class Staleness {
   #provenAt: number | null = null;
-  /** The last proof of each source, by `performance.now()`; `null` before the first. */
-  readonly #regions = new Map<string, number | null>();
+  readonly #sources = new Map<string, WatchedSource>();
   /** When watching began; `null` while nothing is watched. */
   #since: number | null = null;
   /** `null` once the bound was reported as exceeded. */
@@ -34,6 +42,8 @@ export class Staleness {
   /** In milliseconds; 0 for no bound. */
   readonly #bound: number;
   readonly #widens: boolean;
+  /** Whether anything is received; a publisher receives nothing, from no source. */
+  readonly #receives: boolean;
 
   constructor(
     @Inject(CACHE_INVALIDATION_OPTIONS)
@@ -43,9 +53,9 @@ export class Staleness {
       readonly role?: InvalidationRole;
     } & WatchedRegions,
   ) {
-    // A publisher receives nothing, from no region.
-    if (options.role !== 'publisher') {
-      for (const source of sourcesOf(options)) this.#regions.set(source, null);
+    this.#receives = options.role !== 'publisher';
+    for (const source of Object.keys(options.regions?.sources ?? {})) {
+      this.#watchSource(source, true, 0);
     }
     this.#bound = options.maxStaleness;
     this.#widens = options.whenStale === 'widen';
@@ -60,6 +70,15 @@ export class Staleness {
     return !this.#serving || (this.#widens && this.exceeded);
   }
 
+  /**
+   * Counts a source that is no region from now on.
+   *
+   * @param period milliseconds from one proof to the next
+   */
+  watch(source: string, period: number): void {
+    this.#watchSource(source, false, period);
+  }
+
   /** Requests are served from now on. */
   serve(): void {
     this.#serving = true;
@@ -70,9 +89,10 @@ export class Staleness {
     return this.#bound > 0 && this.#unproven >= this.#bound;
   }
 
-  /** Age of the oldest proof of all regions, in milliseconds; `Infinity` before the first proof. */
+  /** Age of the oldest proof of all sources, in milliseconds; `Infinity` before the first proof. */
   get age(): number {
-    return Math.max(this.ownAge, ...[...this.#regions.values()].map(ageSince));
+    const ages = [...this.#sources.values()].map(ageOf);
+    return Math.max(this.ownAge, ...ages);
   }
 
   /** Age of this region's own proof. */
@@ -80,15 +100,26 @@ export class Staleness {
     return ageSince(this.#provenAt);
   }
 
-  /** Age of a source's proof; `undefined` for a region that is no source. */
+  /** Age of a source's proof; `undefined` for what is no source. */
   ageOf(source: string): number | undefined {
-    const provenAt = this.#regions.get(source);
-    return provenAt === undefined ? undefined : ageSince(provenAt);
+    const watched = this.#sources.get(source);
+    return watched === undefined ? undefined : ageOf(watched);
   }
 
-  /** Age of every source's proof, by the name of the source. */
-  get ages(): [source: string, age: number][] {
-    return [...this.#regions].map(([source, at]) => [source, ageSince(at)]);
+  /** Age of the proof of every region that is a source, by its name. */
+  get regionAges(): [source: string, age: number][] {
+    return [...this.#sources]
+      .filter(([, { isRegion }]) => isRegion)
+      .map(([source, watched]) => [source, ageOf(watched)]);
+  }
+
+  /** The names of all sources. */
+  get sources(): string[] {
+    return [...this.#sources.keys()];
+  }
+
+  isRegion(source: string): boolean {
+    return this.#sources.get(source)?.isRegion === true;
   }
 
   /** Begins to watch the bound. */
@@ -100,14 +131,15 @@ export class Staleness {
 
   /**
    * @param asOf what `performance.now()` said when the proof was begun
-   * @param source the region that was proven; this one if absent
+   * @param source the source that was proven; this region itself if absent
    */
   proven(asOf: number, source?: string): void {
     if (source === undefined) {
       this.#provenAt = Math.max(asOf, this.#provenAt ?? asOf);
-    } else if (this.#regions.has(source)) {
-      const before = this.#regions.get(source) ?? asOf;
-      this.#regions.set(source, Math.max(asOf, before));
+    } else {
+      const watched = this.#sources.get(source);
+      if (watched === undefined) return;
+      watched.provenAt = Math.max(asOf, watched.provenAt ?? asOf);
     }
     if (this.#timer === null) this.#watch();
   }
@@ -117,18 +149,29 @@ export class Staleness {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#provenAt = null;
-    for (const source of this.#regions.keys()) this.#regions.set(source, null);
+    for (const watched of this.#sources.values()) watched.provenAt = null;
     this.#since = null;
   }
 
   /** Milliseconds without a proof of a source, since the last one or the start. */
   unproven(source: string): number {
-    return this.#without([this.#regions.get(source) ?? null]);
+    return this.#without([this.#sources.get(source)?.provenAt ?? null]);
   }
 
-  /** Milliseconds without a proof, of the region that has waited the longest. */
+  /** Milliseconds from one proof of a source to the next, beside heartbeats of Redis. */
+  periodOf(source: string): number {
+    return this.#sources.get(source)?.period ?? 0;
+  }
+
+  /** Milliseconds without a proof, of the source that has waited the longest. */
   get #unproven(): number {
-    return this.#without([this.#provenAt, ...this.#regions.values()]);
+    const proofs = [...this.#sources.values()].map(({ provenAt }) => provenAt);
+    return this.#without([this.#provenAt, ...proofs]);
+  }
+
+  #watchSource(source: string, isRegion: boolean, period: number): void {
+    if (!this.#receives) return;
+    this.#sources.set(source, { isRegion, period, provenAt: null });
   }
 
   #without(proofs: (number | null)[]): number {
@@ -155,6 +198,6 @@ function ageSince(provenAt: number | null): number {
   return provenAt === null ? Infinity : performance.now() - provenAt;
 }
 
-function sourcesOf({ regions }: WatchedRegions): string[] {
-  return Object.keys(regions?.sources ?? {});
+function ageOf({ provenAt }: WatchedSource): number {
+  return ageSince(provenAt);
 }

@@ -18,7 +18,7 @@ import { MessageReceiver } from './message-receiver.js';
 import { missingRights, type RightsOptions } from './missing-rights.js';
 import { PositionTracker } from './position-tracker.js';
 import { lossOf, RedisReports } from './redis-reports.js';
-import { RegionProofs } from './region-proofs.js';
+import { SourceProofs } from './source-proofs.js';
 import { RegionReach } from './region-reach.js';
 import { SelfIntroduction } from './self-introduction.js';
 import { Staleness, type StalePolicy } from './staleness.js';
@@ -69,7 +69,7 @@ export class SubscriptionSession {
     private readonly stream: InvalidationStream,
     private readonly meter: InvalidationMeter,
     private readonly unverified: UnverifiedMessages,
-    private readonly regions: RegionProofs,
+    private readonly proofs: SourceProofs,
     private readonly reach: RegionReach,
     private readonly errors: ErrorReporter,
     acknowledged: AcknowledgedMessages,
@@ -100,7 +100,7 @@ export class SubscriptionSession {
       errors,
       {
         isSubscribed: () => this.#subscribed,
-        onCheck: (asOf) => regions.ask(asOf),
+        onCheck: (asOf) => proofs.ask(asOf),
         onProof: (asOf, acked) => this.#proven(asOf, acked),
         onMissing: () => this.#catchUp.run(),
         onBeat: () => void relay.sweep(),
@@ -160,7 +160,7 @@ export class SubscriptionSession {
   }
 
   #writable(): void {
-    this.regions.forget();
+    this.proofs.forget();
     this.reach.forget();
     this.queue.resume();
     void this.relay.sweep();
@@ -179,7 +179,7 @@ export class SubscriptionSession {
       return this.#caughtUp(performance.now(), null);
     }
     this.status.subscribed();
-    this.regions.ask(performance.now());
+    this.proofs.ask(performance.now());
     this.#catchUp.subscribed();
   }
 
@@ -196,7 +196,7 @@ export class SubscriptionSession {
   #caughtUp(asOf: number | null, reason: string | null): void {
     if (asOf !== null) {
       this.staleness.proven(asOf);
-      this.regions.confirm(asOf);
+      this.proofs.confirm(asOf);
     }
     // The status line says for how long Redis was away.
     this.errors.redisAnswers();
@@ -207,7 +207,7 @@ export class SubscriptionSession {
   /** This instance had received everything as of then. */
   async #proven(asOf: number, acked: string | null): Promise<void> {
     this.staleness.proven(asOf);
-    this.regions.confirm(asOf);
+    this.proofs.confirm(asOf);
     this.#redis.answers();
     this.introduction.renew();
     await this.#catchUp.confirmOwn(acked);

@@ -69,10 +69,12 @@ export interface RelayRecord {
   ): Promise<RelayPlace | null>;
 
   /**
-   * Records that everything up to this place was forwarded, if the record is there. Only
-   * a holder can say so: its hold tells it the time of the broker.
+   * Records that everything up to this place was forwarded, if the record is there. A
+   * proof counts only once the time of the broker is known, from `hold()` or from an
+   * earlier call.
    *
    * @param age milliseconds since that was known
+   * @returns whether the record is there
    */
   prove(place: RelayPlace, age: number): Promise<boolean>;
 

@@ -32,7 +32,8 @@ const code = (text: string) => `\`${text}\``;
 test('the operations page lists every metric, and no other, with its labels', () => {
   const metrics = METRICS.map(({ name, kind, unit, label }) => {
     const ending = kind === 'counter' ? '_total' : unit ? `_${unit}` : '';
-    return [`cache_invalidation_${name}${ending}`, label ? code(label) : ''];
+    const labels = label === undefined ? [] : [label].flat();
+    return [`cache_invalidation_${name}${ending}`, labels.map(code).join(', ')];
   });
   const latencies = LATENCIES.map(({ name }) => [
     `cache_invalidation_${name}_seconds`,

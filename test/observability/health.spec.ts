@@ -55,6 +55,7 @@ describe('Health is up', () => {
       reason: null,
       staleness: expect.any(Number),
       regions: {},
+      sources: {},
       lag: 0,
       outbox: 0,
     });
@@ -69,6 +70,7 @@ describe('Health is up', () => {
       reason: null,
       staleness: null,
       regions: {},
+      sources: {},
       lag: 0,
       outbox: 0,
     });

@@ -31,7 +31,7 @@ function read(context: INestApplicationContext): Record<string, number> {
   return Object.fromEntries(
     METRICS.flatMap(({ name, read: values }) =>
       [...values(metrics)].map(([label, value]) => [
-        label === '' ? name : `${name}.${label}`,
+        [name, label].flat().filter(Boolean).join('.'),
         value,
       ]),
     ),

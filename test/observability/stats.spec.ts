@@ -35,6 +35,7 @@ const ZEROS = {
 function countsOf({
   since: _since,
   latency: _latency,
+  sources: _sources,
   ...counts
 }: InvalidationStatsSnapshot) {
   return counts;
@@ -262,9 +263,9 @@ describe('InvalidationStats.snapshot()', () => {
 });
 
 describe('InvalidationStats: latency', () => {
-  it('is summarized in milliseconds', () => {
-    const counters = new InvalidationCounters(new Instance('test'));
-    const stats = new InvalidationStats(counters);
+  it('is summarized in milliseconds', async () => {
+    const { app, stats } = await start();
+    const counters = app.get(InvalidationCounters);
 
     for (let latency = 1; latency <= 100; latency++)
       counters.propagated(latency);
@@ -301,9 +302,9 @@ describe('InvalidationStats: latency', () => {
     ['a latency of zero', 0, 0.001],
     ['a latency below a millisecond', 0.25, 0.25],
     ['a latency of days between two clocks', 1e9, 3_600_000],
-  ])('records %s as close as possible', (_what, given, recorded) => {
-    const counters = new InvalidationCounters(new Instance('test'));
-    const stats = new InvalidationStats(counters);
+  ])('records %s as close as possible', async (_what, given, recorded) => {
+    const { app, stats } = await start();
+    const counters = app.get(InvalidationCounters);
 
     counters.propagated(given);
 

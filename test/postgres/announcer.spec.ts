@@ -6,10 +6,8 @@ import {
 } from 'nestjs-cache-invalidation';
 import { decodeMessage, Instance } from '../../lib/message/index.js';
 import { InvalidationCounters } from '../../lib/observability/index.js';
-import {
-  Announcer,
-  type Announcement,
-} from '../../lib/postgres/wal/announcer.js';
+import type { Announcement } from '../../lib/postgres/wal/announcements.js';
+import { Announcer } from '../../lib/postgres/wal/announcer.js';
 import {
   formatPlace,
   parsePlace,
@@ -63,8 +61,15 @@ class HandRecord implements RelayRecord {
     return (this.place = { offset: to, restarts: restarts + more });
   }
 
-  async prove(): Promise<boolean> {
-    return false;
+  /** Places at which proofs were recorded. */
+  readonly proofs: (string | null)[] = [];
+
+  async prove({ offset, restarts }: RelayPlace): Promise<boolean> {
+    if (this.error !== null) throw this.error;
+    const { place } = this;
+    if (offset !== place.offset || restarts !== place.restarts) return false;
+    this.proofs.push(offset);
+    return true;
   }
 
   async proofAge(): Promise<null> {
@@ -114,6 +119,7 @@ function setUp() {
       size: 1,
       place: { identity, lsn: BigInt(lsn) },
       transaction: `${lsn}`,
+      committedAt: BigInt(lsn),
       isVisible,
       isLate: false,
       isSeenBy: () => true,
@@ -245,5 +251,53 @@ describe('Announcer', () => {
     record.error = new Error('away');
     await announcer.check();
     expect(events).toEqual(['overtaken', 'away']);
+  });
+
+  it('proves what was announced once everything before is recorded', async () => {
+    const { record, announcer, push } = setUp();
+    announcer.prove(performance.now());
+    await announcer.whenIdle();
+    const at = (lsn: bigint) => formatPlace({ identity, lsn });
+    expect(record.proofs).toEqual([at(1n)]);
+    const first = push(2, false);
+    push(3, true);
+    announcer.prove(performance.now());
+    await eventually(() => expect(record.place.restarts).toBe(1));
+    push(4, true);
+    await eventually(() => expect(record.place.restarts).toBe(2));
+    expect(record.proofs).toHaveLength(1);
+    first.isVisible = true;
+    announcer.send();
+    await announcer.whenIdle();
+    expect(record.proofs).toEqual([at(1n), at(4n)]);
+  });
+
+  it('sees by a proof that the record was moved, and need not look then', async () => {
+    const { record, announcer, events } = setUp();
+    announcer.prove(performance.now());
+    await announcer.whenIdle();
+    record.error = new Error('away');
+    // The proof has compared it.
+    await announcer.check();
+    expect(events).toEqual([]);
+    await announcer.check();
+    expect(events).toEqual(['away']);
+    record.error = null;
+    record.place = { offset: null, restarts: 0 };
+    announcer.prove(performance.now());
+    await eventually(() => expect(events).toEqual(['away', 'overtaken']));
+    expect(record.proofs).toHaveLength(1);
+  });
+
+  it('knows since when the oldest one waits', async () => {
+    const { announcer, push } = setUp();
+    expect(announcer.oldestCommit).toBeNull();
+    const first = push(2, false);
+    push(3, true);
+    expect(announcer.oldestCommit).toBe(2n);
+    first.isVisible = true;
+    announcer.send();
+    await announcer.whenIdle();
+    expect(announcer.oldestCommit).toBeNull();
   });
 });

@@ -48,6 +48,7 @@ export async function startSourceApp(
   const started = await startApp({
     ...app,
     imports: [
+      ...(app.imports ?? []),
       CacheInvalidationPostgresModule.forRoot({
         slot,
         publication: options.slot ?? slot,

@@ -141,10 +141,17 @@ describe('a commit that is in the log and not visible', () => {
   });
 
   it('is announced ahead of its turn again if Redis loses that', async () => {
-    const { app, slot, insert, insertUnseen, release } =
+    const { app, slot, insert, insertUnseen, release, confirmed } =
       await waitingForStandby(60_000);
     const redis = connectRaw();
     const record = relayKey(app.channel, `postgres:${slot}`);
+    // Else a heartbeat may move the record once it was read.
+    await eventually(async () => {
+      const [end] = await server().sql(
+        'select pg_current_wal_lsn()::text as lsn',
+      );
+      expect(await confirmed()).toBe(end!['lsn']);
+    });
     const before = await redis.hgetall(record);
     const waiting = insertUnseen(1);
     await eventually(() => expect(app.source.status().transactions).toBe(1));

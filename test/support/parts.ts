@@ -33,11 +33,11 @@ import {
 } from '../../lib/stream/index.js';
 import {
   AcknowledgedMessages,
-  BlindRegions,
+  BlindSources,
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
-  RegionProofs,
+  SourceProofs,
   RegionReach,
   SelfIntroduction,
   Staleness,
@@ -226,11 +226,11 @@ export function instanceParts(
     stream,
     meter,
     new UnverifiedMessages(transport, receiver, meter, errors),
-    new RegionProofs(
+    new SourceProofs(
       options,
       transport,
       staleness,
-      new BlindRegions(options, staleness, errors),
+      new BlindSources(options, staleness, errors),
     ),
     reach,
     errors,

@@ -36,6 +36,8 @@ export interface PostgresServer {
   /** SIGKILL to the server and its children, as a crash. */
   kill(): Promise<void>;
   start(): Promise<void>;
+  /** SIGSTOP to the server and its children: connections stay open and silent. Resolves with the way back. */
+  pause(): Promise<() => void>;
   /** A crash, and a recovery as from a backup: the server goes on with another timeline. */
   restore(): Promise<void>;
   stop(): Promise<void>;
@@ -173,6 +175,25 @@ class PostgresProcess implements PostgresServer {
     // Its children belong to its own process group.
     process.kill(-child.pid, 'SIGKILL');
     await exited;
+  }
+
+  async pause(): Promise<() => void> {
+    const rows = await this.sql(
+      'select pid from pg_stat_activity where pid <> pg_backend_pid()',
+    );
+    // Each child has a process group of its own.
+    const pids = [this.#child!.pid!, ...rows.map(({ pid }) => pid as number)];
+    const send = (signal: NodeJS.Signals): void => {
+      for (const pid of pids) {
+        try {
+          process.kill(pid, signal);
+        } catch {
+          // A child that has ended.
+        }
+      }
+    };
+    send('SIGSTOP');
+    return () => send('SIGCONT');
   }
 
   async stop(): Promise<void> {

@@ -136,6 +136,7 @@ describe('CacheInvalidationHealthIndicator: health check', () => {
         reason: null,
         staleness: expect.any(Number),
         regions: {},
+        sources: {},
         lag: 0,
         outbox: 0,
       },

@@ -31,9 +31,6 @@ const SCHEMA_ERROR = /^(42|3F)/;
  * @internal
  */
 export class TriggerDrain {
-  state: 'away' | 'holder' | 'off' = 'off';
-  /** Unknown: the outbox is not a log. */
-  readonly lagBytes = null;
   readonly #plan: TriggerPlan;
   readonly #mapper: OutboxMapper;
   readonly #watch: TriggerWatch;
@@ -62,9 +59,20 @@ export class TriggerDrain {
     this.#watch = new TriggerWatch(options, outlet, log, this.#database);
   }
 
+  /** Age of the oldest row that waits; `null` where that is not known. The outbox is not a log. */
+  get lag(): { readonly bytes: null; readonly ms: number } | null {
+    const { backlog } = this.#watch;
+    return backlog && { bytes: null, ms: backlog.age };
+  }
+
+  /** Rows that wait in the outbox, up to 10,000; `null` where that is not known. */
+  get waiting(): number | null {
+    return this.#watch.backlog?.waiting ?? null;
+  }
+
   start(): void {
     this.#isClosed = false;
-    this.state = 'away';
+    this.log.state = 'away';
     this.#workAfter(0);
   }
 
@@ -74,7 +82,7 @@ export class TriggerDrain {
     const ending = Promise.all([this.#working, this.#unlisten?.()]);
     await settlesWithin(STOP_MS, ending);
     this.#link?.close();
-    this.state = 'off';
+    this.log.state = 'off';
   }
 
   #workAfter(delay: number, isIdle = false): void {
@@ -99,11 +107,12 @@ export class TriggerDrain {
   /** Never rejects. */
   async #work(): Promise<void> {
     const { heartbeat, poll, wakeUp } = this.options;
-    if (!this.outlet.writable) {
-      this.state = 'away';
-      return this.#workAfter(Math.min(heartbeat, retryDelay(0)));
-    }
     try {
+      if (!this.outlet.writable) {
+        this.log.state = 'away';
+        await this.#watch.look();
+        return this.#workAfter(Math.min(heartbeat, retryDelay(0)));
+      }
       if (wakeUp && this.#unlisten === null) await this.#listen();
       let hasMore: boolean;
       do {
@@ -126,20 +135,17 @@ export class TriggerDrain {
 
   /** Missing triggers do not keep the others' rows from being announced. */
   #succeeded(): void {
-    if (this.#watch.fault !== null) {
-      this.state = 'away';
-      return;
-    }
-    if (this.state === 'away')
+    this.log.holderSeen();
+    if (this.#watch.fault === null && this.log.state !== 'holder') {
       this.log.announces(`outbox ${this.options.outbox}`);
-    this.state = 'holder';
+    }
   }
 
   #failed(error: Error): void {
-    this.state = 'away';
     if (error instanceof NotPublishedError) {
       return this.log.unpublished(error.cause as Error);
     }
+    this.#watch.backlog = null;
     this.log.failed(
       error instanceof InvalidationPostgresError
         ? error

@@ -5,19 +5,16 @@ import {
   TriggerPlan,
   type CapturedPart,
 } from '../../sql/index.js';
-import type { RelayRecord } from '../../transport/index.js';
-import { ChangeSet } from '../mapping/change-set.js';
-import { widenTables } from '../mapping/table-mapper.js';
 import { textOf, type TableMappings } from '../mapping/table-mapping.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import type { SourceLog } from '../source-log.js';
+import { sourceName } from '../source-name.js';
 import { published } from './not-published.error.js';
+import { readBacklog, type OutboxBacklog } from './outbox-backlog.js';
 import type { PostgresDatabase } from './trigger-database.js';
+import { TriggerRecord } from './trigger-record.js';
 import { capturedTables } from './trigger-sql.js';
-
-/** In the record: triggers are wrong, so that changes are missed. */
-const UNSEEN = 'unseen';
 
 const ADVICE =
   'Run as the owner of the table what triggerSql() returns for the options.';
@@ -35,51 +32,61 @@ export const OUTBOX_ADVICE = `Is the outbox there, and may the user select and d
 export class TriggerWatch {
   /** Why some changes are not seen; `null` if the triggers are right. */
   fault: InvalidationPostgresError | null = null;
-  readonly #record: RelayRecord;
+  /** The rows that wait, as of the last look; `null` where that is not known. */
+  backlog: OutboxBacklog | null = null;
+  readonly #record: TriggerRecord;
+  readonly #plan: TriggerPlan;
+  /** When the outbox was last looked at, by `performance.now()`. */
+  #lookedAt = 0;
   /** By `performance.now()`. */
   #checkedAt = -Infinity;
 
   constructor(
     private readonly options: PostgresSourceOptions,
-    private readonly outlet: SourceOutlet,
+    outlet: SourceOutlet,
     private readonly log: SourceLog,
     private readonly database: PostgresDatabase,
   ) {
-    this.#record = outlet.record(`postgres-triggers:${options.outbox}`);
+    const record = outlet.record(sourceName(options));
+    this.#record = new TriggerRecord(record, options.tables, outlet, log);
+    this.#plan = new TriggerPlan(options);
   }
 
   /** @throws what PostgreSQL answers, and NotPublishedError */
   async check(): Promise<void> {
-    const { tables, timeout, heartbeat } = this.options;
+    const { timeout, heartbeat } = this.options;
     if (performance.now() - this.#checkedAt < heartbeat) return;
-    const { parts, fingerprint } = await readTriggers(
-      async (text, values) => (await this.database.query(text, values)).rows,
-      capturedTables(tables),
-      new TriggerPlan(this.options),
-    );
-    this.fault = faultIn(parts);
-    if (this.fault !== null) this.log.failed(this.fault);
-    const now = this.fault === null ? digestOf(fingerprint, tables) : UNSEEN;
-    await published(timeout, this.#moveRecord(now));
+    const { digest, provenAt } = await this.look();
+    await published(timeout, this.#record.found(digest, provenAt));
     this.#checkedAt = performance.now();
   }
 
-  async #moveRecord(now: string): Promise<void> {
-    const { place } = await this.#record.read();
-    if (place.offset === now) return;
-    if (now === UNSEEN) {
-      await this.#record.forward(place, now, []);
-      return;
-    }
-    const changes = new ChangeSet(1, () => {});
-    widenTables(this.options.tables, changes);
-    const messages = this.outlet
-      .encode(changes.invalidations(), null, null)
-      .map((payload) => ({ payload, kind: 'extra' as const, offset: null }));
-    const moved = await this.#record.forward(place, now, messages);
-    // Another drain has done so.
-    if (moved === null) return;
-    this.log.missed(place.offset === null ? 'first-start' : 'definition');
+  /**
+   * Finds out whether the triggers are right, and what waits in the outbox.
+   *
+   * @throws what PostgreSQL answers
+   */
+  async look(): Promise<{ digest: string | null; provenAt: number | null }> {
+    const { tables } = this.options;
+    const before = this.backlog;
+    const at = performance.now();
+    const { parts, fingerprint } = await readTriggers(
+      async (text, values) => (await this.database.query(text, values)).rows,
+      capturedTables(tables),
+      this.#plan,
+    );
+    // After the triggers: what this snapshot sees was written under them.
+    this.backlog = await readBacklog(
+      this.database,
+      this.#plan.outbox,
+      before?.snapshot ?? null,
+    );
+    const provenAt = this.backlog.isDrained ? this.#lookedAt : null;
+    this.#lookedAt = at;
+    this.fault = faultIn(parts);
+    if (this.fault !== null) this.log.failed(this.fault);
+    const isRight = this.fault === null;
+    return { digest: isRight ? digestOf(fingerprint, tables) : null, provenAt };
   }
 }
 

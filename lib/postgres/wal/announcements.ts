@@ -1,10 +1,54 @@
-import type { Announcement } from './announcer.js';
+import type { Invalidation } from '../../message/index.js';
+import type { SourceOutlet } from '../../publisher/index.js';
+import { uuidOf } from '../derived-id.js';
 import { ChangeSet } from '../mapping/change-set.js';
+import { formatLsn } from './lsn.js';
 import type { Snapshot } from './snapshot.js';
 import type { SourcePlace } from './source-place.js';
 import { widenTable } from '../mapping/table-mapper.js';
 import type { TableMappings } from '../mapping/table-mapping.js';
 import type { Commit } from './transaction-reader.js';
+import type { Gated } from './visibility-gate.js';
+
+/**
+ * Invalidations that leave together, and the place of the record once they are out.
+ *
+ * @internal
+ */
+export interface Announcement extends Gated {
+  readonly invalidations: readonly Invalidation[];
+  /** Number of keys and patterns. */
+  readonly size: number;
+  readonly place: SourcePlace;
+  /** Names the transaction, which may be sent again; `null` if it is none. */
+  readonly transaction: string | null;
+  /** When it was committed, in microseconds since 2000; `null` if it is no transaction. */
+  readonly committedAt: bigint | null;
+}
+
+/** How far an announcement has come. `early`: it was late, and is to be repeated. @internal */
+export type Stage = 'waiting' | 'early' | 'announced';
+
+/**
+ * @param slot its name, which is part of the ids
+ * @returns the payloads
+ * @internal
+ */
+export function encodeAnnouncement(
+  { invalidations, place, transaction }: Announcement,
+  stage: Stage,
+  slot: string,
+  outlet: SourceOutlet,
+): string[] {
+  if (transaction === null) return outlet.encode(invalidations, null, null);
+  const position = formatLsn(place.lsn);
+  const { server, timeline } = place.identity;
+  // After a failover another transaction may have the position.
+  const name = `${server} ${timeline} ${slot} ${position} ${transaction} ${stage}`;
+  return outlet.encode(invalidations, { pg: position }, (index, content) =>
+    uuidOf(`${name} ${index} ${content}`),
+  );
+}
 
 /** The announcement of a transaction, which is not visible yet if it says anything. @internal */
 export function ofCommit(commit: Commit, place: SourcePlace): Announcement {
@@ -14,6 +58,7 @@ export function ofCommit(commit: Commit, place: SourcePlace): Announcement {
     size: commit.changes.size,
     place,
     transaction: `${commit.xid} ${commit.time}`,
+    committedAt: commit.time,
     isVisible: invalidations.length === 0,
     isLate: false,
     isSeenBy: (snapshot) => snapshot.sees(commit.xid),
@@ -38,6 +83,7 @@ export function ofDefinitions(
     size: changes.size,
     place,
     transaction: null,
+    committedAt: null,
     isVisible: true,
     isLate: false,
     isSeenBy: () => true,

@@ -1,33 +1,11 @@
-import type { Invalidation } from '../../message/index.js';
 import type { SourceOutlet } from '../../publisher/index.js';
-import type {
-  ForwardedMessage,
-  RelayPlace,
-  RelayRecord,
-} from '../../transport/index.js';
-import { uuidOf } from '../derived-id.js';
-import { formatLsn, type Lsn } from './lsn.js';
-import { formatPlace, type SourcePlace } from './source-place.js';
-import type { Gated } from './visibility-gate.js';
+import type { RelayPlace, RelayRecord } from '../../transport/index.js';
+import { nextCall, type Call, type Queued } from './announcer-call.js';
+import type { Announcement } from './announcements.js';
+import type { Lsn } from './lsn.js';
 
-/** Messages and characters that one call carries. */
-const BATCH = { messages: 500, size: 262_144 };
 /** Announcements and keys that may wait; then nothing more is read. */
 const ROOM = { announcements: 1_000, keys: 50_000 };
-
-/**
- * Invalidations that leave together, and the place of the record once they are out.
- *
- * @internal
- */
-export interface Announcement extends Gated {
-  readonly invalidations: readonly Invalidation[];
-  /** Number of keys and patterns. */
-  readonly size: number;
-  readonly place: SourcePlace;
-  /** Names the transaction, which may be sent again; `null` if it is none. */
-  readonly transaction: string | null;
-}
 
 /** @internal */
 export interface AnnouncerListener {
@@ -38,14 +16,6 @@ export interface AnnouncerListener {
   onFailed(error: Error): void;
   /** There may be room for more. */
   onRoom(): void;
-}
-
-/** How far an announcement has come. `early`: it was late, and is to be repeated. */
-type Stage = 'waiting' | 'early' | 'announced';
-
-interface Queued {
-  readonly announcement: Announcement;
-  stage: Stage;
 }
 
 /**
@@ -61,6 +31,13 @@ export class Announcer {
   #isSending = false;
   #isClosed = false;
   #idle: (() => void)[] = [];
+  #pushed = 0;
+  /** The number of the last one that is recorded, with all before it. */
+  #recorded = 0;
+  /** Everything up to a number was all there was as of a time by `performance.now()`. */
+  #proof: { readonly upTo: number; readonly asOf: number } | null = null;
+  /** Whether a proof has compared the record since the last check. */
+  #hasCompared = false;
 
   constructor(
     /** Names the slot in the ids of messages. */
@@ -80,10 +57,29 @@ export class Announcer {
     return this.#queue.length === 0 && !this.#isSending;
   }
 
+  /** When the oldest transaction was committed that is not announced; `null` for none. */
+  get oldestCommit(): bigint | null {
+    const oldest = this.#queue.find(
+      ({ announcement, stage }) =>
+        stage !== 'announced' && announcement.committedAt !== null,
+    );
+    return oldest?.announcement.committedAt ?? null;
+  }
+
   push(announcement: Announcement): void {
-    this.#queue.push({ announcement, stage: 'waiting' });
+    const number = ++this.#pushed;
+    this.#queue.push({ announcement, number, stage: 'waiting' });
     this.#keys += announcement.size;
     if (announcement.isVisible) this.send();
+  }
+
+  /**
+   * Records, once everything that was pushed is in the journal, that it was all there was
+   * as of this time by `performance.now()`.
+   */
+  prove(asOf: number): void {
+    this.#proof = { upTo: this.#pushed, asOf };
+    this.send();
   }
 
   /** Resolves once everything that was pushed is in the journal. */
@@ -99,7 +95,9 @@ export class Announcer {
 
   /** Looks whether the record is still where this holder has left it. */
   async check(): Promise<void> {
-    if (this.#isSending || this.#isClosed) return;
+    const hasCompared = this.#hasCompared;
+    this.#hasCompared = false;
+    if (hasCompared || this.#isSending || this.#isClosed) return;
     const { from } = this;
     try {
       const { place } = await this.record.read();
@@ -115,8 +113,29 @@ export class Announcer {
   /** Sends what may leave now. */
   send(): void {
     if (this.#isSending || this.#isClosed) return;
-    const call = this.#nextCall();
+    const proof = this.#proof;
+    if (proof !== null && proof.upTo <= this.#recorded) {
+      return void this.#prove(proof.asOf);
+    }
+    const call = nextCall(this.#queue, this.name, this.outlet);
     if (call !== null) void this.#send(call);
+  }
+
+  async #prove(asOf: number): Promise<void> {
+    this.#proof = null;
+    this.#isSending = true;
+    try {
+      const age = performance.now() - asOf;
+      const isThere = await this.record.prove(this.from, age);
+      this.#isSending = false;
+      if (this.#isClosed) return;
+      if (!isThere) return this.listener.onOvertaken();
+      this.#hasCompared = true;
+      this.#next();
+    } catch (error) {
+      this.#isSending = false;
+      if (!this.#isClosed) this.listener.onFailed(error as Error);
+    }
   }
 
   async #send(call: Call): Promise<void> {
@@ -137,11 +156,16 @@ export class Announcer {
 
   #sent({ stages, done, lsn }: Call): void {
     for (const [queued, stage] of stages) queued.stage = stage;
-    for (const { announcement } of this.#queue.splice(0, done)) {
+    for (const { announcement, number } of this.#queue.splice(0, done)) {
       this.#keys -= announcement.size;
+      this.#recorded = number;
     }
     this.#dropAnnounced();
     if (lsn !== null) this.listener.onRecorded(lsn);
+    this.#next();
+  }
+
+  #next(): void {
     this.send();
     if (!this.isFull) this.listener.onRoom();
     if (!this.isIdle) return;
@@ -160,76 +184,4 @@ export class Announcer {
       0,
     );
   }
-
-  #nextCall(): Call | null {
-    const call: Call = {
-      messages: [],
-      stages: new Map(),
-      done: 0,
-      to: null,
-      lsn: null,
-    };
-    let size = 0;
-    let isInOrder = true;
-    for (const queued of this.#queue) {
-      const { messages } = call;
-      if (messages.length >= BATCH.messages || size >= BATCH.size) break;
-      const { announcement, stage } = queued;
-      const { isVisible, isLate, place } = announcement;
-      isInOrder &&= isVisible;
-      if (isInOrder) {
-        call.to = formatPlace(place);
-        call.lsn = place.lsn;
-        call.done++;
-      }
-      const next: Stage = isVisible
-        ? 'announced'
-        : isLate && stage === 'waiting'
-          ? 'early'
-          : stage;
-      if (next === stage) continue;
-      call.stages.set(queued, next);
-      const payloads = this.#encode(announcement, next);
-      for (const [index, payload] of payloads.entries()) {
-        size += payload.length;
-        // The last one moves the record.
-        const isNext = isInOrder && index === payloads.length - 1;
-        messages.push(
-          isNext
-            ? { payload, kind: 'next', offset: call.to }
-            : { payload, kind: 'extra', offset: null },
-        );
-      }
-    }
-    return call.done > 0 || call.stages.size > 0 ? call : null;
-  }
-
-  #encode(
-    { invalidations, place, transaction }: Announcement,
-    stage: Stage,
-  ): string[] {
-    const position = formatLsn(place.lsn);
-    const at = transaction === null ? null : { pg: position };
-    const { server, timeline } = place.identity;
-    // After a failover another transaction may have the position.
-    const name = `${server} ${timeline} ${this.name} ${position} ${transaction} ${stage}`;
-    return this.outlet.encode(
-      invalidations,
-      at,
-      transaction === null
-        ? null
-        : (index, content) => uuidOf(`${name} ${index} ${content}`),
-    );
-  }
-}
-
-/** One call of the script, and what is true once it was answered. */
-interface Call {
-  readonly messages: ForwardedMessage[];
-  readonly stages: Map<Queued, Stage>;
-  /** Announcements at the head of the queue that leave it. */
-  done: number;
-  /** The place of the record; `null` where it stays. */
-  to: string | null;
-  lsn: Lsn | null;
 }

@@ -25,12 +25,13 @@ export class DefinitionWatch {
 
   /**
    * @param onChanged told of the tables whose definitions differ now, and of their digest
+   * @returns `false` if another check is under way
    * @throws InvalidationPostgresError if changes of a table cannot be followed any more
    */
   async check(
     onChanged: (tables: readonly string[], digest: string) => void,
-  ): Promise<void> {
-    if (this.#isChecking) return;
+  ): Promise<boolean> {
+    if (this.#isChecking) return false;
     this.#isChecking = true;
     try {
       const { control, tables, publication } = this;
@@ -43,9 +44,11 @@ export class DefinitionWatch {
         );
       }
       const changed = catalog.changedSince(this.current);
-      if (changed.length === 0) return;
-      this.current = catalog;
-      onChanged(changed, catalog.digest);
+      if (changed.length > 0) {
+        this.current = catalog;
+        onChanged(changed, catalog.digest);
+      }
+      return true;
     } finally {
       this.#isChecking = false;
     }

@@ -6,16 +6,19 @@ import {
   ofDefinitions,
   ofEverythingMapped,
   ofPlace,
+  type Announcement,
 } from './announcements.js';
-import { Announcer, type Announcement } from './announcer.js';
+import { Announcer } from './announcer.js';
 import { decodePgoutput } from './decode-pgoutput.js';
-import type { Lsn } from './lsn.js';
+import { LogProgress, type SourceLag } from './log-progress.js';
 import { DefinitionWatch } from './definition-watch.js';
 import { endQuietly } from '../postgres-client.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import type { ReplicationFrame } from './replication-frame.js';
+import type { ReplicationSlot } from './replication-slot.js';
 import type { SessionStart } from './session-start.js';
+import { readSnapshot } from './snapshot.js';
 import type { SlotLinks } from './slot-election.js';
 import type { SourceLog } from '../source-log.js';
 import type { SourcePlace } from './source-place.js';
@@ -30,6 +33,7 @@ export interface HolderParts {
   readonly options: PostgresSourceOptions;
   readonly outlet: SourceOutlet;
   readonly log: SourceLog;
+  readonly slot: ReplicationSlot;
   /** Called once, unless `stop()` was. */
   readonly onEnded: (cause: Error | null) => void;
 }
@@ -48,12 +52,7 @@ export class HolderSession {
   readonly #timer: NodeJS.Timeout;
   /** The place of the last announcement. */
   #place: SourcePlace;
-  /** Everything up to here is in the journal. */
-  #handled: Lsn;
-  /** The end of the server's log, as far as it is known. */
-  #walEnd: Lsn;
-  /** Everything up to here was sent, and no transaction is open. */
-  #quietUpTo: Lsn = 0n;
+  readonly #progress: LogProgress;
   #hasEnded = false;
   #isStopping = false;
   #heard: (() => void) | null = null;
@@ -74,12 +73,11 @@ export class HolderSession {
       catalog,
     );
     this.#place = place;
-    this.#handled = place.lsn;
-    this.#walEnd = place.lsn;
+    this.#progress = new LogProgress(place.lsn, (asOf) =>
+      this.#announcer.prove(asOf),
+    );
     this.#announcer = new Announcer(options.slot, record, recorded, outlet, {
-      onRecorded: (lsn) => {
-        if (lsn > this.#handled) this.#handled = lsn;
-      },
+      onRecorded: (lsn) => this.#progress.recorded(lsn),
       onOvertaken: () => this.#end(null),
       onFailed: (error) => {
         log.unpublished(error);
@@ -90,7 +88,7 @@ export class HolderSession {
       },
     });
     this.#gate = new VisibilityGate(
-      () => this.#readSnapshot(),
+      () => readSnapshot(links.control),
       options.visibility,
       { onChanged: () => this.#announcer.send(), onFailed: fail },
     );
@@ -113,9 +111,9 @@ export class HolderSession {
     }
   }
 
-  /** Bytes of the server's log that are not handled yet, as far as is known. */
-  get lagBytes(): number {
-    return Number(this.#walEnd - this.#handled);
+  /** How far announcements are behind the server's log. */
+  get lag(): SourceLag {
+    return this.#progress.lag(this.#announcer.oldestCommit);
   }
 
   begin(): void {
@@ -138,18 +136,20 @@ export class HolderSession {
     this.#isStopping = true;
     await settlesWithin(STOP_MS, this.#announcer.whenIdle());
     const answered = new Promise<void>((resolve) => (this.#heard = resolve));
-    this.start.stream.acknowledge(this.#handled, true);
+    this.start.stream.acknowledge(this.#progress.handled, true);
     this.start.stream.resume();
     await settlesWithin(STOP_MS, answered);
     this.#close();
   }
 
   #handle(frame: ReplicationFrame): void {
-    if (frame.walEnd > this.#walEnd) this.#walEnd = frame.walEnd;
+    this.#progress.extend(frame.walEnd);
     if (frame.kind === 'keepalive') {
       this.#heard?.();
-      if (frame.isUrgent) this.start.stream.acknowledge(this.#handled, false);
-      if (!this.#reader.isOpen) this.#quietUpTo = frame.walEnd;
+      if (frame.isUrgent)
+        this.start.stream.acknowledge(this.#progress.handled, false);
+      if (this.#isStopping || this.#reader.isOpen) return;
+      this.#progress.received(frame.walEnd);
     } else if (!this.#isStopping) {
       this.#reader.read(decodePgoutput(frame.content));
       if (this.#announcer.isFull) this.start.stream.pause();
@@ -164,21 +164,13 @@ export class HolderSession {
     log.rows += commit.rows;
     const { identity } = this.#place;
     this.#announce(ofCommit(commit, { identity, lsn: commit.end }));
+    this.#progress.received(commit.end);
   }
 
   #announce(announcement: Announcement): void {
     this.#place = announcement.place;
     this.#announcer.push(announcement);
     if (!announcement.isVisible) this.#gate.add(announcement);
-  }
-
-  async #readSnapshot(): Promise<string> {
-    const rows = await this.links.control.query<{ snapshot: string }>({
-      name: 'cache-invalidation-snapshot',
-      // The name that versions before 13 have, too.
-      text: 'select txid_current_snapshot()::text as snapshot',
-    });
-    return rows[0]!.snapshot;
   }
 
   #beat(): void {
@@ -192,21 +184,41 @@ export class HolderSession {
         ),
       );
     }
-    const quiet = this.#quietUpTo;
+    const { receivedUpTo: lsn, handled } = this.#progress;
     // Else the server would keep its log for writes to tables that are not mapped.
-    if (this.#announcer.isIdle && quiet > this.#handled && !this.#isStopping) {
-      this.#announce(ofPlace({ identity: this.#place.identity, lsn: quiet }));
+    if (this.#announcer.isIdle && lsn > handled && !this.#isStopping) {
+      this.#announce(ofPlace({ identity: this.#place.identity, lsn }));
     }
-    stream.acknowledge(this.#handled, true);
+    stream.acknowledge(handled, true);
     void this.#announcer.check();
-    void this.#checkDefinitions();
+    void this.#look();
   }
 
-  /** Invalidates the types of tables whose definitions have changed. */
-  async #checkDefinitions(): Promise<void> {
+  /** Finds out where the log ends, and invalidates what the log up to there does not tell. */
+  async #look(): Promise<void> {
+    const asOf = performance.now();
+    try {
+      const state = await this.parts.slot.read(this.links.control);
+      if (state === null || this.#hasEnded) return;
+      this.parts.log.saw(state);
+      this.#progress.looked(state, asOf);
+      if (!(await this.#checkDefinitions()) || this.#hasEnded) return;
+      this.#progress.await({ lsn: state.logEnd, asOf });
+      this.start.stream.acknowledge(this.#progress.handled, true);
+    } catch (error) {
+      this.#end(error as Error);
+    }
+  }
+
+  /**
+   * Invalidates the types of tables whose definitions have changed.
+   *
+   * @returns `false` if another check is under way, or this one has failed
+   */
+  async #checkDefinitions(): Promise<boolean> {
     const { options, log } = this.parts;
     try {
-      await this.#definitions.check((changed, digest) => {
+      return await this.#definitions.check((changed, digest) => {
         if (this.#hasEnded) return;
         this.#reader.renewKeys();
         for (const table of changed) log.redefined(table);
@@ -216,6 +228,7 @@ export class HolderSession {
       });
     } catch (error) {
       this.#end(error as Error);
+      return false;
     }
   }
 

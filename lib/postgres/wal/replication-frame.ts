@@ -42,6 +42,11 @@ export function decodeFrame(bytes: Buffer): ReplicationFrame {
 /** Milliseconds from 1970 to 2000, where PostgreSQL's clock begins. */
 const CLOCK_START_MS = 946_684_800_000;
 
+/** @param time microseconds since 2000 @returns milliseconds since 1970 @internal */
+export function millisecondsOf(time: bigint): number {
+  return Number(time) / 1_000 + CLOCK_START_MS;
+}
+
 /**
  * A standby status update, framed as CopyData.
  *

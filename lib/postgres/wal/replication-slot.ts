@@ -11,6 +11,14 @@ export interface SlotState {
   readonly isLost: boolean;
   /** Changes up to here are not sent any more. */
   readonly confirmed: Lsn;
+  /** Bytes of the log that the server keeps for it; `null` if it is lost. */
+  readonly retainedBytes: number | null;
+  /** Bytes until the server gives it up; `null` for no bound, or before version 13. */
+  readonly spareBytes: number | null;
+  /** The end of the log: every commit that is visible is before it. */
+  readonly logEnd: Lsn;
+  /** The server's clock, in milliseconds since 1970. */
+  readonly serverTime: number;
 }
 
 /** Columns that some versions do not have are absent. */
@@ -22,7 +30,20 @@ interface SlotRow {
   readonly invalidation_reason?: string | null;
   readonly conflicting?: boolean | null;
   readonly confirmed_flush_lsn: string | null;
+  readonly safe_wal_size?: number | null;
 }
+
+/** Headers of a page of the log, which are no part of what is sent. */
+const PAGE_HEADERS = [24, 40];
+
+/** Commits that are not flushed may be visible, so the end is not that of what was flushed. */
+const SLOT = `
+select to_jsonb(s) || jsonb_build_object('is_here', s.database = current_database()) as slot,
+  pg_wal_lsn_diff(log_end, s.restart_lsn)::float8 as retained,
+  log_end::text, (pg_wal_lsn_diff(log_end, '0/0') % current_setting('wal_block_size')::int)::int as in_page,
+  extract(epoch from clock_timestamp())::float8 * 1000 as server_time
+from pg_replication_slots s, (select pg_current_wal_insert_lsn() as log_end) l
+where slot_name = $1`;
 
 /** Error codes of PostgreSQL. */
 const IN_USE = '55006';
@@ -43,13 +64,16 @@ export class ReplicationSlot {
    * @throws InvalidationPostgresError if the name is another kind of slot's
    */
   async read(client: ControlClient): Promise<SlotState | null> {
-    const rows = await client.query<{ slot: SlotRow }>(
-      `select to_jsonb(s) || jsonb_build_object('is_here', s.database = current_database()) as slot
-       from pg_replication_slots s where slot_name = $1`,
-      [this.name],
-    );
-    const slot = rows[0]?.slot;
-    if (slot === undefined) return null;
+    const [row] = await client.query<{
+      slot: SlotRow;
+      retained: number | null;
+      log_end: string;
+      in_page: number;
+      server_time: number;
+    }>(SLOT, [this.name]);
+    if (row === undefined) return null;
+    const { slot, in_page: inPage } = row;
+    const header = PAGE_HEADERS.includes(inPage) ? inPage : 0;
     if (slot.plugin !== 'pgoutput' || !slot.is_here) {
       throw new InvalidationPostgresError(
         `The replication slot ${this.name} is of another plugin, or of another database.`,
@@ -63,6 +87,10 @@ export class ReplicationSlot {
         typeof slot.invalidation_reason === 'string' ||
         slot.conflicting === true,
       confirmed: parseLsn(slot.confirmed_flush_lsn ?? '') ?? 0n,
+      retainedBytes: row.retained,
+      spareBytes: slot.safe_wal_size ?? null,
+      logEnd: (parseLsn(row.log_end) ?? 0n) - BigInt(header),
+      serverTime: row.server_time,
     };
   }
 

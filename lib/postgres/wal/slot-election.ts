@@ -4,7 +4,11 @@ import { endQuietly, openClient, openReplication } from '../postgres-client.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import type { Publication } from './publication.js';
-import { isTaken, type ReplicationSlot } from './replication-slot.js';
+import {
+  isTaken,
+  type ReplicationSlot,
+  type SlotState,
+} from './replication-slot.js';
 import type { SourceLog } from '../source-log.js';
 import { TableCatalog } from './table-catalog.js';
 
@@ -52,12 +56,24 @@ export class SlotElection {
     }
   }
 
-  async #enter(): Promise<SlotLinks | null> {
+  /**
+   * Looks at the slot and does not take it.
+   *
+   * @returns the connection, and the slot; `null` if there is none
+   * @throws what PostgreSQL answers
+   */
+  async look(): Promise<readonly [ControlClient, SlotState | null]> {
     const control = (this.#control ??= new ControlClient(
       await this.#open(openClient),
     ));
     await this.#refuseStandby(control);
     const state = await this.slot.read(control);
+    this.log.saw(state);
+    return [control, state];
+  }
+
+  async #enter(): Promise<SlotLinks | null> {
+    const [control, state] = await this.look();
     if (state !== null && state.activePid !== null) return null;
     const { tables, publication } = this.options;
     await TableCatalog.read(control, tables, publication);

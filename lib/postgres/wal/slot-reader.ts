@@ -3,7 +3,9 @@ import type { SourceOutlet } from '../../publisher/index.js';
 import { endQuietly } from '../postgres-client.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import type { SourceLog } from '../source-log.js';
+import { sourceName } from '../source-name.js';
 import { HolderSession } from './holder-session.js';
+import type { SourceLag } from './log-progress.js';
 import { Publication } from './publication.js';
 import { isTaken, ReplicationSlot } from './replication-slot.js';
 import { startSession } from './session-start.js';
@@ -19,7 +21,8 @@ const STOP_MS = 1_000;
  * @internal
  */
 export class SlotReader {
-  state: 'off' | 'holder' | 'standby' | 'away' = 'off';
+  /** The slot has none. */
+  readonly waiting = null;
   readonly #slot: ReplicationSlot;
   readonly #election: SlotElection;
   #session: HolderSession | null = null;
@@ -44,14 +47,14 @@ export class SlotReader {
     );
   }
 
-  /** Bytes of the log that are not announced yet; `null` unless this is the holder. */
-  get lagBytes(): number | null {
-    return this.#session?.lagBytes ?? null;
+  /** How far announcements are behind the log; `null` unless this is the holder. */
+  get lag(): SourceLag | null {
+    return this.#session?.lag ?? null;
   }
 
   start(): void {
     this.#isClosed = false;
-    this.state = 'away';
+    this.log.state = 'away';
     this.#lookAfter(0);
   }
 
@@ -62,7 +65,7 @@ export class SlotReader {
     if (this.#looking !== null) await settlesWithin(STOP_MS, this.#looking);
     await this.#session?.stop();
     this.#session = null;
-    this.state = 'off';
+    this.log.state = 'off';
   }
 
   #lookAfter(delay: number): void {
@@ -78,18 +81,18 @@ export class SlotReader {
   /** Takes the slot if it is free. Never rejects. */
   async #look(): Promise<void> {
     const { heartbeat } = this.options;
-    // A holder without Redis would keep others from announcing.
-    if (!this.outlet.writable) {
-      this.state = 'away';
-      return this.#lookAfter(Math.min(heartbeat, retryDelay(0)));
-    }
     try {
+      // A holder without Redis would keep others from announcing.
+      if (!this.outlet.writable) {
+        this.log.state = 'away';
+        await this.#election.look();
+        return this.#lookAfter(Math.min(heartbeat, retryDelay(0)));
+      }
       if (await this.#enter()) return;
-      this.state = 'standby';
       this.log.fault = null;
+      this.log.state = 'standby';
     } catch (error) {
       if (this.#isClosed) return;
-      this.state = 'away';
       this.#election.close();
       this.log.failed(error as Error);
     }
@@ -101,12 +104,12 @@ export class SlotReader {
     const links = await this.#election.enter();
     if (links === null) return false;
     const { options, outlet, log } = this;
-    const record = outlet.record(`postgres:${options.slot}`);
+    const record = outlet.record(sourceName(options));
     try {
       const start = await startSession(options, this.#slot, record, links);
       if (this.#isClosed) throw new Error('The application shuts down');
       const onEnded = (cause: Error | null) => this.#ended(cause);
-      const parts = { options, outlet, log, onEnded };
+      const parts = { options, outlet, log, slot: this.#slot, onEnded };
       this.#hold(new HolderSession(parts, links, record, start));
       return true;
     } catch (error) {
@@ -120,14 +123,13 @@ export class SlotReader {
   #hold(session: HolderSession): void {
     this.#session = session;
     this.#heldSince = performance.now();
-    this.state = 'holder';
     session.begin();
   }
 
   #ended(cause: Error | null): void {
     this.#session = null;
-    this.state = 'away';
     if (cause !== null) this.log.failed(cause);
+    this.log.state = 'away';
     const { heartbeat } = this.options;
     // At once, unless it would go on so.
     const hasLasted = performance.now() - this.#heldSince > heartbeat;

@@ -1,3 +1,15 @@
+import type { ControlClient } from './control-client.js';
+
+/** Reads the present snapshot, as text. @internal */
+export async function readSnapshot(control: ControlClient): Promise<string> {
+  const rows = await control.query<{ snapshot: string }>({
+    name: 'cache-invalidation-snapshot',
+    // The name that versions before 13 have, too.
+    text: 'select txid_current_snapshot()::text as snapshot',
+  });
+  return rows[0]!.snapshot;
+}
+
 /**
  * A snapshot of PostgreSQL: the transactions that other sessions see. It has ids of 64
  * bits and the log ids of 32, so they are compared as PostgreSQL does, modulo 2^32.

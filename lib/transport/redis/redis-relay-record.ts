@@ -100,7 +100,7 @@ export class RedisRelayRecord implements RelayRecord {
       Math.ceil(age),
       Math.floor(serverTime + provenAt - at),
     );
-    return Number(await this.answered(done)) === 1;
+    return this.#isTimed(Number(await this.answered(done)));
   }
 
   async proofAge(): Promise<number | null> {
@@ -111,14 +111,18 @@ export class RedisRelayRecord implements RelayRecord {
 
   async hold(ttl: number): Promise<boolean> {
     const held = this.#client.holdRelay(this.#holder, this.id, ttl);
-    const serverTime = Number(await this.answered(held));
-    if (serverTime === 0) return false;
-    this.#clock = { serverTime, at: performance.now() };
-    return true;
+    return this.#isTimed(Number(await this.answered(held)));
   }
 
   async release(): Promise<void> {
     await this.answered(this.#client.releaseRelay(this.#holder, this.id));
+  }
+
+  /** @param serverTime 0 if the server did nothing */
+  #isTimed(serverTime: number): boolean {
+    if (serverTime === 0) return false;
+    this.#clock = { serverTime, at: performance.now() };
+    return true;
   }
 }
 

@@ -99,13 +99,15 @@ end`;
  * - KEYS: the record; the proof.
  * - ARGV: where the record must be; milliseconds that a proof is kept; the age of the
  *   proof at least; its time by the server's clock.
+ * - Returns the server's clock; 0 if the record is elsewhere.
  */
 const PROVE = `${IS_AT}
 ${CLOCK}
 if not isAt(KEYS[1], ARGV[1], ARGV[2]) then return 0 end
-local age = math.max(ARGV[4] + 0, clock() - ARGV[5])
-redis.call('SET', KEYS[2], ARGV[1], 'PX', math.max(1, ARGV[3] - age))
-return 1`;
+local now = clock()
+local age = math.max(ARGV[4] + 0, now - ARGV[5])
+if age < ARGV[3] + 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3] - age) end
+return now`;
 
 /**
  * - KEYS: the holder.

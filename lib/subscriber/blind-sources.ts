@@ -11,7 +11,7 @@ import { Staleness } from './staleness.js';
  * @internal
  */
 @Injectable()
-export class BlindRegions {
+export class BlindSources {
   /** When blind sources were last proven, or the start, by `performance.now()`. */
   readonly #since = new Map<string, number>();
 
@@ -24,48 +24,51 @@ export class BlindRegions {
 
   /** The blind sources, for people; `null` if there are none. */
   get reason(): string | null {
-    const blind = this.staleness.ages
-      .filter(([source]) => this.#isBlind(source))
-      .map(([source, age]) => `blind to ${source} ${howLong(age)}`);
+    const blind = this.staleness.sources
+      .filter((source) => this.#isBlind(source))
+      .map((source) => `blind to ${source} ${this.#howLong(source)}`);
     return blind.length === 0 ? null : blind.join(', ');
   }
 
   /** Logs what has changed since the last check. */
   check(): void {
-    for (const [source, age] of this.staleness.ages) {
+    for (const source of this.staleness.sources) {
       const since = this.#since.get(source);
       const isBlind = this.#isBlind(source);
-      if (isBlind && since === undefined) this.#lost(source, age);
+      if (isBlind && since === undefined) this.#lost(source);
       else if (!isBlind && since !== undefined) this.#heard(source, since);
     }
   }
 
   #isBlind(source: string): boolean {
-    return this.staleness.unproven(source) > usualStaleness(this.options);
+    const { staleness } = this;
+    const usual = usualStaleness(this.options) + 2 * staleness.periodOf(source);
+    return staleness.unproven(source) > usual;
   }
 
-  #lost(source: string, age: number): void {
+  #lost(source: string): void {
     const unproven = this.staleness.unproven(source);
     this.#since.set(source, performance.now() - unproven);
     this.errors.log(
       'warn',
-      `Blind to region ${source} ${howLong(age)}: copies of its data may be stale here.`,
+      `Blind to ${this.staleness.isRegion(source) ? 'region ' : ''}${source} ${this.#howLong(source)}: copies of its data may be stale here.`,
       `blind ${source}`,
     );
+  }
+
+  #howLong(source: string): string {
+    const age = this.staleness.ageOf(source) ?? Infinity;
+    return age === Infinity ? 'since the start' : `for ${seconds(age)}`;
   }
 
   #heard(source: string, since: number): void {
     this.#since.delete(source);
     this.errors.log(
       'log',
-      `Region ${source} is heard again, after ${seconds(performance.now() - since)}.`,
+      `${this.staleness.isRegion(source) ? 'Region ' : ''}${source} is heard again, after ${seconds(performance.now() - since)}.`,
       `heard ${source}`,
     );
   }
-}
-
-function howLong(age: number): string {
-  return age === Infinity ? 'since the start' : `for ${seconds(age)}`;
 }
 
 function seconds(ms: number): string {

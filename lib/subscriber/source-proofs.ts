@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { InvalidationTransport, type RelayRecord } from '../transport/index.js';
-import { BlindRegions } from './blind-regions.js';
+import { BlindSources } from './blind-sources.js';
 import { Staleness, type WatchedRegions } from './staleness.js';
 
 /** Times by `performance.now()`. */
@@ -11,15 +11,15 @@ interface Proof {
 }
 
 /**
- * Learns from this region's Redis when the relays last proved that they had forwarded
- * everything of their sources. Such a proof counts once this instance has proved, after
+ * Learns from this region's Redis when it was last proved that everything of a source had
+ * been published: by the relay of another region, or by the holder of another source. Such a proof counts once this instance has proved, after
  * it was asked for, that it has received everything of its own region.
  *
  * @internal
  */
 @Injectable()
-export class RegionProofs {
-  readonly #records: ReadonlyMap<string, RelayRecord>;
+export class SourceProofs {
+  readonly #records: Map<string, RelayRecord>;
   /** The latest proof of each source. */
   readonly #proofs = new Map<string, Proof>();
 
@@ -30,7 +30,7 @@ export class RegionProofs {
     @Inject(CACHE_INVALIDATION_OPTIONS) { regions }: WatchedRegions,
     transport: InvalidationTransport,
     private readonly staleness: Staleness,
-    private readonly blind: BlindRegions,
+    private readonly blind: BlindSources,
   ) {
     this.#records = new Map(
       Object.keys(regions?.sources ?? {}).map((source) => [
@@ -38,6 +38,17 @@ export class RegionProofs {
         transport.relayRecord(source, ''),
       ]),
     );
+  }
+
+  /**
+   * Counts a source that is no region.
+   *
+   * @param record where its proofs are
+   * @param period milliseconds from one proof to the next
+   */
+  watch(source: string, record: RelayRecord, period: number): void {
+    this.#records.set(source, record);
+    this.staleness.watch(source, period);
   }
 
   /**
@@ -54,7 +65,7 @@ export class RegionProofs {
 
   /**
    * This instance has received everything of its own region as of then: also what was
-   * forwarded before a proof that was asked for by then.
+   * published before a proof that was asked for by then.
    */
   confirm(asOf: number): void {
     for (const [source, { askedAt, provenAt }] of this.#proofs) {

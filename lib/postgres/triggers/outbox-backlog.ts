@@ -1,0 +1,54 @@
+import type { PostgresTransaction } from './trigger-database.js';
+
+/** Rows that are counted at the most. */
+const MOST_ROWS = 10_000;
+
+/** The rows that wait in the outbox. @internal */
+export interface OutboxBacklog {
+  /** Their number, up to 10,000. */
+  readonly waiting: number;
+  /** Milliseconds since the first of them was written. */
+  readonly age: number;
+  /** The snapshot that they are counted in. */
+  readonly snapshot: string;
+  /** Whether all rows are announced that an earlier snapshot sees. */
+  readonly isDrained: boolean;
+}
+
+/**
+ * Looks what waits in the outbox. A row is there until it is announced, also while a drain
+ * has it.
+ *
+ * @param outbox the quoted name of the table
+ * @param earlier a snapshot; `null` for none
+ * @internal
+ */
+export async function readBacklog(
+  transaction: PostgresTransaction,
+  outbox: string,
+  earlier: string | null,
+): Promise<OutboxBacklog> {
+  const { rows } = await transaction.query(
+    `with head as materialized (
+       select created from ${outbox} order by xid, id limit ${MOST_ROWS})
+     select (select count(*) from head)::text as waiting,
+       (select coalesce(extract(epoch from clock_timestamp() - min(created)), 0) * 1000 from head)::text as age,
+       txid_current_snapshot()::text as snapshot,
+       $1::text is not null and not exists (
+         select from ${outbox} where xid < txid_snapshot_xmax($1::text::txid_snapshot)
+           and txid_visible_in_snapshot(xid, $1::text::txid_snapshot)) as is_drained`,
+    [earlier],
+  );
+  const [row] = rows as readonly {
+    readonly waiting: string;
+    readonly age: string;
+    readonly snapshot: string;
+    readonly is_drained: boolean;
+  }[];
+  return {
+    waiting: Number(row!.waiting),
+    age: Math.max(0, Number(row!.age)),
+    snapshot: row!.snapshot,
+    isDrained: row!.is_drained,
+  };
+}
