@@ -42,6 +42,7 @@ export const POSTGRES_WIDENINGS = Object.keys({
   columns: 0,
   mapper: 0,
   truncate: 0,
+  message: 0,
 } satisfies Record<PostgresWidening, 0>) as PostgresWidening[];
 
 /**

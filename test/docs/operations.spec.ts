@@ -90,6 +90,9 @@ const ALERTS = [
   'CacheInvalidationWidening',
   'CacheInvalidationRegionBlind',
   'CacheInvalidationRelayAbsent',
+  'CacheInvalidationSourceRetaining',
+  'CacheInvalidationSourceAbsent',
+  'CacheInvalidationSourceLagging',
 ];
 
 test('the operations page has a runbook for each alert', () => {

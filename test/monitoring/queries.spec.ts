@@ -15,6 +15,8 @@ import {
   onTestFinished,
 } from 'vitest';
 import { GatewayModule } from '../../sample-app/gateway/gateway.module.js';
+import { InvalidationSources } from '../../lib/observability/index.js';
+import { InvalidationTransport } from '../../lib/transport/index.js';
 import { uniqueChannel } from '../support/app.js';
 import { hasPromtool, promtool } from '../support/promtool.js';
 import { Scrape } from '../support/scrape.js';
@@ -33,11 +35,11 @@ const panels = dashboardQueries();
 
 /**
  * Metrics of the sample app's gateway, scraped over HTTP as by Prometheus, with the
- * lines of regions, which it has not.
+ * lines of regions and of other sources, which it has not.
  */
 let scrape: Scrape;
 
-async function linesOfRegions(): Promise<string> {
+async function linesOfSources(): Promise<string> {
   const connection = inject('redisUrl');
   const registry = new Registry();
   const module = await Test.createTestingModule({
@@ -55,10 +57,31 @@ async function linesOfRegions(): Promise<string> {
     ],
   }).compile();
   module.useLogger(false);
+  const record = module
+    .get(InvalidationTransport)
+    .relayRecord('postgres:main', '');
+  module.get(InvalidationSources).add({
+    name: 'postgres:main',
+    causes: ['slot'],
+    record,
+    period: 1_000,
+    status: () => ({
+      state: 'holder',
+      holderSeen: 0,
+      lagBytes: 0,
+      lagMs: 0,
+      waiting: 0,
+      retainedBytes: 0,
+      spareBytes: 0,
+      transactions: 0,
+      rows: 0,
+      widened: {},
+    }),
+  });
   await module.init();
   const lines = (await registry.metrics()).split('\n');
   await module.close();
-  return lines.filter((line) => /^\w+_relay/.test(line)).join('\n');
+  return lines.filter((line) => /^\w+_(relay|source_)/.test(line)).join('\n');
 }
 
 beforeAll(async () => {
@@ -73,7 +96,7 @@ beforeAll(async () => {
   });
   await app.listen(0, '127.0.0.1');
   const response = await fetch(`${await app.getUrl()}/metrics`);
-  scrape = new Scrape((await response.text()) + (await linesOfRegions()));
+  scrape = new Scrape((await response.text()) + (await linesOfSources()));
   await app.close();
 });
 
@@ -105,7 +128,7 @@ describe('Metrics of the sample app', () => {
         .map((name) => name.replace(/_(bucket|count|sum)$/, '')),
     );
     expect(scrape.names.filter((name) => !shown.has(name))).toEqual([]);
-    expect(scrape.names).toHaveLength(31);
+    expect(scrape.names).toHaveLength(42);
   });
 
   it.each([
@@ -132,6 +155,9 @@ describe('Alerts', () => {
       'CacheInvalidationWidening',
       'CacheInvalidationRegionBlind',
       'CacheInvalidationRelayAbsent',
+      'CacheInvalidationSourceRetaining',
+      'CacheInvalidationSourceAbsent',
+      'CacheInvalidationSourceLagging',
     ]);
     const rules = read('alerts.yml');
     for (const [name] of alerts) {
