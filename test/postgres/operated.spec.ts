@@ -187,6 +187,27 @@ describe('staleness() with PostgreSQL', () => {
     expect(worst).toBeLessThan(BLIND);
   });
 
+  it('counts what is visible before the log has it', async () => {
+    const { holder, source, table } = await sharing();
+    const app = await holder();
+    await isProven(app, source);
+    const [{ pid } = {}] = await server().sql(
+      `select pid from pg_stat_activity where backend_type = 'walwriter'`,
+    );
+    const go = () => process.kill(pid as number, 'SIGCONT');
+    onTestFinished(() => void go());
+    process.kill(pid as number, 'SIGSTOP');
+    await server().sql(
+      `set synchronous_commit = off; insert into ${table} values (1)`,
+    );
+    await isBlind(app, source);
+    expect(app.said).toEqual(['user:*']);
+    expect(app.source.status().lagBytes).toBeGreaterThan(0);
+    go();
+    expect(await app.next()).toEqual(['User:1']);
+    await isProven(app, source);
+  });
+
   it('counts what is committed and not announced', async () => {
     const { holder, source, insert } = await sharing();
     await server().sql(

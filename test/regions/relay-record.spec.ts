@@ -55,6 +55,27 @@ it('A proof that was on its way for long is as old as it is', async () => {
   expect(await other.hold(60_000)).toBe(false);
 });
 
+it('A proof without a hold counts once an earlier call has told the time of Redis', async () => {
+  const { proxy, transport } = await connect();
+  const record = transport.relayRecord('postgres:main', 'one');
+  const place = { offset: null, restarts: 0 };
+  expect(await record.prove(place, 0)).toBe(true);
+  expect(await record.proofAge()).toBeNull();
+  expect(await record.prove(place, 500)).toBe(true);
+  const age = (await record.proofAge())!;
+  expect(age).toBeGreaterThanOrEqual(500);
+  expect(age).toBeLessThan(LATE_MS);
+  // One that knows no time yet does not replace it.
+  const other = transport.relayRecord('postgres:main', 'two');
+  expect(await other.prove(place, 0)).toBe(true);
+  expect(await record.proofAge()).toBeGreaterThanOrEqual(500);
+  expect(await record.prove({ offset: '1-0', restarts: 0 }, 0)).toBe(false);
+  proxy.delay(LATE_MS);
+  expect(await record.prove(place, 0)).toBe(true);
+  proxy.delay(0);
+  expect(await record.proofAge()).toBeGreaterThanOrEqual(2 * LATE_MS - 10);
+});
+
 it('Two relays give a message that both forward, each to its own master, two offsets', async () => {
   const payload = encodeMessage(
     new Instance('test').stamp(everything()),
