@@ -3,6 +3,15 @@
  *
  * @module postgres
  */
+export type { CaptureOptions } from './capture/capture.options.js';
+export {
+  captureMikroOrm,
+  type CapturedEntityManager,
+} from './capture/capture-mikro-orm.js';
+export {
+  captureTypeOrm,
+  type CapturedDataSource,
+} from './capture/capture-typeorm.js';
 export { InvalidationPostgresError } from './postgres.error.js';
 export { MalformedWalError } from './wal/malformed-wal.error.js';
 export { CacheInvalidationPostgresModule } from './postgres.module.js';

@@ -1,5 +1,5 @@
 import { CapturedWrites, type CapturedWrite } from './captured-writes.js';
-import { commandOf, isPlainRead } from './sql-text.js';
+import { commandOf, isPlainRead, type SqlCommand } from './sql-text.js';
 import { statementsIn, tokensOf } from './sql-tokens.js';
 import type { WriteCapture } from './write-capture.js';
 
@@ -21,9 +21,9 @@ export type CatalogQuery = (
 ) => Promise<readonly Readonly<Record<string, unknown>>[]>;
 
 /**
- * What one connection of an ORM writes. It is told of every statement, those that begin
- * and end transactions included, and announces after the commit, before the caller of the
- * COMMIT has its result.
+ * What one connection writes. It is told of every statement, those that begin and end
+ * transactions included, and announces after the commit, before the caller of the COMMIT
+ * has its result.
  *
  * @internal
  */
@@ -37,11 +37,11 @@ export class CapturedConnection {
   ) {}
 
   /**
-   * Sends a statement, and announces what it has committed. Its result and its error pass
-   * through.
+   * Sends a statement, and announces what it has committed, also when it fails: its
+   * outcome may be unknown. Its result and its error pass through.
    *
-   * @param rowsOf takes the rows that RETURNING gave, each by column or in the order of
-   * the columns; `null` if the client does not hand them out
+   * @param rowsOf takes the rows that RETURNING gave, under the names that the text gives
+   * them, or in its order; `null` if the client does not hand them out
    */
   async run<T>(
     statement: SqlStatement,
@@ -49,48 +49,41 @@ export class CapturedConnection {
     rowsOf: (result: T) => readonly unknown[] | null,
   ): Promise<T> {
     if (isPlainRead(statement.text)) return send();
-    const alone = this.capture.open();
-    const leaving = [alone];
-    const writes: [CapturedWrite, CapturedWrites][] = [];
+    const sent = new SentText(this.capture.open());
     const statements = statementsIn(tokensOf(statement.text));
-    for (const tokens of statements) {
-      const command = commandOf(tokens);
-      if (command === 'begin') this.begin();
-      else if (command.startsWith('commit') || command.startsWith('rollback')) {
-        const ended = this.#transaction;
-        if (ended !== null && command.startsWith('commit')) leaving.push(ended);
-        this.#transaction = command.endsWith('chain')
-          ? this.capture.open()
-          : null;
-      } else if (command !== 'read') {
+    const commands = statements.map(commandOf);
+    statements.forEach((tokens, index) => {
+      const command = commands[index]!;
+      if (isWrite(command)) {
         const write = this.capture.writeOf(command, tokens, statement);
-        const into = this.#transaction ?? alone;
-        into.begin(write);
-        writes.push([write, into]);
-      }
-    }
+        const into = this.#transaction ?? sent.alone;
+        into.hasDefinitions ||= command === 'definition';
+        sent.begin(write, into);
+      } else this.#follow(command, sent);
+    });
     try {
       const result = await send();
-      if (writes.length > 0) await this.capture.learn(this.query);
-      // Rows of several statements cannot be told apart.
-      const rows = statements.length === 1 ? rowsOf(result) : null;
-      for (const [write, into] of writes) into.end(write, rows);
+      if (sent.hasWrites) await this.capture.learn(this.query);
+      // The rows of several statements cannot be told apart.
+      sent.end(statements.length === 1 ? rowsOf(result) : null);
       return result;
+    } catch (error) {
+      if (commands.includes('begin')) sent.commits(this.#end());
+      throw error;
     } finally {
-      for (const [write, into] of writes) into.end(write, null);
-      await this.capture.announce(leaving);
+      sent.end(null);
+      await this.capture.announce(sent.committed);
     }
   }
 
-  /** The client has begun a transaction without a statement. */
+  /** The client begins a transaction by other means than a statement. */
   begin(): void {
     this.#transaction ??= this.capture.open();
   }
 
   /** Commits by other means than a statement. */
   async commit<T>(send: () => Promise<T>): Promise<T> {
-    const ended = this.#transaction;
-    this.#transaction = null;
+    const ended = this.#end();
     try {
       return await send();
     } finally {
@@ -98,16 +91,72 @@ export class CapturedConnection {
     }
   }
 
-  /** The client has rolled back by other means than a statement, or is about to. */
+  /** The client rolls back by other means than a statement. */
   rollback(): void {
     this.#transaction = null;
   }
 
   /**
    * The client gives the connection back. Announces the writes of a transaction that has
-   * not ended: its outcome is not known.
+   * not ended, since its outcome is not known.
    */
   async release(): Promise<void> {
-    await this.commit(() => Promise.resolve());
+    const ended = this.#end();
+    if (ended !== null) await this.capture.announce([ended]);
+  }
+
+  #follow(command: SqlCommand, sent: SentText): void {
+    if (command === 'begin') this.begin();
+    if (command === 'commit') sent.commits(this.#end());
+    if (command === 'rollback') this.rollback();
+    if (command === 'commit-and-chain') {
+      sent.commits(this.#end());
+      this.begin();
+    }
+    if (command === 'rollback-and-chain') {
+      this.rollback();
+      this.begin();
+    }
+  }
+
+  #end(): CapturedWrites | null {
+    const ended = this.#transaction;
+    this.#transaction = null;
+    return ended;
+  }
+}
+
+function isWrite(command: SqlCommand): boolean {
+  return ['write', 'hidden', 'definition'].includes(command);
+}
+
+/** What one text writes, most often one statement. */
+class SentText {
+  /** Writes of transactions that end with the text. */
+  readonly committed: CapturedWrites[];
+  readonly #writes: [CapturedWrite, CapturedWrites][] = [];
+
+  constructor(
+    /** Those outside of a transaction. */
+    readonly alone: CapturedWrites,
+  ) {
+    this.committed = [alone];
+  }
+
+  get hasWrites(): boolean {
+    return this.#writes.length > 0;
+  }
+
+  begin(write: CapturedWrite, into: CapturedWrites): void {
+    into.begin(write);
+    this.#writes.push([write, into]);
+  }
+
+  end(result: readonly unknown[] | null): void {
+    for (const [write, into] of this.#writes) into.end(write, result);
+  }
+
+  commits(writes: CapturedWrites | null): void {
+    if (writes !== null) this.committed.push(writes);
   }
 }

@@ -1,21 +1,28 @@
-import { ChangeSet } from '../change-set.js';
 import type { Invalidation } from '../../message/index.js';
+import { ChangeSet } from '../change-set.js';
 
-/** Adds what a write invalidates, from the rows that it returned, if it did. @internal */
+/**
+ * Adds what a write invalidates.
+ *
+ * @param result what RETURNING gave; `null` if it is not there
+ * @internal
+ */
 export type CapturedWrite = (
-  rows: readonly unknown[] | null,
+  result: readonly unknown[] | null,
   changes: ChangeSet,
 ) => void;
 
 /**
- * The writes of one transaction, merged. A write whose result is not there when the
- * transaction ends is added without it.
+ * The writes of one transaction, merged. A write without a result yet when the transaction
+ * ends is added without it.
  *
  * @internal
  */
 export class CapturedWrites {
   readonly #changes: ChangeSet;
   readonly #open = new Set<CapturedWrite>();
+  /** Whether definitions of tables have changed as well. */
+  hasDefinitions = false;
 
   constructor(bulk: number) {
     this.#changes = new ChangeSet(bulk, () => {});
@@ -25,11 +32,10 @@ export class CapturedWrites {
     this.#open.add(write);
   }
 
-  end(write: CapturedWrite, rows: readonly unknown[] | null): void {
-    if (this.#open.delete(write)) write(rows, this.#changes);
+  end(write: CapturedWrite, result: readonly unknown[] | null): void {
+    if (this.#open.delete(write)) write(result, this.#changes);
   }
 
-  /** What the writes invalidate. */
   invalidations(): Invalidation[] {
     for (const write of this.#open) this.end(write, null);
     return this.#changes.invalidations();

@@ -63,11 +63,17 @@ export function commandOf(tokens: readonly SqlToken[]): SqlCommand {
   ) {
     return 'hidden';
   }
-  if (!isSign(first, '(') && !isWord(first, ...READS)) return 'write';
+  if (!isSign(first, '(') && !isWord(first, ...READS)) {
+    return writing(tokens);
+  }
   const isWrite = tokens.some(
     (token, at) => isWord(token, ...WRITES) && !isLock(tokens, at),
   );
-  return isWrite ? 'write' : 'read';
+  return isWrite ? writing(tokens) : 'read';
+}
+
+function writing(tokens: readonly SqlToken[]): SqlCommand {
+  return tokens.some(({ kind }) => kind === 'any-name') ? 'hidden' : 'write';
 }
 
 /** Whether UPDATE at a place is that of SELECT … FOR UPDATE. */

@@ -4,6 +4,8 @@ export type SqlToken =
   | { readonly kind: 'word'; readonly text: string }
   /** A name in double quotes. */
   | { readonly kind: 'name'; readonly text: string }
+  /** A name whose escapes are not decoded: it may be any. */
+  | { readonly kind: 'any-name'; readonly text: string }
   /** A text; `null` where its escapes are not decoded. */
   | { readonly kind: 'text'; readonly text: string | null }
   | { readonly kind: 'number'; readonly text: string }
@@ -57,11 +59,12 @@ export function tokensOf(sql: string): SqlToken[] {
 }
 
 function tokenOf(groups: Record<string, string | undefined>): SqlToken {
-  const { text, name, parameter, number, word, sign } = groups;
+  const { text, name, unicode, parameter, number, word, sign } = groups;
   if (word !== undefined) return { kind: 'word', text: word.toLowerCase() };
   if (name !== undefined) {
     return { kind: 'name', text: name.slice(1, -1).replaceAll('""', '"') };
   }
+  if (unicode !== undefined) return { kind: 'any-name', text: unicode };
   if (parameter !== undefined) return { kind: 'parameter', text: parameter };
   if (number !== undefined) return { kind: 'number', text: number };
   if (sign !== undefined) return { kind: 'sign', text: sign };

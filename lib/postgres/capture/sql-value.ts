@@ -1,0 +1,101 @@
+import { isSign, isWord, type SqlToken } from './sql-tokens.js';
+
+/** Values of columns that are known. @internal */
+export type KnownValues = ReadonlyMap<string, unknown>;
+
+/** Casts after which a value that its column takes is the same. */
+const CASTS =
+  'uuid text varchar smallint integer int bigint int2 int4 int8'.split(' ');
+
+/**
+ * The value that tokens stand for: a parameter or a literal.
+ *
+ * @returns `undefined` if they are another expression
+ * @internal
+ */
+export function valueOf(
+  tokens: readonly SqlToken[],
+  parameters: readonly unknown[],
+): unknown {
+  const [first, second, third] = tokens;
+  if (isSign(first, '-') && tokens.length === 2) {
+    return second?.kind === 'number' ? integerOf(`-${second.text}`) : undefined;
+  }
+  const isCast =
+    tokens.length === 3 && isSign(second, '::') && isWord(third, ...CASTS);
+  if (first === undefined || (tokens.length !== 1 && !isCast)) return undefined;
+  if (first.kind === 'parameter') return parameters[Number(first.text) - 1];
+  if (first.kind === 'text') return first.text ?? undefined;
+  if (first.kind === 'number') return integerOf(first.text);
+  if (isWord(first, 'true', 'false')) return first.text === 'true';
+  return isWord(first, 'null') ? null : undefined;
+}
+
+function integerOf(text: string): bigint | undefined {
+  return /^-?\d+$/.test(text) ? BigInt(text) : undefined;
+}
+
+/** Types by OID. */
+const TYPES: Readonly<Record<number, 'boolean' | 'integer' | 'text' | 'uuid'>> =
+  {
+    16: 'boolean',
+    20: 'integer',
+    21: 'integer',
+    23: 'integer',
+    25: 'text',
+    1043: 'text',
+    2950: 'uuid',
+  };
+
+/** Types whose values clients read as PostgreSQL writes them: char, date, times, numeric. */
+const PLAIN = [1042, 1082, 1083, 1114, 1184, 1700];
+
+/**
+ * A value as PostgreSQL writes it.
+ *
+ * @param type the OID of its column's type
+ * @param isStored whether PostgreSQL returned it; a value that was sent may be stored in
+ * another form
+ * @returns `undefined` if that is not certain
+ * @internal
+ */
+export function storedText(
+  value: unknown,
+  type: number,
+  isStored: boolean,
+): string | null | undefined {
+  if (value === null) return null;
+  const text = ['string', 'number', 'bigint'].includes(typeof value)
+    ? String(value)
+    : null;
+  switch (TYPES[type]) {
+    case 'boolean':
+      return typeof value === 'boolean' ? (value ? 't' : 'f') : undefined;
+    case 'integer':
+      return text !== null && /^(?:0|-?[1-9]\d*)$/.test(text)
+        ? text
+        : undefined;
+    case 'uuid':
+      return text === null ? undefined : uuidOf(text);
+    case 'text':
+      return textOf(value, isStored);
+    default:
+      return isStored && typeof value === 'string' && PLAIN.includes(type)
+        ? value
+        : undefined;
+  }
+}
+
+function textOf(value: unknown, isStored: boolean): string | undefined {
+  if (Number.isSafeInteger(value) || typeof value === 'bigint') {
+    return String(value);
+  }
+  if (typeof value !== 'string') return undefined;
+  // `varchar(n)` drops spaces beyond its length.
+  return isStored || !value.endsWith(' ') ? value : undefined;
+}
+
+function uuidOf(text: string): string | undefined {
+  const isUuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text);
+  return isUuid ? text.toLowerCase() : undefined;
+}
