@@ -1,5 +1,5 @@
 import { quoteLiteral } from '../../common/index.js';
-import type { CatalogQuery } from './captured-connection.js';
+import type { CatalogQuery, CatalogRow } from './captured-connection.js';
 
 /** Columns of the mapped tables. Enums are texts, and domains what they are based on. */
 const columnsOf = (tables: readonly string[]) => `
@@ -81,33 +81,22 @@ export class CaptureCatalog {
   readonly #tables = new Map<string, CatalogTable>();
   readonly #edges = new Map<string, Edge[]>();
 
-  private constructor(tables: readonly string[]) {
-    for (const name of tables) {
-      this.#tables.set(name, { columns: [], key: [], generated: new Set() });
-    }
-  }
-
   static async read(
     query: CatalogQuery,
     tables: readonly string[],
   ): Promise<CaptureCatalog> {
-    const catalog = new CaptureCatalog(tables);
-    const columns = await query(columnsOf(tables));
+    const catalog = new CaptureCatalog();
+    const described = await query(columnsOf(tables));
     for (const name of tables) {
-      catalog.#describe(
-        name,
-        columns.filter((row) => row['table'] === name),
-      );
+      const rows = described.filter(({ table }) => table === name);
+      catalog.#describe(name, rows);
     }
     for (const row of await query(EDGES)) {
       const { source, target, action, columns: some } = row;
-      const edges = catalog.#edges.get(String(source)) ?? [];
-      catalog.#edges.set(String(source), edges);
-      edges.push({
-        target: String(target),
-        action: String(action),
-        columns: typeof some === 'string' ? JSON.parse(some) : null,
-      });
+      const edges = catalog.#edges.get(source!) ?? [];
+      catalog.#edges.set(source!, edges);
+      const columns = some === null ? null : JSON.parse(some!);
+      edges.push({ target: target!, action: action!, columns });
     }
     return catalog;
   }
@@ -150,27 +139,21 @@ export class CaptureCatalog {
     return [...reached].filter((table) => this.#tables.has(table));
   }
 
-  #describe(
-    name: string,
-    rows: readonly Readonly<Record<string, unknown>>[],
-  ): void {
-    const place = (row: Readonly<Record<string, unknown>>) =>
-      Number(row['place']);
+  #describe(name: string, rows: readonly CatalogRow[]): void {
+    const key = rows.filter(({ place }) => place !== null);
+    const generated = rows.filter((row) => row['generated'] === 'true');
     this.#tables.set(name, {
-      columns: rows.map((row) => ({
-        name: String(row['column']),
-        type: Number(row['type']),
-        isExact: row['exact'] === 'true',
+      columns: rows.map(({ column, type, exact }) => ({
+        name: column!,
+        type: Number(type),
+        isExact: exact === 'true',
       })),
-      key: rows
-        .filter((row) => row['place'] !== null)
-        .toSorted((some, other) => place(some) - place(other))
-        .map((row) => String(row['column'])),
-      generated: new Set(
-        rows
-          .filter((row) => row['generated'] === 'true')
-          .map((row) => String(row['column'])),
-      ),
+      key: key
+        .toSorted(
+          (some, other) => Number(some['place']) - Number(other['place']),
+        )
+        .map(({ column }) => column!),
+      generated: new Set(generated.map(({ column }) => column!)),
     });
   }
 }

@@ -1,5 +1,5 @@
 import type { InvalidationPublisher } from '../../publisher/index.js';
-import type { TableMappings } from '../table-mapping.js';
+import type { TableMappings } from '../mapping/table-mapping.js';
 
 /** Options of the capture of writes by an ORM. @publicApi */
 export interface CaptureOptions {

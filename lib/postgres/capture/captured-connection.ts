@@ -10,15 +10,11 @@ export interface SqlStatement {
   readonly parameters: readonly unknown[];
 }
 
-/**
- * Runs SQL on this connection, past the capture.
- *
- * @returns its rows, by column
- * @internal
- */
-export type CatalogQuery = (
-  sql: string,
-) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+/** A row of texts, by column. @internal */
+export type CatalogRow = Readonly<Record<string, string | null>>;
+
+/** Runs SQL on this connection, past the capture. @internal */
+export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
 
 /**
  * What one connection writes. It is told of every statement, those that begin and end

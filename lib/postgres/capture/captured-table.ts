@@ -1,8 +1,8 @@
-import type { ChangeSet } from '../change-set.js';
-import type { Relation } from '../decode-pgoutput.js';
-import type { RowImage } from '../row-view.js';
-import { TableMapper, type MapperListener } from '../table-mapper.js';
-import type { TableMapping } from '../table-mapping.js';
+import type { ChangeSet } from '../mapping/change-set.js';
+import type { Relation } from '../mapping/relation.js';
+import type { RowImage } from '../mapping/row-view.js';
+import { TableMapper, type MapperListener } from '../mapping/table-mapper.js';
+import type { TableMapping } from '../mapping/table-mapping.js';
 import type { CatalogTable } from './capture-catalog.js';
 import { knownRows, type KnownRow } from './known-rows.js';
 import { storedText } from './sql-value.js';

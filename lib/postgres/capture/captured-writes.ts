@@ -1,5 +1,5 @@
 import type { Invalidation } from '../../message/index.js';
-import { ChangeSet } from '../change-set.js';
+import { ChangeSet } from '../mapping/change-set.js';
 
 /**
  * Adds what a write invalidates.

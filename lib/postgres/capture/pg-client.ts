@@ -43,33 +43,35 @@ export class CapturedPgClients {
     });
     client.query = (...args) =>
       typeof args[0]?.submit === 'function'
-        ? submit(connection, send, args)
-        : query(connection, send, args);
+        ? sendObject(connection, send, args)
+        : sendText(connection, send, args);
   }
 }
 
 /** Sends a text, or an object with one, with or without a callback. */
-function query(
+function sendText(
   connection: CapturedConnection,
   send: PgClientLike['query'],
   args: readonly any[],
-): unknown {
+): Promise<unknown> | undefined {
   const statement = statementIn(args);
   const at = args.findIndex((each) => typeof each === 'function');
   if (at < 0) return connection.run(statement, () => send(...args), rowsIn);
   const sent = () =>
     new Promise((resolve, reject) => {
-      const answered = (error: unknown, result: unknown) =>
-        error ? reject(error as Error) : resolve(result);
-      send(...args.slice(0, at), answered);
+      send(...args.slice(0, at), (error: Error | undefined, result: unknown) =>
+        error ? reject(error) : resolve(result),
+      );
     });
   connection.run(statement, sent, rowsIn).then(
     (result) => args[at](null, result),
     (error: unknown) => args[at](error),
   );
+  return undefined;
 }
 
-function submit(
+/** Sends a query object. */
+function sendObject(
   connection: CapturedConnection,
   send: PgClientLike['query'],
   args: readonly any[],

@@ -65,9 +65,7 @@ export function storedText(
   isStored: boolean,
 ): string | null | undefined {
   if (value === null) return null;
-  const text = ['string', 'number', 'bigint'].includes(typeof value)
-    ? String(value)
-    : null;
+  const text = isPrintable(value) ? String(value) : null;
   switch (TYPES[type]) {
     case 'boolean':
       return typeof value === 'boolean' ? (value ? 't' : 'f') : undefined;
@@ -84,6 +82,10 @@ export function storedText(
         ? value
         : undefined;
   }
+}
+
+function isPrintable(value: unknown): value is string | number | bigint {
+  return ['string', 'number', 'bigint'].includes(typeof value);
 }
 
 function textOf(value: unknown, isStored: boolean): string | undefined {

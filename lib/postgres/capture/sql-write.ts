@@ -94,7 +94,14 @@ function conflictIn(reader: SqlReader): {
   reader.until('do');
   if (!reader.passWords('do', 'update', 'set')) return null;
   const assignments = splitList(reader.until('where', 'returning'));
-  return { target, changed: new Set(assignments.flatMap(changedBy)) };
+  // The columns of the conflict are equal to those of EXCLUDED.
+  const changes = assignments.filter(
+    ([column, , ...value]) =>
+      !target.includes(column!.text) ||
+      !isWord(value[0], 'excluded') ||
+      columnIn(value) !== column!.text,
+  );
+  return { target, changed: new Set(changes.flatMap(changedBy)) };
 }
 
 function updateIn(

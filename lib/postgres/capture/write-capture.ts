@@ -5,10 +5,10 @@ import {
 } from '../../errors/index.js';
 import { everything, type Invalidation } from '../../message/index.js';
 import { outsideScopes } from '../../publisher/index.js';
-import type { ChangeSet } from '../change-set.js';
+import type { ChangeSet } from '../mapping/change-set.js';
 import { isTables } from '../postgres.options-rules.js';
-import { widenTable } from '../table-mapper.js';
-import { DEFAULT_BULK } from '../trigger-sql.js';
+import { widenTable } from '../mapping/table-mapper.js';
+import { DEFAULT_BULK } from '../triggers/trigger-sql.js';
 import { CaptureCatalog } from './capture-catalog.js';
 import type { CaptureOptions } from './capture.options.js';
 import {
