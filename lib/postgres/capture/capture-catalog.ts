@@ -30,9 +30,9 @@ with edge (source, target, action, columns) as (
       from pg_catalog.pg_attribute a where a.attrelid = k.confrelid and a.attnum = any (k.confkey))
     from pg_catalog.pg_constraint k where k.contype = 'f' and k.confupdtype in ('c', 'n', 'd')
   union all
-  select inhrelid, inhparent, 'any', null from pg_catalog.pg_inherits
+  select inhrelid, inhparent, 'up', null from pg_catalog.pg_inherits
   union all
-  select inhparent, inhrelid, 'any', null from pg_catalog.pg_inherits
+  select inhparent, inhrelid, 'down', null from pg_catalog.pg_inherits
   union all
   select r.ev_class, d.refobjid, 'any', null from pg_catalog.pg_depend d
     join pg_catalog.pg_rewrite r on r.oid = d.objid
@@ -46,6 +46,9 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 join pg_catalog.pg_class t on t.oid = e.target
 join pg_catalog.pg_namespace m on m.oid = t.relnamespace
 where n.nspname not in ('pg_catalog', 'information_schema')`;
+
+/** From a partition to the whole, and the other way. */
+const BACK: Readonly<Record<string, string>> = { up: 'down', down: 'up' };
 
 /** A column of a mapped table. @internal */
 export interface CatalogColumn {
@@ -123,19 +126,19 @@ export class CaptureCatalog {
   ): string[] {
     const isFollowed = ({ action, columns }: Edge) =>
       kind === null ||
-      action === 'any' ||
-      (action === 'delete'
-        ? kind === 'delete'
-        : // An upsert updates as well.
-          columns!.some((column) => changed.has(column)));
-    const reached = new Set<string>();
-    const next = (this.#edges.get(name) ?? []).filter(isFollowed);
-    for (const { target } of next) {
-      if (reached.has(target)) continue;
-      reached.add(target);
+      (action === 'delete' && kind === 'delete') ||
+      // An upsert updates as well.
+      (action === 'update' && columns!.some((column) => changed.has(column))) ||
+      !['delete', 'update'].includes(action);
+    const edges = new Set((this.#edges.get(name) ?? []).filter(isFollowed));
+    for (const { target, action } of edges) {
       // Each of its rows may be deleted, or changed in any column.
-      next.push(...(this.#edges.get(target) ?? []));
+      for (const edge of this.#edges.get(target) ?? []) {
+        // A row of a partition is none of its siblings, but of the whole.
+        if (BACK[action] !== edge.action) edges.add(edge);
+      }
     }
+    const reached = new Set([...edges].map(({ target }) => target));
     return [...reached].filter((table) => this.#tables.has(table));
   }
 

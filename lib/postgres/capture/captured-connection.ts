@@ -16,6 +16,9 @@ export type CatalogRow = Readonly<Record<string, string | null>>;
 /** Runs SQL on this connection, past the capture. @internal */
 export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
 
+/** Milliseconds after which a commit has ended whose answer was lost. */
+const LATE_MS = 2_000;
+
 /**
  * What one connection writes. It is told of every statement, those that begin and end
  * transactions included, and announces after the commit, before the caller of the COMMIT
@@ -65,6 +68,7 @@ export class CapturedConnection {
       return result;
     } catch (error) {
       if (commands.includes('begin')) sent.commits(this.#end());
+      this.#announceLate(sent.committed, error);
       throw error;
     } finally {
       sent.end(null);
@@ -80,10 +84,14 @@ export class CapturedConnection {
   /** Commits by other means than a statement. */
   async commit<T>(send: () => Promise<T>): Promise<T> {
     const ended = this.#end();
+    const committed = ended === null ? [] : [ended];
     try {
       return await send();
+    } catch (error) {
+      this.#announceLate(committed, error);
+      throw error;
     } finally {
-      if (ended !== null) await this.capture.announce([ended]);
+      await this.capture.announce(committed);
     }
   }
 
@@ -97,8 +105,14 @@ export class CapturedConnection {
    * not ended, since its outcome is not known.
    */
   async release(): Promise<void> {
-    const ended = this.#end();
-    if (ended !== null) await this.capture.announce([ended]);
+    await this.commit(() => Promise.resolve());
+  }
+
+  /** Announces once more, unless the server has told that it failed. */
+  #announceLate(committed: readonly CapturedWrites[], error: unknown): void {
+    const { severity } = (error ?? {}) as { severity?: unknown };
+    if (severity === 'ERROR') return;
+    setTimeout(() => void this.capture.announce(committed), LATE_MS).unref();
   }
 
   #follow(command: SqlCommand, sent: SentText): void {

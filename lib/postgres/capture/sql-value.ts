@@ -47,8 +47,8 @@ const TYPES: Readonly<Record<number, 'boolean' | 'integer' | 'text' | 'uuid'>> =
     2950: 'uuid',
   };
 
-/** Types whose values clients read as PostgreSQL writes them: char, date, times, numeric. */
-const PLAIN = [1042, 1082, 1083, 1114, 1184, 1700];
+/** Types whose values clients read as PostgreSQL writes them: char and numeric. */
+const PLAIN = [1042, 1700];
 
 /**
  * A value as PostgreSQL writes it.
@@ -85,16 +85,16 @@ export function storedText(
 }
 
 function isPrintable(value: unknown): value is string | number | bigint {
-  return ['string', 'number', 'bigint'].includes(typeof value);
+  // A larger number may have been rounded when it was read.
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  return typeof value === 'string' || typeof value === 'bigint';
 }
 
 function textOf(value: unknown, isStored: boolean): string | undefined {
-  if (Number.isSafeInteger(value) || typeof value === 'bigint') {
-    return String(value);
-  }
-  if (typeof value !== 'string') return undefined;
+  if (!isPrintable(value)) return undefined;
+  const text = String(value);
   // `varchar(n)` drops spaces beyond its length.
-  return isStored || !value.endsWith(' ') ? value : undefined;
+  return isStored || !text.endsWith(' ') ? text : undefined;
 }
 
 function uuidOf(text: string): string | undefined {

@@ -296,8 +296,12 @@ const WRITES: Write[] = [
   ],
   [
     'upsert() by the key',
-    () => users().upsert({ id: 101, name: 'n' }, ['id']),
-    ['User:101'],
+    () =>
+      members().upsert({ teamId: 7, userId: 101, role: 'n' }, [
+        'teamId',
+        'userId',
+      ]),
+    ['member:7:101'],
   ],
   [
     'upsert() by another column',
