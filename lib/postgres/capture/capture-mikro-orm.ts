@@ -25,11 +25,24 @@ interface KnexConnection {
 
 /**
  * Announces what MikroORM commits: by `flush()`, native queries, query builders, SQL of
- * your own and its Knex. Call it before the first query.
+ * your own and its Knex. It is announced after the commit, before the call that commits
+ * resolves. Call it before the first query.
  *
  * @param orm MikroORM 6 or its entity manager, whose connection is changed; it is returned
  * @throws InvalidationConfigurationError for another version or database, or options that
  * are not right
+ * @example
+ * ```ts
+ * const database = {
+ *   provide: MikroORM,
+ *   inject: [InvalidationPublisher],
+ *   useFactory: async (publisher: InvalidationPublisher) =>
+ *     captureMikroOrm(await MikroORM.init(config), {
+ *       publisher,
+ *       tables: { 'public.users': 'User' },
+ *     }),
+ * };
+ * ```
  * @publicApi
  */
 export function captureMikroOrm<

@@ -19,19 +19,23 @@ interface PostgresDriver {
 
 /**
  * Announces what a data source of TypeORM commits: by entities, repositories, query
- * builders, SQL of your own, query runners and their clients. Call it before the first
- * query.
+ * builders, SQL of your own, query runners and their clients. It is announced after the
+ * commit, before the call that commits resolves. Call it before the first query.
  *
  * @param dataSource is changed, and returned
  * @throws InvalidationConfigurationError for another database than PostgreSQL, or options
  * that are not right
  * @example
  * ```ts
- * TypeOrmModule.forRootAsync({
+ * const database = {
+ *   provide: DataSource,
  *   inject: [InvalidationPublisher],
- *   useFactory: () => options,
- *   dataSourceFactory: async (options) => new DataSource(options!).initialize(),
- * })
+ *   useFactory: (publisher: InvalidationPublisher) =>
+ *     captureTypeOrm(new DataSource({ type: 'postgres', … }), {
+ *       publisher,
+ *       tables: { 'public.users': 'User' },
+ *     }).initialize(),
+ * };
  * ```
  * @publicApi
  */

@@ -13,20 +13,18 @@ export type SqlToken =
   | { readonly kind: 'parameter'; readonly text: string }
   | { readonly kind: 'sign'; readonly text: string };
 
-/** What a token begins with, in the order in which they are tried. */
-const TOKENS = new RegExp(
+/** A token, or what is between two, in the order in which they are tried. */
+const TOKEN = new RegExp(
   [
-    String.raw`(?<space>\s+|--[^\n]*)`,
-    String.raw`(?<comment>/\*)`,
-    String.raw`(?<escaped>[eE]'(?:[^'\\]|''|\\[^])*'|[uU]&'(?:[^']|'')*')`,
-    String.raw`(?<text>'(?:[^']|'')*')`,
-    String.raw`(?<unicode>[uU]&"(?:[^"]|"")*")`,
-    String.raw`(?<name>"(?:[^"]|"")*")`,
-    String.raw`(?<dollar>\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)`,
-    String.raw`\$(?<parameter>\d+)`,
-    String.raw`(?<number>(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)`,
-    String.raw`(?<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)`,
-    String.raw`(?<sign>::|[^])`,
+    String.raw`\s+|--[^\n]*|/\*`,
+    // Texts with escapes, and texts.
+    String.raw`[eE]'(?:[^'\\]|''|\\[^])*'|[uU]&'(?:[^']|'')*'|'(?:[^']|'')*'`,
+    String.raw`(?:[uU]&)?"(?:[^"]|"")*"`,
+    // The beginning of a text in dollars; a parameter.
+    String.raw`\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|\$\d+`,
+    String.raw`(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`,
+    String.raw`[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*`,
+    '::|[^]',
   ].join('|'),
   'y',
 );
@@ -44,32 +42,41 @@ export function tokensOf(sql: string): SqlToken[] {
   const tokens: SqlToken[] = [];
   let at = 0;
   while (at < sql.length) {
-    TOKENS.lastIndex = at;
-    const groups = TOKENS.exec(sql)!.groups!;
-    at = TOKENS.lastIndex;
-    if (groups['comment'] !== undefined) at = endOfComment(sql, at);
-    else if (groups['dollar'] !== undefined) {
-      const end = sql.indexOf(groups['dollar'], at);
+    TOKEN.lastIndex = at;
+    const [text] = TOKEN.exec(sql)!;
+    at = TOKEN.lastIndex;
+    if (text === '/*') at = endOfComment(sql, at);
+    else if (text.length > 1 && text.startsWith('$') && text.endsWith('$')) {
+      const end = sql.indexOf(text, at);
       const close = end < 0 ? sql.length : end;
       tokens.push({ kind: 'text', text: sql.slice(at, close) });
-      at = close + groups['dollar'].length;
-    } else if (groups['space'] === undefined) tokens.push(tokenOf(groups));
+      at = close + text.length;
+    } else if (text.trim() !== '' && !text.startsWith('--')) {
+      tokens.push(tokenOf(text));
+    }
   }
   return tokens;
 }
 
-function tokenOf(groups: Record<string, string | undefined>): SqlToken {
-  const { text, name, unicode, parameter, number, word, sign } = groups;
-  if (word !== undefined) return { kind: 'word', text: word.toLowerCase() };
-  if (name !== undefined) {
-    return { kind: 'name', text: name.slice(1, -1).replaceAll('""', '"') };
+function tokenOf(text: string): SqlToken {
+  const [first] = text;
+  const last = text.at(-1);
+  if (first === "'" && text.length > 1) {
+    return { kind: 'text', text: text.slice(1, -1).replaceAll("''", "'") };
   }
-  if (unicode !== undefined) return { kind: 'any-name', text: unicode };
-  if (parameter !== undefined) return { kind: 'parameter', text: parameter };
-  if (number !== undefined) return { kind: 'number', text: number };
-  if (sign !== undefined) return { kind: 'sign', text: sign };
-  if (text === undefined) return { kind: 'text', text: null };
-  return { kind: 'text', text: text.slice(1, -1).replaceAll("''", "'") };
+  if (first === '"' && text.length > 1) {
+    return { kind: 'name', text: text.slice(1, -1).replaceAll('""', '"') };
+  }
+  if (first === '$' && text.length > 1) {
+    return { kind: 'parameter', text: text.slice(1) };
+  }
+  if (/^\.?\d/.test(text)) return { kind: 'number', text };
+  // Words have no quotes, so that these are texts and names with escapes.
+  if (text.length > 1 && last === "'") return { kind: 'text', text: null };
+  if (text.length > 1 && last === '"') return { kind: 'any-name', text };
+  return /^[A-Za-z_\u0080-\uffff]/.test(text)
+    ? { kind: 'word', text: text.toLowerCase() }
+    : { kind: 'sign', text };
 }
 
 function endOfComment(sql: string, from: number): number {
