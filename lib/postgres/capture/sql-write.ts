@@ -38,13 +38,7 @@ export function parseWrite(
   tokens: readonly SqlToken[],
   parameters: readonly unknown[],
 ): SqlWrite | null {
-  // A WITH may have further ones.
-  const writes = tokens.filter(
-    (token, at) =>
-      isWord(token, 'insert', 'update', 'delete', 'merge') &&
-      !isWord(tokens[at - 1], 'do', 'for', 'key'),
-  );
-  if (writes.length !== 1) return null;
+  // PostgreSQL allows no further write below one of these.
   const reader = new SqlReader(tokens);
   if (reader.passWords('insert', 'into')) return insertIn(reader, parameters);
   if (reader.passWords('update')) return updateIn(reader, parameters);

@@ -40,6 +40,7 @@ const SCHEMA = `
   create table logs_1 partition of logs for values from (0) to (100);
   create table logs_2 partition of logs for values from (100) to (9007199254740999);
   insert into logs values (1, 'a'), (100, 'b');
+  create or replace procedure touch() language sql as 'delete from members';
   create view everyone as select id, name from users;
   insert into teams values (1, 'a'), (2, 'b');
   insert into users (id, name, email, team) values (1, 'one', 'one@', 'a'), (2, 'two', 'two@', null), (3, 'three', 'three@', 'b');
@@ -236,6 +237,12 @@ const CASES: [string, readonly unknown[], readonly string[]][] = [
     ['member:*'],
   ],
   ['explain analyze delete from members', [], ['member:*']],
+  ["copy members from '/dev/null'", [], ['member:*']],
+  [
+    'call touch()',
+    [],
+    ['log:*', 'member:*', 'node:*', 'owner:*', 'post:*', 'tag:*', 'user:*'],
+  ],
   ['alter table "members" add column more int', [], ['member:*']],
   [
     'do $$ begin delete from members; end $$',

@@ -205,6 +205,31 @@ describe('A captured transaction', () => {
     expect(app.said()).toEqual(['User:1']);
   });
 
+  it('learns a definition anew that another connection has committed', async () => {
+    const app = await startCaptureApp();
+    const { publisher } = app;
+    const tables = { 'public.users': 'User' };
+    const clients = new CapturedPgClients(
+      new WriteCapture({ publisher, tables }),
+    );
+    const [one, other] = [await server().connect(), await server().connect()];
+    clients.add(one);
+    clients.add(other);
+    await server().sql(
+      'drop table if exists other; create table other (id int)',
+    );
+    await one.query('begin');
+    await one.query(
+      `alter table users drop constraint users_pkey, add column code int
+       generated always as (id + 10) stored, add primary key (code)`,
+    );
+    await other.query('insert into other values (1)');
+    await one.query('commit');
+    app.said();
+    await other.query('delete from users where code = 11');
+    expect(app.said()).toEqual(['User:11']);
+  });
+
   it('learns a definition anew that it changes', async () => {
     const { app, client } = await connect();
     await change(client, 1);
