@@ -8,7 +8,6 @@ import { outsideScopes } from '../../publisher/index.js';
 import type { ChangeSet } from '../mapping/change-set.js';
 import { isTables } from '../postgres.options-rules.js';
 import { widenTable } from '../mapping/table-mapper.js';
-import { DEFAULT_BULK } from '../triggers/trigger-sql.js';
 import { CaptureCatalog } from './capture-catalog.js';
 import type { CaptureOptions } from './capture.options.js';
 import {
@@ -21,6 +20,9 @@ import { CapturedWrites, type CapturedWrite } from './captured-writes.js';
 import type { SqlCommand } from './sql-text.js';
 import type { SqlToken } from './sql-tokens.js';
 import { parseWrite, type SqlWrite } from './sql-write.js';
+
+/** Keys of one type in one transaction, by default. */
+const DEFAULT_BULK = 1_000;
 
 const NONE: ReadonlySet<string> = new Set();
 
