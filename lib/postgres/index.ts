@@ -4,10 +4,20 @@
  * @module postgres
  */
 export type { CaptureOptions } from './capture/capture.options.js';
+export { captureDrizzle, type DrizzleLike } from './capture/capture-drizzle.js';
+export {
+  captureKysely,
+  type KyselyLike,
+  type KyselyPluginLike,
+} from './capture/capture-kysely.js';
 export {
   captureMikroOrm,
   type CapturedEntityManager,
 } from './capture/capture-mikro-orm.js';
+export {
+  capturePrisma,
+  type PrismaAdapterLike,
+} from './capture/capture-prisma.js';
 export {
   captureTypeOrm,
   type CapturedDataSource,
