@@ -12,6 +12,7 @@ import {
   primaryKey,
   serial,
   text,
+  timestamp,
   uuid,
   varchar,
   withReplicas,
@@ -53,6 +54,7 @@ const loud = customType<{ data: string; driverData: string }>({
 });
 const loudCodes = pgTable('codes', { code: loud().primaryKey(), day: date() });
 const codes = pgTable('codes', { code: varchar().primaryKey(), day: date() });
+const moments = pgTable('moments', { at: timestamp().primaryKey() });
 const schema = { users, posts };
 
 type Db = NodePgDatabase<typeof schema>;
@@ -254,6 +256,11 @@ describe('captureDrizzle() announces', () => {
       ['User:8'],
     ],
     [
+      'a key that Drizzle reads as a Date: the type',
+      (db) => db.delete(moments).returning(),
+      ['Moment:*'],
+    ],
+    [
       'a value of a custom type, as it is stored',
       (db) => db.insert(loudCodes).values({ code: 'CD' }),
       ['Code:cd'],
@@ -331,6 +338,16 @@ describe('captureDrizzle() announces a transaction', () => {
       }),
     );
     expect(said.slice(1)).toEqual(['User:1']);
+  });
+
+  it('that a pool was told to begin at once, on whichever connection', async () => {
+    const { db, heard } = await start();
+    expect(
+      await heard(async () => {
+        await db.execute('begin');
+        await rename(db, 1);
+      }),
+    ).toEqual(['User:1']);
   });
 
   it('of a single client, also one that SQL begins and ends', async () => {
@@ -439,7 +456,11 @@ function neonOn(pglite: PGlite): NeonQueryFunction<false, true> {
   interface Options {
     readonly arrayMode?: boolean;
   }
-  const query = (statement: string, values: unknown[], options: Options = {}) => {
+  const query = (
+    statement: string,
+    values: unknown[],
+    options: Options = {},
+  ) => {
     const run = (on: Pick<PGlite, 'query'>) =>
       on.query(statement, values, {
         rowMode: options.arrayMode === true ? 'array' : 'object',

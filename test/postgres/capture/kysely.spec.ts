@@ -286,6 +286,11 @@ describe('captureKysely() announces', () => {
       ['User:2'],
     ],
     [
+      'a key that node-postgres reads as a Date: the type',
+      (db) => sql`delete from moments returning at`.execute(db),
+      ['Moment:*'],
+    ],
+    [
       'other raw SQL: the types of the tables that it names',
       (db) => sql`truncate users cascade`.execute(db),
       ['post:*', 'user:*'],

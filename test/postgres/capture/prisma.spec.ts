@@ -149,6 +149,11 @@ describe('capturePrisma() announces', () => {
       [`Post:${POST}`],
     ],
     [
+      'a key that the adapter rewrites: the type',
+      (db) => db.$queryRaw`delete from moments returning at`,
+      ['Moment:*'],
+    ],
+    [
       'other raw SQL: the types of the tables that it names',
       (db) => db.$executeRawUnsafe('truncate users cascade'),
       ['post:*', 'user:*'],

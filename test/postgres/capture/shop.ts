@@ -16,16 +16,18 @@ CREATE TABLE memberships (user_id integer, team_id text, role text NOT NULL,
   PRIMARY KEY (user_id, team_id));
 CREATE TABLE notes (id integer PRIMARY KEY, text text);
 CREATE TABLE codes (code varchar(8) PRIMARY KEY, day date);
+CREATE TABLE moments (at timestamp PRIMARY KEY);
 CREATE SCHEMA shop;
 CREATE TABLE shop.orders (id integer PRIMARY KEY, state text);`;
 
 const ROWS = `
-TRUNCATE users, posts, memberships, notes, codes, shop.orders RESTART IDENTITY;
+TRUNCATE users, posts, memberships, notes, codes, moments, shop.orders RESTART IDENTITY;
 INSERT INTO users (name, team) VALUES ('Ada', 'red'), ('Bob', 'red'), ('Cleo', 'blue');
 INSERT INTO posts VALUES ('${POST}', 'Hello', 1);
 INSERT INTO memberships VALUES (1, 'red', 'owner'), (2, 'red', 'guest');
 INSERT INTO notes VALUES (1, 'Note');
 INSERT INTO codes VALUES ('ab', '2026-01-31');
+INSERT INTO moments VALUES ('2026-01-31 12:00');
 INSERT INTO shop.orders VALUES (7, 'new');`;
 
 export const TABLES: CaptureOptions['tables'] = {
@@ -36,6 +38,7 @@ export const TABLES: CaptureOptions['tables'] = {
     types: ['team'],
   },
   'public.codes': ({ code }) => entity('Code', String(code)),
+  'public.moments': 'Moment',
   'shop.orders': 'Order',
 };
 
@@ -53,9 +56,7 @@ export function useShop(): () => PostgresServer {
 
 export interface Listener {
   readonly options: CaptureOptions;
-  /**
-   * What is announced until a write has resolved, sorted; its error comes first.
-   */
+  /** What is announced until a write has resolved, sorted, after its error if it fails. */
   heard(write: () => PromiseLike<unknown>): Promise<string[]>;
 }
 
