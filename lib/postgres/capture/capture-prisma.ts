@@ -18,7 +18,6 @@ interface Query {
 
 interface ResultSet {
   readonly columnNames: readonly string[];
-  readonly columnTypes: readonly number[];
   readonly rows: readonly (readonly unknown[])[];
 }
 
@@ -34,7 +33,6 @@ interface Adapter extends Queryable {
 
 interface Transaction extends Queryable {
   commit(): Promise<void>;
-  rollback(): Promise<void>;
 }
 
 /**
@@ -85,10 +83,6 @@ function capturedAdapter(adapter: Adapter, capture: WriteCapture): Adapter {
       return replacing<Transaction>(transaction, {
         ...captured(transaction, () => writes),
         commit: () => writes.commit(() => transaction.commit()),
-        rollback: () => {
-          writes.rollback();
-          return transaction.rollback();
-        },
       });
     },
   });
@@ -103,7 +97,7 @@ function captured(
       connect().run(
         { text: query.sql, parameters: query.args },
         () => queryable.queryRaw(query),
-        returnedRows,
+        ({ rows }) => rows,
       ),
     executeRaw: (query) =>
       connect().run(
@@ -112,17 +106,6 @@ function captured(
         () => null,
       ),
   };
-}
-
-/** Prisma's numbers of integers, booleans, texts, enums and UUIDs: others are rewritten. */
-const AS_STORED = [0, 1, 5, 6, 7, 12, 15];
-
-function returnedRows({ columnTypes, rows }: ResultSet): unknown[][] {
-  return rows.map((row) =>
-    row.map((value, at) =>
-      AS_STORED.includes(columnTypes[at] ?? -1) ? value : undefined,
-    ),
-  );
 }
 
 function queryBy(queryable: Queryable): CatalogQuery {

@@ -261,6 +261,15 @@ describe('captureDrizzle() announces', () => {
       ['Moment:*'],
     ],
     [
+      'what Drizzle makes of an expression: the type',
+      (db) =>
+        db
+          .update(users)
+          .set(ada)
+          .returning({ id: sql`id`.mapWith(() => 99) }),
+      ['user:*'],
+    ],
+    [
       'a value of a custom type, as it is stored',
       (db) => db.insert(loudCodes).values({ code: 'CD' }),
       ['Code:cd'],

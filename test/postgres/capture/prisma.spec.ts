@@ -237,12 +237,17 @@ describe('capturePrisma() announces an interactive transaction', () => {
     expect(said.slice(1)).toEqual(['User:1']);
   });
 
-  it('that another transaction has aborted', async () => {
+  it('with nested ones, and with what a savepoint took back', async () => {
     const { db, heard } = await start();
     const said = await heard(() =>
       db.$transaction(async (tx: Transaction) => {
         await tx.$transaction((inner: Transaction) => rename(inner, 1));
-        await rename(tx, 2);
+        await tx
+          .$transaction(async (inner: Transaction) => {
+            await rename(inner, 2);
+            throw new Error('no');
+          })
+          .catch(() => null);
       }),
     );
     expect(said).toEqual(['user:1,user:2']);
