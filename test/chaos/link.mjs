@@ -8,8 +8,8 @@ const IN_FLIGHT_BYTES = 1 << 20;
 const SUBSCRIBE = /\*2\r\n\$\d+\r\ns?subscribe\r\n/i;
 
 /**
- * A TCP proxy between one application and one Redis server, which can fail as
- * networks do.
+ * A TCP proxy between one application and one server, which can fail as networks
+ * do.
  */
 export class Link {
   #server;
@@ -88,6 +88,11 @@ export class Link {
     this.#severed = false;
     this.#silence = null;
     this.latency = this.#usual;
+  }
+
+  /** Leads new connections to another server, as an address does after a failover. */
+  retarget(port) {
+    this.#targetPort = port;
   }
 
   async close() {

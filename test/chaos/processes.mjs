@@ -4,15 +4,18 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const children = new Set();
+/** Child -> its process id, negative for that of its group. */
+const children = new Map();
 const folder = mkdtempSync(join(tmpdir(), 'chaos-'));
+// PostgreSQL runs as another user, and has a folder in it.
+chmodSync(folder, 0o711);
 watch('rm -rf "$1"', folder);
 process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
+  for (const pid of children.values()) kill(pid);
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -21,10 +24,15 @@ export function workFolder() {
   return mkdtempSync(join(folder, 'server-'));
 }
 
-/** Makes the child end when this process does. */
-export function adopt(child) {
-  children.add(child);
-  const guard = watch('kill -9 "$1"', String(child.pid));
+/**
+ * Makes the child end when this process does.
+ *
+ * @param group whether the child has a process group of its own, which ends with it
+ */
+export function adopt(child, { group = false } = {}) {
+  const pid = group ? -child.pid : child.pid;
+  children.set(child, pid);
+  const guard = watch('kill -s KILL -- "$1"', String(pid));
   child.once('exit', () => {
     children.delete(child);
     // The process id may soon belong to another process.
@@ -41,8 +49,16 @@ export function hasExited(child) {
 export async function end(child) {
   if (hasExited(child)) return;
   const exited = once(child, 'exit');
-  child.kill('SIGKILL');
+  kill(children.get(child));
   await exited;
+}
+
+function kill(pid) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
 }
 
 /**

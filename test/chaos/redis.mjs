@@ -136,7 +136,7 @@ export class RedisServer {
  * outgoing connection could take an ephemeral port, and the restart would fail.
  * The cluster bus uses port + 10000.
  */
-async function freePort() {
+export async function freePort() {
   return until('a free port', async () => {
     const port = 10_240 + Math.floor(Math.random() * 10_000);
     const probe = createServer();

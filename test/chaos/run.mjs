@@ -2,9 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Stage } from './stage.mjs';
 import { until, within } from './wait.mjs';
 
-/** Numbers of changes before the fault, and after it has healed. */
-const BEFORE = 500;
-const AFTER = 800;
 /** Limit of a run; a longer one hangs. */
 const SHORT_MS = 90_000;
 const LONG_MS = 300_000;
@@ -30,7 +27,8 @@ export function hasFailed({ stale, failedCalls, problems }) {
  * @param how `{ seed, long, broken }`, see `Stage`
  */
 export async function run(scenario, how) {
-  const stage = new Stage({ ...how, options: scenario.options });
+  const { stage: Kind = Stage, options } = scenario;
+  const stage = new Kind({ ...how, options });
   try {
     const limit = how.long ? LONG_MS : SHORT_MS;
     return await within(limit, 'the run to end', play(scenario, stage));
@@ -50,7 +48,7 @@ async function play(scenario, stage) {
   await stage.open(scenario);
   await stage.warm();
   await stage.startWriting();
-  await stage.writes(BEFORE);
+  await stage.writes(stage.writesBefore);
   stage.checker.peak = 0;
 
   await scenario.fault(stage);
@@ -58,12 +56,13 @@ async function play(scenario, stage) {
   await scenario.heal?.(stage);
   const healedAt = performance.now();
 
-  if (!quiet && stage.writers.length > 0) await stage.writes(AFTER);
+  if (!quiet && stage.writers.length > 0) await stage.writes(stage.writesAfter);
   await stage.stopWriting();
   return conclude(scenario, stage, { quiet, healedAt });
 }
 
 async function conclude(scenario, stage, { quiet, healedAt }) {
+  await stage.hasRested();
   const failures = await settled(stage, scenario);
   const unsettled = (await scenario.settled?.(stage)) ?? [];
   // Measured before the late instance starts, which was never incoherent.

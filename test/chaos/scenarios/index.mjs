@@ -6,6 +6,7 @@ import { journal } from './journal.mjs';
 import { load } from './load.mjs';
 import { network } from './network.mjs';
 import { outbox } from './outbox.mjs';
+import { postgres } from './postgres.mjs';
 import { regionRelays } from './region-relays.mjs';
 import { regions } from './regions.mjs';
 import { server } from './server.mjs';
@@ -40,4 +41,5 @@ export const scenarios = [
   ...absent,
   ...regions,
   ...regionRelays,
+  ...postgres,
 ];

@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { until } from '../wait.mjs';
+import { Transaction, UnexpectedRowError } from './transaction.mjs';
+
+const SESSIONS = 12;
+const CONNECTED_WITHIN_MS = 60_000;
+/** A session that waits so long for an answer is a fault of this program. */
+const ANSWERED_WITHIN_MS = 20_000;
+const RETRY_MS = 20;
+/** SQL states of a server that goes down, starts, or is still a standby. */
+const AWAY = /^(57P0|08|25006|53300)/;
+
+/**
+ * The only writer: sessions of a client that knows nothing of the library, in a process
+ * that is none of the applications'.
+ */
+export class Psql {
+  /** Errors that no fault explains. */
+  problems = [];
+  /** SQL states that the fault explains. */
+  expected = /^$/;
+  #address;
+  #rows;
+  #random;
+  #chooses;
+  #perSecond;
+  #setup;
+  #running = [];
+  #isWriting = false;
+
+  /**
+   * @param address options of a client
+   * @param chooses `random => play`
+   * @param perSecond transactions, of all sessions
+   * @param setup SQL that each session begins with
+   */
+  constructor({ address, rows, random, chooses, perSecond, setup = '' }) {
+    this.#address = address;
+    this.#rows = rows;
+    this.#random = random;
+    this.#chooses = chooses;
+    this.#perSecond = perSecond;
+    this.#setup = setup;
+  }
+
+  async startWriting() {
+    this.#isWriting = true;
+    this.#running = Array.from({ length: SESSIONS }, () => this.#session());
+  }
+
+  /** Resolves once no transaction is under way. */
+  async stopWriting() {
+    this.#isWriting = false;
+    await Promise.all(this.#running.splice(0));
+  }
+
+  /** Runs one transaction on a session of its own. */
+  async play(play) {
+    let client = await this.#connect();
+    try {
+      client = await this.#transact(client, play);
+    } finally {
+      void client.end().catch(() => {});
+    }
+  }
+
+  async #session() {
+    const pause = (1_000 * SESSIONS) / this.#perSecond;
+    let client = await this.#connect();
+    while (this.#isWriting) {
+      const began = performance.now();
+      client = await this.#transact(client, this.#chooses(this.#random));
+      const rest = pause - (performance.now() - began);
+      if (rest > 0) await sleep(rest * 2 * this.#random());
+    }
+    void client.end().catch(() => {});
+  }
+
+  /** @returns the client, or a new one after an error */
+  async #transact(client, play) {
+    const transaction = new Transaction(client, this.#rows, this.#random);
+    try {
+      await play(transaction);
+      if (transaction.hasRows) await transaction.recover(client);
+      return client;
+    } catch (error) {
+      this.#judge(error);
+      let next = client;
+      await until(
+        'psql to find out what became of a transaction',
+        async () => {
+          try {
+            void next.end().catch(() => {});
+            next = await this.#connect();
+            await transaction.recover(next);
+            return true;
+          } catch (failure) {
+            this.#judge(failure);
+            await sleep(RETRY_MS);
+            return false;
+          }
+        },
+        CONNECTED_WITHIN_MS,
+      );
+      return next;
+    }
+  }
+
+  #judge(error) {
+    const { code } = error;
+    const isAway =
+      typeof code !== 'string' || code.length !== 5 || AWAY.test(code);
+    if (error instanceof UnexpectedRowError || !isAway) {
+      if (this.expected.test(code ?? '')) return;
+      this.problems.push(`psql: ${code} ${error.message}`);
+    }
+  }
+
+  /** Connects, however long the server is away. */
+  #connect() {
+    return until(
+      'psql to connect',
+      async () => {
+        const client = new pg.Client({
+          ...this.#address,
+          connectionTimeoutMillis: 2_000,
+          query_timeout: ANSWERED_WITHIN_MS,
+        });
+        client.on('error', () => {});
+        try {
+          await client.connect();
+          if (this.#setup !== '') await client.query(this.#setup);
+          return client;
+        } catch {
+          void client.end().catch(() => {});
+          await sleep(RETRY_MS);
+          return null;
+        }
+      },
+      CONNECTED_WITHIN_MS,
+    );
+  }
+}

@@ -1,0 +1,174 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { postgresPrograms } from '../../support/postgres-programs.mjs';
+import { adopt, end, hasExited, workFolder } from '../processes.mjs';
+import { freePort, HOST } from '../redis.mjs';
+import { until, within } from '../wait.mjs';
+import { SCHEMA } from './tables.mjs';
+
+const STARTED_WITHIN_MS = 20_000;
+const SETTINGS = {
+  listen_addresses: HOST,
+  unix_socket_directories: '',
+  wal_level: 'logical',
+  fsync: 'off',
+  autovacuum: 'off',
+  shared_buffers: '32MB',
+  min_wal_size: '2MB',
+  max_connections: 200,
+  max_prepared_transactions: 100,
+  log_min_messages: 'warning',
+};
+
+/** A PostgreSQL whose tables are there, and empty. */
+export class PostgresServer {
+  /** A stopped server that all others are copies of: `initdb` takes seconds. */
+  static #template = null;
+  port;
+  #folder;
+  #settings;
+  #programs;
+  #child = null;
+
+  /** @param settings win over ours */
+  static async start(settings) {
+    const server = await PostgresServer.#copy(settings);
+    await server.start();
+    return server;
+  }
+
+  /** Starts a standby of a server that was started by `start()`. */
+  static async startStandby(primary, settings) {
+    const { host, port, user } = primary.address;
+    const standby = await PostgresServer.#copy({
+      primary_conninfo: `host=${host} port=${port} user=${user} dbname=postgres`,
+      ...settings,
+    });
+    const signal = join(standby.#data, 'standby.signal');
+    writeFileSync(signal, '');
+    standby.#programs.own(signal);
+    await standby.start();
+    return standby;
+  }
+
+  static async #copy(settings) {
+    PostgresServer.#template ??= PostgresServer.#prepare();
+    const template = await PostgresServer.#template;
+    const server = new PostgresServer(await freePort(), settings);
+    execFileSync('cp', ['-a', template.#data, server.#data]);
+    return server;
+  }
+
+  static async #prepare() {
+    const server = new PostgresServer(await freePort(), {});
+    server.#initialise();
+    await server.start();
+    await server.sql(SCHEMA);
+    await server.shutDown();
+    return server;
+  }
+
+  constructor(port, settings) {
+    this.port = port;
+    this.#settings = settings;
+    this.#folder = workFolder();
+    this.#programs = postgresPrograms(this.#folder);
+    this.#programs.own(this.#folder);
+  }
+
+  /** Options of a client that knows nothing of the library. */
+  get address() {
+    return { host: HOST, port: this.port, user: 'postgres' };
+  }
+
+  /** Resolves once the server answers. */
+  async start() {
+    const log = openSync(join(this.#folder, 'postgres.log'), 'a');
+    const settings = { port: this.port, ...SETTINGS, ...this.#settings };
+    const child = spawn(
+      this.#programs.path('postgres'),
+      [
+        '-D',
+        this.#data,
+        ...Object.entries(settings).flatMap(([name, value]) => [
+          '-c',
+          `${name}=${value}`,
+        ]),
+      ],
+      {
+        ...this.#programs.options,
+        stdio: ['ignore', log, log],
+        detached: true,
+      },
+    );
+    closeSync(log);
+    await once(child, 'spawn');
+    this.#child = adopt(child, { group: true });
+    const answers = () =>
+      hasExited(child) || this.sql('select 1').catch(() => null);
+    await until('PostgreSQL', answers, STARTED_WITHIN_MS);
+    if (hasExited(child)) throw new Error(`postgres ended:\n${this.log}`);
+  }
+
+  /** Runs SQL on a connection of its own, and resolves with the rows. */
+  async sql(text, values) {
+    const client = new pg.Client(this.address);
+    client.on('error', () => {});
+    await client.connect();
+    try {
+      return (await client.query(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** SIGKILL to the server and its children, as a crash. */
+  async kill() {
+    if (this.#child !== null) await end(this.#child);
+  }
+
+  /** Ends it in order. */
+  async shutDown() {
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGINT');
+    await within(STARTED_WITHIN_MS, 'PostgreSQL to end', exited);
+  }
+
+  async stop() {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  get log() {
+    return readFileSync(join(this.#folder, 'postgres.log'), 'utf8');
+  }
+
+  get #data() {
+    return join(this.#folder, 'data');
+  }
+
+  #initialise() {
+    mkdirSync(this.#data);
+    this.#programs.own(this.#data);
+    execFileSync(
+      this.#programs.path('initdb'),
+      [
+        ...['-D', this.#data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8'],
+        ...['--no-sync', '--no-locale', '--no-instructions'],
+        // Small, so that a slot soon needs more than it may keep.
+        '--wal-segsize=1',
+      ],
+      { ...this.#programs.options, stdio: 'pipe' },
+    );
+  }
+}

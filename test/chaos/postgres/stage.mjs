@@ -1,0 +1,196 @@
+import { Checker } from '../checker.mjs';
+import { Link } from '../link.mjs';
+import { HOST } from '../redis.mjs';
+import { Stage } from '../stage.mjs';
+import { Tap } from '../tap.mjs';
+import { until } from '../wait.mjs';
+import { triggerSql } from 'nestjs-cache-invalidation/postgres';
+import { LateStandby, WAITS_FOR_LATE } from './late-standby.mjs';
+import { MIX } from './plays.mjs';
+import { Psql } from './psql.mjs';
+import { PostgresRows } from './rows.mjs';
+import { PostgresServer } from './server.mjs';
+import { mappings } from './tables.mjs';
+
+export const SLOT = 'chaos';
+/** Times of the source: short, as the heartbeats of the instances. */
+const SOURCE = {
+  slot: SLOT,
+  publication: SLOT,
+  heartbeat: 300,
+  timeout: 1_500,
+  poll: 50,
+};
+const PER_SECOND = 400;
+/** Time between a commit in the log and its visibility. */
+const LATE_MS = 30;
+/** Time to take the slot, on a busy machine. */
+const HELD_WITHIN_MS = 20_000;
+
+/** Rows in PostgreSQL, which psql alone writes, and instances that hear of it. */
+export class PostgresStage extends Stage {
+  server = null;
+  psql;
+  /** Hears what is published. */
+  tap;
+  /** The address of the primary, for all but the sources. */
+  address;
+  writesBefore = 200;
+  writesAfter = 300;
+  /** Messages for whole types before anything was written. */
+  #patternsBefore = 0;
+  /** Properties of the scenario, see `inPostgres()`. */
+  postgres;
+  #links = [];
+
+  constructor(how) {
+    super(how);
+    this.database = new PostgresRows(this.database.keys, this.random);
+    this.checker = new Checker(this.database);
+  }
+
+  get writers() {
+    return this.psql === undefined ? [] : [this.psql];
+  }
+
+  /** All instances read only. */
+  get readers() {
+    return this.running;
+  }
+
+  /** @param postgres see `inPostgres()` */
+  async open(scenario) {
+    const { postgres: scene } = scenario;
+    this.postgres = scene;
+    await this.#openServer(scene);
+    const { port } = this.server;
+    this.address = await Link.open(port);
+    this.onClose(() => this.address.close());
+    await this.database.insert(this.server, scene.has ?? isEven);
+    if (scene.mode === 'triggers')
+      await this.server.sql(triggerSql(mappings()));
+    await scene.prepare?.(this);
+    this.psql = new Psql({
+      address: { ...this.server.address, port: this.address.port },
+      rows: this.database,
+      random: this.random,
+      chooses: scene.chooses ?? MIX,
+      perSecond: scene.perSecond ?? PER_SECOND,
+      setup: scene.setup,
+    });
+    await super.open(scenario);
+  }
+
+  async hasRested() {
+    await this.database.rest(this.server);
+  }
+
+  /** Links of an instance and settings for it, beside those of its broker. */
+  async place() {
+    const link = await Link.open(this.server.port);
+    this.#links.push(link);
+    const { host, user } = this.server.address;
+    const source = { host, user, database: 'postgres', port: link.port };
+    return {
+      link,
+      settings: {
+        source: {
+          ...SOURCE,
+          ...(this.postgres.mode === 'triggers'
+            ? { mode: 'triggers', slot: undefined, publication: undefined }
+            : {}),
+          ...this.postgres.source,
+          connection: source,
+        },
+        loads: { ...source, port: this.address.port },
+      },
+    };
+  }
+
+  /** Waits until a source announces, and its first widening is out. */
+  async ready() {
+    this.tap = await Tap.on(this);
+    this.onClose(() => this.tap.close());
+    await this.held();
+    const types = Object.keys(mappings()).length;
+    await until('the first widening', async () => {
+      this.#patternsBefore = (await this.patterns()).length;
+      return this.#patternsBefore >= types;
+    });
+  }
+
+  /** Waits until there is a holder. @returns it */
+  held() {
+    return until(
+      'a source that announces',
+      () => this.holder(),
+      HELD_WITHIN_MS,
+    );
+  }
+
+  /** The instance that announces; one of them in trigger mode. */
+  async holder() {
+    for (const application of this.running) {
+      const report = await application.report();
+      if (report?.source.state === 'holder') return application;
+    }
+    return null;
+  }
+
+  /** Links between sources and PostgreSQL. */
+  get sourceLinks() {
+    return this.#links;
+  }
+
+  /** Leads all to another server. */
+  moveTo(server) {
+    this.server = server;
+    for (const link of [this.address, ...this.#links]) {
+      link.retarget(server.port);
+      link.drop();
+    }
+  }
+
+  /** Messages that are no exact keys. */
+  async patterns() {
+    const lives = await this.tap.lives();
+    return lives.flat().filter(({ pattern }) => pattern !== null);
+  }
+
+  /** @returns a problem, if a message was not exact */
+  async widened() {
+    const patterns = (await this.patterns()).slice(this.#patternsBefore);
+    if (patterns.length === 0) return [];
+    const [{ pattern }] = patterns;
+    return [
+      `${patterns.length} messages were not exact, the first: ${pattern}`,
+    ];
+  }
+
+  /** A problem, if whole types were not invalidated though they had to be. */
+  async notWidened() {
+    const patterns = (await this.patterns()).slice(this.#patternsBefore);
+    return patterns.length === 0 ? ['no type was invalidated whole'] : [];
+  }
+
+  async #openServer({ settings, late = false, standby, commit }) {
+    const synchronous = late ? WAITS_FOR_LATE : {};
+    // What is written before the standby is there does not wait for it.
+    this.server = await PostgresServer.start({
+      ...settings,
+      ...(commit === undefined ? {} : { synchronous_commit: commit }),
+      ...synchronous,
+    });
+    this.onClose(() => this.server.stop());
+    if (late) {
+      const follower = await LateStandby.follow(this.server.address, LATE_MS);
+      this.onClose(() => follower.close());
+    }
+    if (standby !== undefined) await standby(this);
+  }
+}
+
+/** Half of the rows are there at first. */
+function isEven({ id }) {
+  return id % 2 === 0;
+}

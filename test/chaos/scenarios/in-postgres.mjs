@@ -1,0 +1,82 @@
+import { singleBroker } from '../brokers.mjs';
+import { PostgresStage } from '../postgres/stage.mjs';
+import { until } from '../wait.mjs';
+
+const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
+
+/**
+ * A scenario whose rows are in PostgreSQL. The properties of `postgres`:
+ *
+ * - `mode`: `triggers`, or the log
+ * - `settings` of the server, `source`: options of the source
+ * - `chooses`, `perSecond`, `setup`: see `Psql`
+ * - `has(row)`: whether a row is there at first, by default every second one
+ * - `late`: commits are in the log 30 ms before they are visible
+ * - `standby(stage)`: starts one
+ * - `prepare(stage)`: called before the instances start
+ * - `isExact`: no message may be for a whole type
+ * - `widens`: there must be one
+ */
+export function inPostgres({
+  postgres = {},
+  redis,
+  instances = INSTANCES,
+  ...scenario
+}) {
+  return {
+    stage: PostgresStage,
+    postgres,
+    instances,
+    broker: (stage) => postgresBroker(stage, redis),
+    ...scenario,
+    settled: unsettled,
+    async verify(stage) {
+      const { psql, broken } = stage;
+      return [
+        ...new Set(psql.problems),
+        ...(postgres.isExact ? await stage.widened() : []),
+        ...(postgres.widens && !broken ? await stage.notWidened() : []),
+        ...((await scenario.verify?.(stage)) ?? []),
+      ];
+    },
+  };
+}
+
+async function postgresBroker(stage, options) {
+  const single = await singleBroker(options);
+  return {
+    redis: single.redis,
+    ready: () => stage.ready(),
+    stop: () => single.stop(),
+    async link() {
+      const { links, connection } = await single.link();
+      const { link, settings } = await stage.place();
+      return { links: [...links, link], connection, settings };
+    },
+  };
+}
+
+/** One source must announce, the others stand by, and nothing may be left to say. */
+async function unsettled(stage) {
+  const { mode } = stage.postgres;
+  let states = [];
+  const isSettled = async () => {
+    const reports = await Promise.all(
+      stage.running.map((application) => application.report()),
+    );
+    states = reports.map(({ source }) => source);
+    const holders = states.filter(({ state }) => state === 'holder');
+    const isRight =
+      mode === 'triggers'
+        ? holders.length === states.length
+        : holders.length === 1 &&
+          states.every(({ state }) => /^(holder|standby)$/.test(state));
+    return isRight && states.every(({ fault }) => fault === null);
+  };
+  try {
+    await until('the sources', isSettled, stage.broken ? 1_000 : 10_000);
+    return [];
+  } catch {
+    return [`the sources are not at rest: ${JSON.stringify(states)}`];
+  }
+}
