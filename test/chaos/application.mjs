@@ -1,4 +1,5 @@
 import { Host } from './host.mjs';
+import { MUTANTS } from './postgres/mutants.mjs';
 import { within } from './wait.mjs';
 
 const STARTED_WITHIN_MS = 30_000;
@@ -25,7 +26,10 @@ export class Application {
    * @param clockShift milliseconds by which its machine's clock is wrong
    */
   static async launch({ clockShift, settings, ...options }) {
-    const application = new Application(options, Host.take(clockShift));
+    const { broken } = settings;
+    const mutant = broken in MUTANTS ? broken : null;
+    const host = Host.take({ clockShift, mutant });
+    const application = new Application(options, host);
     try {
       const started = application.#host.call('start', settings);
       await within(STARTED_WITHIN_MS, `${options.name} to start`, started);

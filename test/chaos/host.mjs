@@ -6,6 +6,7 @@ import { within } from './wait.mjs';
 
 const SCRIPT = new URL('application/application.process.mjs', import.meta.url);
 const CLOCK = new URL('application/clock.mjs', import.meta.url);
+const MUTATE = new URL('application/mutate.mjs', import.meta.url);
 const EXITED_WITHIN_MS = 3_000;
 const ERROR_OUTPUT = 4_000;
 
@@ -23,10 +24,14 @@ export class Host {
   #stderr = '';
   #reusable;
 
-  /** @param clockShift milliseconds by which its machine's clock is wrong from the start */
-  static take(clockShift = 0) {
-    if (clockShift !== 0) return new Host(clockShift);
-    return Host.#idle.pop() ?? new Host(0);
+  /**
+   * @param clockShift milliseconds by which its machine's clock is wrong from the start
+   * @param mutant fault of the library from the start, see mutants.mjs; `null` for none
+   */
+  static take({ clockShift = 0, mutant = null } = {}) {
+    if (clockShift !== 0 || mutant !== null)
+      return new Host(clockShift, mutant);
+    return Host.#idle.pop() ?? new Host(0, null);
   }
 
   /** Ends all processes. @returns the processes that did not end properly */
@@ -36,12 +41,16 @@ export class Host {
     return complaints.filter((complaint) => complaint !== null);
   }
 
-  constructor(clockShift) {
-    this.#reusable = clockShift === 0;
+  constructor(clockShift, mutant) {
+    this.#reusable = clockShift === 0 && mutant === null;
     this.#child = adopt(
       fork(SCRIPT, {
-        execArgv: ['--import', CLOCK.href],
-        env: { ...process.env, CHAOS_CLOCK_SHIFT: String(clockShift) },
+        execArgv: ['--import', CLOCK.href, '--import', MUTATE.href],
+        env: {
+          ...process.env,
+          CHAOS_CLOCK_SHIFT: String(clockShift),
+          CHAOS_MUTANT: mutant ?? '',
+        },
         // Typed arrays without JSON, since caches are queried often.
         serialization: 'advanced',
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { explain } from './explain.mjs';
 import { Host } from './host.mjs';
 import { readOptions } from './options.mjs';
+import { MUTANTS } from './postgres/mutants.mjs';
 import { RedisServer } from './redis.mjs';
 import { hasFailed, run } from './run.mjs';
 import { tableOf, writeTable } from './table.mjs';
@@ -48,6 +49,11 @@ const BROKEN = [
     names: ['regions-cut'],
     problem: /is cut off for .* but was proven/,
   },
+  ...Object.entries(MUTANTS).map(([broken, { scenario }]) => ({
+    broken,
+    names: [scenario],
+    tiers: ['memory'],
+  })),
 ];
 const SEEDS = 2 ** 31;
 

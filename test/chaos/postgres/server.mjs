@@ -47,9 +47,12 @@ export class PostgresServer {
     return server;
   }
 
-  /** Starts a standby of a server that was started by `start()`. */
-  static async startStandby(primary, settings) {
-    const { host, port, user } = primary.address;
+  /**
+   * Starts a standby of a server that was started by `start()`.
+   *
+   * @param address of that server
+   */
+  static async startStandby({ host, port, user }, settings) {
     const standby = await PostgresServer.#copy({
       primary_conninfo: `host=${host} port=${port} user=${user} dbname=postgres`,
       ...settings,
@@ -120,13 +123,18 @@ export class PostgresServer {
     if (hasExited(child)) throw new Error(`postgres ended:\n${this.log}`);
   }
 
-  /** Runs SQL on a connection of its own, and resolves with the rows. */
+  /** Runs SQL, see `query()`. @returns the rows */
   async sql(text, values) {
+    return (await this.query(text, values)).rows;
+  }
+
+  /** Runs SQL on a connection of its own. */
+  async query(text, values) {
     const client = new pg.Client(this.address);
     client.on('error', () => {});
     await client.connect();
     try {
-      return (await client.query(text, values)).rows;
+      return await client.query(text, values);
     } finally {
       await client.end();
     }

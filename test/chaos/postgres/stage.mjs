@@ -22,14 +22,15 @@ const SOURCE = {
   poll: 50,
 };
 const PER_SECOND = 400;
-/** Time between a commit in the log and its visibility. */
-const LATE_MS = 30;
 /** Time to take the slot, on a busy machine. */
 const HELD_WITHIN_MS = 20_000;
 
 /** Rows in PostgreSQL, which psql alone writes, and instances that hear of it. */
 export class PostgresStage extends Stage {
   server = null;
+  /** A standby, and its link to the server. */
+  standby = null;
+  replication = null;
   psql;
   /** Hears what is published. */
   tap;
@@ -125,7 +126,18 @@ export class PostgresStage extends Stage {
       'a source that announces',
       () => this.holder(),
       HELD_WITHIN_MS,
+    ).catch(async (error) => {
+      const states = JSON.stringify(await this.sources());
+      throw new Error(`${error.message}: ${states}`);
+    });
+  }
+
+  /** The status of each running source. */
+  async sources() {
+    const reports = await Promise.all(
+      this.running.map((application) => application.report()),
     );
+    return reports.map(({ source }) => source);
   }
 
   /** The instance that announces; one of them in trigger mode. */
@@ -173,20 +185,35 @@ export class PostgresStage extends Stage {
     return patterns.length === 0 ? ['no type was invalidated whole'] : [];
   }
 
-  async #openServer({ settings, late = false, standby, commit }) {
-    const synchronous = late ? WAITS_FOR_LATE : {};
-    // What is written before the standby is there does not wait for it.
-    this.server = await PostgresServer.start({
-      ...settings,
-      ...(commit === undefined ? {} : { synchronous_commit: commit }),
-      ...synchronous,
-    });
+  /**
+   * Starts a standby that follows the server by a link.
+   *
+   * @param hasSlot whether failover slots are copied to it
+   */
+  async startStandby({ hasSlot }) {
+    const { server } = this;
+    this.replication = await Link.open(server.port);
+    this.onClose(() => this.replication.close());
+    await server.sql("select pg_create_physical_replication_slot('standby')");
+    this.standby = await PostgresServer.startStandby(
+      { ...server.address, port: this.replication.port },
+      {
+        primary_slot_name: 'standby',
+        hot_standby_feedback: 'on',
+        ...(hasSlot ? { sync_replication_slots: 'on' } : {}),
+      },
+    );
+    this.onClose(() => this.standby.stop());
+  }
+
+  async #openServer({ settings, late = 0, standby }) {
+    const synchronous = late > 0 ? WAITS_FOR_LATE : {};
+    this.server = await PostgresServer.start({ ...settings, ...synchronous });
     this.onClose(() => this.server.stop());
-    if (late) {
-      const follower = await LateStandby.follow(this.server.address, LATE_MS);
-      this.onClose(() => follower.close());
-    }
-    if (standby !== undefined) await standby(this);
+    await standby?.(this);
+    if (late === 0) return;
+    const follower = await LateStandby.follow(this.server.address, late);
+    this.onClose(() => follower.close());
   }
 }
 

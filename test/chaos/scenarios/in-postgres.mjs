@@ -2,6 +2,9 @@ import { singleBroker } from '../brokers.mjs';
 import { PostgresStage } from '../postgres/stage.mjs';
 import { until } from '../wait.mjs';
 
+/** Milliseconds for which commits are in the log and not visible, in most scenarios. */
+export const LATE_MS = 30;
+
 const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
 
 /**
@@ -11,7 +14,7 @@ const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
  * - `settings` of the server, `source`: options of the source
  * - `chooses`, `perSecond`, `setup`: see `Psql`
  * - `has(row)`: whether a row is there at first, by default every second one
- * - `late`: commits are in the log 30 ms before they are visible
+ * - `late`: milliseconds for which commits are in the log and not visible
  * - `standby(stage)`: starts one
  * - `prepare(stage)`: called before the instances start
  * - `isExact`: no message may be for a whole type
@@ -61,10 +64,7 @@ async function unsettled(stage) {
   const { mode } = stage.postgres;
   let states = [];
   const isSettled = async () => {
-    const reports = await Promise.all(
-      stage.running.map((application) => application.report()),
-    );
-    states = reports.map(({ source }) => source);
+    states = await stage.sources();
     const holders = states.filter(({ state }) => state === 'holder');
     const isRight =
       mode === 'triggers'

@@ -1,51 +1,185 @@
+import { TABLES } from '../postgres/tables.mjs';
 import { SLOT } from '../postgres/stage.mjs';
+import { KEEPING_DATA } from '../redis.mjs';
 import { until } from '../wait.mjs';
-import { inPostgres } from './in-postgres.mjs';
+import { inPostgres, LATE_MS } from './in-postgres.mjs';
 
+/** Transactions during a fault. */
 const LOST = 300;
+/** Log that a slot may keep in the scenarios that exceed it. */
+const WAL_LIMIT = '2MB';
+/** Heartbeats of the source, in which it acknowledges what it should not. */
+const BEATS_MS = 700;
+const HALF_OPEN_MS = 500;
 
 export const postgres = [
   inPostgres({
     name: 'postgres-holder-killed',
-    title: 'PostgreSQL: the holder killed 3 times',
+    title:
+      'PostgreSQL: holder killed at random, and once while Redis is stopped',
+    postgres: { late: LATE_MS, isExact: true },
     async fault(stage) {
-      for (let i = 0; i < 3; i++) {
-        await stage.writes(50 + Math.floor(stage.random() * 100));
-        const holder = await stage.held();
-        await holder.kill();
-        await stage.launch({ name: `${holder.name}'` });
-      }
+      await stage.writes(50 + Math.floor(stage.random() * 50));
+      await (await stage.held()).kill();
+      const holder = await stage.held();
+      stage.redis.pause();
+      await stage.writes(100);
+      await stage.last(BEATS_MS);
+      await holder.kill();
+      stage.redis.resume();
     },
+    heal: (stage) => launch(stage, ['four', 'five']),
   }),
   inPostgres({
     name: 'postgres-all-killed',
     title: 'PostgreSQL: all instances killed and started again',
+    postgres: { isExact: true },
     async fault(stage) {
-      await stage.writes(50 + Math.floor(stage.random() * 100));
+      await stage.writes(50 + Math.floor(stage.random() * 50));
       await Promise.all(stage.running.map((each) => each.kill()));
       await stage.writes(LOST);
     },
-    async heal(stage) {
-      for (const name of ['four', 'five', 'six']) await stage.launch({ name });
-    },
+    heal: (stage) => launch(stage, ['four', 'five', 'six']),
   }),
   inPostgres({
     name: 'postgres-slot-dropped',
-    title:
-      'PostgreSQL: the slot dropped, in half of the runs made anew by hand',
+    title: 'PostgreSQL: slot dropped, in half of the runs made anew by hand',
     postgres: { widens: true },
     async fault(stage) {
-      await severed(stage);
+      await sever(stage);
       await stage.server.sql('select pg_drop_replication_slot($1)', [SLOT]);
       await stage.writes(LOST);
       if (stage.random() < 0.5) await createSlot(stage.server);
     },
-    heal: healed,
+    heal,
+  }),
+  inPostgres({
+    name: 'postgres-wal-limit',
+    title: 'PostgreSQL: sources cut off for longer than the limit of the log',
+    postgres: {
+      settings: { max_slot_wal_keep_size: WAL_LIMIT },
+      widens: true,
+    },
+    async fault(stage) {
+      await sever(stage);
+      await stage.writes(LOST);
+      await exceedLimit(stage.server);
+    },
+    heal,
+  }),
+  inPostgres({
+    name: 'postgres-redis-away',
+    title: 'PostgreSQL: Redis away for longer than the limit of the log',
+    // An empty Redis would make all instances evict everything.
+    redis: { args: KEEPING_DATA },
+    postgres: {
+      settings: { max_slot_wal_keep_size: WAL_LIMIT },
+      widens: true,
+    },
+    async fault(stage) {
+      await stage.redis.kill();
+      await stage.writes(LOST);
+      await exceedLimit(stage.server);
+    },
+    heal: ({ redis }) => redis.start(),
+  }),
+  inPostgres({
+    name: 'postgres-half-open',
+    title: 'PostgreSQL: links of the sources half-open',
+    postgres: { isExact: true },
+    async fault(stage) {
+      for (const link of stage.sourceLinks) link.freeze();
+      await stage.writes(LOST);
+      await stage.last(HALF_OPEN_MS, 10_000);
+    },
+  }),
+  inPostgres({
+    name: 'postgres-killed',
+    title:
+      'PostgreSQL: server killed (SIGKILL) twice amid asynchronous commits',
+    postgres: { setup: 'set synchronous_commit = off', widens: true },
+    async fault(stage) {
+      for (let i = 0; i < 2; i++) {
+        if (i > 0) await restart(stage);
+        await stage.writes(100 + Math.floor(stage.random() * 100));
+        await stage.server.kill();
+        await stage.last(300, 3_000);
+      }
+    },
+    heal: restart,
+  }),
+  promoted({
+    name: 'postgres-promoted',
+    title: 'PostgreSQL: standby promoted that lacks the last commits',
+  }),
+  promoted({
+    name: 'postgres-promoted-failover-slot',
+    title: 'PostgreSQL: the same with a failover slot',
+    hasSlot: true,
   }),
 ];
 
+/** @param hasSlot whether the slot is one that standbys have, too (PostgreSQL 17) */
+function promoted({ hasSlot = false, ...scenario }) {
+  return inPostgres({
+    ...scenario,
+    postgres: {
+      widens: true,
+      standby: (stage) => stage.startStandby({ hasSlot }),
+      prepare: hasSlot ? makeFailoverSlot : undefined,
+    },
+    async fault(stage) {
+      const { server, standby } = stage;
+      if (hasSlot) await synchronized(stage);
+      stage.replication.blackHole();
+      await stage.writes(LOST);
+      await server.kill();
+      await standby.sql('select pg_promote()');
+      if (hasSlot !== (await hasSlotOf(standby))) {
+        throw new Error(`the standby's slot: ${!hasSlot}`);
+      }
+      stage.moveTo(standby);
+      await stage.database.refreshAll(standby);
+    },
+  });
+}
+
+async function makeFailoverSlot({ server }) {
+  await server.sql(
+    `create publication ${SLOT} for table ${Object.values(TABLES).join(', ')}`,
+  );
+  await createSlot(server, true);
+}
+
+/** Waits until the standby has the slot, usable after its promotion. */
+function synchronized({ standby }) {
+  return until('the slot of the standby', async () => {
+    const rows = await standby.sql(
+      'select 1 from pg_replication_slots where synced and not temporary',
+    );
+    return rows.length > 0;
+  });
+}
+
+async function hasSlotOf(server) {
+  const rows = await server.sql(
+    'select 1 from pg_replication_slots where slot_name = $1',
+    [SLOT],
+  );
+  return rows.length > 0;
+}
+
+async function restart({ server, database }) {
+  await server.start();
+  await database.refreshAll(server);
+}
+
+async function launch(stage, names) {
+  await Promise.all(names.map((name) => stage.launch({ name })));
+}
+
 /** Cuts all sources off, and waits until the server has noticed. */
-async function severed({ sourceLinks, server }) {
+async function sever({ sourceLinks, server }) {
   for (const link of sourceLinks) link.sever();
   await until('the slot to be free', async () => {
     const rows = await server.sql(
@@ -56,8 +190,24 @@ async function severed({ sourceLinks, server }) {
   });
 }
 
-function healed({ sourceLinks }) {
+function heal({ sourceLinks }) {
   for (const link of sourceLinks) link.heal();
+}
+
+/** Writes so much else that the server no longer keeps the log that the slot needs. */
+function exceedLimit(server) {
+  return until('the slot to be lost', async () => {
+    await server.sql(
+      `create table if not exists other (text text);
+       insert into other select repeat('x', 1000) from generate_series(1, 3000);
+       checkpoint`,
+    );
+    const [slot] = await server.sql(
+      'select wal_status from pg_replication_slots where slot_name = $1',
+      [SLOT],
+    );
+    return slot.wal_status === 'lost';
+  });
 }
 
 /** @param isFailover of PostgreSQL 17: standbys have it, too */

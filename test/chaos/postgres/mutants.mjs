@@ -1,0 +1,154 @@
+/**
+ * Faults of the PostgreSQL source that look right: texts of its compiled files, and what
+ * stands there instead. The scenarios are those that must find stale entries with it.
+ */
+export const MUTANTS = {
+  /** Log that was received is acknowledged, and the slot's position is not compared. */
+  'postgres-acknowledged-first': {
+    scenario: 'postgres-holder-killed',
+    edits: [
+      {
+        file: 'wal/holder-session.js',
+        from: 'stream.acknowledge(this.#handled, true);\n        void',
+        to: 'stream.acknowledge(this.#walEnd, true);\n        void',
+      },
+      {
+        file: 'wal/source-place.js',
+        from: 'if (confirmed > recorded.lsn)',
+        to: 'if (false)',
+      },
+    ],
+  },
+  /** The record moves to what was received, and not to what is published. */
+  'postgres-recorded-first': {
+    scenario: 'postgres-holder-killed',
+    edits: [
+      {
+        file: 'wal/announcer.js',
+        from: 'call.to = formatPlace(place);',
+        to: 'call.to = formatPlace(this.#queue.at(-1).announcement.place);',
+      },
+    ],
+  },
+  'postgres-loss-forgotten': {
+    scenario: 'postgres-slot-dropped',
+    edits: [
+      {
+        file: 'wal/source-place.js',
+        from: 'if (confirmed > recorded.lsn)',
+        to: 'if (false)',
+      },
+    ],
+  },
+  'postgres-restart-forgotten': {
+    scenario: 'postgres-killed',
+    edits: [
+      {
+        file: 'wal/source-place.js',
+        from: 'if (recorded.identity.start !== identity.start)',
+        to: 'if (false)',
+      },
+    ],
+  },
+  /** Commits are announced as soon as they are in the log. */
+  'postgres-announced-early': {
+    scenario: 'postgres-alone-update',
+    edits: [
+      {
+        file: 'wal/snapshot.js',
+        from: 'return isBefore && !this.inProgress.has(xid);',
+        to: 'return true;',
+      },
+    ],
+  },
+  /** Every transaction below the end of the snapshot counts as visible. */
+  'postgres-progress-forgotten': {
+    scenario: 'postgres-alone-update',
+    edits: [
+      {
+        file: 'wal/snapshot.js',
+        from: 'return isBefore && !this.inProgress.has(xid);',
+        to: 'return isBefore;',
+      },
+    ],
+  },
+  /** What was announced before it was visible is not announced again. */
+  'postgres-announced-once': {
+    scenario: 'postgres-late-commits',
+    edits: [
+      {
+        file: 'wal/announcer.js',
+        from: 'const next = isVisible',
+        to: "const next = stage === 'early' ? stage : isVisible",
+      },
+    ],
+  },
+  'postgres-old-key-ignored': {
+    scenario: 'postgres-alone-move',
+    edits: [
+      {
+        file: 'wal/transaction-reader.js',
+        from: 'images: [imageOf(relation, old.tuple, !old.isWhole), image],',
+        to: 'images: [image],',
+      },
+    ],
+  },
+  'postgres-deletes-dropped': {
+    scenario: 'postgres-alone-delete',
+    edits: [
+      {
+        file: 'wal/transaction-reader.js',
+        from: 'images: [imageOf(relation, old.tuple, !old.isWhole)],',
+        to: 'images: [],',
+      },
+    ],
+  },
+  /** Keys beyond the bound are left out. */
+  'postgres-large-cut': {
+    scenario: 'postgres-hundred-thousand',
+    edits: [
+      {
+        file: 'mapping/change-set.js',
+        from: 'this.onBulk();\n            this.#widenFamily(family);',
+        to: 'this.onBulk();\n            keys.delete(key);',
+      },
+    ],
+  },
+  'postgres-truncate-ignored': {
+    scenario: 'postgres-truncate',
+    edits: [
+      {
+        file: 'wal/transaction-reader.js',
+        from: "?.widen('truncate', this.#transaction().changes)",
+        to: '',
+      },
+    ],
+  },
+  /** A batch leaves the outbox before Redis has it. */
+  'postgres-outbox-emptied-first': {
+    scenario: 'postgres-triggers-redis-away',
+    edits: [
+      {
+        file: 'triggers/trigger-drain.js',
+        from: 'await published(this.options.timeout, this.#publish(',
+        to: 'void Promise.resolve(this.#publish(',
+      },
+      {
+        file: 'triggers/trigger-drain.js',
+        from: 'rows, startedAt));',
+        to: 'rows, startedAt)).catch(() => {});',
+      },
+    ],
+  },
+  /** Nothing makes up for what a disabled trigger has missed. */
+  'postgres-gap-forgotten': {
+    scenario: 'postgres-triggers-disabled',
+    edits: [
+      {
+        file: 'triggers/trigger-drain.js',
+        from: 'this.#record.forward(place, now, messages)',
+        to: 'this.#record.forward(place, now, [])',
+      },
+    ],
+  },
+};
