@@ -34,7 +34,9 @@ export async function run(scenario, how) {
     return await within(limit, 'the run to end', play(scenario, stage));
   } catch (error) {
     const { name } = scenario;
-    return { name, seed: how.seed, problems: [error.stack] };
+    const { cause } = error;
+    const problem = cause ? `${error.stack}\n${cause.stack}` : error.stack;
+    return { name, seed: how.seed, problems: [problem] };
   } finally {
     await stage.close();
   }

@@ -4,7 +4,7 @@ import { until } from '../wait.mjs';
 import { Transaction, UnexpectedRowError } from './transaction.mjs';
 
 const SESSIONS = 12;
-const CONNECTED_WITHIN_MS = 60_000;
+const CONNECTED_WITHIN_MS = 30_000;
 /** A session that waits so long for an answer is a fault of this program. */
 const ANSWERED_WITHIN_MS = 20_000;
 const RETRY_MS = 20;
@@ -18,8 +18,8 @@ const AWAY = /^(57P0|08|25006|53300)/;
 export class Psql {
   /** Errors that no fault explains. */
   problems = [];
-  /** SQL states that the fault explains. */
-  expected = /^$/;
+  /** SQL states that the fault explains; here of rows that are not as they were. */
+  expected = /^(23505)?$/;
   #address;
   #rows;
   #random;
@@ -87,6 +87,7 @@ export class Psql {
     } catch (error) {
       this.#judge(error);
       let next = client;
+      let last = error;
       await until(
         'psql to find out what became of a transaction',
         async () => {
@@ -97,18 +98,23 @@ export class Psql {
             return true;
           } catch (failure) {
             this.#judge(failure);
+            last = failure;
             await sleep(RETRY_MS);
             return false;
           }
         },
         CONNECTED_WITHIN_MS,
-      );
+      ).catch((late) => {
+        throw new Error(late.message, { cause: last });
+      });
       return next;
     }
   }
 
   #judge(error) {
     const { code } = error;
+    if (/timeout/.test(error.message))
+      this.problems.push(`psql: ${error.stack}`);
     const isAway =
       typeof code !== 'string' || code.length !== 5 || AWAY.test(code);
     if (error instanceof UnexpectedRowError || !isAway) {
@@ -119,6 +125,7 @@ export class Psql {
 
   /** Connects, however long the server is away. */
   #connect() {
+    let last = null;
     return until(
       'psql to connect',
       async () => {
@@ -132,13 +139,16 @@ export class Psql {
           await client.connect();
           if (this.#setup !== '') await client.query(this.#setup);
           return client;
-        } catch {
+        } catch (error) {
+          last = error;
           void client.end().catch(() => {});
           await sleep(RETRY_MS);
           return null;
         }
       },
       CONNECTED_WITHIN_MS,
-    );
+    ).catch((late) => {
+      throw new Error(`${late.message}: ${last?.message}`);
+    });
   }
 }

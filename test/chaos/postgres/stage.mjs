@@ -63,6 +63,10 @@ export class PostgresStage extends Stage {
   async open(scenario) {
     const { postgres: scene } = scenario;
     this.postgres = scene;
+    if (scene.count !== undefined) {
+      this.writesBefore = scene.count;
+      this.writesAfter = scene.count;
+    }
     await this.#openServer(scene);
     const { port } = this.server;
     this.address = await Link.open(port);
@@ -200,6 +204,7 @@ export class PostgresStage extends Stage {
       {
         primary_slot_name: 'standby',
         hot_standby_feedback: 'on',
+        wal_receiver_status_interval: 1,
         ...(hasSlot ? { sync_replication_slots: 'on' } : {}),
       },
     );

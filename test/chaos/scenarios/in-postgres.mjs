@@ -13,6 +13,7 @@ const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
  * - `mode`: `triggers`, or the log
  * - `settings` of the server, `source`: options of the source
  * - `chooses`, `perSecond`, `setup`: see `Psql`
+ * - `count`: transactions before, during and after the fault
  * - `has(row)`: whether a row is there at first, by default every second one
  * - `late`: milliseconds for which commits are in the log and not visible
  * - `standby(stage)`: starts one

@@ -7,6 +7,9 @@ import { load } from './load.mjs';
 import { network } from './network.mjs';
 import { outbox } from './outbox.mjs';
 import { postgres } from './postgres.mjs';
+import { postgresAlone } from './postgres-alone.mjs';
+import { postgresLoad } from './postgres-load.mjs';
+import { postgresTriggers } from './postgres-triggers.mjs';
 import { regionRelays } from './region-relays.mjs';
 import { regions } from './regions.mjs';
 import { server } from './server.mjs';
@@ -16,6 +19,7 @@ import { strangers } from './strangers.mjs';
  * All scenarios. The properties of a scenario are
  *
  * - `name`, `title`
+ * - `stage`: class of the stage, by default `Stage`
  * - `broker`: the broker that the instances connect to, by default one Redis
  * - `instances`: by default two writers and two readers
  * - `options`: options of the module in each instance
@@ -42,4 +46,7 @@ export const scenarios = [
   ...regions,
   ...regionRelays,
   ...postgres,
+  ...postgresLoad,
+  ...postgresAlone,
+  ...postgresTriggers,
 ];

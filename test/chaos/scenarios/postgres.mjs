@@ -146,14 +146,17 @@ function promoted({ hasSlot = false, ...scenario }) {
 
 async function makeFailoverSlot({ server }) {
   await server.sql(
-    `create publication ${SLOT} for table ${Object.values(TABLES).join(', ')}`,
+    `create publication ${SLOT} for table ${Object.values(TABLES).join(', ')}
+     with (publish_via_partition_root = true)`,
   );
   await createSlot(server, true);
 }
 
 /** Waits until the standby has the slot, usable after its promotion. */
-function synchronized({ standby }) {
+function synchronized({ server, standby }) {
   return until('the slot of the standby', async () => {
+    // The slot moves on with such a record, which the server writes each 15 seconds.
+    await server.sql('select pg_log_standby_snapshot()');
     const rows = await standby.sql(
       'select 1 from pg_replication_slots where synced and not temporary',
     );
