@@ -22,6 +22,9 @@ const SOURCE = {
   poll: 50,
 };
 const PER_SECOND = 400;
+/** Time for which PostgreSQL is away. */
+const AWAY_MS = 300;
+const AWAY_LONG_MS = 5_000;
 /** Time to take the slot, on a busy machine. */
 const HELD_WITHIN_MS = 20_000;
 
@@ -156,6 +159,14 @@ export class PostgresStage extends Stage {
   /** Links between sources and PostgreSQL. */
   get sourceLinks() {
     return this.#links;
+  }
+
+  /** SIGKILL to PostgreSQL, and a new start. */
+  async killServer() {
+    await this.server.kill();
+    await this.last(AWAY_MS, AWAY_LONG_MS);
+    await this.server.start();
+    await this.database.refreshAll(this.server);
   }
 
   /** Leads all to another server. */

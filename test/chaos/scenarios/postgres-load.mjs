@@ -110,11 +110,7 @@ export const postgresLoad = [
     postgres: { chooses: () => plays.prepared, widens: true },
     async fault(stage) {
       await stage.writes(LOST / 2);
-      await stage.server.kill();
-    },
-    async heal({ server, database }) {
-      await server.start();
-      await database.refreshAll(server);
+      await stage.killServer();
     },
   }),
 ];

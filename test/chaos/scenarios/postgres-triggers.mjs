@@ -27,12 +27,7 @@ export const postgresTriggers = [
     postgres: { setup: 'set synchronous_commit = off' },
     async fault(stage) {
       await stage.writes(100 + Math.floor(stage.random() * 100));
-      await stage.server.kill();
-      await stage.last(300, 3_000);
-    },
-    async heal({ server, database }) {
-      await server.start();
-      await database.refreshAll(server);
+      await stage.killServer();
     },
   }),
   byTriggers({
