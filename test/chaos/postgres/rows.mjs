@@ -147,15 +147,16 @@ export class PostgresRows {
 
   /** Reads what is true in the end: nobody writes any more. */
   async rest(server) {
-    this.#truth = new Int32Array(this.keys.length).fill(ABSENT);
+    const truth = new Int32Array(this.keys.length).fill(ABSENT);
     for (const [type, table] of Object.entries(TABLES)) {
       for (const { id, version } of await server.sql(
         `select id, version from ${table}`,
       )) {
         const row = this.#byName.get(nameOf({ type, id }));
-        if (row !== undefined) this.#truth[row.index] = version;
+        if (row !== undefined) truth[row.index] = version;
       }
     }
+    this.#truth = truth;
   }
 
   version(index) {

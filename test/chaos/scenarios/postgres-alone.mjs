@@ -28,6 +28,7 @@ export const postgresAlone = [
       chooses: () => plays.update,
       has: () => true,
       isExact: true,
+      count: 30,
     },
     fault: played,
   }),
