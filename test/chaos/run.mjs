@@ -34,9 +34,7 @@ export async function run(scenario, how) {
     return await within(limit, 'the run to end', play(scenario, stage));
   } catch (error) {
     const { name } = scenario;
-    const { cause } = error;
-    const problem = cause ? `${error.stack}\n${cause.stack}` : error.stack;
-    return { name, seed: how.seed, problems: [problem] };
+    return { name, seed: how.seed, problems: [error.stack] };
   } finally {
     await stage.close();
   }

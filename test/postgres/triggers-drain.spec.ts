@@ -330,6 +330,24 @@ describe('the triggers of a mapped table', () => {
   });
 });
 
+describe('a server that crashes, in trigger mode', () => {
+  it('may have lost commits that others saw, and their rows of the outbox: the types are invalidated', async () => {
+    const { options, sql } = await triggerTable(server());
+    const app = await startDrain(options);
+    await sql('insert into TABLE values (1)');
+    expect(await app.next()).toEqual(['User:1']);
+    await server().kill();
+    await server().start();
+    expect(await app.next()).toEqual(['user:*']);
+    expect(app.source.status().widened).toEqual({
+      'first-start': 1,
+      restart: 1,
+    });
+    await sql('insert into TABLE values (2)');
+    expect(await app.next()).toEqual(['User:2']);
+  });
+});
+
 describe('the part of the journal that is searched for rows', () => {
   it.each([
     ['1700000000000-5', 0, '1699999999990-0'],

@@ -9,8 +9,8 @@ import type { SourceLog } from '../source-log.js';
 const UNSEEN = 'unseen';
 
 /**
- * The record of which triggers the tables have. All mapped types are invalidated when it
- * changes, by the drain that changes it.
+ * The record of which triggers the tables have, and of the server's start. All mapped types
+ * are invalidated when it changes, by the drain that changes it.
  *
  * Every method rejects if Redis does not answer.
  *
@@ -28,7 +28,8 @@ export class TriggerRecord {
   ) {}
 
   /**
-   * @param digest of triggers and tables; `null` if triggers are wrong
+   * @param digest of triggers and tables, with the server's start behind a dot; `null` if
+   * triggers are wrong
    * @param provenAt when everything that is announced now was all there was, by
    * `performance.now()`; `null` if that is not known
    */
@@ -52,9 +53,17 @@ export class TriggerRecord {
       .encode(changes.invalidations(), null, null)
       .map((payload) => ({ payload, kind: 'extra' as const, offset: null }));
     const moved = await this.record.forward(place, now, messages);
-    if (moved !== null) {
-      this.log.missed(place.offset === null ? 'first-start' : 'definition');
-    }
+    if (moved !== null) this.log.missed(causeOf(place.offset, now));
     return moved;
   }
+}
+
+/** @param before the record; `null` at the first start */
+function causeOf(
+  before: string | null,
+  now: string,
+): 'first-start' | 'restart' | 'definition' {
+  if (before === null) return 'first-start';
+  const [digest] = now.split('.');
+  return before.startsWith(`${digest}.`) ? 'restart' : 'definition';
 }

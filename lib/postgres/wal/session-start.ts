@@ -5,6 +5,7 @@ import { SENDS_MESSAGES } from './logical-message.js';
 import { parseLsn } from './lsn.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
+import { SERVER_START } from '../server-start.js';
 import type { ReplicationSlot } from './replication-slot.js';
 import { ReplicationStream } from './replication-stream.js';
 import type { SlotLinks } from './slot-election.js';
@@ -50,14 +51,14 @@ export async function startSession(
   );
   const { rows: starts } = await within(
     timeout,
-    replication.query<ServerStart>(SERVER_START),
+    replication.query<ServerState>(STATE),
   );
   const sendsMessages = (starts[0]?.version ?? 0) >= SENDS_MESSAGES;
   const stream = new ReplicationStream(slot.name, publication, sendsMessages);
   await within(timeout, stream.start(replication));
   const { place: recorded } = await record.read();
   const held = await slot.read(control);
-  const [now] = await control.query<ServerStart>(SERVER_START);
+  const [now] = await control.query<ServerState>(STATE);
   const catalog = await TableCatalog.read(control, tables, publication);
   const start = starts[0]?.start ?? '';
   const isOneServer =
@@ -84,7 +85,7 @@ export async function startSession(
   return { stream, catalog, recorded, place: { identity, lsn }, missed };
 }
 
-interface ServerStart {
+interface ServerState {
   readonly start: string;
   /** The process of this connection. */
   readonly pid: number;
@@ -92,14 +93,9 @@ interface ServerStart {
   readonly version: number;
 }
 
-/**
- * The database, and the start of the server and of its statistics: a crash of one process
- * restarts all but the first, and resets those. The log's end is read after the record,
- * which a former holder may have moved a moment before.
- */
-const SERVER_START = `
-select pg_backend_pid() as pid, left(md5(current_database() || extract(epoch from pg_postmaster_start_time())::text
-    || coalesce((select extract(epoch from stats_reset)::text from pg_stat_bgwriter), '')), 12) as start,
+/** The log's end is read after the record, which a former holder may have moved a moment before. */
+const STATE = `
+select pg_backend_pid() as pid, ${SERVER_START} as start,
   pg_current_wal_flush_lsn()::text as wal_end,
   current_setting('server_version_num')::int as version`;
 

@@ -140,6 +140,16 @@ export const MUTANTS = {
       },
     ],
   },
+  'postgres-outbox-restart-forgotten': {
+    scenario: 'postgres-triggers-server-killed',
+    edits: [
+      {
+        file: 'triggers/trigger-drain.js',
+        from: '`${digest}.${start}`',
+        to: '`${digest}.`',
+      },
+    ],
+  },
   /** Nothing makes up for what a disabled trigger has missed. */
   'postgres-gap-forgotten': {
     scenario: 'postgres-triggers-disabled',
@@ -147,7 +157,7 @@ export const MUTANTS = {
       {
         file: 'triggers/trigger-drain.js',
         from: 'this.#record.forward(place, now, messages)',
-        to: 'this.#record.forward(place, now, [])',
+        to: 'this.#record.forward(place, now, place.offset === UNSEEN ? [] : messages)',
       },
     ],
   },

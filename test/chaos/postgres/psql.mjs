@@ -3,7 +3,7 @@ import pg from 'pg';
 import { until } from '../wait.mjs';
 import { Transaction, UnexpectedRowError } from './transaction.mjs';
 
-const SESSIONS = 12;
+const SESSIONS = 24;
 const CONNECTED_WITHIN_MS = 30_000;
 /** A session that waits so long for an answer is a fault of this program. */
 const ANSWERED_WITHIN_MS = 20_000;
@@ -25,7 +25,9 @@ export class Psql {
   #random;
   #chooses;
   #perSecond;
-  #setup;
+  #setups;
+  /** Number of connections so far. */
+  #connections = 0;
   #running = [];
   #isWriting = false;
 
@@ -33,15 +35,15 @@ export class Psql {
    * @param address options of a client
    * @param chooses `random => play`
    * @param perSecond transactions, of all sessions
-   * @param setup SQL that each session begins with
+   * @param setups SQL that sessions begin with, one after the other
    */
-  constructor({ address, rows, random, chooses, perSecond, setup = '' }) {
+  constructor({ address, rows, random, chooses, perSecond, setups = [''] }) {
     this.#address = address;
     this.#rows = rows;
     this.#random = random;
     this.#chooses = chooses;
     this.#perSecond = perSecond;
-    this.#setup = setup;
+    this.#setups = setups;
   }
 
   async startWriting() {
@@ -86,29 +88,29 @@ export class Psql {
       return client;
     } catch (error) {
       this.#judge(error);
-      let next = client;
-      let last = error;
-      await until(
-        'psql to find out what became of a transaction',
-        async () => {
-          try {
-            void next.end().catch(() => {});
-            next = await this.#connect();
-            await transaction.recover(next);
-            return true;
-          } catch (failure) {
-            this.#judge(failure);
-            last = failure;
-            await sleep(RETRY_MS);
-            return false;
-          }
-        },
-        CONNECTED_WITHIN_MS,
-      ).catch((late) => {
-        throw new Error(late.message, { cause: last });
-      });
-      return next;
+      void client.end().catch(() => {});
+      return this.#recover(transaction);
     }
+  }
+
+  /** Finds out what became of a transaction, however long the server is away. */
+  #recover(transaction) {
+    return until(
+      'psql to find out what became of a transaction',
+      async () => {
+        const client = await this.#connect();
+        try {
+          await transaction.recover(client);
+          return client;
+        } catch (error) {
+          this.#judge(error);
+          void client.end().catch(() => {});
+          await sleep(RETRY_MS);
+          return null;
+        }
+      },
+      CONNECTED_WITHIN_MS,
+    );
   }
 
   #judge(error) {
@@ -125,7 +127,6 @@ export class Psql {
 
   /** Connects, however long the server is away. */
   #connect() {
-    let last = null;
     return until(
       'psql to connect',
       async () => {
@@ -137,18 +138,16 @@ export class Psql {
         client.on('error', () => {});
         try {
           await client.connect();
-          if (this.#setup !== '') await client.query(this.#setup);
+          const place = this.#connections++ % this.#setups.length;
+          await client.query(this.#setups[place]);
           return client;
-        } catch (error) {
-          last = error;
+        } catch {
           void client.end().catch(() => {});
           await sleep(RETRY_MS);
           return null;
         }
       },
       CONNECTED_WITHIN_MS,
-    ).catch((late) => {
-      throw new Error(`${late.message}: ${last?.message}`);
-    });
+    );
   }
 }

@@ -32,7 +32,11 @@ const SETTINGS = {
 
 /** A PostgreSQL whose tables are there, and empty. */
 export class PostgresServer {
-  /** A stopped server that all others are copies of: `initdb` takes seconds. */
+  /**
+   * A stopped server that all others are copies of: `initdb` takes seconds.
+   *
+   * @type {Promise<PostgresServer> | null}
+   */
   static #template = null;
   port;
   #folder;
@@ -171,8 +175,13 @@ export class PostgresServer {
     execFileSync(
       this.#programs.path('initdb'),
       [
-        ...['-D', this.#data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8'],
-        ...['--no-sync', '--no-locale', '--no-instructions'],
+        `--pgdata=${this.#data}`,
+        '--username=postgres',
+        '--auth=trust',
+        '--encoding=UTF8',
+        '--no-sync',
+        '--no-locale',
+        '--no-instructions',
         // Small, so that a slot soon needs more than it may keep.
         '--wal-segsize=1',
       ],

@@ -1,6 +1,5 @@
 import { Checker } from '../checker.mjs';
 import { Link } from '../link.mjs';
-import { HOST } from '../redis.mjs';
 import { Stage } from '../stage.mjs';
 import { Tap } from '../tap.mjs';
 import { until } from '../wait.mjs';
@@ -84,7 +83,10 @@ export class PostgresStage extends Stage {
       random: this.random,
       chooses: scene.chooses ?? MIX,
       perSecond: scene.perSecond ?? PER_SECOND,
-      setup: scene.setup,
+      // Some commits are visible at once, and have ids above those that are not.
+      setups: scene.late
+        ? ['', 'set synchronous_commit = local']
+        : scene.setups,
     });
     await super.open(scenario);
   }

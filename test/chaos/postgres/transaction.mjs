@@ -12,8 +12,8 @@ export class Transaction {
   #taken = [];
   #changes = new Map();
   #hasBegun = false;
-  /** Name of a prepared transaction, until it has ended. */
-  #prepared = null;
+  /** Name of the prepared transaction; empty if it was not prepared. */
+  #prepared = '';
 
   constructor(client, rows, random) {
     this.#client = client;
@@ -151,7 +151,7 @@ export class Transaction {
     this.#client = client;
     if (this.#taken.length === 0) return;
     await this.query('rollback');
-    if (this.#prepared !== null) {
+    if (this.#prepared !== '') {
       const { rowCount } = await this.query(
         'select 1 from pg_prepared_xacts where gid = $1',
         [this.#prepared],

@@ -2,8 +2,18 @@ import { singleBroker } from '../brokers.mjs';
 import { PostgresStage } from '../postgres/stage.mjs';
 import { until } from '../wait.mjs';
 
-/** Milliseconds for which commits are in the log and not visible, in most scenarios. */
-export const LATE_MS = 30;
+/**
+ * Milliseconds for which commits are in the log and not visible, in most scenarios: longer
+ * than a message takes on a busy machine, else one that leaves too early would do no harm.
+ */
+export const LATE_MS = 100;
+
+/** Properties of a server that forgets the commits of the last second when it crashes. */
+export const ASYNCHRONOUS = {
+  setups: ['set synchronous_commit = off'],
+  settings: { wal_writer_delay: '1s' },
+  widens: true,
+};
 
 const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
 
@@ -12,7 +22,7 @@ const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
  *
  * - `mode`: `triggers`, or the log
  * - `settings` of the server, `source`: options of the source
- * - `chooses`, `perSecond`, `setup`: see `Psql`
+ * - `chooses`, `perSecond`, `setups`: see `Psql`
  * - `count`: transactions before, during and after the fault
  * - `has(row)`: whether a row is there at first, by default every second one
  * - `late`: milliseconds for which commits are in the log and not visible

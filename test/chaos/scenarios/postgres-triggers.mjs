@@ -1,10 +1,12 @@
 import { TABLES } from '../postgres/tables.mjs';
 import { KEEPING_DATA } from '../redis.mjs';
-import { inPostgres } from './in-postgres.mjs';
+import { ASYNCHRONOUS, inPostgres } from './in-postgres.mjs';
 
 const LOST = 300;
 /** Time in which a check of the triggers must have come. */
 const NOTICED_MS = 700;
+/** Time between two drains of an instance. */
+const RARELY_MS = 2_000;
 
 export const postgresTriggers = [
   byTriggers({
@@ -24,9 +26,10 @@ export const postgresTriggers = [
     name: 'postgres-triggers-server-killed',
     title:
       'PostgreSQL by triggers: server killed (SIGKILL) amid asynchronous commits',
-    postgres: { setup: 'set synchronous_commit = off' },
+    // Commits of the drains would write the log in the meantime.
+    postgres: { ...ASYNCHRONOUS, source: { poll: RARELY_MS }, count: 100 },
     async fault(stage) {
-      await stage.writes(100 + Math.floor(stage.random() * 100));
+      await stage.writes(300 + Math.floor(stage.random() * 100));
       await stage.killServer();
     },
   }),

@@ -2,7 +2,7 @@ import { TABLES } from '../postgres/tables.mjs';
 import { SLOT } from '../postgres/stage.mjs';
 import { KEEPING_DATA } from '../redis.mjs';
 import { until } from '../wait.mjs';
-import { inPostgres, LATE_MS } from './in-postgres.mjs';
+import { ASYNCHRONOUS, inPostgres, LATE_MS } from './in-postgres.mjs';
 
 /** Transactions during a fault. */
 const LOST = 300;
@@ -97,7 +97,7 @@ export const postgres = [
     name: 'postgres-killed',
     title:
       'PostgreSQL: server killed (SIGKILL) twice amid asynchronous commits',
-    postgres: { setup: 'set synchronous_commit = off', widens: true },
+    postgres: ASYNCHRONOUS,
     async fault(stage) {
       // It is up again in the end, since psql must be able to stop.
       for (let i = 0; i < 2; i++) {
