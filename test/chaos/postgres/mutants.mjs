@@ -140,8 +140,9 @@ export const MUTANTS = {
       },
     ],
   },
-  'postgres-outbox-restart-forgotten': {
-    scenario: 'postgres-triggers-server-killed',
+  /** Another server may lack what the outbox of the first one had. */
+  'postgres-server-not-compared': {
+    scenario: 'postgres-triggers-promoted',
     edits: [
       {
         file: 'triggers/trigger-drain.js',

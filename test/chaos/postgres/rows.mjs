@@ -116,8 +116,10 @@ export class PostgresRows {
    * Reads rows again, whose last transaction may have committed or not.
    *
    * @param client connected to the primary
+   * @returns how many of them were not as they are known
    */
   async refresh(client, rows) {
+    let corrected = 0;
     for (const [type, table] of Object.entries(TABLES)) {
       const some = rows.filter((row) => row.type === type);
       if (some.length === 0) continue;
@@ -130,16 +132,21 @@ export class PostgresRows {
         const version = versions.get(row.id) ?? ABSENT;
         if (version === row.commits.at(-1).version) continue;
         row.commits.push({ version, at: performance.now() });
+        corrected++;
       }
     }
+    return corrected;
   }
 
-  /** Reads all rows again: a crash or a failover may have taken commits back. */
+  /**
+   * Reads all rows again that are in no transaction: a crash or a failover may have taken
+   * commits back.
+   */
   async refreshAll(client) {
     const rows = this.#rows.filter(({ isTaken }) => !isTaken);
     for (const row of rows) row.isTaken = true;
     try {
-      await this.refresh(client, rows);
+      return await this.refresh(client, rows);
     } finally {
       this.giveBack(rows);
     }

@@ -40,6 +40,8 @@ export class PostgresStage extends Stage {
   address;
   writesBefore = 200;
   writesAfter = 300;
+  /** Rows whose last commits were lost with a server. */
+  takenBack = 0;
   /** Messages for whole types before anything was written. */
   #patternsBefore = 0;
   /** Properties of the scenario, see `inPostgres()`. */
@@ -168,12 +170,13 @@ export class PostgresStage extends Stage {
     await this.server.kill();
     await this.last(AWAY_MS, AWAY_LONG_MS);
     await this.server.start();
-    await this.database.refreshAll(this.server);
+    this.takenBack += await this.database.refreshAll(this.server);
   }
 
   /** Leads all to another server. */
-  moveTo(server) {
+  async moveTo(server) {
     this.server = server;
+    this.takenBack += await this.database.refreshAll(server);
     for (const link of [this.address, ...this.#links]) {
       link.retarget(server.port);
       link.drop();

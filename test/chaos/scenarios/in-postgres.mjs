@@ -6,13 +6,14 @@ import { until } from '../wait.mjs';
  * Milliseconds for which commits are in the log and not visible, in most scenarios: longer
  * than a message takes on a busy machine, else one that leaves too early would do no harm.
  */
-export const LATE_MS = 100;
+export const LATE_MS = 300;
 
 /** Properties of a server that forgets the commits of the last second when it crashes. */
 export const ASYNCHRONOUS = {
   setups: ['set synchronous_commit = off'],
   settings: { wal_writer_delay: '1s' },
   widens: true,
+  takesBack: true,
 };
 
 const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
@@ -30,6 +31,7 @@ const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
  * - `prepare(stage)`: called before the instances start
  * - `isExact`: no message may be for a whole type
  * - `widens`: there must be one
+ * - `takesBack`: commits that were visible must be gone after the fault
  */
 export function inPostgres({
   postgres = {},
@@ -48,6 +50,9 @@ export function inPostgres({
       const { psql, broken } = stage;
       return [
         ...new Set(psql.problems),
+        ...(postgres.takesBack && stage.takenBack === 0
+          ? ['no commit was taken back']
+          : []),
         ...(postgres.isExact ? await stage.widened() : []),
         ...(postgres.widens && !broken ? await stage.notWidened() : []),
         ...((await scenario.verify?.(stage)) ?? []),

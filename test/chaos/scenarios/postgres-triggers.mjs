@@ -1,12 +1,13 @@
 import { TABLES } from '../postgres/tables.mjs';
 import { KEEPING_DATA } from '../redis.mjs';
 import { ASYNCHRONOUS, inPostgres } from './in-postgres.mjs';
+import { promoted } from './postgres-promoted.mjs';
 
 const LOST = 300;
 /** Time in which a check of the triggers must have come. */
 const NOTICED_MS = 700;
 /** Time between two drains of an instance. */
-const RARELY_MS = 2_000;
+const RARELY_MS = 1_000;
 
 export const postgresTriggers = [
   byTriggers({
@@ -26,12 +27,18 @@ export const postgresTriggers = [
     name: 'postgres-triggers-server-killed',
     title:
       'PostgreSQL by triggers: server killed (SIGKILL) amid asynchronous commits',
-    // Commits of the drains would write the log in the meantime.
-    postgres: { ...ASYNCHRONOUS, source: { poll: RARELY_MS }, count: 100 },
+    // Each commit of a drain writes the log.
+    postgres: { ...ASYNCHRONOUS, source: { poll: RARELY_MS } },
     async fault(stage) {
-      await stage.writes(300 + Math.floor(stage.random() * 100));
+      await stage.writes(100 + Math.floor(stage.random() * 100));
       await stage.killServer();
     },
+  }),
+  promoted({
+    name: 'postgres-triggers-promoted',
+    title:
+      'PostgreSQL by triggers: standby promoted that lacks the last commits',
+    mode: 'triggers',
   }),
   byTriggers({
     name: 'postgres-triggers-redis-away',

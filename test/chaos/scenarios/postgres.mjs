@@ -1,8 +1,8 @@
-import { TABLES } from '../postgres/tables.mjs';
 import { SLOT } from '../postgres/stage.mjs';
 import { KEEPING_DATA } from '../redis.mjs';
 import { until } from '../wait.mjs';
 import { ASYNCHRONOUS, inPostgres, LATE_MS } from './in-postgres.mjs';
+import { createSlot, promoted } from './postgres-promoted.mjs';
 
 /** Transactions during a fault. */
 const LOST = 300;
@@ -117,59 +117,6 @@ export const postgres = [
   }),
 ];
 
-/** @param hasSlot whether the slot is one that standbys have, too (PostgreSQL 17) */
-function promoted({ hasSlot = false, ...scenario }) {
-  return inPostgres({
-    ...scenario,
-    postgres: {
-      widens: true,
-      standby: (stage) => stage.startStandby({ hasSlot }),
-      prepare: hasSlot ? makeFailoverSlot : undefined,
-    },
-    async fault(stage) {
-      const { server, standby } = stage;
-      if (hasSlot) await synchronized(stage);
-      stage.replication.blackHole();
-      await stage.writes(LOST);
-      await server.kill();
-      await standby.sql('select pg_promote()');
-      if (hasSlot !== (await hasSlotOf(standby))) {
-        throw new Error(`the standby's slot: ${!hasSlot}`);
-      }
-      stage.moveTo(standby);
-      await stage.database.refreshAll(standby);
-    },
-  });
-}
-
-async function makeFailoverSlot({ server }) {
-  await server.sql(
-    `create publication ${SLOT} for table ${Object.values(TABLES).join(', ')}
-     with (publish_via_partition_root = true)`,
-  );
-  await createSlot(server, true);
-}
-
-/** Waits until the standby has the slot, usable after its promotion. */
-function synchronized({ server, standby }) {
-  return until('the slot of the standby', async () => {
-    // The slot moves on with such a record, which the server writes each 15 seconds.
-    await server.sql('select pg_log_standby_snapshot()');
-    const rows = await standby.sql(
-      'select 1 from pg_replication_slots where synced and not temporary',
-    );
-    return rows.length > 0;
-  });
-}
-
-async function hasSlotOf(server) {
-  const rows = await server.sql(
-    'select 1 from pg_replication_slots where slot_name = $1',
-    [SLOT],
-  );
-  return rows.length > 0;
-}
-
 async function launch(stage, names) {
   await Promise.all(names.map((name) => stage.launch({ name })));
 }
@@ -204,13 +151,4 @@ function exceedLimit(server) {
     );
     return slot.wal_status === 'lost';
   });
-}
-
-/** @param isFailover of PostgreSQL 17: standbys have it, too */
-function createSlot(server, isFailover = false) {
-  const failover = isFailover ? ', failover => true' : '';
-  return server.sql(
-    `select pg_create_logical_replication_slot($1, 'pgoutput'${failover})`,
-    [SLOT],
-  );
 }
