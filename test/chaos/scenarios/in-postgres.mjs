@@ -30,6 +30,7 @@ const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
  * - `standby(stage)`: starts one
  * - `prepare(stage)`: called before the instances start
  * - `isExact`: no message may be for a whole type
+ * - `isAlone`: nor may an instance evict everything by itself
  * - `widens`: there must be one
  * - `takesBack`: commits that were visible must be gone after the fault
  */
@@ -54,6 +55,7 @@ export function inPostgres({
           ? ['no commit was taken back']
           : []),
         ...(postgres.isExact ? await stage.widened() : []),
+        ...(postgres.isAlone ? await stage.evictions() : []),
         ...(postgres.widens && !broken ? await stage.notWidened() : []),
         ...((await scenario.verify?.(stage)) ?? []),
       ];

@@ -28,6 +28,7 @@ export const postgresAlone = [
       chooses: () => plays.update,
       has: () => true,
       isExact: true,
+      isAlone: true,
       count: 30,
     },
     fault: played,
@@ -41,6 +42,7 @@ function alone(name, title, { count = 200, ...postgres } = {}) {
     postgres: {
       late: LATE_MS,
       isExact: true,
+      isAlone: true,
       chooses: () => plays[name],
       count,
       ...postgres,
