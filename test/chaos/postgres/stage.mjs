@@ -220,12 +220,8 @@ export class PostgresStage extends Stage {
     return patterns.length === 0 ? ['no type was invalidated whole'] : [];
   }
 
-  /**
-   * Starts a standby that follows the server by a link.
-   *
-   * @param hasSlot whether failover slots are copied to it
-   */
-  async startStandby({ hasSlot }) {
+  /** Starts a standby that follows the server by a link. */
+  async startStandby() {
     const { server } = this;
     this.replication = await Link.open(server.port);
     this.onClose(() => this.replication.close());
@@ -236,7 +232,6 @@ export class PostgresStage extends Stage {
         primary_slot_name: 'standby',
         hot_standby_feedback: 'on',
         wal_receiver_status_interval: 1,
-        ...(hasSlot ? { sync_replication_slots: 'on' } : {}),
       },
     );
     this.onClose(() => this.standby.stop());

@@ -19,12 +19,12 @@ export function promoted({ mode, hasSlot = false, ...scenario }) {
       mode,
       widens: true,
       takesBack: true,
-      standby: (stage) => stage.startStandby({ hasSlot }),
+      standby: (stage) => stage.startStandby(),
       prepare: hasSlot ? makeFailoverSlot : undefined,
     },
     async fault(stage) {
       const { server, standby } = stage;
-      if (hasSlot) await synchronized(stage);
+      if (hasSlot) await synchronize(stage);
       stage.replication.blackHole();
       await stage.writes(LOST);
       await server.kill();
@@ -45,9 +45,12 @@ async function makeFailoverSlot({ server }) {
   await createSlot(server, true);
 }
 
-/** Waits until the standby has the slot, usable after its promotion. */
-function synchronized({ server, standby }) {
-  return until('the slot of the standby', async () => {
+/** Lets the standby copy the slot, and waits until it can be used after a promotion. */
+async function synchronize({ server, standby }) {
+  // Only now: the process that copies slots rests the longer, the less it has to do.
+  await standby.sql('alter system set sync_replication_slots = on');
+  await standby.sql('select pg_reload_conf()');
+  await until('the slot of the standby', async () => {
     // The slot moves on with such a record, which the server writes each 15 seconds.
     await server.sql('select pg_log_standby_snapshot()');
     const rows = await standby.sql(
