@@ -1,3 +1,4 @@
+import { SERVER_START } from '../server-start.js';
 import type { PostgresTransaction } from './trigger-database.js';
 
 /** Rows that are counted at the most. */
@@ -11,6 +12,8 @@ export interface OutboxBacklog {
   readonly age: number;
   /** The snapshot that they are counted in. */
   readonly snapshot: string;
+  /** The start of the server. */
+  readonly start: string;
   /** Whether all rows are announced that an earlier snapshot sees. */
   readonly isDrained: boolean;
 }
@@ -33,7 +36,7 @@ export async function readBacklog(
        select created from ${outbox} order by xid, id limit ${MOST_ROWS})
      select (select count(*) from head)::text as waiting,
        (select coalesce(extract(epoch from clock_timestamp() - min(created)), 0) * 1000 from head)::text as age,
-       txid_current_snapshot()::text as snapshot,
+       txid_current_snapshot()::text as snapshot, ${SERVER_START} as start,
        $1::text is not null and not exists (
          select from ${outbox} where xid < txid_snapshot_xmax($1::text::txid_snapshot)
            and txid_visible_in_snapshot(xid, $1::text::txid_snapshot)) as is_drained`,
@@ -43,12 +46,14 @@ export async function readBacklog(
     readonly waiting: string;
     readonly age: string;
     readonly snapshot: string;
+    readonly start: string;
     readonly is_drained: boolean;
   }[];
   return {
     waiting: Number(row!.waiting),
     age: Math.max(0, Number(row!.age)),
     snapshot: row!.snapshot,
+    start: row!.start,
     isDrained: row!.is_drained,
   };
 }

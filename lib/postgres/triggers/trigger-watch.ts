@@ -8,7 +8,6 @@ import {
 import { textOf, type TableMappings } from '../mapping/table-mapping.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
-import { SERVER_START } from '../server-start.js';
 import type { SourceLog } from '../source-log.js';
 import { sourceName } from '../source-name.js';
 import { published } from './not-published.error.js';
@@ -87,15 +86,8 @@ export class TriggerWatch {
     this.fault = faultIn(parts);
     if (this.fault !== null) this.log.failed(this.fault);
     if (this.fault !== null) return { digest: null, provenAt };
-    const start = await this.#serverStart();
-    return { digest: `${digestOf(fingerprint, tables)}.${start}`, provenAt };
-  }
-
-  async #serverStart(): Promise<string> {
-    const { rows } = await this.database.query(
-      `select ${SERVER_START} as start`,
-    );
-    return (rows[0] as { readonly start: string }).start;
+    const digest = digestOf(fingerprint, tables);
+    return { digest: `${digest}.${this.backlog.start}`, provenAt };
   }
 }
 
