@@ -12,8 +12,9 @@ interface Proof {
 
 /**
  * Learns from this region's Redis when it was last proved that everything of a source had
- * been published: by the relay of another region, or by the holder of another source. Such a proof counts once this instance has proved, after
- * it was asked for, that it has received everything of its own region.
+ * been published: by the relay of another region, or by the holder of another source. Such a
+ * proof counts once this instance has proved, after it was asked for, that it has received
+ * everything of its own region.
  *
  * @internal
  */
