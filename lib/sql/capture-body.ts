@@ -51,8 +51,13 @@ BEGIN
       WHERE i.indrelid = to_regclass(format('%I.%I', split_part(mapped, '.', 1), split_part(mapped, '.', 2)))
         AND i.indisprimary AND k.place <= i.indnkeyatts;
     EXECUTE format(
-      'SELECT count(*), json_agg(id)::text FROM (SELECT DISTINCT %s AS id FROM (%s) r) k',
+      'SELECT sum(n), json_agg(id ORDER BY id)::text FROM (SELECT %s AS id, count(*) AS n FROM (%s) r GROUP BY 1) k',
       coalesce(expression, 'NULL::text'), source) INTO found, stored;
+    size := json_array_length(stored::json);
+    IF TG_OP = 'UPDATE' THEN
+      found := (found + 1) / 2;
+    END IF;
+    found := greatest(found, size);
     IF found > 0 THEN
       INSERT INTO ${outbox} (mapped, kind, content) VALUES (
         mapped,

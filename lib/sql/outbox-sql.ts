@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS ${outbox} (
 CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
 SET datestyle = 'ISO'
 SET intervalstyle = 'postgres'
 SET extra_float_digits = 1

@@ -2,7 +2,8 @@ import type { CapturedTable, TriggerPlan } from './trigger-plan.js';
 
 /**
  * The mapped tables with their partitions and children, and the outbox's triggers of each.
- * `xmin` of a trigger changes whenever it is made, disabled or enabled.
+ * `xmin` of a trigger changes whenever it is made, disabled or enabled, and the file of the
+ * outbox when that is truncated.
  */
 const TRIGGERS = `
 with recursive tree (name, oid) as (
@@ -19,7 +20,8 @@ select t.name, t.oid::regclass::text as part,
   (select coalesce(json_agg(json_build_array(a.attnum, a.attname, a.atttypid, a.atttypmod) order by a.attnum), '[]')
     from pg_attribute a
     where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped)::text as columns,
-  (select i.indkey::text from pg_index i where i.indrelid = t.oid and i.indisprimary) as key
+  (select i.indkey::text from pg_index i where i.indrelid = t.oid and i.indisprimary) as key,
+  pg_relation_filenode(to_regclass($3)) as outbox
 from tree t order by t.name, t.oid`;
 
 interface FoundTable {
@@ -69,6 +71,7 @@ export async function readTriggers(
   const rows = (await query(TRIGGERS, [
     tables.map(({ name }) => name),
     plan.triggers.map(({ name }) => name),
+    plan.outbox,
   ])) as readonly FoundTable[];
   const parts = tables.flatMap((table): CapturedPart[] => {
     const found = rows.filter(({ name }) => name === table.name);

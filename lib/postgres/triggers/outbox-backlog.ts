@@ -1,3 +1,4 @@
+import { InvalidationPostgresError } from '../postgres.error.js';
 import { SERVER_START } from '../server-start.js';
 import type { PostgresTransaction } from './trigger-database.js';
 
@@ -24,6 +25,7 @@ export interface OutboxBacklog {
  *
  * @param outbox the quoted name of the table
  * @param earlier a snapshot; `null` for none
+ * @throws InvalidationPostgresError if rows may be hidden, and what PostgreSQL answers
  * @internal
  */
 export async function readBacklog(
@@ -35,20 +37,28 @@ export async function readBacklog(
     `with head as materialized (
        select created from ${outbox} order by xid, id limit ${MOST_ROWS})
      select (select count(*) from head)::text as waiting,
-       (select coalesce(extract(epoch from clock_timestamp() - min(created)), 0) * 1000 from head)::text as age,
+       (select coalesce(extract(epoch from clock_timestamp()) - extract(epoch from min(created)), 0) * 1000 from head)::text as age,
        txid_current_snapshot()::text as snapshot, ${SERVER_START} as start,
+       row_security_active($2) as is_hidden,
        $1::text is not null and not exists (
          select from ${outbox} where xid < txid_snapshot_xmax($1::text::txid_snapshot)
            and txid_visible_in_snapshot(xid, $1::text::txid_snapshot)) as is_drained`,
-    [earlier],
+    [earlier, outbox],
   );
   const [row] = rows as readonly {
     readonly waiting: string;
     readonly age: string;
     readonly snapshot: string;
     readonly start: string;
+    readonly is_hidden: boolean;
     readonly is_drained: boolean;
   }[];
+  if (row!.is_hidden) {
+    throw new InvalidationPostgresError(
+      'Row security may hide rows of the outbox.',
+      `ALTER TABLE ${outbox} DISABLE ROW LEVEL SECURITY, or give the role BYPASSRLS.`,
+    );
+  }
   return {
     waiting: Number(row!.waiting),
     age: Math.max(0, Number(row!.age)),

@@ -1,4 +1,3 @@
-import type { EntityType } from '../../message/index.js';
 import { decodeAnnounced } from '../mapping/announced-text.js';
 import { ChangeSet } from '../mapping/change-set.js';
 import type { Relation } from '../mapping/relation.js';
@@ -21,7 +20,7 @@ export const ANNOUNCED_KIND = 'announced';
 export interface OutboxRow {
   readonly id: string;
   readonly xid: string;
-  /** When it was written, in microseconds; with `id` and `xid` it names the row. */
+  /** When it was written, in seconds; with `id` and `xid` it names the row. */
   readonly created: string;
   /** Milliseconds since then, as the application's type parsers give them. */
   readonly age: number | string;
@@ -81,8 +80,8 @@ export async function takeBatch(
          and b.first_ahead < ${BATCH.size} and b.ahead < ${2 * BATCH.size}
        returning o.*)
      select id::text, xid::text, mapped, kind, content,
-       (extract(epoch from created) * 1000000)::bigint::text as created,
-       (extract(epoch from clock_timestamp() - created) * 1000)::float8 as age
+       extract(epoch from created)::text as created,
+       ((extract(epoch from clock_timestamp()) - extract(epoch from created)) * 1000)::float8 as age
      from gone order by gone.xid, gone.id`,
     [`nestjs-cache-invalidation ${outbox}`],
   );
@@ -140,11 +139,16 @@ export class OutboxMapper {
       return 0;
     }
     if (typeof mapping === 'string' && kind === 'keys') {
-      const ids = contentOf(row) as string[] | null;
-      if (ids !== null && addKeys(mapping, ids, changes)) return ids.length;
+      const ids = contentOf(row);
+      if (isIds(ids)) {
+        for (const id of ids) changes.addEntity(mapping, id);
+        return ids.length;
+      }
     } else if (typeof mapping !== 'string' && kind === 'rows') {
-      const content = contentOf(row) as StoredRows | null;
-      if (content !== null) return this.#addRows(mapped, content, changes);
+      const content = contentOf(row);
+      if (isStoredRows(content)) {
+        return this.#addRows(mapped, content, changes);
+      }
     }
     const cause =
       kind === 'truncate' || kind === 'bulk' || kind === 'columns'
@@ -215,13 +219,19 @@ function contentOf({ content }: OutboxRow): unknown {
   }
 }
 
-/** @returns whether all of them are ids */
-function addKeys(
-  type: EntityType,
-  ids: readonly string[],
-  changes: ChangeSet,
-): boolean {
-  if (ids.includes('')) return false;
-  for (const id of ids) changes.addEntity(type, id);
-  return true;
+function isIds(content: unknown): content is string[] {
+  return (
+    Array.isArray(content) &&
+    content.every((id) => typeof id === 'string' && id !== '')
+  );
+}
+
+function isStoredRows(content: unknown): content is StoredRows {
+  const { columns, rows } = (content ?? {}) as Partial<StoredRows>;
+  return (
+    Array.isArray(columns) &&
+    columns.every((column) => Array.isArray(column)) &&
+    Array.isArray(rows) &&
+    rows.every((values) => Array.isArray(values))
+  );
 }
