@@ -6,6 +6,10 @@ import { InvalidationPostgresError } from './postgres.error.js';
 /** A URL, or the options of node-postgres. @publicApi */
 export type PostgresConnection = string | ClientConfig;
 
+/** Values have one text, whatever the server's or the role's defaults are. */
+const TEXT_FORMAT =
+  '-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex';
+
 /** @internal */
 export interface OpenOptions {
   readonly connection: PostgresConnection;
@@ -29,7 +33,7 @@ export async function openClient(options: OpenOptions): Promise<Client> {
  */
 export async function openReplication(options: OpenOptions): Promise<Client> {
   const config = configOf(options);
-  const own = `-c wal_sender_timeout=${options.timeout}`;
+  const own = `${TEXT_FORMAT} -c wal_sender_timeout=${options.timeout}`;
   const settings: ClientConfig & { readonly replication: string } = {
     ...config,
     options: config.options === undefined ? own : `${config.options} ${own}`,

@@ -44,7 +44,10 @@ function readerOf(
   const reader = new TransactionReader(
     tables,
     bulk,
-    (table) => keys[table] ?? ['id'],
+    () => ({
+      keyOf: (table) => keys[table] ?? ['id'],
+      isLogged: () => true,
+    }),
     {
       onWidened: (cause, table) => widened.push(`${cause} ${table}`),
       onMapperFailed: (table, problem) => failed.push(`${table} ${problem}`),

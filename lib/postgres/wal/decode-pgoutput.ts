@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Relation, RelationColumn } from '../mapping/relation.js';
 import { ByteReader } from './byte-reader.js';
 import type { Lsn } from './lsn.js';
@@ -15,7 +16,8 @@ export interface LogicalMessage {
   readonly kind: 'message';
   readonly transactional: boolean;
   readonly prefix: string;
-  readonly content: string;
+  /** `null` if it is no UTF-8: a database of another encoding does not convert it. */
+  readonly content: string | null;
 }
 
 /** A message of pgoutput, protocol version 1. @internal */
@@ -154,7 +156,8 @@ function logicalMessage(reader: ByteReader): WalMessage {
     prefix,
     // Other programs write messages as well, of up to a gigabyte.
     get content() {
-      return reader.bytes.toString('utf8', from, to);
+      const bytes = reader.bytes.subarray(from, to);
+      return isUtf8(bytes) ? bytes.toString('utf8') : null;
     },
   };
 }

@@ -95,7 +95,7 @@ export class HolderSession {
     this.#reader = new TransactionReader(
       options.tables,
       options.bulk,
-      (table) => this.#definitions.catalog.keyOf(table),
+      () => this.#definitions.catalog,
       {
         onWidened: (cause, table) => log.onWidened(cause, table),
         onMapperFailed: (table, problem) => log.onMapperFailed(table, problem),

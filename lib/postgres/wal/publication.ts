@@ -17,6 +17,15 @@ interface PublishedTable {
   readonly is_filtered: boolean;
 }
 
+/** Partitions among tables, with roots of theirs among others. */
+const PARTS = `
+select n.nspname || '.' || c.relname as name, rn.nspname || '.' || r.relname as root
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral pg_partition_ancestors(c.oid) a (oid)
+join pg_class r on r.oid = a.oid join pg_namespace rn on rn.oid = r.relnamespace
+where c.relispartition and r.oid <> c.oid
+  and n.nspname || '.' || c.relname = any ($1) and rn.nspname || '.' || r.relname = any ($2)`;
+
 /** The publication of the mapped tables. @internal */
 export class Publication {
   constructor(
@@ -36,6 +45,8 @@ export class Publication {
       [this.name],
     );
     const found = rows[0]?.found;
+    const published = await this.#published(client);
+    await this.#refuseParts(client, published);
     if (found === undefined) return this.#create(client);
     if (!found.is_whole || found.pubviaroot === false) {
       throw new InvalidationPostgresError(
@@ -43,7 +54,6 @@ export class Publication {
         "ALTER PUBLICATION … SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = true).",
       );
     }
-    const published = await this.#published(client);
     const filtered = published.find(
       ({ name, is_filtered }) => is_filtered && this.tables.includes(name),
     );
@@ -76,6 +86,23 @@ export class Publication {
         error,
       );
     }
+  }
+
+  /** Changes of a partition are published as those of its root, if that is published. */
+  async #refuseParts(
+    client: ControlClient,
+    published: readonly PublishedTable[],
+  ): Promise<void> {
+    const roots = [...this.tables, ...published.map(({ name }) => name)];
+    const [part] = await client.query<{ name: string; root: string }>(PARTS, [
+      this.tables,
+      roots,
+    ]);
+    if (part === undefined) return;
+    throw new InvalidationPostgresError(
+      `Table ${part.name} is a partition of ${part.root}, whose name its changes are published under.`,
+      'Map the root only, or leave it out of the publication.',
+    );
   }
 
   async #create(client: ControlClient): Promise<string> {

@@ -4,8 +4,13 @@ import { InvalidationPostgresError } from '../postgres.error.js';
 import { textOf, type TableMappings } from '../mapping/table-mapping.js';
 
 /**
- * Definitions of tables by name. Partitions with their files, since TRUNCATE of a single
- * partition is not published under the name of its root. It takes no lock of a table.
+ * Definitions of tables by name, and of their partitions. Each `xmin` is that of a catalog row
+ * which changes with a table that is renamed, with its row type, or made unlogged, or with
+ * a partition that is detached or truncated, also for a moment: the log does not have all
+ * changes then, or not under the mapped name. It takes no lock of a table.
+ *
+ * A change of a partition has the replica identity of the partition, and is described with
+ * that of its root. So the columns are read that each kind of partition logs.
  */
 const DEFINITIONS = `
 select n.nspname || '.' || c.relname as name, c.relreplident = 'n' as is_nothing,
@@ -18,16 +23,37 @@ select n.nspname || '.' || c.relname as name, c.relreplident = 'n' as is_nothing
   (select json_agg(json_build_array(a.attnum, a.attname, a.atttypid, a.atttypmod) order by a.attnum)
      from pg_attribute a
      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
-  (with recursive child (oid) as (
-      select inhrelid from pg_inherits where inhparent = c.oid
-      union all select i.inhrelid from pg_inherits i join child on i.inhparent = child.oid)
-    select json_agg(json_build_array(child.oid, pg_relation_filenode(child.oid)) order by child.oid)
-      from child) as children,
+  parts.children, parts.identities, c.relpersistence = 'u' or coalesce(parts.is_unlogged, false) as is_unlogged,
   c.oid, c.relreplident, c.relkind = 'p' as is_partitioned,
   (select json_build_array(to_jsonb(p), (select to_jsonb(r) from pg_publication_rel r
-      where r.prpubid = p.oid and r.prrelid = c.oid))
-     from pg_publication p where p.pubname = $2) as publication
+      where r.prpubid = p.oid and r.prrelid = c.oid), (
+    -- Version 15 and newer publish whole schemas.
+    select json_agg(s.objid) from pg_depend s join pg_depend o using (classid, objid)
+      where s.classid = to_regclass('pg_catalog.pg_publication_namespace')
+        and s.refclassid = 'pg_namespace'::regclass and s.refobjid = n.oid
+        and o.refclassid = 'pg_publication'::regclass and o.refobjid = p.oid))
+     from pg_publication p where p.pubname = $2) as publication,
+  (select t.xmin::text from pg_type t where t.oid = c.reltype) as named,
+  -- Only a table that the publication names cannot be made unlogged.
+  (select c.xmin::text where not exists (
+     select from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
+     where p.pubname = $2 and r.prrelid = c.oid)) as version
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral (
+  with recursive child (oid) as (
+    select inhrelid from pg_inherits where inhparent = c.oid
+    union all select i.inhrelid from pg_inherits i join child on i.inhparent = child.oid)
+  select json_agg(json_build_array(p.oid, p.xmin::text) order by p.oid) as children,
+    bool_or(p.relpersistence = 'u') as is_unlogged,
+    json_agg(distinct (
+      select coalesce(jsonb_agg(a.attname order by a.attname), '[]')
+        from pg_index i
+        cross join lateral unnest(i.indkey::int2[]) with ordinality k (number, place)
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+        where i.indrelid = p.oid and k.place <= i.indnkeyatts
+          and case p.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident end))
+      filter (where p.relkind = 'r' and p.relreplident <> 'f') as identities
+  from child join pg_class p on p.oid = child.oid) parts
 where n.nspname || '.' || c.relname = any ($1)`;
 
 interface Definition {
@@ -36,6 +62,9 @@ interface Definition {
   readonly is_default: boolean;
   readonly key: readonly string[];
   readonly is_partitioned: boolean;
+  /** The columns that a partition logs of an old row, unless it logs all; `null` for none such. */
+  readonly identities: readonly (readonly string[])[] | null;
+  readonly is_unlogged: boolean;
   /** Partitions, or tables that inherit. */
   readonly children: readonly unknown[] | null;
   /** The publication, and how it has the table; `null` if there is none. */
@@ -83,6 +112,12 @@ export class TableCatalog {
     return this.#definitions.get(table)?.key ?? [];
   }
 
+  /** Whether every partition of a table logs a column of an old row, if the table does. */
+  isLogged(table: string, column: string): boolean {
+    const identities = this.#definitions.get(table)?.identities ?? [];
+    return identities.every((columns) => columns.includes(column));
+  }
+
   /** Equal as long as no mapping and no definition changes, nor the publication. */
   get digest(): string {
     const hash = createHash('sha1');
@@ -128,12 +163,19 @@ function checkDefinition(
       'Create it, or correct its name in the option tables.',
     );
   }
-  const { is_nothing, is_default, key, is_partitioned, children } = definition;
+  const { is_nothing, is_default, key, is_unlogged } = definition;
+  const { is_partitioned, children } = definition;
   // PostgreSQL would refuse every update and delete of a published table of this kind.
   if (is_nothing || (is_default && key.length === 0)) {
     throw new InvalidationPostgresError(
       `Table ${name} has no replica identity, so its changes cannot be published.`,
       'Give it a primary key, or ALTER TABLE … REPLICA IDENTITY FULL.',
+    );
+  }
+  if (is_unlogged) {
+    throw new InvalidationPostgresError(
+      `Table ${name}, or a partition of it, is unlogged, so its changes are not in the log.`,
+      'ALTER TABLE … SET LOGGED.',
     );
   }
   if (children !== null && !is_partitioned) {

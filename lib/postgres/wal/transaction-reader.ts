@@ -33,6 +33,14 @@ export interface ReaderListener extends MapperListener {
   onDescribed(): void;
 }
 
+/** What the log does not tell of a table. @internal */
+export interface ReaderCatalog {
+  /** The columns of its primary key, in its order. */
+  keyOf(table: string): readonly string[];
+  /** Whether every partition logs a column of an old row, if the table does. */
+  isLogged(table: string, column: string): boolean;
+}
+
 interface OpenTransaction {
   readonly xid: number;
   readonly changes: ChangeSet;
@@ -52,6 +60,8 @@ interface OpenTransaction {
 export class TransactionReader {
   /** By OID; `null` for a table that is not mapped. */
   readonly #mappers = new Map<number, TableMapper | null>();
+  /** Mapped tables by OID, as the log describes them. */
+  readonly #relations = new Map<number, Relation>();
   /** The last description of each mapped table. */
   readonly #shapes = new Map<string, string>();
   #open: OpenTransaction | null = null;
@@ -59,8 +69,8 @@ export class TransactionReader {
   constructor(
     private readonly tables: TableMappings,
     private readonly bulk: number,
-    /** The columns of a table's primary key, in its order. */
-    private readonly keyOf: (table: string) => readonly string[],
+    /** As the tables are now. */
+    private readonly catalog: () => ReaderCatalog,
     private readonly listener: ReaderListener,
   ) {}
 
@@ -99,7 +109,10 @@ export class TransactionReader {
           return old === null
             ? { images: [image], isOldUnknown: true }
             : {
-                images: [imageOf(relation, old.tuple, !old.isWhole), image],
+                images: [
+                  imageOf(relation, old.tuple, !isWhole(relation, old)),
+                  image,
+                ],
                 isOldUnknown: false,
               };
         });
@@ -107,7 +120,7 @@ export class TransactionReader {
       case 'delete': {
         const { old } = message;
         this.#add(message.oid, ({ relation }) => ({
-          images: [imageOf(relation, old.tuple, !old.isWhole)],
+          images: [imageOf(relation, old.tuple, !isWhole(relation, old))],
           isOldUnknown: false,
         }));
         break;
@@ -122,12 +135,10 @@ export class TransactionReader {
     }
   }
 
-  /** Describes the primary keys of the tables anew: their order may have changed. */
+  /** Takes over the keys and the identities of the tables as they are now. */
   renewKeys(): void {
-    for (const [oid, mapper] of this.#mappers) {
-      if (mapper !== null) {
-        this.#mappers.set(oid, this.#mapperFor(mapper.relation));
-      }
+    for (const [oid, relation] of this.#relations) {
+      this.#mappers.set(oid, this.#mapperFor(relation));
     }
   }
 
@@ -142,7 +153,8 @@ export class TransactionReader {
     const { oid, name, identity, columns } = relation;
     const mapper = this.#mapperFor(relation);
     this.#mappers.set(oid, mapper);
-    if (mapper === null) return;
+    if (mapper === null) return void this.#relations.delete(oid);
+    this.#relations.set(oid, relation);
     const shape = JSON.stringify([oid, identity, columns]);
     const before = this.#shapes.get(name);
     this.#shapes.set(name, shape);
@@ -157,7 +169,7 @@ export class TransactionReader {
   #announce({ prefix, content }: LogicalMessage): void {
     if (prefix === MARKED) this.#transaction().isMarked = true;
     if (prefix !== ANNOUNCED) return;
-    const invalidations = decodeAnnounced(content);
+    const invalidations = content === null ? null : decodeAnnounced(content);
     if (invalidations === null) {
       this.listener.onWidened('message', null);
       return this.#addToAll((changes) => changes.widenToEverything());
@@ -177,7 +189,13 @@ export class TransactionReader {
     const { name } = relation;
     if (!Object.hasOwn(this.tables, name)) return null;
     const mapping = this.tables[name]!;
-    return new TableMapper(mapping, relation, this.keyOf(name), this.listener);
+    const catalog = this.catalog();
+    const columns = relation.columns.map((column) => ({
+      ...column,
+      isIdentity: column.isIdentity && catalog.isLogged(name, column.name),
+    }));
+    const logged = { ...relation, columns };
+    return new TableMapper(mapping, logged, catalog.keyOf(name), this.listener);
   }
 
   #add(oid: number, changeOf: (mapper: TableMapper) => RowChange): void {
@@ -210,6 +228,11 @@ function imageOf(
   isIdentityOnly = false,
   old: OldRow | null = null,
 ): RowImage {
-  const before = old?.isWhole === true ? old.tuple : null;
+  const before = old !== null && isWhole(relation, old) ? old.tuple : null;
   return { relation, tuple, isIdentityOnly, before };
+}
+
+/** A row of a partition is sent as whole if its root's would be. */
+function isWhole({ columns }: Relation, old: OldRow): boolean {
+  return old.isWhole && columns.every(({ isIdentity }) => isIdentity);
 }
