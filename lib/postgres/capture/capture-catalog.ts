@@ -26,7 +26,9 @@ with edge (source, target, action, columns) as (
   select confrelid, conrelid, 'delete', null from pg_catalog.pg_constraint
     where contype = 'f' and confdeltype in ('c', 'n', 'd')
   union all
-  select k.confrelid, k.conrelid, 'update', (select json_agg(a.attname)::text
+  select confrelid, conrelid, 'truncate', null from pg_catalog.pg_constraint where contype = 'f'
+  union all
+  select k.confrelid, k.conrelid, 'update', (select case when bool_or(a.attgenerated <> '') then null else json_agg(a.attname)::text end
       from pg_catalog.pg_attribute a where a.attrelid = k.confrelid and a.attnum = any (k.confkey))
     from pg_catalog.pg_constraint k where k.contype = 'f' and k.confupdtype in ('c', 'n', 'd')
   union all
@@ -116,26 +118,34 @@ export class CaptureCatalog {
   /**
    * Mapped tables whose rows change along with those of a table.
    *
-   * @param kind `null` for any kind of write
+   * @param kind `null` for any kind of write but TRUNCATE
    * @param changed columns that an update changes
    */
   reached(
     name: string,
-    kind: 'insert' | 'update' | 'delete' | null,
+    kind: 'insert' | 'update' | 'delete' | 'truncate' | null,
     changed: ReadonlySet<string>,
   ): string[] {
-    const isFollowed = ({ action, columns }: Edge) =>
-      kind === null ||
-      (action === 'delete' && kind === 'delete') ||
+    // CASCADE empties every table that refers to one, whatever its foreign key says.
+    const isPassedOn = ({ action }: Edge) =>
+      action !== 'truncate' || kind === 'truncate';
+    const isFollowed = (edge: Edge) => {
+      if (kind === null || kind === 'truncate') return isPassedOn(edge);
+      const { action, columns } = edge;
       // An upsert updates as well.
-      (action === 'update' && columns!.some((column) => changed.has(column))) ||
-      !['delete', 'update'].includes(action);
+      if (action === 'update') {
+        return columns === null
+          ? changed.size > 0
+          : columns.some((column) => changed.has(column));
+      }
+      return action === 'delete' ? kind === 'delete' : isPassedOn(edge);
+    };
     const edges = new Set((this.#edges.get(name) ?? []).filter(isFollowed));
     for (const { target, action } of edges) {
       // Each of its rows may be deleted, or changed in any column.
       for (const edge of this.#edges.get(target) ?? []) {
         // A row of a partition is none of its siblings, but of the whole.
-        if (BACK[action] !== edge.action) edges.add(edge);
+        if (BACK[action] !== edge.action && isPassedOn(edge)) edges.add(edge);
       }
     }
     const reached = new Set([...edges].map(({ target }) => target));

@@ -97,7 +97,8 @@ export class CapturedConnection {
 
   /** The client rolls back by other means than a statement. */
   rollback(): void {
-    this.#transaction = null;
+    const ended = this.#end();
+    if (ended !== null) this.capture.forgetDefinitions(ended);
   }
 
   /**
@@ -116,7 +117,9 @@ export class CapturedConnection {
   }
 
   #follow(command: SqlCommand, sent: SentText): void {
-    if (command === 'begin') this.begin();
+    // What the same text has written before is part of the transaction.
+    if (command === 'begin')
+      this.#transaction ??= sent.takeAlone(this.capture.open());
     if (command === 'commit') sent.commits(this.#end());
     if (command === 'rollback') this.rollback();
     if (command === 'commit-and-chain') {
@@ -148,9 +151,17 @@ class SentText {
 
   constructor(
     /** Those outside of a transaction. */
-    readonly alone: CapturedWrites,
+    public alone: CapturedWrites,
   ) {
     this.committed = [alone];
+  }
+
+  /** Those outside of a transaction so far, which others take the place of. */
+  takeAlone(others: CapturedWrites): CapturedWrites {
+    const { alone } = this;
+    this.alone = others;
+    this.committed.splice(this.committed.indexOf(alone), 1, others);
+    return alone;
   }
 
   get hasWrites(): boolean {

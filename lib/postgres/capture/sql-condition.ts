@@ -1,6 +1,6 @@
 import { columnIn, split, splitList } from './sql-reader.js';
 import { isSign, isWord, type SqlToken } from './sql-tokens.js';
-import { valueOf, type KnownValues } from './sql-value.js';
+import { castValue, valueOf, type KnownValues } from './sql-value.js';
 
 /** More rows than this that a condition names are taken for unknown ones. */
 const MAX_ROWS = 10_000;
@@ -109,9 +109,16 @@ function listOf(
   tokens: readonly SqlToken[],
   parameters: readonly unknown[],
 ): readonly unknown[] | null {
-  const isCast = tokens.length === 1 || isSign(tokens[1], '::');
-  const value = isCast ? valueOf(tokens.slice(0, 1), parameters) : null;
-  return Array.isArray(value) && value.length <= MAX_ROWS ? value : null;
+  const [parameter, sign, type, ...rest] = tokens;
+  const value = valueOf(parameter === undefined ? [] : [parameter], parameters);
+  if (!Array.isArray(value) || value.length > MAX_ROWS) return null;
+  if (sign === undefined) return value;
+  return isSign(sign, '::') &&
+    isSign(rest[0], '[') &&
+    isSign(rest[1], ']') &&
+    rest.length === 2
+    ? value.map((each: unknown) => castValue(each, type))
+    : null;
 }
 
 /** Values by column, as far as both are known. @internal */

@@ -53,7 +53,10 @@ export class SqlReader {
       return first === null ? null : { schema: null, name: first };
     }
     const second = this.name();
-    return second === null ? null : { schema: first, name: second };
+    // The name of the database may come first.
+    return second === null || this.passSign('.')
+      ? null
+      : { schema: first, name: second };
   }
 
   /** The tokens between two parentheses, which begin here; `null` if they do not. */
@@ -68,6 +71,8 @@ export class SqlReader {
   until(...words: readonly string[]): SqlToken[] {
     const from = this.#at;
     while (!this.isAtEnd && !isWord(this.tokens[this.#at], ...words)) {
+      // The next word is an operator's, IS DISTINCT FROM.
+      if (isWord(this.tokens[this.#at], 'distinct')) this.#at++;
       this.#at++;
       if (isSign(this.tokens[this.#at - 1], '(')) this.#skipGroup();
     }

@@ -63,17 +63,25 @@ export function commandOf(tokens: readonly SqlToken[]): SqlCommand {
   ) {
     return 'hidden';
   }
-  if (!isSign(first, '(') && !isWord(first, ...READS)) {
-    return writing(tokens);
-  }
+  if (!isSign(first, '(') && !isWord(first, ...READS)) return 'write';
   const isWrite = tokens.some(
     (token, at) => isWord(token, ...WRITES) && !isLock(tokens, at),
   );
-  return isWrite ? writing(tokens) : 'read';
+  return isWrite ? 'write' : 'read';
 }
 
-function writing(tokens: readonly SqlToken[]): SqlCommand {
-  return tokens.some(({ kind }) => kind === 'any-name') ? 'hidden' : 'write';
+/** Whether a statement may change tables that it does not name in a form that is known. @internal */
+export function isAboutAnyTable(tokens: readonly SqlToken[]): boolean {
+  const [first, second] = tokens;
+  if (tokens.some(({ kind }) => kind === 'any-name')) return true;
+  if (isWord(first, 'alter')) return isWord(second, 'schema', 'type');
+  // A schema, or a type, with what depends on it.
+  return (
+    isWord(first, 'drop') &&
+    (isWord(second, 'owned') ||
+      (tokens.some((token) => isWord(token, 'cascade')) &&
+        !isWord(second, 'table', 'view', 'materialized', 'foreign')))
+  );
 }
 
 /** Whether UPDATE at a place is that of SELECT … FOR UPDATE. */

@@ -4,7 +4,7 @@ export type SqlToken =
   | { readonly kind: 'word'; readonly text: string }
   /** A name in double quotes. */
   | { readonly kind: 'name'; readonly text: string }
-  /** A name whose escapes are not decoded: it may be any. */
+  /** A name that PostgreSQL reads in another way than this reader: it may be any. */
   | { readonly kind: 'any-name'; readonly text: string }
   /** A text; `null` where its escapes are not decoded. */
   | { readonly kind: 'text'; readonly text: string | null }
@@ -16,10 +16,11 @@ export type SqlToken =
 /** A token, or what is between two, in the order in which they are tried. */
 const TOKEN = new RegExp(
   [
-    String.raw`\s+|--[^\n]*|/\*`,
-    // Texts with escapes, and texts.
-    String.raw`[eE]'(?:[^'\\]|''|\\[^])*'|[uU]&'(?:[^']|'')*'|'(?:[^']|'')*'`,
-    String.raw`(?:[uU]&)?"(?:[^"]|"")*"`,
+    String.raw`\s+|--[^\n\r]*|/\*`,
+    // Texts with escapes, which may go on in another line, and texts.
+    String.raw`[eE]'[^'\\]*(?:(?:''|\\[^]|'\s*[\n\r]\s*')[^'\\]*)*'`,
+    String.raw`(?:[uU]&)?'[^']*(?:''[^']*)*'`,
+    String.raw`(?:[uU]&)?"[^"]*(?:""[^"]*)*"`,
     // The beginning of a text in dollars; a parameter.
     String.raw`\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|\$\d+`,
     String.raw`(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`,
@@ -28,6 +29,9 @@ const TOKEN = new RegExp(
   ].join('|'),
   'y',
 );
+
+/** Bytes of the longest name; PostgreSQL cuts off the rest. */
+const LONGEST_NAME = 63;
 
 /** The end of a comment, or the start of another one within it. */
 const COMMENT = /\/\*|\*\//g;
@@ -65,7 +69,8 @@ function tokenOf(text: string): SqlToken {
     return { kind: 'text', text: text.slice(1, -1).replaceAll("''", "'") };
   }
   if (first === '"' && text.length > 1) {
-    return { kind: 'name', text: text.slice(1, -1).replaceAll('""', '"') };
+    const name = text.slice(1, -1).replaceAll('""', '"');
+    return { kind: isLong(name) ? 'any-name' : 'name', text: name };
   }
   if (first === '$' && text.length > 1) {
     return { kind: 'parameter', text: text.slice(1) };
@@ -74,9 +79,15 @@ function tokenOf(text: string): SqlToken {
   // Words have no quotes, so that these are texts and names with escapes.
   if (text.length > 1 && last === "'") return { kind: 'text', text: null };
   if (text.length > 1 && last === '"') return { kind: 'any-name', text };
-  return /^[A-Za-z_\u0080-\uffff]/.test(text)
-    ? { kind: 'word', text: text.toLowerCase() }
-    : { kind: 'sign', text };
+  if (!/^[A-Za-z_\u0080-\uffff]/.test(text)) return { kind: 'sign', text };
+  const word = text.toLowerCase();
+  // Whether a capital letter beyond ASCII is made small depends on the database.
+  const isPlain = word === text.replaceAll(/[A-Z]/g, (it) => it.toLowerCase());
+  return { kind: isPlain && !isLong(word) ? 'word' : 'any-name', text: word };
+}
+
+function isLong(name: string): boolean {
+  return Buffer.byteLength(name) > LONGEST_NAME;
 }
 
 function endOfComment(sql: string, from: number): number {
@@ -95,10 +106,15 @@ function endOfComment(sql: string, from: number): number {
 /** The statements of a text, without the semicolons between them. @internal */
 export function statementsIn(tokens: readonly SqlToken[]): SqlToken[][] {
   const statements: SqlToken[][] = [[]];
-  for (const token of tokens) {
-    if (isSign(token, ';')) statements.push([]);
+  // Blocks of a function's body, whose statements are part of its definition.
+  let depth = 0;
+  tokens.forEach((token, at) => {
+    if (isSign(token, ';') && depth === 0) statements.push([]);
     else statements.at(-1)!.push(token);
-  }
+    const isBody = isWord(token, 'begin') && isWord(tokens[at + 1], 'atomic');
+    if (isBody || (depth > 0 && isWord(token, 'case'))) depth++;
+    else if (depth > 0 && isWord(token, 'end')) depth--;
+  });
   return statements.filter(({ length }) => length > 0);
 }
 

@@ -3,9 +3,19 @@ import { isSign, isWord, type SqlToken } from './sql-tokens.js';
 /** Values of columns that are known. @internal */
 export type KnownValues = ReadonlyMap<string, unknown>;
 
-/** Casts after which a value that its column takes is the same. */
-const CASTS =
-  'uuid text varchar smallint integer int bigint int2 int4 int8'.split(' ');
+/** Types by the names that casts have for them, by OID. */
+const CASTS: Readonly<Record<string, number>> = {
+  uuid: 2950,
+  text: 25,
+  varchar: 1043,
+  smallint: 21,
+  integer: 23,
+  int: 23,
+  bigint: 20,
+  int2: 21,
+  int4: 23,
+  int8: 20,
+};
 
 /**
  * The value that tokens stand for: a parameter or a literal.
@@ -21,14 +31,26 @@ export function valueOf(
   if (isSign(first, '-') && tokens.length === 2) {
     return second?.kind === 'number' ? integerOf(`-${second.text}`) : undefined;
   }
-  const isCast =
-    tokens.length === 3 && isSign(second, '::') && isWord(third, ...CASTS);
-  if (first === undefined || (tokens.length !== 1 && !isCast)) return undefined;
+  if (tokens.length === 3 && isSign(second, '::')) {
+    return castValue(valueOf(tokens.slice(0, 1), parameters), third);
+  }
+  if (first === undefined || tokens.length !== 1) return undefined;
   if (first.kind === 'parameter') return parameters[Number(first.text) - 1];
   if (first.kind === 'text') return first.text ?? undefined;
   if (first.kind === 'number') return integerOf(first.text);
   if (isWord(first, 'true', 'false')) return first.text === 'true';
   return isWord(first, 'null') ? null : undefined;
+}
+
+/**
+ * A value after a cast, which may write it in another way.
+ *
+ * @returns `undefined` if it is not certain
+ * @internal
+ */
+export function castValue(value: unknown, type: SqlToken | undefined): unknown {
+  const oid = type?.kind === 'word' ? CASTS[type.text] : undefined;
+  return oid === undefined ? undefined : storedText(value, oid, false);
 }
 
 function integerOf(text: string): bigint | undefined {

@@ -91,7 +91,7 @@ function conflictIn(reader: SqlReader): {
   // The columns of the conflict are equal to those of EXCLUDED.
   const changes = assignments.filter(
     ([column, , ...value]) =>
-      !target.includes(column!.text) ||
+      !target.includes(column?.text ?? null) ||
       !isWord(value[0], 'excluded') ||
       columnIn(value) !== column!.text,
   );
@@ -111,8 +111,7 @@ function updateIn(
     const known = isSign(sign, '=') ? valueOf(value, parameters) : undefined;
     if (known !== undefined) assigned.set(column!.text!, known);
   }
-  const rows = conditionIn(reader, parameters);
-  const write = written('update', table, rows, assigned, reader);
+  const write = conditionIn('update', table, assigned, reader, parameters);
   return { ...write, changed: new Set(assignments.flatMap(changedBy)) };
 }
 
@@ -122,8 +121,7 @@ function deleteIn(
 ): SqlWrite | null {
   const table = targetIn(reader, 'using', 'where', 'returning');
   if (table === null) return null;
-  const rows = conditionIn(reader, parameters);
-  return written('delete', table, rows, NOTHING, reader);
+  return conditionIn('delete', table, NOTHING, reader, parameters);
 }
 
 /** The table of an UPDATE or a DELETE, with its alias. */
@@ -140,13 +138,21 @@ function targetIn(
 }
 
 function conditionIn(
+  kind: SqlWrite['kind'],
+  table: SqlTable,
+  assigned: KnownValues,
   reader: SqlReader,
   parameters: readonly unknown[],
-): readonly KnownValues[] {
+): SqlWrite {
   const others = reader.until('where', 'returning');
   const condition = reader.passWords('where') ? reader.until('returning') : [];
+  if (others.length === 0) {
+    const rows = rowsOfCondition(condition, parameters);
+    return written(kind, table, rows, assigned, reader);
+  }
   // With FROM or USING, columns may be those of another table.
-  return others.length > 0 ? UNKNOWN : rowsOfCondition(condition, parameters);
+  const write = written(kind, table, UNKNOWN, assigned, reader);
+  return { ...write, returning: null };
 }
 
 function written(

@@ -17,7 +17,7 @@ import {
 } from './captured-connection.js';
 import { CapturedTable } from './captured-table.js';
 import { CapturedWrites, type CapturedWrite } from './captured-writes.js';
-import type { SqlCommand } from './sql-text.js';
+import { isAboutAnyTable, type SqlCommand } from './sql-text.js';
 import type { SqlToken } from './sql-tokens.js';
 import { parseWrite, type SqlWrite } from './sql-write.js';
 
@@ -104,7 +104,7 @@ export class WriteCapture {
     if (command === 'definition') this.#forget();
     return (result, changes) => {
       const catalog = this.#catalog;
-      if (catalog === null || command === 'hidden') {
+      if (catalog === null || command === 'hidden' || isAboutAnyTable(tokens)) {
         for (const name of Object.keys(this.options.tables)) {
           this.#widen(name, changes);
         }
@@ -119,10 +119,15 @@ export class WriteCapture {
   /** Never rejects: what is committed must not look as if it had failed. */
   async announce(ended: readonly CapturedWrites[]): Promise<void> {
     const invalidations = ended.flatMap((writes) => writes.invalidations());
-    if (ended.some((writes) => writes.hasDefinitions)) this.#forget();
+    for (const writes of ended) this.forgetDefinitions(writes);
     await outsideScopes(() =>
       Promise.all(invalidations.map((each) => this.#publish(each))),
     );
+  }
+
+  /** Definitions are read again if a transaction has changed some, and has ended. */
+  forgetDefinitions({ hasDefinitions }: CapturedWrites): void {
+    if (hasDefinitions) this.#forget();
   }
 
   #forget(): void {
@@ -155,10 +160,11 @@ export class WriteCapture {
     changes: ChangeSet,
   ): void {
     const words = new Set(tokens.map(({ text }) => text?.toLowerCase()));
+    const kind = words.has('truncate') ? 'truncate' : null;
     for (const name of catalog.names) {
       if (!words.has(tableIn(name).toLowerCase())) continue;
       this.#widen(name, changes);
-      for (const each of catalog.reached(name, null, NONE)) {
+      for (const each of catalog.reached(name, kind, NONE)) {
         this.#widen(each, changes);
       }
     }
