@@ -55,18 +55,21 @@ function sendText(
   args: readonly any[],
 ): Promise<unknown> | undefined {
   const statement = statementIn(args);
-  const at = args.findIndex((each) => typeof each === 'function');
-  if (at < 0) return connection.run(statement, () => send(...args), rowsIn);
-  const sent = () =>
-    new Promise((resolve, reject) => {
-      send(...args.slice(0, at), (error: Error | undefined, result: unknown) =>
-        error ? reject(error) : resolve(result),
-      );
-    });
-  connection.run(statement, sent, rowsIn).then(
-    (result) => args[at](null, result),
-    (error: unknown) => args[at](error),
-  );
+  const [query] = args;
+  const callback =
+    args.find((each) => typeof each === 'function') ?? query.callback;
+  if (typeof callback !== 'function') {
+    return connection.run(statement, () => send(...args), rowsIn);
+  }
+  const values = args.slice(1).filter((each) => each !== callback);
+  const plain = typeof query === 'string' ? query : { ...query };
+  if (plain !== query) delete plain.callback;
+  connection
+    .run(statement, () => send(plain, ...values), rowsIn)
+    .then(
+      (result) => callback(null, result),
+      (error: unknown) => callback(error),
+    );
   return undefined;
 }
 

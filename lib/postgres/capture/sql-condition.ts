@@ -5,6 +5,9 @@ import { castValue, valueOf, type KnownValues } from './sql-value.js';
 /** More rows than this that a condition names are taken for unknown ones. */
 const MAX_ROWS = 10_000;
 
+/** Conditions within each other, of more than which nothing is known. */
+const MAX_DEPTH = 50;
+
 /** Nothing is known of the rows. */
 const UNKNOWN: readonly KnownValues[] = [new Map()];
 
@@ -17,7 +20,9 @@ const UNKNOWN: readonly KnownValues[] = [new Map()];
 export function rowsOfCondition(
   tokens: readonly SqlToken[],
   parameters: readonly unknown[],
+  depth = 0,
 ): readonly KnownValues[] {
+  if (depth > MAX_DEPTH) return UNKNOWN;
   // Words with an AND of their own, or another table's columns.
   if (tokens.some((token) => isWord(token, 'between', 'case', 'select'))) {
     return UNKNOWN;
@@ -27,18 +32,19 @@ export function rowsOfCondition(
     const rows: KnownValues[] = [];
     for (const each of either) {
       // One by one: a spread of very many would not fit on the stack.
-      for (const row of rowsOfCondition(each, parameters)) rows.push(row);
+      for (const row of rowsOfCondition(each, parameters, depth + 1))
+        rows.push(row);
     }
     return rows.length > MAX_ROWS ? UNKNOWN : rows;
   }
   const all = split(tokens, (token) => isWord(token, 'and'));
   if (all.length > 1) {
     return all
-      .map((each) => rowsOfCondition(each, parameters))
+      .map((each) => rowsOfCondition(each, parameters, depth + 1))
       .reduce((rows, more) => both(rows, more), UNKNOWN);
   }
   return isGroup(tokens)
-    ? rowsOfCondition(tokens.slice(1, -1), parameters)
+    ? rowsOfCondition(tokens.slice(1, -1), parameters, depth + 1)
     : rowsOfComparison(tokens, parameters);
 }
 

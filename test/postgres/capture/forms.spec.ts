@@ -1,9 +1,10 @@
 import pg from 'pg';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { affects } from 'nestjs-cache-invalidation';
 import type { TableMappings } from 'nestjs-cache-invalidation/postgres';
 import { CapturedPgClients } from '../../../lib/postgres/capture/pg-client.js';
 import { WriteCapture } from '../../../lib/postgres/capture/write-capture.js';
+import { eventually } from '../../support/eventually.js';
 import { useServer } from '../setup.js';
 import { startCaptureApp, type CaptureApp } from './setup.js';
 
@@ -218,4 +219,29 @@ it('A text of many megabytes is read', async () => {
     `insert into codes (code, note) values ('large', '${'a'.repeat(20_000_000)}')`,
   );
   expect(app.said()).toEqual(['code:large']);
+});
+
+it('A query with its callback among its options calls it, after the announcement', async () => {
+  const app = await startCaptureApp();
+  const client = await connect(app);
+  const query = {
+    text: "update users set name = 'n' where id = 1 returning id",
+    callback: vi.fn(),
+  };
+  client.query(query);
+  await eventually(() => expect(query.callback).toHaveBeenCalledOnce());
+  expect(app.said()).toEqual(['User:1']);
+  const rows = [{ id: 1 }];
+  expect(query.callback).toHaveBeenCalledWith(
+    null,
+    expect.objectContaining({ rows }),
+  );
+});
+
+it('A condition within thousands of others takes no time', async () => {
+  const app = await startCaptureApp();
+  const client = await connect(app);
+  const [open, close] = ['('.repeat(2_000), ')'.repeat(2_000)];
+  await client.query(`delete from codes where ${open}code = 'ab'${close}`);
+  expect(app.said()).toEqual(['code:*']);
 });
