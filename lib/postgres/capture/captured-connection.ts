@@ -29,6 +29,11 @@ const LATE_MS = 2_000;
 export class CapturedConnection {
   /** Writes of the transaction that is open; `null` outside of one. */
   #transaction: CapturedWrites | null = null;
+  /**
+   * Whether the transaction may not be open, since its BEGIN has failed. Its writes are
+   * announced at once, and again at its end.
+   */
+  #isUnsure = false;
 
   constructor(
     private readonly capture: WriteCapture,
@@ -58,6 +63,7 @@ export class CapturedConnection {
         const into = this.#transaction ?? sent.alone;
         into.hasDefinitions ||= command === 'definition';
         sent.begin(write, into);
+        if (this.#isUnsure) sent.commits(into);
       } else this.#follow(command, sent);
     });
     try {
@@ -67,7 +73,10 @@ export class CapturedConnection {
       sent.end(statements.length === 1 ? rowsOf(result) : null);
       return result;
     } catch (error) {
-      if (commands.includes('begin')) sent.commits(this.#end());
+      if (commands.some(isBegin) && this.#transaction !== null) {
+        this.#isUnsure = true;
+        sent.commits(this.#transaction);
+      }
       this.#announceLate(sent.committed, error);
       throw error;
     } finally {
@@ -122,25 +131,27 @@ export class CapturedConnection {
       this.#transaction ??= sent.takeAlone(this.capture.open());
     if (command === 'commit') sent.commits(this.#end());
     if (command === 'rollback') this.rollback();
-    if (command === 'commit-and-chain') {
-      sent.commits(this.#end());
-      this.begin();
-    }
-    if (command === 'rollback-and-chain') {
-      this.rollback();
-      this.begin();
-    }
+    // Without a transaction AND CHAIN fails, and begins none.
+    const isOpen = this.#transaction !== null;
+    if (command === 'commit-and-chain') sent.commits(this.#end());
+    if (command === 'rollback-and-chain') this.rollback();
+    if (isOpen && command.endsWith('-and-chain')) this.begin();
   }
 
   #end(): CapturedWrites | null {
     const ended = this.#transaction;
     this.#transaction = null;
+    this.#isUnsure = false;
     return ended;
   }
 }
 
 function isWrite(command: SqlCommand): boolean {
   return ['write', 'hidden', 'definition'].includes(command);
+}
+
+function isBegin(command: SqlCommand): boolean {
+  return ['begin', 'commit-and-chain', 'rollback-and-chain'].includes(command);
 }
 
 /** What one text writes, most often one statement. */
@@ -178,6 +189,7 @@ class SentText {
   }
 
   commits(writes: CapturedWrites | null): void {
-    if (writes !== null) this.committed.push(writes);
+    if (writes === null || this.committed.includes(writes)) return;
+    this.committed.push(writes);
   }
 }

@@ -245,3 +245,23 @@ it('A condition within thousands of others takes no time', async () => {
   await client.query(`delete from codes where ${open}code = 'ab'${close}`);
   expect(app.said()).toEqual(['code:*']);
 });
+
+it('A failed AND CHAIN begins no transaction', async () => {
+  const app = await startCaptureApp();
+  const client = await connect(app);
+  await expect(client.query('commit and chain')).rejects.toThrow('CHAIN');
+  await client.query("update users set name = 'n' where id = 1");
+  expect(app.said()).toEqual(['User:1']);
+});
+
+it('A transaction that goes on after an error in the text of its BEGIN is announced after its commit', async () => {
+  const app = await startCaptureApp();
+  const client = await connect(app);
+  const begin = 'begin; savepoint a; select 1 / 0';
+  await expect(client.query(begin)).rejects.toThrow('zero');
+  await client.query('rollback to a');
+  await client.query("update users set name = 'n' where id = 1");
+  expect(app.said()).toEqual(['User:1']);
+  await client.query('commit');
+  expect(app.said()).toEqual(['User:1']);
+});
