@@ -228,7 +228,7 @@ it('A query with its callback among its options calls it, after the announcement
     text: "update users set name = 'n' where id = 1 returning id",
     callback: vi.fn(),
   };
-  client.query(query);
+  void client.query(query);
   await eventually(() => expect(query.callback).toHaveBeenCalledOnce());
   expect(app.said()).toEqual(['User:1']);
   const rows = [{ id: 1 }];
