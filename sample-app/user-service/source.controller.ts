@@ -8,6 +8,8 @@ import { UsersSource } from './users.source.js';
 export interface HeardSql {
   /** `logical replication`, or `triggers` and why. */
   readonly by: string;
+  /** Whether changes are heard from now on. */
+  readonly hears: boolean;
   /** Why it hears nothing; `null` if it does. */
   readonly fault: string | null;
   /** Changed rows of users that it has heard of. */
@@ -25,8 +27,13 @@ export class SourceController {
 
   @Get()
   heard(): HeardSql {
-    const { fault, rows } = this.source.status();
-    return { by: this.users.by, fault: fault?.message ?? null, rows };
+    const { state, fault, rows } = this.source.status();
+    return {
+      by: this.users.by,
+      hears: state === 'holder',
+      fault: fault?.message ?? null,
+      rows,
+    };
   }
 
   /** Does what `psql -f capitals.sql` does, which cannot reach an embedded PGlite. */

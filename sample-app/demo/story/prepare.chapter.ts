@@ -13,6 +13,8 @@ export async function prepare(story: Story): Promise<Cast> {
   const users = `${network.urlOf('user-service')}/users`;
   const posts = `${network.urlOf('content-service')}/posts`;
   const social = `${network.urlOf('social-service')}/users`;
+  // A slot has what is committed once it is made.
+  await sqlIsHeard(story, ({ hears }) => hears);
   const grace = await http.mustSend<User>('POST', users, { name: 'Grace' });
   const ada = await http.mustSend<User>('POST', users, { name: 'Ada' });
   const [adaId, graceId] = [ada.body.id, grace.body.id];
@@ -30,7 +32,7 @@ export async function prepare(story: Story): Promise<Cast> {
     await http.mustSend('GET', `${url}/feeds/${graceId}`);
     await http.mustSend('GET', `${url}/notifications/${graceId}`);
   }
-  await heard(story, 2);
+  await sqlIsHeard(story, ({ rows }) => rows >= 2);
   print.step(
     `Ada, Grace, ${POSTS} posts, all connections used once`,
     '',
@@ -41,16 +43,19 @@ export async function prepare(story: Story): Promise<Cast> {
 }
 
 /**
- * Resolves once user-service has heard of so many changed rows from PostgreSQL.
+ * Resolves once user-service says of plain SQL what is expected.
  *
- * @throws Error that says why it has not
+ * @throws Error that says why it does not
  */
-async function heard({ network, http }: Story, rows: number): Promise<void> {
+async function sqlIsHeard(
+  { network, http }: Story,
+  isExpected: (heard: HeardSql) => boolean,
+): Promise<void> {
   const url = `${network.urlOf('user-service')}/sql`;
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
     const { body } = await http.mustSend<HeardSql>('GET', url);
-    if (body.rows >= rows) return;
+    if (isExpected(body)) return;
     if (performance.now() > deadline) {
       throw new Error(`user-service hears no plain SQL: ${body.fault}`);
     }
