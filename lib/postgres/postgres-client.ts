@@ -1,11 +1,13 @@
 import pg from 'pg';
 import type { Client, ClientConfig } from 'pg';
-import { withDeadline } from '../common/index.js';
+import { settlesWithin, withDeadline } from '../common/index.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 
 /** A URL, or the options of node-postgres. @publicApi */
 export type PostgresConnection = string | ClientConfig;
 
+/** Milliseconds that the server may take to close a connection. */
+const END_MS = 1_000;
 /** Values have one text, whatever the server's or the role's defaults are. */
 const TEXT_FORMAT =
   '-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex';
@@ -63,7 +65,7 @@ async function open(
   client.on('error', onLost);
   client.on('end', () => onLost(new Error('The connection was closed')));
   await withDeadline(timeout, client.connect(), () => {
-    void client.end().catch(() => null);
+    endQuietly(client);
     return new InvalidationPostgresError(
       `PostgreSQL did not answer within ${timeout} ms.`,
       'Trying again.',
@@ -72,10 +74,26 @@ async function open(
   return client;
 }
 
+/** Connections that are being ended. */
+const ending = new Set<Promise<void>>();
+
 /** Ends a connection without waiting for it. @internal */
 export function endQuietly(client: Client | null): void {
-  client?.removeAllListeners('error');
-  client?.removeAllListeners('end');
-  client?.on('error', () => {});
-  void client?.end().catch(() => null);
+  if (client === null) return;
+  client.removeAllListeners('error');
+  client.removeAllListeners('end');
+  client.on('error', () => {});
+  const end = ended(client).finally(() => ending.delete(end));
+  ending.add(end);
+}
+
+/** Resolves once all connections are closed that were ended so far. @internal */
+export async function connectionsEnded(): Promise<void> {
+  await Promise.all(ending);
+}
+
+/** A server that does not answer would keep the process from ending. */
+async function ended(client: Client): Promise<void> {
+  const isClosed = await settlesWithin(END_MS, client.end());
+  if (!isClosed) client.connection.stream.destroy();
 }

@@ -10,6 +10,7 @@ import {
   type InvalidationSourceStatus,
 } from '../observability/index.js';
 import { SourceOutlet } from '../publisher/index.js';
+import { connectionsEnded } from './postgres-client.js';
 import { InvalidationPostgresError } from './postgres.error.js';
 import { POSTGRES_SOURCE_OPTIONS } from './postgres.constants.js';
 import type { PostgresSourceOptions } from './postgres.options.js';
@@ -94,7 +95,8 @@ export class PostgresSource
   }
 
   /** @internal */
-  beforeApplicationShutdown(): Promise<void> {
-    return this.#reader.stop();
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.#reader.stop();
+    await connectionsEnded();
   }
 }

@@ -8,6 +8,7 @@ import {
   type AppOptions,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { watchHandles } from '../support/open-handles.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { itOnRedisServer, startServer } from '../support/redis-server.js';
 import {
@@ -91,6 +92,26 @@ describe('the slot', () => {
     expect(second.source.status().widened).toEqual({});
     expect(second.said).toEqual(['User:1', 'User:2']);
   });
+
+  it.each(['answers', 'is silent'])(
+    'leaves no connection behind when the server %s',
+    async (server) => {
+      const { proxy, connection } = await proxied();
+      const { holder } = await sharing();
+      const handles = watchHandles('lib/postgres');
+      const sockets = () =>
+        handles().left.filter(
+          (stack) =>
+            stack.startsWith('Error: TCPWRAP') &&
+            stack.includes('postgres-client'),
+        );
+      const app = await holder({ connection });
+      expect(sockets()).toHaveLength(2);
+      if (server === 'is silent') proxy.swallow();
+      await app.close();
+      expect(sockets()).toEqual([]);
+    },
+  );
 
   it('is acknowledged as far as it was announced when the holder stops', async () => {
     const { insert, holder, confirmed } = await sharing();

@@ -435,14 +435,14 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
 
     it('shows messages from before it was opened', async () => {
       const { publisher } = await startApp({ channel: stage.channel });
-      await publisher.invalidate('User', 'earlier');
+      await publisher.invalidate('Probe', 'earlier');
       await eventually(async () =>
-        expect((await messages())[0]).toBe('user:earlier'),
+        expect((await messages())[0]).toBe('probe:earlier'),
       );
       await page.clock.install({ time: Date.now() + 600_000 });
       await page.reload();
       await eventually(async () =>
-        expect((await messages())[0]).toBe('user:earlier'),
+        expect((await messages())[0]).toBe('probe:earlier'),
       );
       await eventually(async () =>
         expect(await page.locator('#plot').getAttribute('aria-label')).toMatch(
@@ -461,7 +461,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       link.cut();
       await eventually(() => expect(subscriber.status.state).not.toBe('live'));
       const begun = performance.now();
-      await publisher.invalidate('User', 'late');
+      await publisher.invalidate('Probe', 'late');
       await eventually(() =>
         expect(performance.now() - begun).toBeGreaterThan(1_100),
       );
@@ -469,7 +469,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       link.restore();
       await eventually(
         async () => {
-          expect((await messages())[0]).toBe('user:late');
+          expect((await messages())[0]).toBe('probe:late');
           expect(numberIn(await page.locator('#late').textContent())).toBe(
             before + 1,
           );
@@ -486,11 +486,11 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     it('holds messages back while it is paused', async () => {
       const before = await total();
       await press('Pause');
-      await gateway.get(InvalidationPublisher).invalidate('User', 'paused');
+      await gateway.get(InvalidationPublisher).invalidate('Probe', 'paused');
       await eventually(async () => expect(await total()).toBe(before + 1));
-      expect(await messages()).not.toContain('user:paused');
+      expect(await messages()).not.toContain('probe:paused');
       await press('Go on');
-      expect(await messages()).toContain('user:paused');
+      expect(await messages()).toContain('probe:paused');
     });
 
     it('stops its requests while it is hidden', async () => {
@@ -571,9 +571,9 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       },
       { timeout: 15_000 },
     );
-    await gateway.get(InvalidationPublisher).invalidate('User', 'again');
+    await gateway.get(InvalidationPublisher).invalidate('Probe', 'again');
     await eventually(async () =>
-      expect((await messages())[0]).toBe('user:again'),
+      expect((await messages())[0]).toBe('probe:again'),
     );
   });
 
@@ -601,16 +601,16 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       connection: us.url,
       channel: stage.channel,
     });
-    await publisher.invalidate('User', 'abroad');
+    await publisher.invalidate('Probe', 'abroad');
     await eventually(async () =>
-      expect((await messages())[0]).toBe('user:abroad'),
+      expect((await messages())[0]).toBe('probe:abroad'),
     );
     const label = (): Promise<string | null> =>
       page.locator('#messages .source').first().getAttribute('data-region');
     expect(await label()).toBe('us');
-    await gateway.get(InvalidationPublisher).invalidate('User', 'at-home');
+    await gateway.get(InvalidationPublisher).invalidate('Probe', 'at-home');
     await eventually(async () =>
-      expect((await messages())[0]).toBe('user:at-home'),
+      expect((await messages())[0]).toBe('probe:at-home'),
     );
     expect(await label()).toBeNull();
   });

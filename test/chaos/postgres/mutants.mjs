@@ -88,8 +88,8 @@ export const MUTANTS = {
     edits: [
       {
         file: 'wal/transaction-reader.js',
-        from: 'images: [imageOf(relation, old.tuple, !old.isWhole), image],',
-        to: 'images: [image],',
+        from: 'imageOf(relation, old.tuple, !isWhole(relation, old)),\n',
+        to: '\n',
       },
     ],
   },
@@ -98,7 +98,7 @@ export const MUTANTS = {
     edits: [
       {
         file: 'wal/transaction-reader.js',
-        from: 'images: [imageOf(relation, old.tuple, !old.isWhole)],',
+        from: 'images: [imageOf(relation, old.tuple, !isWhole(relation, old))],',
         to: 'images: [],',
       },
     ],
@@ -146,8 +146,8 @@ export const MUTANTS = {
     edits: [
       {
         file: 'triggers/trigger-watch.js',
-        from: '`${digestOf(fingerprint, tables)}.${start}`',
-        to: '`${digestOf(fingerprint, tables)}.`',
+        from: '`${digest}.${this.backlog.start}`',
+        to: '`${digest}.`',
       },
     ],
   },

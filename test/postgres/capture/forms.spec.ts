@@ -86,9 +86,6 @@ const CASES: [string, (readonly unknown[])?][] = [
   [
     "update members set role = 'z' returning user_id as team_id, team_id as user_id",
   ],
-  ['update users set id = id + 10 where id = 2 returning old.id'],
-  ['update users set id = 12 where id = 2 returning old.*'],
-  ['update users set id = 12 where id = 2 returning id, old.id'],
   [
     'update users set flag = name is distinct from team, id = 12 where id = 2 returning id',
   ],
@@ -111,6 +108,13 @@ const CASES: [string, (readonly unknown[])?][] = [
   ['update sums set part = 6 where id = 1'],
   ['drop schema shop cascade'],
   ['drop table U&"\\0075sers" cascade'],
+];
+
+/** Forms that PostgreSQL has from version 18 on. */
+const NEW_CASES: readonly string[] = [
+  'update users set id = id + 10 where id = 2 returning old.id',
+  'update users set id = 12 where id = 2 returning old.*',
+  'update users set id = 12 where id = 2 returning id, old.id',
 ];
 
 async function rowsByKey(): Promise<Map<string, string>> {
@@ -144,25 +148,41 @@ async function connect(app: CaptureApp): Promise<pg.Client> {
   return client;
 }
 
+async function announcesAll(
+  text: string,
+  parameters?: readonly unknown[],
+): Promise<void> {
+  const app = await startCaptureApp();
+  const client = await connect(app);
+  const before = await rowsByKey();
+  await client.query(text, parameters && [...parameters]);
+  const after = await rowsByKey();
+  const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
+    (key) => before.get(key) !== after.get(key),
+  );
+  const missed = changed.filter(
+    (key) => !app.messages.some((message) => affects(message, key)),
+  );
+  expect(missed).toEqual([]);
+  expect(changed).not.toEqual([]);
+}
+
 beforeEach(async () => {
   await server().sql(SCHEMA);
 });
 
 describe('A captured statement announces all that it changes', () => {
-  it.each(CASES)('%s', async (text, parameters) => {
-    const app = await startCaptureApp();
-    const client = await connect(app);
-    const before = await rowsByKey();
-    await client.query(text, parameters && [...parameters]);
-    const after = await rowsByKey();
-    const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
-      (key) => before.get(key) !== after.get(key),
+  it.each(CASES)('%s', announcesAll);
+
+  it.each(NEW_CASES)('%s', async (text) => {
+    const [version] = await server().sql(
+      "select current_setting('server_version_num')::int as number",
     );
-    const missed = changed.filter(
-      (key) => !app.messages.some((message) => affects(message, key)),
-    );
-    expect(missed).toEqual([]);
-    expect(changed).not.toEqual([]);
+    if ((version!['number'] as number) >= 180_000) {
+      return announcesAll(text);
+    }
+    const client = await connect(await startCaptureApp());
+    await expect(client.query(text)).rejects.toThrow('missing FROM-clause');
   });
 });
 
