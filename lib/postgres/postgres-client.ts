@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import pg from 'pg';
 import type { Client, ClientConfig } from 'pg';
 import { settlesWithin, withDeadline } from '../common/index.js';
@@ -94,6 +95,9 @@ export async function connectionsEnded(): Promise<void> {
 
 /** A server that does not answer would keep the process from ending. */
 async function ended(client: Client): Promise<void> {
-  const isClosed = await settlesWithin(END_MS, client.end());
-  if (!isClosed) client.connection.stream.destroy();
+  if (await settlesWithin(END_MS, client.end())) return;
+  const { stream } = client.connection;
+  const closed = once(stream, 'close').catch(() => null);
+  stream.destroy();
+  await closed;
 }

@@ -1,4 +1,5 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import pg from 'pg';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { CacheInvalidationPostgresOptions } from 'nestjs-cache-invalidation/postgres';
 import { journalKey, relayKey } from '../../lib/transport/index.js';
 import {
@@ -8,7 +9,6 @@ import {
   type AppOptions,
 } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import { watchHandles } from '../support/open-handles.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { itOnRedisServer, startServer } from '../support/redis-server.js';
 import {
@@ -98,18 +98,16 @@ describe('the slot', () => {
     async (server) => {
       const { proxy, connection } = await proxied();
       const { holder } = await sharing();
-      const handles = watchHandles('lib/postgres');
-      const sockets = () =>
-        handles().left.filter(
-          (stack) =>
-            stack.startsWith('Error: TCPWRAP') &&
-            stack.includes('postgres-client'),
-        );
+      const connects = vi.spyOn(pg.Client.prototype, 'connect');
+      onTestFinished(() => connects.mockRestore());
       const app = await holder({ connection });
-      expect(sockets()).toHaveLength(2);
+      const sockets = (connects.mock.contexts as pg.Client[])
+        .filter(({ port }) => port === proxy.port)
+        .map((client) => client.connection.stream);
+      expect(sockets).toHaveLength(2);
       if (server === 'is silent') proxy.swallow();
       await app.close();
-      expect(sockets()).toEqual([]);
+      expect(sockets.map(({ closed }) => closed)).toEqual([true, true]);
     },
   );
 
