@@ -95,7 +95,7 @@ describe('the slot', () => {
 
   it.each(['answers', 'is silent'])(
     'leaves no connection behind when the server %s',
-    async (server) => {
+    async (manner) => {
       const { proxy, connection } = await proxied();
       const { holder } = await sharing();
       const connects = vi.spyOn(pg.Client.prototype, 'connect');
@@ -105,7 +105,7 @@ describe('the slot', () => {
         .filter(({ port }) => port === proxy.port)
         .map((client) => client.connection.stream);
       expect(sockets).toHaveLength(2);
-      if (server === 'is silent') proxy.swallow();
+      if (manner === 'is silent') proxy.swallow();
       await app.close();
       expect(sockets.map(({ closed }) => closed)).toEqual([true, true]);
     },
