@@ -437,12 +437,12 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       const { publisher } = await startApp({ channel: stage.channel });
       await publisher.invalidate('Probe', 'earlier');
       await eventually(async () =>
-        expect((await messages())[0]).toBe('probe:earlier'),
+        expect((await messages())[0]).toBe('Probe:earlier'),
       );
       await page.clock.install({ time: Date.now() + 600_000 });
       await page.reload();
       await eventually(async () =>
-        expect((await messages())[0]).toBe('probe:earlier'),
+        expect((await messages())[0]).toBe('Probe:earlier'),
       );
       await eventually(async () =>
         expect(await page.locator('#plot').getAttribute('aria-label')).toMatch(
@@ -469,7 +469,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       link.restore();
       await eventually(
         async () => {
-          expect((await messages())[0]).toBe('probe:late');
+          expect((await messages())[0]).toBe('Probe:late');
           expect(numberIn(await page.locator('#late').textContent())).toBe(
             before + 1,
           );
@@ -488,9 +488,9 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
       await press('Pause');
       await gateway.get(InvalidationPublisher).invalidate('Probe', 'paused');
       await eventually(async () => expect(await total()).toBe(before + 1));
-      expect(await messages()).not.toContain('probe:paused');
+      expect(await messages()).not.toContain('Probe:paused');
       await press('Go on');
-      expect(await messages()).toContain('probe:paused');
+      expect(await messages()).toContain('Probe:paused');
     });
 
     it('stops its requests while it is hidden', async () => {
@@ -573,7 +573,7 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     );
     await gateway.get(InvalidationPublisher).invalidate('Probe', 'again');
     await eventually(async () =>
-      expect((await messages())[0]).toBe('probe:again'),
+      expect((await messages())[0]).toBe('Probe:again'),
     );
   });
 
@@ -603,14 +603,14 @@ describe.runIf(hasBrowser)('Sample app in a browser', () => {
     });
     await publisher.invalidate('Probe', 'abroad');
     await eventually(async () =>
-      expect((await messages())[0]).toBe('probe:abroad'),
+      expect((await messages())[0]).toBe('Probe:abroad'),
     );
     const label = (): Promise<string | null> =>
       page.locator('#messages .source').first().getAttribute('data-region');
     expect(await label()).toBe('us');
     await gateway.get(InvalidationPublisher).invalidate('Probe', 'at-home');
     await eventually(async () =>
-      expect((await messages())[0]).toBe('probe:at-home'),
+      expect((await messages())[0]).toBe('Probe:at-home'),
     );
     expect(await label()).toBeNull();
   });
