@@ -13,7 +13,8 @@ export function isConnection(value: unknown, options: object): boolean {
   const { database } = options as DatabaseOptions;
   if (value === undefined) return database !== undefined;
   if (typeof value === 'string') return /^postgres(ql)?:\/\//.test(value);
-  return typeof value === 'object' && value !== null;
+  // A URL has none of node-postgres' options: it would lead to the local server.
+  return typeof value === 'object' && value !== null && !(value instanceof URL);
 }
 
 /** @internal */

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { Database } from '../shared/database.js';
 import { UsersSource } from './users.source.js';
 
-/** What user-service hears of plain SQL. */
+/** Changes by plain SQL, as user-service hears them. */
 export interface HeardSql {
   /** `logical replication`, or `triggers` and why. */
   readonly by: string;

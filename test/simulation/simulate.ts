@@ -367,7 +367,7 @@ class Simulation {
   }
 }
 
-/** What is not as it should be some time after healing. */
+/** Everything that is wrong some time after healing. */
 export function complaintsOf(
   alive: readonly SimulatedNode[],
   { outbox }: SimulatedDatabase,

@@ -1,16 +1,26 @@
-/** How the programs of a PostgreSQL are run. */
+import type { ChildProcess } from 'node:child_process';
+
+/** The programs of a PostgreSQL, run for one server. */
 export interface PostgresPrograms {
-  /** The path of a program, such as `initdb`. */
-  path(name: string): string;
-  /** Options of a child process. */
-  readonly options: {
-    readonly cwd: string;
-    readonly env: Record<string, string>;
-    readonly uid?: number;
-    readonly gid?: number;
-  };
   /** Lets the server use a file or folder, and nobody else. */
   own(path: string): void;
+  /**
+   * Makes the folder of a server's data.
+   *
+   * @param more further options of `initdb`
+   */
+  initialise(data: string, ...more: string[]): void;
+  /**
+   * Starts a server, in a process group of its own.
+   *
+   * @param log file that its output is added to
+   * @param settings on top of those of every server of the tests
+   */
+  spawn(
+    data: string,
+    log: string,
+    settings: Readonly<Record<string, string | number>>,
+  ): ChildProcess;
 }
 
 /**

@@ -1,7 +1,10 @@
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   mkdirSync,
+  openSync,
   readFileSync,
   symlinkSync,
 } from 'node:fs';
@@ -10,27 +13,64 @@ import { dirname, join } from 'node:path';
 
 /** The user `nobody`: PostgreSQL refuses to run as root. */
 const NOBODY = 65_534;
+const INITDB =
+  '-U postgres -A trust -E UTF8 --no-sync --no-locale --no-instructions'.split(
+    ' ',
+  );
+/** The disk is shared with other servers, so nothing is written for good. */
+const SETTINGS = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  wal_level: 'logical',
+  fsync: 'off',
+  autovacuum: 'off',
+  log_min_messages: 'warning',
+};
 
 export function postgresPrograms(dir) {
   const native = nativeFolder();
   const given = process.env.POSTGRES_BIN;
   const isRoot = process.getuid?.() === 0;
   linkLibraries(native, join(dir, 'lib'));
-  return {
-    path: (name) => join(given ?? join(native, 'bin'), name),
-    options: {
-      cwd: dir,
-      env: {
-        ...(given === undefined && {
-          LD_LIBRARY_PATH: `${join(dir, 'lib')}:${join(native, 'lib')}`,
-        }),
-        LC_ALL: 'C',
-      },
-      ...(isRoot && { uid: NOBODY, gid: NOBODY }),
+  const path = (name) => join(given ?? join(native, 'bin'), name);
+  const options = {
+    cwd: dir,
+    env: {
+      ...(given === undefined && {
+        LD_LIBRARY_PATH: `${join(dir, 'lib')}:${join(native, 'lib')}`,
+      }),
+      LC_ALL: 'C',
     },
-    own(path) {
-      chmodSync(path, 0o700);
-      if (isRoot) chownSync(path, NOBODY, NOBODY);
+    ...(isRoot && { uid: NOBODY, gid: NOBODY }),
+  };
+  const own = (file) => {
+    chmodSync(file, 0o700);
+    if (isRoot) chownSync(file, NOBODY, NOBODY);
+  };
+  return {
+    own,
+    initialise(data, ...more) {
+      mkdirSync(data);
+      for (const each of [dir, data]) own(each);
+      execFileSync(path('initdb'), ['-D', data, ...INITDB, ...more], {
+        ...options,
+        stdio: 'pipe',
+      });
+    },
+    spawn(data, log, settings) {
+      const all = Object.entries({ ...SETTINGS, ...settings });
+      const file = openSync(log, 'a');
+      const child = spawn(
+        path('postgres'),
+        [
+          '-D',
+          data,
+          ...all.flatMap(([key, value]) => ['-c', `${key}=${value}`]),
+        ],
+        { ...options, stdio: ['ignore', file, file], detached: true },
+      );
+      closeSync(file);
+      return child;
     },
   };
 }

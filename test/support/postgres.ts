@@ -1,14 +1,6 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,54 +59,16 @@ class PostgresProcess implements PostgresServer {
     private readonly settings: Record<string, string>,
   ) {
     this.url = `postgres://postgres@${HOST}:${port}/postgres`;
-    mkdirSync(this.#data);
-    for (const each of [this.#dir, this.#data]) this.#programs.own(each);
-    const options = ['-D', this.#data, '-U', 'postgres', '-A', 'trust'];
-    execFileSync(
-      this.#programs.path('initdb'),
-      [
-        ...options,
-        '--no-sync',
-        '--no-locale',
-        '-E',
-        'UTF8',
-        '--no-instructions',
-      ],
-      { ...this.#programs.options, stdio: 'pipe' },
-    );
+    this.#programs.initialise(this.#data);
   }
 
   async start(): Promise<void> {
-    const settings = {
-      listen_addresses: HOST,
-      port: String(this.port),
-      unix_socket_directories: '',
-      wal_level: 'logical',
-      fsync: 'off',
-      autovacuum: 'off',
+    const child = this.#programs.spawn(this.#data, this.#log, {
+      port: this.port,
       restore_command: 'false',
       shared_buffers: '32MB',
-      log_min_messages: 'warning',
       ...this.settings,
-    };
-    const log = openSync(this.#log, 'a');
-    const child = spawn(
-      this.#programs.path('postgres'),
-      [
-        '-D',
-        this.#data,
-        ...Object.entries(settings).flatMap(([name, value]) => [
-          '-c',
-          `${name}=${value}`,
-        ]),
-      ],
-      {
-        ...this.#programs.options,
-        stdio: ['ignore', log, log],
-        detached: true,
-      },
-    );
-    closeSync(log);
+    });
     if (child.pid !== undefined) guard(child, -child.pid, this.#dir);
     this.#child = child;
     const died = once(child, 'exit').then(() => {

@@ -19,7 +19,7 @@ export interface TriggerValues {
   readonly bulk?: string;
 }
 
-/** What the triggers of a source depend on, as in its module's options. @internal */
+/** Options of the source that its triggers depend on. @internal */
 export interface TriggerNames {
   /** Empty if they are not given. */
   readonly tables: readonly CapturedTable[];

@@ -20,9 +20,9 @@ export type CatalogQuery = (sql: string) => Promise<readonly CatalogRow[]>;
 const LATE_MS = 2_000;
 
 /**
- * What one connection writes. It is told of every statement, those that begin and end
- * transactions included, and announces after the commit, before the caller of the COMMIT
- * has its result.
+ * Announces the writes of one connection after each commit, before the caller of the
+ * COMMIT has its result. Every statement must pass it, those that begin and end
+ * transactions included.
  *
  * @internal
  */
@@ -126,7 +126,7 @@ export class CapturedConnection {
   }
 
   #follow(command: SqlCommand, sent: SentText): void {
-    // What the same text has written before is part of the transaction.
+    // Earlier writes of the same text are part of the transaction.
     if (command === 'begin')
       this.#transaction ??= sent.takeAlone(this.capture.open());
     if (command === 'commit') sent.commits(this.#end());
@@ -154,7 +154,7 @@ function isBegin(command: SqlCommand): boolean {
   return ['begin', 'commit-and-chain', 'rollback-and-chain'].includes(command);
 }
 
-/** What one text writes, most often one statement. */
+/** The writes of one text, which is most often one statement. */
 class SentText {
   /** Writes of transactions that end with the text. */
   readonly committed: CapturedWrites[];

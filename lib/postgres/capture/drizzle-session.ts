@@ -42,7 +42,7 @@ export interface DrizzleSession {
   readonly client?: object;
   prepareQuery: Prepare;
   transaction: Transact;
-  /** Of the driver for Neon over HTTP. */
+  /** Only the driver for Neon over HTTP has it. */
   batch?(queries: readonly Preparable[]): Promise<unknown>;
 }
 

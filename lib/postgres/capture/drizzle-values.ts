@@ -61,7 +61,7 @@ function driverValue(
     (at, key) => (Object(at) as Record<string, unknown>)[key],
     row,
   );
-  // What a custom type reads need not be what is stored.
+  // A custom type may read another value than the stored one.
   const isKept =
     value === null ||
     (kindOf(field) !== 'PgCustomColumn' &&

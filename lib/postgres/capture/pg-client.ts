@@ -97,7 +97,7 @@ function sendObject(
     result = send(...args);
     return done;
   };
-  // Its caller is told by the query itself.
+  // The query itself tells its caller.
   connection.run(statementIn(args), sent, () => null).catch(() => null);
   return result;
 }

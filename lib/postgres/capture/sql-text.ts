@@ -21,7 +21,7 @@ export function isPlainRead(sql: string): boolean {
 }
 
 /**
- * What a statement does to the transaction, or to rows. `hidden`: it changes rows that its
+ * The effect of a statement on the transaction, or on rows. `hidden`: rows change that the
  * text does not name.
  *
  * @internal

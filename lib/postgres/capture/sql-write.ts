@@ -64,7 +64,7 @@ function insertIn(
   if (conflict === null) {
     return written('insert', table, rows, NOTHING, reader);
   }
-  // Of an existing row only the columns of the conflict are known, which are equal.
+  // An existing row is known by the columns of the conflict only, which are equal.
   const { target, changed } = conflict;
   const equal = rows.map(
     (row) => new Map([...row].filter(([column]) => target.includes(column))),
@@ -73,7 +73,7 @@ function insertIn(
   return { ...write, changed };
 }
 
-/** What ON CONFLICT DO UPDATE says; `null` if there is none. */
+/** The columns of ON CONFLICT DO UPDATE; `null` if there is none. */
 function conflictIn(reader: SqlReader): {
   target: readonly (string | null)[];
   changed: ReadonlySet<string>;

@@ -126,7 +126,7 @@ export class PostgresLink implements PostgresDatabase {
     this.#client = client;
     if (this.#channel !== null) {
       client.on('notification', () => this.#onNotified());
-      // Where LISTEN is refused, nobody is woken, and that is all.
+      // Without LISTEN the outbox is still read each `poll`.
       await client
         .query(`listen ${quoteIdentifier(this.#channel)}`)
         .catch(() => null);

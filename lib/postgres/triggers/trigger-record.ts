@@ -17,7 +17,7 @@ const UNSEEN = 'unseen';
  * @internal
  */
 export class TriggerRecord {
-  /** Where the record was, as far as is known. */
+  /** The last known place of the record. */
   #place: RelayPlace | null = null;
 
   constructor(

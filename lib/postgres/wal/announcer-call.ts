@@ -14,7 +14,7 @@ const BATCH = { messages: 500, size: 262_144 };
 /** An announcement that waits. @internal */
 export interface Queued {
   readonly announcement: Announcement;
-  /** Its place among all that were pushed. */
+  /** The place among all announcements that were pushed. */
   readonly number: number;
   stage: Stage;
 }

@@ -4,7 +4,7 @@ import type { SlotState } from './replication-slot.js';
 
 /** @internal */
 export interface SourceLag {
-  /** Of the log that is not announced yet. */
+  /** The part of the log that is not announced yet. */
   readonly bytes: number;
   /**
    * Milliseconds for which the oldest change has not been announced: since it was

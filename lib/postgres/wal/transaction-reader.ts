@@ -33,7 +33,7 @@ export interface ReaderListener extends MapperListener {
   onDescribed(): void;
 }
 
-/** What the log does not tell of a table. @internal */
+/** Facts of a table that the log does not have. @internal */
 export interface ReaderCatalog {
   /** The columns of its primary key, in its order. */
   keyOf(table: string): readonly string[];

@@ -52,7 +52,7 @@ export class LongLink {
 
   #carry(from: Socket, to: Socket): void {
     this.#sockets.add(from);
-    // Of two timers the later one may fire first.
+    // Two timers may fire in the other order.
     const late: (() => void)[] = [];
     const later = (act: () => void): void => {
       late.push(act);

@@ -72,7 +72,7 @@ export const MUTANTS = {
       },
     ],
   },
-  /** What was announced before it was visible is not announced again. */
+  /** An early announcement is not repeated once its commit is visible. */
   'postgres-announced-once': {
     scenario: 'postgres-late-commits',
     edits: [

@@ -1,13 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { postgresPrograms } from '../../support/postgres-programs.mjs';
@@ -18,16 +11,10 @@ import { SCHEMA } from './tables.mjs';
 
 const STARTED_WITHIN_MS = 20_000;
 const SETTINGS = {
-  listen_addresses: HOST,
-  unix_socket_directories: '',
-  wal_level: 'logical',
-  fsync: 'off',
-  autovacuum: 'off',
   shared_buffers: '32MB',
   min_wal_size: '2MB',
   max_connections: 200,
   max_prepared_transactions: 100,
-  log_min_messages: 'warning',
 };
 
 /** A PostgreSQL whose tables are there, and empty. */
@@ -78,7 +65,8 @@ export class PostgresServer {
 
   static async #prepare() {
     const server = new PostgresServer(await freePort(), {});
-    server.#initialise();
+    // Small segments, so that a slot soon needs more than it may keep.
+    server.#programs.initialise(server.#data, '--wal-segsize=1');
     await server.start();
     await server.sql(SCHEMA);
     await server.shutDown();
@@ -100,25 +88,11 @@ export class PostgresServer {
 
   /** Resolves once the server answers. */
   async start() {
-    const log = openSync(join(this.#folder, 'postgres.log'), 'a');
-    const settings = { port: this.port, ...SETTINGS, ...this.#settings };
-    const child = spawn(
-      this.#programs.path('postgres'),
-      [
-        '-D',
-        this.#data,
-        ...Object.entries(settings).flatMap(([name, value]) => [
-          '-c',
-          `${name}=${value}`,
-        ]),
-      ],
-      {
-        ...this.#programs.options,
-        stdio: ['ignore', log, log],
-        detached: true,
-      },
-    );
-    closeSync(log);
+    const child = this.#programs.spawn(this.#data, this.#log, {
+      port: this.port,
+      ...SETTINGS,
+      ...this.#settings,
+    });
     await once(child, 'spawn');
     this.#child = adopt(child, { group: true });
     const answers = () =>
@@ -162,30 +136,14 @@ export class PostgresServer {
   }
 
   get log() {
-    return readFileSync(join(this.#folder, 'postgres.log'), 'utf8');
+    return readFileSync(this.#log, 'utf8');
+  }
+
+  get #log() {
+    return join(this.#folder, 'postgres.log');
   }
 
   get #data() {
     return join(this.#folder, 'data');
-  }
-
-  #initialise() {
-    mkdirSync(this.#data);
-    this.#programs.own(this.#data);
-    execFileSync(
-      this.#programs.path('initdb'),
-      [
-        `--pgdata=${this.#data}`,
-        '--username=postgres',
-        '--auth=trust',
-        '--encoding=UTF8',
-        '--no-sync',
-        '--no-locale',
-        '--no-instructions',
-        // Small, so that a slot soon needs more than it may keep.
-        '--wal-segsize=1',
-      ],
-      { ...this.#programs.options, stdio: 'pipe' },
-    );
   }
 }

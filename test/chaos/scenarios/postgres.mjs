@@ -99,7 +99,7 @@ export const postgres = [
       'PostgreSQL: server killed (SIGKILL) twice amid asynchronous commits',
     postgres: ASYNCHRONOUS,
     async fault(stage) {
-      // It is up again in the end, since psql must be able to stop.
+      // The server is up again in the end, since psql must be able to stop.
       for (let i = 0; i < 2; i++) {
         await stage.writes(100 + Math.floor(stage.random() * 100));
         await stage.killServer();

@@ -299,7 +299,7 @@ describe('captureDrizzle() announces a transaction', () => {
           await heard(async () => {
             await rename(tx, 1);
             await tx.transaction((inner) => rename(inner, 2));
-            // What a savepoint takes back is announced as well.
+            // Writes that a savepoint takes back are announced as well.
             await tx
               .transaction(async (inner) => {
                 await rename(inner, 3);

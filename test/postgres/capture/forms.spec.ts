@@ -76,7 +76,7 @@ const CASES: [string, (readonly unknown[])?][] = [
   [
     'delete from users u using teams t where t.code = team and u.id = 2 returning t.id',
   ],
-  // What RETURNING names.
+  // Names in RETURNING.
   [
     "update members set role = 'z' returning user_id, team_id, -team_id as team_id",
   ],

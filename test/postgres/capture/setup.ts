@@ -8,7 +8,7 @@ import { said, startApp } from '../../support/app.js';
 export interface CaptureApp {
   readonly publisher: InvalidationPublisher;
   readonly messages: readonly InvalidationMessage[];
-  /** What was announced since the last call, in short form and in order. */
+  /** Announcements since the last call, in short form and in order. */
   said(): string[];
 }
 

@@ -56,7 +56,7 @@ export function useShop(): () => PostgresServer {
 
 export interface Listener {
   readonly options: CaptureOptions;
-  /** What is announced until a write has resolved, sorted, after its error if it fails. */
+  /** Announcements until a write has resolved, sorted, after its error if it fails. */
   heard(write: () => PromiseLike<unknown>): Promise<string[]>;
 }
 
