@@ -30,6 +30,7 @@ const ISOLATED = [
   'test/cache/l2-type-missing.spec.ts',
   'test/decorators/cached.spec.ts',
   'test/decorators/missing-module.spec.ts',
+  'test/decorators/scopes.spec.ts',
   'test/errors/error-reporter.spec.ts',
   'test/message/timestamp.spec.ts',
   'test/module/**/*.spec.ts',
