@@ -61,6 +61,7 @@ export {
   type AnyEntityType,
   type BatchInvalidation,
   type CacheEntityTypes,
+  type CommitPosition,
   type EntityId,
   type EntityInvalidation,
   type EntityType,
@@ -91,6 +92,7 @@ export {
   type PublishReceipt,
   type StoredInvalidation,
 } from './publisher/index.js';
+export type { Replica } from './replica/index.js';
 export type { RegionSource, RegionsOptions } from './regions/index.js';
 export type { SigningOptions } from './signing/index.js';
 export {

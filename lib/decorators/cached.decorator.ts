@@ -84,7 +84,11 @@ export function Cached<A extends any[], V = any>(
         const cache = factory === null ? null : cacheOf(factory, this);
         if (cache === null) return original.apply(this, args);
         const id = atOnce(selectId.apply(this, args as A));
-        return cache.get(id, () => original.apply(this, args));
+        const load = (): unknown => original.apply(this, args);
+        if (options.primary === undefined) return cache.get(id, load);
+        return cache.get(id, load, (name) =>
+          options.primary!.call(this as never, name),
+        );
       } catch (error) {
         return Promise.reject(error);
       }

@@ -148,6 +148,8 @@ describe('sumOf()', () => {
       misses: 2,
       loads: 3,
       overtaken: 4,
+      behind: 0,
+      primaryLoads: 0,
       size: 5,
       l2Hits: 6,
       l2Refused: 7,

@@ -33,6 +33,8 @@ export interface Loaded<V> {
   readonly fence: Fence;
   /** Cache keys and families; `null` if they are not known. */
   readonly dependencies: readonly string[] | null;
+  /** Whether a replica may not have had the last change: not to be kept. */
+  readonly isBehind?: boolean;
 }
 
 /**
@@ -105,14 +107,14 @@ export class CacheTiers<V> {
    */
   share(
     name: string,
-    { value, fence, dependencies }: Loaded<V | undefined>,
+    { value, fence, dependencies, isBehind }: Loaded<V | undefined>,
     position: string | null,
   ): void {
     const { l2 } = this.options;
     if (this.l2 === null || l2 === null) return;
     // A test with `strict` has to fail at whatever position this instance is.
     if (l2.strict) this.l2.encode(value as V);
-    if (position === null || dependencies === null) return;
+    if (position === null || dependencies === null || isBehind) return;
     const ttl = lifetimeOf(value, l2.ttl, this.options);
     if (ttl === 0 || this.#isClosed || this.source.bypass) return;
     const key = this.keyOf(name);
@@ -127,13 +129,17 @@ export class CacheTiers<V> {
    */
   keep(
     name: string,
-    { value, fence, dependencies }: Loaded<V | undefined>,
+    { value, fence, dependencies, isBehind }: Loaded<V | undefined>,
   ): boolean {
     const key = this.keyOf(name);
     if (dependencies === null) return fence.holds(key, '');
     if (!fence.holds(key, ...dependencies)) {
       this.counts.overtaken++;
       return false;
+    }
+    if (isBehind) {
+      this.counts.behind++;
+      return true;
     }
     const ttl = lifetimeOf(value, this.options.ttl, this.options);
     if (ttl === 0 || this.#isClosed || this.source.bypass) return true;

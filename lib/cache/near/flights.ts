@@ -1,8 +1,10 @@
 import type { EntityId } from '../../message/index.js';
+import type { Marks } from '../../replica/index.js';
 import type { Fence } from '../../stream/index.js';
 import type { CacheLoader, LoadMany } from './cache-loader.js';
 import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
 import type { Isolation } from './isolation.js';
+import type { LoadFromPrimary } from './replica-loads.js';
 
 /** A load under way. @internal */
 export interface Flight<V> {
@@ -12,6 +14,8 @@ export interface Flight<V> {
   readonly isOfMany: boolean;
   /** Whether it began while caches were bypassed; only reads of that time may join it. */
   readonly isBypassed: boolean;
+  /** Marks of its begin, if it may be answered by a replica that is behind. */
+  readonly marks: Marks | null;
   /** Whether an invalidation has overtaken it; known once it has landed. */
   isOvertaken: boolean;
 }
@@ -38,6 +42,7 @@ export class Flights<V> {
     const flight = this.#flights.get(name);
     if (flight === undefined) return null;
     if (!flight.isBypassed && this.source.bypass) return null;
+    if (this.#isBehind(name, flight)) return null;
     return flight.fence.holds(this.tiers.keyOf(name)) ? flight : null;
   }
 
@@ -65,20 +70,25 @@ export class Flights<V> {
     ids: I[],
     load: LoadMany<I, V>,
     isOfMany: boolean,
+    primary: LoadFromPrimary<V> | null,
   ): Map<I, Promise<V | undefined>> {
-    const fence = this.source.fence();
+    const begin = {
+      fence: this.source.fence(),
+      isOfMany,
+      isBypassed: this.source.bypass,
+      marks: primary === null ? this.loader.marks : null,
+    };
     const started = new Map<I, Promise<V | undefined>>();
-    for (const [id, loading] of this.loader.fetch(ids, load)) {
-      started.set(id, this.#track(String(id), fence, loading, isOfMany));
+    for (const [id, loading] of this.loader.fetch(ids, load, primary)) {
+      started.set(id, this.#track(String(id), loading, begin));
     }
     return started;
   }
 
   #track(
     name: string,
-    fence: Fence,
     loading: Promise<Loaded<V | undefined>>,
-    isOfMany: boolean,
+    begin: Omit<Flight<V>, 'promise' | 'isOvertaken'>,
   ): Promise<V | undefined> {
     const promise = loading.then(
       (loaded) => this.#land(name, flight, loaded),
@@ -87,15 +97,15 @@ export class Flights<V> {
         throw error;
       },
     );
-    const flight: Flight<V> = {
-      promise,
-      fence,
-      isOfMany,
-      isBypassed: this.source.bypass,
-      isOvertaken: false,
-    };
+    const flight: Flight<V> = { ...begin, promise, isOvertaken: false };
     this.#flights.set(name, flight);
     return promise;
+  }
+
+  /** Whether the replica has come further since its begin. */
+  #isBehind(name: string, { marks }: Flight<V>): boolean {
+    if (marks === null || marks === this.loader.marks) return false;
+    return this.hasDependencies || marks.covers([this.tiers.keyOf(name)]);
   }
 
   #land(
@@ -105,7 +115,9 @@ export class Flights<V> {
   ): V | undefined {
     this.#remove(name, flight);
     const value = this.isolation?.keep(loaded.value) ?? loaded.value;
-    flight.isOvertaken = !this.tiers.keep(name, { ...loaded, value });
+    // Messages from before this instance was live were not received.
+    flight.isOvertaken =
+      !flight.isBypassed && !this.tiers.keep(name, { ...loaded, value });
     return value;
   }
 

@@ -10,6 +10,10 @@ export interface NearCacheStats {
   readonly loads: number;
   /** Loaded values that an invalidation had overtaken: returned, not kept. */
   readonly overtaken: number;
+  /** Values that the replica may not have had the last change of: returned, not kept. */
+  readonly behind: number;
+  /** Calls of `primary`, for what the replica may not have had the last change of. */
+  readonly primaryLoads: number;
   /** Entries in memory now. */
   readonly size: number;
   /** Entries found in Redis, and kept in memory from then on. */
@@ -28,6 +32,8 @@ export interface NearCacheCounts {
   misses: number;
   loads: number;
   overtaken: number;
+  behind: number;
+  primaryLoads: number;
 }
 
 /** Counts of a cache without a second tier. @internal */
@@ -48,6 +54,8 @@ export function sumOf(
     misses: one.misses + other.misses,
     loads: one.loads + other.loads,
     overtaken: one.overtaken + other.overtaken,
+    behind: one.behind + other.behind,
+    primaryLoads: one.primaryLoads + other.primaryLoads,
     size: one.size + other.size,
     l2Hits: one.l2Hits + other.l2Hits,
     l2Refused: one.l2Refused + other.l2Refused,

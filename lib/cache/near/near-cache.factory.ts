@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../../cache-invalidation.constants.js';
-import type { EntityType } from '../../message/index.js';
+import { cacheKeysStart, type EntityType } from '../../message/index.js';
 import {
   ErrorReporter,
   InvalidationStream,
   unheard,
 } from '../../stream/index.js';
+import { ReplicaMarks, Replicas } from '../../replica/index.js';
 import { InvalidationTransport } from '../../transport/index.js';
 import { Dependencies } from '../dependencies.js';
 import { PositionSource } from '../position-source.js';
@@ -39,6 +40,7 @@ import { NormalizingNearCache } from './normalizing-near-cache.js';
 export class NearCacheFactory {
   readonly #tiers: L2Tiers;
   readonly #caches: NearCacheList;
+  readonly #replicas: Replicas;
 
   /** @internal */
   constructor(
@@ -50,6 +52,7 @@ export class NearCacheFactory {
   ) {
     this.#tiers = new L2Tiers(options, transport, source, errors);
     this.#caches = new NearCacheList(stream);
+    this.#replicas = new Replicas(errors);
   }
 
   /**
@@ -122,6 +125,7 @@ export class NearCacheFactory {
   stop(): void {
     this.#caches.close();
     this.#tiers.stop();
+    this.#replicas.stop();
   }
 
   #create<V>(
@@ -141,6 +145,7 @@ export class NearCacheFactory {
       l2,
       close,
       this.#dependenciesOf(resolved, name),
+      this.#marksOf(entityType, resolved),
     ] as const;
     const form = this.stream.ids?.formOf(entityType) ?? null;
     const cache =
@@ -149,6 +154,16 @@ export class NearCacheFactory {
         : new NormalizingNearCache<V>(...parts).useForm(form);
     this.#caches.add(name, cache, l2 !== null);
     return cache;
+  }
+
+  #marksOf<V>(
+    entityType: EntityType,
+    { replica, dependsOn }: ResolvedNearCacheOptions<V>,
+  ): ReplicaMarks | null {
+    if (replica === null) return null;
+    const progress = this.#replicas.of(replica);
+    const family = cacheKeysStart(entityType);
+    return new ReplicaMarks(progress, family, dependsOn !== null);
   }
 
   #dependenciesOf<V>(

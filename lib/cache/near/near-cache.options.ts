@@ -5,6 +5,7 @@ import {
   problemsIn,
   type ConfigurationProblem,
 } from '../../errors/index.js';
+import type { Replica } from '../../replica/index.js';
 import type { DependencySelector } from '../dependencies.js';
 import {
   isCount,
@@ -14,6 +15,7 @@ import {
 } from '../shared/l2.options.js';
 import { TypedSerializer } from '../shared/serializers.js';
 import { ISOLATIONS } from './isolation.js';
+import type { LoadFromPrimary } from './replica-loads.js';
 
 /** Size, lifetimes and second tier of a near cache. @publicApi */
 export interface NearCacheOptions<V = unknown> {
@@ -63,6 +65,20 @@ export interface NearCacheOptions<V = unknown> {
    * @default none
    */
   readonly dependsOn?: DependencySelector<V>;
+  /**
+   * The read replica that loaders read, which lags behind its primary: `postgresReplica()`.
+   * A value that it may not have had the last change of is not kept.
+   *
+   * @default none: loaders read the primary
+   */
+  readonly replica?: Replica;
+  /**
+   * Loads an entity from the primary, by its id as text, while the replica may not have its
+   * last change. With `@Cached` it is called on the method's instance.
+   *
+   * @default none: such a value is loaded from the replica each time, and not kept
+   */
+  readonly primary?: (id: string) => Promise<V> | V;
 }
 
 /** Options of a near cache with their defaults, times in milliseconds. @internal */
@@ -84,6 +100,18 @@ export class ResolvedNearCacheOptions<V> {
 
   @OptionRule(isFunctionOrNull, 'Give a function of the value.')
   readonly dependsOn: DependencySelector<V> | null = null;
+
+  @OptionRule(
+    isReplicaOrNull,
+    'Give postgresReplica(pool, { primary }), or an object with applied() and isBefore().',
+  )
+  readonly replica: Replica | null = null;
+
+  @OptionRule(
+    isPrimaryOrNull,
+    'Give a function of the id, beside the option replica.',
+  )
+  readonly primary: LoadFromPrimary<V> | null = null;
 
   l2: ResolvedL2Options<V> | null = null;
 }
@@ -133,6 +161,21 @@ function isCountOr0(value: unknown): boolean {
 
 function isIsolation(value: unknown): boolean {
   return value === false || Object.hasOwn(ISOLATIONS, value as string);
+}
+
+function isReplicaOrNull(value: unknown): boolean {
+  if (value === null) return true;
+  const { applied, isBefore, current } = value as Partial<Replica>;
+  return (
+    typeof applied === 'function' &&
+    typeof isBefore === 'function' &&
+    (current === undefined || typeof current === 'function')
+  );
+}
+
+function isPrimaryOrNull(value: unknown, options: object): boolean {
+  const { replica } = options as ResolvedNearCacheOptions<never>;
+  return value === null || (typeof value === 'function' && replica !== null);
 }
 
 function isFunctionOrNull(value: unknown): boolean {

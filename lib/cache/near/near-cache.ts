@@ -5,6 +5,7 @@ import {
   type InvalidationMessage,
 } from '../../message/index.js';
 import { currentScope } from '../../publisher/index.js';
+import type { ReplicaMarks } from '../../replica/index.js';
 import type { Dependencies } from '../dependencies.js';
 import type { L2Tier } from '../shared/l2-tier.js';
 import { CacheLoader, type LoadMany } from './cache-loader.js';
@@ -13,6 +14,7 @@ import { Flights } from './flights.js';
 import { isolationBy, type Isolation } from './isolation.js';
 import type { NearCacheCounts, NearCacheStats } from './near-cache-stats.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
+import type { LoadFromPrimary } from './replica-loads.js';
 
 /**
  * A read-through cache of one entity type in this instance's memory, kept right
@@ -30,10 +32,13 @@ export class NearCache<V> {
     misses: 0,
     loads: 0,
     overtaken: 0,
+    behind: 0,
+    primaryLoads: 0,
   };
   readonly #tiers: CacheTiers<V>;
   readonly #flights: Flights<V>;
   readonly #isolation: Isolation | null;
+  readonly #primary: LoadFromPrimary<V> | null;
 
   /** @internal */
   constructor(
@@ -44,12 +49,14 @@ export class NearCache<V> {
     l2: L2Tier<V> | null,
     private readonly onClose = (): void => {},
     private readonly dependencies: Dependencies<V> | null = null,
+    private readonly marks: ReplicaMarks | null = null,
   ) {
+    this.#primary = options.primary;
     this.#isolation = isolationBy(options.isolate);
     this.#tiers = new CacheTiers(entityType, options, source, l2, this.#counts);
     this.#flights = new Flights(
       this.#tiers,
-      new CacheLoader(this.#tiers, source, dependencies, this.#counts),
+      new CacheLoader(this.#tiers, source, dependencies, this.#counts, marks),
       source,
       this.#isolation,
       dependencies !== null,
@@ -70,9 +77,14 @@ export class NearCache<V> {
    * The entity, from memory or from `load`, which runs once for all reads of that
    * time. Its errors are thrown here, and not kept.
    *
-   * @param load must read committed data, not a replica that lags
+   * @param load must read committed data, and no replica without the option `replica`
+   * @param primary that of the options
    */
-  get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+  get(
+    id: EntityId,
+    load: () => Promise<V> | V,
+    primary = this.#primary,
+  ): Promise<V> {
     if (this.#isAside) return this.#loadAside(load, [id]);
     const name = nameOf(id);
     const entry = this.#tiers.get(name);
@@ -82,13 +94,15 @@ export class NearCache<V> {
     }
     this.#counts.misses++;
     const flight = this.#flights.find(name);
-    if (flight === null) return this.#give(this.#load(id, load));
-    const joined = this.#flights.join(flight, name, () => this.#load(id, load));
+    if (flight === null) return this.#give(this.#load(id, load, primary));
+    const joined = this.#flights.join(flight, name, () =>
+      this.#load(id, load, primary),
+    );
     if (!flight.isOfMany) return this.#give(joined as Promise<V>);
     // The loader of many found nothing; this one may throw instead.
     return joined.then((value) =>
       value === undefined
-        ? this.get(id, load)
+        ? this.get(id, load, primary)
         : this.#give(joined as Promise<V>),
     );
   }
@@ -122,12 +136,12 @@ export class NearCache<V> {
       if (flight === null) missing.push(id);
       else {
         const again = (): Promise<V | undefined> =>
-          this.#flights.start([id], loadMany, true).get(id)!;
+          this.#loadMany([id], loadMany).get(id)!;
         found.set(id, this.#flights.join(flight, name, again));
       }
     }
     if (missing.length > 0) {
-      const started = this.#flights.start(missing, loadMany, true);
+      const started = this.#loadMany(missing, loadMany);
       for (const [id, loading] of started) found.set(id, loading);
     }
     const values = await Promise.all(
@@ -154,6 +168,7 @@ export class NearCache<V> {
 
   /** @internal */
   apply(message: InvalidationMessage): void {
+    this.marks?.add(message);
     this.#tiers.evict(message);
   }
 
@@ -181,12 +196,23 @@ export class NearCache<V> {
     return give ? promise.then(give) : promise;
   }
 
-  async #load(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+  async #load(
+    id: EntityId,
+    load: () => Promise<V> | V,
+    primary: LoadFromPrimary<V> | null,
+  ): Promise<V> {
     const name = checkEntityId(id);
     const loadOne = async (): Promise<Map<string, V>> =>
       new Map([[name, await load()]]);
-    const started = this.#flights.start([name], loadOne, false);
+    const started = this.#flights.start([name], loadOne, false, primary);
     return started.get(name) as Promise<V>;
+  }
+
+  #loadMany<I extends EntityId>(
+    ids: I[],
+    load: LoadMany<I, V>,
+  ): Map<I, Promise<V | undefined>> {
+    return this.#flights.start(ids, load, true, this.#primary);
   }
 
   async #loadAside<T>(

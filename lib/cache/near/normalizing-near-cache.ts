@@ -4,6 +4,7 @@ import {
   type IdForm,
 } from '../../message/index.js';
 import { NearCache } from './near-cache.js';
+import type { LoadFromPrimary } from './replica-loads.js';
 
 /**
  * A near cache of entities whose ids come in several forms (option
@@ -20,9 +21,13 @@ export class NormalizingNearCache<V> extends NearCache<V> {
     return this;
   }
 
-  override get(id: EntityId, load: () => Promise<V> | V): Promise<V> {
+  override get(
+    id: EntityId,
+    load: () => Promise<V> | V,
+    primary?: LoadFromPrimary<V> | null,
+  ): Promise<V> {
     try {
-      return super.get(this.#nameOf(id), load);
+      return super.get(this.#nameOf(id), load, primary);
     } catch (error) {
       return Promise.reject(error);
     }

@@ -1,0 +1,194 @@
+import { Deadlines } from '../common/index.js';
+import { CallbackFailedError } from '../errors/index.js';
+import type { InvalidationMessage } from '../message/index.js';
+import type { ErrorReporter } from '../stream/index.js';
+import { MarkPosition } from './mark-position.js';
+import type { ReplicaMarks } from './replica-marks.js';
+import { EVERYTHING, positionIn, type Replica } from './replica.js';
+
+/** Milliseconds from one question to the next: at least, and at most while nothing changes. */
+const PAUSE_MS = { least: 20, most: 500 };
+/** How long an answer may take, in milliseconds. */
+const ANSWER_MS = 5_000;
+/** Marks that stay for so long, in milliseconds, may be of a position that was only claimed. */
+const DOUBT_MS = 1_000;
+
+const LATE = new Error(`no answer in ${ANSWER_MS} ms`);
+const STOPPED = new Error('the application ends');
+
+/**
+ * Follows how far a replica has come, as long as any cache has marks: nothing is asked
+ * otherwise. Marks end by position only, never by time.
+ *
+ * @internal
+ */
+export class ReplicaProgress {
+  readonly #followers = new Set<ReplicaMarks>();
+  readonly #deadlines = new Deadlines();
+  /** The position of all that were marked since the last question to the primary. */
+  #next = new MarkPosition();
+  #timer: NodeJS.Timeout | null = null;
+  #pause = PAUSE_MS.least;
+  #isAsking = false;
+  #askedAt = -Infinity;
+  /** When marks were last forgotten, or their positions asked for. */
+  #changedAt = 0;
+  #isStopped = false;
+  #server = 0;
+  /** The latest position that a server has told; `null` before the first one. */
+  #told: string | null = null;
+
+  constructor(
+    private readonly replica: Replica,
+    private readonly errors: ErrorReporter,
+  ) {
+    replica.onConnect?.(() => this.#server++);
+  }
+
+  /** Number of the server that answers; another one with each connection. */
+  get server(): number {
+    return this.#server;
+  }
+
+  /** The position to mark everything with at a start; `null` if it cannot be asked. */
+  start(): MarkPosition | null {
+    if (this.replica.current !== undefined) return this.#next;
+    this.errors.log(
+      'warn',
+      'A replica cannot tell the position of its primary: rows loaded right after the start may be old, and what is invalidated without a position is not kept any more. Give it `current()`; postgresReplica takes the option `primary`.',
+      'replica without current()',
+    );
+    return null;
+  }
+
+  positionOf({ at }: Pick<InvalidationMessage, 'at'>): MarkPosition {
+    const position = positionIn(at, this.replica);
+    return position === null ? this.#next : new MarkPosition(position);
+  }
+
+  /** A position that is passed only when both of these are. */
+  readonly later = (one: MarkPosition, other: MarkPosition): MarkPosition => {
+    // An answer to a question that is yet to be sent covers both.
+    if (other.value === null && !other.isAsked) return other;
+    if (one.value === null && !one.isAsked) return one;
+    if (one.value === null || other.value === null) return this.#next;
+    const latest = this.replica.isBefore(one.value, other.value) ? other : one;
+    return new MarkPosition(latest.value);
+  };
+
+  /** Tells these marks how far the replica is, until they have ended. */
+  follow(marks: ReplicaMarks): void {
+    this.#followers.add(marks);
+    this.#pause = PAUSE_MS.least;
+    if (this.#timer !== null || this.#isAsking || this.#isStopped) return;
+    this.#changedAt = performance.now();
+    this.#wait(Math.max(0, this.#askedAt + PAUSE_MS.least - this.#changedAt));
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#deadlines.cancel(STOPPED);
+  }
+
+  #wait(ms: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      void this.#ask();
+    }, ms).unref();
+  }
+
+  async #ask(): Promise<void> {
+    this.#isAsking = true;
+    this.#askedAt = performance.now();
+    const before = this.#marked;
+    const asked = [this.#askPrimary(), this.#askReplica()];
+    for (const answer of await Promise.allSettled(asked)) {
+      if (answer.status === 'rejected') this.#report(answer.reason);
+    }
+    this.#isAsking = false;
+    if (this.#isStopped || this.#followers.size === 0) return;
+    if (this.#marked < before) {
+      this.#changedAt = performance.now();
+      this.#pause = PAUSE_MS.least;
+    }
+    this.#wait(this.#pause);
+    this.#pause = Math.min(PAUSE_MS.most, 2 * this.#pause);
+  }
+
+  /**
+   * The primary's position is at or after every change that was announced before the
+   * question: also where a message claims a later one, which the log may never reach.
+   */
+  async #askPrimary(): Promise<void> {
+    const { current } = this.replica;
+    if (current === undefined) return;
+    const positions = this.#positions();
+    const unknown = positions.filter(({ value }) => value === null);
+    const isDoubtful = performance.now() - this.#changedAt > DOUBT_MS;
+    if (unknown.length === 0 && !isDoubtful) return;
+    for (const position of unknown) position.isAsked = true;
+    this.#next = new MarkPosition();
+    try {
+      const now = await this.#answer(() => current.call(this.replica));
+      const isLater = ({ value }: MarkPosition): boolean =>
+        this.replica.isBefore(now, value ?? now);
+      for (const position of positions) {
+        if (position.value === null || isLater(position)) position.value = now;
+      }
+      if (isDoubtful) this.#changedAt = performance.now();
+    } catch (error) {
+      for (const position of unknown) position.isAsked = false;
+      throw error;
+    }
+  }
+
+  async #askReplica(): Promise<void> {
+    const told = await this.#answer(() => this.replica.applied());
+    if (this.#isBehindItself(told)) this.#server++;
+    this.#told = told;
+    const isPassed = ({ value }: MarkPosition): boolean =>
+      told === EVERYTHING ||
+      (value !== null && this.replica.isBefore(value, told));
+    for (const marks of this.#followers) {
+      marks.forget(isPassed);
+      if (marks.pending === null) this.#followers.delete(marks);
+    }
+  }
+
+  /** Whether it has told a later position before: it is another server. */
+  #isBehindItself(told: string): boolean {
+    if (this.#told === null || told === EVERYTHING) return false;
+    return this.#told === EVERYTHING || this.replica.isBefore(told, this.#told);
+  }
+
+  /** Positions of all marks, each once. */
+  #positions(): MarkPosition[] {
+    const marks = [...this.#followers].map(({ pending }) => pending);
+    return [...new Set(marks.flatMap((some) => [...(some?.positions ?? [])]))];
+  }
+
+  get #marked(): number {
+    let sum = 0;
+    for (const { pending } of this.#followers) sum += pending?.size ?? 0;
+    return sum;
+  }
+
+  #answer(ask: () => Promise<string>): Promise<string> {
+    const answer = new Promise<string>((resolve) => resolve(ask()));
+    return this.#deadlines.within(ANSWER_MS, answer, () => LATE);
+  }
+
+  #report(error: unknown): void {
+    if (this.#isStopped) return;
+    this.errors.report(
+      new CallbackFailedError(
+        'A replica',
+        'did not tell its position, so that rows it may not have are loaded again and again',
+        'They are kept once it answers.',
+        error,
+      ),
+      'replica',
+    );
+  }
+}
