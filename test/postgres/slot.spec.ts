@@ -275,6 +275,44 @@ describe('the slot', () => {
     expect(await second.next()).toEqual(['team:1']);
   });
 
+  it('is waited for while another instance completes the publication', async () => {
+    const { start, slot, table } = await sharing();
+    const other = await server().connect();
+    await other.query(`begin; create publication ${slot} for table ${table}
+      with (publish_via_partition_root = true)`);
+    const logger = new LogRecorder();
+    const app = await start({}, { logger });
+    await eventually(async () => {
+      const [waiting] = await server().sql(
+        `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%' || $1 || '%'`,
+        [slot],
+      );
+      expect(waiting).toBeDefined();
+    });
+    await other.query('commit');
+    await untilState(app, 'holder');
+    expect(logger.errors).toEqual([]);
+  });
+
+  it('reports what PostgreSQL refuses, also with the code of a publication that is there', async () => {
+    const { start, slot } = await sharing();
+    await server().sql(`
+      create function ${slot}() returns event_trigger language plpgsql
+        as $$ begin raise duplicate_object using message = 'it is there'; end $$;
+      create event trigger ${slot} on ddl_command_start when tag in ('CREATE PUBLICATION')
+        execute function ${slot}()`);
+    const remove = () =>
+      server().sql(`drop function if exists ${slot} cascade`);
+    onTestFinished(async () => void (await remove()));
+    const app = await start();
+    await eventually(() =>
+      expect(app.source.status().fault?.message).toContain('it is there'),
+    );
+    expect(app.source.status().state).toBe('away');
+    await remove();
+    await untilState(app, 'holder');
+  });
+
   it('is made anew when a table is taken out of the publication', async () => {
     const { holder, insert, slot, table } = await sharing();
     const app = await holder();

@@ -49,10 +49,9 @@ where slot_name = $1`;
 const IN_USE = '55006';
 const DUPLICATE = '42710';
 
-/** Whether another connection has the slot, or has made it meanwhile. @internal */
+/** Whether PostgreSQL has refused a slot since another connection reads it. @internal */
 export function isTaken(error: unknown): boolean {
-  const { code } = error as { readonly code?: unknown };
-  return code === IN_USE || code === DUPLICATE;
+  return codeOf(error) === IN_USE;
 }
 
 /** The slot that instances share: whoever reads it announces. @internal */
@@ -98,14 +97,25 @@ export class ReplicationSlot {
    * Creates it, once every transaction that is running now has ended.
    *
    * @param replication a connection for replication
+   * @returns `false` if another instance has made it meanwhile
    */
-  async create(replication: Client): Promise<void> {
-    await replication.query(
-      `CREATE_REPLICATION_SLOT "${this.name}" LOGICAL pgoutput NOEXPORT_SNAPSHOT`,
-    );
+  async create(replication: Client): Promise<boolean> {
+    try {
+      await replication.query(
+        `CREATE_REPLICATION_SLOT "${this.name}" LOGICAL pgoutput NOEXPORT_SNAPSHOT`,
+      );
+      return true;
+    } catch (error) {
+      if (codeOf(error) === DUPLICATE) return false;
+      throw error;
+    }
   }
 
   async drop(client: ControlClient): Promise<void> {
     await client.query('select pg_drop_replication_slot($1)', [this.name]);
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { readonly code?: unknown }).code;
 }

@@ -41,7 +41,7 @@ export class SlotElection {
   ) {}
 
   /**
-   * @returns `null` while another instance has the slot
+   * @returns `null` while another instance has the slot, or prepares it
    * @throws what PostgreSQL answers, and InvalidationPostgresError for what has to be
    * mended first
    */
@@ -50,7 +50,6 @@ export class SlotElection {
       return await this.#enter();
     } catch (error) {
       this.close();
-      // Another instance has made the publication or the slot meanwhile, or taken it.
       if (isTaken(error)) return null;
       throw error;
     }
@@ -78,9 +77,13 @@ export class SlotElection {
     const { tables, publication } = this.options;
     await TableCatalog.read(control, tables, publication);
     const isKept = await this.#prepare(control, state);
+    if (isKept === null) return null;
     const replication = await this.#open(openReplication);
     this.#replication = replication;
-    if (!isKept) await this.#create(replication);
+    if (!isKept && !(await this.#create(replication))) {
+      this.close();
+      return null;
+    }
     this.#control = null;
     this.#replication = null;
     return { control, replication };
@@ -95,12 +98,12 @@ export class SlotElection {
   }
 
   /** Waits for every transaction that is open, however long that is. */
-  async #create(replication: Client): Promise<void> {
+  async #create(replication: Client): Promise<boolean> {
     const { name } = this.slot;
     const timer = setInterval(() => this.log.waits(name), SLOW_MS);
     timer.unref();
     try {
-      await this.slot.create(replication);
+      return await this.slot.create(replication);
     } finally {
       clearInterval(timer);
     }
@@ -121,12 +124,13 @@ export class SlotElection {
   /**
    * Completes the publication, and drops a slot that has missed changes.
    *
-   * @returns whether there is a slot that goes on
+   * @returns whether there is a slot that goes on; `null` if another instance has completed
+   * the publication meanwhile
    */
   async #prepare(
     control: ControlClient,
     state: { readonly isLost: boolean } | null,
-  ): Promise<boolean> {
+  ): Promise<boolean | null> {
     const command = await this.publication.missing(control);
     if (command === null) {
       if (state?.isLost === true) await this.slot.drop(control);
@@ -140,6 +144,7 @@ export class SlotElection {
       await control.query('commit');
     } catch (error) {
       await control.query('rollback');
+      if ((await this.publication.missing(control)) === null) return null;
       throw error;
     }
     return false;
