@@ -352,6 +352,44 @@ describeOnRedisServer('doctor of publication and tables', () => {
       'no such table',
     ]);
   });
+
+  it('judges partitions by what the log has of them', async () => {
+    const name = await prepare(
+      'create schema $',
+      'create table $.good (id int primary key, n int) partition by list (id)',
+      'create table $.good_1 partition of $.good for values in (1)',
+      'alter table $.good_1 replica identity full',
+      'create table $.loose (id int primary key, n int) partition by list (id)',
+      'create unlogged table $.loose_1 partition of $.loose for values in (1)',
+      'create table $.root (id int primary key, n int) partition by list (id)',
+      'create table $.tree partition of $.root for values in (1) partition by list (id)',
+      'create table $.leaf partition of $.tree for values in (1)',
+      'alter table $.root replica identity full',
+      'create publication $ for table $.root with (publish_via_partition_root)',
+    );
+    const checkOf = async (...tables: string[]) => {
+      const given = tables.map((table) => `${name}.${table}`);
+      const report = await examine({ name, tables: given });
+      const { status, message } = report.of('pg tables');
+      return `${status}: ${message.replaceAll(`${name}.`, '')}`;
+    };
+    expect(await checkOf('good')).toMatch(/^ok/);
+    expect(await checkOf('loose')).toBe(
+      'fail: a partition of loose is unlogged: the log does not have its changes',
+    );
+    const lesser =
+      'warn: a partition of root logs less of old rows than its root: a mapping that reads more of them invalidates the types';
+    expect(await checkOf('root')).toBe(lesser);
+    expect(await checkOf()).toBe(lesser);
+    expect(await checkOf('leaf')).toBe(
+      'fail: leaf is a partition of root, whose name its changes are published under',
+    );
+    expect(await checkOf('tree', 'leaf')).toMatch(
+      /^fail: tree is a partition of root, .*; leaf is a partition of (root|tree), /,
+    );
+    await server().sql(`alter table ${name}.leaf replica identity full`);
+    expect(await checkOf('root')).toMatch(/^ok/);
+  });
 });
 
 describeOnRedisServer('doctor of the record', () => {

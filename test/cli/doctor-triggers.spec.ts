@@ -155,6 +155,21 @@ describeOnRedisServer('doctor of the outbox', () => {
     });
   });
 
+  it('fails for a user whom row security may hide rows from', async () => {
+    const made = await triggerTable(server());
+    const { table, outbox, sql } = made;
+    await sql(`create role TABLE login;
+      grant select, insert, delete on OUTBOX to TABLE;
+      alter table OUTBOX enable row level security`);
+    expect((await examine(made)).of('pg outbox').status).toBe('ok');
+    const url = server().url.replace('postgres@', `${table}@`);
+    expect((await examine(made, { url })).of('pg outbox')).toMatchObject({
+      status: 'fail',
+      message: `row security may hide its rows from user ${table}`,
+      advice: `ALTER TABLE ${outbox} DISABLE ROW LEVEL SECURITY, or ALTER ROLE … BYPASSRLS.`,
+    });
+  });
+
   it('warns of rows that nobody takes', async () => {
     const made = await triggerTable(server());
     const { outbox, sql } = made;

@@ -109,6 +109,12 @@ function judge(table: TableFacts): Finding {
       'ALTER TABLE … SET LOGGED.',
     );
   }
+  if (table.root !== null) {
+    return fail(
+      `${name} is a partition of ${visible(table.root)}, whose name its changes are published under`,
+      'Map the root only, or leave it out of the publication.',
+    );
+  }
   if (identity === 'n' || (identity === 'd' && !has_key)) {
     return fail(
       `${name} has no replica identity: once it is published, its updates and deletes fail`,
@@ -121,10 +127,22 @@ function judge(table: TableFacts): Finding {
       'Give each partition a primary key, or REPLICA IDENTITY FULL.',
     );
   }
+  if (table.has_unlogged_partition) {
+    return fail(
+      `a partition of ${name} is unlogged: the log does not have its changes`,
+      'ALTER TABLE … SET LOGGED.',
+    );
+  }
   if (table.has_children) {
     return fail(
       `${name} has tables that inherit from it, which are published by their own names`,
       'Map each of them, or use declarative partitions.',
+    );
+  }
+  if (table.has_lesser_partition) {
+    return warn(
+      `a partition of ${name} logs less of old rows than its root: a mapping that reads more of them invalidates the types`,
+      'Give each partition the replica identity of the root.',
     );
   }
   return ok(name);

@@ -37,6 +37,11 @@ export interface TableFacts {
   readonly has_children: boolean;
   /** Whether a partition has neither a primary key nor another identity. */
   readonly has_bare_partition: boolean;
+  readonly has_unlogged_partition: boolean;
+  /** Whether a partition logs fewer columns of an old row. */
+  readonly has_lesser_partition: boolean;
+  /** A mapped or published table that it is a partition of; `null` for none. */
+  readonly root: string | null;
   readonly is_own: boolean;
 }
 
@@ -70,20 +75,36 @@ from pg_publication p where pubname = $1`;
 const hasKey = (table: string): string =>
   `exists (select from pg_index i where i.indrelid = ${table} and i.indisprimary)`;
 
-/** It takes no lock of a table. */
+/** The columns that a table logs of an old row. */
+const logged = (table: string): string => `array(
+    select a.attname::text from pg_attribute a
+    where a.attrelid = ${table}.oid and a.attnum > 0 and not a.attisdropped
+      and (${table}.relreplident = 'f' or exists (
+        select from pg_index i cross join lateral unnest(i.indkey::int2[]) with ordinality k (number, place)
+        where i.indrelid = ${table}.oid and k.number = a.attnum and k.place <= i.indnkeyatts
+          and case ${table}.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident end)))`;
+
+/** It takes no lock of a table. Changes of a partition are those of a root that is published. */
 const TABLES = `
 select t.name, c.relkind::text as kind, c.relpersistence::text as persistence,
   c.relreplident::text as identity, ${hasKey('c.oid')} as has_key,
   c.relkind = 'r' and exists (select from pg_inherits where inhparent = c.oid) as has_children,
-  c.relkind = 'p' and exists (with recursive part (oid) as (
-      select inhrelid from pg_inherits where inhparent = c.oid
-      union all select i.inhrelid from pg_inherits i join part on i.inhparent = part.oid)
-    select from part join pg_class l on l.oid = part.oid where l.relkind = 'r'
-      and (l.relreplident = 'n' or l.relreplident = 'd' and not ${hasKey('l.oid')})) as has_bare_partition,
-  pg_has_role(c.relowner, 'USAGE') as is_own
+  parts.*, pg_has_role(c.relowner, 'USAGE') as is_own,
+  (select rn.nspname || '.' || r.relname
+    from pg_partition_ancestors(c.oid) a (oid)
+    join pg_class r on r.oid = a.oid join pg_namespace rn on rn.oid = r.relnamespace
+    where r.oid <> c.oid and rn.nspname || '.' || r.relname = any ($1 || $2::text[]) limit 1) as root
 from unnest($1::text[]) with ordinality t (name, place)
 left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
   on n.nspname || '.' || c.relname = t.name
+cross join lateral (
+  with recursive part (oid) as (
+    select inhrelid from pg_inherits where inhparent = c.oid and c.relkind = 'p'
+    union all select i.inhrelid from pg_inherits i join part on i.inhparent = part.oid)
+  select coalesce(bool_or(p.relreplident = 'n' or p.relreplident = 'd' and not ${hasKey('p.oid')}), false) as has_bare_partition,
+    coalesce(bool_or(p.relpersistence = 'u'), false) as has_unlogged_partition,
+    coalesce(bool_or(not ${logged('p')} @> ${logged('c')}), false) as has_lesser_partition
+  from part join pg_class p on p.oid = part.oid and p.relkind = 'r') parts
 order by t.place`;
 
 /** The database of a source. Each of its answers is read once. @internal */
@@ -137,9 +158,10 @@ export class PostgresView extends PostgresServerView {
 
   async #readTables(): Promise<TableFacts[]> {
     const given = this.names.tables;
-    const published = given.length === 0 ? await this.publication() : null;
-    const names = published?.tables.map(({ name }) => name) ?? given;
-    return this.link.query<TableFacts>(TABLES, [names]);
+    const publication = await this.publication();
+    const published = publication?.tables.map(({ name }) => name) ?? [];
+    const names = given.length === 0 ? published : given;
+    return this.link.query<TableFacts>(TABLES, [names, published]);
   }
 
   async #identify(): Promise<ReplicationFacts> {

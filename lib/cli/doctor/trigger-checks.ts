@@ -71,15 +71,21 @@ async function checkTriggers(view: TriggerView): Promise<Finding> {
 
 async function checkOutbox(view: TriggerView): Promise<Finding> {
   const { outbox } = view.names;
-  const { is_there, lacking, is_waking } = await view.outbox();
+  const { is_there, lacking, is_hidden, is_waking } = await view.outbox();
   if (!is_there) {
     return fail(`there is none of the name ${visible(outbox)}`, RENEW);
   }
+  const { user } = await view.server();
   if (lacking.length > 0) {
-    const { user } = await view.server();
     return fail(
       `user ${visible(user, 70)} may not ${lacking.join(', ')} its rows`,
       `GRANT SELECT, INSERT, DELETE ON ${outbox} TO …; or give --user to postgres sql.`,
+    );
+  }
+  if (is_hidden) {
+    return fail(
+      `row security may hide its rows from user ${visible(user, 70)}`,
+      `ALTER TABLE ${outbox} DISABLE ROW LEVEL SECURITY, or ALTER ROLE … BYPASSRLS.`,
     );
   }
   const before = await view.backlog();

@@ -15,6 +15,8 @@ export interface OutboxFacts {
   readonly is_there: boolean;
   /** Rights of the user that a drain needs, and the user lacks. */
   readonly lacking: readonly string[];
+  /** Whether row security may hide rows from the user. */
+  readonly is_hidden: boolean;
   /** Whether a commit notifies the drains. */
   readonly is_waking: boolean;
 }
@@ -43,6 +45,7 @@ const OUTBOX = `
 select t.oid is not null as is_there,
   array(select r from unnest('{SELECT,DELETE}'::text[]) r
     where not has_table_privilege(t.oid, r)) as lacking,
+  coalesce(row_security_active(t.oid), false) as is_hidden,
   exists (select from pg_trigger where tgrelid = t.oid and tgname = $2 and tgenabled in ('O', 'A')) as is_waking
 from (select to_regclass($1)::oid as oid) t`;
 
