@@ -1,4 +1,7 @@
 import 'reflect-metadata';
+import { EntitySchema } from '@mikro-orm/core';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { PrismaPg } from '@prisma/adapter-pg';
 import { sql as drizzleSql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { CompiledQuery, Kysely, PostgresDialect } from 'kysely';
@@ -12,9 +15,10 @@ import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startPostgres } from '../support/postgres.js';
+import { getPrismaClientClass } from './capture/prisma/generated/internal/class.js';
 import { startHolder, uniqueName, useServer } from './setup.js';
 
-const server = useServer();
+const server = useServer({ max_replication_slots: '20' });
 const ended: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -166,38 +170,83 @@ describe('markAsAnnounced', () => {
   });
 });
 
-describe('transactions of', () => {
-  const announce = (run: RunInTransaction) =>
-    announceInTransaction(run, entity('User', 'ü?'), TEAM);
-  const expected = ['User:ü?', 'team:7:*'];
+type Work = (run: RunInTransaction) => Promise<void>;
+type Transact = (work: Work) => Promise<unknown>;
 
-  it('Drizzle', async () => {
+describe('announceInTransaction() in transactions of', () => {
+  it.each<[string, () => Promise<Transact>]>([
+    [
+      'Drizzle',
+      async () => {
+        const db = drizzle(pool());
+        return (work) =>
+          db.transaction(async (tx) => {
+            await tx.execute(drizzleSql`select 1`);
+            await work((sql) => tx.execute(sql));
+          });
+      },
+    ],
+    [
+      'Kysely',
+      async () => {
+        const dialect = new PostgresDialect({ pool: pool() });
+        const db = new Kysely({ dialect });
+        return (work) =>
+          db
+            .transaction()
+            .execute((tx) =>
+              work((sql) => tx.executeQuery(CompiledQuery.raw(sql))),
+            );
+      },
+    ],
+    [
+      'TypeORM',
+      async () => {
+        const db = new DataSource({ type: 'postgres', url: server().url });
+        await db.initialize();
+        ended.push(() => db.destroy());
+        return (work) =>
+          db.transaction((manager) => work((sql) => manager.query(sql)));
+      },
+    ],
+    [
+      'Prisma',
+      async () => {
+        const PrismaClient = getPrismaClientClass();
+        const adapter = new PrismaPg({ connectionString: server().url });
+        const db = new PrismaClient({ adapter });
+        ended.push(() => db.$disconnect());
+        return (work) =>
+          db.$transaction((tx) => work((sql) => tx.$queryRawUnsafe(sql)));
+      },
+    ],
+    [
+      'MikroORM',
+      async () => {
+        const row = new EntitySchema({
+          name: 'Row',
+          properties: { id: { type: 'number', primary: true } },
+        });
+        const orm = await MikroORM.init({
+          clientUrl: server().url,
+          entities: [row],
+        });
+        ended.push(() => orm.close());
+        return (work) =>
+          orm.em.fork().transactional((em) => work((sql) => em.execute(sql)));
+      },
+    ],
+  ])('%s: what is committed, and nothing else', async (_, open) => {
     const { app } = await holder();
-    const db = drizzle(pool());
-    await db.transaction(async (tx) => {
-      await tx.execute(drizzleSql`select 1`);
-      await announce((sql) => tx.execute(sql));
+    const transact = await open();
+    const failing = transact(async (run) => {
+      await announceInTransaction(run, entity('User', 9));
+      throw new Error('rolled back');
     });
-    expect(await app.next(2)).toEqual(expected);
-  });
-
-  it('Kysely', async () => {
-    const { app } = await holder();
-    const db = new Kysely({ dialect: new PostgresDialect({ pool: pool() }) });
-    await db
-      .transaction()
-      .execute((tx) =>
-        announce((sql) => tx.executeQuery(CompiledQuery.raw(sql))),
-      );
-    expect(await app.next(2)).toEqual(expected);
-  });
-
-  it('TypeORM', async () => {
-    const { app } = await holder();
-    const db = new DataSource({ type: 'postgres', url: server().url });
-    await db.initialize();
-    ended.push(() => db.destroy());
-    await db.transaction((manager) => announce((sql) => manager.query(sql)));
-    expect(await app.next(2)).toEqual(expected);
+    await expect(failing).rejects.toThrow('rolled back');
+    await transact((run) =>
+      announceInTransaction(run, entity('User', 'ü?'), TEAM),
+    );
+    expect(await app.next(2)).toEqual(['User:ü?', 'team:7:*']);
   });
 });
