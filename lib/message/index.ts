@@ -11,6 +11,7 @@ export * from './id-forms.js';
 export * from './instance.js';
 export * from './invalidation-message.js';
 export * from './invalidation.js';
+export * from './lsn.js';
 export * from './message-schema.js';
 export * from './message-content.js';
 export * from './message-size.js';

@@ -56,3 +56,12 @@ export {
 } from './wal/announce-in-transaction.js';
 export type { RunInTransaction } from './run-in-transaction.js';
 export { announceInOutbox } from './triggers/announce-in-outbox.js';
+export {
+  postgresPosition,
+  type PostgresQueries,
+} from './replica/postgres-position.js';
+export {
+  postgresReplica,
+  type PostgresReadPool,
+  type PostgresReplicaOptions,
+} from './replica/postgres-replica.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatLsn, parseLsn } from '../../lib/postgres/wal/lsn.js';
+import { formatLsn, parseLsn } from '../../lib/message/index.js';
 import { MalformedWalError } from '../../lib/postgres/wal/malformed-wal.error.js';
 import {
   decodeFrame,

@@ -1,8 +1,7 @@
-import type { Invalidation } from '../../message/index.js';
+import { formatLsn, type Invalidation } from '../../message/index.js';
 import type { SourceOutlet } from '../../publisher/index.js';
 import { uuidOf } from '../derived-id.js';
 import { ChangeSet } from '../mapping/change-set.js';
-import { formatLsn } from './lsn.js';
 import type { Snapshot } from './snapshot.js';
 import type { SourcePlace } from './source-place.js';
 import { widenTable } from '../mapping/table-mapper.js';

@@ -5,7 +5,7 @@ import {
   type Announcement,
   type Stage,
 } from './announcements.js';
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 import { formatPlace } from './source-place.js';
 
 /** Messages and characters that one call carries. */

@@ -2,7 +2,7 @@ import type { SourceOutlet } from '../../publisher/index.js';
 import type { RelayPlace, RelayRecord } from '../../transport/index.js';
 import { nextCall, type Call, type Queued } from './announcer-call.js';
 import type { Announcement } from './announcements.js';
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 
 /** Announcements and keys that may wait; then nothing more is read. */
 const ROOM = { announcements: 1_000, keys: 50_000 };

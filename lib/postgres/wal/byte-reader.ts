@@ -1,4 +1,4 @@
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 import { MalformedWalError } from './malformed-wal.error.js';
 
 /**

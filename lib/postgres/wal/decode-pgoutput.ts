@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Relation, RelationColumn } from '../mapping/relation.js';
 import { ByteReader } from './byte-reader.js';
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 import { MalformedWalError } from './malformed-wal.error.js';
 import { Tuple } from './tuple.js';
 

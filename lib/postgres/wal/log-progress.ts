@@ -1,4 +1,4 @@
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 import { millisecondsOf } from './replication-frame.js';
 import type { SlotState } from './replication-slot.js';
 

@@ -1,5 +1,5 @@
 import { ByteReader } from './byte-reader.js';
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 import { MalformedWalError } from './malformed-wal.error.js';
 
 /** A frame of the replication stream. @internal */

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import type { ControlClient } from './control-client.js';
-import { parseLsn, type Lsn } from './lsn.js';
+import { parseLsn, type Lsn } from '../../message/index.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 
 /** A replication slot, as the server describes it. @internal */

@@ -1,5 +1,5 @@
 import type { Client, Connection, Submittable } from 'pg';
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 import {
   decodeFrame,
   encodeStatus,

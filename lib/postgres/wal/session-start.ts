@@ -2,7 +2,7 @@ import { withDeadline } from '../../common/index.js';
 import type { RelayPlace, RelayRecord } from '../../transport/index.js';
 import type { ControlClient } from './control-client.js';
 import { SENDS_MESSAGES } from './logical-message.js';
-import { parseLsn } from './lsn.js';
+import { parseLsn } from '../../message/index.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import { SERVER_START } from '../server-start.js';

@@ -1,4 +1,4 @@
-import { formatLsn, parseLsn, type Lsn } from './lsn.js';
+import { formatLsn, parseLsn, type Lsn } from '../../message/index.js';
 
 /** The server, and the tables, that a place in the log belongs to. @internal */
 export interface SourceIdentity {

@@ -2,7 +2,7 @@ import { decodeAnnounced } from '../mapping/announced-text.js';
 import { ChangeSet } from '../mapping/change-set.js';
 import type { LogicalMessage, OldRow, WalMessage } from './decode-pgoutput.js';
 import { ANNOUNCED, MARKED } from './logical-message.js';
-import type { Lsn } from './lsn.js';
+import type { Lsn } from '../../message/index.js';
 import { MalformedWalError } from './malformed-wal.error.js';
 import type { Relation } from '../mapping/relation.js';
 import type { RowImage } from '../mapping/row-view.js';
