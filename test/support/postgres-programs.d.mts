@@ -10,6 +10,8 @@ export interface PostgresPrograms {
    * @param more further options of `initdb`
    */
   initialise(data: string, ...more: string[]): void;
+  /** Makes the folder of a standby's data, of that of a server which does not run. */
+  copy(original: string, data: string): void;
   /**
    * Starts a server, in a process group of its own.
    *

@@ -6,7 +6,9 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -56,6 +58,14 @@ export function postgresPrograms(dir) {
         ...options,
         stdio: 'pipe',
       });
+    },
+    copy(original, data) {
+      execFileSync('cp', ['-a', original, data]);
+      own(dir);
+      rmSync(join(data, 'postmaster.pid'), { force: true });
+      const signal = join(data, 'standby.signal');
+      writeFileSync(signal, '');
+      own(signal);
     },
     spawn(data, log, settings) {
       const all = Object.entries({ ...SETTINGS, ...settings });

@@ -27,6 +27,10 @@ export interface PostgresServer {
   /** A crash, and a recovery as from a backup: the server goes on with another timeline. */
   restore(): Promise<void>;
   stop(): Promise<void>;
+  /** A standby that replicates this server, which is restarted for it. */
+  standby(settings?: Record<string, string>): Promise<PostgresServer>;
+  /** Makes a primary of a standby. */
+  promote(): Promise<void>;
 }
 
 /**
@@ -36,7 +40,10 @@ export interface PostgresServer {
 export async function startPostgres(
   settings: Record<string, string> = {},
 ): Promise<PostgresServer> {
-  const server = new PostgresProcess(await freePort(), settings);
+  return started(new PostgresProcess(await freePort(), settings));
+}
+
+async function started(server: PostgresProcess): Promise<PostgresServer> {
   try {
     await server.start();
     return server;
@@ -57,9 +64,31 @@ class PostgresProcess implements PostgresServer {
   constructor(
     readonly port: number,
     private readonly settings: Record<string, string>,
+    /** The data of the server that it replicates. */
+    original: string | null = null,
   ) {
     this.url = `postgres://postgres@${HOST}:${port}/postgres`;
-    this.#programs.initialise(this.#data);
+    if (original === null) this.#programs.initialise(this.#data);
+    else this.#programs.copy(original, this.#data);
+  }
+
+  async standby(
+    settings: Record<string, string> = {},
+  ): Promise<PostgresServer> {
+    await this.kill();
+    const source = `host=${HOST} port=${this.port} user=postgres`;
+    const standby = new PostgresProcess(
+      await freePort(),
+      { ...this.settings, primary_conninfo: source, ...settings },
+      this.#data,
+    );
+    await this.start();
+    return started(standby);
+  }
+
+  async promote(): Promise<void> {
+    await this.sql('select pg_promote()');
+    await eventually(() => this.sql('select txid_current()'));
   }
 
   async start(): Promise<void> {
