@@ -15,9 +15,12 @@ import { connectRaw, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import { describeOnRedisServer } from '../support/redis-server.js';
 import { doctorReport } from './doctor-report.js';
+import { isPostgres } from '../support/postgres.js';
 
 const KEPT_MIB = 96;
-const server = useServer({ max_slot_wal_keep_size: `${KEPT_MIB}MB` });
+const server = useServer(
+  isPostgres(13) ? { max_slot_wal_keep_size: `${KEPT_MIB}MB` } : {},
+);
 const plain = useServer({ wal_level: 'replica', max_replication_slots: '0' });
 
 interface Examined {
@@ -62,7 +65,7 @@ async function startSource() {
   const table = `public.${name}`;
   await server().sql(`create table ${name} (id int primary key)`);
   await server().sql(
-    setupSql({ tables: [table], slot: name, publication: name }, name),
+    known(setupSql({ tables: [table], slot: name, publication: name }, name)),
   );
   const app = await startHolder(
     {
@@ -77,11 +80,17 @@ async function startSource() {
   return { app, name, channel, given };
 }
 
+/** SQL without the option that PostgreSQL 12 does not know, there. */
+function known(sql: string): string {
+  if (isPostgres(13)) return sql;
+  return sql.replace(/\s+with \(publish_via_partition_root[^)]*\)/i, '');
+}
+
 /** Runs SQL in which `$` stands for a new name. */
 async function prepare(...commands: string[]): Promise<string> {
   const name = uniqueName();
   for (const command of commands) {
-    await server().sql(command.replaceAll('$', name));
+    await server().sql(known(command.replaceAll('$', name)));
   }
   return name;
 }
@@ -136,44 +145,49 @@ async function fillLog(segments: number): Promise<void> {
 }
 
 describeOnRedisServer('doctor of a PostgreSQL source', () => {
-  it('reports ok for a source that works, by a user with the least rights', async () => {
-    const { app, given } = await startSource();
-    await server().sql(`insert into ${given.name} values (1)`);
-    await app.next();
-    const report = await examine(given);
-    expect(report.all.map(({ name, status }) => `${name} ${status}`)).toEqual([
-      'postgres ok',
-      'pg replication ok',
-      'pg wal_level ok',
-      'pg slot ok',
-      'pg publication ok',
-      'pg tables ok',
-      'pg WAL limit ok',
-      'pg timeout ok',
-      'pg record ok',
-    ]);
-    expect(report.code).toBe(0);
-    expect(report.of('postgres').message).toMatch(
-      /^postgres:\/\/127\.0\.0\.1:\d+\/postgres, PostgreSQL \d+[^,]*, user t_\w+$/,
-    );
-    expect(report.of('pg replication').message).toBe(
-      `user ${given.name} may replicate`,
-    );
-    expect(report.of('pg slot').message).toMatch(
-      /^t_\w+: read by process \d+, [\d.]+ \w+ of log kept$/,
-    );
-    expect(report.of('pg tables')).toMatchObject({
-      message: 'the log names the rows of the mapped table',
-      details: [{ table: `public.${given.name}`, identity: 'primary key' }],
-    });
-    expect(report.of('pg WAL limit').message).toBe(
-      'max_slot_wal_keep_size 96.0 MiB',
-    );
-    expect(report.of('pg timeout').message).toContain('10s');
-    expect(report.of('pg record').message).toMatch(
-      /^at [0-9A-F]+\/[0-9A-F]+, .+ behind the end of the log$/,
-    );
-  });
+  it.runIf(isPostgres(13))(
+    'reports ok for a source that works, by a user with the least rights',
+    async () => {
+      const { app, given } = await startSource();
+      await server().sql(`insert into ${given.name} values (1)`);
+      await app.next();
+      const report = await examine(given);
+      expect(report.all.map(({ name, status }) => `${name} ${status}`)).toEqual(
+        [
+          'postgres ok',
+          'pg replication ok',
+          'pg wal_level ok',
+          'pg slot ok',
+          'pg publication ok',
+          'pg tables ok',
+          'pg WAL limit ok',
+          'pg timeout ok',
+          'pg record ok',
+        ],
+      );
+      expect(report.code).toBe(0);
+      expect(report.of('postgres').message).toMatch(
+        /^postgres:\/\/127\.0\.0\.1:\d+\/postgres, PostgreSQL \d+[^,]*, user t_\w+$/,
+      );
+      expect(report.of('pg replication').message).toBe(
+        `user ${given.name} may replicate`,
+      );
+      expect(report.of('pg slot').message).toMatch(
+        /^t_\w+: read by process \d+, [\d.]+ \w+ of log kept$/,
+      );
+      expect(report.of('pg tables')).toMatchObject({
+        message: 'the log names the rows of the mapped table',
+        details: [{ table: `public.${given.name}`, identity: 'primary key' }],
+      });
+      expect(report.of('pg WAL limit').message).toBe(
+        'max_slot_wal_keep_size 96.0 MiB',
+      );
+      expect(report.of('pg timeout').message).toContain('10s');
+      expect(report.of('pg record').message).toMatch(
+        /^at [0-9A-F]+\/[0-9A-F]+, .+ behind the end of the log$/,
+      );
+    },
+  );
 
   it('says what is to come where nothing was set up', async () => {
     const name = await prepare('create table $ (id int primary key)');
@@ -223,27 +237,30 @@ describeOnRedisServer('doctor of the slot', () => {
     });
   });
 
-  it('warns of one that keeps much log, and fails for one that is lost', async () => {
-    const name = await prepare('create publication $');
-    await makeSlot(name);
-    await holdBack(name);
-    await fillLog(5);
-    expect((await examine({ name })).of('pg slot')).toMatchObject({
-      status: 'warn',
-      message: expect.stringMatching(
-        /read by process \d+, [\d.]+ MiB of log kept, over 48\.0 MiB$/,
-      ) as string,
-    });
-    const lost = uniqueName();
-    await makeSlot(lost);
-    await fillLog(10);
-    const report = await examine({ name: lost });
-    expect(report.of('pg slot')).toMatchObject({
-      status: 'fail',
-      message: `${lost} is lost (wal_removed): the log that it needs is gone`,
-    });
-    expect(report.code).toBe(1);
-  });
+  it.runIf(isPostgres(13))(
+    'warns of one that keeps much log, and fails for one that is lost',
+    async () => {
+      const name = await prepare('create publication $');
+      await makeSlot(name);
+      await holdBack(name);
+      await fillLog(5);
+      expect((await examine({ name })).of('pg slot')).toMatchObject({
+        status: 'warn',
+        message: expect.stringMatching(
+          /read by process \d+, [\d.]+ MiB of log kept, over 48\.0 MiB$/,
+        ) as string,
+      });
+      const lost = uniqueName();
+      await makeSlot(lost);
+      await fillLog(10);
+      const report = await examine({ name: lost });
+      expect(report.of('pg slot')).toMatchObject({
+        status: 'fail',
+        message: `${lost} is lost (wal_removed): the log that it needs is gone`,
+      });
+      expect(report.code).toBe(1);
+    },
+  );
 
   it('fails for one of another database', async () => {
     const name = await prepare('create database $');
@@ -257,30 +274,37 @@ describeOnRedisServer('doctor of the slot', () => {
 });
 
 describeOnRedisServer('doctor of publication and tables', () => {
-  it.each([
-    ["with (publish = 'insert')", /hides some kinds of changes$/],
+  const HIDING: readonly [options: string, message: RegExp, since: number][] = [
+    ["with (publish = 'insert')", /hides some kinds of changes$/, 12],
     [
       'with (publish_via_partition_root = false)',
       /hides some kinds of changes$/,
+      13,
     ],
     [
       'where (id > 1) with (publish_via_partition_root)',
       /hides some rows of public\.t_\w+$/,
+      15,
     ],
-  ])('fails for a publication %s', async (options, message) => {
-    const name = await prepare(
-      'create table $ (id int primary key)',
-      `create publication $ for table $ ${options}`,
-    );
-    for (const tables of [[], [`public.${name}`]]) {
-      expect((await examine({ name, tables })).of('pg publication')).toEqual({
-        name: 'pg publication',
-        status: 'fail',
-        message: expect.stringMatching(message) as string,
-        advice: expect.any(String) as string,
-      });
-    }
-  });
+  ];
+
+  it.each(HIDING.filter(([, , since]) => isPostgres(since)))(
+    'fails for a publication %s',
+    async (options, message) => {
+      const name = await prepare(
+        'create table $ (id int primary key)',
+        `create publication $ for table $ ${options}`,
+      );
+      for (const tables of [[], [`public.${name}`]]) {
+        expect((await examine({ name, tables })).of('pg publication')).toEqual({
+          name: 'pg publication',
+          status: 'fail',
+          message: expect.stringMatching(message) as string,
+          advice: expect.any(String) as string,
+        });
+      }
+    },
+  );
 
   it('fails for a publication that the user may not complete', async () => {
     const name = await prepare(
@@ -353,43 +377,46 @@ describeOnRedisServer('doctor of publication and tables', () => {
     ]);
   });
 
-  it('judges partitions by what the log has of them', async () => {
-    const name = await prepare(
-      'create schema $',
-      'create table $.good (id int primary key, n int) partition by list (id)',
-      'create table $.good_1 partition of $.good for values in (1)',
-      'alter table $.good_1 replica identity full',
-      'create table $.loose (id int primary key, n int) partition by list (id)',
-      'create unlogged table $.loose_1 partition of $.loose for values in (1)',
-      'create table $.root (id int primary key, n int) partition by list (id)',
-      'create table $.tree partition of $.root for values in (1) partition by list (id)',
-      'create table $.leaf partition of $.tree for values in (1)',
-      'alter table $.root replica identity full',
-      'create publication $ for table $.root with (publish_via_partition_root)',
-    );
-    const checkOf = async (...tables: string[]) => {
-      const given = tables.map((table) => `${name}.${table}`);
-      const report = await examine({ name, tables: given });
-      const { status, message } = report.of('pg tables');
-      return `${status}: ${message.replaceAll(`${name}.`, '')}`;
-    };
-    expect(await checkOf('good')).toMatch(/^ok/);
-    expect(await checkOf('loose')).toBe(
-      'fail: a partition of loose is unlogged: the log does not have its changes',
-    );
-    const lesser =
-      'warn: a partition of root logs less of old rows than its root: a mapping that reads more of them invalidates the types';
-    expect(await checkOf('root')).toBe(lesser);
-    expect(await checkOf()).toBe(lesser);
-    expect(await checkOf('leaf')).toBe(
-      'fail: leaf is a partition of root, whose name its changes are published under',
-    );
-    expect(await checkOf('tree', 'leaf')).toMatch(
-      /^fail: tree is a partition of root, .*; leaf is a partition of (root|tree), /,
-    );
-    await server().sql(`alter table ${name}.leaf replica identity full`);
-    expect(await checkOf('root')).toMatch(/^ok/);
-  });
+  it.runIf(isPostgres(13))(
+    'judges partitions by what the log has of them',
+    async () => {
+      const name = await prepare(
+        'create schema $',
+        'create table $.good (id int primary key, n int) partition by list (id)',
+        'create table $.good_1 partition of $.good for values in (1)',
+        'alter table $.good_1 replica identity full',
+        'create table $.loose (id int primary key, n int) partition by list (id)',
+        'create unlogged table $.loose_1 partition of $.loose for values in (1)',
+        'create table $.root (id int primary key, n int) partition by list (id)',
+        'create table $.tree partition of $.root for values in (1) partition by list (id)',
+        'create table $.leaf partition of $.tree for values in (1)',
+        'alter table $.root replica identity full',
+        'create publication $ for table $.root with (publish_via_partition_root)',
+      );
+      const checkOf = async (...tables: string[]) => {
+        const given = tables.map((table) => `${name}.${table}`);
+        const report = await examine({ name, tables: given });
+        const { status, message } = report.of('pg tables');
+        return `${status}: ${message.replaceAll(`${name}.`, '')}`;
+      };
+      expect(await checkOf('good')).toMatch(/^ok/);
+      expect(await checkOf('loose')).toBe(
+        'fail: a partition of loose is unlogged: the log does not have its changes',
+      );
+      const lesser =
+        'warn: a partition of root logs less of old rows than its root: a mapping that reads more of them invalidates the types';
+      expect(await checkOf('root')).toBe(lesser);
+      expect(await checkOf()).toBe(lesser);
+      expect(await checkOf('leaf')).toBe(
+        'fail: leaf is a partition of root, whose name its changes are published under',
+      );
+      expect(await checkOf('tree', 'leaf')).toMatch(
+        /^fail: tree is a partition of root, .*; leaf is a partition of (root|tree), /,
+      );
+      await server().sql(`alter table ${name}.leaf replica identity full`);
+      expect(await checkOf('root')).toMatch(/^ok/);
+    },
+  );
 });
 
 describeOnRedisServer('doctor of the record', () => {
@@ -453,7 +480,9 @@ describeOnRedisServer('doctor of the server', () => {
     });
     expect(report.of('pg WAL limit')).toMatchObject({
       status: 'warn',
-      message: 'none: a slot that nobody reads fills the disk',
+      message: expect.stringMatching(
+        /none: a slot that nobody reads fills the disk$/,
+      ) as string,
     });
   });
 

@@ -3,6 +3,7 @@ import { entity, pattern } from 'nestjs-cache-invalidation';
 import type { TableMapping } from 'nestjs-cache-invalidation/postgres';
 import { eventually } from '../support/eventually.js';
 import { startHolder, uniqueName, useServer } from './setup.js';
+import { isPostgres } from '../support/postgres.js';
 
 const server = useServer({ max_prepared_transactions: '5' });
 
@@ -174,32 +175,37 @@ describe('the definition of a mapped table', () => {
     expect(app.said).not.toContain('pair:3:4');
   });
 
-  it('follows partitions by their root, and the TRUNCATE of one', async () => {
-    const { app, sql, table } = await mapped({
-      columns: 'id int primary key, name text',
-      more: 'partition by range (id)',
-    });
-    await sql(
-      `create table TABLE_1 partition of TABLE for values from (0) to (100)`,
-    );
-    expect(await app.next()).toEqual(['user:*']);
-    await sql(
-      `insert into TABLE values (1, 'a'); insert into TABLE_1 values (2, 'a')`,
-    );
-    expect(await app.next()).toEqual(['user:1,user:2']);
-    await sql(`truncate TABLE_1`);
-    expect(await app.next()).toEqual(['user:*']);
-    await sql(
-      'create table TABLE_2 partition of TABLE for values from (100) to (200)',
-    );
-    expect(await app.next()).toEqual(['user:*']);
-    // A long ALTER TABLE of one partition.
-    const locker = await server().connect();
-    await locker.query(`begin; lock table ${table}_1 in access exclusive mode`);
-    await sql('insert into TABLE_2 values (101)');
-    expect(await app.next()).toEqual(['User:101']);
-    await locker.query('commit');
-    await sql(`alter table TABLE detach partition TABLE_1`);
-    expect(await app.next()).toEqual(['user:*']);
-  });
+  it.runIf(isPostgres(13))(
+    'follows partitions by their root, and the TRUNCATE of one',
+    async () => {
+      const { app, sql, table } = await mapped({
+        columns: 'id int primary key, name text',
+        more: 'partition by range (id)',
+      });
+      await sql(
+        `create table TABLE_1 partition of TABLE for values from (0) to (100)`,
+      );
+      expect(await app.next()).toEqual(['user:*']);
+      await sql(
+        `insert into TABLE values (1, 'a'); insert into TABLE_1 values (2, 'a')`,
+      );
+      expect(await app.next()).toEqual(['user:1,user:2']);
+      await sql(`truncate TABLE_1`);
+      expect(await app.next()).toEqual(['user:*']);
+      await sql(
+        'create table TABLE_2 partition of TABLE for values from (100) to (200)',
+      );
+      expect(await app.next()).toEqual(['user:*']);
+      // A long ALTER TABLE of one partition.
+      const locker = await server().connect();
+      await locker.query(
+        `begin; lock table ${table}_1 in access exclusive mode`,
+      );
+      await sql('insert into TABLE_2 values (101)');
+      expect(await app.next()).toEqual(['User:101']);
+      await locker.query('commit');
+      await sql(`alter table TABLE detach partition TABLE_1`);
+      expect(await app.next()).toEqual(['user:*']);
+    },
+  );
 });

@@ -15,10 +15,7 @@ import { dirname, join } from 'node:path';
 
 /** The user `nobody`: PostgreSQL refuses to run as root. */
 const NOBODY = 65_534;
-const INITDB =
-  '-U postgres -A trust -E UTF8 --no-sync --no-locale --no-instructions'.split(
-    ' ',
-  );
+const INITDB = '-U postgres -A trust -E UTF8 --no-sync --no-locale'.split(' ');
 /** The disk is shared with other servers, so nothing is written for good. */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',

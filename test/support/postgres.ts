@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -31,6 +31,14 @@ export interface PostgresServer {
   standby(settings?: Record<string, string>): Promise<PostgresServer>;
   /** Makes a primary of a standby. */
   promote(): Promise<void>;
+}
+
+/** Whether the tests' servers are of a major version, or newer; those of the package are. */
+export function isPostgres(major: number): boolean {
+  const given = process.env['POSTGRES_BIN'];
+  if (given === undefined) return true;
+  const text = execFileSync(join(given, 'postgres'), ['--version']).toString();
+  return Number(/\d+/.exec(text)?.[0]) >= major;
 }
 
 /**

@@ -136,8 +136,8 @@ const elsewhere = AsyncLocalStorage.snapshot();
 
 @Injectable()
 class Profiles {
-  @Cached('User', (_: Load) => 1)
-  async find(load: Load): Promise<string> {
+  @Cached('User', (id: number) => id)
+  async find(id: number, load: Load): Promise<string> {
     return load();
   }
 }
@@ -156,7 +156,7 @@ async function start() {
     (await many!.getMany([1], async () => new Map([[1, await load()]]))).get(
       1,
     )!,
-    await app.get(Profiles).find(load),
+    await app.get(Profiles).find(1, load),
   ];
   const committed: Load = async () => nameOf(await server().sql(NAME));
   return {

@@ -10,7 +10,7 @@ export const POST = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11';
 
 const DEFINITIONS = `
 CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL, team text);
-CREATE TABLE posts (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), title text NOT NULL,
+CREATE TABLE posts (id uuid PRIMARY KEY DEFAULT md5(random()::text)::uuid, title text NOT NULL,
   author_id integer NOT NULL REFERENCES users ON DELETE CASCADE);
 CREATE TABLE memberships (user_id integer, team_id text, role text NOT NULL,
   PRIMARY KEY (user_id, team_id));
