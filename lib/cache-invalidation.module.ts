@@ -67,6 +67,7 @@ import { RegionRelays } from './regions/index.js';
 import {
   AcknowledgedMessages,
   BlindSources,
+  HeartbeatPace,
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
@@ -127,6 +128,7 @@ const providers: Provider[] = [
   SelfIntroduction,
   Staleness,
   StatusLog,
+  HeartbeatPace,
   UnverifiedMessages,
   BlindSources,
   SourceProofs,

@@ -11,6 +11,9 @@ export {
   urlKeys,
   type BindableCache,
   type BindOptions,
+  type BoundCache,
+  type CacheStalenessOptions,
+  type CacheStalePolicy,
   type L2Options,
   type L2Serializer,
   type NearCacheOptions,
@@ -40,6 +43,7 @@ export {
 } from './decorators/index.js';
 export {
   CacheInvalidationError,
+  CacheStaleError,
   CallbackFailedError,
   InvalidationConfigurationError,
   InvalidationRedisError,

@@ -10,6 +10,10 @@ export * from './near/near-cache.js';
 export { type NearCacheStats } from './near/near-cache-stats.js';
 export * from './position-source.js';
 export {
+  type CacheStalenessOptions,
+  type CacheStalePolicy,
+} from './staleness.options.js';
+export {
   json,
   structured,
   type L2Serializer,

@@ -17,8 +17,31 @@ export abstract class PositionSource {
    */
   abstract readonly bypass: boolean;
 
+  /**
+   * Milliseconds without proof that this instance has received everything, since the
+   * last one or the start: of the source that has waited the longest.
+   */
+  abstract readonly withoutProof: number;
+
   /** Whether messages of publishers without a journal have been received. */
   abstract readonly foreign: boolean;
+
+  /**
+   * Makes proofs frequent enough for a cache's bound, from now on.
+   *
+   * @param cache its name, for the log
+   * @param maxStaleness in milliseconds
+   */
+  abstract boundStaleness(cache: string, maxStaleness: number): void;
+
+  /**
+   * Calls the listener whenever there has been no proof for so long, and again after
+   * each such time until there is one. Ends at the shutdown.
+   *
+   * @param maxStaleness in milliseconds
+   * @returns a function that ends it
+   */
+  abstract whenStale(maxStaleness: number, listener: () => void): () => void;
 
   /** Takes a fence before a load. */
   abstract fence(): Fence;

@@ -1,4 +1,5 @@
 export * from './cache-invalidation.error.js';
+export * from './cache-stale.error.js';
 export * from './callback-failed.error.js';
 export * from './configuration.error.js';
 export * from './invalid-message.error.js';

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { ErrorReporter } from '../stream/index.js';
+import { HeartbeatPace } from './heartbeat-pace.js';
 import { usualStaleness, type HeartbeatOptions } from './heartbeat.js';
 import { Staleness } from './staleness.js';
 
@@ -20,6 +21,7 @@ export class BlindSources {
     private readonly options: HeartbeatOptions,
     private readonly staleness: Staleness,
     private readonly errors: ErrorReporter,
+    private readonly pace: HeartbeatPace,
   ) {}
 
   /** The blind sources, for people; `null` if there are none. */
@@ -37,7 +39,20 @@ export class BlindSources {
       const isBlind = this.#isBlind(source);
       if (isBlind && since === undefined) this.#lost(source);
       else if (!isBlind && since !== undefined) this.#heard(source, since);
+      this.#checkPeriod(source);
     }
+  }
+
+  /** A source that proves itself too rarely makes a cache load on a healthy connection. */
+  #checkPeriod(source: string): void {
+    const { cache, maxStaleness } = this.pace.strictest ?? {};
+    const period = this.staleness.periodOf(source);
+    if (maxStaleness === undefined || 2 * period <= maxStaleness) return;
+    this.errors.log(
+      'warn',
+      `${cache} has a maxStaleness of ${maxStaleness} ms, but ${source} is proven only every ${period} ms: its reads will often not be answered from the cache. Give the source a heartbeat of half of maxStaleness at most.`,
+      `slow ${source}`,
+    );
   }
 
   #isBlind(source: string): boolean {

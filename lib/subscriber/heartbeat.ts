@@ -81,17 +81,17 @@ export class Heartbeat {
   #deaf = 0;
   /** Messages that had arrived at the last of these. */
   #arrived = 0;
-  readonly #probe: ConnectionProbe;
+  #probe: ConnectionProbe;
 
   constructor(
     private readonly options: HeartbeatOptions,
     private readonly transport: InvalidationTransport,
     private readonly receiver: HeartbeatSubject,
     private readonly progress: Pick<PublishProgress, 'lastOffset'>,
-    errors: Pick<ErrorReporter, 'report'>,
+    private readonly errors: Pick<ErrorReporter, 'report'>,
     private readonly listener: HeartbeatListener,
   ) {
-    this.#probe = new ConnectionProbe(options, transport, receiver, errors);
+    this.#probe = this.#newProbe();
   }
 
   start(): void {
@@ -107,9 +107,23 @@ export class Heartbeat {
     this.#probe.cancel();
   }
 
+  /** Beats by the options as they are now. */
+  pace(): void {
+    this.#probe.cancel();
+    this.#probe = this.#newProbe();
+    if (this.#timer === null) return;
+    clearInterval(this.#timer);
+    this.start();
+  }
+
   /** Redis takes commands; earlier ones may never be answered. */
   writable(): void {
     this.#probe.cancel();
+  }
+
+  #newProbe(): ConnectionProbe {
+    const { options, transport, receiver, errors } = this;
+    return new ConnectionProbe(options, transport, receiver, errors);
   }
 
   async #beat(): Promise<void> {

@@ -1,6 +1,7 @@
 export * from './acknowledged-messages.js';
 export * from './blind-sources.js';
 export * from './heartbeat.js';
+export * from './heartbeat-pace.js';
 export * from './invalidation.subscriber.js';
 export * from './journal-reader.js';
 export * from './message-receiver.js';

@@ -4,6 +4,7 @@ import {
   bindCache,
   type BindableCache,
   type BindOptions,
+  type BoundCache,
 } from '../cache/index.js';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import type { Duration } from '../common/index.js';
@@ -73,7 +74,7 @@ export class InvalidationSubscriber {
     private readonly freshness: Staleness,
     private readonly stream: InvalidationStream,
     private readonly log: StatusLog,
-    errors: ErrorReporter,
+    private readonly errors: ErrorReporter,
   ) {
     this.messages$ = stream.messages$;
     this.status$ = log.status$;
@@ -193,12 +194,13 @@ export class InvalidationSubscriber {
    * `CACHE_MANAGER` of `@nestjs/cache-manager`, or anything with `delete`,
    * `keys` and `clear`. It ends at shutdown by itself.
    *
-   * @returns a function that ends it
+   * @returns the binding, a function that ends it
    * @throws InvalidationConfigurationError for what is no cache, and for options
-   * that contradict each other
+   * that contradict each other or are not valid
    */
-  bind(cache: BindableCache, options: BindOptions = {}): () => void {
-    return bindCache(this.stream, cache, options);
+  bind(cache: BindableCache, options: BindOptions = {}): BoundCache {
+    const { stream, tracker, errors } = this;
+    return bindCache(stream, tracker, errors, cache, options);
   }
 
   /**

@@ -13,10 +13,12 @@ import {
 } from '../stream/index.js';
 import { InvalidationTransport } from '../transport/index.js';
 import { ConfirmedOffset } from './confirmed-offset.js';
+import { HeartbeatPace } from './heartbeat-pace.js';
 import { JournalReader } from './journal-reader.js';
 import { MessageReceiver } from './message-receiver.js';
 import { OffsetWaiters } from './offset-waiters.js';
 import { readPast } from './past-reader.js';
+import { StaleAlarm } from './stale-alarm.js';
 import { Staleness } from './staleness.js';
 import { StatusLog } from './status-log.js';
 
@@ -42,6 +44,7 @@ export class PositionTracker extends PositionSource {
   /** Whether messages of publishers without a journal were received. */
   #foreign = false;
   #onForeign = (): void => {};
+  readonly #alarms = new Set<StaleAlarm>();
   /** Whether second tiers need earlier positions. */
   #tracks = false;
   #recalled: Promise<void> | null = null;
@@ -55,6 +58,7 @@ export class PositionTracker extends PositionSource {
     private readonly stream: InvalidationStream,
     private readonly staleness: Staleness,
     private readonly status: StatusLog,
+    private readonly pace: HeartbeatPace,
   ) {
     super();
     const journal = new JournalReader(transport, options.heartbeatTimeout);
@@ -70,6 +74,23 @@ export class PositionTracker extends PositionSource {
   /** Whether caches must be bypassed: what was missed is not known. */
   get bypass(): boolean {
     return this.staleness.bypass;
+  }
+
+  get withoutProof(): number {
+    return this.staleness.withoutProof;
+  }
+
+  boundStaleness(cache: string, maxStaleness: number): void {
+    this.pace.bound(cache, maxStaleness);
+  }
+
+  whenStale(maxStaleness: number, listener: () => void): () => void {
+    const alarm = new StaleAlarm(this.staleness, maxStaleness, listener);
+    this.#alarms.add(alarm);
+    return () => {
+      alarm.stop();
+      this.#alarms.delete(alarm);
+    };
   }
 
   /** Whether messages of publishers without a journal were received. */
@@ -161,6 +182,7 @@ export class PositionTracker extends PositionSource {
   }
 
   close(): void {
+    for (const alarm of this.#alarms) alarm.stop();
     this.#waiters.close();
     this.#confirmed.cancel();
   }

@@ -86,7 +86,7 @@ export class Staleness {
 
   /** Whether the bound is exceeded right now. */
   get exceeded(): boolean {
-    return this.#bound > 0 && this.#unproven >= this.#bound;
+    return this.#bound > 0 && this.withoutProof >= this.#bound;
   }
 
   /** Age of the oldest proof of all sources, in milliseconds; `Infinity` before the first proof. */
@@ -155,7 +155,11 @@ export class Staleness {
 
   /** Milliseconds without a proof of a source, since the last one or the start. */
   unproven(source: string): number {
-    return this.#without([this.#sources.get(source)?.provenAt ?? null]);
+    const { provenAt } = this.#sources.get(source) ?? {};
+    return Math.max(
+      0,
+      performance.now() - (provenAt ?? this.#since ?? Infinity),
+    );
   }
 
   /** Milliseconds from one proof of a source to the next, beside heartbeats of Redis. */
@@ -163,21 +167,22 @@ export class Staleness {
     return this.#sources.get(source)?.period ?? 0;
   }
 
-  /** Milliseconds without a proof, of the source that has waited the longest. */
-  get #unproven(): number {
-    const proofs = [...this.#sources.values()].map(({ provenAt }) => provenAt);
-    return this.#without([this.#provenAt, ...proofs]);
+  /**
+   * Milliseconds without a proof, of the source that has waited the longest. Caches ask
+   * at each read.
+   */
+  get withoutProof(): number {
+    const start = this.#since ?? Infinity;
+    let oldest = this.#provenAt ?? start;
+    for (const { provenAt } of this.#sources.values()) {
+      oldest = Math.min(oldest, provenAt ?? start);
+    }
+    return Math.max(0, performance.now() - oldest);
   }
 
   #watchSource(source: string, isRegion: boolean, period: number): void {
     if (!this.#receives) return;
     this.#sources.set(source, { isRegion, period, provenAt: null });
-  }
-
-  #without(proofs: (number | null)[]): number {
-    const start = this.#since;
-    const since = proofs.map((provenAt) => provenAt ?? start ?? Infinity);
-    return Math.max(0, performance.now() - Math.min(...since));
   }
 
   /** One timer, which looks again when it fires, and not one for each proof. */
@@ -189,7 +194,7 @@ export class Staleness {
         if (this.exceeded) this.#onExceeded();
         else this.#watch();
       },
-      Math.max(1, Math.ceil(this.#bound - this.#unproven)),
+      Math.max(1, Math.ceil(this.#bound - this.withoutProof)),
     ).unref();
   }
 }

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
+import { Paced } from '../common/index.js';
 import {
   OutboxRelay,
   PublishPipeline,
@@ -14,6 +15,7 @@ import { InvalidationTransport } from '../transport/index.js';
 import { AcknowledgedMessages } from './acknowledged-messages.js';
 import { CatchUp, type CatchUpOptions } from './catch-up.js';
 import { Heartbeat, type HeartbeatOptions } from './heartbeat.js';
+import { HeartbeatPace } from './heartbeat-pace.js';
 import { MessageReceiver } from './message-receiver.js';
 import { missingRights, type RightsOptions } from './missing-rights.js';
 import { PositionTracker } from './position-tracker.js';
@@ -47,6 +49,8 @@ export interface SessionOptions
 export class SubscriptionSession {
   readonly #catchUp: CatchUp;
   readonly #heartbeat: Heartbeat;
+  /** Sweeps of the durable outbox, which a bound of a cache must not quicken. */
+  readonly #sweeps: Paced;
   /** Why a widened message is owed for what may have been missed; `null` if none is. */
   #owed: 'reconnected' | 'started-late' | null = null;
   #subscribed = false;
@@ -73,6 +77,7 @@ export class SubscriptionSession {
     private readonly reach: RegionReach,
     private readonly errors: ErrorReporter,
     acknowledged: AcknowledgedMessages,
+    pace: HeartbeatPace,
   ) {
     this.#gate = new StartGate(staleness);
     this.#redis = new RedisReports(status, errors);
@@ -92,20 +97,18 @@ export class SubscriptionSession {
         onLostOwn: () => void pipeline.publishEverything().catch(() => null),
       },
     );
-    this.#heartbeat = new Heartbeat(
-      options,
-      transport,
-      receiver,
-      queue,
-      errors,
-      {
-        isSubscribed: () => this.#subscribed,
-        onCheck: (asOf) => proofs.ask(asOf),
-        onProof: (asOf, acked) => this.#proven(asOf, acked),
-        onMissing: () => this.#catchUp.run(),
-        onBeat: () => void relay.sweep(),
-      },
+    this.#sweeps = new Paced(
+      options.heartbeatInterval,
+      () => void relay.sweep(),
     );
+    this.#heartbeat = new Heartbeat(pace, transport, receiver, queue, errors, {
+      isSubscribed: () => this.#subscribed,
+      onCheck: (asOf) => proofs.ask(asOf),
+      onProof: (asOf, acked) => this.#proven(asOf, acked),
+      onMissing: () => this.#catchUp.run(),
+      onBeat: () => this.#sweeps.run(),
+    });
+    pace.whenStricter(() => this.#heartbeat.pace());
     receiver.listen({
       onGap: () => this.#catchUp.run(),
       onMoved: (live) => tracker.moved(live),
@@ -148,6 +151,7 @@ export class SubscriptionSession {
   async stop(): Promise<void> {
     this.#gate.release();
     this.#heartbeat.stop();
+    this.#sweeps.close();
     this.staleness.stop();
     this.unverified.close();
     this.#catchUp.lost();

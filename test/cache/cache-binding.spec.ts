@@ -13,7 +13,9 @@ import {
   patternOf,
   type Invalidation,
 } from '../../lib/message/index.js';
+import { ErrorReporter } from '../../lib/stream/index.js';
 import { makeStream } from '../stream/setup.js';
+import { HandSource } from './setup.js';
 
 const instance = new Instance('test');
 const debug = vi.spyOn(Logger.prototype, 'debug').mockReturnValue();
@@ -287,9 +289,15 @@ describe('bindCache()', () => {
   it('drops entries until it is ended, and only of messages that `when` passes', () => {
     const { stream, receive } = makeStream();
     const cache = new Map([1, 2, 3].map((id) => [`user:${id}`, id]));
-    const end = bindCache(stream, cache, {
-      when: ({ metadata }) => metadata !== 'skip',
-    });
+    const end = bindCache(
+      stream,
+      new HandSource(),
+      new ErrorReporter(),
+      cache,
+      {
+        when: ({ metadata }) => metadata !== 'skip',
+      },
+    );
     receive(entity('User', 1), entity('User', 2, { metadata: 'skip' }));
     end();
     receive(entity('User', 3));
@@ -299,7 +307,7 @@ describe('bindCache()', () => {
 
   it('takes messages of every type', () => {
     const { stream } = makeStream();
-    bindCache(stream, new Map(), {});
+    bindCache(stream, new HandSource(), new ErrorReporter(), new Map(), {});
     expect(stream.handledTypes()).toBeNull();
   });
 
@@ -308,7 +316,9 @@ describe('bindCache()', () => {
     const fails = (): never => {
       throw new Error('of the condition');
     };
-    bindCache(stream, new Map(), { when: fails });
+    bindCache(stream, new HandSource(), new ErrorReporter(), new Map(), {
+      when: fails,
+    });
     receive(entity('User', 1));
     expect(errors).toMatchObject([{ source: 'A bound cache' }]);
   });
@@ -329,11 +339,22 @@ describe('bindCache()', () => {
       { entryOf: String, subKeys: true },
       'A cache cannot be bound:\n  - subKeys: which entries are meant is not known with entryOf alone. Give cacheKeyOf, too.',
     ],
+    [
+      new Map(),
+      { maxStaleness: 10 },
+      'A cache cannot be bound:\n  - maxStaleness: it is not valid. Give 1000 milliseconds or more, or a time such as "2s"; or 0.',
+    ],
   ])('rejects what it cannot bind: case %#', (cache, options, message) => {
     const { stream } = makeStream();
     let thrown: unknown;
     try {
-      bindCache(stream, cache as never, options);
+      bindCache(
+        stream,
+        new HandSource(),
+        new ErrorReporter(),
+        cache as never,
+        options,
+      );
     } catch (error) {
       thrown = error;
     }
@@ -347,7 +368,15 @@ describe('bindCache()', () => {
     { cacheKeyOf: keyOf, prefix: 'a' },
   ])('accepts the options %o', (options) => {
     const { stream } = makeStream();
-    expect(() => bindCache(stream, new Map(), options)).not.toThrow();
+    expect(() =>
+      bindCache(
+        stream,
+        new HandSource(),
+        new ErrorReporter(),
+        new Map(),
+        options,
+      ),
+    ).not.toThrow();
   });
 
   it('warns of an LRUCache of more than 100,000 entries, and of no other cache', () => {
@@ -358,9 +387,16 @@ describe('bindCache()', () => {
       purgeStale: () => true,
     });
     const caches = [bounded, unbounded, new LRUCache({ max: 100_000 })];
-    for (const cache of caches) bindCache(stream, cache, {});
+    for (const cache of caches)
+      bindCache(stream, new HandSource(), new ErrorReporter(), cache, {});
     expect(warn).not.toHaveBeenCalled();
-    bindCache(stream, new LRUCache({ max: 100_001 }), {});
+    bindCache(
+      stream,
+      new HandSource(),
+      new ErrorReporter(),
+      new LRUCache({ max: 100_001 }),
+      {},
+    );
     expect(warn.mock.calls).toEqual([
       [
         'A bound LRUCache of 100001 entries holds the event loop whenever it is cleared: bind one of 100000 at most, or make a near cache.',

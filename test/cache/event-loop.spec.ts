@@ -12,6 +12,8 @@ import {
   type Invalidation,
 } from '../../lib/message/index.js';
 
+import { HandSource } from './setup.js';
+
 const instance = new Instance('test');
 const IDS = Array.from({ length: 5_000 }, (_, id) => `${'a'.repeat(60)}${id}`);
 const NAMES = IDS.map((id) => `user:${id}`);
@@ -75,7 +77,9 @@ describe.each(Object.entries(HOSTILE))(
             ? new Map<string, number>()
             : new LRUCache({ max: 20_000 });
         for (const name of names) cache.set(name, 1);
-        bindCache(stream, cache, { subKeys: index % 4 === 0 });
+        bindCache(stream, new HandSource(), new ErrorReporter(), cache, {
+          subKeys: index % 4 === 0,
+        });
       }
       return stream;
     };

@@ -94,7 +94,9 @@ describe('InvalidationSubscriber: too many consumers', () => {
   it('logs a warning at 250 consumers, and rejects the 10001st', async () => {
     const logger = new LogRecorder();
     const { subscriber } = await startApp({ logger });
-    const ends = Array.from({ length: 249 }, () => subscriber.bind(new Map()));
+    const ends: (() => void)[] = Array.from({ length: 249 }, () =>
+      subscriber.bind(new Map()),
+    );
     expect(logger.warnings).toEqual([]);
     ends.push(subscriber.bind(new Map()));
     expect(logger.warnings.join()).toContain('A bound cache has been');

@@ -26,6 +26,10 @@ const MAX = 'max: it is not valid. Give a count above 0.';
 const TIME = 'it is not valid. Give milliseconds, or a time such as "5m".';
 const SHARE = 'ttlJitter: it is not valid. Give 0 to 1.';
 const ISOLATE = 'isolate: it is not valid. Give "freeze", "clone" or false.';
+const BOUND =
+  'maxStaleness: it is not valid. Give 1000 milliseconds or more, or a time such as "2s"; or 0.';
+const WHEN_STALE =
+  'whenStale: it is not valid. Give "bypass"; or "fail", with maxStaleness, which says when.';
 const DEPENDS_ON = 'dependsOn: it is not valid. Give a function of the value.';
 const PREFIX = 'l2.keyPrefix: it is not valid. Give a text, or leave it out.';
 const SERIALIZER =
@@ -46,6 +50,8 @@ describe('resolveNearCache()', () => {
       isolate: false,
       dependsOn: null,
       l2: null,
+      maxStaleness: 0,
+      whenStale: 'bypass',
     });
     expect(resolveNearCache({ l2: false }).l2).toBeNull();
     expect(resolveNearCache({ l2: {} }).l2).toEqual({
@@ -61,11 +67,16 @@ describe('resolveNearCache()', () => {
   });
 
   it('takes times as texts', () => {
-    const times = { ttl: '5m', negativeTtl: '2s' } as const;
+    const times = {
+      ttl: '5m',
+      negativeTtl: '2s',
+      maxStaleness: '3s',
+    } as const;
     const l2 = { ttl: '1h', timeout: '1s' } as const;
     expect(resolveNearCache({ ...times, l2 })).toMatchObject({
       ttl: 300_000,
       negativeTtl: 2_000,
+      maxStaleness: 3_000,
       l2: { ttl: 3_600_000, timeout: 1_000 },
     });
   });
@@ -76,6 +87,9 @@ describe('resolveNearCache()', () => {
     { negativeTtl: 0, isolate: 'clone', dependsOn: () => [] },
     { isolate: 'freeze' },
     { isolate: false },
+    { maxStaleness: 0, whenStale: 'bypass' },
+    { maxStaleness: 1_000, whenStale: 'fail' },
+    { maxStaleness: LONGEST },
     { l2: { ttl: 1, timeout: 1, keyPrefix: 'a', strict: true } },
     { l2: { ttl: LONGEST, timeout: LONGEST, serializer: json() } },
     { l2: { type: () => User, connection: 'redis://h' } },
@@ -95,6 +109,12 @@ describe('resolveNearCache()', () => {
     [{ ttlJitter: Number.NaN }, [SHARE]],
     [{ negativeTtl: -1 }, [`negativeTtl: ${TIME} Or 0.`]],
     [{ negativeTtl: null }, [`negativeTtl: ${TIME} Or 0.`]],
+    [{ maxStaleness: 999 }, [BOUND]],
+    [{ maxStaleness: 1_000.5 }, [BOUND]],
+    [{ maxStaleness: LONGEST + 1 }, [BOUND]],
+    [{ maxStaleness: null }, [BOUND]],
+    [{ whenStale: 'fail' }, [WHEN_STALE]],
+    [{ maxStaleness: 1_000, whenStale: 'serve' }, [WHEN_STALE]],
     [{ isolate: 'copy' }, [ISOLATE]],
     [{ isolate: true }, [ISOLATE]],
     [{ isolate: 'toString' }, [ISOLATE]],

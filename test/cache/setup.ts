@@ -27,11 +27,24 @@ export class HandSource extends PositionSource {
   readonly fences = new Fences();
   position: string | null = '5-0';
   bypass = false;
+  withoutProof = 0;
+  /** Bounds of caches. */
+  readonly bounds: number[] = [];
   foreign = false;
   /** Offsets that a message only claims. */
   readonly claimed = new Set<string>();
   recalls = 0;
   onForeign = (): void => {};
+  onStale = (): void => {};
+
+  boundStaleness(_cache: string, maxStaleness: number): void {
+    this.bounds.push(maxStaleness);
+  }
+
+  whenStale(_maxStaleness: number, listener: () => void): () => void {
+    this.onStale = listener;
+    return () => (this.onStale = () => {});
+  }
 
   fence(): Fence {
     return this.fences.take();

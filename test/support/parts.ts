@@ -34,6 +34,7 @@ import {
 import {
   AcknowledgedMessages,
   BlindSources,
+  HeartbeatPace,
   InvalidationSubscriber,
   MessageReceiver,
   PositionTracker,
@@ -202,6 +203,7 @@ export function instanceParts(
   );
   const staleness = new Staleness(options);
   const status = new StatusLog(options);
+  const pace = new HeartbeatPace(options);
   const tracker = new PositionTracker(
     options,
     receiver,
@@ -210,7 +212,10 @@ export function instanceParts(
     stream,
     staleness,
     status,
+    pace,
   );
+  const blind = new BlindSources(options, staleness, errors, pace);
+  const proofs = new SourceProofs(options, transport, staleness, blind);
   const reach = new RegionReach(options, transport, tracker);
   const session = new SubscriptionSession(
     options,
@@ -226,15 +231,11 @@ export function instanceParts(
     stream,
     meter,
     new UnverifiedMessages(transport, receiver, meter, errors),
-    new SourceProofs(
-      options,
-      transport,
-      staleness,
-      new BlindSources(options, staleness, errors),
-    ),
+    proofs,
     reach,
     errors,
     acknowledged,
+    pace,
   );
   const subscriber = new InvalidationSubscriber(
     options,
@@ -254,6 +255,8 @@ export function instanceParts(
     staleness,
     status,
     tracker,
+    blind,
+    proofs,
     session,
     subscriber,
   };

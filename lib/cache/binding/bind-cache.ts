@@ -1,25 +1,47 @@
 import { Logger } from '@nestjs/common';
-import type { InvalidationStream } from '../../stream/index.js';
+import { CallbackFailedError } from '../../errors/index.js';
+import type { ErrorReporter, InvalidationStream } from '../../stream/index.js';
+import type { PositionSource } from '../position-source.js';
+import { StalenessBound } from '../staleness-bound.js';
 import { checkBindOptions, misuse, type BindOptions } from './bind.options.js';
-import { entriesOf, type BindableCache } from './bindable-cache.js';
+import {
+  entriesOf,
+  type BindableCache,
+  type CacheEntries,
+} from './bindable-cache.js';
 import { CacheBinding } from './cache-binding.js';
 
 /** Entries of an LRUCache, which takes 0.3 ms to clear 1,000. */
 const LARGEST = 100_000;
 
+/** The binding of a cache; calling it ends the binding. @publicApi */
+export interface BoundCache {
+  (): void;
+  /**
+   * Whether the cache may be read now: `false` before the start and after the end, while
+   * `subscriber.bypass` is true, and beyond the binding's `maxStaleness`. It reads the
+   * clock, so that it is right at the first read of a process that was frozen.
+   *
+   * @throws CacheStaleError beyond `maxStaleness`, with `whenStale: 'fail'`
+   */
+  mayServe(): boolean;
+}
+
 /**
- * Drops from the cache the entries that messages name, from now on.
+ * Drops from the cache the entries that messages name, from now on, and all of them
+ * beyond `maxStaleness`.
  *
- * @returns a function that ends the binding
  * @throws InvalidationConfigurationError for an object that is no cache, and for
  * options that contradict each other
  * @internal
  */
 export function bindCache(
   stream: InvalidationStream,
+  source: PositionSource,
+  errors: Pick<ErrorReporter, 'report'>,
   cache: BindableCache,
   options: BindOptions,
-): () => void {
+): BoundCache {
   const entries = entriesOf(cache);
   if (entries === null) {
     throw misuse(
@@ -29,14 +51,47 @@ export function bindCache(
     );
   }
   warnOfSize(cache);
-  checkBindOptions(options);
+  const staleness = checkBindOptions(options);
   const binding = new CacheBinding(entries, options);
-  return stream.addCache(
+  const unbind = stream.addCache(
     'A bound cache',
     (message) => binding.apply(message),
     null,
     options.when,
   );
+  const { maxStaleness } = staleness;
+  if (maxStaleness === 0) {
+    return Object.assign(unbind, { mayServe: () => !source.bypass });
+  }
+  const bound = new StalenessBound(source, staleness, 'A bound cache');
+  const endWatch = source.whenStale(
+    maxStaleness,
+    () => void clear(entries, errors),
+  );
+  const end = (): void => {
+    endWatch();
+    unbind();
+  };
+  return Object.assign(end, { mayServe: () => bound.mayServe() });
+}
+
+async function clear(
+  entries: CacheEntries,
+  errors: Pick<ErrorReporter, 'report'>,
+): Promise<void> {
+  try {
+    await entries.clear();
+  } catch (error) {
+    errors.report(
+      new CallbackFailedError(
+        'A bound cache',
+        'could not be cleared beyond its maxStaleness',
+        'It is tried again after the same time; until then it may serve old copies.',
+        error,
+      ),
+      'bound cache stale',
+    );
+  }
 }
 
 /** An LRUCache takes longer to be cleared the larger it is. */

@@ -1,13 +1,24 @@
-import { InvalidationConfigurationError } from '../../errors/index.js';
+import {
+  InvalidationConfigurationError,
+  problemsIn,
+} from '../../errors/index.js';
+import { fillIn } from '../../common/index.js';
 import type { InvalidationCondition } from '../../stream/index.js';
+import {
+  ResolvedStaleness,
+  type CacheStalenessOptions,
+} from '../staleness.options.js';
 
 /**
- * How a bound cache names its entries. Without any of it an entry's name is its
- * cache key: `user:123`.
+ * How a bound cache names its entries, and how old they may be. Without any of it an
+ * entry's name is its cache key: `user:123`.
+ *
+ * Beyond `maxStaleness` the cache is cleared, and again after each such time until there
+ * is proof; `mayServe()` of the binding says it by the clock, before each read.
  *
  * @publicApi
  */
-export interface BindOptions {
+export interface BindOptions extends CacheStalenessOptions {
   /** Begins every entry's name, before the cache key: `app:`. */
   readonly prefix?: string;
   /**
@@ -37,7 +48,9 @@ export interface BindOptions {
 }
 
 /**
- * @throws InvalidationConfigurationError for options that contradict each other
+ * @returns the bound of how old entries may be
+ * @throws InvalidationConfigurationError for options that contradict each other, or are
+ * not valid
  * @internal
  */
 export function checkBindOptions({
@@ -45,7 +58,9 @@ export function checkBindOptions({
   entryOf,
   cacheKeyOf,
   subKeys,
-}: BindOptions): void {
+  maxStaleness,
+  whenStale,
+}: BindOptions): ResolvedStaleness {
   if (entryOf !== undefined && prefix !== undefined) {
     throw misuse('entryOf', 'prefix is given, too.', 'Give one of them.');
   }
@@ -56,6 +71,17 @@ export function checkBindOptions({
       'Give cacheKeyOf, too.',
     );
   }
+  const staleness = fillIn(
+    new ResolvedStaleness(),
+    { maxStaleness, whenStale },
+    ['maxStaleness'],
+  );
+  const [problem] = problemsIn(staleness, (fix) => ({
+    problem: 'it is not valid.',
+    fix,
+  }));
+  if (problem === undefined) return staleness;
+  throw misuse(problem.field, problem.problem, problem.fix);
 }
 
 /** @internal */

@@ -1,3 +1,4 @@
+import type { CacheStaleError } from '../../errors/index.js';
 import {
   cacheKeysStart,
   concerns,
@@ -24,7 +25,13 @@ import type { ResolvedNearCacheOptions } from './near-cache.options.js';
 const BATCH_LIMIT = 10_000;
 
 /** The source, as far as a cache itself needs it. @internal */
-export type LoadSource = Pick<PositionSource, 'fence' | 'position' | 'bypass'>;
+export interface LoadSource extends Pick<
+  PositionSource,
+  'fence' | 'position' | 'bypass'
+> {
+  /** The error of a read at this moment; absent where no read may fail. */
+  readonly failure?: CacheStaleError | null;
+}
 
 /** A value with what decides whether it may be kept. @internal */
 export interface Loaded<V> {

@@ -10,6 +10,7 @@ import { ReplicaMarks, Replicas } from '../../replica/index.js';
 import { InvalidationTransport } from '../../transport/index.js';
 import { Dependencies } from '../dependencies.js';
 import { PositionSource } from '../position-source.js';
+import { StalenessBound } from '../staleness-bound.js';
 import type { L2Tier } from '../shared/l2-tier.js';
 import { L2Tiers, type L2TiersOptions } from '../shared/l2-tiers.js';
 import { NearCacheList } from './near-cache-list.js';
@@ -141,7 +142,9 @@ export class NearCacheFactory {
     const parts = [
       entityType,
       resolved,
-      this.source,
+      resolved.maxStaleness === 0
+        ? this.source
+        : new StalenessBound(this.source, resolved, name),
       l2,
       close,
       this.#dependenciesOf(resolved, name),

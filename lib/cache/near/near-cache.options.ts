@@ -13,12 +13,16 @@ import {
   TIME_ADVICE,
   type L2Options,
 } from '../shared/l2.options.js';
+import {
+  ResolvedStaleness,
+  type CacheStalenessOptions,
+} from '../staleness.options.js';
 import { TypedSerializer } from '../shared/serializers.js';
 import { ISOLATIONS } from './isolation.js';
 import type { LoadFromPrimary } from './replica-loads.js';
 
-/** Size, lifetimes and second tier of a near cache. @publicApi */
-export interface NearCacheOptions<V = unknown> {
+/** Size, lifetimes, second tier and staleness of a near cache. @publicApi */
+export interface NearCacheOptions<V = unknown> extends CacheStalenessOptions {
   /** Entries in memory; beyond it the least recently used are evicted. @default 10000 */
   readonly max?: number;
   /**
@@ -82,7 +86,7 @@ export interface NearCacheOptions<V = unknown> {
 }
 
 /** Options of a near cache with their defaults, times in milliseconds. @internal */
-export class ResolvedNearCacheOptions<V> {
+export class ResolvedNearCacheOptions<V> extends ResolvedStaleness {
   @OptionRule(isCount, 'Give a count above 0.')
   readonly max: number = 10_000;
 
@@ -127,6 +131,7 @@ export function resolveNearCache<V>({
   const options = fillIn(new ResolvedNearCacheOptions<V>(), given, [
     'ttl',
     'negativeTtl',
+    'maxStaleness',
   ]);
   const problems = problemsOf(options);
   if (givenL2) {

@@ -45,7 +45,7 @@ export class NearCache<V> {
     /** The type of the cached entities. */
     readonly entityType: EntityType,
     options: ResolvedNearCacheOptions<V>,
-    source: LoadSource,
+    private readonly source: LoadSource,
     l2: L2Tier<V> | null,
     private readonly onClose = (): void => {},
     private readonly dependencies: Dependencies<V> | null = null,
@@ -79,6 +79,7 @@ export class NearCache<V> {
    *
    * @param load must read committed data, and no replica without the option `replica`
    * @param primary that of the options
+   * @throws CacheStaleError beyond `maxStaleness`, with `whenStale: 'fail'`
    */
   get(
     id: EntityId,
@@ -92,6 +93,8 @@ export class NearCache<V> {
       this.#counts.hits++;
       return this.#give(entry.promise);
     }
+    const failure = this.source.failure ?? null;
+    if (failure !== null) return Promise.reject(failure);
     this.#counts.misses++;
     const flight = this.#flights.find(name);
     if (flight === null) return this.#give(this.#load(id, load, primary));
@@ -120,6 +123,8 @@ export class NearCache<V> {
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
     if (this.#isAside) return this.#loadManyAside(ids, loadMany);
+    const failure = this.source.failure ?? null;
+    if (failure !== null) throw failure;
     const found = new Map<I, Promise<V | undefined>>();
     const missing: I[] = [];
     // All ids before the first read: nobody would handle what a refused call has joined.
