@@ -11,6 +11,14 @@ const PAGE = 200;
 /** Entries at the end of the journal that are searched. */
 const RECENT = 10_000;
 
+/** The result of a search in the journal. @internal */
+export interface Unseen {
+  /** Prefixes of cache keys that no entry names. */
+  readonly prefixes: readonly string[];
+  /** Entries that were searched: up to the one that named the last prefix. */
+  readonly searched: number;
+}
+
 /**
  * Entity types of an invalidation that are neither built in nor published lately:
  * typing errors, perhaps. None without a journal.
@@ -23,18 +31,32 @@ export async function unseenTypes(
 ): Promise<string[]> {
   // A pattern names cache keys, not entity types.
   if (invalidation.action === 'Pattern') return [];
-  const unseen = new Set(
-    prefixesOf(invalidation).filter(
-      (prefix) => !isBuiltInEntityType(entityTypeOf(prefix)),
-    ),
+  const custom = prefixesOf(invalidation).filter(
+    (prefix) => !isBuiltInEntityType(entityTypeOf(prefix)),
   );
+  const { prefixes, searched } = await unseenPrefixes(link, custom);
+  return searched === 0 ? [] : prefixes.map(entityTypeOf);
+}
+
+/**
+ * Searches the journal, from its end on, for messages about entities of these
+ * prefixes.
+ *
+ * @internal
+ */
+export async function unseenPrefixes(
+  link: RedisLink,
+  prefixes: readonly string[],
+): Promise<Unseen> {
+  const unseen = new Set(prefixes);
   let end = '+';
-  for (let read = 0; unseen.size > 0 && read < RECENT; read += PAGE) {
+  let searched = 0;
+  while (unseen.size > 0 && searched < RECENT) {
     const page = await link.within(
       'a reading of the journal',
       link.client.xrevrange(link.journal.key, end, '-', 'COUNT', PAGE),
     );
-    if (page.length === 0 && read === 0) return [];
+    searched += page.length;
     for (const [, [, payload = '']] of page) {
       const { message } = readMessage(payload, true);
       for (const prefix of message === null ? [] : prefixesOf(message)) {
@@ -46,5 +68,5 @@ export async function unseenTypes(
     // Exclusive: the last entry is not read again.
     end = `(${last}`;
   }
-  return [...unseen].map(entityTypeOf);
+  return { prefixes: [...unseen], searched };
 }

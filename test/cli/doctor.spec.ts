@@ -133,6 +133,7 @@ describeOnRedisServer('doctor', () => {
       'signatures',
       'listeners',
       'handled types',
+      'unpublished',
     ]);
     expect(report.of('subscribers').message).toBe(`listening on ${CHANNEL}: 1`);
     expect(report.of('journal').message).toMatch(
@@ -245,6 +246,43 @@ describeOnRedisServer('doctor', () => {
     });
     await startApp(options);
     expect((await types()).message).toMatch(/^all of them: test-service/);
+  });
+
+  it('reports entity types that listeners handle, and nobody publishes', async () => {
+    const server = await startServer();
+    const { context } = await startApp({
+      quiet: true,
+      connection: server.url,
+      channel: CHANNEL,
+      heartbeatInterval: 50,
+      providers: [HandlesUsers],
+    });
+    const publisher = context.get(InvalidationPublisher);
+    const unpublished = async (): Promise<Finding> =>
+      (await examine(server.url)).of('unpublished');
+    expect(await unpublished()).toMatchObject({
+      status: 'unknown',
+      message: 'there is no message to compare with',
+    });
+    await publisher.invalidateUser('1');
+    expect(await unpublished()).toMatchObject({ status: 'ok' });
+
+    const rights = context.get(NearCacheFactory).create('Permission');
+    await publisher.invalidate('Permision', '1');
+    await publisher.invalidateAll();
+    await eventually(
+      async () =>
+        expect(await unpublished()).toMatchObject({
+          status: 'warn',
+          message:
+            'handled, and not published in the last 3 messages: Permission',
+        }),
+      { timeout: 20_000 },
+    );
+
+    await publisher.invalidateBatch(['Permission:1']);
+    expect(await unpublished()).toMatchObject({ status: 'ok' });
+    expect(rights.stats.size).toBe(0);
   });
 
   it('fails immediately without a server', async () => {

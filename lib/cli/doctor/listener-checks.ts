@@ -4,6 +4,7 @@ import {
   prefixesOf,
   type InvalidationMessage,
 } from '../../message/index.js';
+import { unseenPrefixes } from '../unseen-types.js';
 import { visible } from '../visible.js';
 import { ok, unknown, warn, type Check, type Finding } from './finding.js';
 import { lastEntries } from './journal-checks.js';
@@ -53,6 +54,26 @@ export const LISTENER_CHECKS: readonly Check[] = [
       );
     },
   },
+  {
+    name: 'unpublished',
+    async run(link) {
+      const { known } = await findListeners(link);
+      const handled = new Set(known.flatMap(({ types }) => types ?? []));
+      if (handled.size === 0) return ok('no listener names single types');
+      const { prefixes, searched } = await unseenPrefixes(
+        link,
+        [...handled].map(keyPrefixOf),
+      );
+      if (searched === 0) return unknown('there is no message to compare with');
+      if (prefixes.length === 0) {
+        return ok('nothing: every type that listeners name was published');
+      }
+      return warn(
+        `handled, and not published in the last ${searched} messages: ${listOf(prefixes.map(entityTypeOf))}`,
+        'If it changes rarely, all is well. Otherwise its publisher writes the type differently, or does not publish: its copies end by their TTL only.',
+      );
+    },
+  },
 ];
 
 function judge(
@@ -72,15 +93,20 @@ function judge(
   if (unhandled.size === 0) {
     return ok(`every type of the last ${messages.length} messages`);
   }
-  const named = [...unhandled]
+  const list = [...unhandled]
     .toSorted(([, a], [, b]) => b - a)
-    .slice(0, MOST_NAMED);
-  const list = named.map(([type, count]) => `${visible(type, 60)} (${count})`);
-  const more = unhandled.size - named.length;
+    .map(([type, count]) => `${type} (${count})`);
   return warn(
-    `published, and handled by nobody who listens now: ${list.join(', ')}${more > 0 ? ` and ${more} more` : ''}, of the last ${messages.length} messages`,
+    `published, and handled by nobody who listens now: ${listOf(list)}, of the last ${messages.length} messages`,
     'A cache of that type is not bound, or its service is down; or nobody keeps copies of it, and it need not be published.',
   );
+}
+
+/** The first of them, and how many more there are. */
+function listOf(names: readonly string[]): string {
+  const named = names.slice(0, MOST_NAMED).map((name) => visible(name, 70));
+  const more = names.length - named.length;
+  return named.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 function described({ service, instance, version, since }: Listener) {
