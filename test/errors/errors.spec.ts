@@ -1,5 +1,6 @@
 import {
   CacheInvalidationError,
+  CacheStaleError,
   CallbackFailedError,
   InvalidationConfigurationError,
   InvalidationRedisError,
@@ -19,6 +20,9 @@ const CAUSE = new Error('the cause');
 /** Foreign text that would add log lines and colours. */
 const HOSTILE = 'a\r\nERROR forged\u001b[31m\u009b2J\u202e';
 const SHOWN = 'a\\u000d\\u000aERROR forged\\u001b[31m\\u009b2J\\u202e';
+
+const STALE_ADVICE =
+  "Refuse the request, or read from the source; reads succeed again once Redis and all sources answer. With whenStale: 'bypass' they load instead.";
 
 const examples: readonly {
   error: CacheInvalidationError;
@@ -111,6 +115,14 @@ const examples: readonly {
     message: 'No answer. Wait.',
     advice: 'Wait.',
     fields: { timeout: 200 },
+  },
+  {
+    error: new CacheStaleError('Permission', 2_100.7, 2_000),
+    name: 'CacheStaleError',
+    code: 'CACHE_INVALIDATION_STALE',
+    message: `For 2100 ms nothing has proved that this instance received every invalidation; Permission allows 2000 ms (option maxStaleness). ${STALE_ADVICE}`,
+    advice: STALE_ADVICE,
+    fields: { cache: 'Permission', staleness: 2_100.7, maxStaleness: 2_000 },
   },
 ];
 

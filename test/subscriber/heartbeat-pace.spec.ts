@@ -87,6 +87,19 @@ describe('SubscriptionSession: the bound of a cache', () => {
     expect(ping).toHaveBeenCalledTimes(4);
   });
 
+  it('is not reached while Redis answers', async () => {
+    const { tracker, session } = await startSession();
+    tracker.boundStaleness('Permission', 2_000);
+    let longest = 0;
+    for (let ms = 0; ms < 20_000; ms += 50) {
+      await vi.advanceTimersByTimeAsync(50);
+      if (ms > 1_000) longest = Math.max(longest, tracker.withoutProof);
+    }
+    expect(longest).toBeGreaterThan(0);
+    expect(longest).toBeLessThanOrEqual(500);
+    await session.stop();
+  });
+
   it('quickens no sweep of the durable outbox', async () => {
     const pending = vi.fn(async () => []);
     const { tracker, session } = await startSession({
