@@ -52,6 +52,8 @@ describe('resolveNearCache()', () => {
       l2: null,
       maxStaleness: 0,
       whenStale: 'bypass',
+      replica: null,
+      primary: null,
     });
     expect(resolveNearCache({ l2: false }).l2).toBeNull();
     expect(resolveNearCache({ l2: {} }).l2).toEqual({

@@ -68,6 +68,8 @@ describe('NearCache', () => {
       misses: 2,
       loads: 2,
       overtaken: 0,
+      behind: 0,
+      primaryLoads: 0,
       size: 1,
       l2Hits: 0,
       l2Refused: 0,
