@@ -43,14 +43,20 @@ export class BlindSources {
     }
   }
 
-  /** A source that proves itself too rarely makes a cache load on a healthy connection. */
+  /**
+   * Logs a source that is proven too rarely for a cache's bound: the cache would load on a
+   * healthy connection. Relays prove a region at their heartbeats.
+   */
   #checkPeriod(source: string): void {
     const { cache, maxStaleness } = this.pace.strictest ?? {};
-    const period = this.staleness.periodOf(source);
+    const isRegion = this.staleness.isRegion(source);
+    const period = isRegion
+      ? this.options.heartbeatInterval
+      : this.staleness.periodOf(source);
     if (maxStaleness === undefined || 2 * period <= maxStaleness) return;
     this.errors.log(
       'warn',
-      `${cache} has a maxStaleness of ${maxStaleness} ms, but ${source} is proven only every ${period} ms: its reads will often not be answered from the cache. Give the source a heartbeat of half of maxStaleness at most.`,
+      `${cache} has a maxStaleness of ${maxStaleness} ms, but ${source} is proven only every ${period} ms: its reads will often not be answered from the cache. Give ${isRegion ? 'all services of the region a heartbeatInterval' : 'the source a heartbeat'} of half of maxStaleness at most.`,
       `slow ${source}`,
     );
   }

@@ -92,6 +92,18 @@ describe('A near cache of a replica', () => {
     expect(replica.asked).toEqual(asked);
   });
 
+  it('loads from the primary while this instance may have missed something, since that left no mark', async () => {
+    const primary = vi.fn(async () => 'of the primary');
+    const { source, get, old, isKept } = await begun({ primary });
+    source.bypass = true;
+    expect(await get()).toBe('of the primary');
+    expect(isKept()).toBe(false);
+    source.bypass = false;
+    expect(await get()).toBe('of the replica');
+    expect(old).toHaveBeenCalledOnce();
+    expect(isKept()).toBe(true);
+  });
+
   it('serves what is marked, and does not keep it until the replica has passed the commit', async () => {
     const { say, get, old, isKept, replica, cache } = await begun();
     replica.hold();

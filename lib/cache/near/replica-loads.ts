@@ -1,5 +1,5 @@
 import type { EntityId } from '../../message/index.js';
-import type { Marks, ReplicaMarks } from '../../replica/index.js';
+import { Marks, MarkPosition, type ReplicaMarks } from '../../replica/index.js';
 import type { LoadSource } from './cache-tiers.js';
 import type { NearCacheCounts } from './near-cache-stats.js';
 
@@ -9,6 +9,8 @@ import type { NearCacheCounts } from './near-cache-stats.js';
  * @internal
  */
 export type LoadFromPrimary<V> = (id: string) => Promise<V> | V;
+
+const EVERYTHING = new Marks([['', new MarkPosition()]]);
 
 /** A loaded value. @internal */
 export interface FromReplica<V> {
@@ -36,8 +38,9 @@ export class ReplicaLoads<V> {
 
   /** Marks that a load which begins now has to heed; `null` if there are none. */
   get pending(): Marks | null {
-    // Nothing is kept before this instance hears of every change.
-    if (!this.source.bypass) this.marks.begin();
+    // Changes that this instance has not heard of left no marks.
+    if (this.source.bypass) return EVERYTHING;
+    this.marks.begin();
     return this.marks.pending;
   }
 
