@@ -3,6 +3,7 @@ import { BLANK_MESSAGE } from './blank-message.js';
 import { decodeEntityMessage } from './decode-entity-message.js';
 import { coarser, isExact, nameOf, readEntityType } from './exactness.js';
 import type { InvalidationMessage } from './invalidation-message.js';
+import { isNamedTexts } from './named-texts.js';
 import { isPath, isRegion } from './region.js';
 import { isTimestamp } from './timestamp.js';
 import {
@@ -14,10 +15,6 @@ import {
   isWireEntityType,
   refuse,
 } from './wire-rules.js';
-
-/** Bounds of a trace: the three fields of W3C, and similar ones of other standards. */
-const TRACE_FIELDS = 8;
-const TRACE_FIELD_LENGTH = 8_192 + 64;
 
 /**
  * Reads one message from the channel.
@@ -128,8 +125,8 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     origin: asText(origin, wellFormed),
     offset: asText(offset, wellFormed),
     previous: asText(previous, wellFormed),
-    trace: trace === undefined ? null : asTexts(trace),
-    at: at === undefined ? null : asTexts(at),
+    trace: isNamedTexts(trace) ? trace : null,
+    at: isNamedTexts(at) ? at : null,
     region: isRegion(region) ? region : null,
     path: isPath(path) ? Object.freeze(path) : null,
     widened: exact ? null : 'not-understood',
@@ -155,23 +152,6 @@ function asText(value: unknown, wellFormed: boolean): string | null {
   return typeof value === 'string' && (wellFormed || value.isWellFormed())
     ? value
     : null;
-}
-
-/** A trace, or a position, is texts by name, few and short; any other value counts as none. */
-function asTexts(value: unknown): Readonly<Record<string, string>> | null {
-  if (!isObject(value) || !isSafeJson(value)) return null;
-  const fields = Object.entries(value);
-  return fields.length > 0 &&
-    fields.length <= TRACE_FIELDS &&
-    fields.every(isShort)
-    ? (value as Record<string, string>)
-    : null;
-}
-
-function isShort([name, text]: [string, unknown]): boolean {
-  return (
-    typeof text === 'string' && name.length + text.length <= TRACE_FIELD_LENGTH
-  );
 }
 
 const TEXT_FIELDS = [

@@ -1,5 +1,6 @@
 export * from './cache-key.js';
 export * from './check-invalidation.js';
+export * from './commit-position.js';
 export * from './compile-pattern.js';
 export * from './copy-text.js';
 export * from './decode-message.js';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { BLANK_MESSAGE } from './blank-message.js';
+import type { CommitPosition } from './commit-position.js';
 import type {
   InvalidationMessage,
   WidenedCause,
@@ -22,8 +23,17 @@ export class Instance {
     readonly region: string | null = null,
   ) {}
 
-  /** Makes a message of an invalidation. @param now milliseconds since the epoch */
-  stamp(invalidation: Invalidation, now = wallClock()): InvalidationMessage {
+  /**
+   * Makes a message of an invalidation.
+   *
+   * @param now milliseconds since the epoch
+   * @param at the commit of the change; `null` if it is not known
+   */
+  stamp(
+    invalidation: Invalidation,
+    now = wallClock(),
+    at: CommitPosition | null = null,
+  ): InvalidationMessage {
     return {
       ...BLANK_MESSAGE,
       messageId: randomUUID(),
@@ -36,6 +46,7 @@ export class Instance {
       sourceService: this.serviceName,
       metadata: invalidation.metadata,
       origin: this.origin,
+      at,
       region: this.region,
       own: true,
     } as InvalidationMessage;

@@ -1,4 +1,5 @@
 import { checkHeardType } from './cache-key.js';
+import type { CommitPosition } from './commit-position.js';
 import { keyPrefixOf, type AnyEntityType } from './entity-type.js';
 import type { Invalidation } from './invalidation.js';
 import { literalPrefix, matchesPattern } from './pattern.js';
@@ -34,14 +35,6 @@ export type WidenedCause =
  * @publicApi
  */
 export type TraceContext = Readonly<Record<string, string>>;
-
-/**
- * A position in the log of a database at which a change was committed, by the kind of
- * the database: `{ pg: '0/16B3748' }`.
- *
- * @publicApi
- */
-export type CommitPosition = Readonly<Record<string, string>>;
 
 /** The publisher of a message, its time, and its delivery. @publicApi */
 export interface MessageEnvelope {

@@ -1,8 +1,10 @@
-import type {
-  BatchInvalidation,
-  EntityInvalidation,
-  Invalidation,
-  InvalidationMessage,
+import {
+  laterPosition,
+  type BatchInvalidation,
+  type CommitPosition,
+  type EntityInvalidation,
+  type Invalidation,
+  type InvalidationMessage,
 } from '../message/index.js';
 import type { PublishSpan } from '../stream/index.js';
 import type { EncodedMessage } from './split-batch.js';
@@ -27,6 +29,8 @@ const KEY_BYTES = 3;
 export class Burst implements EncodedMessage {
   readonly #keys = new Set<string>();
   #bytes = 0;
+  /** The latest commit of all changes; `null` if one is not known. */
+  #at: CommitPosition | null = null;
   /** Whether all callers named the same entity. */
   #isOne = true;
   #encoded: EncodedMessage | null = null;
@@ -36,18 +40,33 @@ export class Burst implements EncodedMessage {
     private readonly limit: BurstLimit,
     /** The trace that all callers share. */
     readonly trace: unknown,
-    private readonly encode: (invalidation: Invalidation) => EncodedMessage,
+    private readonly encode: (
+      invalidation: Invalidation,
+      at: CommitPosition | null,
+    ) => EncodedMessage,
   ) {}
 
-  /** @returns whether the entity leaves with this burst, under this cache key */
-  add({ entityType }: EntityInvalidation, key: string): boolean {
+  /**
+   * @param at the commit of the change; `null` if it is not known
+   * @returns whether the entity leaves with this burst, under this cache key
+   */
+  add(
+    { entityType }: EntityInvalidation,
+    key: string,
+    at: CommitPosition | null,
+  ): boolean {
+    const later = this.#keys.size === 0 ? at : laterPosition(this.#at, at);
     // `user` and `User` have keys in common.
     this.#isOne &&= entityType === this.first.entityType;
-    if (this.#keys.has(key)) return true;
+    if (this.#keys.has(key)) {
+      this.#at = later;
+      return true;
+    }
     const bytes = this.#bytes + UNIT_BYTES * key.length + KEY_BYTES;
     if (this.#keys.size >= this.limit.keys || bytes > this.limit.bytes) {
       return false;
     }
+    this.#at = later;
     this.#bytes = bytes;
     this.#keys.add(key);
     this.#isOne &&= this.#keys.size === 1;
@@ -69,6 +88,7 @@ export class Burst implements EncodedMessage {
   #seal(): EncodedMessage {
     this.#encoded ??= this.encode(
       this.#isOne ? this.first : batchOf([...this.#keys]),
+      this.#at,
     );
     return this.#encoded;
   }

@@ -4,6 +4,7 @@ import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
   Instance,
   keyOf,
+  type CommitPosition,
   type EntityInvalidation,
   type Invalidation,
 } from '../message/index.js';
@@ -32,7 +33,7 @@ interface OpenBurst {
 /**
  * Joins the Deletes of one tick to one message, with the option `coalesce`. Updates,
  * patterns, batches and metadata never join, nor do two traces. Other messages close
- * the burst before them, so the order stays.
+ * the burst before them, so the order stays. A burst has the latest position of all.
  *
  * @internal
  */
@@ -57,12 +58,14 @@ export class Coalescer {
   }
 
   /**
+   * @param at the commit of the change; `null` if it is not known
    * @param wait whether the caller waits for Redis; if not, this instance's consumers
    * have the invalidation when it returns
    * @returns `null` if the invalidation must leave as a message of its own
    */
   join(
     invalidation: Invalidation,
+    at: CommitPosition | null,
     now: number,
     wait: boolean,
   ): Promise<PublishReceipt> | null {
@@ -73,14 +76,14 @@ export class Coalescer {
     if (
       open === null ||
       open.burst.trace !== trace ||
-      !open.burst.add(invalidation, key)
+      !open.burst.add(invalidation, key, at)
     ) {
       const burst = this.#newBurst(invalidation, now, trace, wait);
-      if (!burst.add(invalidation, key)) return null;
+      if (!burst.add(invalidation, key, at)) return null;
       open = this.#open(burst, now, wait);
     }
     if (wait) this.offsets.record(open.receipt);
-    else this.stream.deliver(this.instance.stamp(invalidation, now));
+    else this.stream.deliver(this.instance.stamp(invalidation, now, at));
     return open.receipt;
   }
 
@@ -96,11 +99,14 @@ export class Coalescer {
     trace: unknown,
     wait: boolean,
   ): Burst {
-    const encode = (invalidation: Invalidation): EncodedMessage => {
+    const encode = (
+      invalidation: Invalidation,
+      at: CommitPosition | null,
+    ): EncodedMessage => {
       // A tracer's hook may publish: that key would be missing in this message.
       if (wait) this.#awaited = null;
       else this.#unawaited = null;
-      const message = this.instance.stamp(invalidation, now);
+      const message = this.instance.stamp(invalidation, now, at);
       const encoded = this.encoder.encodeStamped(message);
       if (!wait) encoded.span?.end('pending');
       return encoded;

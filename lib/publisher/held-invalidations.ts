@@ -1,4 +1,4 @@
-import type { InvalidationMessage } from '../message/index.js';
+import type { CommitPosition, InvalidationMessage } from '../message/index.js';
 import type { Outbox } from './outbox.js';
 
 /** A publisher, as a scope sees it. @internal */
@@ -12,10 +12,12 @@ export interface DeferringPublisher {
    *
    * @param mode.wait whether the caller waits for Redis; if not, this instance's
    * consumers have the messages when it returns
+   * @param at the commit of the scope's work; not given if it is not known
    */
   publishHeld(
     messages: readonly InvalidationMessage[],
     mode: { readonly wait: boolean },
+    at?: CommitPosition | null,
   ): Promise<unknown>;
   /** Covers held messages that are not known any more. */
   publishEverything(): Promise<unknown>;

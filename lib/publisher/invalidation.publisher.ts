@@ -3,9 +3,11 @@ import {
   batch,
   checkCustomType,
   checkInvalidation,
+  checkPosition,
   entity,
   everything,
   pattern,
+  type CommitPosition,
   type EntityId,
   type EntityType,
   type Invalidation,
@@ -19,7 +21,16 @@ import { PublishQueue } from './publish-queue.js';
 import type { PublishReceipt } from './publish-receipt.js';
 
 /** Options of one publish. @publicApi */
-export type PublishContent = Omit<InvalidationContent, 'action'>;
+export interface PublishContent extends Omit<InvalidationContent, 'action'> {
+  /**
+   * A position of the database's log at or after the end of the commit, for caches that
+   * load from a replica; `postgresPosition()` asks for one. An `InvalidationScope` leaves
+   * it out: its commit comes later.
+   *
+   * @default unknown; such caches ask their own primary
+   */
+  readonly at?: CommitPosition;
+}
 
 /**
  * Tells every instance which entries to drop.
@@ -59,7 +70,7 @@ export class InvalidationPublisher {
     id: EntityId,
     content?: PublishContent,
   ): Promise<PublishReceipt> {
-    return this.#publish(() => entity(type, id, content));
+    return this.#publish(() => entity(type, id, content), content);
   }
 
   /** An entity changed; caches may refresh it instead of evicting it. */
@@ -68,8 +79,9 @@ export class InvalidationPublisher {
     id: EntityId,
     content?: PublishContent,
   ): Promise<PublishReceipt> {
-    return this.#publish(() =>
-      entity(type, id, { ...content, action: 'Update' }),
+    return this.#publish(
+      () => entity(type, id, { ...content, action: 'Update' }),
+      content,
     );
   }
 
@@ -119,7 +131,10 @@ export class InvalidationPublisher {
     id: EntityId,
     content?: PublishContent,
   ): Promise<PublishReceipt> {
-    return this.#publish(() => entity(checkCustomType(type), id, content));
+    return this.#publish(
+      () => entity(checkCustomType(type), id, content),
+      content,
+    );
   }
 
   /**
@@ -130,7 +145,7 @@ export class InvalidationPublisher {
     keys: readonly string[],
     content?: PublishContent,
   ): Promise<PublishReceipt> {
-    return this.#publish(() => batch(keys, content?.metadata));
+    return this.#publish(() => batch(keys, content?.metadata), content);
   }
 
   /** All keys that a Redis glob matches, such as `feed:42:*`. */
@@ -138,12 +153,12 @@ export class InvalidationPublisher {
     glob: string,
     content?: PublishContent,
   ): Promise<PublishReceipt> {
-    return this.#publish(() => pattern(glob, content?.metadata));
+    return this.#publish(() => pattern(glob, content?.metadata), content);
   }
 
   /** Every entry of every cache of every service on the channel. */
   invalidateAll(content?: PublishContent): Promise<PublishReceipt> {
-    return this.#publish(() => everything(content?.metadata));
+    return this.#publish(() => everything(content?.metadata), content);
   }
 
   /**
@@ -151,8 +166,11 @@ export class InvalidationPublisher {
    * `everything()` made, or a message that came from elsewhere, which leaves as this
    * instance's own.
    */
-  publish(invalidation: Invalidation): Promise<PublishReceipt> {
-    return this.#publish(() => checkInvalidation(invalidation));
+  publish(
+    invalidation: Invalidation,
+    content?: Pick<PublishContent, 'at'>,
+  ): Promise<PublishReceipt> {
+    return this.#publish(() => checkInvalidation(invalidation), content);
   }
 
   /**
@@ -178,13 +196,27 @@ export class InvalidationPublisher {
    * else is published within needs no row, unless it must survive a process that
    * is killed after the commit.
    */
-  publishStored(stored: StoredInvalidation): Promise<PublishReceipt> {
-    return rejecting(() => this.relay.publish(stored));
+  publishStored(
+    stored: StoredInvalidation,
+    content?: Pick<PublishContent, 'at'>,
+  ): Promise<PublishReceipt> {
+    return rejecting(() => this.relay.publish(stored, positionOf(content)));
   }
 
-  #publish(make: () => Invalidation): Promise<PublishReceipt> {
-    return rejecting(() => this.pipeline.publish(make, { wait: true }));
+  #publish(
+    make: () => Invalidation,
+    content: Pick<PublishContent, 'at'> | undefined,
+  ): Promise<PublishReceipt> {
+    return rejecting(() =>
+      this.pipeline.publish(make, { wait: true }, positionOf(content)),
+    );
   }
+}
+
+function positionOf(
+  content: Pick<PublishContent, 'at'> | undefined,
+): CommitPosition | null {
+  return content?.at === undefined ? null : checkPosition(content.at);
 }
 
 /** Without an async function, which would cost each publish a promise more. */

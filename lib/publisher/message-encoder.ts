@@ -4,6 +4,7 @@ import {
   batch,
   encodeMessage,
   Instance,
+  type CommitPosition,
   type Invalidation,
   type InvalidationMessage,
   type TraceContext,
@@ -62,15 +63,20 @@ export class MessageEncoder {
   }
 
   /**
+   * @param at the commit of the change; `null` if it is not known
    * @throws InvalidationSerializationError if its metadata is not JSON, or what
    * cannot be split is too large
    */
-  encode(invalidation: Invalidation, now: number): readonly EncodedMessage[] {
+  encode(
+    invalidation: Invalidation,
+    now: number,
+    at: CommitPosition | null = null,
+  ): readonly EncodedMessage[] {
     if (invalidation.entityIds?.length === 0) return [];
-    const parts = this.#traced(this.#encodeParts(invalidation, now));
+    const parts = this.#traced(this.#encodeParts(invalidation, now, at));
     return this.#cascade === null
       ? parts
-      : parts.concat(this.following(invalidation, now));
+      : parts.concat(this.following(invalidation, now, at));
   }
 
   /** The message alone, to be sent later. Throws as `encode` does. */
@@ -83,12 +89,13 @@ export class MessageEncoder {
   following(
     invalidation: Invalidation,
     now: number,
+    at: CommitPosition | null = null,
   ): readonly EncodedMessage[] {
     if (this.#cascade === null) return [];
     const following = this.#cascade.expand<EncodedMessage>(
       invalidation,
       (one) =>
-        this.#encodeParts(one, now).map((part) => ({
+        this.#encodeParts(one, now, at).map((part) => ({
           ...part,
           cascaded: true,
         })),
@@ -96,15 +103,27 @@ export class MessageEncoder {
     return this.#traced(following);
   }
 
-  /** A message that has its id and time already. Its size was checked before. */
+  /**
+   * A message that has its id and time already. Its size was checked before without its
+   * position, which is left out if it is too much.
+   */
   encodeStamped(message: InvalidationMessage): EncodedMessage {
-    const part = encoded(message, Infinity);
+    const whole = encoded(message, Infinity);
+    const isTooMuch =
+      message.at !== null && Buffer.byteLength(whole.payload) > this.#limit;
+    const part = isTooMuch
+      ? encoded({ ...message, at: null }, Infinity)
+      : whole;
     return this.#isTraced ? this.#trace(part, this.#limit) : part;
   }
 
-  #encodeParts(invalidation: Invalidation, now: number): EncodedMessage[] {
+  #encodeParts(
+    invalidation: Invalidation,
+    now: number,
+    at: CommitPosition | null,
+  ): EncodedMessage[] {
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
-      encoded(this.instance.stamp(part, now), this.#limit),
+      encoded(this.instance.stamp(part, now, at), this.#limit),
     );
   }
 

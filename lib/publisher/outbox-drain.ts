@@ -71,7 +71,7 @@ export class OutboxDrain {
   ) {
     this.#outbox = new Outbox(
       { messages: options.outboxLimit, bytes: options.queueByteLimit },
-      (invalidation) => instance.stamp(invalidation),
+      (invalidation, at) => instance.stamp(invalidation, undefined, at),
       rows.used ? (messageId) => rows.replaced(messageId) : null,
     );
   }

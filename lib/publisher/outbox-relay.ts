@@ -6,6 +6,7 @@ import {
   decodeMessage,
   Instance,
   wallClock,
+  type CommitPosition,
   type InvalidationMessage,
 } from '../message/index.js';
 import { ErrorReporter, InvalidationStream } from '../stream/index.js';
@@ -63,18 +64,21 @@ export class OutboxRelay {
   /**
    * Publishes a row after its commit. No scope holds it back.
    *
+   * @param at the commit; `null` if it is not known
    * @throws InvalidMessageError for what `prepare()` has not made
    */
-  publish(stored: StoredInvalidation): Promise<PublishReceipt> {
+  publish(
+    stored: StoredInvalidation,
+    at: CommitPosition | null,
+  ): Promise<PublishReceipt> {
     return this.pipeline.send(
       (now) => {
-        const message = this.#own(
-          decodeMessage(
-            // Untyped callers may pass anything.
-            (stored as Partial<StoredInvalidation> | null)?.text as string,
-            this.options.maxMessageBytes,
-          ),
+        const decoded = decodeMessage(
+          // Untyped callers may pass anything.
+          (stored as Partial<StoredInvalidation> | null)?.text as string,
+          this.options.maxMessageBytes,
         );
+        const message = { ...this.#own(decoded), at: at ?? decoded.at };
         return [
           this.encoder.encodeStamped(message),
           ...this.#follow(message, now),
@@ -168,7 +172,7 @@ export class OutboxRelay {
     message: InvalidationMessage,
     now: number,
   ): readonly EncodedMessage[] {
-    const following = this.encoder.following(message, now);
+    const following = this.encoder.following(message, now, message.at);
     this.rows.expect(
       message.messageId,
       following.map((each) => each.message.messageId),

@@ -2,9 +2,11 @@ import {
   contentOf,
   escapePattern,
   everything,
+  laterPosition,
   patternOf,
   prefixesOf,
   sizeOf,
+  type CommitPosition,
   type Invalidation,
   type InvalidationMessage,
   type QueueLimit,
@@ -23,6 +25,11 @@ export interface Unsent {
   readonly triedSince: string | null;
 }
 
+/** A message in the outbox, which gets the position of a later one that it covers. */
+interface Waiting extends Unsent {
+  message: InvalidationMessage;
+}
+
 /** A batch counts its keys: they are what fills memory. */
 function weightOf({ message }: Unsent): number {
   return Math.max(1, message.entityIds?.length ?? 1);
@@ -31,24 +38,28 @@ function weightOf({ message }: Unsent): number {
 /**
  * Messages that this instance has not managed to publish yet, oldest first. An
  * invalidation that waits already is not added again. When full it collapses: to
- * one pattern for each entity type, and if that is too much, to everything.
+ * one pattern for each entity type, and if that is too much, to everything. A message
+ * that stands for several has the latest of their positions.
  *
  * @internal
  */
 export class Outbox {
-  #unsent: Unsent[] = [];
+  #unsent: Waiting[] = [];
   #weight = 0;
   #bytes = 0;
   /**
-   * Contents of the messages that were never tried. A message that was tried may be
+   * Messages that were never tried, by content. A message that was tried may be
    * out already, and then does not cover one that is added now.
    */
-  readonly #contents = new Set<string>();
+  readonly #untried = new Map<string, Waiting>();
 
   constructor(
     private readonly limit: QueueLimit,
     /** Makes a message of what a collapse amounts to. */
-    private readonly stamp: (invalidation: Invalidation) => InvalidationMessage,
+    private readonly stamp: (
+      invalidation: Invalidation,
+      at: CommitPosition | null,
+    ) => InvalidationMessage,
     /** Called for each message that will not be sent, since another covers it. */
     private readonly replaced: ((messageId: string) => void) | null = null,
   ) {}
@@ -60,16 +71,10 @@ export class Outbox {
   /** @returns whether it had to collapse */
   add(unsent: readonly Unsent[]): boolean {
     for (const each of unsent) {
-      if (each.triedSince === null) {
-        const content = contentOf(each.message);
-        if (this.#contents.has(content)) {
-          this.replaced?.(each.message.messageId);
-          continue;
-        }
-        this.#contents.add(content);
-      }
-      this.#unsent.push(each);
-      this.#count(each, 1);
+      const waiting = { ...each };
+      if (each.triedSince === null && this.#isCovered(waiting)) continue;
+      this.#unsent.push(waiting);
+      this.#count(waiting, 1);
     }
     return this.#collapseIfFull();
   }
@@ -86,9 +91,24 @@ export class Outbox {
     for (const each of taken) {
       this.#count(each, -1);
       if (each.triedSince === null)
-        this.#contents.delete(contentOf(each.message));
+        this.#untried.delete(contentOf(each.message));
     }
     return taken;
+  }
+
+  /** Whether such a message waits already; if not, this one does from now on. */
+  #isCovered(added: Waiting): boolean {
+    const content = contentOf(added.message);
+    const waiting = this.#untried.get(content);
+    if (waiting === undefined) {
+      this.#untried.set(content, added);
+      return false;
+    }
+    const { message } = waiting;
+    const at = laterPosition(message.at, added.message.at);
+    if (at !== message.at) waiting.message = { ...message, at };
+    this.replaced?.(added.message.messageId);
+    return true;
   }
 
   #count(unsent: Unsent, sign: 1 | -1): void {
@@ -102,17 +122,18 @@ export class Outbox {
     const messages = this.#unsent.map(({ message }) => message);
     const coarse = collapse(messages);
     const fits = coarse.length <= limit ? coarse : [everything()];
+    const at = messages.map((each) => each.at).reduce(laterPosition);
     this.#unsent = fits.map((invalidation) => ({
-      message: this.stamp(invalidation),
+      message: this.stamp(invalidation, at),
       triedSince: null,
     }));
     this.#weight = 0;
     this.#bytes = 0;
     for (const each of this.#unsent) this.#count(each, 1);
     for (const { messageId } of messages) this.replaced?.(messageId);
-    this.#contents.clear();
-    for (const { message } of this.#unsent)
-      this.#contents.add(contentOf(message));
+    this.#untried.clear();
+    for (const each of this.#unsent)
+      this.#untried.set(contentOf(each.message), each);
     return true;
   }
 }

@@ -6,6 +6,7 @@ import {
   everything,
   Instance,
   wallClock,
+  type CommitPosition,
   type Invalidation,
   type InvalidationMessage,
 } from '../message/index.js';
@@ -75,6 +76,8 @@ export class PublishPipeline implements DeferringPublisher {
    * rejects.
    *
    * @param make the invalidation; not called where the module is switched off
+   * @param at the commit of the change; `null` if it is not known. A scope leaves it out,
+   * since its own commit comes later
    * @throws InvalidationSerializationError for what cannot be encoded,
    * InvalidationRedisError after the shutdown, InvalidationConfigurationError in a
    * subscriber, and what `make` throws
@@ -82,6 +85,7 @@ export class PublishPipeline implements DeferringPublisher {
   publish(
     make: () => Invalidation,
     mode: PublishMode,
+    at: CommitPosition | null = null,
   ): Promise<PublishReceipt> {
     if (!this.options.enabled) return Promise.resolve(NOTHING_PUBLISHED);
     this.#checkOpen();
@@ -89,10 +93,10 @@ export class PublishPipeline implements DeferringPublisher {
     const invalidation = make();
     const scope = currentScope();
     if (scope === null && !this.encoder.cascades) {
-      const joined = this.coalescer.join(invalidation, now, mode.wait);
+      const joined = this.coalescer.join(invalidation, at, now, mode.wait);
       if (joined !== null) return joined;
     }
-    const parts = this.encoder.encode(invalidation, now);
+    const parts = this.encoder.encode(invalidation, now, scope ? null : at);
     if (scope === null || parts.length === 0) {
       return merged(parts, (part) => this.#join(part, now, mode));
     }
@@ -125,7 +129,7 @@ export class PublishPipeline implements DeferringPublisher {
     const { outboxLimit, queueByteLimit } = this.options;
     return new Outbox(
       { messages: outboxLimit, bytes: queueByteLimit },
-      (invalidation) => this.instance.stamp(invalidation),
+      (invalidation, at) => this.instance.stamp(invalidation, undefined, at),
     );
   }
 
@@ -136,6 +140,7 @@ export class PublishPipeline implements DeferringPublisher {
   publishHeld(
     messages: readonly InvalidationMessage[],
     mode: PublishMode,
+    at: CommitPosition | null = null,
   ): Promise<unknown> {
     try {
       this.#checkOpen();
@@ -148,9 +153,9 @@ export class PublishPipeline implements DeferringPublisher {
     return Promise.all(
       messages.map(
         (held) =>
-          this.coalescer.join(held, now, mode.wait) ??
+          this.coalescer.join(held, at, now, mode.wait) ??
           this.#enqueue(
-            this.encoder.encodeStamped(this.instance.stamp(held, now)),
+            this.encoder.encodeStamped(this.instance.stamp(held, now, at)),
             now,
             mode,
           ),
@@ -184,7 +189,7 @@ export class PublishPipeline implements DeferringPublisher {
   ): Promise<PublishReceipt> {
     return (
       (part.span === undefined
-        ? this.coalescer.join(part.message, now, mode.wait)
+        ? this.coalescer.join(part.message, part.message.at, now, mode.wait)
         : null) ?? this.#enqueue(part, now, mode)
     );
   }

@@ -77,12 +77,12 @@ export class SourceOutlet {
     const now = wallClock();
     const origin = this.#origin;
     return invalidations
-      .flatMap((invalidation) => this.#encode(invalidation, now))
+      .flatMap((invalidation) => this.#encode(invalidation, now, at))
       .map(({ message, span }, index) => {
         span?.end('pending');
         const messageId =
           idOf === null ? message.messageId : idOf(index, contentOf(message));
-        return encodeMessage({ ...message, messageId, at, origin }, Infinity);
+        return encodeMessage({ ...message, messageId, origin }, Infinity);
       });
   }
 
@@ -114,12 +114,16 @@ export class SourceOutlet {
     this.errors.log(level, text, source);
   }
 
-  #encode(invalidation: Invalidation, now: number): readonly EncodedMessage[] {
+  #encode(
+    invalidation: Invalidation,
+    now: number,
+    at: CommitPosition | null,
+  ): readonly EncodedMessage[] {
     try {
-      return this.encoder.encode(invalidation, now);
+      return this.encoder.encode(invalidation, now, at);
     } catch {
       return collapse([invalidation]).flatMap((coarse) =>
-        this.encoder.encode(coarse, now),
+        this.encoder.encode(coarse, now, at),
       );
     }
   }

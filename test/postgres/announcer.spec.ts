@@ -119,6 +119,7 @@ function setUp() {
       size: 1,
       place: { identity, lsn: BigInt(lsn) },
       transaction: `${lsn}`,
+      at: { pg: `0/${lsn}` },
       committedAt: BigInt(lsn),
       isVisible,
       isLate: false,

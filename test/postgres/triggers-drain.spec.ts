@@ -153,7 +153,7 @@ describe('the drain of the outbox', () => {
     }
     const take = async (client: pg.Client): Promise<number[]> => {
       const sizes = new Map<string, number>();
-      for (const { xid } of await takeBatch(client, outbox)) {
+      for (const { xid } of await takeBatch(client, outbox, 'null::text')) {
         sizes.set(xid, (sizes.get(xid) ?? 0) + 1);
       }
       return [...sizes.values()];

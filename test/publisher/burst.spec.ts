@@ -16,14 +16,17 @@ function start(limit: Partial<BurstLimit> = {}) {
     first,
     { keys: 10, bytes: 1_000, ...limit },
     null,
-    (invalidation) => {
+    (invalidation, at) => {
       encoded.push(invalidation);
-      const message = new Instance('test').stamp(invalidation);
+      const message = new Instance('test').stamp(invalidation, 0, at);
       return { message, payload: encodeMessage(message, Infinity) };
     },
   );
-  const add = (id: number, of: EntityInvalidation = first): boolean =>
-    burst.add(of, `user:${id}`);
+  const add = (
+    id: number,
+    of: EntityInvalidation = first,
+    at: string | null = null,
+  ): boolean => burst.add(of, `user:${id}`, at === null ? null : { pg: at });
   return { burst, encoded, add };
 }
 
@@ -54,6 +57,69 @@ describe('Burst', () => {
     add(1);
     expect(burst.message.entityId).toBe('1');
     expect(encoded).toEqual([first]);
+  });
+
+  it.each<[string, [number, string | null][], string | null]>([
+    ['of one', [[1, '0/9']], '0/9'],
+    [
+      'of two keys',
+      [
+        [1, '0/9'],
+        [2, '0/A0'],
+      ],
+      '0/A0',
+    ],
+    [
+      'of two keys, the first last',
+      [
+        [1, '0/A0'],
+        [2, '0/9'],
+      ],
+      '0/A0',
+    ],
+    [
+      'of a key that is named again',
+      [
+        [1, '0/9'],
+        [1, '0/A0'],
+      ],
+      '0/A0',
+    ],
+    [
+      'not where one is unknown',
+      [
+        [1, '0/9'],
+        [2, null],
+      ],
+      null,
+    ],
+    [
+      'not where the first is unknown',
+      [
+        [1, null],
+        [2, '0/9'],
+      ],
+      null,
+    ],
+    [
+      'not where one is named again without',
+      [
+        [1, '0/9'],
+        [1, null],
+      ],
+      null,
+    ],
+  ])('has the latest position %s', (_, added, latest) => {
+    const { burst, add } = start();
+    for (const [id, at] of added) add(id, first, at);
+    expect(burst.message.at?.['pg'] ?? null).toBe(latest);
+  });
+
+  it('does not take the position of what does not fit', () => {
+    const { burst, add } = start({ keys: 1 });
+    add(1, first, '0/9');
+    expect(add(2, first, '0/A0')).toBe(false);
+    expect(burst.message.at).toEqual({ pg: '0/9' });
   });
 
   it('takes as many keys as its limit, and those that it has', () => {

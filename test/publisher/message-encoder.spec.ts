@@ -168,6 +168,38 @@ describe('MessageEncoder', () => {
   });
 });
 
+describe('MessageEncoder: positions', () => {
+  const at = { pg: '0/16B3748' };
+
+  it('are in the message, in all parts of a batch, and in what follows', () => {
+    const { encoder } = make({
+      cascade: { User: (id) => [entity('Feed', id)] },
+    });
+    const parts = encoder.encode(batch(KEYS), NOW, at);
+    expect(parts.length).toBeGreaterThan(12);
+    for (const { message, payload } of parts) {
+      expect(message.at).toEqual(at);
+      expect(decodeMessage(payload, Infinity).at).toEqual(at);
+    }
+  });
+
+  it('are left out of a stamped message that would be too large with them', () => {
+    const { encoder, instance } = make();
+    let length = 1;
+    const held = (id: number) =>
+      encoder.encodeStamped(
+        instance.stamp(entity('User', 'x'.repeat(id)), NOW, at),
+      );
+    while (held(length).message.at !== null) length++;
+    expect(held(length - 1).message.at).toEqual(at);
+    expect(Buffer.byteLength(held(length - 1).payload)).toBe(1_024 - 256);
+    expect(decodeMessage(held(length).payload, Infinity)).toMatchObject({
+      entityId: 'x'.repeat(length),
+      at: null,
+    });
+  });
+});
+
 describe('MessageEncoder: cascades', () => {
   const rules: CascadeRules = {
     User: (id) => [entity('Feed', id), entity('Post', id)],

@@ -108,6 +108,27 @@ describe('MessageSigner', () => {
     expect(other.verify(signer().sign(payloadOf()).payload)).toBe('bad-mac');
   });
 
+  it('refuses a genuine message with another position of its commit, or without', () => {
+    const at = { pg: '0/16B3748' };
+    const { payload } = signer().sign(
+      encodeMessage(instance.stamp(entity('User', 1), 0, at), Infinity),
+    );
+    const encoded = ',"at":{"pg":"0/16B3748"}';
+    expect(signer().verify(payload)).toBeNull();
+    expect(signer().verify(payload.replace('16B3748', '16B3747'))).toBe(
+      'bad-mac',
+    );
+    expect(signer().verify(payload.replace(encoded, ''))).toBe('bad-mac');
+    expect(
+      signer().verify(payload.replace(',"kid"', ',"at":{"pg":"0/1"},"kid"')),
+    ).toBe('bad-mac');
+    expect(
+      signer().verify(
+        payload.replace(',"origin"', ',"at":{"pg":"0/1"},"origin"'),
+      ),
+    ).not.toBeNull();
+  });
+
   it('refuses a genuine message with another place, or none that was sealed', () => {
     const genuine = sealed(signer(), '7-1', '6-2');
     const { seal } = readSignature(genuine)!;

@@ -27,6 +27,8 @@ export interface OutboxRow {
   readonly mapped: string;
   readonly kind: string;
   readonly content: string | null;
+  /** The end of the log after the row was seen; `null` where that is not known. */
+  readonly log_end: string | null;
 }
 
 /** A transaction's rows, or those of them that are in the batch. @internal */
@@ -56,11 +58,13 @@ export async function hasRows(
  * batch: two at once would split the rows of one transaction between them.
  *
  * @param outbox the quoted name of the table
+ * @param logEnd SQL for the end of the log
  * @internal
  */
 export async function takeBatch(
   transaction: PostgresTransaction,
   outbox: string,
+  logEnd: string,
 ): Promise<readonly OutboxRow[]> {
   const { rows } = await transaction.query(
     `with turn as materialized (
@@ -79,7 +83,7 @@ export async function takeBatch(
        where o.id = b.id and b.first_place <= ${BATCH.rows}
          and b.first_ahead < ${BATCH.size} and b.ahead < ${2 * BATCH.size}
        returning o.*)
-     select id::text, xid::text, mapped, kind, content,
+     select id::text, xid::text, mapped, kind, content, ${logEnd} as log_end,
        extract(epoch from created)::text as created,
        ((extract(epoch from clock_timestamp()) - extract(epoch from created)) * 1000)::float8 as age
      from gone order by gone.xid, gone.id`,

@@ -5,7 +5,9 @@ import { TriggerPlan } from '../../sql/index.js';
 import { uuidOf } from '../derived-id.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
+import { positionBefore } from '../replica/postgres-position.js';
 import type { SourceLog } from '../source-log.js';
+import { LogEnd } from './log-end.js';
 import { NotPublishedError, published } from './not-published.error.js';
 import {
   hasRows,
@@ -36,6 +38,7 @@ export class TriggerDrain {
   readonly #watch: TriggerWatch;
   readonly #link: PostgresLink | null;
   readonly #database: PostgresDatabase;
+  readonly #logEnd: LogEnd;
   #isClosed = true;
   #timer: NodeJS.Timeout | null = null;
   #working: Promise<void> | null = null;
@@ -56,6 +59,7 @@ export class TriggerDrain {
     this.#link =
       database === undefined ? new PostgresLink(connection, timeout) : null;
     this.#database = database ?? this.#link!;
+    this.#logEnd = new LogEnd(this.#database);
     this.#watch = new TriggerWatch(options, outlet, log, this.#database);
   }
 
@@ -169,9 +173,10 @@ export class TriggerDrain {
   async #drain(): Promise<boolean> {
     if (this.#isClosed) return false;
     if (!(await hasRows(this.#database, this.#plan.outbox))) return false;
+    const logEnd = await this.#logEnd.sql();
     const startedAt = performance.now();
     const taken = await this.#database.transaction(async (transaction) => {
-      const rows = await takeBatch(transaction, this.#plan.outbox);
+      const rows = await takeBatch(transaction, this.#plan.outbox, logEnd);
       if (rows.length === 0) return null;
       const transactions = this.#mapper.transactionsOf(rows);
       await published(
@@ -191,8 +196,10 @@ export class TriggerDrain {
     rows: readonly OutboxRow[],
     startedAt: number,
   ): Promise<void> {
+    const pg = positionBefore(rows[0]!.log_end);
+    const at = pg === null ? null : { pg };
     const payloads = transactions.flatMap(({ name, changes }) =>
-      this.outlet.encode(changes.invalidations(), null, (index, content) =>
+      this.outlet.encode(changes.invalidations(), at, (index, content) =>
         uuidOf(`${this.options.outbox} ${name} ${index} ${content}`),
       ),
     );

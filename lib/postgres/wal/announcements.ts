@@ -1,4 +1,8 @@
-import { formatLsn, type Invalidation } from '../../message/index.js';
+import {
+  formatLsn,
+  type CommitPosition,
+  type Invalidation,
+} from '../../message/index.js';
 import type { SourceOutlet } from '../../publisher/index.js';
 import { uuidOf } from '../derived-id.js';
 import { ChangeSet } from '../mapping/change-set.js';
@@ -21,6 +25,11 @@ export interface Announcement extends Gated {
   readonly place: SourcePlace;
   /** Names the transaction, which may be sent again; `null` if it is none. */
   readonly transaction: string | null;
+  /**
+   * The beginning of the commit's record: a replica that has replayed more has replayed
+   * the commit, also while nothing follows it. `null` if it is no transaction.
+   */
+  readonly at: CommitPosition | null;
   /** When it was committed, in microseconds since 2000; `null` if it is no transaction. */
   readonly committedAt: bigint | null;
 }
@@ -34,17 +43,17 @@ export type Stage = 'waiting' | 'early' | 'announced';
  * @internal
  */
 export function encodeAnnouncement(
-  { invalidations, place, transaction }: Announcement,
+  { invalidations, place, transaction, at }: Announcement,
   stage: Stage,
   slot: string,
   outlet: SourceOutlet,
 ): string[] {
-  if (transaction === null) return outlet.encode(invalidations, null, null);
+  if (transaction === null) return outlet.encode(invalidations, at, null);
   const position = formatLsn(place.lsn);
   const { server, timeline } = place.identity;
   // After a failover another transaction may have the position.
   const name = `${server} ${timeline} ${slot} ${position} ${transaction} ${stage}`;
-  return outlet.encode(invalidations, { pg: position }, (index, content) =>
+  return outlet.encode(invalidations, at, (index, content) =>
     uuidOf(`${name} ${index} ${content}`),
   );
 }
@@ -57,6 +66,7 @@ export function ofCommit(commit: Commit, place: SourcePlace): Announcement {
     size: commit.changes.size,
     place,
     transaction: `${commit.xid} ${commit.time}`,
+    at: { pg: formatLsn(commit.start) },
     committedAt: commit.time,
     isVisible: invalidations.length === 0,
     isLate: false,
@@ -82,6 +92,7 @@ export function ofDefinitions(
     size: changes.size,
     place,
     transaction: null,
+    at: null,
     committedAt: null,
     isVisible: true,
     isLate: false,

@@ -25,6 +25,8 @@ export type WalMessage =
   | { readonly kind: 'begin'; readonly xid: number }
   | {
       readonly kind: 'commit';
+      /** The beginning of the commit's record, and its end. */
+      readonly start: Lsn;
       readonly end: Lsn;
       /** Microseconds since 2000. */
       readonly time: bigint;
@@ -66,10 +68,10 @@ function decode(type: string, reader: ByteReader): WalMessage {
       reader.skip(16);
       return { kind: 'begin', xid: reader.uint32() };
     case 'C': {
-      // Flags, and the position where the commit's record begins.
-      reader.skip(9);
-      const end = reader.lsn();
-      return { kind: 'commit', end, time: reader.lsn() };
+      // Flags.
+      reader.skip(1);
+      const [start, end] = [reader.lsn(), reader.lsn()];
+      return { kind: 'commit', start, end, time: reader.lsn() };
     }
     case 'R':
       return relation(reader);

@@ -17,7 +17,8 @@ import type { TableMappings } from '../mapping/table-mapping.js';
 /** A committed transaction. @internal */
 export interface Commit {
   readonly xid: number;
-  /** The end of its commit in the log. */
+  /** The beginning of its commit's record in the log, and its end. */
+  readonly start: Lsn;
   readonly end: Lsn;
   /** Microseconds since 2000. */
   readonly time: bigint;
@@ -91,7 +92,7 @@ export class TransactionReader {
         break;
       }
       case 'commit':
-        this.#commit(message.end, message.time);
+        this.#commit(message);
         break;
       case 'relation':
         this.#describe(message);
@@ -142,11 +143,11 @@ export class TransactionReader {
     }
   }
 
-  #commit(end: Lsn, time: bigint): void {
+  #commit({ start, end, time }: Pick<Commit, 'start' | 'end' | 'time'>): void {
     const { xid, changes, others, isMarked, rows } = this.#transaction();
     this.#open = null;
     const announced = isMarked ? others : changes;
-    this.listener.onCommit({ xid, changes: announced, rows, end, time });
+    this.listener.onCommit({ xid, changes: announced, rows, start, end, time });
   }
 
   #describe(relation: Relation): void {
