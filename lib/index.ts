@@ -89,11 +89,13 @@ export {
 export {
   InvalidationPublisher,
   InvalidationScope,
+  type AskPosition,
   type CascadeRule,
   type CascadeRules,
   type DurableOutbox,
   type PublishContent,
   type PublishReceipt,
+  type ScopeOptions,
   type StoredInvalidation,
 } from './publisher/index.js';
 export type { Replica } from './replica/index.js';

@@ -31,6 +31,10 @@ export interface DeferringPublisher {
 export class HeldInvalidations {
   readonly #holds = new Map<DeferringPublisher, Outbox>();
 
+  get isEmpty(): boolean {
+    return this.#holds.size === 0;
+  }
+
   add(
     publisher: DeferringPublisher,
     messages: readonly InvalidationMessage[],

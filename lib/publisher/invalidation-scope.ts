@@ -2,13 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { isObservable } from 'rxjs';
-import type { InvalidationMessage } from '../message/index.js';
+import type { CommitPosition, InvalidationMessage } from '../message/index.js';
 import { isIteration, isPromiseLike, streamOf } from '../stream/index.js';
+import { askPosition, type AskPosition } from './ask-position.js';
 import {
   HeldInvalidations,
   type DeferringPublisher,
 } from './held-invalidations.js';
-
 import { processStore } from './process-store.js';
 import { subscribedWork } from './subscribed-work.js';
 import {
@@ -17,6 +17,17 @@ import {
   openScopes,
   outsideScopes,
 } from './scope-context.js';
+
+/** Options of a scope. @publicApi */
+export interface ScopeOptions {
+  /**
+   * Asked once the promise of the work has resolved, if there is something to publish, for
+   * caches that load from a replica. Invalidations wait up to a second for the answer, and
+   * leave without a position if there is none. A scope within another one does not ask:
+   * its commit is that of the outer one.
+   */
+  readonly at?: AskPosition | undefined;
+}
 
 /**
  * Holds invalidations back until a unit of work is committed. Whatever is
@@ -56,6 +67,7 @@ export class InvalidationScope {
     readonly parent: InvalidationScope | null,
     /** Shared by the subscriptions of one Observable. */
     private readonly end: { kept: boolean },
+    private readonly ask: AskPosition | undefined,
   ) {}
 
   /**
@@ -71,21 +83,22 @@ export class InvalidationScope {
    * certain any more, as when the COMMIT itself fails: an error that it throws from
    * then on does not drop the invalidations.
    */
-  static run<T>(work: (keep: () => void) => T): T {
-    return InvalidationScope.#run(currentScope(), work);
+  static run<T>(work: (keep: () => void) => T, options?: ScopeOptions): T {
+    return InvalidationScope.#run(currentScope(), work, options?.at);
   }
 
   /**
    * Runs a transaction of its own, even within another: what it held leaves
    * after its own commit, and outlives a rollback of the outer one.
    */
-  static runNew<T>(work: (keep: () => void) => T): T {
-    return InvalidationScope.#run(null, work);
+  static runNew<T>(work: (keep: () => void) => T, options?: ScopeOptions): T {
+    return InvalidationScope.#run(null, work, options?.at);
   }
 
   static #run<T>(
     parent: InvalidationScope | null,
     work: (keep: () => void) => T,
+    ask: AskPosition | undefined,
     end = { kept: false },
   ): T {
     if (work.constructor.name.endsWith('GeneratorFunction')) {
@@ -93,7 +106,7 @@ export class InvalidationScope {
         'A generator returns before its body has run: run the code that consumes it.',
       );
     }
-    const scope = new InvalidationScope(parent, end);
+    const scope = new InvalidationScope(parent, end, ask);
     const storage = (processStore().scopes ??= new AsyncLocalStorage());
     // Within it also what a lazy query does only when it is awaited.
     return storage.run(scope, () => {
@@ -110,7 +123,8 @@ export class InvalidationScope {
         scope.#endAtOnce();
         return isObservable(result)
           ? (subscribedWork(result, (subscribed) =>
-              InvalidationScope.#run(parent, subscribed, end),
+              // A subscriber may leave before the COMMIT.
+              InvalidationScope.#run(parent, subscribed, undefined, end),
             ) as T)
           : result;
       } catch (error) {
@@ -167,7 +181,7 @@ export class InvalidationScope {
       throw error;
     }
     const stream = streamOf(value);
-    if (stream === null) await this.#finish(true);
+    if (stream === null) await this.#finish(true, this.ask);
     else void this.#untilFinished(stream);
     return value;
   }
@@ -184,15 +198,20 @@ export class InvalidationScope {
     await this.#finish(kept);
   }
 
-  async #finish(kept: boolean): Promise<void> {
+  async #finish(kept: boolean, ask?: AskPosition): Promise<void> {
     if (kept) this.end.kept = true;
     else this.#held.clear();
-    const published = this.#end((publisher, messages) =>
+    let asking: Promise<CommitPosition | null> | null = null;
+    // The scope has ended before the question: what comes later is not held.
+    const published = this.#end(async (publisher, messages) => {
       // The held messages were published before the commit and are not known any more.
-      this.#givenUp
-        ? publisher.publishEverything()
-        : publisher.publishHeld(messages, { wait: true }),
-    );
+      if (this.#givenUp) return publisher.publishEverything();
+      if (ask === undefined) {
+        return publisher.publishHeld(messages, { wait: true });
+      }
+      asking ??= askPosition(ask);
+      return publisher.publishHeld(messages, { wait: true }, await asking);
+    });
     await Promise.allSettled(published);
     openScopes().end();
   }

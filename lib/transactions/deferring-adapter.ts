@@ -1,4 +1,4 @@
-import { InvalidationScope } from '../publisher/index.js';
+import { InvalidationScope, type ScopeOptions } from '../publisher/index.js';
 
 /* oxlint-disable typescript/no-explicit-any -- of whatever client and options */
 
@@ -33,6 +33,7 @@ export interface TransactionalAdapterLike {
  * its invalidations.
  *
  * @param adapter is changed, and returned
+ * @param options.at asked for a position of the log after each commit, by the same database
  * @example
  * ```ts
  * new ClsPluginTransactional({
@@ -43,23 +44,25 @@ export interface TransactionalAdapterLike {
  */
 export function deferringAdapter<A extends TransactionalAdapterLike>(
   adapter: A,
+  options: ScopeOptions = {},
 ): A {
   const makeOptions = adapter.optionsFactory.bind(adapter);
   adapter.optionsFactory = (...args) => {
-    const options = makeOptions(...args);
-    const begin = options.wrapWithTransaction.bind(options);
-    options.wrapWithTransaction = (given, work, setTx) =>
-      InvalidationScope.runNew((keep) =>
-        begin(given, thenKeep(work, keep), setTx),
+    const made = makeOptions(...args);
+    const begin = made.wrapWithTransaction.bind(made);
+    made.wrapWithTransaction = (given, work, setTx) =>
+      InvalidationScope.runNew(
+        (keep) => begin(given, thenKeep(work, keep), setTx),
+        options,
       );
-    const nest = options.wrapWithNestedTransaction?.bind(options);
+    const nest = made.wrapWithNestedTransaction?.bind(made);
     if (nest !== undefined) {
-      options.wrapWithNestedTransaction = (given, work, setTx, tx) =>
+      made.wrapWithNestedTransaction = (given, work, setTx, tx) =>
         InvalidationScope.run((keep) =>
           nest(given, thenKeep(work, keep), setTx, tx),
         );
     }
-    return options;
+    return made;
   };
   return adapter;
 }

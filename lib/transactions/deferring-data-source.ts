@@ -1,5 +1,5 @@
 import { thenKeep } from './deferring-adapter.js';
-import { InvalidationScope } from '../publisher/index.js';
+import { InvalidationScope, type ScopeOptions } from '../publisher/index.js';
 
 /* oxlint-disable typescript/no-explicit-any -- `transaction` is overloaded */
 
@@ -27,6 +27,7 @@ export interface DataSourceLike {
  * put `InvalidationScope.runNew()` yourself.
  *
  * @param dataSource is changed, and returned
+ * @param options.at asked for a position of the log after each commit, by the same database
  * @example
  * ```ts
  * TypeOrmModule.forRootAsync({
@@ -39,21 +40,27 @@ export interface DataSourceLike {
  */
 export function deferringDataSource<D extends DataSourceLike>(
   dataSource: D,
+  options: ScopeOptions = {},
 ): D {
   const create = dataSource.createEntityManager.bind(dataSource);
-  dataSource.createEntityManager = (...args) => deferring(create(...args));
-  deferring(dataSource.manager);
+  dataSource.createEntityManager = (...args) =>
+    deferring(create(...args), options);
+  deferring(dataSource.manager, options);
   return dataSource;
 }
 
-function deferring(manager: EntityManagerLike): EntityManagerLike {
+function deferring(
+  manager: EntityManagerLike,
+  options: ScopeOptions,
+): EntityManagerLike {
   const begin = manager.transaction.bind(manager);
   manager.transaction = (...args) => {
     const nested = manager.queryRunner?.isTransactionActive === true;
     // An isolation level may come before the work.
     const work = args.pop();
-    return InvalidationScope[nested ? 'run' : 'runNew']((keep) =>
-      begin(...args, thenKeep(work, keep)),
+    return InvalidationScope[nested ? 'run' : 'runNew'](
+      (keep) => begin(...args, thenKeep(work, keep)),
+      options,
     );
   };
   return manager;

@@ -1,5 +1,5 @@
 import { thenKeep } from './deferring-adapter.js';
-import { InvalidationScope } from '../publisher/index.js';
+import { InvalidationScope, type ScopeOptions } from '../publisher/index.js';
 
 /* oxlint-disable typescript/no-explicit-any -- `transaction` is overloaded */
 
@@ -20,6 +20,7 @@ export interface SequelizeLike {
  * `InvalidationScope.runNew()` around all of it, `commit()` included.
  *
  * @param sequelize is changed, and returned
+ * @param scope.at asked for a position of the log after each commit, by the same database
  * @example
  * ```ts
  * const sequelize = deferringSequelize(new Sequelize(url));
@@ -30,7 +31,10 @@ export interface SequelizeLike {
  * ```
  * @publicApi
  */
-export function deferringSequelize<S extends SequelizeLike>(sequelize: S): S {
+export function deferringSequelize<S extends SequelizeLike>(
+  sequelize: S,
+  scope: ScopeOptions = {},
+): S {
   const begin = sequelize.transaction.bind(sequelize);
   sequelize.transaction = (...args) => {
     // Sequelize takes the work first or second, and an unmanaged transaction has none.
@@ -38,8 +42,9 @@ export function deferringSequelize<S extends SequelizeLike>(sequelize: S): S {
     if (at < 0) return begin(...args);
     const options = args.slice(0, at);
     const nested = Boolean(options[0]?.transaction);
-    return InvalidationScope[nested ? 'run' : 'runNew']((keep) =>
-      begin(...options, thenKeep(args[at] as never, keep)),
+    return InvalidationScope[nested ? 'run' : 'runNew'](
+      (keep) => begin(...options, thenKeep(args[at] as never, keep)),
+      scope,
     );
   };
   return sequelize;
