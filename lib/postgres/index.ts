@@ -54,10 +54,6 @@ export {
   announceInTransaction,
   markAsAnnounced,
 } from './wal/announce-in-transaction.js';
-export {
-  postgresPosition,
-  type PostgresQueries,
-} from './replica/postgres-position.js';
 export type { RunInTransaction } from './run-in-transaction.js';
 export { announceInOutbox } from './triggers/announce-in-outbox.js';
 export {

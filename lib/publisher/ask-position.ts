@@ -39,7 +39,7 @@ export async function askPosition(
     const late = (): Error => new Error(`no answer in ${ANSWER_MS} ms`);
     return checkPosition(await withDeadline(ANSWER_MS, asking, late));
   } catch (error) {
-    problem = describeCause(error);
+    problem = describeCause(error as Error);
     warning.run();
     return null;
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { entity, pattern } from 'nestjs-cache-invalidation';
 import type { TableMapping } from 'nestjs-cache-invalidation/postgres';
+import { parseLsn } from '../../lib/message/index.js';
 import { eventually } from '../support/eventually.js';
 import { startHolder, uniqueName, useServer } from './setup.js';
 import { isPostgres } from '../support/postgres.js';
@@ -71,6 +72,27 @@ describe('changes of a mapped table', () => {
       own: false,
       at: { pg: expect.stringMatching(/^[0-9A-F]+\/[0-9A-F]+$/) },
     });
+  });
+
+  it('carry the beginning of the commit, which a replica passes with the commit and not before', async () => {
+    const { table, app } = await mapped();
+    const client = await server().connect();
+    const end = async () => {
+      const { rows } = await client.query<{ lsn: string }>(
+        'select pg_current_wal_insert_lsn()::text as lsn',
+      );
+      return parseLsn(rows[0]!.lsn)!;
+    };
+    for (const id of [1, 2, 3]) {
+      await client.query(`begin; insert into ${table} values (${id})`);
+      const before = await end();
+      await client.query('commit');
+      const after = await end();
+      await app.next();
+      const position = parseLsn(app.messages.at(-1)!.at!['pg']!)!;
+      expect(position).toBeGreaterThanOrEqual(before);
+      expect(position).toBeLessThan(after);
+    }
   });
 
   it('leave together, merged, for each transaction', async () => {

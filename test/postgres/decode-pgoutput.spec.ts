@@ -103,6 +103,7 @@ describe('decodePgoutput', () => {
     });
     expect(decodePgoutput(pgoutput.commit(77n))).toEqual({
       kind: 'commit',
+      start: 76n,
       end: 77n,
       time: 3n,
     });

@@ -1,6 +1,11 @@
 import type pg from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { dropTriggerSql, triggerSql } from 'nestjs-cache-invalidation/postgres';
+import {
+  dropTriggerSql,
+  triggerSql,
+  type PostgresDatabase,
+} from 'nestjs-cache-invalidation/postgres';
+import { parseLsn } from '../../lib/message/index.js';
 import { takeBatch } from '../../lib/postgres/triggers/outbox-batch.js';
 import { firstTryOf } from '../../lib/postgres/triggers/trigger-drain.js';
 import { eventually } from '../support/eventually.js';
@@ -36,6 +41,51 @@ describe('the drain of the outbox', () => {
     expect(await app.next()).toEqual(['User:3']);
     await early.query('commit');
     expect(await app.next()).toEqual(['User:1']);
+  });
+
+  it('announces the position of the log after the commit, within the last record', async () => {
+    const { options, table } = await triggerTable(server());
+    const app = await startDrain(options);
+    const client = await server().connect();
+    const end = async () => {
+      const { rows } = await client.query<{ lsn: string }>(
+        'select pg_current_wal_insert_lsn()::text as lsn',
+      );
+      return parseLsn(rows[0]!.lsn)!;
+    };
+    await client.query(`begin; insert into ${table} values (1)`);
+    const before = await end();
+    await client.query('commit');
+    await app.next();
+    const position = parseLsn(app.messages.at(-1)!.at!['pg']!)!;
+    expect(position).toBeGreaterThanOrEqual(before);
+    expect(position).toBeLessThan(await end());
+  });
+
+  it('announces changes without a position where the database tells none', async () => {
+    const { options, sql } = await triggerTable(server());
+    const client = await server().connect();
+    const run = (text: string, values?: unknown[]) =>
+      text.includes('pg_current_wal_insert_lsn')
+        ? client.query('select not_there()')
+        : client.query(text, values);
+    const database: PostgresDatabase = {
+      query: run,
+      async transaction(work) {
+        await client.query('begin');
+        const result = await work({ query: run });
+        await client.query('commit');
+        return result;
+      },
+    };
+    const app = await startDrain({ ...options, database });
+    await sql('insert into TABLE values (1)');
+    await sql('insert into TABLE values (2)');
+    await app.next();
+    await eventually(() => expect(app.said.at(-1)).toMatch(/2$/));
+    expect(app.messages.map(({ at }) => at)).not.toContainEqual(
+      expect.anything(),
+    );
   });
 
   it('announces a batch once that was published by a drain that was killed then', async () => {

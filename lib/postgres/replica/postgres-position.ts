@@ -42,6 +42,7 @@ export function positionBefore(end: unknown): string | null {
  * publisher and of `@InvalidatesCache()`.
  *
  * @param primary never a replica, and never the transaction itself
+ * @param options.kind the name of its positions, that of `postgresReplica()`
  * @returns a function that rejects with what PostgreSQL answers, as in recovery
  * @example
  * ```ts
@@ -53,12 +54,13 @@ export function positionBefore(end: unknown): string | null {
  */
 export function postgresPosition(
   primary: PostgresQueries,
+  { kind = 'pg' }: { readonly kind?: string } = {},
 ): () => Promise<CommitPosition> {
   return async () => {
     const { rows } = await primary.query(`select ${LOG_END} as log_end`);
     const [row] = rows as readonly { readonly log_end?: unknown }[];
-    const pg = positionBefore(row?.log_end);
-    if (pg === null) throw new TypeError('PostgreSQL told no position.');
-    return { pg };
+    const position = positionBefore(row?.log_end);
+    if (position === null) throw new TypeError('PostgreSQL told no position.');
+    return { [kind]: position };
   };
 }
