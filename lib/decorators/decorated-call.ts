@@ -1,7 +1,8 @@
 import { everything, type Invalidation } from '../message/index.js';
 import type { MethodInvalidation, Asked } from './method-invalidation.js';
 import { NO_ANSWER } from './answers.js';
-import type { PublishMode } from '../publisher/index.js';
+import { currentScope, type PublishMode } from '../publisher/index.js';
+import { positionOf } from './call-position.js';
 import type { MethodPublisher } from './method-publisher.js';
 
 /** A method under one or more invalidating decorators. @internal */
@@ -47,12 +48,45 @@ export class DecoratedCall {
    * @returns the promise to wait for before the caller goes on; `null` for none
    */
   succeeded(result: unknown, mode: PublishMode): Promise<unknown> | null {
-    return this.#publish(this.#make(result, false), mode);
+    const { invalidations } = this.method;
+    // The commit of a scope comes later.
+    return invalidations.every(({ at }) => at === undefined) ||
+      currentScope() !== null
+      ? this.#publish(this.#make(result, false), mode)
+      : Promise.all(
+          invalidations.map((each, index) =>
+            this.#publishAt(each, index, result, mode),
+          ),
+        );
   }
 
   /** The commit may have happened: decorators with `evenIfFails` publish. */
   failed(mode: PublishMode): Promise<unknown> | null {
     return this.#publish(this.#make(NO_ANSWER, true), mode);
+  }
+
+  #publishAt(
+    each: MethodInvalidation,
+    index: number,
+    result: unknown,
+    mode: PublishMode,
+  ): Promise<unknown> | null {
+    const made = this.#makeOne(each, index, result, false);
+    if (made.length === 0) return null;
+    const { name } = this.method;
+    const call = { self: this.self, args: this.args, result };
+    // What nobody waits for may have been broken off before its commit.
+    const at =
+      each.at === undefined || !mode.wait
+        ? null
+        : positionOf(each.at, call, (cause) =>
+            this.publisher.failed(name, cause),
+          );
+    return at instanceof Promise
+      ? at.then((position) =>
+          this.publisher.publish(name, made, mode, position),
+        )
+      : this.publisher.publish(name, made, mode, at);
   }
 
   #publish(

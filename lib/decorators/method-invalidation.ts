@@ -1,4 +1,5 @@
 import type { Invalidation } from '../message/index.js';
+import type { SelectedPosition } from './call-position.js';
 import type { Selector } from './selector.js';
 
 /** Answers of selectors of arguments before the call, which may change the arguments. @internal */
@@ -16,6 +17,8 @@ export interface Asked {
  */
 export interface MethodInvalidation {
   readonly evenIfFails: boolean;
+  /** Selects the position of the commit; absent where it is not known. */
+  readonly at?: Selector<SelectedPosition> | undefined;
   /** Calls every selector of arguments, before the method. */
   ask(self: unknown, args: readonly unknown[]): Asked;
   /** @param result `NO_ANSWER` if the call failed */
@@ -43,4 +46,14 @@ export interface InvalidatingOptions<W extends Selector<boolean>> {
    * methods that may fail after their commit. @default false
    */
   readonly evenIfFails?: boolean;
+  /**
+   * A position of the database's log at or after the commit, for caches that load from a
+   * replica: a function of the method's arguments or of its result, called once the method
+   * has succeeded, with `this`. It may return a promise, which is waited for up to a
+   * second. It is not called for synchronous methods and streams, nor in an
+   * `InvalidationScope`.
+   *
+   * @default unknown; such caches ask their own primary
+   */
+  readonly at?: Selector<SelectedPosition>;
 }

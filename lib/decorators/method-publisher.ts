@@ -11,6 +11,7 @@ import {
   everything,
   patternOf,
   prefixesOf,
+  type CommitPosition,
   type Invalidation,
 } from '../message/index.js';
 import {
@@ -44,6 +45,7 @@ export class MethodPublisher {
 
   /**
    * @param method class and method, for logs
+   * @param at the commit of the method; `null` if it is not known
    * @returns when Redis has the invalidations, or has been waited for long enough.
    * Never rejects.
    */
@@ -51,13 +53,14 @@ export class MethodPublisher {
     method: string,
     invalidations: readonly Invalidation[],
     mode: PublishMode,
+    at: CommitPosition | null = null,
   ): Promise<unknown> {
     const [only] = invalidations;
     // Messages published in one tick leave in one call.
     return only !== undefined && invalidations.length === 1
-      ? this.#publish(method, only, mode)
+      ? this.#publish(method, only, mode, at)
       : Promise.all(
-          invalidations.map((one) => this.#publish(method, one, mode)),
+          invalidations.map((one) => this.#publish(method, one, mode, at)),
         );
   }
 
@@ -71,9 +74,10 @@ export class MethodPublisher {
     method: string,
     invalidation: Invalidation,
     mode: PublishMode,
+    at: CommitPosition | null,
   ): Promise<unknown> {
     try {
-      return this.pipeline.publish(() => invalidation, mode);
+      return this.pipeline.publish(() => invalidation, mode, at);
     } catch (cause) {
       this.failed(method, cause);
       return this.#publishCoarser(invalidation, cause, mode);

@@ -37,7 +37,7 @@ export function methodInvalidationOf<T>(
   make: Make<T>,
   instead: Invalidation,
 ): MethodInvalidation {
-  const { when, evenIfFails } = options;
+  const { when, evenIfFails, at } = options;
   if (!isSelector(selector)) {
     throw new TypeError(
       `${show(selector)} is not a selector: give a function of the method's arguments, or fromResult().`,
@@ -53,11 +53,17 @@ export function methodInvalidationOf<T>(
       `${show(evenIfFails)} is not valid for \`evenIfFails\`: give true or false.`,
     );
   }
+  if (at !== undefined && !isSelector(at)) {
+    throw new TypeError(
+      `${show(at)} is not valid for \`at\`: give a function of the method's arguments, or fromResult().`,
+    );
+  }
   return new SelectedInvalidation(selector, options, make, instead);
 }
 
 class SelectedInvalidation<T> implements MethodInvalidation {
   readonly evenIfFails: boolean;
+  readonly at: InvalidatingOptions<Selector<boolean>>['at'];
 
   constructor(
     private readonly selector: Selector<T>,
@@ -66,6 +72,7 @@ class SelectedInvalidation<T> implements MethodInvalidation {
     private readonly instead: Invalidation,
   ) {
     this.evenIfFails = options.evenIfFails ?? false;
+    this.at = options.at;
   }
 
   ask(self: unknown, args: readonly unknown[]): Asked {

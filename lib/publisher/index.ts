@@ -1,4 +1,4 @@
-export type { AskPosition } from './ask-position.js';
+export * from './ask-position.js';
 export * from './begun-work.js';
 export * from './cascade.js';
 export * from './coalescer.js';
