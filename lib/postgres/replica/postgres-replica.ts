@@ -1,11 +1,8 @@
 import { parseLsn, type Lsn } from '../../message/index.js';
 import type { Replica } from '../../replica/index.js';
+import { LOG_END, positionBefore } from '../log-end.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
-import {
-  LOG_END,
-  positionBefore,
-  type PostgresQueries,
-} from './postgres-position.js';
+import type { PostgresQueries } from './postgres-position.js';
 import { Servers } from './servers.js';
 
 /** Queries of a pool, which may tell of its new connections. @publicApi */

@@ -3,11 +3,11 @@ import { describeCause } from '../../errors/index.js';
 import type { SourceOutlet } from '../../publisher/index.js';
 import { TriggerPlan } from '../../sql/index.js';
 import { uuidOf } from '../derived-id.js';
+import { positionBefore } from '../log-end.js';
 import { InvalidationPostgresError } from '../postgres.error.js';
 import type { PostgresSourceOptions } from '../postgres.options.js';
-import { positionBefore } from '../replica/postgres-position.js';
 import type { SourceLog } from '../source-log.js';
-import { LogEnd } from './log-end.js';
+import { LogEndQuery } from './log-end-query.js';
 import { NotPublishedError, published } from './not-published.error.js';
 import {
   hasRows,
@@ -38,7 +38,7 @@ export class TriggerDrain {
   readonly #watch: TriggerWatch;
   readonly #link: PostgresLink | null;
   readonly #database: PostgresDatabase;
-  readonly #logEnd: LogEnd;
+  readonly #logEnd: LogEndQuery;
   #isClosed = true;
   #timer: NodeJS.Timeout | null = null;
   #working: Promise<void> | null = null;
@@ -59,7 +59,7 @@ export class TriggerDrain {
     this.#link =
       database === undefined ? new PostgresLink(connection, timeout) : null;
     this.#database = database ?? this.#link!;
-    this.#logEnd = new LogEnd(this.#database);
+    this.#logEnd = new LogEndQuery(this.#database);
     this.#watch = new TriggerWatch(options, outlet, log, this.#database);
   }
 

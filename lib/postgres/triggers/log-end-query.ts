@@ -1,4 +1,4 @@
-import { LOG_END } from '../replica/postgres-position.js';
+import { LOG_END } from '../log-end.js';
 import type { PostgresTransaction } from './trigger-database.js';
 
 const UNKNOWN = 'null::text';
@@ -11,7 +11,7 @@ const SQL_STATE = /^(?=.*\d)[0-9A-Z]{5}$/;
  *
  * @internal
  */
-export class LogEnd {
+export class LogEndQuery {
   #sql: string | null = null;
 
   constructor(private readonly database: PostgresTransaction) {}
