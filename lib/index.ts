@@ -16,6 +16,7 @@ export {
   type CacheStalePolicy,
   type L2Options,
   type L2Serializer,
+  type LoadOptions,
   type NearCacheOptions,
   type NearCacheStats,
 } from './cache/index.js';
@@ -42,6 +43,7 @@ export {
   type Selector,
 } from './decorators/index.js';
 export {
+  CacheBusyError,
   CacheInvalidationError,
   CacheStaleError,
   CallbackFailedError,

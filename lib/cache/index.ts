@@ -4,6 +4,7 @@ export * from './binding/bindable-cache.js';
 export { type DependencySelector } from './dependencies.js';
 export * from './shared/l2-tier.js';
 export { type L2Options } from './shared/l2.options.js';
+export { type LoadOptions } from './near/load.options.js';
 export * from './near/near-cache.factory.js';
 export * from './near/near-cache.options.js';
 export * from './near/near-cache.js';

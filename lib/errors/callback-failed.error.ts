@@ -3,7 +3,7 @@ import { messageOf, printable, withoutArguments } from './printable.js';
 
 /**
  * The application's own code failed: an invalidation handler, a decorator's selector,
- * a cascade rule, a bound cache, the durable outbox, or a function given to the
+ * a cascade rule, a bound cache, a loader that refreshes a value, the durable outbox, or a function given to the
  * auditor.
  *
  * @publicApi

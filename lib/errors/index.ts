@@ -1,3 +1,4 @@
+export * from './cache-busy.error.js';
 export * from './cache-invalidation.error.js';
 export * from './cache-stale.error.js';
 export * from './callback-failed.error.js';

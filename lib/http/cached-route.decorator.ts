@@ -20,7 +20,7 @@ import { CACHED_ROUTE } from './cached-route.js';
 /** Options of `@CachedRoute()`. @publicApi */
 export interface CachedRouteOptions<V = any> extends Omit<
   NearCacheOptions<V>,
-  'l2'
+  'l2' | 'refreshAfter'
 > {
   /** Second tier; responses are stored as they leave the method. */
   readonly l2?: Omit<L2Options<any>, 'type'> | false;
@@ -67,6 +67,11 @@ export function CachedRoute<V = any>(
   if (typeof selectIds !== 'function') {
     throw new TypeError(
       `${show(selectIds)} is not a selector: give a function of the request.`,
+    );
+  }
+  if ('refreshAfter' in options) {
+    throw new TypeError(
+      'refreshAfter is no option of a route: its method would run for a request that has been answered.',
     );
   }
   const { vary, ...caching } = options;

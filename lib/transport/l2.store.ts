@@ -41,6 +41,19 @@ export interface L2Store {
    */
   lease(key: string, holder: string, ttl: number): Promise<boolean>;
 
+  /**
+   * Writes a text, unless another one than `expected` is there.
+   *
+   * @param ttl milliseconds until it ends by itself
+   * @returns the text that is there instead; `null` if it was written
+   */
+  swap(
+    key: string,
+    expected: string,
+    text: string,
+    ttl: number,
+  ): Promise<string | null>;
+
   /** @param ttl milliseconds */
   write(key: string, text: string, ttl: number): Promise<void>;
 

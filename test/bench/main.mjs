@@ -28,13 +28,14 @@ import { replay } from './replay.mjs';
 import { regions } from './regions.mjs';
 import { startServer } from './server.mjs';
 import { signing } from './signing.mjs';
+import { stampede } from './stampede.mjs';
 
 const USAGE = `Usage: npm run bench [-- options]
   --rounds N     rounds of each comparison (default 9)
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
-                 near-cache, eviction, beside, peers, bursts, signing,
-                 regions, metrics, scrape, page, postgres
+                 near-cache, eviction, stampede, beside, peers, bursts,
+                 signing, regions, metrics, scrape, page, postgres
   --against REF  compare with another commit, which runs its own benchmark
   --write        renew docs/benchmarks.md, or with --only these sections of it
   --help         this text
@@ -53,6 +54,7 @@ const SECTIONS = {
   idle,
   'near-cache': nearCache,
   eviction,
+  stampede,
   beside,
   peers,
   bursts,

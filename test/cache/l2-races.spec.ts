@@ -106,6 +106,10 @@ class Connection implements L2Store {
     return false;
   }
 
+  async swap(): Promise<null> {
+    return null;
+  }
+
   async *scan(): AsyncIterable<string[]> {}
 
   async write(): Promise<void> {}

@@ -38,6 +38,10 @@ const TYPE =
   'l2.type: it is not valid. Give a function that returns a class, such as () => User, and no serializer beside it.';
 const STRICT = 'l2.strict: it is not valid. Give true or false.';
 
+const SINGLE_FLIGHT = 'l2.singleFlight: it is not valid. Give true or false.';
+const REFRESH = `refreshAfter: ${TIME} It must be less than ttl.`;
+const CONCURRENCY = 'load.concurrency: it is not valid. Give a count above 0.';
+
 class User {}
 
 describe('resolveNearCache()', () => {
@@ -47,6 +51,7 @@ describe('resolveNearCache()', () => {
       ttl: 300_000,
       ttlJitter: 0.1,
       negativeTtl: 0,
+      refreshAfter: null,
       isolate: false,
       dependsOn: null,
       l2: null,
@@ -54,6 +59,11 @@ describe('resolveNearCache()', () => {
       whenStale: 'bypass',
       replica: null,
       primary: null,
+      load: null,
+    });
+    expect(resolveNearCache({ load: { concurrency: 4 } }).load).toEqual({
+      concurrency: 4,
+      maxWait: 10_000,
     });
     expect(resolveNearCache({ l2: false }).l2).toBeNull();
     expect(resolveNearCache({ l2: {} }).l2).toEqual({
@@ -65,20 +75,26 @@ describe('resolveNearCache()', () => {
       type: undefined,
       strict: false,
       encrypt: false,
+      singleFlight: false,
     });
   });
 
   it('takes times as texts', () => {
+    const load = { concurrency: 1, maxWait: '1s' } as const;
     const times = {
       ttl: '5m',
       negativeTtl: '2s',
       maxStaleness: '3s',
+      refreshAfter: '1m',
+      load,
     } as const;
     const l2 = { ttl: '1h', timeout: '1s' } as const;
     expect(resolveNearCache({ ...times, l2 })).toMatchObject({
       ttl: 300_000,
       negativeTtl: 2_000,
       maxStaleness: 3_000,
+      refreshAfter: 60_000,
+      load: { maxWait: 1_000 },
       l2: { ttl: 3_600_000, timeout: 1_000 },
     });
   });
@@ -134,6 +150,14 @@ describe('resolveNearCache()', () => {
     [{ l2: { type: () => User, serializer: structured() } }, [TYPE]],
     [{ l2: { strict: 1 } }, [STRICT]],
     [{ l2: { strict: null } }, [STRICT]],
+    [{ l2: { singleFlight: 1 } }, [SINGLE_FLIGHT]],
+    [{ ttl: 1_000, refreshAfter: 1_000 }, [REFRESH]],
+    [{ refreshAfter: 0 }, [REFRESH]],
+    [{ load: {} }, [CONCURRENCY]],
+    [
+      { load: { concurrency: 1.5, maxWait: 0 } },
+      [CONCURRENCY, `load.maxWait: ${TIME}`],
+    ],
   ])('rejects %j, and says what to give', (options, problems) => {
     expect(problemsOf(options)).toEqual(problems);
   });

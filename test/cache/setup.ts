@@ -121,6 +121,16 @@ export class RecordingStore extends MemoryL2Store {
     return super.lease(key, holder);
   }
 
+  override swap(
+    key: string,
+    expected: string,
+    text: string,
+    ttl: number,
+  ): Promise<string | null> {
+    this.calls.push(`swap ${key} ${text}`);
+    return super.swap(key, expected, text, ttl);
+  }
+
   override write(key: string, text: string): Promise<void> {
     this.calls.push(`write ${key} ${text}`);
     return super.write(key, text);

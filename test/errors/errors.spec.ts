@@ -1,6 +1,7 @@
 import {
   CacheInvalidationError,
   CacheStaleError,
+  CacheBusyError,
   CallbackFailedError,
   InvalidationConfigurationError,
   InvalidationRedisError,
@@ -123,6 +124,16 @@ const examples: readonly {
     message: `For 2100 ms nothing has proved that this instance received every invalidation; Permission allows 2000 ms (option maxStaleness). ${STALE_ADVICE}`,
     advice: STALE_ADVICE,
     fields: { cache: 'Permission', staleness: 2_100.7, maxStaleness: 2_000 },
+  },
+  {
+    error: new CacheBusyError('User', 4, 200),
+    name: 'CacheBusyError',
+    code: 'CACHE_INVALIDATION_CACHE_BUSY',
+    message:
+      'A load of the near cache User has waited 200 ms for one of 4 others to end. Give the loader a timeout, or raise load.concurrency if its source can take more.',
+    advice:
+      'Give the loader a timeout, or raise load.concurrency if its source can take more.',
+    fields: { cache: 'User', maxWait: 200 },
   },
 ];
 

@@ -65,6 +65,8 @@ function setUp(replicaOf: (read: pg.Pool, write: pg.Pool) => Replica | null) {
     null,
     undefined,
     null,
+    null,
+    undefined,
     replica && new ReplicaMarks(replicas.of(replica), 'user:', false),
   );
   const nameOn = async (pool: pg.Pool, id: string): Promise<number> =>

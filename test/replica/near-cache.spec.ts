@@ -41,6 +41,8 @@ function setUp(
     null,
     undefined,
     dependsOn && new Dependencies('test', dependsOn, null, () => {}),
+    null,
+    undefined,
     new ReplicaMarks(
       replicas.of(all.replica),
       'user:',

@@ -77,6 +77,10 @@ export class Connection implements L2Store {
     return false;
   }
 
+  async swap(): Promise<null> {
+    return null;
+  }
+
   async *scan(): AsyncIterable<string[]> {}
   async write(): Promise<void> {}
 }

@@ -136,7 +136,7 @@ const elsewhere = AsyncLocalStorage.snapshot();
 
 @Injectable()
 class Profiles {
-  @Cached('User', (id: number) => id)
+  @Cached('User', (...[id]: [number, Load]) => id)
   async find(id: number, load: Load): Promise<string> {
     return load();
   }

@@ -56,6 +56,10 @@ describe('RedisL2Store', () => {
       await mine.write('near:mark', '1', 60_000);
       expect(await mine.lease('near:lease', 'me', 60_000)).toBe(true);
       expect(await theirs.lease('near:lease', 'they', 60_000)).toBe(true);
+      expect(await mine.swap('near:text', '', 'a', 60_000)).toBeNull();
+      expect(await mine.swap('near:text', '', 'b', 60_000)).toBe('a');
+      expect(await mine.swap('near:text', 'a', 'c', 60_000)).toBeNull();
+      expect(await theirs.swap('near:text', '', 'd', 60_000)).toBeNull();
       expect(await theirs.get('near:user:1')).toBeNull();
       expect(String(await mine.get('near:user:1'))).toBe('1-1\nv1');
       const found: string[] = [];
@@ -63,6 +67,7 @@ describe('RedisL2Store', () => {
       expect(found.toSorted()).toEqual([
         'near:lease',
         'near:mark',
+        'near:text',
         'near:user:1',
       ]);
       const raw = connectRaw(server.url);
@@ -115,6 +120,7 @@ describe('RedisL2Store: connection', () => {
       store.drop('user:1', '2-1'),
       store.write('mark', '1', 1_000),
       store.lease('lease', 'me', 1_000),
+      store.swap('text', '', 'a', 1_000),
       store.scan('*')[Symbol.asyncIterator]().next(),
     ];
     const settled = Promise.allSettled(unanswered);

@@ -3,12 +3,15 @@ import type { Marks, ReplicaMarks } from '../../replica/index.js';
 import { isPromiseLike } from '../../stream/index.js';
 import { NO_DEPENDENCIES, type Dependencies } from '../dependencies.js';
 import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
+import type { FlightFence } from './flight-fence.js';
+import type { LoadGate } from './load-gate.js';
 import type { NearCacheCounts } from './near-cache-stats.js';
 import {
   ReplicaLoads,
   type FromReplica,
   type LoadFromPrimary,
 } from './replica-loads.js';
+import { SingleFlight } from './single-flight.js';
 
 /**
  * Loads several entities at once; ids that its map does not have do not exist.
@@ -19,7 +22,23 @@ export type LoadMany<I extends EntityId, V> = (
   ids: I[],
 ) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>;
 
-type LoadedValues<I, V> = ReadonlyMap<I, Loaded<V | undefined>>;
+/** The loaders of one read. @internal */
+export interface Loaders<I extends EntityId, V> {
+  readonly load: LoadMany<I, V>;
+  /** `null` where only `load` is there. */
+  readonly primary: LoadFromPrimary<V> | null;
+}
+
+/** A reader's loader of one entity. @internal */
+export function loaderOf<V>(
+  name: string,
+  load: () => Promise<V> | V,
+): LoadMany<string, V> {
+  return async () => new Map([[name, await load()]]);
+}
+
+/** @internal */
+export type LoadedValues<I, V> = ReadonlyMap<I, Loaded<V | undefined>>;
 
 /**
  * Fetches values that memory does not have: from the second tier, and the rest in
@@ -28,7 +47,7 @@ type LoadedValues<I, V> = ReadonlyMap<I, Loaded<V | undefined>>;
  * @internal
  */
 export class CacheLoader<V> {
-  /** `null` where the loader reads the primary. */
+  /** `null` where loaders read the primary. */
   readonly #replica: ReplicaLoads<V> | null;
 
   constructor(
@@ -36,6 +55,8 @@ export class CacheLoader<V> {
     private readonly source: LoadSource,
     private readonly dependencies: Dependencies<V> | null,
     private readonly counts: NearCacheCounts,
+    /** `null` where any number of loads may run at a time. */
+    private readonly gate: LoadGate | null,
     marks: ReplicaMarks | null,
   ) {
     this.#replica =
@@ -54,24 +75,30 @@ export class CacheLoader<V> {
     return this.#replica?.pending ?? null;
   }
 
-  /** @returns each id's value, which is there sooner if the second tier has it */
+  /**
+   * @param fences of the flights of these ids, which are told when their load waits
+   * and when it begins
+   * @param isRefresh whether the second tier is not read: its entry is as old
+   * @returns each id's value, which is there sooner if the second tier has it
+   */
   fetch<I extends EntityId>(
     ids: I[],
-    load: LoadMany<I, V>,
-    primary: LoadFromPrimary<V> | null,
+    loaders: Loaders<I, V>,
+    fences: ReadonlyMap<I, FlightFence>,
+    isRefresh: boolean,
   ): Map<I, Promise<Loaded<V | undefined>>> {
-    const finding = this.tiers.find(ids);
+    const finding = isRefresh ? null : this.tiers.find(ids);
     if (finding === null) {
-      const loading = this.#load(ids, load, primary);
+      const loading = this.#loadInTurn(ids, loaders, fences);
       return new Map(
         ids.map((id) => [id, loading.then((values) => values.get(id)!)]),
       );
     }
     const loading = finding.then((found) =>
-      this.#load(
+      this.#loadOnce(
         ids.filter((id) => !found.has(id)),
-        load,
-        primary,
+        loaders,
+        fences,
       ),
     );
     // A failure rejects the values below that wait for it; there may be none.
@@ -79,46 +106,77 @@ export class CacheLoader<V> {
     return new Map(ids.map((id) => [id, pick(id, finding, loading)]));
   }
 
+  /** Loads what no other instance is loading. */
+  #loadOnce<I extends EntityId>(
+    ids: I[],
+    loaders: Loaders<I, V>,
+    fences: ReadonlyMap<I, FlightFence>,
+  ): Promise<LoadedValues<I, V>> {
+    const { claims } = this.tiers;
+    if (claims === null) return this.#loadInTurn(ids, loaders, fences);
+    return new SingleFlight(claims, this.tiers).load(
+      ids,
+      (mine) => this.#load(mine, loaders),
+      (all, work) => this.#inTurn(all, fences, work),
+    );
+  }
+
+  #loadInTurn<I extends EntityId>(
+    ids: I[],
+    loaders: Loaders<I, V>,
+    fences: ReadonlyMap<I, FlightFence>,
+  ): Promise<LoadedValues<I, V>> {
+    return this.#inTurn(ids, fences, () => this.#load(ids, loaders));
+  }
+
+  #inTurn<I, T>(
+    ids: readonly I[],
+    fences: ReadonlyMap<I, FlightFence>,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    if (this.gate === null || ids.length === 0) return work();
+    for (const id of ids) fences.get(id)!.waits();
+    return this.gate.run(() => {
+      const fence = this.source.fence();
+      const { marks } = this;
+      for (const id of ids) fences.get(id)!.begins(fence, marks);
+      return work();
+    });
+  }
+
   async #load<I extends EntityId>(
     ids: I[],
-    load: LoadMany<I, V>,
-    primary: LoadFromPrimary<V> | null,
+    loaders: Loaders<I, V>,
   ): Promise<LoadedValues<I, V>> {
     const fence = this.source.fence();
     const position = this.source.bypass ? null : this.source.position;
     const server = this.#replica?.server ?? 0;
-    const answers = await this.#answers(ids, load, primary);
+    const answers = await this.#answers(ids, loaders);
     const hasMoved = this.#replica?.hasMoved(server) === true;
     const all = new Map<I, Loaded<V | undefined>>();
-    for (const [id, { value, isBehind }] of answers) {
+    for (const [id, answer] of answers) {
       const loaded = {
-        value,
+        value: answer.value,
         fence,
-        dependencies: this.#dependenciesOf(value),
-        isBehind: isBehind || hasMoved,
+        dependencies: this.#dependenciesOf(answer.value),
+        isBehind: answer.isBehind || hasMoved,
       };
-      all.set(id, loaded);
-      this.tiers.share(String(id), loaded, position);
+      const stored = this.tiers.share(String(id), loaded, position);
+      all.set(id, { ...loaded, stored });
     }
     return all;
   }
 
   async #answers<I extends EntityId>(
     ids: I[],
-    load: LoadMany<I, V>,
-    primary: LoadFromPrimary<V> | null,
+    { load, primary }: Loaders<I, V>,
   ): Promise<ReadonlyMap<I, FromReplica<V>>> {
     if (ids.length === 0) return new Map();
+    const call = (some: I[]): Promise<ReadonlyMap<I, V>> =>
+      this.#call(some, load);
     const { marks } = this;
-    if (marks !== null) {
-      return this.#replica!.load(
-        ids,
-        marks,
-        (some) => this.#call(some, load),
-        primary,
-      );
-    }
-    const values = await this.#call(ids, load);
+    if (marks !== null) return this.#replica!.load(ids, marks, call, primary);
+    const values = await call(ids);
     return new Map(
       ids.map((id) => [id, { value: values.get(id), isBehind: false }]),
     );

@@ -11,7 +11,8 @@ import {
 import type { Fence } from '../../stream/index.js';
 import { DependencyGuard } from '../dependencies.js';
 import type { PositionSource } from '../position-source.js';
-import type { L2Tier } from '../shared/l2-tier.js';
+import { NOT_STORED, type L2Tier } from '../shared/l2-tier.js';
+import type { LoadClaims } from '../shared/load-claims.js';
 import { L1Tier, type L1Entry } from './l1-tier.js';
 import { lifetimeOf } from './lifetime.js';
 import {
@@ -42,6 +43,8 @@ export interface Loaded<V> {
   readonly dependencies: readonly string[] | null;
   /** Whether a replica may not have had the last change: not to be kept. */
   readonly isBehind?: boolean;
+  /** Whether the second tier stores it: of values that this instance has loaded. */
+  readonly stored?: Promise<boolean>;
 }
 
 /**
@@ -80,6 +83,11 @@ export class CacheTiers<V> {
     };
   }
 
+  /** Claims of loads that instances share; `null` if they share none. */
+  get claims(): LoadClaims | null {
+    return this.source.bypass ? null : (this.l2?.claims ?? null);
+  }
+
   /** The cache key of an entity id that was checked. */
   keyOf(name: string): string {
     return this.#prefix + name;
@@ -110,23 +118,26 @@ export class CacheTiers<V> {
    * Stores a loaded value in the second tier, if there is one.
    *
    * @param position of this instance when the load began
+   * @returns whether other instances find it there
    * @throws InvalidationSerializationError with the option `l2.strict`
    */
   share(
     name: string,
     { value, fence, dependencies, isBehind }: Loaded<V | undefined>,
     position: string | null,
-  ): void {
+  ): Promise<boolean> {
     const { l2 } = this.options;
-    if (this.l2 === null || l2 === null) return;
+    if (this.l2 === null || l2 === null) return NOT_STORED;
     // A test with `strict` has to fail at whatever position this instance is.
     if (l2.strict) this.l2.encode(value as V);
-    if (position === null || dependencies === null || isBehind) return;
+    if (position === null || dependencies === null || isBehind) {
+      return NOT_STORED;
+    }
     const ttl = lifetimeOf(value, l2.ttl, this.options);
-    if (ttl === 0 || this.#isClosed || this.source.bypass) return;
+    if (ttl === 0 || this.#isClosed || this.source.bypass) return NOT_STORED;
     const key = this.keyOf(name);
-    if (!fence.holds(key, ...dependencies)) return;
-    this.l2.put(key, position, value as V, ttl, dependencies);
+    if (!fence.holds(key, ...dependencies)) return NOT_STORED;
+    return this.l2.put(key, position, value as V, ttl, dependencies);
   }
 
   /**
@@ -148,9 +159,11 @@ export class CacheTiers<V> {
       this.counts.behind++;
       return true;
     }
+    if (this.#isClosed || this.source.bypass) return true;
     const ttl = lifetimeOf(value, this.options.ttl, this.options);
-    if (ttl === 0 || this.#isClosed || this.source.bypass) return true;
-    this.#l1.set(name, value as V, ttl, this.#guardOf(dependencies));
+    // A refresh may have found that the entity does not exist any more.
+    if (ttl === 0) this.#l1.delete(name);
+    else this.#set(name, value as V, ttl, dependencies);
     return true;
   }
 
@@ -201,6 +214,21 @@ export class CacheTiers<V> {
   #evictAll(message: InvalidationMessage): void {
     this.#l1.clear();
     this.l2?.sweep(`${escapePattern(this.#prefix)}*`, message);
+  }
+
+  #set(
+    name: string,
+    value: V,
+    ttl: number,
+    dependencies: readonly string[],
+  ): void {
+    const guard = this.#guardOf(dependencies);
+    const { refreshAfter } = this.options;
+    const age =
+      refreshAfter === null
+        ? Infinity
+        : lifetimeOf(value, refreshAfter, this.options);
+    this.#l1.set(name, value, ttl, guard, age);
   }
 
   #guardOf(dependencies: readonly string[]): DependencyGuard | null {

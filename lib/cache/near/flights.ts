@@ -1,21 +1,20 @@
 import type { EntityId } from '../../message/index.js';
-import type { Marks } from '../../replica/index.js';
-import type { Fence } from '../../stream/index.js';
-import type { CacheLoader, LoadMany } from './cache-loader.js';
+import type { CacheLoader, Loaders } from './cache-loader.js';
 import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
+import { FlightFence } from './flight-fence.js';
 import type { Isolation } from './isolation.js';
-import type { LoadFromPrimary } from './replica-loads.js';
+import type { LoadGate } from './load-gate.js';
 
 /** A load under way. @internal */
 export interface Flight<V> {
   readonly promise: Promise<V | undefined>;
-  readonly fence: Fence;
+  readonly fence: FlightFence;
   /** Whether its loader was called for several ids, and leaves out those that do not exist. */
   readonly isOfMany: boolean;
   /** Whether it began while caches were bypassed; only reads of that time may join it. */
   readonly isBypassed: boolean;
-  /** Marks of its begin, if it may be answered by a replica that is behind. */
-  readonly marks: Marks | null;
+  /** Whether it asks a replica only, also for what is marked. */
+  readonly mayBeBehind: boolean;
   /** Whether an invalidation has overtaken it; known once it has landed. */
   isOvertaken: boolean;
 }
@@ -35,6 +34,7 @@ export class Flights<V> {
     private readonly source: LoadSource,
     private readonly isolation: Isolation | null,
     private readonly hasDependencies: boolean,
+    private readonly gate: LoadGate | null,
   ) {}
 
   /** A load that a new read may join: no invalidation has overtaken it so far. */
@@ -42,6 +42,8 @@ export class Flights<V> {
     const flight = this.#flights.get(name);
     if (flight === undefined) return null;
     if (!flight.isBypassed && this.source.bypass) return null;
+    // A load that has its turn must not wait for one that waits for that turn.
+    if (flight.fence.isWaiting && this.gate?.isEntered) return null;
     if (this.#isBehind(name, flight)) return null;
     return flight.fence.holds(this.tiers.keyOf(name)) ? flight : null;
   }
@@ -65,21 +67,29 @@ export class Flights<V> {
     });
   }
 
-  /** Starts a load; flights of these ids that an invalidation has overtaken are replaced. */
+  /**
+   * Starts a load; flights of these ids that an invalidation has overtaken are replaced.
+   *
+   * @param isRefresh whether it replaces values that are in memory
+   */
   start<I extends EntityId>(
     ids: I[],
-    load: LoadMany<I, V>,
+    loaders: Loaders<I, V>,
     isOfMany: boolean,
-    primary: LoadFromPrimary<V> | null,
+    isRefresh = false,
   ): Map<I, Promise<V | undefined>> {
-    const begin = {
-      fence: this.source.fence(),
-      isOfMany,
-      isBypassed: this.source.bypass,
-      marks: primary === null ? this.loader.marks : null,
-    };
+    const now = this.source.fence();
+    const { marks } = this.loader;
+    const fences = new Map(ids.map((id) => [id, new FlightFence(now, marks)]));
     const started = new Map<I, Promise<V | undefined>>();
-    for (const [id, loading] of this.loader.fetch(ids, load, primary)) {
+    const fetched = this.loader.fetch(ids, loaders, fences, isRefresh);
+    for (const [id, loading] of fetched) {
+      const begin = {
+        fence: fences.get(id)!,
+        isOfMany,
+        isBypassed: this.source.bypass,
+        mayBeBehind: loaders.primary === null,
+      };
       started.set(id, this.#track(String(id), loading, begin));
     }
     return started;
@@ -102,9 +112,12 @@ export class Flights<V> {
     return promise;
   }
 
-  /** Whether the replica has come further since its begin. */
-  #isBehind(name: string, { marks }: Flight<V>): boolean {
-    if (marks === null || marks === this.loader.marks) return false;
+  /** Whether the replica that answers it has come further since its begin. */
+  #isBehind(name: string, { fence, mayBeBehind }: Flight<V>): boolean {
+    const { marks } = fence;
+    if (!mayBeBehind || marks === null || marks === this.loader.marks) {
+      return false;
+    }
     return this.hasDependencies || marks.covers([this.tiers.keyOf(name)]);
   }
 

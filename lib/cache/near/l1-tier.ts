@@ -21,6 +21,8 @@ export class L1Entry<V> extends LruEntry {
     readonly sweeps: number,
     /** `null` for an entry that depends on nothing else. */
     readonly guard: DependencyGuard | null,
+    /** When a read of it begins a refresh, by the monotonic clock. */
+    public refreshAt: number,
   ) {
     super(name, expires);
     this.promise = Promise.resolve(value);
@@ -62,17 +64,24 @@ export class L1Tier<V> {
     return this.#unlessEvicted(name, this.#entries.peek(name));
   }
 
-  /** @param ttl in milliseconds */
+  /**
+   * @param ttl in milliseconds
+   * @param refreshAfter in milliseconds
+   */
   set(
     name: string,
     value: V,
     ttl: number,
     guard: DependencyGuard | null = null,
+    refreshAfter = Infinity,
   ): void {
-    const expires = performance.now() + ttl;
+    const now = performance.now();
     // A reader may have cut the id out of a large text, which it would keep.
     const kept = copyText(name);
-    this.#entries.set(new L1Entry(kept, expires, value, this.#sweeps, guard));
+    const refreshAt = now + refreshAfter;
+    this.#entries.set(
+      new L1Entry(kept, now + ttl, value, this.#sweeps, guard, refreshAt),
+    );
   }
 
   delete(name: string): void {

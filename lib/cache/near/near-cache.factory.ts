@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../../cache-invalidation.constants.js';
+import { CallbackFailedError } from '../../errors/index.js';
 import { cacheKeysStart, type EntityType } from '../../message/index.js';
 import {
   ErrorReporter,
@@ -13,6 +14,7 @@ import { PositionSource } from '../position-source.js';
 import { StalenessBound } from '../staleness-bound.js';
 import type { L2Tier } from '../shared/l2-tier.js';
 import { L2Tiers, type L2TiersOptions } from '../shared/l2-tiers.js';
+import { LoadGate } from './load-gate.js';
 import { NearCacheList } from './near-cache-list.js';
 import type { NearCacheStats } from './near-cache-stats.js';
 import {
@@ -148,6 +150,8 @@ export class NearCacheFactory {
       l2,
       close,
       this.#dependenciesOf(resolved, name),
+      resolved.load && new LoadGate(name, resolved.load),
+      (cause: unknown) => this.#reportRefresh(name, cause),
       this.#marksOf(entityType, resolved),
     ] as const;
     const form = this.stream.ids?.formOf(entityType) ?? null;
@@ -167,6 +171,13 @@ export class NearCacheFactory {
     const progress = this.#replicas.of(replica);
     const family = cacheKeysStart(entityType);
     return new ReplicaMarks(progress, family, dependsOn !== null);
+  }
+
+  #reportRefresh(name: string, cause: unknown): void {
+    const what =
+      'could not refresh a value (option refreshAfter), and serves the old one until its ttl ends';
+    const error = new CallbackFailedError(name, what, '', cause);
+    this.errors.report(error, `${name} refresh`);
   }
 
   #dependenciesOf<V>(

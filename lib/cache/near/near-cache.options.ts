@@ -20,6 +20,7 @@ import {
 import { TypedSerializer } from '../shared/serializers.js';
 import { ISOLATIONS } from './isolation.js';
 import type { LoadFromPrimary } from './replica-loads.js';
+import { ResolvedLoadOptions, type LoadOptions } from './load.options.js';
 
 /** Size, lifetimes, second tier and staleness of a near cache. @publicApi */
 export interface NearCacheOptions<V = unknown> extends CacheStalenessOptions {
@@ -32,6 +33,15 @@ export interface NearCacheOptions<V = unknown> extends CacheStalenessOptions {
    * @default 300000
    */
   readonly ttl?: Duration;
+  /**
+   * From this age on, a read of an entry in memory gets the old value at once, and
+   * begins a load that replaces it: in milliseconds or as a text, shorter than `ttl`,
+   * and jittered as well. An invalidated entry is never served. The loader runs after
+   * the read has ended: it must not need the read's request.
+   *
+   * @default none
+   */
+  readonly refreshAfter?: Duration;
   /**
    * The share of `ttl`, 0 to 1, by which each entry may expire sooner, so that
    * entries loaded together do not expire together.
@@ -83,6 +93,12 @@ export interface NearCacheOptions<V = unknown> extends CacheStalenessOptions {
    * @default none: such a value is loaded from the replica each time, and not kept
    */
   readonly primary?: (id: string) => Promise<V> | V;
+  /**
+   * Bounds how many loads run at a time.
+   *
+   * @default unbounded
+   */
+  readonly load?: LoadOptions;
 }
 
 /** Options of a near cache with their defaults, times in milliseconds. @internal */
@@ -92,6 +108,9 @@ export class ResolvedNearCacheOptions<V> extends ResolvedStaleness {
 
   @OptionRule(isCount, TIME_ADVICE)
   readonly ttl: number = 300_000;
+
+  @OptionRule(isRefreshOrNull, `${TIME_ADVICE} It must be less than ttl.`)
+  readonly refreshAfter: number | null = null;
 
   @OptionRule(isShare, 'Give 0 to 1.')
   readonly ttlJitter: number = 0.1;
@@ -118,6 +137,8 @@ export class ResolvedNearCacheOptions<V> extends ResolvedStaleness {
   readonly primary: LoadFromPrimary<V> | null = null;
 
   l2: ResolvedL2Options<V> | null = null;
+
+  load: ResolvedLoadOptions | null = null;
 }
 
 /**
@@ -126,20 +147,25 @@ export class ResolvedNearCacheOptions<V> extends ResolvedStaleness {
  */
 export function resolveNearCache<V>({
   l2: givenL2,
+  load: givenLoad,
   ...given
 }: NearCacheOptions<V>): ResolvedNearCacheOptions<V> {
   const options = fillIn(new ResolvedNearCacheOptions<V>(), given, [
     'ttl',
     'negativeTtl',
     'maxStaleness',
+    'refreshAfter',
   ]);
   const problems = problemsOf(options);
   if (givenL2) {
     const l2 = fillIn(new ResolvedL2Options<V>(), givenL2, ['ttl', 'timeout']);
-    for (const { field, ...problem } of problemsOf(l2)) {
-      problems.push({ field: `l2.${field}`, ...problem });
-    }
+    problems.push(...problemsOf(l2, 'l2.'));
     options.l2 = l2;
+  }
+  if (givenLoad) {
+    const load = fillIn(new ResolvedLoadOptions(), givenLoad, ['maxWait']);
+    problems.push(...problemsOf(load, 'load.'));
+    options.load = load;
   }
   if (problems.length > 0) {
     throw new InvalidationConfigurationError(
@@ -152,8 +178,12 @@ export function resolveNearCache<V>({
   return options;
 }
 
-function problemsOf(options: object): ConfigurationProblem[] {
-  return problemsIn(options, (fix) => ({ problem: 'it is not valid.', fix }));
+/** @param prefix of the names of these options */
+function problemsOf(options: object, prefix = ''): ConfigurationProblem[] {
+  return problemsIn(options, (fix) => ({
+    problem: 'it is not valid.',
+    fix,
+  })).map((problem) => ({ ...problem, field: prefix + problem.field }));
 }
 
 function isShare(value: unknown): boolean {
@@ -162,6 +192,11 @@ function isShare(value: unknown): boolean {
 
 function isCountOr0(value: unknown): boolean {
   return value === 0 || isCount(value);
+}
+
+function isRefreshOrNull(value: unknown, options: object): boolean {
+  const { ttl } = options as ResolvedNearCacheOptions<never>;
+  return value === null || (isCount(value) && (value as number) < ttl);
 }
 
 function isIsolation(value: unknown): boolean {

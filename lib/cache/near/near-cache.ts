@@ -8,12 +8,15 @@ import { currentScope } from '../../publisher/index.js';
 import type { ReplicaMarks } from '../../replica/index.js';
 import type { Dependencies } from '../dependencies.js';
 import type { L2Tier } from '../shared/l2-tier.js';
-import { CacheLoader, type LoadMany } from './cache-loader.js';
+import { CacheLoader, loaderOf } from './cache-loader.js';
 import { CacheTiers, type LoadSource } from './cache-tiers.js';
 import { Flights } from './flights.js';
 import { isolationBy, type Isolation } from './isolation.js';
+import type { LoadGate } from './load-gate.js';
+import { existing, LoadsAside } from './loads-aside.js';
 import type { NearCacheCounts, NearCacheStats } from './near-cache-stats.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
+import { Refresher } from './refresher.js';
 import type { LoadFromPrimary } from './replica-loads.js';
 
 /**
@@ -38,6 +41,8 @@ export class NearCache<V> {
   readonly #tiers: CacheTiers<V>;
   readonly #flights: Flights<V>;
   readonly #isolation: Isolation | null;
+  readonly #refresher: Refresher<V> | null;
+  readonly #aside = new LoadsAside<V>(this.#counts);
   readonly #primary: LoadFromPrimary<V> | null;
 
   /** @internal */
@@ -49,18 +54,26 @@ export class NearCache<V> {
     l2: L2Tier<V> | null,
     private readonly onClose = (): void => {},
     private readonly dependencies: Dependencies<V> | null = null,
+    gate: LoadGate | null = null,
+    onRefreshFailed: (error: unknown) => void = () => {},
     private readonly marks: ReplicaMarks | null = null,
   ) {
+    const counts = this.#counts;
     this.#primary = options.primary;
     this.#isolation = isolationBy(options.isolate);
-    this.#tiers = new CacheTiers(entityType, options, source, l2, this.#counts);
+    this.#tiers = new CacheTiers(entityType, options, source, l2, counts);
     this.#flights = new Flights(
       this.#tiers,
-      new CacheLoader(this.#tiers, source, dependencies, this.#counts, marks),
+      new CacheLoader(this.#tiers, source, dependencies, counts, gate, marks),
       source,
       this.#isolation,
       dependencies !== null,
+      gate,
     );
+    this.#refresher =
+      options.refreshAfter === null
+        ? null
+        : new Refresher(options.refreshAfter, this.#flights, onRefreshFailed);
   }
 
   /**
@@ -86,11 +99,15 @@ export class NearCache<V> {
     load: () => Promise<V> | V,
     primary = this.#primary,
   ): Promise<V> {
-    if (this.#isAside) return this.#loadAside(load, [id]);
+    if (this.#isAside) return this.#aside.load(load, [id]);
     const name = nameOf(id);
     const entry = this.#tiers.get(name);
     if (entry !== undefined) {
       this.#counts.hits++;
+      if (this.#refresher?.isDue(entry)) {
+        const loaders = { load: loaderOf(name, load), primary };
+        this.#refresher.start([name], loaders, false);
+      }
       return this.#give(entry.promise);
     }
     const failure = this.source.failure ?? null;
@@ -122,11 +139,13 @@ export class NearCache<V> {
     ids: readonly I[],
     loadMany: (ids: I[]) => Promise<ReadonlyMap<I, V>> | ReadonlyMap<I, V>,
   ): Promise<Map<I, V>> {
-    if (this.#isAside) return this.#loadManyAside(ids, loadMany);
+    if (this.#isAside) return this.#aside.loadMany(ids, loadMany);
     const failure = this.source.failure ?? null;
     if (failure !== null) throw failure;
+    const loaders = { load: loadMany, primary: this.#primary };
     const found = new Map<I, Promise<V | undefined>>();
     const missing: I[] = [];
+    const due: I[] = [];
     // All ids before the first read: nobody would handle what a refused call has joined.
     const names = new Map(ids.map((id) => [id, checkEntityId(id)]));
     for (const [id, name] of names) {
@@ -134,6 +153,7 @@ export class NearCache<V> {
       if (entry !== undefined) {
         this.#counts.hits++;
         found.set(id, entry.promise);
+        if (this.#refresher?.isDue(entry)) due.push(id);
         continue;
       }
       this.#counts.misses++;
@@ -141,12 +161,13 @@ export class NearCache<V> {
       if (flight === null) missing.push(id);
       else {
         const again = (): Promise<V | undefined> =>
-          this.#loadMany([id], loadMany).get(id)!;
+          this.#flights.start([id], loaders, true).get(id)!;
         found.set(id, this.#flights.join(flight, name, again));
       }
     }
+    if (due.length > 0) this.#refresher!.start(due, loaders, true);
     if (missing.length > 0) {
-      const started = this.#loadMany(missing, loadMany);
+      const started = this.#flights.start(missing, loaders, true);
       for (const [id, loading] of started) found.set(id, loading);
     }
     const values = await Promise.all(
@@ -207,46 +228,9 @@ export class NearCache<V> {
     primary: LoadFromPrimary<V> | null,
   ): Promise<V> {
     const name = checkEntityId(id);
-    const loadOne = async (): Promise<Map<string, V>> =>
-      new Map([[name, await load()]]);
-    const started = this.#flights.start([name], loadOne, false, primary);
-    return started.get(name) as Promise<V>;
+    const loaders = { load: loaderOf(name, load), primary };
+    return this.#flights.start([name], loaders, false).get(name) as Promise<V>;
   }
-
-  #loadMany<I extends EntityId>(
-    ids: I[],
-    load: LoadMany<I, V>,
-  ): Map<I, Promise<V | undefined>> {
-    return this.#flights.start(ids, load, true, this.#primary);
-  }
-
-  async #loadAside<T>(
-    load: () => Promise<T> | T,
-    ids: readonly EntityId[],
-  ): Promise<T> {
-    for (const id of ids) checkEntityId(id);
-    this.#counts.misses++;
-    this.#counts.loads++;
-    return load();
-  }
-
-  async #loadManyAside<I extends EntityId>(
-    ids: readonly I[],
-    loadMany: LoadMany<I, V>,
-  ): Promise<Map<I, V>> {
-    const distinct = [...new Set(ids)];
-    if (distinct.length === 0) return new Map();
-    const values = await this.#loadAside(() => loadMany(distinct), distinct);
-    return existing(distinct.map((id) => [id, values.get(id)]));
-  }
-}
-
-function existing<I, V>(
-  values: readonly (readonly [I, V | undefined])[],
-): Map<I, V> {
-  return new Map(
-    values.filter((pair): pair is readonly [I, V] => pair[1] !== undefined),
-  );
 }
 
 /** Untyped callers may pass anything; invalid ids miss here and are refused on load. */

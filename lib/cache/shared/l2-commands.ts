@@ -46,16 +46,26 @@ export class L2Commands {
 
   /** @returns `null` if there is no entry, or Redis does not answer */
   async get(key: string): Promise<Buffer | null> {
-    await this.#whenOpen();
-    if (performance.now() < this.#restUntil) return null;
-    try {
-      const reading = this.store.get(this.prefix + key);
-      return await withDeadline(this.timeout, reading, () => LATE);
-    } catch (error) {
-      if (error === LATE) this.#restUntil = performance.now() + REST_MS;
-      this.failed(error as Error);
-      return null;
-    }
+    const reply = this.#answered(() => this.store.get(this.prefix + key));
+    return (await reply) ?? null;
+  }
+
+  /**
+   * Writes a text, unless another one than `expected` is there.
+   *
+   * @param ttl in milliseconds
+   * @returns the text that is there instead; `null` if it was written, `undefined` if
+   * Redis does not answer
+   */
+  swap(
+    key: string,
+    expected: string,
+    text: string,
+    ttl: number,
+  ): Promise<string | null | undefined> {
+    return this.#answered(() =>
+      this.store.swap(this.prefix + key, expected, text, ttl),
+    );
   }
 
   /**
@@ -64,6 +74,7 @@ export class L2Commands {
    * @param ttl in milliseconds
    * @param confirmed whether its offset is in the journal: later instances would
    * trust an offset that some message only claims
+   * @returns whether the entry, or a later one, is stored
    */
   put(
     key: string,
@@ -71,8 +82,10 @@ export class L2Commands {
     entry: Buffer,
     ttl: number,
     confirmed: Promise<boolean>,
-  ): void {
-    this.track(this.#put(key, offset, entry, ttl, confirmed));
+  ): Promise<boolean> {
+    const writing = this.#put(key, offset, entry, ttl, confirmed);
+    this.track(writing);
+    return writing.catch(() => false);
   }
 
   /** Drops an entry whose load began before an offset. */
@@ -84,7 +97,7 @@ export class L2Commands {
   }
 
   /** Counts a write until it has ended. */
-  track(writing: Promise<void>): void {
+  track(writing: Promise<unknown>): void {
     this.#writing++;
     writing
       .catch((error: Error) => this.failed(error))
@@ -112,10 +125,24 @@ export class L2Commands {
     entry: Buffer,
     ttl: number,
     confirmed: Promise<boolean>,
-  ): Promise<void> {
-    if (!(await confirmed)) return;
+  ): Promise<boolean> {
+    if (!(await confirmed)) return false;
     await this.#whenOpen();
     await this.store.put(this.prefix + key, offset, entry, ttl);
+    return true;
+  }
+
+  /** @returns `undefined` if Redis does not answer in time, or fails */
+  async #answered<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    await this.#whenOpen();
+    if (performance.now() < this.#restUntil) return undefined;
+    try {
+      return await withDeadline(this.timeout, ask(), () => LATE);
+    } catch (error) {
+      if (error === LATE) this.#restUntil = performance.now() + REST_MS;
+      this.failed(error as Error);
+      return undefined;
+    }
   }
 
   /**

@@ -14,9 +14,14 @@ import { L2Commands } from './l2-commands.js';
 import { formatEntry, parseEntry, type ContentSigner } from './l2-entry.js';
 import { L2Sweeper } from './l2-sweeper.js';
 import { L2Values, type EncodedValue } from './l2-values.js';
+import { LoadClaims } from './load-claims.js';
+import { isForeign, offsetAfter } from './message-offsets.js';
 
 /** Later than any offset: an entry of any offset is dropped. */
 const BEYOND_ALL = `${'9'.repeat(41)}-0`;
+
+/** The result of a value that is not stored. @internal */
+export const NOT_STORED = Promise.resolve(false);
 
 /** @internal */
 export interface L2Stats {
@@ -49,6 +54,7 @@ export class L2Tier<V> {
   readonly #values: L2Values<V>;
   readonly #sweeper: L2Sweeper;
   readonly #foreignMark: ForeignMark;
+  readonly #claims: LoadClaims | null;
   #hits = 0;
   #refused = 0;
   #isDisabled = false;
@@ -90,6 +96,9 @@ export class L2Tier<V> {
       ttl: () => options.ttl,
       onWriting: (writing) => this.#commands.track(writing),
     });
+    this.#claims = options.singleFlight
+      ? new LoadClaims(this.#commands, source, (fence) => this.#trusts(fence))
+      : null;
     source.trackPositions();
     if (source.foreign) this.#foreignMark.leave();
     this.ready = Promise.all([
@@ -105,6 +114,11 @@ export class L2Tier<V> {
       l2Errors: this.#commands.errors,
       l2Unshared: this.#values.unshared,
     };
+  }
+
+  /** Claims of loads, by the option `singleFlight`; `null` where each load is its own. */
+  get claims(): LoadClaims | null {
+    return this.#isDisabled ? null : this.#claims;
   }
 
   /** Another cache has the same entries: neither reads or stores any from now on. */
@@ -146,6 +160,7 @@ export class L2Tier<V> {
   /**
    * @param offset position of this instance when the load began
    * @param ttl in milliseconds
+   * @returns whether other instances find it, or a later entry
    * @throws InvalidationSerializationError if the option `strict` is set
    */
   put(
@@ -154,10 +169,10 @@ export class L2Tier<V> {
     value: V,
     ttl: number,
     dependencies: readonly string[] = NO_DEPENDENCIES,
-  ): void {
-    if (this.#isDisabled || this.#commands.isFull) return;
+  ): Promise<boolean> {
+    if (this.#isDisabled || this.#commands.isFull) return NOT_STORED;
     const encoded = this.encode(value);
-    if (encoded === null) return;
+    if (encoded === null) return NOT_STORED;
     const entry = formatEntry(
       { offset, dependencies, ...encoded },
       this.prefix + key,
@@ -165,7 +180,7 @@ export class L2Tier<V> {
     );
     this.#foreignMark.renew();
     const confirmed = this.source.isInJournal(offset);
-    this.#commands.put(key, offset, entry, ttl, confirmed);
+    return this.#commands.put(key, offset, entry, ttl, confirmed);
   }
 
   /**
@@ -218,7 +233,7 @@ export class L2Tier<V> {
   #limitOf({ offset }: InvalidationMessage): string | null {
     if (isOffset(offset)) return offset;
     const { position } = this.source;
-    return position === null ? null : next(position);
+    return position === null ? null : offsetAfter(position);
   }
 
   /**
@@ -232,15 +247,4 @@ export class L2Tier<V> {
       this.#commands.drop(key, BEYOND_ALL);
     }
   }
-}
-
-/** Published without a journal; other services may send something else as offset. */
-function isForeign({ own, offset }: InvalidationMessage): boolean {
-  return !own && !isOffset(offset);
-}
-
-/** The least offset after this one. */
-function next(offset: string): string {
-  const [ms, sequence] = offset.split('-') as [string, string];
-  return `${ms}-${BigInt(sequence) + 1n}`;
 }

@@ -63,6 +63,14 @@ export interface L2Options<V> {
    */
   readonly encrypt?: boolean;
   /**
+   * Lets one instance load a value that several need at a time; the others wait for
+   * it, for at most ten seconds, and load what it does not store. An instance that
+   * dies is replaced after two seconds.
+   *
+   * @default false
+   */
+  readonly singleFlight?: boolean;
+  /**
    * How long a read waits for Redis before it loads instead, in milliseconds or as a
    * text.
    *
@@ -105,6 +113,9 @@ export class ResolvedL2Options<V> {
 
   @OptionRule(isBoolean, 'Give true or false.')
   readonly encrypt: boolean = false;
+
+  @OptionRule(isBoolean, 'Give true or false.')
+  readonly singleFlight: boolean = false;
 }
 
 /** Whether it is a whole number from 1 to the longest time of a timer. @internal */

@@ -5,7 +5,7 @@ import type { L2Store } from '../l2.store.js';
 export type L2Entries = Map<string, Buffer>;
 
 /**
- * The second tier of tests: the contract of Redis, but nothing expires. Replies
+ * The second tier of tests: the contract of Redis, but only texts of `swap()` expire. Replies
  * come on a later microtask, as over a network.
  *
  * @internal
@@ -53,6 +53,23 @@ export class MemoryL2Store implements L2Store {
     this.reach();
     if (!this.entries.has(key)) this.entries.set(key, Buffer.from(holder));
     return this.entries.get(key)!.toString() === holder;
+  }
+
+  async swap(
+    key: string,
+    expected: string,
+    text: string,
+    ttl: number,
+  ): Promise<string | null> {
+    this.reach();
+    const there = this.entries.get(key)?.toString();
+    if (there !== undefined && there !== expected) return there;
+    const written = Buffer.from(text);
+    this.entries.set(key, written);
+    setTimeout(() => {
+      if (this.entries.get(key) === written) this.entries.delete(key);
+    }, ttl).unref();
+    return null;
   }
 
   async write(key: string, text: string): Promise<void> {

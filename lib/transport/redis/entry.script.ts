@@ -27,6 +27,12 @@ if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`;
 
+const SWAP = `
+local there = redis.call('GET', KEYS[1])
+if there and there ~= ARGV[1] then return there end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return false`;
+
 /** Text if a client of the application is set to return numbers as text. */
 type Integer = number | string;
 
@@ -43,12 +49,19 @@ export interface EntryCommands {
   dropEntry(key: string, offset: string): Promise<Integer>;
   /** Takes or renews a lease for `ttl` ms; 0 if it has another holder. */
   takeLease(key: string, holder: string, ttl: number): Promise<Integer>;
+  /** Writes a text for `ttl` ms, or returns another one than `expected` that is there. */
+  swapText(
+    key: string,
+    expected: string,
+    text: string,
+    ttl: number,
+  ): Promise<string | null>;
 }
 
 /**
  * Defines the scripts on a client: ioredis sends their text to each connection once,
  * and to a server that has lost it. Calls may then change their order, which does no
- * harm here: each compares offsets, or the holder.
+ * harm here: each compares offsets, the holder, or the text.
  *
  * @internal
  */
@@ -58,5 +71,6 @@ export function withEntryCommands<C extends Redis | Cluster>(
   client.defineCommand('putEntry', { numberOfKeys: 1, lua: PUT });
   client.defineCommand('dropEntry', { numberOfKeys: 1, lua: DROP });
   client.defineCommand('takeLease', { numberOfKeys: 1, lua: LEASE });
+  client.defineCommand('swapText', { numberOfKeys: 1, lua: SWAP });
   return client as C & EntryCommands;
 }

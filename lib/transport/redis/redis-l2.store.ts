@@ -91,6 +91,17 @@ export class RedisL2Store implements L2Store {
     return Number(await this.#redis.answered(taken)) === 1;
   }
 
+  swap(
+    key: string,
+    expected: string,
+    text: string,
+    ttl: number,
+  ): Promise<string | null> {
+    return this.#redis.answered(
+      this.#client.swapText(key, expected, text, ttl),
+    );
+  }
+
   async write(key: string, text: string, ttl: number): Promise<void> {
     await this.#redis.answered(this.#client.set(key, text, 'PX', ttl));
   }
