@@ -56,9 +56,14 @@ class Service {
     const started = this.start();
     const read = started.cache.get('1', () => loading.promise);
     read.catch(() => undefined);
-    await eventually(() => expect(started.cache.stats.loads).toBe(1));
+    await hasBegun(started.cache);
     return { ...started, loading, read };
   }
+}
+
+/** Waits until a cache has begun its first load. */
+async function hasBegun(cache: NearCache<Row>): Promise<void> {
+  await eventually(() => expect(cache.stats.loads).toBe(1));
 }
 
 /** How often an instance has looked whether a claim has ended. */
