@@ -3,8 +3,19 @@
 proctype Writer(byte w) {
   byte k;
 end: do
+#ifndef TOLD
   :: d_step { stage[w] == PLANNED -> stage[w] = COMMITTED; row++; version[w] = row;
       EVENT('c', w) }
+#endif
+#ifdef REPLICA
+  /* Its message carries a position: that of its commit, or the primary's after it. */
+  :: d_step { stage[w] == PLANNED -> stage[w] = COMMITTED; row++; version[w] = row;
+      at[w] = committedAt(row) }
+#ifdef ASKED
+  :: d_step { stage[w] == COMMITTED && at[w] == 0 && !delivered[w] ->
+      stage[w] = PUBLISHED; last++; writer[last] = w; placed[w] = last; at[w] = currentPosition }
+#endif
+#endif
   :: d_step { stage[w] == COMMITTED ->
       stage[w] = PUBLISHED; last++; writer[last] = w; placed[w] = last; EVENT('p', w) }
   /* Redis is away, or its reply is: the change is delivered locally all the same. */
@@ -37,13 +48,13 @@ end: do
       if
       :: newest == NONE
       :: newest != NONE && isOwn(i, newest) -> deliverOwn(i, position[i] + 1)
-      :: else -> evict(i, version[newest], 2 * (position[i] + 1))
+      :: else -> evict(i, version[newest], 2 * (position[i] + 1), placeOf(newest))
       fi;
       position[i]++;
       settle(i);
       reach(i, position[i]);
       k = 0; newest = 0 }
-#ifndef STORED
+#if !defined(STORED) && !defined(NARROW)
   /* The chain does not hold, as from a claimed offset: everything, and the end. */
   :: d_step { up[i] && isFar(i) ->
       EVENT('w', i);
@@ -51,7 +62,7 @@ end: do
 #ifdef MUTANT_KEEP_FENCES_WIDENED
       applied[i] = newest; l1[i] = 0;
 #else
-      evict(i, newest, 0);
+      evict(i, newest, 0, placeOfWidened);
 #endif
       recallable[i] = false;
       position[i] = last;
@@ -70,18 +81,31 @@ inline start(i) {
   clean[i] = 127;
 #endif
   reach(i, last);
+#if defined(REPLICA) && !defined(MUTANT_START_UNMARKED)
+  unasked[i] = true;
+#endif
   recallable[i] = true
 }
 
 inline stop(i) {
   up[i] = false; position[i] = 0; known[i] = 0; clean[i] = 0; applied[i] = 0;
   l1[i] = 0; recallable[i] = false;
+#ifdef REPLICA
+  forgetMarks(i);
+#endif
   k = 0;
   do
   :: k < READS ->
     phase[i * READS + k] = FREE; value[i * READS + k] = 0; mark[i * READS + k] = 0;
     fence[i * READS + k] = false; joinable[i * READS + k] = false;
-    atLeast[i * READS + k] = 0; k++
+    atLeast[i * READS + k] = 0;
+#ifdef REPLICA
+    behind[i * READS + k] = false;
+#endif
+#ifdef MAY_BE_BEHIND
+    fresh[i * READS + k] = false;
+#endif
+    k++
   :: else -> break
   od
 }

@@ -1,17 +1,63 @@
 /* Loads, and commands to the second tier. */
 
+#define mayBegin(f) (up[instanceOf(f)] && l1[instanceOf(f)] == 0 && phase[f] == FREE && \
+  (READS == 1 || !isJoinable(instanceOf(f) * READS + READS - 1 - f % READS)))
+
+inline begin(f) {
+  joinable[f] = true; atLeast[f] = applied[instanceOf(f)];
+#ifdef MAY_BE_BEHIND
+  fresh[f] = !isMarked(instanceOf(f));
+#endif
+  skip
+}
+
+/* Takes what decides, when the row is in, whether it may be kept. */
+inline startLoading(f) {
+  phase[f] = LOADING; value[f] = 0; fence[f] = true; mark[f] = position[instanceOf(f)];
+#if defined(REPLICA) && !defined(MUTANT_CHECKED_AT_LANDING)
+  behind[f] = isMarked(instanceOf(f));
+#endif
+  skip
+}
+
+inline put(f) {
+#ifdef AT_ONCE
+  if
+  :: l2Value == 0 || l2Offset <= mark[f] -> l2Value = value[f]; l2Offset = mark[f]
+  :: else
+  fi
+#else
+  if
+  :: putValue[instanceOf(f)] == 0 ->
+    putValue[instanceOf(f)] = value[f]; putOffset[instanceOf(f)] = mark[f]
+  :: else
+  fi
+#endif
+}
+
 /* One load of an instance, again and again. */
 proctype Load(byte f) {
   byte k;
 end: do
-  :: d_step { up[instanceOf(f)] && l1[instanceOf(f)] == 0 && phase[f] == FREE &&
-      (READS == 1 || !joinable[instanceOf(f) * READS + READS - 1 - f % READS]) ->
+#ifdef AT_ONCE
+  :: d_step { mayBegin(f) && !(l2Value > 0 && serves(instanceOf(f), l2Offset)) ->
+      begin(f); startLoading(f) }
+  :: d_step { mayBegin(f) && l2Value > 0 && serves(instanceOf(f), l2Offset) ->
+      assert(l2Value >= applied[instanceOf(f)]);
+      l1[instanceOf(f)] = l2Value }
+#else
+  :: d_step { mayBegin(f) ->
       EVENT('r', f);
-      phase[f] = ASKING; value[f] = l2Value; mark[f] = l2Offset;
-      joinable[f] = true; atLeast[f] = applied[instanceOf(f)] }
+      phase[f] = ASKING; value[f] = l2Value; mark[f] = l2Offset; begin(f) }
+#endif
 #ifdef MUTANT_JOIN_OVERTAKEN
   :: d_step { phase[f] != FREE && atLeast[f] != applied[instanceOf(f)] ->
       atLeast[f] = applied[instanceOf(f)] }
+#endif
+#ifdef MAY_BE_BEHIND
+  /* A read joins that begins when nothing is marked. */
+  :: d_step { phase[f] != FREE && !fresh[f] && isJoinable(f) && !isMarked(instanceOf(f)) ->
+      fresh[f] = true }
 #endif
   /* The reply of the second tier. */
   :: d_step { phase[f] == ASKING && value[f] > 0 && serves(instanceOf(f), mark[f]) ->
@@ -33,14 +79,25 @@ end: do
         -> EVENT('k', f); l1[instanceOf(f)] = value[f]
       :: else -> EVENT('n', f)
       fi;
-      phase[f] = FREE; value[f] = 0; mark[f] = 0; joinable[f] = false; atLeast[f] = 0 }
+      phase[f] = FREE; value[f] = 0; mark[f] = 0; joinable[f] = false; atLeast[f] = 0;
+#ifdef MAY_BE_BEHIND
+      fresh[f] = false;
+#endif
+      skip }
   :: d_step { phase[f] == ASKING && !(value[f] > 0 && serves(instanceOf(f), mark[f])) ->
       EVENT('m', f);
-      phase[f] = LOADING; value[f] = 0; fence[f] = true; mark[f] = position[instanceOf(f)] }
+      startLoading(f) }
   /* The database answers with the row of this moment, and the answer takes a while. */
-  :: d_step { phase[f] == LOADING -> EVENT('q', f); phase[f] = LOADED; value[f] = row }
+  :: d_step { phase[f] == LOADING -> EVENT('q', f); phase[f] = LOADED; value[f] = rowFor(f) }
+#ifdef MUTANT_NO_BYPASS
+  :: d_step { phase[f] == LOADING && snapshot[instanceOf(f)] > 0 ->
+      phase[f] = LOADED; value[f] = snapshot[instanceOf(f)]; atLeast[f] = 0 }
+#endif
   :: d_step { phase[f] == LOADED ->
-      assert(value[f] >= atLeast[f]);
+      assert(value[f] >= atLeast[f] || !isOwed(f));
+#ifdef MUTANT_CHECKED_AT_LANDING
+      behind[f] = isMarked(instanceOf(f));
+#endif
 #ifdef MUTANT_FENCE_AFTER_LOAD
       fence[f] = true;
 #endif
@@ -48,18 +105,24 @@ end: do
       mark[f] = position[instanceOf(f)];
 #endif
       if
-      :: fence[f] ->
+      :: fence[f] && isKeepable(f) ->
         EVENT('k', f);
         l1[instanceOf(f)] = value[f];
-        if
-        :: putValue[instanceOf(f)] == 0 ->
-          putValue[instanceOf(f)] = value[f]; putOffset[instanceOf(f)] = mark[f]
-        :: else
-        fi
+        put(f)
+#ifdef MUTANT_SHARE_BEHIND
+      :: fence[f] && !isKeepable(f) -> put(f)
+#endif
       :: else -> EVENT('n', f)
       fi;
       phase[f] = FREE; value[f] = 0; mark[f] = 0; fence[f] = false;
-      joinable[f] = false; atLeast[f] = 0 }
+      joinable[f] = false; atLeast[f] = 0;
+#ifdef REPLICA
+      behind[f] = false;
+#endif
+#ifdef MAY_BE_BEHIND
+      fresh[f] = false;
+#endif
+      skip }
 #ifdef TTL
   :: d_step { l1[instanceOf(f)] > 0 -> EVENT('y', instanceOf(f)); l1[instanceOf(f)] = 0 }
 #endif

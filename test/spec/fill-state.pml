@@ -60,6 +60,17 @@ byte others = OTHERS;
 #define isOwn(i, w) ((w) == (i) && (w) < OWN)
 #define hasEarly(i) ((i) < OWN && early[i])
 
+#ifdef REPLICA
+#include "fill-replica.pml"
+#else
+#define rowFor(f) row
+#define isKeepable(f) true
+#define isJoinable(f) joinable[f]
+#define isOwed(f) true
+#define placeOf(w) 0
+#define placeOfWidened 0
+#endif
+
 #if defined(MUTANT_ACCEPT_UNCHECKED)
 #define serves(i, offset) true
 #elif defined(MUTANT_EARLY_UNCOUNTED)
@@ -68,12 +79,15 @@ byte others = OTHERS;
 #define serves(i, offset) ((clean[i] & BIT(offset)) && !hasEarly(i))
 #endif
 
-inline evict(i, newest, before) {
+inline evict(i, newest, before, place) {
 #ifndef MUTANT_KEEP_L1
   l1[i] = 0;
 #endif
   clean[i] = 0;
   applied[i] = (newest > applied[i] -> newest : applied[i]);
+#ifdef REPLICA
+  addMark(i, place);
+#endif
   k = 0;
   do
   :: k < READS -> fence[i * READS + k] = false; joinable[i * READS + k] = false; k++
@@ -102,14 +116,14 @@ inline reach(i, offset) {
   fi
 }
 
-inline deliverOwn(i, at) {
+inline deliverOwn(i, offset) {
   if
   :: !delivered[i] ->
     delivered[i] = true;
 #ifndef MUTANT_EARLY_UNCOUNTED
     early[i] = true;
 #endif
-    evict(i, version[i], 2 * (at) + 1)
+    evict(i, version[i], 2 * (offset) + 1, placeOf(i))
   :: else
   fi
 }

@@ -12,6 +12,11 @@
  *                second tier waits for others of its call), SWEEP (changes are patterns),
  *                STORED (the second tier has an entry; nothing is loaded or widened),
  *                LIVENESS (with claims), TRACE (prints traces, starts over and over).
+ * Replicas (-D)  REPLICA (loads read a replica; `replica.md`), REPLICAS (each instance has its
+ *                own, unless 1), PRIMARY (what is marked is loaded from the primary), ASKED
+ *                (publishers may ask for a position), TOLD (every message has one), MOVES
+ *                (other servers answer), SNAPSHOT (transactions), AT_ONCE (commands to the
+ *                second tier take no time), NARROW (nothing is widened).
  * Mutants (-D)   MUTANT_... switches one protection off; HARMLESS_... changes a detail;
  *                PROBE_... fails when a state is reached that should be reached.
  *
@@ -27,6 +32,9 @@
  *                lib/cache/shared/l2-commands.ts#get #put #drop
  *                lib/cache/shared/l2-sweeper.ts#add #run #sweep #removeAll #forgetSwept
  *                lib/transport/redis/entry.script.ts#withEntryCommands
+ *                lib/replica/replica-marks.ts#begin #add #forget
+ *                lib/replica/replica-progress.ts#positionOf #askPrimary #askReplica
+ *                lib/cache/near/replica-loads.ts#load #hasMoved
  */
 #ifndef INSTANCES
 #define INSTANCES 2
@@ -67,6 +75,9 @@ short steps = 0;
 #endif
 
 #include "fill-state.pml"
+#ifdef SNAPSHOT
+#include "fill-snapshot.pml"
+#endif
 #include "fill-instance.pml"
 #include "fill-load.pml"
 #ifdef SWEEP
@@ -95,7 +106,12 @@ end: do
 #endif
 #define isEarly (OWN > 0 && early[0])
 /* Liveness: from some time on, every copy is current or absent, and own messages are settled. */
-ltl coherent { <>[] (!anyL1Stale && !isStale(l2Value) && !isEarly) }
+#if defined(REPLICA)
+#define anyMarked (isMarked(0) || isMarked(INSTANCES - 1))
+#else
+#define anyMarked false
+#endif
+ltl coherent { <>[] (!anyL1Stale && !isStale(l2Value) && !isEarly && !anyMarked) }
 #endif
 
 init {
@@ -113,6 +129,12 @@ init {
       start(i); recallable[i] = false;
 #endif
       run Listener(i);
+#ifdef REPLICA
+      run Progress(i);
+#endif
+#ifdef SNAPSHOT
+      run Transaction(i);
+#endif
 #ifndef LIVENESS
       run Safety(i);
 #endif
@@ -122,7 +144,7 @@ init {
 #ifdef DROPS
       run Drop(i);
 #endif
-#ifndef STORED
+#if !defined(STORED) && !defined(AT_ONCE)
       run Store(i);
 #endif
 #if defined(LATE) || RESTARTS > 0
@@ -144,6 +166,13 @@ init {
     od;
 #endif
     i = 0;
+#ifdef REPLICA
+    do
+    :: i < REPLICAS -> run Replica(i); i++
+    :: else -> break
+    od;
+    i = 0;
+#endif
     do
     :: i < CHANGES -> run Writer(i); i++
     :: else -> break
