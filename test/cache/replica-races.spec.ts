@@ -261,6 +261,8 @@ class Node {
       this.#tier,
       undefined,
       null,
+      null,
+      undefined,
       this.#marks,
     );
     this.readers = readers(this);
