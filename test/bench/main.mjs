@@ -26,6 +26,7 @@ import { postgres } from './postgres.mjs';
 import { awaitedPublish, publishThroughput } from './publish.mjs';
 import { replay } from './replay.mjs';
 import { regions } from './regions.mjs';
+import { replica } from './replica.mjs';
 import { startServer } from './server.mjs';
 import { signing } from './signing.mjs';
 import { stampede } from './stampede.mjs';
@@ -35,7 +36,8 @@ const USAGE = `Usage: npm run bench [-- options]
   --only NAME    one section, or several: publish, throughput, delivery,
                  receiving, latency, replay, journal, decorator, codec, idle,
                  near-cache, eviction, stampede, beside, peers, bursts,
-                 signing, regions, metrics, scrape, page, postgres
+                 signing, regions, metrics, scrape, page, postgres,
+                 replica
   --against REF  compare with another commit, which runs its own benchmark
   --write        renew docs/benchmarks.md, or with --only these sections of it
   --help         this text
@@ -64,6 +66,7 @@ const SECTIONS = {
   scrape,
   page: livePage,
   postgres,
+  replica,
 };
 
 function options() {

@@ -1,7 +1,10 @@
 /** Cost of a hit in a near cache, and of an eviction. */
 import { Cached, NearCacheFactory } from 'nestjs-cache-invalidation';
 import { LRUCache } from 'lru-cache';
-import { setImmediate as turn } from 'node:timers/promises';
+import {
+  setImmediate as turn,
+  setTimeout as delay,
+} from 'node:timers/promises';
 import { entity, Instance } from '../../dist/lib/message/index.js';
 import { Fences } from '../../dist/lib/stream/index.js';
 import { startApp } from './apps.mjs';
@@ -14,6 +17,13 @@ const CHECKS = 200_000;
 const REMEMBERED = 300_000;
 const AFTERMATH_MS = 1_500;
 
+/** A replica that has everything. */
+const REPLICA = {
+  applied: async () => 'everything',
+  isBefore: () => false,
+  current: async () => '',
+};
+
 /** Hits, awaited or not, compared with the underlying map. */
 export async function nearCache(url, rounds) {
   class Users {
@@ -25,13 +35,23 @@ export async function nearCache(url, rounds) {
   const app = await startApp(url, 'module', [Users]);
   const users = app.app.get(Users);
   const near = app.app.get(NearCacheFactory).create('User', { max: KEYS });
+  const besideReplica = app.app.get(NearCacheFactory).create('Comment', {
+    max: KEYS,
+    replica: REPLICA,
+  });
   const bare = new LRUCache({ max: KEYS, ttl: 300_000 });
   const exact = new LRUCache({ max: KEYS, ttl: 300_000, ttlResolution: 0 });
   const ids = Array.from({ length: KEYS }, (_, id) => String(id));
+  // Nothing is kept before the replica has answered.
+  while (besideReplica.peek('0') === undefined) {
+    await besideReplica.get('0', () => '0');
+    await delay(1);
+  }
   for (const id of ids) {
     bare.set(id, id);
     exact.set(id, id);
     await near.get(id, () => id);
+    await besideReplica.get(id, () => id);
     await users.find(id);
   }
   const load = () => Promise.reject(new Error('A read was not a hit.'));
@@ -57,8 +77,12 @@ export async function nearCache(url, rounds) {
     'lru-cache': cost((id) => bare.get(id)),
     'lru-cache, `ttlResolution: 0`': cost((id) => exact.get(id)),
     'near cache': cost((id) => near.get(id, load)),
+    'near cache with `replica`': cost((id) => besideReplica.get(id, load)),
     'lru-cache, awaited': awaited((id) => bare.get(id)),
     'near cache, awaited': awaited((id) => near.get(id, load)),
+    'near cache with `replica`, awaited': awaited((id) =>
+      besideReplica.get(id, load),
+    ),
     '`@Cached`, awaited': awaited((id) => users.find(id)),
     'fence: checked 1,000 messages later': () => {
       const start = performance.now();

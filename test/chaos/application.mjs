@@ -1,5 +1,5 @@
 import { Host } from './host.mjs';
-import { MUTANTS } from './postgres/mutants.mjs';
+import { MUTANTS } from './mutants.mjs';
 import { within } from './wait.mjs';
 
 const STARTED_WITHIN_MS = 30_000;
@@ -76,6 +76,11 @@ export class Application {
   /** Versions in memory, in the order of the database's keys; 0 for no entry. */
   versions() {
     return this.#host.call('versions');
+  }
+
+  /** `versions()`, and what messages have told of each row, see `Told`. */
+  kept() {
+    return this.#host.call('kept');
   }
 
   /**

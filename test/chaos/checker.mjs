@@ -22,9 +22,12 @@ export class Checker {
   #staleAt = new Map();
   #stopped = false;
   #watches = [];
+  #every;
 
-  constructor(database) {
+  /** @param every milliseconds from one check of an instance to the next */
+  constructor(database, every = EVERY_MS) {
     this.#database = database;
+    this.#every = every;
   }
 
   /** Checks repeatedly, until `stop()`. */
@@ -50,7 +53,7 @@ export class Checker {
    */
   async check(application, before = Infinity) {
     const versions = await application.versions();
-    return this.#compare(application, versions, { tier: 'memory', before });
+    return this.compare(application, versions, { before });
   }
 
   /**
@@ -69,12 +72,12 @@ export class Checker {
         before = after;
         continue;
       }
-      const checked = this.#compare(application, versions, { tier: 'Redis' });
+      const checked = this.compare(application, versions, { tier: 'Redis' });
       return { ...checked, answered, name: application.name };
     }
   }
 
-  #compare(application, versions, { tier, before = Infinity }) {
+  compare(application, versions, { tier = 'memory', before = Infinity } = {}) {
     const stale = [];
     let cached = 0;
     for (const [index, version] of versions.entries()) {
@@ -101,7 +104,7 @@ export class Checker {
       const { stale } = await this.check(application, asked - GRACE_MS);
       this.peak = Math.max(this.peak, stale.length);
       if (stale.length > 0) this.#staleAt.set(application, asked);
-      await sleep(EVERY_MS);
+      await sleep(this.#every);
     }
   }
 }

@@ -13,7 +13,9 @@ const SUBSCRIBE = /\*2\r\n\$\d+\r\ns?subscribe\r\n/i;
  */
 export class Link {
   #server;
-  #targetPort;
+  /** Ports of the servers to which connections lead in turn. */
+  #targets;
+  #opened = 0;
   #connections = new Set();
   #severed = false;
   /** Behaviour of connections that are opened during a black hole. */
@@ -32,7 +34,7 @@ export class Link {
   }
 
   constructor(targetPort, latency) {
-    this.#targetPort = targetPort;
+    this.#targets = [targetPort];
     this.#usual = latency;
     this.latency = latency;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (app) =>
@@ -90,9 +92,12 @@ export class Link {
     this.latency = this.#usual;
   }
 
-  /** Leads new connections to another server, as an address does after a failover. */
-  retarget(port) {
-    this.#targetPort = port;
+  /**
+   * Leads new connections to another server, as an address does after a failover, or to
+   * several in turn, as a balancer does.
+   */
+  retarget(...ports) {
+    this.#targets = ports;
   }
 
   async close() {
@@ -107,7 +112,7 @@ export class Link {
       return;
     }
     const redis = connect({
-      port: this.#targetPort,
+      port: this.#targets[this.#opened++ % this.#targets.length],
       host: HOST,
       allowHalfOpen: true,
       noDelay: true,

@@ -6,7 +6,7 @@ import { randomInt } from 'node:crypto';
 import { explain } from './explain.mjs';
 import { Host } from './host.mjs';
 import { readOptions } from './options.mjs';
-import { MUTANTS } from './postgres/mutants.mjs';
+import { MUTANTS } from './mutants.mjs';
 import { RedisServer } from './redis.mjs';
 import { hasFailed, run } from './run.mjs';
 import { tableOf, writeTable } from './table.mjs';
@@ -49,10 +49,10 @@ const BROKEN = [
     names: ['regions-cut'],
     problem: /is cut off for .* but was proven/,
   },
-  ...Object.entries(MUTANTS).map(([broken, { scenario }]) => ({
+  ...Object.entries(MUTANTS).map(([broken, { scenario, problem }]) => ({
     broken,
     names: [scenario],
-    tiers: ['memory'],
+    ...(problem === undefined ? { tiers: ['memory'] } : { problem }),
   })),
 ];
 const SEEDS = 2 ** 31;

@@ -13,7 +13,7 @@ const children = new Map();
 const folder = mkdtempSync(join(tmpdir(), 'chaos-'));
 // PostgreSQL runs as another user, and has a folder in it.
 chmodSync(folder, 0o711);
-watch('rm -rf "$1"', folder);
+whenEnded('rm -rf "$1"', folder);
 process.once('exit', () => {
   for (const pid of children.values()) kill(pid);
   rmSync(folder, { recursive: true, force: true });
@@ -32,7 +32,7 @@ export function workFolder() {
 export function adopt(child, { group = false } = {}) {
   const pid = group ? -child.pid : child.pid;
   children.set(child, pid);
-  const guard = watch('kill -s KILL -- "$1"', String(pid));
+  const guard = whenEnded('kill -s KILL -- "$1"', String(pid));
   child.once('exit', () => {
     children.delete(child);
     // The process id may soon belong to another process.
@@ -65,7 +65,7 @@ function kill(pid) {
  * A shell that waits for its stdin to close, which the kernel does when this
  * process ends. A listener in this process would not be called on SIGKILL.
  */
-function watch(command, argument) {
+export function whenEnded(command, argument) {
   const script = `trap "" INT TERM HUP; read _; ${command}`;
   const shell = spawn('/bin/sh', ['-c', script, 'guard', argument], {
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -4,7 +4,7 @@ import { Application } from './application.mjs';
 import { randomFrom } from './application/random.mjs';
 import { singleBroker } from './brokers.mjs';
 import { Checker } from './checker.mjs';
-import { Database, rowKeys } from './database.mjs';
+import { Database, ENTITY_TYPES, rowKeys } from './database.mjs';
 import { until } from './wait.mjs';
 
 const ROWS_PER_TYPE = 1_000;
@@ -28,8 +28,9 @@ export const INSTANCES = [
 export class Stage {
   channel = `chaos:${randomUUID()}`;
   journal = `{${this.channel}}:journal`;
-  database = new Database(rowKeys(ROWS_PER_TYPE));
-  checker = new Checker(this.database);
+  rowsPerType;
+  database;
+  checker;
   /** Seed of all random choices. */
   seed;
   random;
@@ -48,7 +49,16 @@ export class Stage {
   writesAfter = 800;
   #cleanups = [];
 
-  constructor({ seed, long, broken, options = {} }) {
+  constructor({
+    seed,
+    long,
+    broken,
+    options = {},
+    rowsPerType = ROWS_PER_TYPE,
+  }) {
+    this.rowsPerType = rowsPerType;
+    this.database = new Database(rowKeys(rowsPerType));
+    this.checker = new Checker(this.database);
     this.seed = seed;
     this.random = randomFrom(seed);
     this.long = long;
@@ -114,10 +124,11 @@ export class Stage {
   /** Called once nothing changes rows any more. */
   async hasRested() {}
 
-  /** Waits for that many further invalidations. */
-  async writes(count) {
+  /** Waits for that many further invalidations. @param limit milliseconds */
+  async writes(count, limit) {
     const enough = this.database.writes + count;
-    await until(`${count} writes`, () => this.database.writes >= enough);
+    const areEnough = () => this.database.writes >= enough;
+    await until(`${count} writes`, areEnough, limit);
   }
 
   /** Lets a fault last: it needs time to take effect, and to outlast a timeout. */
@@ -125,12 +136,17 @@ export class Stage {
     return sleep(this.long ? long : short);
   }
 
-  /** Waits until each instance caches nearly all rows. */
+  /** Instances that can cache all rows. */
+  get large() {
+    return this.running;
+  }
+
+  /** Waits until each instance that can caches nearly all rows. */
   async warm() {
     const most = this.database.keys.length * 0.95;
     await until('warm caches', async () => {
       const checks = await Promise.all(
-        this.running.map((application) => this.checker.check(application)),
+        this.large.map((application) => this.checker.check(application)),
       );
       return checks.every(({ cached }) => cached >= most);
     });
@@ -158,13 +174,14 @@ export class Stage {
           ...place.options,
           ...options,
         },
-        ...place.settings,
         broken: this.broken,
         shared: this.shared,
-        rowsPerType: ROWS_PER_TYPE,
+        rowsPerType: this.rowsPerType,
+        types: ENTITY_TYPES,
         readsPerSecond: instance.readsPerSecond ?? READS_PER_SECOND,
         writesPerSecond: instance.writesPerSecond ?? WRITES_PER_SECOND,
         seed: Math.floor(this.random() * 2 ** 32),
+        ...place.settings,
       },
     });
     this.onClose(() => application.kill());

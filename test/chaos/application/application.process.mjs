@@ -26,6 +26,7 @@ import { sourceModules, sourceStatus } from './postgres-source.mjs';
 import { randomFrom } from './random.mjs';
 import { RowCaches } from './row-caches.mjs';
 import { RowsService } from './rows.service.mjs';
+import { Told } from './told.mjs';
 import { Reading, Writing } from './traffic.mjs';
 
 /** Limit for the end of this process after the parent has disconnected. */
@@ -45,6 +46,7 @@ const parent = new Rpc(process, {
   stopWriting: () => application.writing.stop(),
   publishLarge: (...args) => application.publishLarge(...args),
   versions: () => application.versions(),
+  kept: () => application.kept(),
   shared: () => application.shared(),
   report: () => application.report(),
   staleness: (sources) => application.staleness(sources),
@@ -84,6 +86,7 @@ class Application {
   #nest;
   /** `null` if the rows are in the parent process. */
   #loads;
+  #hasSource;
   #keys;
   #caches;
   #publisher;
@@ -96,6 +99,7 @@ class Application {
   #lastError = null;
   /** Number of widened messages by cause. */
   #widened = {};
+  #told;
   /** Distinguishes a call that waited from a process that was stopped. */
   #stalls = monitorEventLoopDelay({ resolution: 10 });
 
@@ -119,8 +123,11 @@ class Application {
           useFactory: (factory) =>
             new RowCaches(factory, {
               read: loads === null ? database.read : (keys) => loads.read(keys),
+              readPrimary: loads?.readPrimary ?? null,
+              replica: loads?.replica ?? null,
               random: randomFrom(settings.seed + 1),
               shared: settings.shared,
+              max: settings.max,
             }),
         },
       ],
@@ -134,16 +141,27 @@ class Application {
   constructor(
     nest,
     loads,
-    { rowsPerType, readsPerSecond, writesPerSecond, seed, options },
+    {
+      rowsPerType,
+      types,
+      readsPerSecond,
+      writesPerSecond,
+      seed,
+      options,
+      source,
+    },
   ) {
     this.#nest = nest;
     this.#loads = loads;
+    this.#hasSource = source !== undefined;
     this.#keys = rowKeys(rowsPerType);
     this.#publisher = nest.get(InvalidationPublisher);
     this.#subscriber = nest.get(InvalidationSubscriber);
     this.#stats = nest.get(InvalidationStats);
     this.#caches = nest.get(RowCaches);
+    this.#told = new Told(this.#keys);
     this.#subscriber.messages$.subscribe((message) => {
+      if (loads !== null) this.#told.hear(message);
       if (message.widened !== null) count(this.#widened, message.widened);
     });
     this.#subscriber.errors$.subscribe((error) => {
@@ -155,6 +173,7 @@ class Application {
     this.writing = new Writing({
       call: options.durable ? this.#durably() : this.#decorated(nest),
       rowsPerType,
+      types,
       random: randomFrom(seed),
       perSecond: writesPerSecond,
     });
@@ -162,6 +181,11 @@ class Application {
 
   versions() {
     return this.#caches.versions(this.#keys);
+  }
+
+  kept() {
+    const { positions, times } = this.#told;
+    return { versions: this.versions(), positions, times };
   }
 
   /**
@@ -213,7 +237,7 @@ class Application {
       widenedBy: this.#widened,
       errors: this.#errors,
       lastError: this.#lastError,
-      source: this.#loads === null ? null : sourceStatus(this.#nest),
+      source: this.#hasSource ? sourceStatus(this.#nest) : null,
     };
   }
 

@@ -1,4 +1,4 @@
-import { MUTANTS } from '../postgres/mutants.mjs';
+import { MUTANTS } from '../mutants.mjs';
 
 let edits = [];
 
@@ -9,7 +9,7 @@ export function initialize(name) {
 export async function load(url, context, nextLoad) {
   const loaded = await nextLoad(url, context);
   const own = edits.filter(({ file }) => {
-    return url.endsWith(`/dist/lib/postgres/${file}`);
+    return url.endsWith(`/dist/lib/${file}`);
   });
   if (own.length === 0) return loaded;
   let source = String(loaded.source);

@@ -1,4 +1,5 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { buildCacheKey } from 'nestjs-cache-invalidation';
 import { parseCacheKey } from 'nestjs-cache-invalidation/wire';
 import { L2Tiers } from '../../../dist/lib/cache/shared/l2-tiers.js';
 import { ENTITY_TYPES } from '../database.mjs';
@@ -21,15 +22,22 @@ export class RowCaches {
   /** The second tiers by entity type, which the caches do not show. */
   #tiers = new Map();
   #source;
-  #read;
   #random;
+  #read;
+  /** Loads of what the replica may not have. */
+  #primaryLoads = null;
 
   /**
    * @param read `keys => versions`, from the database
+   * @param readPrimary the same from the primary, or `null`
+   * @param replica that `read()` reads, or `null`
    * @param shared whether there is a second tier
+   * @param max entries of each cache, by default 10,000
    */
-  constructor(factory, { read, random, shared }) {
-    const options = { ttl: TTL_MS, l2: shared && { ttl: TTL_MS } };
+  constructor(
+    factory,
+    { read, readPrimary = null, replica = null, random, shared, max },
+  ) {
     const { create } = L2Tiers.prototype;
     const tiers = this.#tiers;
     L2Tiers.prototype.create = function (type, ...rest) {
@@ -38,12 +46,26 @@ export class RowCaches {
       return tier;
     };
     this.#caches = new Map(
-      ENTITY_TYPES.map((type) => [type, factory.create(type, options)]),
+      ENTITY_TYPES.map((type) => [
+        type,
+        factory.create(type, {
+          ttl: TTL_MS,
+          max,
+          l2: shared && { ttl: TTL_MS },
+          ...(replica !== null && { replica }),
+          ...(readPrimary !== null && {
+            primary: (id) => this.#fromPrimary(buildCacheKey(type, id)),
+          }),
+        }),
+      ]),
     );
     L2Tiers.prototype.create = create;
     this.#source = factory.source;
     this.#read = read;
     this.#random = random;
+    if (readPrimary !== null) {
+      this.#primaryLoads = new Loads((keys) => this.#load(keys, readPrimary));
+    }
   }
 
   /**
@@ -110,9 +132,13 @@ export class RowCaches {
     });
   }
 
+  async #fromPrimary(key) {
+    return (await this.#primaryLoads.add([key]))[0];
+  }
+
   /** Rows are read first and delayed afterwards, so that they are old on arrival. */
-  async #load(keys) {
-    const versions = await this.#read(keys);
+  async #load(keys, read = this.#read) {
+    const versions = await read(keys);
     await sleep(this.#random() ** SLOWNESS * SLOW_MS);
     return Array.from(versions, (version) => ({ version }));
   }

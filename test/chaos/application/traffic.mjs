@@ -5,7 +5,6 @@ import {
   entity,
   pattern,
 } from 'nestjs-cache-invalidation';
-import { ENTITY_TYPES } from '../database.mjs';
 
 const TICK_MS = 10;
 /** Number of rows of a change of several rows, or of a pattern. */
@@ -94,6 +93,7 @@ export class Writing {
   slowest = 0;
   #call;
   #rowsPerType;
+  #types;
   #random;
   #perTick;
   #owed = 0;
@@ -102,8 +102,9 @@ export class Writing {
   #idle = [];
 
   /** @param call `change => promise` that changes the rows and invalidates */
-  constructor({ call, rowsPerType, random, perSecond }) {
+  constructor({ call, rowsPerType, types, random, perSecond }) {
     this.#call = call;
+    this.#types = types;
     this.#rowsPerType = rowsPerType;
     this.#random = random;
     this.#perTick = (perSecond * TICK_MS) / 1_000;
@@ -146,7 +147,7 @@ export class Writing {
   }
 
   #choose() {
-    const type = ENTITY_TYPES[this.#below(ENTITY_TYPES.length)];
+    const type = this.#types[this.#below(this.#types.length)];
     const kind = this.#random();
     if (kind < 0.01) return this.#ofPattern(type);
     if (kind < 0.08) return this.#ofSeveral(type);

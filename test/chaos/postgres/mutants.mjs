@@ -8,12 +8,12 @@ export const MUTANTS = {
     scenario: 'postgres-holder-killed',
     edits: [
       {
-        file: 'wal/holder-session.js',
+        file: 'postgres/wal/holder-session.js',
         from: 'stream.acknowledge(handled, true);\n        void',
         to: 'stream.acknowledge(lsn, true);\n        void',
       },
       {
-        file: 'wal/source-place.js',
+        file: 'postgres/wal/source-place.js',
         from: 'if (confirmed > recorded.lsn)',
         to: 'if (false)',
       },
@@ -24,7 +24,7 @@ export const MUTANTS = {
     scenario: 'postgres-holder-killed',
     edits: [
       {
-        file: 'wal/announcer-call.js',
+        file: 'postgres/wal/announcer-call.js',
         from: 'call.to = formatPlace(place);',
         to: 'call.to = formatPlace(queue.at(-1).announcement.place);',
       },
@@ -34,7 +34,7 @@ export const MUTANTS = {
     scenario: 'postgres-slot-dropped',
     edits: [
       {
-        file: 'wal/source-place.js',
+        file: 'postgres/wal/source-place.js',
         from: 'if (confirmed > recorded.lsn)',
         to: 'if (false)',
       },
@@ -44,7 +44,7 @@ export const MUTANTS = {
     scenario: 'postgres-killed',
     edits: [
       {
-        file: 'wal/source-place.js',
+        file: 'postgres/wal/source-place.js',
         from: 'if (recorded.identity.start !== identity.start)',
         to: 'if (false)',
       },
@@ -55,7 +55,7 @@ export const MUTANTS = {
     scenario: 'postgres-alone-update',
     edits: [
       {
-        file: 'wal/snapshot.js',
+        file: 'postgres/wal/snapshot.js',
         from: 'return isBefore && !this.inProgress.has(xid);',
         to: 'return true;',
       },
@@ -66,7 +66,7 @@ export const MUTANTS = {
     scenario: 'postgres-alone-update',
     edits: [
       {
-        file: 'wal/snapshot.js',
+        file: 'postgres/wal/snapshot.js',
         from: 'return isBefore && !this.inProgress.has(xid);',
         to: 'return isBefore;',
       },
@@ -77,7 +77,7 @@ export const MUTANTS = {
     scenario: 'postgres-late-commits',
     edits: [
       {
-        file: 'wal/announcer-call.js',
+        file: 'postgres/wal/announcer-call.js',
         from: 'const next = isVisible',
         to: "const next = stage === 'early' ? stage : isVisible",
       },
@@ -87,7 +87,7 @@ export const MUTANTS = {
     scenario: 'postgres-alone-move',
     edits: [
       {
-        file: 'wal/transaction-reader.js',
+        file: 'postgres/wal/transaction-reader.js',
         from: 'imageOf(relation, old.tuple, !isWhole(relation, old)),\n',
         to: '\n',
       },
@@ -97,7 +97,7 @@ export const MUTANTS = {
     scenario: 'postgres-alone-delete',
     edits: [
       {
-        file: 'wal/transaction-reader.js',
+        file: 'postgres/wal/transaction-reader.js',
         from: 'images: [imageOf(relation, old.tuple, !isWhole(relation, old))],',
         to: 'images: [],',
       },
@@ -108,7 +108,7 @@ export const MUTANTS = {
     scenario: 'postgres-hundred-thousand',
     edits: [
       {
-        file: 'mapping/change-set.js',
+        file: 'postgres/mapping/change-set.js',
         from: 'this.onBulk();\n            this.#widenFamily(family);',
         to: 'this.onBulk();\n            keys.delete(key);',
       },
@@ -118,7 +118,7 @@ export const MUTANTS = {
     scenario: 'postgres-truncate',
     edits: [
       {
-        file: 'wal/transaction-reader.js',
+        file: 'postgres/wal/transaction-reader.js',
         from: "?.widen('truncate', this.#transaction().changes)",
         to: '',
       },
@@ -129,12 +129,12 @@ export const MUTANTS = {
     scenario: 'postgres-triggers-redis-away',
     edits: [
       {
-        file: 'triggers/trigger-drain.js',
+        file: 'postgres/triggers/trigger-drain.js',
         from: 'await published(this.options.timeout, this.#publish(',
         to: 'void Promise.resolve(this.#publish(',
       },
       {
-        file: 'triggers/trigger-drain.js',
+        file: 'postgres/triggers/trigger-drain.js',
         from: 'rows, startedAt));',
         to: 'rows, startedAt)).catch(() => {});',
       },
@@ -145,7 +145,7 @@ export const MUTANTS = {
     scenario: 'postgres-triggers-promoted',
     edits: [
       {
-        file: 'triggers/trigger-watch.js',
+        file: 'postgres/triggers/trigger-watch.js',
         from: '`${digest}.${this.backlog.start}`',
         to: '`${digest}.`',
       },
@@ -156,7 +156,7 @@ export const MUTANTS = {
     scenario: 'postgres-triggers-disabled',
     edits: [
       {
-        file: 'triggers/trigger-record.js',
+        file: 'postgres/triggers/trigger-record.js',
         from: 'this.record.forward(place, now, messages)',
         to: 'this.record.forward(place, now, place.offset === UNSEEN ? [] : messages)',
       },

@@ -26,9 +26,12 @@ export class Psql {
   #chooses;
   #perSecond;
   #setups;
+  #sessions;
   /** Number of connections so far. */
   #connections = 0;
   #running = [];
+  /** Sessions of `play()` between two transactions. */
+  #idle = [];
   #isWriting = false;
 
   /**
@@ -36,39 +39,52 @@ export class Psql {
    * @param chooses `random => play`
    * @param perSecond transactions, of all sessions
    * @param setups SQL that sessions begin with, one after the other
+   * @param sessions number of them
    */
-  constructor({ address, rows, random, chooses, perSecond, setups = [''] }) {
+  constructor({
+    address,
+    rows,
+    random,
+    chooses,
+    perSecond,
+    setups = [''],
+    sessions = SESSIONS,
+  }) {
     this.#address = address;
     this.#rows = rows;
     this.#random = random;
     this.#chooses = chooses;
     this.#perSecond = perSecond;
     this.#setups = setups;
+    this.#sessions = sessions;
   }
 
   async startWriting() {
     this.#isWriting = true;
-    this.#running = Array.from({ length: SESSIONS }, () => this.#session());
+    this.#running = Array.from({ length: this.#sessions }, () =>
+      this.#session(),
+    );
+    // A run that has failed does not wait for them.
+    for (const session of this.#running) session.catch(() => {});
   }
 
   /** Resolves once no transaction is under way. */
   async stopWriting() {
     this.#isWriting = false;
     await Promise.all(this.#running.splice(0));
-  }
-
-  /** Runs one transaction on a session of its own. */
-  async play(play) {
-    let client = await this.#connect();
-    try {
-      client = await this.#transact(client, play);
-    } finally {
+    for (const client of this.#idle.splice(0)) {
       void client.end().catch(() => {});
     }
   }
 
+  /** Runs one transaction on a session that no other one has at the time. */
+  async play(play) {
+    const client = this.#idle.pop() ?? (await this.#connect());
+    this.#idle.push(await this.#transact(client, play));
+  }
+
   async #session() {
-    const pause = (1_000 * SESSIONS) / this.#perSecond;
+    const pause = (1_000 * this.#sessions) / this.#perSecond;
     let client = await this.#connect();
     while (this.#isWriting) {
       const began = performance.now();

@@ -31,7 +31,7 @@ export class PostgresRows {
     this.#rows = keys.map((key, index) => {
       const { entityType: type, entityId } = parseCacheKey(key);
       const row = { index, type, id: Number(entityId), isTaken: false };
-      const commits = [{ version: ABSENT, at: -Infinity }];
+      const commits = [firstOf(ABSENT)];
       return Object.assign(row, { table: TABLES[type], commits });
     });
     for (const row of this.#rows) this.#byName.set(nameOf(row), row);
@@ -50,7 +50,7 @@ export class PostgresRows {
       await server.sql(`insert into ${table} select unnest($1::int[]), 1`, [
         ids,
       ]);
-      for (const row of rows) row.commits = [{ version: 1, at: -Infinity }];
+      for (const row of rows) row.commits = [firstOf(1)];
     }
   }
 
@@ -94,11 +94,20 @@ export class PostgresRows {
     return row.commits.at(-1).version !== ABSENT;
   }
 
-  /** @param changes row -> version, of one transaction */
-  committed(changes) {
+  /**
+   * @param changes row -> version, of one transaction
+   * @param before see `positionBefore()`
+   */
+  committed(changes, before) {
     if (changes.size > 0) this.writes++;
-    const at = performance.now();
-    for (const [row, version] of changes) row.commits.push({ version, at });
+    for (const [row, version] of changes) {
+      row.commits.push(commitOf(version, before));
+    }
+  }
+
+  /** Position in the log before a commit; infinite if it does not matter. */
+  async positionBefore() {
+    return Infinity;
   }
 
   /** Takes all rows of a type, once no transaction has one of them. */
@@ -131,7 +140,7 @@ export class PostgresRows {
       for (const row of some) {
         const version = versions.get(row.id) ?? ABSENT;
         if (version === row.commits.at(-1).version) continue;
-        row.commits.push({ version, at: performance.now() });
+        row.commits.push(commitOf(version));
         corrected++;
       }
     }
@@ -166,6 +175,15 @@ export class PostgresRows {
     this.#truth = truth;
   }
 
+  byKey(key) {
+    const { entityType: type, entityId } = parseCacheKey(key);
+    return this.#byName.get(nameOf({ type, id: Number(entityId) }));
+  }
+
+  row(index) {
+    return this.#rows[index];
+  }
+
   version(index) {
     return this.#truth?.[index] ?? this.#rows[index].commits.at(-1).version;
   }
@@ -185,6 +203,16 @@ export class PostgresRows {
     const next = place === -1 ? undefined : commits[place + 1];
     return next && { at: next.at, by: 'psql' };
   }
+}
+
+/** The version that a run begins with. */
+function firstOf(version) {
+  return { version, at: -Infinity, clock: -Infinity, before: -Infinity };
+}
+
+/** @param before position in the log before the commit; infinite if it is not known */
+function commitOf(version, before = Infinity) {
+  return { version, at: performance.now(), clock: Date.now(), before };
 }
 
 function nameOf({ type, id }) {

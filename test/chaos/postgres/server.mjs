@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { postgresPrograms } from '../../support/postgres-programs.mjs';
-import { adopt, end, hasExited, workFolder } from '../processes.mjs';
+import { adopt, end, hasExited, whenEnded, workFolder } from '../processes.mjs';
 import { freePort, HOST } from '../redis.mjs';
 import { until, within } from '../wait.mjs';
 import { SCHEMA } from './tables.mjs';
@@ -30,6 +30,8 @@ export class PostgresServer {
   #settings;
   #programs;
   #child = null;
+  /** Resumes the processes if this program ends; `null` while they run. */
+  #guard = null;
 
   /** @param settings win over ours */
   static async start(settings) {
@@ -120,7 +122,43 @@ export class PostgresServer {
 
   /** SIGKILL to the server and its children, as a crash. */
   async kill() {
-    if (this.#child !== null) await end(this.#child);
+    if (this.#child === null) return;
+    const stopped = this.#guard === null ? [] : this.#children();
+    await end(this.#child);
+    // Only one that runs notices that its parent has ended.
+    this.#continue(stopped);
+  }
+
+  /** SIGSTOP to all of its processes: connections stay open and get no answer. */
+  pause() {
+    const { pid } = this.#child;
+    process.kill(pid, 'SIGSTOP');
+    const children = this.#children();
+    this.#guard = whenEnded('kill -s CONT $1', children.join(' '));
+    for (const each of children) process.kill(each, 'SIGSTOP');
+  }
+
+  resume() {
+    this.#continue([...this.#children(), this.#child.pid]);
+  }
+
+  #continue(pids) {
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGCONT');
+      } catch {
+        // It has just ended.
+      }
+    }
+    this.#guard?.kill('SIGKILL');
+    this.#guard = null;
+  }
+
+  /** Process ids; each of them is in a process group of its own. */
+  #children() {
+    const { pid } = this.#child;
+    const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return list.split(' ').filter(Boolean).map(Number);
   }
 
   /** Ends it in order. */

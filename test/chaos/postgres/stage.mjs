@@ -1,4 +1,5 @@
 import { Checker } from '../checker.mjs';
+import { ENTITY_TYPES } from '../database.mjs';
 import { Link } from '../link.mjs';
 import { Stage } from '../stage.mjs';
 import { Tap } from '../tap.mjs';
@@ -87,6 +88,7 @@ export class PostgresStage extends Stage {
       random: this.random,
       chooses: scene.chooses ?? MIX,
       perSecond: scene.perSecond ?? PER_SECOND,
+      sessions: scene.sessions,
       // Some commits are visible at once, and have ids above those that are not.
       setups: scene.late
         ? ['', 'set synchronous_commit = local']
@@ -106,7 +108,7 @@ export class PostgresStage extends Stage {
     const { host, user } = this.server.address;
     const source = { host, user, database: 'postgres', port: link.port };
     return {
-      link,
+      links: [link],
       settings: {
         source: {
           ...SOURCE,
@@ -114,6 +116,7 @@ export class PostgresStage extends Stage {
             ? { mode: 'triggers', slot: undefined, publication: undefined }
             : {}),
           ...this.postgres.source,
+          types: this.postgres.types,
           connection: source,
         },
         loads: { ...source, port: this.address.port },
@@ -126,10 +129,10 @@ export class PostgresStage extends Stage {
     this.tap = await Tap.on(this);
     this.onClose(() => this.tap.close());
     await this.held();
-    const types = Object.keys(mappings()).length;
+    const { types = ENTITY_TYPES } = this.postgres;
     await until('the first widening', async () => {
       this.#patternsBefore = (await this.patterns()).length;
-      return this.#patternsBefore >= types;
+      return this.#patternsBefore >= types.length;
     });
   }
 
@@ -150,14 +153,14 @@ export class PostgresStage extends Stage {
     const reports = await Promise.all(
       this.running.map((application) => application.report()),
     );
-    return reports.map(({ source }) => source);
+    return reports.flatMap(({ source }) => source ?? []);
   }
 
   /** The instance that announces; one of them in trigger mode. */
   async holder() {
     for (const application of this.running) {
       const report = await application.report();
-      if (report?.source.state === 'holder') return application;
+      if (report?.source?.state === 'holder') return application;
     }
     return null;
   }
@@ -220,8 +223,8 @@ export class PostgresStage extends Stage {
     return patterns.length === 0 ? ['no type was invalidated whole'] : [];
   }
 
-  /** Starts a standby that follows the server by a link. */
-  async startStandby() {
+  /** Starts a standby that follows the server by a link. @param settings win over ours */
+  async startStandby(settings) {
     const { server } = this;
     this.replication = await Link.open(server.port);
     this.onClose(() => this.replication.close());
@@ -232,6 +235,7 @@ export class PostgresStage extends Stage {
         primary_slot_name: 'standby',
         hot_standby_feedback: 'on',
         wal_receiver_status_interval: 1,
+        ...settings,
       },
     );
     this.onClose(() => this.standby.stop());

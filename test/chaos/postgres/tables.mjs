@@ -19,10 +19,10 @@ export function columns() {
 }
 
 /** The option `tables` of the source: one of the tables has a mapper. */
-export function mappings() {
+export function mappings(types = ENTITY_TYPES) {
   return Object.fromEntries(
-    Object.entries(TABLES).map(([type, table]) => [
-      `public.${table}`,
+    types.map((type) => [
+      `public.${TABLES[type]}`,
       type === 'session'
         ? { map: ({ id }) => entity('session', String(id)), types: ['session'] }
         : type,

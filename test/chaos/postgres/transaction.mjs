@@ -14,6 +14,8 @@ export class Transaction {
   #hasBegun = false;
   /** Name of the prepared transaction; empty if it was not prepared. */
   #prepared = '';
+  /** Position in the log before the commit, see `PostgresRows`. */
+  #before = Infinity;
 
   constructor(client, rows, random) {
     this.#client = client;
@@ -41,6 +43,13 @@ export class Transaction {
 
   async takeAll(type) {
     const rows = await this.rows.takeAll(type);
+    this.#taken.push(...rows);
+    return rows;
+  }
+
+  /** @param keys of rows */
+  async takeThese(keys) {
+    const rows = await this.rows.takeThese(keys);
     this.#taken.push(...rows);
     return rows;
   }
@@ -91,6 +100,7 @@ export class Transaction {
   /** Updates rows of one table by one statement. */
   async updateAll(rows) {
     const version = this.rows.nextVersion();
+    if (!this.#hasBegun) await this.#note();
     const ids = rows.map(({ id }) => id);
     await this.query(
       `update ${rows[0].table} set version = $2 where id = any ($1)`,
@@ -117,7 +127,10 @@ export class Transaction {
   }
 
   async commit() {
-    if (this.#hasBegun) await this.query('commit');
+    if (this.#hasBegun) {
+      await this.#note();
+      await this.query('commit');
+    }
     this.#committed();
   }
 
@@ -133,6 +146,7 @@ export class Transaction {
   }
 
   async commitPrepared() {
+    await this.#note();
     await this.query(`commit prepared '${this.#prepared}'`);
     this.#committed();
   }
@@ -163,7 +177,7 @@ export class Transaction {
   }
 
   #committed() {
-    this.rows.committed(this.#changes);
+    this.rows.committed(this.#changes, this.#before);
     this.#giveBack();
   }
 
@@ -171,7 +185,12 @@ export class Transaction {
     this.rows.giveBack(this.#taken.splice(0));
   }
 
+  async #note() {
+    this.#before = await this.rows.positionBefore(this.#client);
+  }
+
   async #change(text, values) {
+    if (!this.#hasBegun) await this.#note();
     const { rowCount } = await this.query(text, values);
     if (rowCount !== 1) throw new UnexpectedRowError(text);
   }

@@ -23,10 +23,11 @@ const INSTANCES = [{ name: 'one' }, { name: 'two' }, { name: 'three' }];
  *
  * - `mode`: `triggers`, or the log
  * - `settings` of the server, `source`: options of the source
- * - `chooses`, `perSecond`, `setups`: see `Psql`
+ * - `chooses`, `perSecond`, `setups`, `sessions`: see `Psql`
  * - `count`: transactions before, during and after the fault
  * - `has(row)`: whether a row is there at first, by default every second one
  * - `late`: milliseconds for which commits are in the log and not visible
+ * - `types` that the source maps, by default all
  * - `standby(stage)`: starts one
  * - `prepare(stage)`: called before the instances start
  * - `isExact`: no message may be for a whole type
@@ -44,7 +45,7 @@ export function inPostgres({
     stage: PostgresStage,
     postgres,
     instances,
-    broker: (stage) => postgresBroker(stage, redis),
+    broker: async (stage) => besidePostgres(stage, await singleBroker(redis)),
     ...scenario,
     settled: unsettled,
     async verify(stage) {
@@ -63,18 +64,21 @@ export function inPostgres({
   };
 }
 
-async function postgresBroker(stage, options) {
-  const single = await singleBroker(options);
-  return {
-    redis: single.redis,
-    ready: () => stage.ready(),
-    stop: () => single.stop(),
-    async link() {
-      const { links, connection } = await single.link();
-      const { link, settings } = await stage.place();
-      return { links: [...links, link], connection, settings };
+/** Lets a broker link instances to the PostgreSQL of the stage, too. */
+export function besidePostgres(stage, broker) {
+  const link = broker.link.bind(broker);
+  const ready = broker.ready?.bind(broker);
+  return Object.assign(broker, {
+    async link(instance) {
+      const linked = await link(instance);
+      const { links, settings } = await stage.place(instance);
+      return { ...linked, links: [...linked.links, ...links], settings };
     },
-  };
+    async ready() {
+      await ready?.(stage);
+      await stage.ready();
+    },
+  });
 }
 
 /** One source must announce, the others stand by, and nothing may be left to say. */

@@ -12,6 +12,8 @@ import { postgresLoad } from './postgres-load.mjs';
 import { postgresTriggers } from './postgres-triggers.mjs';
 import { regionRelays } from './region-relays.mjs';
 import { regions } from './regions.mjs';
+import { replicas } from './replicas.mjs';
+import { replicaRegions } from './replica-regions.mjs';
 import { server } from './server.mjs';
 import { strangers } from './strangers.mjs';
 
@@ -49,4 +51,6 @@ export const scenarios = [
   ...postgresLoad,
   ...postgresAlone,
   ...postgresTriggers,
+  ...replicas,
+  ...replicaRegions,
 ];
