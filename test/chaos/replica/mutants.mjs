@@ -12,7 +12,8 @@ export const MUTANTS = {
   },
   /** A standby that is at the beginning of a commit counts as one that has it. */
   'replica-reached-is-passed': {
-    scenario: 'replica-lag-500',
+    scenario: 'replica-rare-commits',
+    problem: /kept too old/,
     edits: [
       {
         file: 'replica/replica-progress.js',

@@ -1,7 +1,10 @@
 import { ENTITY_TYPES } from '../database.mjs';
+import { plays } from '../postgres/plays.mjs';
 import { inReplicas, INSTANCES } from './in-replicas.mjs';
 
 const LOST = 100;
+/** Commits that are far from each other. */
+const RARE = 60;
 /** A standby that takes another one's place. */
 const FAR_BEHIND_MS = 3_000;
 const STOPPED_MS = 1_000;
@@ -16,6 +19,19 @@ export const replicas = [
       fault: (stage) => stage.writes(LOST),
     }),
   ),
+  inReplicas({
+    name: 'replica-rare-commits',
+    title: 'replica: rare commits, at whose beginning the standby waits',
+    instances: INSTANCES.map((each) => ({ ...each, writes: false })),
+    postgres: {
+      types: ENTITY_TYPES,
+      chooses: () => plays.update,
+      perSecond: 8,
+      sessions: 2,
+      count: 5,
+    },
+    fault: (stage) => stage.writes(RARE),
+  }),
   inReplicas({
     name: 'replica-triggers',
     title: 'replica: a standby that is 500 ms behind, PostgreSQL by triggers',
