@@ -86,8 +86,8 @@ export function Cached<A extends any[], V = any>(
         const id = atOnce(selectId.apply(this, args as A));
         const load = (): unknown => original.apply(this, args);
         if (options.primary === undefined) return cache.get(id, load);
-        return cache.get(id, load, (name) =>
-          options.primary!.call(this as never, name),
+        return cache.get(id, load, (loaded) =>
+          options.primary!.call(this as never, loaded),
         );
       } catch (error) {
         return Promise.reject(error);

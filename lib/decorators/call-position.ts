@@ -28,7 +28,7 @@ export function positionOf(
     const answer = select(selector, call.self, call.args, call.result);
     if (isNothing(answer)) return null;
     if (!isPromiseLike(answer)) return checkPosition(answer);
-    return askPosition(() => answer as PromiseLike<CommitPosition>);
+    return askPosition(() => answer);
   } catch (cause) {
     failed(cause);
     return null;

@@ -54,7 +54,7 @@ export class DecoratedCall {
       currentScope() !== null
       ? this.#publish(this.#make(result, false), mode)
       : Promise.all(
-          invalidations.map((each, index) =>
+          invalidations.map(async (each, index) =>
             this.#publishAt(each, index, result, mode),
           ),
         );

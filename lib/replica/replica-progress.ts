@@ -121,8 +121,8 @@ export class ReplicaProgress {
    * question: also where a message claims a later one, which the log may never reach.
    */
   async #askPrimary(): Promise<void> {
-    const { current } = this.replica;
-    if (current === undefined) return;
+    const { replica } = this;
+    if (replica.current === undefined) return;
     const positions = this.#positions();
     const unknown = positions.filter(({ value }) => value === null);
     const isDoubtful = performance.now() - this.#changedAt > DOUBT_MS;
@@ -130,11 +130,12 @@ export class ReplicaProgress {
     for (const position of unknown) position.isAsked = true;
     this.#next = new MarkPosition();
     try {
-      const now = await this.#answer(() => current.call(this.replica));
-      const isLater = ({ value }: MarkPosition): boolean =>
-        this.replica.isBefore(now, value ?? now);
+      const now = await this.#answer(() => replica.current!());
       for (const position of positions) {
-        if (position.value === null || isLater(position)) position.value = now;
+        const value = position.value ?? now;
+        // Throws for an answer that is no position.
+        const isClaimed = replica.isBefore(now, value);
+        position.value = isClaimed ? now : value;
       }
       if (isDoubtful) this.#changedAt = performance.now();
     } catch (error) {

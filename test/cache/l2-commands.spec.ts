@@ -40,7 +40,7 @@ const bytes = Buffer.from('7-0\nva');
 describe('L2Commands', () => {
   it('reads, stores and drops entries under its prefix', async () => {
     const { commands, store, reported } = makeCommands();
-    commands.put('user:1', '7-0', bytes, 1_000, yes);
+    void commands.put('user:1', '7-0', bytes, 1_000, yes);
     await eventually(() => expect(store.stored.get('near:user:1')).toBe(bytes));
     expect(await commands.get('user:1')).toBe(bytes);
     expect(await commands.get('user:2')).toBeNull();
@@ -52,7 +52,7 @@ describe('L2Commands', () => {
   it('hands the ttl to the store', async () => {
     const { commands, store } = makeCommands();
     const put = vi.spyOn(store, 'put');
-    commands.put('user:1', '7-0', bytes, 1_234, yes);
+    void commands.put('user:1', '7-0', bytes, 1_234, yes);
     await eventually(() =>
       expect(put).toHaveBeenCalledWith('near:user:1', '7-0', bytes, 1_234),
     );
@@ -60,7 +60,7 @@ describe('L2Commands', () => {
 
   it('stores nothing at an offset that some message only claims', async () => {
     const { commands, store } = makeCommands();
-    commands.put('user:1', '7-0', bytes, 1_000, Promise.resolve(false));
+    void commands.put('user:1', '7-0', bytes, 1_000, Promise.resolve(false));
     await turn();
     expect(store.calls).toEqual([]);
   });
@@ -72,7 +72,7 @@ describe('L2Commands', () => {
       ready: ready.promise,
     });
     commands.drop('user:1', '8-0');
-    commands.put('user:2', '7-0', bytes, 1_000, yes);
+    void commands.put('user:2', '7-0', bytes, 1_000, yes);
     const reading = commands.get('user:1');
     await turn();
     expect(store.calls).toEqual([]);
@@ -131,7 +131,7 @@ describe('L2Commands', () => {
     const wrong = new Error('WRONGTYPE');
     vi.spyOn(store, 'put').mockRejectedValue(wrong);
     vi.spyOn(store, 'drop').mockRejectedValue(wrong);
-    commands.put('user:1', '7-0', bytes, 1_000, yes);
+    void commands.put('user:1', '7-0', bytes, 1_000, yes);
     commands.drop('user:1', '8-0');
     await eventually(() => expect(commands.errors).toBe(2));
     for (const quiet of [

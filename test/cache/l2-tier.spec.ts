@@ -138,7 +138,7 @@ describe('L2Tier: reading', () => {
     store.stored.set(NAME, Buffer.from('5-0\nv1'));
     tier.disable();
     expect(await tier.get('user:1')).toBeNull();
-    tier.put('user:2', '5-0', 1, 1_000);
+    void tier.put('user:2', '5-0', 1, 1_000);
     await turn();
     expect(store.calls).toEqual([]);
   });
@@ -147,10 +147,10 @@ describe('L2Tier: reading', () => {
 describe('L2Tier: storing', () => {
   it('stores a value with its offset and dependencies, unless the offset is only claimed', async () => {
     const { tier, store, source } = await startTier();
-    tier.put('user:1', '5-0', { a: 1 }, 1_000, ['post:1']);
-    tier.put('user:2', '5-0', 1, 1_000);
+    void tier.put('user:1', '5-0', { a: 1 }, 1_000, ['post:1']);
+    void tier.put('user:2', '5-0', 1, 1_000);
     source.claimed.add('6-0');
-    tier.put('user:3', '6-0', 1, 1_000);
+    void tier.put('user:3', '6-0', 1, 1_000);
     await turn();
     expect(
       [...store.stored].map(([name, bytes]) => [name, bytes.toString()]),
@@ -162,7 +162,7 @@ describe('L2Tier: storing', () => {
 
   it('counts a value that cannot be shared, and stores nothing', async () => {
     const { tier, store, errors } = await startTier();
-    tier.put('user:1', '5-0', new Date(), 1_000);
+    void tier.put('user:1', '5-0', new Date(), 1_000);
     await turn();
     expect(store.calls).toEqual([]);
     expect(tier.stats).toMatchObject({ l2Unshared: 1, l2Errors: 0 });
@@ -177,11 +177,11 @@ describe('L2Tier: storing', () => {
     vi.spyOn(store, 'drop').mockReturnValue(hung.promise);
     const keys = Array.from({ length: 10_000 }, (_, id) => `user:${id}`);
     tier.drop(keys, new HandSource().hear(batch(keys), '6-0'));
-    tier.put('user:1', '5-0', 1, 1_000);
+    void tier.put('user:1', '5-0', 1, 1_000);
     expect(serialize).not.toHaveBeenCalled();
     hung.resolve();
     await eventually(() => {
-      tier.put('user:1', '5-0', 1, 1_000);
+      void tier.put('user:1', '5-0', 1, 1_000);
       expect(serialize).toHaveBeenCalled();
     });
   });
@@ -279,7 +279,7 @@ describe('L2Tier: messages', () => {
     const now = vi.spyOn(performance, 'now').mockReturnValue(1_000_000);
     tier.drop([], source.hear(entity('User', 1)));
     now.mockReturnValue(1_060_000);
-    tier.put('user:2', '5-0', 1, 1_000);
+    void tier.put('user:2', '5-0', 1, 1_000);
     await turn();
     now.mockRestore();
     const marks = store.calls.filter((call) => call === `write ${MARK} 1`);
@@ -343,7 +343,7 @@ describe('L2Tier: its start', () => {
     const { tier, store, source } = await startTier(new HandSource(), {
       serializer,
     });
-    tier.put('user:1', '5-0', 1, 1_000);
+    void tier.put('user:1', '5-0', 1, 1_000);
     expect(tier.stats.l2Errors).toBe(1);
     vi.spyOn(store, 'write').mockRejectedValue(new Error('of Redis'));
     tier.drop([], source.hear(entity('User', 1)));

@@ -65,7 +65,7 @@ describe('L2Tiers', () => {
       tiers.create('User', optionsOf({ keyPrefix: 'mine:' }), undefined),
       tiers.create('Post', optionsOf(), undefined),
     ];
-    for (const tier of all) tier!.put('user:1', '5-0', 1, 1_000);
+    for (const tier of all) void tier!.put('user:1', '5-0', 1, 1_000);
     await eventually(() =>
       expect([...stores[0]!.stored.keys()]).toEqual([
         'near:shop:user:1',
@@ -155,7 +155,7 @@ describe('L2Tiers', () => {
         'Users.find l2',
       ],
     ]);
-    first.put('user:1', '5-0', 1, 1_000);
+    void first.put('user:1', '5-0', 1, 1_000);
     await turn();
     expect(stores[0]!.of('put')).toEqual([]);
   });
@@ -175,7 +175,7 @@ describe('L2Tiers', () => {
     const one = tiers.create('User', optionsOf(), undefined)!;
     const other = tiers.create('User', optionsOf(), 'Users.find')!;
     for (const tier of [one, other])
-      tier.put('user:1', '5-0', new Date(), 1_000);
+      void tier.put('user:1', '5-0', new Date(), 1_000);
     await one.ready;
     vi.spyOn(stores[0]!, 'get').mockRejectedValue(new Error('WRONGTYPE'));
     await one.get('user:1');

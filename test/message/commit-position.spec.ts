@@ -68,7 +68,7 @@ describe('checkPosition()', () => {
     { pg: '0/123456789' },
     { mysql: '\uD800' },
     { mysql: 'x'.repeat(10_000) },
-    Object.fromEntries([...'abcdefghi'].map((name) => [name, '1'])),
+    Object.fromEntries('abcdefghi'.split('').map((name) => [name, '1'])),
     Promise.resolve({ pg: '0/1' }),
   ])('refuses %j', (given) => {
     expect(() => checkPosition(given)).toThrow(InvalidMessageError);

@@ -28,9 +28,9 @@ const SELECT = `select pg_is_in_recovery() as is_replica,
   concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time()) as server`;
 
 interface Answer {
-  readonly is_replica?: unknown;
-  readonly replayed?: unknown;
-  readonly server?: unknown;
+  readonly is_replica?: boolean;
+  readonly replayed?: string | null;
+  readonly server?: string;
 }
 
 /**
@@ -59,7 +59,7 @@ export function postgresReplica(
       const answer = await first<Answer>(read, SELECT);
       servers.answered(String(answer.server));
       if (answer.is_replica === false) return 'everything';
-      return String(answer.replayed ?? '0/0');
+      return answer.replayed ?? '0/0';
     },
     isBefore: (one, other) => lsn(one) < lsn(other),
     ...(primary !== undefined && {
