@@ -17,7 +17,7 @@ export interface PostgresQueries {
  * publisher and of `@InvalidatesCache()`.
  *
  * @param primary never a replica, and never the transaction itself
- * @param options.kind the name of its positions, that of `postgresReplica()`
+ * @param options with `kind`, the name of its positions: that of `postgresReplica()`
  * @returns a function that rejects with what PostgreSQL answers, as in recovery
  * @example
  * ```ts
@@ -29,13 +29,13 @@ export interface PostgresQueries {
  */
 export function postgresPosition(
   primary: PostgresQueries,
-  { kind = 'pg' }: { readonly kind?: string } = {},
+  options: { readonly kind?: string } = {},
 ): () => Promise<CommitPosition> {
   return async () => {
     const { rows } = await primary.query(`select ${LOG_END} as log_end`);
     const [row] = rows as readonly { readonly log_end?: unknown }[];
     const position = positionBefore(row?.log_end);
     if (position === null) throw new TypeError('PostgreSQL told no position.');
-    return { [kind]: position };
+    return { [options.kind ?? 'pg']: position };
   };
 }
