@@ -75,7 +75,7 @@ export class DecoratedCall {
     if (made.length === 0) return null;
     const { name } = this.method;
     const call = { self: this.self, args: this.args, result };
-    // What nobody waits for may have been broken off before its commit.
+    // A call that nobody waits for may have been broken off before its commit.
     const at =
       each.at === undefined || !mode.wait
         ? null

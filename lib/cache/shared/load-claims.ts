@@ -105,7 +105,7 @@ export class LoadClaims {
     if (!isOffset(offset)) return false;
     const fence = this.source.fenceAt(offset);
     if (fence !== null) return this.trusts(fence) && fence.holds(key);
-    // This instance is about to reach it.
+    // An offset beyond its position, which it is about to reach.
     const { position } = this.source;
     return position !== null && compareOffsets(offset, position) > 0;
   }

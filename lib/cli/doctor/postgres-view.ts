@@ -84,7 +84,7 @@ const logged = (table: string): string => `array(
         where i.indrelid = ${table}.oid and k.number = a.attnum and k.place <= i.indnkeyatts
           and case ${table}.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident end)))`;
 
-/** It takes no lock of a table. Changes of a partition are those of a root that is published. */
+/** The query takes no lock of a table. Changes of a partition are those of a root that is published. */
 const TABLES = `
 select t.name, c.relkind::text as kind, c.relpersistence::text as persistence,
   c.relreplident::text as identity, ${hasKey('c.oid')} as has_key,
