@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   NearCache,
   resolveNearCache,
@@ -16,6 +16,15 @@ import { deferred, HandSource, makeTier, turn } from './setup.js';
 
 type Row = string | undefined;
 
+const tables: Table[] = [];
+
+/** Loads that no test ended would reject their readers a minute later. */
+afterEach(async () => {
+  for (const table of tables.splice(0)) {
+    while (table.running > 0) await table.end();
+  }
+});
+
 /** A table whose loads end when the test says so, in a cache with turns. */
 class Table {
   readonly source = new HandSource();
@@ -30,6 +39,7 @@ class Table {
     options: NearCacheOptions<Row> = {},
     hasTier = false,
   ) {
+    tables.push(this);
     const load = { concurrency, maxWait: 60_000, ...options.load };
     const resolved = resolveNearCache({ ...options, load });
     this.cache = new NearCache<Row>(

@@ -131,7 +131,7 @@ describe('Second tier: singleFlight', () => {
 
   it('stops waiting for a load as soon as an invalidation overtakes it', async () => {
     const service = new Service();
-    await service.startLoading();
+    const loader = await service.startLoading();
     const { cache, source, store } = service.start();
     const read = cache.get('1', () => 'new');
     await waits(store);
@@ -139,6 +139,8 @@ describe('Second tier: singleFlight', () => {
     cache.apply(source.hear(entity('User', 1), '6-0'));
     expect(await read).toBe('new');
     expect(looksOf(store)).toBeLessThanOrEqual(looks + 1);
+    loader.loading.resolve('old');
+    expect(await loader.read).toBe('old');
   });
 
   it('waits for a load of an instance that has received more', async () => {

@@ -56,7 +56,7 @@ describe('Near cache: random traces of the model', { timeout: 120_000 }, () => {
     [
       'a claimed offset is stored',
       'cache/shared/l2-commands.ts',
-      'if (!(await confirmed)) return;',
+      'if (!(await confirmed)) return false;',
       '',
     ],
     [
