@@ -11,5 +11,7 @@ export class MarkPosition {
   constructor(
     /** `null` until the primary has answered. */
     public value: string | null = null,
+    /** When its first mark was made, by the monotonic clock. */
+    readonly since = performance.now(),
   ) {}
 }

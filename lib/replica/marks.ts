@@ -70,7 +70,8 @@ export class Marks {
   #collapse(
     later: (one: MarkPosition, other: MarkPosition) => MarkPosition,
   ): void {
-    const coarser = this.#families.size < LIMIT ? familyOf : () => '';
+    // Half of the room at least becomes free, so that not every other name collapses it.
+    const coarser = this.#families.size < LIMIT / 2 ? familyOf : () => '';
     const all = [...this.#positions];
     this.#positions.clear();
     this.#families.clear();

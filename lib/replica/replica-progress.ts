@@ -31,8 +31,8 @@ export class ReplicaProgress {
   #pause = PAUSE_MS.least;
   #isAsking = false;
   #askedAt = -Infinity;
-  /** When marks were last forgotten, or their positions asked for. */
-  #changedAt = 0;
+  /** When the primary was last asked although all positions were known. */
+  #doubtedAt = -Infinity;
   #isStopped = false;
   #server = 0;
   /** The latest position that a server has told; `null` before the first one. */
@@ -72,8 +72,13 @@ export class ReplicaProgress {
     if (other.value === null && !other.isAsked) return other;
     if (one.value === null && !one.isAsked) return one;
     if (one.value === null || other.value === null) return this.#next;
-    const latest = this.replica.isBefore(one.value, other.value) ? other : one;
-    return new MarkPosition(latest.value);
+    const since = Math.min(one.since, other.since);
+    try {
+      const isLess = this.#isBefore(one.value, other.value);
+      return new MarkPosition(isLess ? other.value : one.value, since);
+    } catch {
+      return this.#next;
+    }
   };
 
   /** Tells these marks how far the replica is, until they have ended. */
@@ -81,8 +86,8 @@ export class ReplicaProgress {
     this.#followers.add(marks);
     this.#pause = PAUSE_MS.least;
     if (this.#timer !== null || this.#isAsking || this.#isStopped) return;
-    this.#changedAt = performance.now();
-    this.#wait(Math.max(0, this.#askedAt + PAUSE_MS.least - this.#changedAt));
+    const due = this.#askedAt + PAUSE_MS.least;
+    this.#wait(Math.max(0, due - performance.now()));
   }
 
   stop(): void {
@@ -108,10 +113,7 @@ export class ReplicaProgress {
     }
     this.#isAsking = false;
     if (this.#isStopped || this.#followers.size === 0) return;
-    if (this.#marked < before) {
-      this.#changedAt = performance.now();
-      this.#pause = PAUSE_MS.least;
-    }
+    if (this.#marked < before) this.#pause = PAUSE_MS.least;
     this.#wait(this.#pause);
     this.#pause = Math.min(PAUSE_MS.most, 2 * this.#pause);
   }
@@ -125,19 +127,21 @@ export class ReplicaProgress {
     if (replica.current === undefined) return;
     const positions = this.#positions();
     const unknown = positions.filter(({ value }) => value === null);
-    const isDoubtful = performance.now() - this.#changedAt > DOUBT_MS;
+    const isDoubtful = this.#isDoubtful(positions);
     if (unknown.length === 0 && !isDoubtful) return;
     for (const position of unknown) position.isAsked = true;
     this.#next = new MarkPosition();
     try {
       const now = await this.#answer(() => replica.current!());
+      this.#check(now);
       for (const position of positions) {
-        const value = position.value ?? now;
-        // Throws for an answer that is no position.
-        const isClaimed = replica.isBefore(now, value);
-        position.value = isClaimed ? now : value;
+        const { value } = position;
+        // One that cannot be compared is covered as well: it was told before the question.
+        if (value === null || this.#isBeforeOr(true, now, value)) {
+          position.value = now;
+        }
       }
-      if (isDoubtful) this.#changedAt = performance.now();
+      if (isDoubtful) this.#doubtedAt = performance.now();
     } catch (error) {
       for (const position of unknown) position.isAsked = false;
       throw error;
@@ -146,11 +150,19 @@ export class ReplicaProgress {
 
   async #askReplica(): Promise<void> {
     const told = await this.#answer(() => this.replica.applied());
+    if (told !== EVERYTHING) this.#check(told);
     if (this.#isBehindItself(told)) this.#server++;
     this.#told = told;
-    const isPassed = ({ value }: MarkPosition): boolean =>
-      told === EVERYTHING ||
-      (value !== null && this.replica.isBefore(value, told));
+    const passed = new Map<string, boolean>();
+    const isPassed = ({ value }: MarkPosition): boolean => {
+      if (told === EVERYTHING || value === null) return told === EVERYTHING;
+      let isBefore = passed.get(value);
+      if (isBefore === undefined) {
+        isBefore = this.#isBeforeOr(false, value, told);
+        passed.set(value, isBefore);
+      }
+      return isBefore;
+    };
     for (const marks of this.#followers) {
       marks.forget(isPassed);
       if (marks.pending === null) this.#followers.delete(marks);
@@ -160,7 +172,41 @@ export class ReplicaProgress {
   /** Whether it has told a later position before: it is another server. */
   #isBehindItself(told: string): boolean {
     if (this.#told === null || told === EVERYTHING) return false;
-    return this.#told === EVERYTHING || this.replica.isBefore(told, this.#told);
+    return (
+      this.#told === EVERYTHING || this.#isBeforeOr(true, told, this.#told)
+    );
+  }
+
+  /** Whether a mark has stayed for so long that its position may only be claimed. */
+  #isDoubtful(positions: readonly MarkPosition[]): boolean {
+    const long = performance.now() - DOUBT_MS;
+    return (
+      this.#doubtedAt < long && positions.some(({ since }) => since < long)
+    );
+  }
+
+  /** @throws TypeError for an answer of untyped code, such as a promise */
+  #isBefore(one: string, other: string): boolean {
+    const answer: unknown = this.replica.isBefore(one, other);
+    if (typeof answer === 'boolean') return answer;
+    throw new TypeError('isBefore() of a replica returned no boolean');
+  }
+
+  /** @param otherwise the answer for positions that cannot be compared */
+  #isBeforeOr(otherwise: boolean, one: string, other: string): boolean {
+    try {
+      return this.#isBefore(one, other);
+    } catch {
+      return otherwise;
+    }
+  }
+
+  /** @throws what `isBefore()` throws for an answer that is no position */
+  #check(position: string): void {
+    if (typeof position === 'string' && !this.#isBefore(position, position)) {
+      return;
+    }
+    throw new TypeError('the answer is no position');
   }
 
   /** Positions of all marks, each once. */

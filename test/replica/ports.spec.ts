@@ -1,0 +1,145 @@
+/** Ports of other databases that answer badly, and marks that are many. */
+import { afterEach, expect, it, vi } from 'vitest';
+import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
+import {
+  entity,
+  type CommitPosition,
+  type Invalidation,
+} from '../../lib/message/index.js';
+import {
+  MarkPosition,
+  Marks,
+  ReplicaMarks,
+  Replicas,
+} from '../../lib/replica/index.js';
+import { HandSource } from '../cache/setup.js';
+import { HandReplica } from './hand-replica.js';
+
+const open: Replicas[] = [];
+afterEach(() => {
+  for (const replicas of open.splice(0)) replicas.stop();
+});
+
+/** Positions of two histories, such as `a1` and `b1`, that cannot be compared. */
+class TwoHistories extends HandReplica {
+  override isBefore(one: string, other: string): boolean {
+    if (!/^[ab]?\d+$/.test(one)) throw new TypeError('no position');
+    if (/^\d/.test(one) !== /^\d/.test(other) || one[0] !== other[0]) {
+      if (/^[ab]/.test(one + other)) throw new TypeError('not comparable');
+    }
+    return super.isBefore(one.replace(/^[ab]/, ''), other.replace(/^[ab]/, ''));
+  }
+}
+
+function setUp(replica = new HandReplica()) {
+  const errors = { report: vi.fn(), log: vi.fn() };
+  const source = new HandSource();
+  const replicas = new Replicas(errors as never);
+  open.push(replicas);
+  const cache = new NearCache<string>(
+    'User',
+    resolveNearCache({ replica }),
+    source,
+    null,
+    undefined,
+    null,
+    null,
+    undefined,
+    new ReplicaMarks(replicas.of(replica), 'user:', false),
+  );
+  const say = (said: Invalidation, at: CommitPosition | null = null): void =>
+    cache.apply(source.hear(said, null, { at }));
+  const isKept = async (id: string): Promise<boolean> => {
+    await cache.get(id, () => 'old');
+    return cache.peek(id) !== undefined;
+  };
+  const keepsIn = (ms: number): Promise<void> =>
+    vi.waitFor(async () => expect(await isKept('1')).toBe(true), ms);
+  return { replica, cache, say, isKept, keepsIn, errors };
+}
+
+it.each(['garbage', undefined, 5])(
+  'An answer of the replica that is no position (%j) is not kept in mind',
+  async (answer) => {
+    const { replica, keepsIn, isKept, errors } = setUp();
+    replica.at(answer as never);
+    await isKept('0');
+    await replica.wasAsked(2);
+    expect(errors.report).toHaveBeenCalled();
+    replica.at('1');
+    await keepsIn(3_000);
+  },
+);
+
+it.each(['garbage', undefined, 5])(
+  'An answer of the primary that is no position (%j) is asked again',
+  async (answer) => {
+    const { replica, keepsIn, isKept } = setUp();
+    replica.primary = answer as never;
+    await isKept('0');
+    await replica.wasAsked(2);
+    replica.primary = '0';
+    await keepsIn(3_000);
+  },
+);
+
+it('An invalidation evicts also where its position cannot be compared with that of the mark', async () => {
+  const { say, keepsIn, replica, cache, isKept } = setUp(new TwoHistories());
+  await keepsIn(3_000);
+  replica.hold();
+  say(entity('User', '1'), { hand: 'a5' });
+  // Another history has begun.
+  say(entity('User', '1'), { hand: 'b3' });
+  expect(cache.peek('1')).toBeUndefined();
+  expect(await isKept('1')).toBe(false);
+  replica.primary = '7';
+  replica.at('8');
+  await keepsIn(3_000);
+});
+
+it('A position that cannot be compared does not keep other marks', async () => {
+  const { say, keepsIn, replica } = setUp(new TwoHistories());
+  await keepsIn(3_000);
+  say(entity('User', '2'), { hand: 'a5' });
+  say(entity('User', '1'), { hand: '5' });
+  replica.at('6');
+  await keepsIn(900);
+});
+
+it('A port that answers with promises keeps nothing', async () => {
+  const replica = new HandReplica();
+  replica.isBefore = (async () => false) as never;
+  const { say, isKept } = setUp(replica);
+  say(entity('User', '1'), { hand: '5' });
+  await isKept('1');
+  await replica.wasAsked(3);
+  expect(await isKept('1')).toBe(false);
+});
+
+it('A position that the primary has not reached is not believed while other marks come and go', async () => {
+  const { say, keepsIn, replica } = setUp();
+  await keepsIn(3_000);
+  replica.primary = '90';
+  replica.at('91');
+  say(entity('User', '1'), { hand: '999999999' });
+  const traffic = setInterval(
+    () => say(entity('User', '2'), { hand: '80' }),
+    10,
+  );
+  try {
+    await keepsIn(3_000);
+  } finally {
+    clearInterval(traffic);
+  }
+});
+
+it('Marks of nearly as many families as fit collapse once', () => {
+  const marks = new Marks();
+  const later = vi.fn((one: MarkPosition) => one);
+  const position = new MarkPosition('5');
+  for (let n = 0; n < 9_990; n++) marks.add(`t${n}:1`, position, later);
+  const start = performance.now();
+  for (let n = 0; n < 9_900; n++) marks.add(`t${n}:2`, position, later);
+  expect(performance.now() - start).toBeLessThan(500);
+  expect(marks.covers(['t5:7'])).toBe(true);
+});
