@@ -12,7 +12,13 @@ import {
   type Invalidation,
 } from '../../lib/message/index.js';
 import { InvalidationScope } from '../../lib/publisher/index.js';
-import { deferred, HandSource, makeTier, turn } from './setup.js';
+import {
+  deferred,
+  HandSource,
+  makeTier,
+  RecordingStore,
+  turn,
+} from './setup.js';
 
 type Row = string | undefined;
 
@@ -253,6 +259,70 @@ describe('NearCache: load.concurrency', () => {
     expect(await parent).toBe('nested, child');
     await table.end('waited');
     expect(await waiting).toBe('waited');
+  });
+
+  it('lets a load read what is looked for in the second tier, and will wait for its turn', async () => {
+    const lookedFor = deferred<void>();
+    class SlowStore extends RecordingStore {
+      override async get(key: string): Promise<Buffer | null> {
+        if (key.endsWith('parent')) await lookedFor.promise;
+        return super.get(key);
+      }
+    }
+    const source = new HandSource();
+    const { tier } = makeTier<Row>(source, {}, { store: new SlowStore() });
+    const resolved = resolveNearCache<Row>({
+      load: { concurrency: 1, maxWait: 200 },
+      l2: {},
+    });
+    const gate = new LoadGate('Users', resolved.load!);
+    const more = [undefined, null, gate] as const;
+    const cache = new NearCache<Row>('User', resolved, source, tier, ...more);
+    const begun = deferred<void>();
+    const go = deferred<void>();
+    const child = cache.get('child', async () => {
+      begun.resolve();
+      await go.promise;
+      return cache.get('parent', () => 'nested');
+    });
+    await begun.promise;
+    const parent = cache.get('parent', () => 'waited');
+    go.resolve();
+    await turn();
+    lookedFor.resolve();
+    expect(await child).toBe('nested');
+    expect(await parent).toMatch(/nested|waited/);
+  });
+
+  it('lets loads of two caches read each other', async () => {
+    const load = { concurrency: 1, maxWait: 200 };
+    const [users, teams] = [new Table(1, { load }), new Table(1, { load })];
+    const user = users.cache.get('1', async () => {
+      await turn();
+      return teams.cache.get('1', () => 'team of user');
+    });
+    const team = teams.cache.get('2', async () => {
+      await turn();
+      return users.cache.get('2', () => 'user of team');
+    });
+    expect(await user).toBe('team of user');
+    expect(await team).toBe('user of team');
+  });
+
+  it('makes work wait that a load has left behind', async () => {
+    const table = new Table(1);
+    const go = deferred<void>();
+    let left: Promise<Row>[] = [];
+    await table.cache.get('1', () => {
+      left = ['2', '3'].map((id) => go.promise.then(() => table.read(id)));
+      return 'row 1';
+    });
+    go.resolve();
+    await turn();
+    expect(table.running).toBe(1);
+    await table.end();
+    await table.end();
+    expect(await Promise.all(left)).toEqual(['row 2', 'row 3']);
   });
 
   it('does not make reads of a unit of work wait', async () => {

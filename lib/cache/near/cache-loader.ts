@@ -135,12 +135,17 @@ export class CacheLoader<V> {
     work: () => Promise<T>,
   ): Promise<T> {
     if (this.gate === null || ids.length === 0) return work();
+    if (fences.get(ids[0]!)!.isNested) return work();
     for (const id of ids) fences.get(id)!.waits();
-    return this.gate.run(() => {
+    return this.gate.run(async () => {
       const fence = this.source.fence();
       const { marks } = this;
       for (const id of ids) fences.get(id)!.begins(fence, marks);
-      return work();
+      try {
+        return await work();
+      } finally {
+        for (const id of ids) fences.get(id)!.ends();
+      }
     });
   }
 

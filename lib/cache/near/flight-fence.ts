@@ -9,18 +9,21 @@ import type { Fence } from '../../stream/index.js';
  */
 export class FlightFence implements Fence {
   #fence: Fence | null;
+  #hasTurn = false;
 
   /** @param marks of a replica that the load has to heed; `null` if there are none */
   constructor(
     fence: Fence,
     public marks: Marks | null,
+    /** Whether a load that has its turn has started it, so that it takes none. */
+    readonly isNested = false,
   ) {
     this.#fence = fence;
   }
 
-  /** Whether the load waits for its turn. */
-  get isWaiting(): boolean {
-    return this.#fence === null;
+  /** Whether the load may have to wait for a turn, now or later; known where loads have turns. */
+  get mayWait(): boolean {
+    return !this.#hasTurn && !this.isNested;
   }
 
   holds(...keys: string[]): boolean {
@@ -34,6 +37,12 @@ export class FlightFence implements Fence {
   /** @param fence taken now, as are the marks */
   begins(fence: Fence, marks: Marks | null): void {
     this.#fence = fence;
+    this.#hasTurn = true;
     this.marks = marks;
+  }
+
+  /** Its turn has ended; it may need another one. */
+  ends(): void {
+    this.#hasTurn = false;
   }
 }

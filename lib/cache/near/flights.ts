@@ -42,8 +42,8 @@ export class Flights<V> {
     const flight = this.#flights.get(name);
     if (flight === undefined) return null;
     if (!flight.isBypassed && this.source.bypass) return null;
-    // A load that has its turn must not wait for one that waits for that turn.
-    if (flight.fence.isWaiting && this.gate?.isEntered) return null;
+    // A load that has its turn must not wait for one that may wait for that turn.
+    if (flight.fence.mayWait && this.gate?.isEntered) return null;
     if (this.#isBehind(name, flight)) return null;
     return flight.fence.holds(this.tiers.keyOf(name)) ? flight : null;
   }
@@ -80,7 +80,10 @@ export class Flights<V> {
   ): Map<I, Promise<V | undefined>> {
     const now = this.source.fence();
     const { marks } = this.loader;
-    const fences = new Map(ids.map((id) => [id, new FlightFence(now, marks)]));
+    const isNested = this.gate?.isEntered === true;
+    const fences = new Map(
+      ids.map((id) => [id, new FlightFence(now, marks, isNested)]),
+    );
     const started = new Map<I, Promise<V | undefined>>();
     const fetched = this.loader.fetch(ids, loaders, fences, isRefresh);
     for (const [id, loading] of fetched) {

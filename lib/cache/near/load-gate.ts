@@ -2,8 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { CacheBusyError } from '../../errors/index.js';
 import type { ResolvedLoadOptions } from './load.options.js';
 
-/** Gates of the loads that the current code runs in, across all caches. */
-const entered = new AsyncLocalStorage<readonly LoadGate[]>();
+/** The load, of any cache, that the current code runs in. Code that it has left behind is not part of it. */
+const entered = new AsyncLocalStorage<{ isRunning: boolean }>();
 
 /**
  * Bounds how many loads of one cache run at a time. Others wait in the order in which
@@ -22,11 +22,11 @@ export class LoadGate {
   ) {}
 
   /**
-   * Whether the caller runs in a load that has its turn: loads that it needs itself
-   * must not wait for that turn to end.
+   * Whether the caller runs in a load that has its turn, in this cache or another: loads
+   * that it needs itself must not wait, for their turns may wait for it to end.
    */
   get isEntered(): boolean {
-    return entered.getStore()?.includes(this) === true;
+    return entered.getStore()?.isRunning === true;
   }
 
   /**
@@ -35,12 +35,13 @@ export class LoadGate {
    * @throws CacheBusyError after `maxWait`; the load is not run then
    */
   async run<T>(load: () => Promise<T>): Promise<T> {
-    if (this.isEntered) return load();
     if (this.#running < this.options.concurrency) this.#running++;
     else await this.#turn();
+    const turn = { isRunning: true };
     try {
-      return await entered.run([...(entered.getStore() ?? []), this], load);
+      return await entered.run(turn, load);
     } finally {
+      turn.isRunning = false;
       this.#passOn();
     }
   }
