@@ -85,10 +85,10 @@ export function Cached<A extends any[], V = any>(
         if (cache === null) return original.apply(this, args);
         const id = atOnce(selectId.apply(this, args as A));
         const load = (): unknown => original.apply(this, args);
-        if (options.primary === undefined) return cache.get(id, load);
-        return cache.get(id, load, (loaded) =>
-          options.primary!.call(this as never, loaded),
-        );
+        const { primary } = options;
+        // Untyped callers may give null.
+        if (!primary) return cache.get(id, load);
+        return cache.get(id, load, (one) => primary.call(this as never, one));
       } catch (error) {
         return Promise.reject(error);
       }

@@ -126,7 +126,7 @@ function readMessage(value: unknown, wellFormed: boolean): InvalidationMessage {
     offset: asText(offset, wellFormed),
     previous: asText(previous, wellFormed),
     trace: isNamedTexts(trace) ? trace : null,
-    at: isNamedTexts(at) ? at : null,
+    at: isNamedTexts(at) ? Object.freeze(at) : null,
     region: isRegion(region) ? region : null,
     path: isPath(path) ? Object.freeze(path) : null,
     widened: exact ? null : 'not-understood',

@@ -72,6 +72,11 @@ export class ReplicaMarks {
     this.#marks = left.length === 0 ? null : new Marks(left);
   }
 
+  /** The cache has ended. */
+  end(): void {
+    this.progress.leave(this);
+  }
+
   #mark(names: readonly string[], position: MarkPosition): void {
     this.#marks ??= new Marks();
     for (const name of names) {

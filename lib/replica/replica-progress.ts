@@ -90,6 +90,11 @@ export class ReplicaProgress {
     this.#wait(Math.max(0, due - performance.now()));
   }
 
+  /** The marks of a cache that has ended are asked for no more. */
+  leave(marks: ReplicaMarks): void {
+    this.#followers.delete(marks);
+  }
+
   stop(): void {
     this.#isStopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -1,12 +1,21 @@
 import { setFlagsFromString } from 'node:v8';
+import { setTimeout as delay } from 'node:timers/promises';
 import { runInNewContext } from 'node:vm';
 import { NearCacheFactory } from 'nestjs-cache-invalidation';
 import { describe, expect, it } from 'vitest';
 import { LogRecorder, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { HandReplica } from '../replica/hand-replica.js';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
+
+async function asksNoMore(replica: HandReplica): Promise<void> {
+  await delay(700);
+  const { applied } = replica.asked;
+  await delay(1_200);
+  expect(replica.asked.applied).toBe(applied);
+}
 
 describe('NearCache: lifetime', () => {
   it('close() stops caching, and frees its name', async () => {
@@ -45,6 +54,27 @@ describe('NearCache: lifetime', () => {
     land('late');
     expect(await loading).toBe('late');
     expect(cache.peek(1)).toBeUndefined();
+  });
+
+  it('asks its replica no more once it is closed, or collected', async () => {
+    const { context } = await startApp();
+    const factory = context.get(NearCacheFactory);
+    const replica = new HandReplica();
+    replica.primary = '5';
+    const closed = factory.create<string>('User', { replica });
+    await closed.get(1, () => 'x');
+    await replica.wasAsked(2);
+    closed.close();
+    await asksNoMore(replica);
+    for (let request = 0; request < 20; request++) {
+      await factory.create<string>('User', { replica }).get(1, () => 'x');
+    }
+    await replica.wasAsked(2);
+    await eventually(() => {
+      collectGarbage();
+      expect(factory.stats().size).toBe(0);
+    });
+    await asksNoMore(replica);
   });
 
   it('is garbage-collected with its request-scoped owner', async () => {

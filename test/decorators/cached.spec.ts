@@ -10,6 +10,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { connectRaw, LogRecorder, startApp } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
+import { HandReplica } from '../replica/hand-replica.js';
 
 interface User {
   readonly id: string;
@@ -267,6 +268,21 @@ describe('@Cached', () => {
     const wrong = undefined as unknown as { id: string };
     await expect(users.findBy(wrong)).rejects.toThrow(TypeError);
     expect(users.table.reads).toBe(0);
+  });
+
+  it('takes null of untyped code for no loader of the primary', async () => {
+    const replica = new HandReplica();
+    replica.primary = '5';
+    const options = { replica, primary: null as never };
+    class Reports {
+      @Cached('Report', (id: string) => id, options)
+      async find(id: string): Promise<string> {
+        return `report ${id}`;
+      }
+    }
+    Injectable()(Reports);
+    const { context } = await startApp({ providers: [Reports] });
+    expect(await context.get(Reports).find('1')).toBe('report 1');
   });
 
   it('does not cache for an instance outside of Nest, and logs it once', async () => {

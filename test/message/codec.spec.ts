@@ -166,6 +166,12 @@ it('decodeMessage() freezes the keys, which all handlers share', () => {
   expect(entityIds).toSatisfy(Object.isFrozen);
 });
 
+it('decodeMessage() freezes the position, which all caches share', () => {
+  const { at } = decodeMessage(wire({ at: { pg: '0/1' } }), Infinity);
+  expect(at).toEqual({ pg: '0/1' });
+  expect(at).toSatisfy(Object.isFrozen);
+});
+
 describe('encodeMessage(): invalid metadata', () => {
   const cycle: Record<string, unknown> = {};
   cycle['self'] = cycle;

@@ -1,4 +1,5 @@
 import type { EntityType } from '../../message/index.js';
+import type { ReplicaMarks } from '../../replica/index.js';
 import type { InvalidationStream } from '../../stream/index.js';
 import type { NearCache } from './near-cache.js';
 import { sumOf, type NearCacheStats } from './near-cache-stats.js';
@@ -13,6 +14,7 @@ interface Listed {
   /** Weak: a cache without a second tier ends with its owner, such as a request. */
   readonly cache: WeakRef<NearCache<never>>;
   readonly unsubscribe: () => void;
+  readonly marks: Pick<ReplicaMarks, 'end'> | null;
   /** The cache itself if it must stay: Redis holds entries of it. */
   readonly pinned: NearCache<never> | null;
 }
@@ -34,8 +36,16 @@ export class NearCacheList {
 
   constructor(private readonly stream: InvalidationStream) {}
 
-  /** @param isPinned whether it stays although nobody refers to it */
-  add<V>(name: string, cache: NearCache<V>, isPinned: boolean): void {
+  /**
+   * @param isPinned whether it stays although nobody refers to it
+   * @param marks ended with the cache, to which they must not refer
+   */
+  add<V>(
+    name: string,
+    cache: NearCache<V>,
+    isPinned: boolean,
+    marks: Pick<ReplicaMarks, 'end'> | null = null,
+  ): void {
     const reference = new WeakRef(cache);
     const unsubscribe = this.stream.addCache(
       'A near cache',
@@ -46,6 +56,7 @@ export class NearCacheList {
       name: this.#labelOf(name),
       cache: reference as never,
       unsubscribe,
+      marks,
       pinned: isPinned ? (cache as never) : null,
     };
     const same = this.#listed.get(listed.name) ?? new Set();
@@ -92,6 +103,7 @@ export class NearCacheList {
 
   #drop(listed: Listed): void {
     listed.unsubscribe();
+    listed.marks?.end();
     const same = this.#listed.get(listed.name);
     same?.delete(listed);
     if (same?.size === 0) this.#listed.delete(listed.name);

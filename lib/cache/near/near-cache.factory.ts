@@ -141,6 +141,7 @@ export class NearCacheFactory {
       this.#caches.remove(cache as never);
       if (l2 !== null) this.#tiers.close(l2);
     };
+    const marks = this.#marksOf(entityType, resolved);
     const parts = [
       entityType,
       resolved,
@@ -152,14 +153,14 @@ export class NearCacheFactory {
       this.#dependenciesOf(resolved, name),
       resolved.load && new LoadGate(name, resolved.load),
       (cause: unknown) => this.#reportRefresh(name, cause),
-      this.#marksOf(entityType, resolved),
+      marks,
     ] as const;
     const form = this.stream.ids?.formOf(entityType) ?? null;
     const cache =
       form === null
         ? new NearCache<V>(...parts)
         : new NormalizingNearCache<V>(...parts).useForm(form);
-    this.#caches.add(name, cache, l2 !== null);
+    this.#caches.add(name, cache, l2 !== null, marks);
     return cache;
   }
 
