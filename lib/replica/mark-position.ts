@@ -11,7 +11,7 @@ export class MarkPosition {
   constructor(
     /** `null` until the primary has answered. */
     public value: string | null = null,
-    /** When its first mark was made, by the monotonic clock. */
-    readonly since = performance.now(),
+    /** When it was first claimed, or told by the primary, by the monotonic clock. */
+    public since = performance.now(),
   ) {}
 }

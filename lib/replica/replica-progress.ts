@@ -144,6 +144,7 @@ export class ReplicaProgress {
         // One that cannot be compared is covered as well: it was told before the question.
         if (value === null || this.#isBeforeOr(true, now, value)) {
           position.value = now;
+          position.since = performance.now();
         }
       }
       if (isDoubtful) this.#doubtedAt = performance.now();
@@ -186,7 +187,8 @@ export class ReplicaProgress {
   #isDoubtful(positions: readonly MarkPosition[]): boolean {
     const long = performance.now() - DOUBT_MS;
     return (
-      this.#doubtedAt < long && positions.some(({ since }) => since < long)
+      this.#doubtedAt < long &&
+      positions.some(({ value, since }) => value !== null && since < long)
     );
   }
 

@@ -133,6 +133,18 @@ it('A position that the primary has not reached is not believed while other mark
   }
 });
 
+it('The primary is not asked twice for what is invalidated after a pause', async () => {
+  const { say, keepsIn, replica } = setUp();
+  await keepsIn(3_000);
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  replica.hold();
+  replica.primary = '90';
+  const { current } = replica.asked;
+  say(entity('User', '1'));
+  await replica.wasAsked(4);
+  expect(replica.asked.current).toBe(current + 1);
+});
+
 it('Marks of nearly as many families as fit collapse once', () => {
   const marks = new Marks();
   const later = vi.fn((one: MarkPosition) => one);
