@@ -65,8 +65,9 @@ export function positionIn(
 
 function isReadable(position: string, replica: Replica): boolean {
   try {
+    const answer: unknown = replica.isBefore(position, position);
     // Untyped code may answer with a promise.
-    return replica.isBefore(position, position) === false;
+    return answer === false;
   } catch {
     return false;
   }

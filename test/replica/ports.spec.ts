@@ -53,8 +53,10 @@ function setUp(replica = new HandReplica()) {
     await cache.get(id, () => 'old');
     return cache.peek(id) !== undefined;
   };
-  const keepsIn = (ms: number): Promise<void> =>
-    vi.waitFor(async () => expect(await isKept('1')).toBe(true), ms);
+  const keepsIn = async (ms: number): Promise<boolean> => {
+    await vi.waitFor(async () => expect(await isKept('1')).toBe(true), ms);
+    return true;
+  };
   return { replica, cache, say, isKept, keepsIn, errors };
 }
 
@@ -67,7 +69,7 @@ it.each(['garbage', undefined, 5])(
     await replica.wasAsked(2);
     expect(errors.report).toHaveBeenCalled();
     replica.at('1');
-    await keepsIn(3_000);
+    expect(await keepsIn(3_000)).toBe(true);
   },
 );
 
@@ -79,13 +81,13 @@ it.each(['garbage', undefined, 5])(
     await isKept('0');
     await replica.wasAsked(2);
     replica.primary = '0';
-    await keepsIn(3_000);
+    expect(await keepsIn(3_000)).toBe(true);
   },
 );
 
 it('An invalidation evicts also where its position cannot be compared with that of the mark', async () => {
   const { say, keepsIn, replica, cache, isKept } = setUp(new TwoHistories());
-  await keepsIn(3_000);
+  expect(await keepsIn(3_000)).toBe(true);
   replica.hold();
   say(entity('User', '1'), { hand: 'a5' });
   // Another history has begun.
@@ -94,16 +96,16 @@ it('An invalidation evicts also where its position cannot be compared with that 
   expect(await isKept('1')).toBe(false);
   replica.primary = '7';
   replica.at('8');
-  await keepsIn(3_000);
+  expect(await keepsIn(3_000)).toBe(true);
 });
 
 it('A position that cannot be compared does not keep other marks', async () => {
   const { say, keepsIn, replica } = setUp(new TwoHistories());
-  await keepsIn(3_000);
+  expect(await keepsIn(3_000)).toBe(true);
   say(entity('User', '2'), { hand: 'a5' });
   say(entity('User', '1'), { hand: '5' });
   replica.at('6');
-  await keepsIn(900);
+  expect(await keepsIn(900)).toBe(true);
 });
 
 it('A port that answers with promises keeps nothing', async () => {
@@ -118,7 +120,7 @@ it('A port that answers with promises keeps nothing', async () => {
 
 it('A position that the primary has not reached is not believed while other marks come and go', async () => {
   const { say, keepsIn, replica } = setUp();
-  await keepsIn(3_000);
+  expect(await keepsIn(3_000)).toBe(true);
   replica.primary = '90';
   replica.at('91');
   say(entity('User', '1'), { hand: '999999999' });
@@ -127,7 +129,7 @@ it('A position that the primary has not reached is not believed while other mark
     10,
   );
   try {
-    await keepsIn(3_000);
+    expect(await keepsIn(3_000)).toBe(true);
   } finally {
     clearInterval(traffic);
   }
@@ -135,7 +137,7 @@ it('A position that the primary has not reached is not believed while other mark
 
 it('The primary is not asked twice for what is invalidated after a pause', async () => {
   const { say, keepsIn, replica } = setUp();
-  await keepsIn(3_000);
+  expect(await keepsIn(3_000)).toBe(true);
   await new Promise((resolve) => setTimeout(resolve, 1_100));
   replica.hold();
   replica.primary = '90';
