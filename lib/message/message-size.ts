@@ -1,3 +1,4 @@
+import type { CommitPosition } from './commit-position.js';
 import type { Invalidation } from './invalidation.js';
 
 /** How much may wait in one place. @internal */
@@ -20,14 +21,21 @@ const measured = new WeakMap<Invalidation, number>();
  *
  * @internal
  */
-export function sizeOf(message: Invalidation): number {
-  const { entityId, pattern, entityIds, metadata } = message;
-  if (entityIds === null && metadata === null) {
+export function sizeOf(
+  message: Invalidation & { readonly at?: CommitPosition | null },
+): number {
+  const { entityId, pattern, entityIds, metadata, at = null } = message;
+  if (entityIds === null && metadata === null && at === null) {
     return MESSAGE_BYTES + lengthOf(entityId) + lengthOf(pattern);
   }
   let size = measured.get(message);
   if (size === undefined) {
-    size = MESSAGE_BYTES + sizeOfJson([entityIds, metadata]);
+    size =
+      MESSAGE_BYTES +
+      lengthOf(entityId) +
+      lengthOf(pattern) +
+      sizeOfJson([entityIds, metadata]) +
+      (at === null ? 0 : sizeOfJson(at));
     measured.set(message, size);
   }
   return size;

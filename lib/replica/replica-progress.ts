@@ -35,6 +35,7 @@ export class ReplicaProgress {
   #doubtedAt = -Infinity;
   #isStopped = false;
   #server = 0;
+  readonly #unlisten: (() => void) | null;
   /** The latest position that a server has told; `null` before the first one. */
   #told: string | null = null;
 
@@ -42,7 +43,7 @@ export class ReplicaProgress {
     private readonly replica: Replica,
     private readonly errors: ErrorReporter,
   ) {
-    replica.onConnect?.(() => this.#server++);
+    this.#unlisten = replica.onConnect?.(() => this.#server++) ?? null;
   }
 
   /** Number of the server that answers; another one with each connection. */
@@ -97,6 +98,7 @@ export class ReplicaProgress {
 
   stop(): void {
     this.#isStopped = true;
+    this.#unlisten?.();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#deadlines.cancel(STOPPED);
   }

@@ -37,10 +37,12 @@ export interface Replica {
    */
   current?(): Promise<string>;
   /**
-   * Sets the listener that is called at each new connection to the replica, which may lead
-   * to another server, or to one that was restarted and has replayed less than before.
+   * Adds a listener that is called at each new connection to the replica, which may lead to
+   * another server, or to one that was restarted and has replayed less than before.
+   *
+   * @returns a function that removes it
    */
-  onConnect?(listener: () => void): void;
+  onConnect?(listener: () => void): () => void;
 }
 
 /** The position of a server that is no replica, or not any more. @internal */

@@ -189,11 +189,13 @@ describe('postgresReplica()', () => {
     const listener = vi.fn();
     const read = poolOf(standby);
     const replica = postgresReplica(read);
-    replica.onConnect!(listener);
+    const unlisten = replica.onConnect!(listener);
 
     await replica.applied();
 
     expect(listener).toHaveBeenCalledOnce();
+    unlisten();
+    expect(read.listenerCount('connect')).toBe(0);
   });
 
   it('notices that two servers take turns', async () => {

@@ -31,8 +31,9 @@ export class HandReplica implements Replica {
     return next ?? this.primary;
   }
 
-  onConnect(listener: () => void): void {
+  onConnect(listener: () => void): () => void {
     this.#onConnect = listener;
+    return () => (this.#onConnect = () => {});
   }
 
   connect(): void {

@@ -43,6 +43,10 @@ describe('The example for MySQL', () => {
 
     expect(isBefore(`${SOURCE}:1-9`, `${SOURCE}:1-10`)).toBe(true);
     expect(isBefore(`${SOURCE}:1-10`, `${SOURCE}:1-9`)).toBe(false);
+    const other = SOURCE.replace('3e', '4e');
+    expect(() => isBefore(`${SOURCE}:1-9`, `${other}:1-10`)).toThrow(
+      'sets of two sources',
+    );
     for (const set of ['', `${SOURCE}:1-5:7-9`, `${SOURCE}:1,${SOURCE}:2`]) {
       expect(() => isBefore(set, set)).toThrow('no set of one source');
     }

@@ -8,6 +8,7 @@ import { Servers } from './servers.js';
 /** Queries of a pool, which may tell of its new connections. @publicApi */
 export interface PostgresReadPool extends PostgresQueries {
   on?(event: 'connect', listener: () => void): unknown;
+  off?(event: 'connect', listener: () => void): unknown;
 }
 
 /** Options of `postgresReplica()`. @publicApi */
@@ -74,7 +75,11 @@ export function postgresReplica(
       },
     }),
     ...(typeof read.on === 'function' && {
-      onConnect: (listener) => void read.on!('connect', () => listener()),
+      onConnect(listener: () => void) {
+        const heard = (): void => listener();
+        read.on!('connect', heard);
+        return () => void read.off?.('connect', heard);
+      },
     }),
   };
 }
