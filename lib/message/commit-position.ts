@@ -1,6 +1,6 @@
 import { InvalidMessageError } from '../errors/index.js';
 import { show } from './cache-key.js';
-import { parseLsn } from './lsn.js';
+import { formatLsn, parseLsn, type Lsn } from './lsn.js';
 import { isNamedTexts } from './named-texts.js';
 
 /**
@@ -14,6 +14,17 @@ export type CommitPosition = Readonly<Record<string, string>>;
 
 /** The kind whose positions the library can compare by itself. */
 const POSTGRES = 'pg';
+
+/** The position in PostgreSQL's log; `null` if there is none. @internal */
+export function lsnIn(at: CommitPosition | null): Lsn | null {
+  const { [POSTGRES]: text = '' } = at ?? {};
+  return parseLsn(text);
+}
+
+/** @internal */
+export function positionAt(lsn: Lsn): CommitPosition {
+  return { [POSTGRES]: formatLsn(lsn) };
+}
 
 /**
  * Checks a position that a caller gives.

@@ -82,7 +82,7 @@ export class Coalescer {
       if (!burst.add(invalidation, key, at)) return null;
       open = this.#open(burst, now, wait);
     }
-    if (wait) this.offsets.record(open.receipt);
+    if (wait) this.offsets.record(open.receipt, at);
     else this.stream.deliver(this.instance.stamp(invalidation, now, at));
     return open.receipt;
   }

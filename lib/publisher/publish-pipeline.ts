@@ -205,7 +205,7 @@ export class PublishPipeline implements DeferringPublisher {
         this.queue.push(
           part,
           now,
-          this.offsets.recording(ending(part, resolve)),
+          this.offsets.recording(ending(part, resolve), part.message.at),
         ),
       );
     }

@@ -45,6 +45,26 @@ export class ReplicaMarks {
     return this.progress.server;
   }
 
+  /** Up to where the replica is known to have replayed; `null` if that is not known. */
+  get replayed(): string | null {
+    return this.progress.replayed;
+  }
+
+  /** Whether a load from a replica that had come so far shows the reader its own writes. */
+  isEnough(replayed: string | null): boolean {
+    return this.progress.isEnough(replayed);
+  }
+
+  /** Whether the replica may not have the reader's own writes, who may still wait. */
+  get isBehindReader(): boolean {
+    return !this.isEnough(this.replayed);
+  }
+
+  /** Resolves once the replica has told how far it is, or the reader has waited enough. */
+  told(): Promise<void> {
+    return this.progress.told();
+  }
+
   /**
    * Marks everything, once for each server, as of when this instance hears of every change:
    * changes from before may not have reached the server.

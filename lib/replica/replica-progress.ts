@@ -4,6 +4,8 @@ import type { InvalidationMessage } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import { MarkPosition } from './mark-position.js';
 import type { ReplicaMarks } from './replica-marks.js';
+import { PositionOrder } from './position-order.js';
+import { readPosition, WaitingReaders } from './read-position.js';
 import { EVERYTHING, positionIn, type Replica } from './replica.js';
 
 /** Milliseconds from one question to the next: at least, and at most while nothing changes. */
@@ -17,14 +19,17 @@ const LATE = new Error(`no answer in ${ANSWER_MS} ms`);
 const STOPPED = new Error('the application ends');
 
 /**
- * Follows how far a replica has come, as long as any cache has marks: nothing is asked
- * otherwise. Marks end by position only, never by time.
+ * Follows how far a replica has come, as long as any cache has marks or any reader waits:
+ * nothing is asked otherwise. Marks end by position only, never by time.
  *
  * @internal
  */
 export class ReplicaProgress {
   readonly #followers = new Set<ReplicaMarks>();
+  readonly #order: PositionOrder;
   readonly #deadlines = new Deadlines();
+  /** Readers that wait for the next answer of the replica. */
+  readonly #readers = new WaitingReaders();
   /** The position of all that were marked since the last question to the primary. */
   #next = new MarkPosition();
   #timer: NodeJS.Timeout | null = null;
@@ -38,17 +43,40 @@ export class ReplicaProgress {
   readonly #unlisten: (() => void) | null;
   /** The latest position that a server has told; `null` before the first one. */
   #told: string | null = null;
+  /** The server that has told it. */
+  #toldBy = -1;
 
   constructor(
     private readonly replica: Replica,
     private readonly errors: ErrorReporter,
   ) {
+    this.#order = new PositionOrder(replica);
     this.#unlisten = replica.onConnect?.(() => this.#server++) ?? null;
   }
 
   /** Number of the server that answers; another one with each connection. */
   get server(): number {
     return this.#server;
+  }
+
+  /** The latest position that the server has told; `null` if it has told none. */
+  get replayed(): string | null {
+    return this.#toldBy === this.#server ? this.#told : null;
+  }
+
+  /** Whether a load from a replica that had come so far shows the reader its own writes. */
+  isEnough(replayed: string | null): boolean {
+    const position = this.#isStopped ? null : readPosition(this.replica);
+    if (position === null || replayed === EVERYTHING) return true;
+    if (replayed === null) return false;
+    return this.#order.isBeforeOr(false, position, replayed);
+  }
+
+  /** Resolves once the replica has answered, or the reader has waited long enough. */
+  told(): Promise<void> {
+    const told = this.#readers.wait(this.#deadlines);
+    this.#askSoon(true);
+    return told;
   }
 
   /** The position to mark everything with at a start; `null` if it cannot be asked. */
@@ -75,7 +103,7 @@ export class ReplicaProgress {
     if (one.value === null || other.value === null) return this.#next;
     const since = Math.min(one.since, other.since);
     try {
-      const isLess = this.#isBefore(one.value, other.value);
+      const isLess = this.#order.isBefore(one.value, other.value);
       return new MarkPosition(isLess ? other.value : one.value, since);
     } catch {
       return this.#next;
@@ -85,10 +113,7 @@ export class ReplicaProgress {
   /** Tells these marks how far the replica is, until they have ended. */
   follow(marks: ReplicaMarks): void {
     this.#followers.add(marks);
-    this.#pause = PAUSE_MS.least;
-    if (this.#timer !== null || this.#isAsking || this.#isStopped) return;
-    const due = this.#askedAt + PAUSE_MS.least;
-    this.#wait(Math.max(0, due - performance.now()));
+    this.#askSoon(false);
   }
 
   /** The marks of a cache that has ended are asked for no more. */
@@ -101,6 +126,16 @@ export class ReplicaProgress {
     this.#unlisten?.();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#deadlines.cancel(STOPPED);
+  }
+
+  /** @param isUrgent whether a pause that has begun is cut short */
+  #askSoon(isUrgent: boolean): void {
+    this.#pause = PAUSE_MS.least;
+    if (this.#isAsking || this.#isStopped) return;
+    if (this.#timer !== null && !isUrgent) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const due = this.#askedAt + PAUSE_MS.least;
+    this.#wait(Math.max(0, due - performance.now()));
   }
 
   #wait(ms: number): void {
@@ -119,7 +154,8 @@ export class ReplicaProgress {
       if (answer.status === 'rejected') this.#report(answer.reason);
     }
     this.#isAsking = false;
-    if (this.#isStopped || this.#followers.size === 0) return;
+    const waiting = this.#followers.size + this.#readers.size;
+    if (this.#isStopped || waiting === 0) return;
     if (this.#marked < before) this.#pause = PAUSE_MS.least;
     this.#wait(this.#pause);
     this.#pause = Math.min(PAUSE_MS.most, 2 * this.#pause);
@@ -133,6 +169,7 @@ export class ReplicaProgress {
     const { replica } = this;
     if (replica.current === undefined) return;
     const positions = this.#positions();
+    if (positions.length === 0) return;
     const unknown = positions.filter(({ value }) => value === null);
     const isDoubtful = this.#isDoubtful(positions);
     if (unknown.length === 0 && !isDoubtful) return;
@@ -140,11 +177,11 @@ export class ReplicaProgress {
     this.#next = new MarkPosition();
     try {
       const now = await this.#answer(() => replica.current!());
-      this.#check(now);
+      this.#order.check(now);
       for (const position of positions) {
         const { value } = position;
         // One that cannot be compared is covered as well: it was told before the question.
-        if (value === null || this.#isBeforeOr(true, now, value)) {
+        if (value === null || this.#order.isBeforeOr(true, now, value)) {
           position.value = now;
           position.since = performance.now();
         }
@@ -157,16 +194,18 @@ export class ReplicaProgress {
   }
 
   async #askReplica(): Promise<void> {
+    const server = this.#server;
     const told = await this.#answer(() => this.replica.applied());
-    if (told !== EVERYTHING) this.#check(told);
+    if (told !== EVERYTHING) this.#order.check(told);
     if (this.#isBehindItself(told)) this.#server++;
     this.#told = told;
+    this.#toldBy = server;
     const passed = new Map<string, boolean>();
     const isPassed = ({ value }: MarkPosition): boolean => {
       if (told === EVERYTHING || value === null) return told === EVERYTHING;
       let isBefore = passed.get(value);
       if (isBefore === undefined) {
-        isBefore = this.#isBeforeOr(false, value, told);
+        isBefore = this.#order.isBeforeOr(false, value, told);
         passed.set(value, isBefore);
       }
       return isBefore;
@@ -175,13 +214,15 @@ export class ReplicaProgress {
       marks.forget(isPassed);
       if (marks.pending === null) this.#followers.delete(marks);
     }
+    this.#readers.resolve();
   }
 
   /** Whether it has told a later position before: it is another server. */
   #isBehindItself(told: string): boolean {
     if (this.#told === null || told === EVERYTHING) return false;
     return (
-      this.#told === EVERYTHING || this.#isBeforeOr(true, told, this.#told)
+      this.#told === EVERYTHING ||
+      this.#order.isBeforeOr(true, told, this.#told)
     );
   }
 
@@ -192,30 +233,6 @@ export class ReplicaProgress {
       this.#doubtedAt < long &&
       positions.some(({ value, since }) => value !== null && since < long)
     );
-  }
-
-  /** @throws TypeError for an answer of untyped code, such as a promise */
-  #isBefore(one: string, other: string): boolean {
-    const answer: unknown = this.replica.isBefore(one, other);
-    if (typeof answer === 'boolean') return answer;
-    throw new TypeError('isBefore() of a replica returned no boolean');
-  }
-
-  /** @param otherwise the answer for positions that cannot be compared */
-  #isBeforeOr(otherwise: boolean, one: string, other: string): boolean {
-    try {
-      return this.#isBefore(one, other);
-    } catch {
-      return otherwise;
-    }
-  }
-
-  /** @throws what `isBefore()` throws for an answer that is no position */
-  #check(position: string): void {
-    if (typeof position === 'string' && !this.#isBefore(position, position)) {
-      return;
-    }
-    throw new TypeError('the answer is no position');
   }
 
   /** Positions of all marks, each once. */

@@ -15,6 +15,7 @@ import { postgresPosition, postgresReplica } from '../../lib/postgres/index.js';
 import {
   ReplicaMarks,
   Replicas,
+  withReadPosition,
   type Replica,
 } from '../../lib/replica/index.js';
 import { HandSource } from '../cache/setup.js';
@@ -147,6 +148,35 @@ describe('A near cache that loads from a standby', () => {
       expect(cache.peek('1')).toBe(77);
     }, 10_000);
   });
+});
+
+describe('A request with the position of a commit', () => {
+  it('reads it from a standby that lags, also where no message named the row', async () => {
+    const {
+      get,
+      write_: write,
+      cache,
+    } = setUp((read, pool) => postgresReplica(read, { primary: pool }));
+    // The start has to be passed first: what it marks is not kept.
+    await vi.waitFor(async () => {
+      await get('40');
+      expect(cache.peek('40')).toBeDefined();
+    }, 15_000);
+    const position = postgresPosition(write);
+    // Without the position the answer is old, which proves that the test can fail.
+    await write.query('update users set name = 1041 where id = 41');
+    expect(await get('41')).not.toBe(1_041);
+    for (let id = 42; id <= 48; id++) {
+      const name = 1_000 + id;
+      await write.query('update users set name = $1 where id = $2', [name, id]);
+      const at = await position();
+      const until = performance.now() + 10_000;
+      const read = await withReadPosition({ at, until }, () => get(String(id)));
+
+      expect(read).toBe(name);
+      expect(cache.peek(String(id))).toBe(name);
+    }
+  }, 60_000);
 });
 
 describe('postgresReplica()', () => {

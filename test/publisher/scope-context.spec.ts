@@ -8,6 +8,7 @@ import {
   throwError,
 } from 'rxjs';
 import { describe, expect, it } from 'vitest';
+import type { CommitPosition } from '../../lib/message/index.js';
 import {
   currentScope,
   InvalidationScope,
@@ -92,16 +93,19 @@ describe('OffsetScope', () => {
   it('returns the same function outside of a run', () => {
     const offsets = new OffsetScope();
     const settle = (): void => {};
-    expect(offsets.recording(settle)).toBe(settle);
+    expect(offsets.recording(settle, null)).toBe(settle);
     offsets.run(() => {});
-    expect(offsets.recording(settle)).toBe(settle);
+    expect(offsets.recording(settle, null)).toBe(settle);
   });
 
   it('records the greatest offset of the receipts, and passes each on', () => {
     const offsets = new OffsetScope();
     const settled: (string | null)[] = [];
     const result = offsets.run((offset) => {
-      const settle = offsets.recording((given) => settled.push(given.offset));
+      const settle = offsets.recording(
+        (given) => settled.push(given.offset),
+        null,
+      );
       expect(offset()).toBeNull();
       settle(receipt(null));
       expect(offset()).toBeNull();
@@ -118,11 +122,27 @@ describe('OffsetScope', () => {
     expect(settled).toEqual([null, '5-0', '4-9', null, '10-0']);
   });
 
+  it('records the latest position, of those that can be compared', () => {
+    const offsets = new OffsetScope();
+    const record = (at: CommitPosition | null): void =>
+      offsets.recording(() => {}, at)(receipt(null));
+    offsets.run((_, lsn) => {
+      record(null);
+      record({ mysql: '9' });
+      record({ pg: 'none' });
+      expect(lsn()).toBeNull();
+      record({ pg: '1/A', other: '7' });
+      record({ pg: '0/FF' });
+      record(null);
+      expect(lsn()).toBe(0x1_0000_000an);
+    });
+  });
+
   it('keeps the offset of a run that continues while another begins', async () => {
     const offsets = new OffsetScope();
     const first = offsets.run(async (offset) => {
       await breathe();
-      offsets.recording(() => {})(receipt('1-0'));
+      offsets.recording(() => {}, null)(receipt('1-0'));
       return offset();
     });
     const second = offsets.run((offset) => offset);

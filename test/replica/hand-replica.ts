@@ -1,17 +1,22 @@
+import { parseLsn } from '../../lib/message/index.js';
 import type { Replica } from '../../lib/replica/index.js';
 import { eventually } from '../support/eventually.js';
 
-/** A replica that a test moves; its positions are whole numbers. */
+/** A replica that a test moves; its positions are whole numbers, or those of PostgreSQL. */
 export class HandReplica implements Replica {
-  readonly kind = 'hand';
   /** Questions so far. */
   readonly asked = { applied: 0, current: 0 };
-  primary = '0';
+  primary: string;
   fails = false;
   /** The next answer of the primary, if it takes time. */
   nextCurrent: Promise<string> | null = null;
-  #applied = '1';
+  #applied: string;
   #onConnect = (): void => {};
+
+  constructor(readonly kind: 'hand' | 'pg' = 'hand') {
+    this.primary = this.#position(0);
+    this.#applied = this.#position(1);
+  }
 
   async applied(): Promise<string> {
     this.asked.applied++;
@@ -20,7 +25,7 @@ export class HandReplica implements Replica {
   }
 
   isBefore(one: string, other: string): boolean {
-    return BigInt(one) < BigInt(other);
+    return this.#read(one) < this.#read(other);
   }
 
   async current(): Promise<string> {
@@ -47,7 +52,18 @@ export class HandReplica implements Replica {
 
   /** Stays where it is, before every position that a test uses. */
   hold(): void {
-    this.#applied = '1';
+    this.#applied = this.#position(1);
+  }
+
+  #position(at: number): string {
+    return this.kind === 'pg' ? `0/${at}` : String(at);
+  }
+
+  #read(position: string): bigint {
+    if (this.kind === 'hand') return BigInt(position);
+    const lsn = parseLsn(position);
+    if (lsn === null) throw new TypeError('no position');
+    return lsn;
   }
 
   /** Waits until it was asked again, so many times from now on. */

@@ -14,7 +14,11 @@ import {
   type CommitPosition,
   type Invalidation,
 } from '../../lib/message/index.js';
-import { ReplicaMarks, Replicas } from '../../lib/replica/index.js';
+import {
+  ReplicaMarks,
+  Replicas,
+  withReadPosition,
+} from '../../lib/replica/index.js';
 import { deferred, HandSource, turn } from '../cache/setup.js';
 import { HandReplica } from './hand-replica.js';
 
@@ -399,5 +403,150 @@ describe('A near cache of a replica', () => {
     });
     await get();
     expect(isKept()).toBe(false);
+  });
+});
+
+describe('A near cache of a replica, read in a request with a position', () => {
+  /** Runs a read in a request whose client has seen this position. */
+  const seen = <T>(hand: string, work: () => T, ms = 60_000): T => {
+    const until = performance.now() + ms;
+    return withReadPosition({ at: { hand }, until }, work);
+  };
+  const many = async (ids: string[]) =>
+    new Map(ids.map((id) => [id, `${id} of the replica`]));
+
+  it('waits until the replica has passed it, and keeps what it loads then', async () => {
+    const { get, old, isKept, replica } = await begun();
+    replica.at('20');
+    const reading = seen('20', () => get());
+    await replica.wasAsked(3);
+    expect(old).not.toHaveBeenCalled();
+
+    replica.at('21');
+
+    expect(await reading).toBe('of the replica');
+    expect(isKept()).toBe(true);
+    expect(old).toHaveBeenCalledOnce();
+  });
+
+  it('asks nothing more once the replica has passed it', async () => {
+    const { get, replica, old } = await begun();
+    replica.at('21');
+    await seen('20', () => get());
+    const { applied } = replica.asked;
+
+    for (let id = 2; id < 50; id++) await seen('20', () => get(String(id)));
+
+    expect(old).toHaveBeenCalledTimes(49);
+    expect(replica.asked.applied).toBe(applied);
+  });
+
+  it('waits for what a read of many has to load, and for nothing else', async () => {
+    const { cache, get, replica } = await begun();
+    await get('1');
+    await get('2');
+    replica.at('20');
+    expect(await seen('20', () => get('1'))).toBe('of the replica');
+    const kept = seen('20', () => cache.getMany(['1', '2'], many));
+    expect((await kept).size).toBe(2);
+    const load = vi.fn(many);
+    const reading = seen('20', () => cache.getMany(['1', '3'], load));
+    await replica.wasAsked(3);
+    expect(load).not.toHaveBeenCalled();
+
+    replica.at('21');
+
+    expect((await reading).get('3')).toBe('3 of the replica');
+    expect(load).toHaveBeenCalledExactlyOnceWith(['3']);
+  });
+
+  it('loads everything from the primary if it can', async () => {
+    const primary = vi.fn(async (id: string) => `${id} of the primary`);
+    const { get, cache, old, isKept, replica } = await begun({ primary });
+    replica.at('20');
+
+    expect(await seen('20', () => get())).toBe('1 of the primary');
+    const values = await seen('20', () => cache.getMany(['1', '2'], many));
+    expect(values.get('2')).toBe('2 of the primary');
+    expect(isKept()).toBe(true);
+    expect(old).not.toHaveBeenCalled();
+    expect(await get('3')).toBe('of the replica');
+  });
+
+  it('joins no load that began behind it, and lets others join its own', async () => {
+    const slow = deferred<string>();
+    const primary = vi.fn(() => slow.promise);
+    for (const options of [{}, { primary }]) {
+      const { cache, replica } = await begun(options);
+      primary.mockClear();
+      replica.at('20');
+      const behind = deferred<string>();
+      const first = cache.get('1', () => behind.promise);
+      const load = vi.fn(async () => 'new');
+      const reading = seen('20', () => cache.get('1', load));
+      await turn();
+      const joined = seen('20', () => cache.get('1', load));
+      replica.at('21');
+      slow.resolve('new');
+
+      expect(await reading).toBe('new');
+      expect(await joined).toBe('new');
+      behind.resolve('old');
+      expect(await first).toBe('old');
+      expect(load.mock.calls.length + primary.mock.calls.length).toBe(1);
+    }
+  });
+
+  it('shares one load after the wait of many readers', async () => {
+    const { get, old, replica } = await begun();
+    replica.at('20');
+    const readings = Array.from({ length: 20 }, () => seen('20', () => get()));
+    await replica.wasAsked(2);
+    replica.at('21');
+    await Promise.all(readings);
+    expect(old).toHaveBeenCalledOnce();
+  });
+
+  it('waits no longer than the request may, and leaves nothing behind', async () => {
+    const { get, old, replica } = await begun();
+    const begin = performance.now();
+
+    const value = await seen('99999999', () => get(), 200);
+
+    expect(value).toBe('of the replica');
+    expect(old).toHaveBeenCalledOnce();
+    expect(performance.now() - begin).toBeGreaterThanOrEqual(199);
+    const { asked } = replica;
+    const before = { ...asked };
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(asked.current).toBe(before.current);
+    expect(asked.applied - before.applied).toBeLessThanOrEqual(1);
+  });
+
+  it('asks again after a new connection, which may lead to another server', async () => {
+    const { get, replica } = await begun();
+    replica.at('21');
+    await seen('20', () => get('1'));
+    const { applied } = replica.asked;
+    replica.connect();
+
+    await seen('20', () => get('2'));
+
+    expect(replica.asked.applied).toBeGreaterThan(applied);
+  });
+
+  it.each(['no position', ''])(
+    'takes no notice of one that cannot be read: %j',
+    async (hand) => {
+      const { get, old } = await begun();
+      await seen(hand, () => get());
+      expect(old).toHaveBeenCalledOnce();
+    },
+  );
+
+  it('waits until its time is over where the replica does not answer', async () => {
+    const { get, replica } = await begun();
+    replica.fails = true;
+    expect(await seen('20', () => get(), 100)).toBe('of the replica');
   });
 });

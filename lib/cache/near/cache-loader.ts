@@ -75,6 +75,16 @@ export class CacheLoader<V> {
     return this.#replica?.pending ?? null;
   }
 
+  /** Up to where a load of a replica that begins now sees changes. */
+  reach(marks: Marks | null, hasPrimary: boolean): string | null {
+    return this.#replica?.reach(marks, hasPrimary) ?? null;
+  }
+
+  /** Whether a load with that reach shows the reader its own writes. */
+  isEnough(reach: string | null): boolean {
+    return this.#replica?.isEnough(reach) ?? true;
+  }
+
   /**
    * @param fences of the flights of these ids, which are told when their load waits
    * and when it begins
@@ -116,7 +126,7 @@ export class CacheLoader<V> {
     if (claims === null) return this.#loadInTurn(ids, loaders, fences);
     return new SingleFlight(claims, this.tiers).load(
       ids,
-      (mine) => this.#load(mine, loaders),
+      (mine) => this.#load(mine, loaders, fences),
       (all, work) => this.#inTurn(all, fences, work),
     );
   }
@@ -126,7 +136,7 @@ export class CacheLoader<V> {
     loaders: Loaders<I, V>,
     fences: ReadonlyMap<I, FlightFence>,
   ): Promise<LoadedValues<I, V>> {
-    return this.#inTurn(ids, fences, () => this.#load(ids, loaders));
+    return this.#inTurn(ids, fences, () => this.#load(ids, loaders, fences));
   }
 
   #inTurn<I, T>(
@@ -139,8 +149,10 @@ export class CacheLoader<V> {
     for (const id of ids) fences.get(id)!.waits();
     return this.gate.run(async () => {
       const fence = this.source.fence();
-      const { marks } = this;
-      for (const id of ids) fences.get(id)!.begins(fence, marks);
+      for (const id of ids) {
+        const waited = fences.get(id)!;
+        waited.begins(fence, this.#marksAfter(waited));
+      }
       try {
         return await work();
       } finally {
@@ -152,11 +164,12 @@ export class CacheLoader<V> {
   async #load<I extends EntityId>(
     ids: I[],
     loaders: Loaders<I, V>,
+    fences: ReadonlyMap<I, FlightFence>,
   ): Promise<LoadedValues<I, V>> {
     const fence = this.source.fence();
     const position = this.source.bypass ? null : this.source.position;
     const server = this.#replica?.server ?? 0;
-    const answers = await this.#answers(ids, loaders);
+    const answers = await this.#answers(ids, loaders, fences);
     const hasMoved = this.#replica?.hasMoved(server) === true;
     const all = new Map<I, Loaded<V | undefined>>();
     for (const [id, answer] of answers) {
@@ -175,16 +188,22 @@ export class CacheLoader<V> {
   async #answers<I extends EntityId>(
     ids: I[],
     { load, primary }: Loaders<I, V>,
+    fences: ReadonlyMap<I, FlightFence>,
   ): Promise<ReadonlyMap<I, FromReplica<V>>> {
     if (ids.length === 0) return new Map();
     const call = (some: I[]): Promise<ReadonlyMap<I, V>> =>
       this.#call(some, load);
-    const { marks } = this;
+    // All ids of a load began together.
+    const marks = this.#marksAfter(fences.get(ids[0]!)!);
     if (marks !== null) return this.#replica!.load(ids, marks, call, primary);
     const values = await call(ids);
     return new Map(
       ids.map((id) => [id, { value: values.get(id), isBehind: false }]),
     );
+  }
+
+  #marksAfter({ marks }: FlightFence): Marks | null {
+    return this.#replica?.pendingAfter(marks) ?? null;
   }
 
   async #call<I extends EntityId>(

@@ -15,6 +15,8 @@ export interface Flight<V> {
   readonly isBypassed: boolean;
   /** Whether it asks a replica only, also for what is marked. */
   readonly mayBeBehind: boolean;
+  /** Up to where it sees changes at least, where it asks a replica. */
+  readonly reach: string | null;
   /** Whether an invalidation has overtaken it; known once it has landed. */
   isOvertaken: boolean;
 }
@@ -92,6 +94,7 @@ export class Flights<V> {
         isOfMany,
         isBypassed: this.source.bypass,
         mayBeBehind: loaders.primary === null,
+        reach: this.loader.reach(marks, loaders.primary !== null),
       };
       started.set(id, this.#track(String(id), loading, begin));
     }
@@ -115,8 +118,12 @@ export class Flights<V> {
     return promise;
   }
 
-  /** Whether the replica that answers it has come further since its begin. */
-  #isBehind(name: string, { fence, mayBeBehind }: Flight<V>): boolean {
+  /**
+   * Whether the replica that answers it has come further since its begin, or was behind
+   * what the reader has to see.
+   */
+  #isBehind(name: string, { fence, mayBeBehind, reach }: Flight<V>): boolean {
+    if (!this.loader.isEnough(reach)) return true;
     const { marks } = fence;
     if (!mayBeBehind || marks === null || marks === this.loader.marks) {
       return false;

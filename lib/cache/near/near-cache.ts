@@ -14,6 +14,7 @@ import { Flights } from './flights.js';
 import { isolationBy, type Isolation } from './isolation.js';
 import type { LoadGate } from './load-gate.js';
 import { existing, LoadsAside } from './loads-aside.js';
+import { nameOf } from './name-of.js';
 import type { NearCacheCounts, NearCacheStats } from './near-cache-stats.js';
 import type { ResolvedNearCacheOptions } from './near-cache.options.js';
 import { Refresher } from './refresher.js';
@@ -112,6 +113,9 @@ export class NearCache<V> {
     }
     const failure = this.source.failure ?? null;
     if (failure !== null) return Promise.reject(failure);
+    if (primary === null && this.marks?.isBehindReader) {
+      return this.marks.told().then(() => this.get(id, load, primary));
+    }
     this.#counts.misses++;
     const flight = this.#flights.find(name);
     if (flight === null) return this.#give(this.#load(id, load, primary));
@@ -148,6 +152,13 @@ export class NearCache<V> {
     const due: I[] = [];
     // All ids before the first read: nobody would handle what a refused call has joined.
     const names = new Map(ids.map((id) => [id, checkEntityId(id)]));
+    if (this.#primary === null && this.marks?.isBehindReader) {
+      const isLoad = [...names.values()].some(
+        (name) => this.#tiers.peek(name) === undefined,
+      );
+      if (isLoad)
+        return this.marks.told().then(() => this.getMany(ids, loadMany));
+    }
     for (const [id, name] of names) {
       const entry = this.#tiers.get(name);
       if (entry !== undefined) {
@@ -230,16 +241,5 @@ export class NearCache<V> {
     const name = checkEntityId(id);
     const loaders = { load: loaderOf(name, load), primary };
     return this.#flights.start([name], loaders, false).get(name) as Promise<V>;
-  }
-}
-
-/** Untyped callers may pass anything; invalid ids miss here and are refused on load. */
-function nameOf(id: EntityId): string {
-  if (typeof id === 'string') return id;
-  if (Number.isSafeInteger(id)) return String(id);
-  try {
-    return checkEntityId(id);
-  } catch {
-    return '';
   }
 }

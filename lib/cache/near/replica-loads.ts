@@ -1,5 +1,10 @@
 import type { EntityId } from '../../message/index.js';
-import { Marks, MarkPosition, type ReplicaMarks } from '../../replica/index.js';
+import {
+  EVERYTHING,
+  MarkPosition,
+  Marks,
+  type ReplicaMarks,
+} from '../../replica/index.js';
 import type { LoadSource } from './cache-tiers.js';
 import type { NearCacheCounts } from './near-cache-stats.js';
 
@@ -10,7 +15,7 @@ import type { NearCacheCounts } from './near-cache-stats.js';
  */
 export type LoadFromPrimary<V> = (id: string) => Promise<V> | V;
 
-const EVERYTHING = new Marks([['', new MarkPosition()]]);
+const ALL_MARKED = new Marks([['', new MarkPosition()]]);
 
 /** A loaded value. @internal */
 export interface FromReplica<V> {
@@ -39,9 +44,36 @@ export class ReplicaLoads<V> {
   /** Marks that a load which begins now has to heed; `null` if there are none. */
   get pending(): Marks | null {
     // Changes that this instance has not heard of left no marks.
-    if (this.source.bypass) return EVERYTHING;
+    if (this.source.bypass) return ALL_MARKED;
     this.marks.begin();
+    if (this.marks.isBehindReader) return ALL_MARKED;
     return this.marks.pending;
+  }
+
+  /**
+   * Marks of a load that begins now, for which all may have counted as marked before it
+   * had to wait: reads that have joined it rely on that.
+   *
+   * @param earlier marks from before it waited
+   */
+  pendingAfter(earlier: Marks | null): Marks | null {
+    return earlier === ALL_MARKED ? earlier : this.pending;
+  }
+
+  /**
+   * Up to where a load that begins now sees changes; `null` if that is not known.
+   *
+   * @param marks of this moment
+   */
+  reach(marks: Marks | null, hasPrimary: boolean): string | null {
+    return hasPrimary && marks === ALL_MARKED
+      ? EVERYTHING
+      : this.marks.replayed;
+  }
+
+  /** Whether a load with that reach shows the reader its own writes. */
+  isEnough(reach: string | null): boolean {
+    return this.marks.isEnough(reach);
   }
 
   /** To be read before a load. */
