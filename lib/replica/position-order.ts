@@ -1,4 +1,4 @@
-import type { Replica } from './replica.js';
+import { EVERYTHING, type Replica } from './replica.js';
 
 /**
  * Compares positions of a replica, whose answers may be those of untyped code.
@@ -22,6 +22,20 @@ export class PositionOrder {
     } catch {
       return otherwise;
     }
+  }
+
+  /** Tells of positions whether a replica has passed them; `null` is not known yet. */
+  passedBy(told: string): (position: string | null) => boolean {
+    const passed = new Map<string, boolean>();
+    return (position) => {
+      if (told === EVERYTHING || position === null) return told === EVERYTHING;
+      let isPassed = passed.get(position);
+      if (isPassed === undefined) {
+        isPassed = this.isBeforeOr(false, position, told);
+        passed.set(position, isPassed);
+      }
+      return isPassed;
+    };
   }
 
   /** @throws what `isBefore()` throws for an answer that is no position */

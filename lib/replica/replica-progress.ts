@@ -67,9 +67,8 @@ export class ReplicaProgress {
   /** Whether a load from a replica that had come so far shows the reader its own writes. */
   isEnough(replayed: string | null): boolean {
     const position = this.#isStopped ? null : readPosition(this.replica);
-    if (position === null || replayed === EVERYTHING) return true;
-    if (replayed === null) return false;
-    return this.#order.isBeforeOr(false, position, replayed);
+    if (position === null) return true;
+    return replayed !== null && this.#order.passedBy(replayed)(position);
   }
 
   /** Resolves once the replica has answered, or the reader has waited long enough. */
@@ -200,16 +199,8 @@ export class ReplicaProgress {
     if (this.#isBehindItself(told)) this.#server++;
     this.#told = told;
     this.#toldBy = server;
-    const passed = new Map<string, boolean>();
-    const isPassed = ({ value }: MarkPosition): boolean => {
-      if (told === EVERYTHING || value === null) return told === EVERYTHING;
-      let isBefore = passed.get(value);
-      if (isBefore === undefined) {
-        isBefore = this.#order.isBeforeOr(false, value, told);
-        passed.set(value, isBefore);
-      }
-      return isBefore;
-    };
+    const passed = this.#order.passedBy(told);
+    const isPassed = ({ value }: MarkPosition): boolean => passed(value);
     for (const marks of this.#followers) {
       marks.forget(isPassed);
       if (marks.pending === null) this.#followers.delete(marks);
