@@ -1,9 +1,9 @@
 import { Deadlines } from '../common/index.js';
-import { CallbackFailedError } from '../errors/index.js';
 import type { InvalidationMessage } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
 import { MarkPosition } from './mark-position.js';
 import type { ReplicaMarks } from './replica-marks.js';
+import { ReplicaReports } from './replica-reports.js';
 import { PositionOrder } from './position-order.js';
 import { readPosition, WaitingReaders } from './read-position.js';
 import { EVERYTHING, positionIn, type Replica } from './replica.js';
@@ -27,6 +27,7 @@ const STOPPED = new Error('the application ends');
 export class ReplicaProgress {
   readonly #followers = new Set<ReplicaMarks>();
   readonly #order: PositionOrder;
+  readonly #reports: ReplicaReports;
   readonly #deadlines = new Deadlines();
   /** Readers that wait for the next answer of the replica. */
   readonly #readers = new WaitingReaders();
@@ -48,8 +49,9 @@ export class ReplicaProgress {
 
   constructor(
     private readonly replica: Replica,
-    private readonly errors: ErrorReporter,
+    errors: ErrorReporter,
   ) {
+    this.#reports = new ReplicaReports(errors);
     this.#order = new PositionOrder(replica);
     this.#unlisten = replica.onConnect?.(() => this.#server++) ?? null;
   }
@@ -81,11 +83,7 @@ export class ReplicaProgress {
   /** The position to mark everything with at a start; `null` if it cannot be asked. */
   start(): MarkPosition | null {
     if (this.replica.current !== undefined) return this.#next;
-    this.errors.log(
-      'warn',
-      'A replica cannot tell the position of its primary: rows loaded right after the start may be old, and what is invalidated without a position is not kept any more. Give it `current()`; postgresReplica takes the option `primary`.',
-      'replica without current()',
-    );
+    this.#reports.cannotAsk();
     return null;
   }
 
@@ -150,7 +148,9 @@ export class ReplicaProgress {
     const before = this.#marked;
     const asked = [this.#askPrimary(), this.#askReplica()];
     for (const answer of await Promise.allSettled(asked)) {
-      if (answer.status === 'rejected') this.#report(answer.reason);
+      if (answer.status === 'rejected' && !this.#isStopped) {
+        this.#reports.silent(answer.reason);
+      }
     }
     this.#isAsking = false;
     const waiting = this.#followers.size + this.#readers.size;
@@ -241,18 +241,5 @@ export class ReplicaProgress {
   #answer(ask: () => Promise<string>): Promise<string> {
     const answer = new Promise<string>((resolve) => resolve(ask()));
     return this.#deadlines.within(ANSWER_MS, answer, () => LATE);
-  }
-
-  #report(error: unknown): void {
-    if (this.#isStopped) return;
-    this.errors.report(
-      new CallbackFailedError(
-        'A replica',
-        'did not tell its position, so that rows it may not have are loaded again and again',
-        'They are kept once it answers.',
-        error,
-      ),
-      'replica',
-    );
   }
 }
