@@ -16,9 +16,9 @@ export const MUTANTS = {
     problem: /kept too old/,
     edits: [
       {
-        file: 'replica/replica-progress.js',
-        from: 'this.replica.isBefore(value, told)',
-        to: '!this.replica.isBefore(told, value)',
+        file: 'replica/position-order.js',
+        from: 'this.isBeforeOr(false, position, told)',
+        to: '!this.isBeforeOr(true, told, position)',
       },
     ],
   },
@@ -27,8 +27,8 @@ export const MUTANTS = {
     scenario: 'replica-lag-500',
     edits: [
       {
-        file: 'replica/replica-progress.js',
-        from: '(value !== null && this.replica.isBefore(value, told))',
+        file: 'replica/position-order.js',
+        from: 'this.isBeforeOr(false, position, told)',
         to: 'true',
       },
     ],
