@@ -47,17 +47,22 @@ async function makeFailoverSlot({ server }) {
 
 /** Lets the standby copy the slot, and waits until it can be used after a promotion. */
 async function synchronize({ server, standby }) {
-  // Only now: the process that copies slots rests the longer, the less it has to do.
+  // Only now: the process that copies slots rests the longer, the less it has to do, up to
+  // half a minute.
   await standby.sql('alter system set sync_replication_slots = on');
   await standby.sql('select pg_reload_conf()');
-  await until('the slot of the standby', async () => {
-    // The slot moves on with such a record, which the server writes each 15 seconds.
-    await server.sql('select pg_log_standby_snapshot()');
-    const rows = await standby.sql(
-      'select 1 from pg_replication_slots where synced and not temporary',
-    );
-    return rows.length > 0;
-  });
+  await until(
+    'the slot of the standby',
+    async () => {
+      // The slot moves on with such a record, which the server writes each 15 seconds.
+      await server.sql('select pg_log_standby_snapshot()');
+      const rows = await standby.sql(
+        'select 1 from pg_replication_slots where synced and not temporary',
+      );
+      return rows.length > 0;
+    },
+    45_000,
+  );
 }
 
 async function hasSlotOf(server) {
