@@ -61,6 +61,8 @@ export class InvalidationScope {
   #ended = false;
   #givenUp = false;
   #since = Infinity;
+  /** Whether its work goes on; also after it has given up. @internal */
+  isAtWork = true;
 
   private constructor(
     /** @internal */
@@ -108,7 +110,6 @@ export class InvalidationScope {
     }
     const scope = new InvalidationScope(parent, end, ask);
     const storage = (processStore().scopes ??= new AsyncLocalStorage());
-    // Within it also what a lazy query does only when it is awaited.
     return storage.run(scope, () => {
       try {
         const result = work(() => (end.kept = true));
@@ -169,6 +170,7 @@ export class InvalidationScope {
   giveUp(): void {
     this.#givenUp = true;
     outsideScopes(() => this.#endAtOnce());
+    this.isAtWork = true;
   }
 
   async #settle(result: PromiseLike<unknown>): Promise<unknown> {
@@ -230,6 +232,7 @@ export class InvalidationScope {
     ) => R,
   ): R[] {
     this.#ended = true;
+    this.isAtWork = false;
     openScopes().released(this);
     const outer = openOf(this.parent);
     return this.#held.takeAll().flatMap(([publisher, messages]) => {

@@ -10,6 +10,13 @@ export function currentScope(): InvalidationScope | null {
   return STORE.scopes === null ? null : openOf(STORE.scopes.getStore() ?? null);
 }
 
+/** Whether the caller is in the work of a scope, also of one that has given up. @internal */
+export function isInScope(): boolean {
+  let scope = STORE.scopes?.getStore() ?? null;
+  while (scope !== null && !scope.isAtWork) scope = scope.parent;
+  return scope !== null;
+}
+
 /** How many open scopes the caller is in. @internal */
 export function scopeDepth(): number {
   let depth = 0;

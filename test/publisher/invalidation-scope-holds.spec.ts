@@ -9,6 +9,7 @@ import {
 } from '../../lib/message/index.js';
 import {
   currentScope,
+  isInScope,
   InvalidationScope,
   openScopes,
 } from '../../lib/publisher/index.js';
@@ -343,11 +344,14 @@ describe('A scope that is open for long', () => {
       expect(publisher.notes).toEqual(['User:1 at once']);
       expect(scope.ended).toBe(true);
       expect(currentScope()).toBeNull();
+      // Near caches are bypassed as long as the transaction is open.
+      expect(isInScope()).toBe(true);
       expect(open()).toBe(0);
       await breathe();
       expect(open()).toBe(1);
     });
     expect(publisher.notes.slice(1)).toEqual(['everything']);
+    expect(isInScope()).toBe(false);
     expect(open()).toBe(0);
   });
 

@@ -107,7 +107,7 @@ describe('OpenScopes', () => {
         depth--;
       },
     });
-    for (let at = 0; at <= 10_000; at++) scopes.holds(nested(100));
+    for (let at = 0; at <= 10_000; at++) scopes.holds(nested(20));
     expect(deepest).toBe(1);
     expect(published + scopes.holding.size).toBe(10_001);
   });

@@ -4,7 +4,7 @@ import {
   type EntityType,
   type InvalidationMessage,
 } from '../../message/index.js';
-import { currentScope } from '../../publisher/index.js';
+import { isInScope } from '../../publisher/index.js';
 import type { ReplicaMarks } from '../../replica/index.js';
 import type { Dependencies } from '../dependencies.js';
 import type { L2Tier } from '../shared/l2-tier.js';
@@ -224,7 +224,7 @@ export class NearCache<V> {
    * nobody else sees before the commit.
    */
   get #isAside(): boolean {
-    return this.#tiers.isClosed || currentScope() !== null;
+    return this.#tiers.isClosed || isInScope();
   }
 
   /** Hands a value to one reader, by the option `isolate`. */
