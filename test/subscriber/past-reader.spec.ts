@@ -82,7 +82,7 @@ describe('readPast()', () => {
 
   it('returns the last messages when they would take too much memory', async () => {
     // By its size in memory each message is the 32nd part of the bound.
-    const metadata = { twelve_bytes: Array(65_500).fill(0) };
+    const metadata = { twelve_bytes: Array(65_499).fill(0) };
     const entries = range(1, 34).map((at) =>
       entry(at, null, { ...entity('User', at), metadata }),
     );
