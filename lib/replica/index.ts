@@ -1,6 +1,6 @@
-export { MarkPosition } from './mark-position.js';
-export { Marks } from './marks.js';
-export { withReadPosition } from './read-position.js';
-export { ReplicaMarks } from './replica-marks.js';
-export { Replicas } from './replicas.js';
-export { EVERYTHING, type Replica } from './replica.js';
+export * from './mark-position.js';
+export * from './marks.js';
+export * from './read-position.js';
+export * from './replica-marks.js';
+export * from './replica.js';
+export * from './replicas.js';

@@ -98,7 +98,7 @@ export class NearCache<V> {
   get(
     id: EntityId,
     load: () => Promise<V> | V,
-    primary = this.#primary,
+    primary: ((id: string) => Promise<V> | V) | null = this.#primary,
   ): Promise<V> {
     if (this.#isAside) return this.#aside.load(load, [id]);
     const name = nameOf(id);
