@@ -70,7 +70,7 @@ export function mergeToken(token: ReadToken, other: ReadToken): boolean {
   return added.includes(true);
 }
 
-/** What a request has come to in this region by its own messages. @internal */
+/** Offset and position that a request has come to in this region by its own messages. @internal */
 export function tokenOf(
   local: string,
   offset: string | null,

@@ -34,7 +34,7 @@ const PATIENCE_MS = 1_000;
  * refused because an instance is behind. With the option `regions` it holds an offset for
  * each region in which the client has written.
  *
- * It also holds the position of the request's last commit in PostgreSQL's log, as far as
+ * The header also holds the position of the request's last commit in PostgreSQL's log, as far as
  * messages have one. Near caches with the option `replica` then load from `primary`, or
  * wait until their replica has passed it, within the same second.
  *

@@ -60,7 +60,8 @@ export class InvalidationScope {
   readonly #held = new HeldInvalidations();
   #ended = false;
   #givenUp = false;
-  #since = Infinity;
+  /** When it first held something, by `performance.now()`. @internal */
+  since = Infinity;
   /** Whether its work goes on; also after it has given up. @internal */
   isAtWork = true;
 
@@ -110,6 +111,7 @@ export class InvalidationScope {
     }
     const scope = new InvalidationScope(parent, end, ask);
     const storage = (processStore().scopes ??= new AsyncLocalStorage());
+    // The scope also covers a query that a lazy result makes when it is awaited.
     return storage.run(scope, () => {
       try {
         const result = work(() => (end.kept = true));
@@ -147,14 +149,9 @@ export class InvalidationScope {
     messages: readonly InvalidationMessage[],
   ): void {
     this.#held.add(publisher, messages);
-    if (this.#since !== Infinity) return;
-    this.#since = performance.now();
+    if (this.since !== Infinity) return;
+    this.since = performance.now();
     openScopes().holds(this);
-  }
-
-  /** @internal */
-  get since(): number {
-    return this.#since;
   }
 
   /** @internal */

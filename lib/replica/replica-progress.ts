@@ -179,7 +179,7 @@ export class ReplicaProgress {
       this.#order.check(now);
       for (const position of positions) {
         const { value } = position;
-        // One that cannot be compared is covered as well: it was told before the question.
+        // A position that cannot be compared was told before the question, too.
         if (value === null || this.#order.isBeforeOr(true, now, value)) {
           position.value = now;
           position.since = performance.now();

@@ -1,5 +1,7 @@
 /** The runs of `fill.pml`, each with its bound. */
 
+import { runsOf } from './spec-runs.mjs';
+
 /**
  * @typedef {object} SpecRun
  * @property {string} name
@@ -75,22 +77,10 @@ const COHERENT_FAULTS = [
 /** @type {{ file: string, runs: readonly SpecRun[] }} */
 export const FILL = {
   file: 'fill.pml',
-  runs: [
-    ...HOLDS.map((one) => run(one, 'safety', 'holds')),
-    ...COHERENT.map((one) => run(one, 'coherent', 'holds')),
-    ...SAFETY_FAULTS.map((one) => run(one, 'safety', 'violated')),
-    ...COHERENT_FAULTS.map((one) => run(one, 'coherent', 'violated')),
-  ],
+  runs: runsOf({
+    holds: HOLDS,
+    coherent: COHERENT,
+    safetyFaults: SAFETY_FAULTS,
+    coherentFaults: COHERENT_FAULTS,
+  }),
 };
-
-/**
- * @param {string[]} given name and defines
- * @param {string} property
- * @param {'holds' | 'violated'} expected
- * @returns {SpecRun}
- */
-function run([name = '', defines = ''], property, expected) {
-  const all = defines.split(' ');
-  if (property !== 'safety') all.push('LIVENESS');
-  return { name, defines: all, property, expected };
-}

@@ -1,5 +1,7 @@
 /** The runs of `fill.pml` with replicas and snapshots, each with its bound. */
 
+import { runsOf } from './spec-runs.mjs';
+
 const ONE = 'INSTANCES=1 OWN=0 REPLICA';
 const TWO = 'INSTANCES=2 OWN=0 REPLICA';
 
@@ -80,22 +82,10 @@ const COHERENT_FAULTS = [
 /** @type {import('./spec-model.js').SpecModel} */
 export const REPLICA = {
   file: 'fill.pml',
-  runs: [
-    ...HOLDS.map((one) => run(one, 'safety', 'holds')),
-    ...COHERENT.map((one) => run(one, 'coherent', 'holds')),
-    ...SAFETY_FAULTS.map((one) => run(one, 'safety', 'violated')),
-    ...COHERENT_FAULTS.map((one) => run(one, 'coherent', 'violated')),
-  ],
+  runs: runsOf({
+    holds: HOLDS,
+    coherent: COHERENT,
+    safetyFaults: SAFETY_FAULTS,
+    coherentFaults: COHERENT_FAULTS,
+  }),
 };
-
-/**
- * @param {string[]} given name and defines
- * @param {string} property
- * @param {'holds' | 'violated'} expected
- * @returns {import('./spec-model.js').SpecRun}
- */
-function run([name = '', defines = ''], property, expected) {
-  const all = defines.split(' ');
-  if (property !== 'safety') all.push('LIVENESS');
-  return { name, defines: all, property, expected };
-}

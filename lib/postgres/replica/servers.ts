@@ -21,7 +21,7 @@ export class Servers {
     const latest = this.#known.at(-1);
     if (server === latest) this.#inARow++;
     else {
-      // One that comes back was not replaced by the other.
+      // A server that comes back was not replaced by the other.
       this.#takeTurns ||= this.#known.includes(server);
       this.#known = [...this.#known.filter((one) => one !== server), server];
       this.#inARow = 1;

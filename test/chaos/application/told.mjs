@@ -1,7 +1,7 @@
 import { affects } from 'nestjs-cache-invalidation';
 import { numberOf } from '../replica/positions.mjs';
 
-/** What messages have told this instance of each row. */
+/** The latest change of each row that messages have told this instance of. */
 export class Told {
   /** Greatest positions of commits, in the order of the keys; 0 for none. */
   positions;

@@ -199,7 +199,7 @@ export class PostgresRows {
       return { at: commits.at(-1).at, by: 'psql' };
     }
     const place = commits.findLastIndex((commit) => commit.version === version);
-    // One that is not known is newer: its commit was not answered yet.
+    // A version that is not known is newer: its commit was not answered yet.
     const next = place === -1 ? undefined : commits[place + 1];
     return next && { at: next.at, by: 'psql' };
   }

@@ -147,7 +147,7 @@ export class PostgresServer {
       try {
         process.kill(pid, 'SIGCONT');
       } catch {
-        // It has just ended.
+        // The process has just ended.
       }
     }
     this.#guard?.kill('SIGKILL');

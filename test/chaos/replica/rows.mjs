@@ -57,7 +57,7 @@ export class ReplicaRows extends PostgresRows {
   isOlder(index, version, { position, time }) {
     const { commits } = this.row(index);
     const has = commits.findLastIndex((commit) => commit.version === version);
-    // One that is not known is newer: its commit was not answered yet.
+    // A version that is not known is newer: its commit was not answered yet.
     if (has === -1) return false;
     const needs = commits.findLastIndex(
       (commit) => commit.before <= position || commit.clock < time,
