@@ -3,14 +3,11 @@ import type { Marks, ReplicaMarks } from '../../replica/index.js';
 import { isPromiseLike } from '../../stream/index.js';
 import { NO_DEPENDENCIES, type Dependencies } from '../dependencies.js';
 import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
-import type { FlightFence } from './flight-fence.js';
+import type { FenceOf, FlightFence } from './flight-fence.js';
 import type { LoadGate } from './load-gate.js';
 import type { NearCacheCounts } from './near-cache-stats.js';
-import {
-  ReplicaLoads,
-  type FromReplica,
-  type LoadFromPrimary,
-} from './replica-loads.js';
+import { NOT_STORED } from '../shared/l2-tier.js';
+import { NONE, ReplicaLoads, type LoadFromPrimary } from './replica-loads.js';
 import { SingleFlight } from './single-flight.js';
 
 /**
@@ -86,20 +83,20 @@ export class CacheLoader<V> {
   }
 
   /**
-   * @param fences of the flights of these ids, which are told when their load waits
-   * and when it begins
+   * @param fenceOf fences of the flights of these ids, which are told when their load
+   * waits and when it begins
    * @param isRefresh whether the second tier is not read: its entry is as old
    * @returns each id's value, which is there sooner if the second tier has it
    */
   fetch<I extends EntityId>(
     ids: I[],
     loaders: Loaders<I, V>,
-    fences: ReadonlyMap<I, FlightFence>,
+    fenceOf: FenceOf<I>,
     isRefresh: boolean,
   ): Map<I, Promise<Loaded<V | undefined>>> {
     const finding = isRefresh ? null : this.tiers.find(ids);
     if (finding === null) {
-      const loading = this.#loadInTurn(ids, loaders, fences);
+      const loading = this.#loadInTurn(ids, loaders, fenceOf);
       return new Map(
         ids.map((id) => [id, loading.then((values) => values.get(id)!)]),
       );
@@ -108,7 +105,7 @@ export class CacheLoader<V> {
       this.#loadOnce(
         ids.filter((id) => !found.has(id)),
         loaders,
-        fences,
+        fenceOf,
       ),
     );
     // A failure rejects the values below that wait for it; there may be none.
@@ -120,86 +117,79 @@ export class CacheLoader<V> {
   #loadOnce<I extends EntityId>(
     ids: I[],
     loaders: Loaders<I, V>,
-    fences: ReadonlyMap<I, FlightFence>,
+    fenceOf: FenceOf<I>,
   ): Promise<LoadedValues<I, V>> {
     const { claims } = this.tiers;
-    if (claims === null) return this.#loadInTurn(ids, loaders, fences);
+    if (claims === null) return this.#loadInTurn(ids, loaders, fenceOf);
     return new SingleFlight(claims, this.tiers).load(
       ids,
-      (mine) => this.#load(mine, loaders, fences),
-      (all, work) => this.#inTurn(all, fences, work),
+      (mine) => this.#load(mine, loaders, fenceOf),
+      (all, work) => this.#inTurn(all, fenceOf, work),
     );
   }
 
   #loadInTurn<I extends EntityId>(
     ids: I[],
     loaders: Loaders<I, V>,
-    fences: ReadonlyMap<I, FlightFence>,
+    fenceOf: FenceOf<I>,
   ): Promise<LoadedValues<I, V>> {
-    return this.#inTurn(ids, fences, () => this.#load(ids, loaders, fences));
+    return this.#inTurn(ids, fenceOf, () => this.#load(ids, loaders, fenceOf));
   }
 
   #inTurn<I, T>(
     ids: readonly I[],
-    fences: ReadonlyMap<I, FlightFence>,
+    fenceOf: FenceOf<I>,
     work: () => Promise<T>,
   ): Promise<T> {
     if (this.gate === null || ids.length === 0) return work();
-    if (fences.get(ids[0]!)!.isNested) return work();
-    for (const id of ids) fences.get(id)!.waits();
+    if (fenceOf(ids[0]!).isNested) return work();
+    for (const id of ids) fenceOf(id).waits();
     return this.gate.run(async () => {
       const fence = this.source.fence();
       for (const id of ids) {
-        const waited = fences.get(id)!;
+        const waited = fenceOf(id);
         waited.begins(fence, this.#marksAfter(waited));
       }
       try {
         return await work();
       } finally {
-        for (const id of ids) fences.get(id)!.ends();
+        for (const id of ids) fenceOf(id).ends();
       }
     });
   }
 
   async #load<I extends EntityId>(
     ids: I[],
-    loaders: Loaders<I, V>,
-    fences: ReadonlyMap<I, FlightFence>,
+    { load, primary }: Loaders<I, V>,
+    fenceOf: FenceOf<I>,
   ): Promise<LoadedValues<I, V>> {
+    if (ids.length === 0) return new Map();
     const fence = this.source.fence();
     const position = this.source.bypass ? null : this.source.position;
     const server = this.#replica?.server ?? 0;
-    const answers = await this.#answers(ids, loaders, fences);
-    const hasMoved = this.#replica?.hasMoved(server) === true;
-    const all = new Map<I, Loaded<V | undefined>>();
-    for (const [id, answer] of answers) {
-      const loaded = {
-        value: answer.value,
-        fence,
-        dependencies: this.#dependenciesOf(answer.value),
-        isBehind: answer.isBehind || hasMoved,
-      };
-      const stored = this.tiers.share(String(id), loaded, position);
-      all.set(id, { ...loaded, stored });
-    }
-    return all;
-  }
-
-  async #answers<I extends EntityId>(
-    ids: I[],
-    { load, primary }: Loaders<I, V>,
-    fences: ReadonlyMap<I, FlightFence>,
-  ): Promise<ReadonlyMap<I, FromReplica<V>>> {
-    if (ids.length === 0) return new Map();
     const call = (some: I[]): Promise<ReadonlyMap<I, V>> =>
       this.#call(some, load);
     // All ids of a load began together.
-    const marks = this.#marksAfter(fences.get(ids[0]!)!);
-    if (marks !== null) return this.#replica!.load(ids, marks, call, primary);
-    const values = await call(ids);
-    return new Map(
-      ids.map((id) => [id, { value: values.get(id), isBehind: false }]),
-    );
+    const marks = this.#marksAfter(fenceOf(ids[0]!));
+    const { values, behind } =
+      marks === null
+        ? { values: await call(ids), behind: NONE }
+        : await this.#replica!.load(ids, marks, call, primary);
+    const hasMoved = this.#replica?.hasMoved(server) === true;
+    const all = new Map<I, Loaded<V | undefined>>();
+    for (const id of ids) {
+      const value = values.get(id);
+      const loaded = {
+        value,
+        fence,
+        dependencies: this.#dependenciesOf(value),
+        isBehind: hasMoved || behind.has(id),
+        stored: NOT_STORED,
+      };
+      loaded.stored = this.tiers.share(String(id), loaded, position);
+      all.set(id, loaded);
+    }
+    return all;
   }
 
   #marksAfter({ marks }: FlightFence): Marks | null {

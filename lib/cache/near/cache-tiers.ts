@@ -44,7 +44,7 @@ export interface Loaded<V> {
   /** Whether a replica may not have had the last change: not to be kept. */
   readonly isBehind?: boolean;
   /** Whether the second tier stores it: of values that this instance has loaded. */
-  readonly stored?: Promise<boolean>;
+  stored?: Promise<boolean>;
 }
 
 /**
@@ -143,11 +143,13 @@ export class CacheTiers<V> {
   /**
    * Stores a loaded value in memory.
    *
+   * @param value the one to keep, which may be a copy of the loaded one
    * @returns `false` if an invalidation has overtaken its load, or may have
    */
   keep(
     name: string,
-    { value, fence, dependencies, isBehind }: Loaded<V | undefined>,
+    value: V | undefined,
+    { fence, dependencies, isBehind }: Loaded<V | undefined>,
   ): boolean {
     const key = this.keyOf(name);
     if (dependencies === null) return fence.holds(key, '');

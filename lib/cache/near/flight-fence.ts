@@ -46,3 +46,6 @@ export class FlightFence implements Fence {
     this.#hasTurn = false;
   }
 }
+
+/** The fence of each id of a load. @internal */
+export type FenceOf<I> = (id: I) => FlightFence;

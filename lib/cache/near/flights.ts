@@ -1,14 +1,13 @@
 import type { EntityId } from '../../message/index.js';
+import type { Marks } from '../../replica/index.js';
 import type { CacheLoader, Loaders } from './cache-loader.js';
 import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
-import { FlightFence } from './flight-fence.js';
+import { FlightFence, type FenceOf } from './flight-fence.js';
 import type { Isolation } from './isolation.js';
 import type { LoadGate } from './load-gate.js';
 
-/** A load under way. @internal */
-export interface Flight<V> {
-  readonly promise: Promise<V | undefined>;
-  readonly fence: FlightFence;
+/** The begin of a load of one id or many. */
+interface Begin {
   /** Whether its loader was called for several ids, and leaves out those that do not exist. */
   readonly isOfMany: boolean;
   /** Whether it began while caches were bypassed; only reads of that time may join it. */
@@ -17,6 +16,13 @@ export interface Flight<V> {
   readonly mayBeBehind: boolean;
   /** Up to where it sees changes at least, where it asks a replica. */
   readonly reach: string | null;
+}
+
+/** A load under way. @internal */
+export interface Flight<V> {
+  readonly begin: Begin;
+  readonly promise: Promise<V | undefined>;
+  readonly fence: FlightFence;
   /** Whether an invalidation has overtaken it; known once it has landed. */
   isOvertaken: boolean;
 }
@@ -43,7 +49,7 @@ export class Flights<V> {
   find(name: string): Flight<V> | null {
     const flight = this.#flights.get(name);
     if (flight === undefined) return null;
-    if (!flight.isBypassed && this.source.bypass) return null;
+    if (!flight.begin.isBypassed && this.source.bypass) return null;
     // A load that has its turn must not wait for one that may wait for that turn.
     if (flight.fence.mayWait && this.gate?.isEntered) return null;
     if (this.#isBehind(name, flight)) return null;
@@ -65,7 +71,7 @@ export class Flights<V> {
       if (!flight.isOvertaken) return value;
       // A flight that has replaced it began after this read.
       const later = this.#flights.get(name);
-      return later?.isOfMany === false ? later.promise : loadAgain();
+      return later?.begin.isOfMany === false ? later.promise : loadAgain();
     });
   }
 
@@ -80,31 +86,41 @@ export class Flights<V> {
     isOfMany: boolean,
     isRefresh = false,
   ): Map<I, Promise<V | undefined>> {
-    const now = this.source.fence();
     const { marks } = this.loader;
-    const isNested = this.gate?.isEntered === true;
-    const fences = new Map(
-      ids.map((id) => [id, new FlightFence(now, marks, isNested)]),
-    );
+    const begin = {
+      isOfMany,
+      isBypassed: this.source.bypass,
+      mayBeBehind: loaders.primary === null,
+      reach: this.loader.reach(marks, loaders.primary !== null),
+    };
+    const fenceOf = this.#fencesOf(ids, marks);
     const started = new Map<I, Promise<V | undefined>>();
-    const fetched = this.loader.fetch(ids, loaders, fences, isRefresh);
+    const fetched = this.loader.fetch(ids, loaders, fenceOf, isRefresh);
     for (const [id, loading] of fetched) {
-      const begin = {
-        fence: fences.get(id)!,
-        isOfMany,
-        isBypassed: this.source.bypass,
-        mayBeBehind: loaders.primary === null,
-        reach: this.loader.reach(marks, loaders.primary !== null),
-      };
-      started.set(id, this.#track(String(id), loading, begin));
+      started.set(id, this.#track(String(id), begin, fenceOf(id), loading));
     }
     return started;
   }
 
+  /** Fences of a load that begins now. Only where loads have turns, ids have their own. */
+  #fencesOf<I>(ids: readonly I[], marks: Marks | null): FenceOf<I> {
+    const now = this.source.fence();
+    if (this.gate === null) {
+      const shared = new FlightFence(now, marks);
+      return () => shared;
+    }
+    const isNested = this.gate.isEntered;
+    const fences = new Map(
+      ids.map((id) => [id, new FlightFence(now, marks, isNested)]),
+    );
+    return (id) => fences.get(id)!;
+  }
+
   #track(
     name: string,
+    begin: Begin,
+    fence: FlightFence,
     loading: Promise<Loaded<V | undefined>>,
-    begin: Omit<Flight<V>, 'promise' | 'isOvertaken'>,
   ): Promise<V | undefined> {
     const promise = loading.then(
       (loaded) => this.#land(name, flight, loaded),
@@ -113,7 +129,7 @@ export class Flights<V> {
         throw error;
       },
     );
-    const flight: Flight<V> = { ...begin, promise, isOvertaken: false };
+    const flight: Flight<V> = { begin, promise, fence, isOvertaken: false };
     this.#flights.set(name, flight);
     return promise;
   }
@@ -122,10 +138,10 @@ export class Flights<V> {
    * Whether the replica that answers it has come further since its begin, or was behind
    * what the reader has to see.
    */
-  #isBehind(name: string, { fence, mayBeBehind, reach }: Flight<V>): boolean {
-    if (!this.loader.isEnough(reach)) return true;
+  #isBehind(name: string, { begin, fence }: Flight<V>): boolean {
+    if (!this.loader.isEnough(begin.reach)) return true;
     const { marks } = fence;
-    if (!mayBeBehind || marks === null || marks === this.loader.marks) {
+    if (!begin.mayBeBehind || marks === null || marks === this.loader.marks) {
       return false;
     }
     return this.hasDependencies || marks.covers([this.tiers.keyOf(name)]);
@@ -140,7 +156,7 @@ export class Flights<V> {
     const value = this.isolation?.keep(loaded.value) ?? loaded.value;
     // Messages from before this instance was live were not received.
     flight.isOvertaken =
-      !flight.isBypassed && !this.tiers.keep(name, { ...loaded, value });
+      !flight.begin.isBypassed && !this.tiers.keep(name, value, loaded);
     return value;
   }
 

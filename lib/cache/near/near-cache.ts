@@ -122,7 +122,7 @@ export class NearCache<V> {
     const joined = this.#flights.join(flight, name, () =>
       this.#load(id, load, primary),
     );
-    if (!flight.isOfMany) return this.#give(joined as Promise<V>);
+    if (!flight.begin.isOfMany) return this.#give(joined as Promise<V>);
     // The loader of many found nothing; this one may throw instead.
     return joined.then((value) =>
       value === undefined

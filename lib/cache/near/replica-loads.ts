@@ -17,12 +17,15 @@ export type LoadFromPrimary<V> = (id: string) => Promise<V> | V;
 
 const ALL_MARKED = new Marks([['', new MarkPosition()]]);
 
-/** A loaded value. @internal */
-export interface FromReplica<V> {
-  readonly value: V | undefined;
-  /** Whether it came from the replica, which may not have had its last change. */
-  readonly isBehind: boolean;
+/** Loaded values. @internal */
+export interface Answers<I, V> {
+  readonly values: ReadonlyMap<I, V | undefined>;
+  /** Ids whose values are a replica's, which may not have had their last change. */
+  readonly behind: ReadonlySet<I>;
 }
+
+/** No id. @internal */
+export const NONE: ReadonlySet<never> = new Set();
 
 /**
  * Loads of a cache whose loader reads a replica. What the replica may not have yet comes
@@ -98,29 +101,37 @@ export class ReplicaLoads<V> {
     marks: Marks,
     load: (ids: I[]) => Promise<ReadonlyMap<I, V>>,
     primary: LoadFromPrimary<V> | null,
-  ): Promise<Map<I, FromReplica<V>>> {
-    const fromPrimary = async (id: I): Promise<[I, FromReplica<V>]> => {
+  ): Promise<Answers<I, V>> {
+    if (primary === null) {
+      const values = await load(ids);
+      const behind = ids.filter((id) =>
+        this.#isBehind(id, values.get(id), marks),
+      );
+      return { values, behind: new Set(behind) };
+    }
+    const isMarked = (id: I): boolean => marks.covers([this.keyOf(String(id))]);
+    const atOnce = ids.filter(isMarked);
+    const rest = ids.filter((id) => !isMarked(id));
+    const values = new Map<I, V | undefined>();
+    const fromPrimary = async (id: I): Promise<void> => {
       this.counts.primaryLoads++;
-      return [id, { value: await primary!(String(id)), isBehind: false }];
+      values.set(id, await primary(String(id)));
     };
-    const marked = ids.map((id) => marks.covers([this.keyOf(String(id))]));
-    const atOnce = ids.filter((_, at) => primary !== null && marked[at]);
-    const rest = ids.filter((_, at) => primary === null || !marked[at]);
-    const [values, ...loaded] = await Promise.all([
-      rest.length === 0 ? new Map<I, V>() : load(rest),
-      ...atOnce.map(fromPrimary),
-    ]);
-    const others = rest.map(async (id): Promise<[I, FromReplica<V>]> => {
-      const value = values.get(id);
-      const isBehind = this.#isBehind(String(id), value, marks);
-      if (isBehind && primary !== null) return fromPrimary(id);
-      return [id, { value, isBehind }];
-    });
-    return new Map([...loaded, ...(await Promise.all(others))]);
+    const fromReplica = async (): Promise<void> => {
+      if (rest.length === 0) return;
+      const found = await load(rest);
+      for (const id of rest) values.set(id, found.get(id));
+      const behind = rest.filter((id) =>
+        this.#isBehind(id, found.get(id), marks),
+      );
+      await Promise.all(behind.map(fromPrimary));
+    };
+    await Promise.all([fromReplica(), ...atOnce.map(fromPrimary)]);
+    return { values, behind: NONE };
   }
 
-  #isBehind(name: string, value: V | undefined, marks: Marks): boolean {
+  #isBehind(id: EntityId, value: V | undefined, marks: Marks): boolean {
     const dependencies = this.dependenciesOf(value) ?? [];
-    return marks.covers([this.keyOf(name), ...dependencies]);
+    return marks.covers([this.keyOf(String(id)), ...dependencies]);
   }
 }
