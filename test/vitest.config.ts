@@ -17,9 +17,10 @@ const subpaths = [
 
 /**
  * Specs that change their process, or need one that no other spec has used:
- * module mocks, faked clocks, global providers and registries, lines logged once
- * a process, heap and event-loop measurements. Each runs in a process of its own; all
- * other specs share one a core, which loads Nest and the library once.
+ * module mocks, faked clocks, global providers and registries, scopes left open,
+ * lines logged once a process, heap and event-loop measurements. Each runs in a
+ * process of its own; all other specs share one a core, which loads Nest and the
+ * library once.
  */
 const ISOLATED = [
   'test/audit/cache-auditor.spec.ts',
@@ -27,6 +28,7 @@ const ISOLATED = [
   'test/cache/event-loop.spec.ts',
   'test/cache/l1-tier.spec.ts',
   'test/cache/near-cache.spec.ts',
+  'test/cache/replica-races.spec.ts',
   'test/cache/l2-type-missing.spec.ts',
   'test/decorators/cached.spec.ts',
   'test/decorators/missing-module.spec.ts',
@@ -86,6 +88,7 @@ export default defineConfig({
           include: ['test/**/*.spec.ts'],
           exclude: [ADOPTED, PAGE, ...ISOLATED],
           isolate: false,
+          setupFiles: ['test/support/no-open-scopes.ts'],
         },
       },
       {

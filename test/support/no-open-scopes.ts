@@ -1,0 +1,13 @@
+import { afterAll, expect } from 'vitest';
+import { openScopes } from '../../lib/publisher/scope-context.js';
+
+const before = openScopes().work.count;
+
+/**
+ * Specs share a process, and with it the open scopes. One that leaves a scope open makes
+ * shutdowns of later specs wait for it.
+ */
+afterAll(() => {
+  const left = openScopes().work.count - before;
+  expect(left, 'scopes that this file has left open').toBe(0);
+});
