@@ -151,6 +151,15 @@ export const METRICS: readonly MetricDefinition[] = [
     'overtaken',
     'Loaded values that an invalidation had overtaken: returned, not kept.',
   ),
+  ofCaches(
+    'behind',
+    'Values of a read replica that may not have had their last change: returned, not kept.',
+  ),
+  ofCaches(
+    'primary_loads',
+    'Loads that the primary answered in place of a read replica.',
+    'primaryLoads',
+  ),
   ofCaches('l2_hits', 'Entries that near caches found in Redis.', 'l2Hits'),
   ofCaches(
     'l2_refused',

@@ -79,6 +79,8 @@ const PROMISED = [
   'near_cache_misses_total',
   'near_cache_loads_total',
   'near_cache_overtaken_total',
+  'near_cache_behind_total',
+  'near_cache_primary_loads_total',
   'near_cache_l2_hits_total',
   'near_cache_l2_refused_total',
   'near_cache_l2_errors_total',
