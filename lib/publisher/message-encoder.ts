@@ -104,16 +104,11 @@ export class MessageEncoder {
   }
 
   /**
-   * A message that has its id and time already. Its size was checked before without its
-   * position, which is left out if it is too much.
+   * A message that has its id and time already. Its size was checked before, without its
+   * position.
    */
   encodeStamped(message: InvalidationMessage): EncodedMessage {
-    const whole = encoded(message, Infinity);
-    const isTooMuch =
-      message.at !== null && Buffer.byteLength(whole.payload) > this.#limit;
-    const part = isTooMuch
-      ? encoded({ ...message, at: null }, Infinity)
-      : whole;
+    const part = this.#fitting(message, Infinity);
     return this.#isTraced ? this.#trace(part, this.#limit) : part;
   }
 
@@ -123,8 +118,17 @@ export class MessageEncoder {
     at: CommitPosition | null,
   ): EncodedMessage[] {
     return encodeInParts(invalidation, this.options.maxBatchSize, (part) =>
-      encoded(this.instance.stamp(part, now, at), this.#limit),
+      this.#fitting(this.instance.stamp(part, now, at), this.#limit),
     );
+  }
+
+  /** A message that would be too large with its position leaves without: readers ask. */
+  #fitting(message: InvalidationMessage, maxBytes: number): EncodedMessage {
+    if (message.at === null) return encoded(message, maxBytes);
+    const whole = encoded(message, Infinity);
+    return Buffer.byteLength(whole.payload) <= this.#limit
+      ? whole
+      : encoded({ ...message, at: null }, maxBytes);
   }
 
   /** Only when all of them fit: the span of what is not sent would never end. */

@@ -198,6 +198,16 @@ describe('MessageEncoder: positions', () => {
       at: null,
     });
   });
+
+  it('are left out of a message, and of a batch, that fit without them only', () => {
+    const { encoder } = make();
+    const large = { mysql: 'x'.repeat(1_024) };
+    for (const invalidation of [entity('User', '1'), batch(KEYS.slice(0, 9))]) {
+      const parts = encoder.encode(invalidation, NOW, large);
+      expect(parts.map(({ message }) => message.at)).toEqual([null]);
+      expect(decodeMessage(parts[0]!.payload, 768).at).toBeNull();
+    }
+  });
 });
 
 describe('MessageEncoder: cascades', () => {
