@@ -1,4 +1,5 @@
-import { afterAll, expect } from 'vitest';
+import { strict as assert } from 'node:assert';
+import { afterAll } from 'vitest';
 import { openScopes } from '../../lib/publisher/scope-context.js';
 
 const before = openScopes().work.count;
@@ -9,5 +10,5 @@ const before = openScopes().work.count;
  */
 afterAll(() => {
   const left = openScopes().work.count - before;
-  expect(left, 'scopes that this file has left open').toBe(0);
+  assert.equal(left, 0, `This file has left ${left} scopes open.`);
 });
