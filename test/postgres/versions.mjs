@@ -17,6 +17,10 @@ const SPECS = [
   'test/transactions/snapshots',
 ];
 const versions = process.argv.slice(2);
+if (!versions.every((each) => /^\d+$/.test(each)) || versions.length === 0) {
+  console.error('Usage: npm run test:postgres -- VERSION… (such as 12 17)');
+  process.exit(2);
+}
 const failed = versions.filter((version) => !passes(version));
 if (failed.length > 0) {
   console.error(`Failed on PostgreSQL ${failed.join(', ')}`);
