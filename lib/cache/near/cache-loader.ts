@@ -2,11 +2,11 @@ import type { EntityId } from '../../message/index.js';
 import type { Marks, ReplicaMarks } from '../../replica/index.js';
 import { isPromiseLike } from '../../stream/index.js';
 import { NO_DEPENDENCIES, type Dependencies } from '../dependencies.js';
+import { NOT_STORED } from '../shared/l2-tier.js';
 import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
 import type { FenceOf, FlightFence } from './flight-fence.js';
 import type { LoadGate } from './load-gate.js';
 import type { NearCacheCounts } from './near-cache-stats.js';
-import { NOT_STORED } from '../shared/l2-tier.js';
 import { NONE, ReplicaLoads, type LoadFromPrimary } from './replica-loads.js';
 import { SingleFlight } from './single-flight.js';
 

@@ -102,7 +102,7 @@ export class Flights<V> {
     return started;
   }
 
-  /** Fences of a load that begins now. Only where loads have turns, ids have their own. */
+  /** Fences of a load that begins now. Ids have their own only where loads have turns. */
   #fencesOf<I>(ids: readonly I[], marks: Marks | null): FenceOf<I> {
     const now = this.source.fence();
     if (this.gate === null) {
