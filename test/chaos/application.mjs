@@ -23,6 +23,7 @@ export class Application {
   /**
    * @param settings see application.process.mjs
    * @param database answers its queries
+   * @param rights answers those of its rights; `null` if it has none
    * @param clockShift milliseconds by which its machine's clock is wrong
    */
   static async launch({ clockShift, settings, ...options }) {
@@ -41,7 +42,10 @@ export class Application {
     }
   }
 
-  constructor({ name, links, writes, database, region, sources }, host) {
+  constructor(
+    { name, links, writes, database, rights, region, sources },
+    host,
+  ) {
     this.name = name;
     this.region = region ?? null;
     this.sources = sources ?? [];
@@ -53,6 +57,9 @@ export class Application {
       write: (keys, stored) => database.write(keys, name, stored),
       outboxPending: (query) => database.outboxPending(query),
       outboxRemove: (messageIds) => database.outboxRemove(messageIds),
+      readRight: (right) => rights.read(right),
+      revokeRight: (right) => rights.revoke(right),
+      confirmRight: (right, version) => rights.confirmed(right, version),
       died: (how) => {
         this.running = false;
         this.complaint = `died, ${how}`;
@@ -76,6 +83,11 @@ export class Application {
   /** Versions in memory, in the order of the database's keys; 0 for no entry. */
   versions() {
     return this.#host.call('versions');
+  }
+
+  /** Versions of all rights, as reads get them; none once it is closing. */
+  rights() {
+    return this.#host.call('rights');
   }
 
   /** `versions()`, and what messages have told of each row, see `Told`. */

@@ -33,6 +33,7 @@ function summary({
   checkedInRedis,
   l2Hits,
   l2Refused,
+  rightsRead,
   quiet,
 }) {
   const slowest = Math.round(Math.max(...coherentAfter));
@@ -43,6 +44,7 @@ function summary({
     ` of ${checked}, ${checkedInRedis} of them in Redis` +
     `; ${overtaken} loads overtaken; ${l2Hits} hits in Redis, ${l2Refused} refused` +
     `; ${failedCalls} failed calls; slowest read ${Math.round(slowestRead)} ms; coherent after ${slowest} ms` +
+    (rightsRead > 0 ? `; ${rightsRead} reads of revoked rights` : '') +
     (quiet ? '; no writes during healing' : '')
   );
 }

@@ -68,6 +68,9 @@ export class Host {
       write: ask('write'),
       outboxPending: ask('outboxPending'),
       outboxRemove: ask('outboxRemove'),
+      readRight: ask('readRight'),
+      revokeRight: ask('revokeRight'),
+      confirmRight: ask('confirmRight'),
     });
     this.#child.once('exit', (code, signal) => {
       this.handlers.died?.(`${code ?? signal}: ${this.#stderr}`);

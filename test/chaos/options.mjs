@@ -4,9 +4,10 @@ import { scenarios } from './scenarios/index.mjs';
 const USAGE = `Usage: npm run chaos [-- options]
 Runs applications in processes of their own, with a proxy between them and real
 Redis servers. Each scenario causes a fault, heals it, and then compares every
-entry of every near cache, in memory and in Redis, with the database. The exit
-code is 1 if an entry is stale, if a decorated call or a read failed, or if a
-process died or did not end.
+entry of every near cache, in memory and in Redis, with the database. In one
+region without PostgreSQL, rights are revoked meanwhile. The exit code is 1 if an
+entry is stale, if a right is served beyond its bound, if a decorated call or a
+read failed, or if a process died or did not end.
   --short        use short faults (default, except with --minutes)
   --only NAMES   run only these scenarios, separated by commas
   --runs N       run each scenario N times (default 1)
@@ -16,8 +17,9 @@ process died or did not end.
   --write        write the table into docs/guarantees.md
   --broken       prove that the checker can fail: there must be stale entries
                  without journal and widening, in both tiers without fences, and
-                 with each fault of the PostgreSQL source, and what relays do
-                 wrong without each of their protections
+                 with each fault of the PostgreSQL source, what relays do wrong
+                 without each of their protections, and revoked rights without
+                 their bound
   --list         print the names of the scenarios
   --help         print this text
 REDIS_SERVER is the path of the redis-server to use, POSTGRES_BIN the folder of

@@ -72,7 +72,8 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
   const shares = stage.shared && (scenario.shares ?? true);
   const shared = shares ? await checkAllShared(stage, failures) : [];
   const checks = [...(await checkAll(stage)), ...shared];
-  const { applications, database, checker } = stage;
+  await stage.rights?.checkAll();
+  const { applications, database, checker, rights } = stage;
   const conditions = await reportAll(applications);
   const unsent = (scenario.drains ?? true) && !stage.broken ? conditions : [];
   const stillRuns = new Set(stage.running);
@@ -93,6 +94,7 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
     checked: checks.reduce((sum, { cached }) => sum + cached, 0),
     checkedInRedis: shared.reduce((sum, { cached }) => sum + cached, 0),
     peak: checker.peak,
+    rightsRead: rights?.reads ?? 0,
     stale: stale.filter((entry) => isPromised(entry, stage)),
     notPromised: stale.filter((entry) => !isPromised(entry, stage)).length,
     coherentAfter,
@@ -105,6 +107,7 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
     l2Hits: total(({ caches }) => caches.l2Hits),
     l2Refused: total(({ caches }) => caches.l2Refused),
     problems: [
+      ...(rights?.problems ?? []),
       ...shared
         .filter(({ answered }) => !answered)
         .map(({ name }) => `${name}: its second tier does not answer`),

@@ -5,6 +5,7 @@ import { randomFrom } from './application/random.mjs';
 import { singleBroker } from './brokers.mjs';
 import { Checker } from './checker.mjs';
 import { Database, ENTITY_TYPES, rowKeys } from './database.mjs';
+import { Rights } from './rights.mjs';
 import { until } from './wait.mjs';
 
 const ROWS_PER_TYPE = 1_000;
@@ -31,6 +32,8 @@ export class Stage {
   rowsPerType;
   database;
   checker;
+  /** Of one region, and without PostgreSQL; or `null`. */
+  rights = new Rights();
   /** Seed of all random choices. */
   seed;
   random;
@@ -82,7 +85,7 @@ export class Stage {
 
   /** Closes everything, however the run ended. */
   async close() {
-    await this.checker.stop();
+    await Promise.all([this.checker.stop(), this.rights?.stop()]);
     for (const cleanup of this.#cleanups.toReversed()) await cleanup();
   }
 
@@ -156,12 +159,15 @@ export class Stage {
     const { name, writes = false, options = {}, clockShift = 0 } = instance;
     const { links, connection, ...place } = await this.broker.link(instance);
     this.onClose(() => Promise.all(links.map((link) => link.close())));
+    // Regions have bounds of their own.
+    const rights = place.region === undefined ? this.rights : null;
     const application = await Application.launch({
       name,
       links,
       writes,
       clockShift,
       database: this.database,
+      rights,
       region: place.region,
       sources: place.sources,
       settings: {
@@ -180,12 +186,14 @@ export class Stage {
         types: ENTITY_TYPES,
         readsPerSecond: instance.readsPerSecond ?? READS_PER_SECOND,
         writesPerSecond: instance.writesPerSecond ?? WRITES_PER_SECOND,
+        rights: rights !== null,
         seed: Math.floor(this.random() * 2 ** 32),
         ...place.settings,
       },
     });
     this.onClose(() => application.kill());
     this.checker.watch(application);
+    rights?.watch(application);
     return application;
   }
 }

@@ -24,6 +24,7 @@ import { leftBehind } from './left-behind.mjs';
 import { PostgresLoads } from './postgres-rows.mjs';
 import { sourceModules, sourceStatus } from './postgres-source.mjs';
 import { randomFrom } from './random.mjs';
+import { Rights } from './rights.mjs';
 import { RowCaches } from './row-caches.mjs';
 import { RowsService } from './rows.service.mjs';
 import { Told } from './told.mjs';
@@ -42,12 +43,13 @@ const parent = new Rpc(process, {
     atRest ??= process.getActiveResourcesInfo();
     application = await Application.start(settings);
   },
-  startWriting: () => application.writing.start(),
-  stopWriting: () => application.writing.stop(),
+  startWriting: () => application.startWriting(),
+  stopWriting: () => application.stopWriting(),
   publishLarge: (...args) => application.publishLarge(...args),
   versions: () => application.versions(),
   kept: () => application.kept(),
   shared: () => application.shared(),
+  rights: () => application.rights.read(),
   report: () => application.report(),
   staleness: (sources) => application.staleness(sources),
   relayed: () => application.relayed(),
@@ -93,7 +95,9 @@ class Application {
   #subscriber;
   #stats;
   #reading;
-  writing;
+  #writing;
+  /** Of one region, and without PostgreSQL; or `null`. */
+  rights;
   /** Number of errors by code. */
   #errors = {};
   #lastError = null;
@@ -149,6 +153,7 @@ class Application {
       seed,
       options,
       source,
+      rights,
     },
   ) {
     this.#nest = nest;
@@ -170,13 +175,25 @@ class Application {
     });
     this.#stalls.enable();
     this.#reading = new Reading(this.#caches, this.#keys, readsPerSecond);
-    this.writing = new Writing({
+    this.rights = rights
+      ? new Rights(nest, parent, randomFrom(seed + 2))
+      : null;
+    this.#writing = new Writing({
       call: options.durable ? this.#durably() : this.#decorated(nest),
       rowsPerType,
       types,
       random: randomFrom(seed),
       perSecond: writesPerSecond,
     });
+  }
+
+  startWriting() {
+    this.#writing.start();
+    this.rights?.startRevoking();
+  }
+
+  async stopWriting() {
+    await Promise.all([this.#writing.stop(), this.rights?.stopRevoking()]);
   }
 
   versions() {
@@ -225,7 +242,7 @@ class Application {
   }
 
   report() {
-    const { calls, failed, failure, slowest } = this.writing;
+    const { calls, failed, failure, slowest } = this.#writing;
     return {
       ...this.#stats.snapshot(),
       calls: { total: calls, failed, failure, slowest },
@@ -248,7 +265,8 @@ class Application {
   async close() {
     const reading = this.#reading.stop();
     this.#stalls.disable();
-    await this.writing.stop();
+    await this.stopWriting();
+    await this.rights?.close();
     await reading;
     const began = performance.now();
     await this.#nest.close();

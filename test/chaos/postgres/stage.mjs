@@ -33,6 +33,7 @@ const HELD_WITHIN_MS = 20_000;
 /** Rows in PostgreSQL, which psql alone writes, and instances that hear of it. */
 export class PostgresStage extends Stage {
   server = null;
+  rights = null;
   /** A standby, and its link to the server. */
   standby = null;
   replication = null;

@@ -14,6 +14,7 @@ import { regionRelays } from './region-relays.mjs';
 import { regions } from './regions.mjs';
 import { replicas } from './replicas.mjs';
 import { replicaRegions } from './replica-regions.mjs';
+import { rights } from './rights.mjs';
 import { server } from './server.mjs';
 import { strangers } from './strangers.mjs';
 
@@ -45,6 +46,7 @@ export const scenarios = [
   ...strangers,
   ...clocks,
   ...absent,
+  ...rights,
   ...regions,
   ...regionRelays,
   ...postgres,
