@@ -1,3 +1,4 @@
+import type { EntityType } from '../message/index.js';
 import type { Fence, PastFence } from '../stream/index.js';
 
 /**
@@ -27,16 +28,24 @@ export abstract class PositionSource {
   abstract readonly foreign: boolean;
 
   /**
-   * Makes proofs frequent enough for a cache's bound, from now on.
+   * Makes proofs frequent enough for a cache's bound, from now on, and has it begin anew
+   * at each new connection: a server that took the place of another may lack messages
+   * that were acknowledged, which only their publishers can notice.
    *
    * @param cache its name, for the log
    * @param maxStaleness in milliseconds
+   * @param entityType of the entries that are evicted then; `null` for a cache that
+   * `whenStale()` is called for
    */
-  abstract boundStaleness(cache: string, maxStaleness: number): void;
+  abstract boundStaleness(
+    cache: string,
+    maxStaleness: number,
+    entityType: EntityType | null,
+  ): void;
 
   /**
-   * Calls the listener whenever there has been no proof for so long, and again after
-   * each such time until there is one. Ends at the shutdown.
+   * Calls the listener whenever there has been no proof for so long, again after each
+   * such time until there is one, and at each new connection. Ends at the shutdown.
    *
    * @param maxStaleness in milliseconds
    * @returns a function that ends it

@@ -1,4 +1,5 @@
 import { CacheStaleError } from '../errors/index.js';
+import type { EntityType } from '../message/index.js';
 import type { Fence } from '../stream/index.js';
 import type { PositionSource } from './position-source.js';
 import type { ResolvedStaleness } from './staleness.options.js';
@@ -18,9 +19,11 @@ export class StalenessBound {
     private readonly options: ResolvedStaleness,
     /** Name of the cache, for errors. */
     private readonly cache: string,
+    /** `null` for a bound cache. */
+    entityType: EntityType | null,
   ) {
     this.#max = options.maxStaleness;
-    source.boundStaleness(cache, this.#max);
+    source.boundStaleness(cache, this.#max, entityType);
   }
 
   get position(): string | null {

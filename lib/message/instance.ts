@@ -52,8 +52,8 @@ export class Instance {
     } as InvalidationMessage;
   }
 
-  /** Makes a message for "everything", for this instance alone. */
-  widened(cause: WidenedCause): InvalidationMessage {
-    return { ...this.stamp(patternOf('*')), widened: cause };
+  /** Makes a message for "everything", or for a pattern, for this instance alone. */
+  widened(cause: WidenedCause, pattern = '*'): InvalidationMessage {
+    return { ...this.stamp(patternOf(pattern)), widened: cause };
   }
 }

@@ -14,6 +14,8 @@ import { literalPrefix, matchesPattern } from './pattern.js';
  * - `missed`: messages were missed, and the journal does not hold them
  * - `started-late`: the application served before it was connected
  * - `stale`: for longer than `maxStaleness` there was no proof that every message was received
+ * - `new-connection`: a cache with a `maxStaleness` of its own begins anew: all of its
+ *   entity type
  * - `handler-overflow`: a handler fell behind by more than `handlerQueueLimit`
  * - `unverified`: messages could not be verified (option `signing`), and may be of a
  *   service with another key
@@ -26,6 +28,7 @@ export type WidenedCause =
   | 'missed'
   | 'started-late'
   | 'stale'
+  | 'new-connection'
   | 'handler-overflow'
   | 'unverified';
 

@@ -28,6 +28,7 @@ const CAUSES = Object.keys({
   cascade: 0,
   'handler-overflow': 0,
   missed: 0,
+  'new-connection': 0,
   'not-understood': 0,
   'outbox-overflow': 0,
   reconnected: 0,

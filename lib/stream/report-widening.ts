@@ -11,6 +11,7 @@ const REASONS: Record<WidenedCause, string | null> = {
   'started-late':
     'the application served requests before it was connected, and the journal does not reach back that far',
   stale: null,
+  'new-connection': null,
   'handler-overflow': null,
   unverified: null,
 };

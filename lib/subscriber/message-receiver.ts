@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import {
+  buildPattern,
   encodeOrigin,
   Instance,
   isOffset,
@@ -11,6 +12,7 @@ import {
   readOwnPlace,
   sizeOf,
   wallClock,
+  type EntityType,
   type InvalidationMessage,
   type WidenedCause,
 } from '../message/index.js';
@@ -126,6 +128,11 @@ export class MessageReceiver implements CursorSink<JournaledMessage> {
   deliverEverything(cause: WidenedCause): void {
     this.stream.deliver(this.instance.widened(cause));
     this.#listener?.onWidened();
+  }
+
+  /** Delivers that all entities of a type may have changed. */
+  deliverAllOf(type: EntityType, cause: WidenedCause): void {
+    this.stream.deliver(this.instance.widened(cause, buildPattern(type)));
   }
 
   /** The application serves requests: what it misses from now on has this cause. */

@@ -4,7 +4,11 @@ import { filter, firstValueFrom } from 'rxjs';
 import { PositionSource } from '../cache/index.js';
 import { CACHE_INVALIDATION_OPTIONS } from '../cache-invalidation.constants.js';
 import { InvalidationSerializationError } from '../errors/index.js';
-import { compareOffsets, JOURNAL_START } from '../message/index.js';
+import {
+  compareOffsets,
+  JOURNAL_START,
+  type EntityType,
+} from '../message/index.js';
 import {
   InvalidationStream,
   PublishProgress,
@@ -24,6 +28,9 @@ import { StatusLog } from './status-log.js';
 
 /** Pause before the journal is read again for earlier messages, in milliseconds. */
 const RECALL_AGAIN_MS = 1_000;
+
+/** Types of caches with a bound that are remembered; beyond it, "everything". */
+const BOUND_TYPES = 1_000;
 
 /** @internal */
 export interface PositionOptions {
@@ -45,6 +52,8 @@ export class PositionTracker extends PositionSource {
   #foreign = false;
   #onForeign = (): void => {};
   readonly #alarms = new Set<StaleAlarm>();
+  /** Types of caches with a bound. */
+  readonly #boundTypes = new Set<EntityType>();
   /** Whether second tiers need earlier positions. */
   #tracks = false;
   #recalled: Promise<void> | null = null;
@@ -80,8 +89,14 @@ export class PositionTracker extends PositionSource {
     return this.staleness.withoutProof;
   }
 
-  boundStaleness(cache: string, maxStaleness: number): void {
+  boundStaleness(
+    cache: string,
+    maxStaleness: number,
+    entityType: EntityType | null,
+  ): void {
     this.pace.bound(cache, maxStaleness);
+    if (entityType === null || this.#boundTypes.size > BOUND_TYPES) return;
+    this.#boundTypes.add(entityType);
   }
 
   whenStale(maxStaleness: number, listener: () => void): () => void {
@@ -91,6 +106,17 @@ export class PositionTracker extends PositionSource {
       alarm.stop();
       this.#alarms.delete(alarm);
     };
+  }
+
+  /** A new connection, perhaps to another server: caches with a bound begin anew. */
+  reconnected(): void {
+    for (const alarm of this.#alarms) alarm.ring();
+    if (this.#boundTypes.size > BOUND_TYPES) {
+      return this.receiver.deliverEverything('new-connection');
+    }
+    for (const type of this.#boundTypes) {
+      this.receiver.deliverAllOf(type, 'new-connection');
+    }
   }
 
   /** Whether messages of publishers without a journal were received. */

@@ -15,6 +15,11 @@ export class StaleAlarm {
     this.#timer = this.#watch(maxStaleness - staleness.withoutProof);
   }
 
+  /** Calls the listener now. */
+  ring(): void {
+    this.onStale();
+  }
+
   stop(): void {
     clearTimeout(this.#timer);
   }

@@ -55,6 +55,7 @@ export class SubscriptionSession {
   #owed: 'reconnected' | 'started-late' | null = null;
   #subscribed = false;
   #wasSubscribed = false;
+  #wasWritable = false;
   readonly #gate: StartGate;
   readonly #redis: RedisReports;
 
@@ -164,6 +165,8 @@ export class SubscriptionSession {
   }
 
   #writable(): void {
+    if (this.#wasWritable) this.tracker.reconnected();
+    this.#wasWritable = true;
     this.proofs.forget();
     this.reach.forget();
     this.queue.resume();
@@ -175,7 +178,10 @@ export class SubscriptionSession {
 
   #resubscribed(): void {
     this.#subscribed = true;
-    if (this.#wasSubscribed) this.meter.reconnected();
+    if (this.#wasSubscribed) {
+      this.meter.reconnected();
+      this.tracker.reconnected();
+    }
     this.#wasSubscribed = true;
     if (this.#owed !== null) this.receiver.deliverEverything(this.#owed);
     this.#owed = null;

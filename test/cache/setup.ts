@@ -1,5 +1,6 @@
 import {
   Instance,
+  type EntityType,
   type Invalidation,
   type InvalidationMessage,
 } from '../../lib/message/index.js';
@@ -30,6 +31,7 @@ export class HandSource extends PositionSource {
   withoutProof = 0;
   /** Bounds of caches. */
   readonly bounds: number[] = [];
+  readonly boundTypes: (EntityType | null)[] = [];
   foreign = false;
   /** Offsets that a message only claims. */
   readonly claimed = new Set<string>();
@@ -37,8 +39,13 @@ export class HandSource extends PositionSource {
   onForeign = (): void => {};
   onStale = (): void => {};
 
-  boundStaleness(_cache: string, maxStaleness: number): void {
+  boundStaleness(
+    _cache: string,
+    maxStaleness: number,
+    entityType: EntityType | null,
+  ): void {
     this.bounds.push(maxStaleness);
+    this.boundTypes.push(entityType);
   }
 
   whenStale(_maxStaleness: number, listener: () => void): () => void {

@@ -19,7 +19,7 @@ function makeCaches(whenStale: CacheStalePolicy = 'bypass') {
   onTestFinished(() => void vi.useRealTimers());
   const source = new HandSource();
   const options = resolveNearCache<string>({ maxStaleness: BOUND, whenStale });
-  const bound = new StalenessBound(source, options, 'Permission');
+  const bound = new StalenessBound(source, options, 'Permission', 'Permission');
   const strict = new NearCache<string>('Permission', options, bound, null);
   const lax = new NearCache<string>(
     'Permission',

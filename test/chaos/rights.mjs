@@ -48,11 +48,6 @@ export class Rights {
     return [...this.#problems.slice(0, SHOWN), ...rest];
   }
 
-  /** Redis may have lost confirmed messages: answers count from now on. */
-  forgive() {
-    this.#problems = [];
-  }
-
   /** Checks an instance repeatedly, until `stop()`. */
   watch(application) {
     this.#applications.push(application);

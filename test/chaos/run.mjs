@@ -72,7 +72,6 @@ async function conclude(scenario, stage, { quiet, healedAt }) {
   const shares = stage.shared && (scenario.shares ?? true);
   const shared = shares ? await checkAllShared(stage, failures) : [];
   const checks = [...(await checkAll(stage)), ...shared];
-  if (scenario.losesConfirmed) stage.rights?.forgive();
   await stage.rights?.checkAll();
   const { applications, database, checker, rights } = stage;
   const conditions = await reportAll(applications);

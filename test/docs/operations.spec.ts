@@ -50,6 +50,7 @@ const CAUSES = {
   missed: true,
   'started-late': true,
   stale: true,
+  'new-connection': true,
   'handler-overflow': true,
   'outbox-overflow': true,
   'scope-overflow': true,

@@ -9,11 +9,23 @@ import {
 } from 'nestjs-cache-invalidation';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { blocksOf, root } from '../docs/markdown.js';
-import { startApp, uniqueChannel, type AppOptions } from '../support/app.js';
+import {
+  connectRaw,
+  startApp,
+  uniqueChannel,
+  type AppOptions,
+} from '../support/app.js';
 import { eventually } from '../support/eventually.js';
-import type { RedisServer } from '../support/redis.js';
+import { startProxy } from '../support/proxy.js';
+import { HOST, type RedisServer } from '../support/redis.js';
 import { describeOnRedisServer, startServer } from '../support/redis-server.js';
-import { patient, startLinks, type Links } from '../subscriber/setup.js';
+import {
+  becomes,
+  connectionTo,
+  patient,
+  startLinks,
+  type Links,
+} from '../subscriber/setup.js';
 import {
   NeedsRight,
   Permissions,
@@ -23,6 +35,8 @@ import {
 
 /** `maxStaleness` of the recipe. */
 const BOUND = 2_000;
+/** A port without a server. */
+const NOWHERE = 1;
 
 /** The database, which all instances share. */
 class Table extends RightsTable {
@@ -201,6 +215,45 @@ describeOnRedisServer('A revoked right', () => {
     expect(await Promise.all(first)).toEqual([false, false]);
   });
 
+  it('is refused after a failover to a server that lacks the message, whose publisher stays away', async () => {
+    const table = new Table();
+    const master = await startServer({ real: true });
+    const replica = await startServer({
+      real: true,
+      args: ['--replicaof', HOST, String(master.port)],
+    });
+    const channel = uniqueChannel();
+    const proxy = await startProxy(master.port);
+    onTestFinished(() => proxy.close());
+    let current = proxy.port;
+    const revoker = await startService(table, {
+      connection: master.url,
+      channel,
+    });
+    const reader = await startService(table, {
+      connection: connectionTo(() => current),
+      channel,
+    });
+    await revoker.app.publisher.invalidateUser('before');
+    expect(await reader.mayRefund()).toBe(true);
+    const promoted = connectRaw(replica.url);
+    await eventually(
+      async () => expect(await promoted.xlen(`{${channel}}:journal`)).toBe(1),
+      patient,
+    );
+    await promoted.replicaof('NO', 'ONE');
+    current = NOWHERE;
+    proxy.cut();
+    await becomes(reader.app, 'disconnected');
+    expect(await revoker.permissions.revoke('ada', 'refunds')).toBe(true);
+    current = replica.port;
+    await becomes(reader.app, 'live');
+
+    expect(await reader.mayRefund()).toBe(false);
+    await isRefusedFrom(performance.now(), [reader]);
+    expect(await reader.name(() => 'Ada')).toBe('Ada');
+  });
+
   it('may be an error: with whenStale: "fail" reads reject from the bound on, until there is proof', async () => {
     const { links, revoker, others } = await startStage();
     const [{ app }] = others;
@@ -225,7 +278,7 @@ describeOnRedisServer('A revoked right', () => {
     links.subscription.pass();
 
     await eventually(
-      async () => expect(await cache.get('ada', never)).toBe(1),
+      async () => expect(await cache.get('ada', () => 2)).toBe(2),
       patient,
     );
   });

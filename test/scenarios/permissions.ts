@@ -37,7 +37,7 @@ export class Permissions {
     return rights.includes(right);
   }
 
-  /** @returns whether every instance refuses within the bound, whatever happens from now on */
+  /** @returns whether Redis has it: then every instance refuses within the bound */
   async revoke(userId: string, right: string): Promise<boolean> {
     await this.table.delete(userId, right);
     const receipt = await this.publisher.invalidate('Permission', userId);

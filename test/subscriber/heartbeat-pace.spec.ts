@@ -76,7 +76,7 @@ describe('SubscriptionSession: the bound of a cache', () => {
     const { tracker, ping, session } = await startSession();
     await vi.advanceTimersByTimeAsync(4_000);
     expect(ping).not.toHaveBeenCalled();
-    tracker.boundStaleness('Permission', 2_000);
+    tracker.boundStaleness('Permission', 2_000, null);
     for (let beat = 1; beat <= 4; beat++) {
       await vi.advanceTimersByTimeAsync(500);
       await breathe();
@@ -89,7 +89,7 @@ describe('SubscriptionSession: the bound of a cache', () => {
 
   it('is not reached while Redis answers', async () => {
     const { tracker, session } = await startSession();
-    tracker.boundStaleness('Permission', 2_000);
+    tracker.boundStaleness('Permission', 2_000, null);
     let longest = 0;
     for (let ms = 0; ms < 20_000; ms += 50) {
       await vi.advanceTimersByTimeAsync(50);
@@ -106,7 +106,7 @@ describe('SubscriptionSession: the bound of a cache', () => {
       pending,
       remove: async () => {},
     });
-    tracker.boundStaleness('Permission', 2_000);
+    tracker.boundStaleness('Permission', 2_000, null);
     pending.mockClear();
     await vi.advanceTimersByTimeAsync(20_000);
     expect(pending.mock.calls.length).toBeGreaterThanOrEqual(4);
@@ -157,7 +157,7 @@ describe('BlindSources: a source that is proven too rarely for a bound', () => {
     const made = makeInstance();
     const record = made.transport.relayRecord('postgres', '');
     made.proofs.watch('postgres:test', record, period);
-    made.tracker.boundStaleness('Permission', 2_000);
+    made.tracker.boundStaleness('Permission', 2_000, null);
     made.blind.check();
     made.blind.check();
     const slow = made.lines.filter((line) => line.includes('proven only'));

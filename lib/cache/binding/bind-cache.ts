@@ -63,7 +63,7 @@ export function bindCache(
   if (maxStaleness === 0) {
     return Object.assign(unbind, { mayServe: () => !source.bypass });
   }
-  const bound = new StalenessBound(source, staleness, 'A bound cache');
+  const bound = new StalenessBound(source, staleness, 'A bound cache', null);
   const endWatch = source.whenStale(
     maxStaleness,
     () => void clear(entries, errors),

@@ -147,7 +147,7 @@ export class NearCacheFactory {
       resolved,
       resolved.maxStaleness === 0
         ? this.source
-        : new StalenessBound(this.source, resolved, name),
+        : new StalenessBound(this.source, resolved, name, entityType),
       l2,
       close,
       this.#dependenciesOf(resolved, name),

@@ -7,7 +7,6 @@ export const failover = [
   {
     name: 'sentinel-failover',
     title: "Sentinel failover that loses the journal's end, readers away",
-    losesConfirmed: true,
     broker: () => sentinelBroker(),
     async fault(stage) {
       const [first, second] = stage.readers;
@@ -75,7 +74,6 @@ function clusterFailover(name, title, options) {
     name,
     title: `${title}: the journal's master killed`,
     options,
-    losesConfirmed: true,
     broker: ({ journal }) => clusterBroker(journal),
     async fault(stage) {
       await stage.redis.kill();

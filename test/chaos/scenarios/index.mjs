@@ -32,7 +32,6 @@ import { strangers } from './strangers.mjs';
  * - `drains`: false if messages in outboxes can never be sent
  * - `shares`: false if there never is a Redis for a second tier
  * - `isPromised(entry, stage)`: false for a stale entry that is documented
- * - `losesConfirmed`: true if Redis may lose messages that it has acknowledged
  * - `settled(stage)`: descriptions of problems once the caches are coherent
  * - `verify(stage)`: descriptions of further problems
  */
