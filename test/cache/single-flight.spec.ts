@@ -10,7 +10,7 @@ import { LoadGate } from '../../lib/cache/near/load-gate.js';
 import { CLAIM_TIMES, LoadClaims } from '../../lib/cache/shared/load-claims.js';
 import { L2Commands } from '../../lib/cache/shared/l2-commands.js';
 import { entity } from '../../lib/message/index.js';
-import { startApp, uniqueChannel } from '../support/app.js';
+import { connectRaw, startApp, uniqueChannel } from '../support/app.js';
 import { eventually } from '../support/eventually.js';
 import {
   deferred,
@@ -296,6 +296,19 @@ describe('LoadClaims', () => {
 });
 
 describe('Second tier: singleFlight on Redis', () => {
+  it('loads although bytes that are no text are in the place of the claim', async () => {
+    const channel = uniqueChannel();
+    const { context, publisher } = await startApp({ channel, quiet: true });
+    await publisher.invalidateAll();
+    const keyPrefix = `near:${channel}:`;
+    const cache = context.get(NearCacheFactory).create<string>('User', {
+      l2: { keyPrefix, singleFlight: true },
+    });
+    const bytes = Buffer.from([0xff, 0xfe]);
+    await connectRaw().set(`${keyPrefix}~load:user:1`, bytes);
+    expect(await cache.get('1', () => 'row')).toBe('row');
+  });
+
   async function startInstances(count: number) {
     const channel = uniqueChannel();
     const loads = new Map<string, number>();

@@ -19,6 +19,9 @@ export const CLAIM_TIMES = {
 const SHORTEST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 200;
 
+/** Attempts to replace claims that are not worth waiting for. Bytes that are no text cannot be replaced. */
+const TRIES = 3;
+
 /** In place of the loader, once it has stored nothing. */
 const IN_VAIN = 'in-vain';
 const ENDED = 'ended';
@@ -60,12 +63,17 @@ export class LoadClaims {
     const { position } = this.source;
     if (position === null || !this.#isUseful(key, position)) return null;
     const text = `${position} ${randomUUID()}`;
-    let there: string | null | undefined = '';
-    do {
-      there = await this.#swap(key, there, text, this.times.lease);
+    let expected = '';
+    for (let tries = 0; tries < TRIES; tries++) {
+      const there = await this.#swap(key, expected, text, this.times.lease);
       if (there === null) return { key, text };
-    } while (there !== undefined && !this.#isUseful(key, offsetOf(there)));
-    return there === undefined || there.endsWith(IN_VAIN) ? null : there;
+      if (there === undefined) return null;
+      if (this.#isUseful(key, offsetOf(there))) {
+        return there.endsWith(IN_VAIN) ? null : there;
+      }
+      expected = there;
+    }
+    return null;
   }
 
   /** Waits until a claim ends, or is not worth waiting for any more. */
