@@ -41,6 +41,10 @@ const STRICT = 'l2.strict: it is not valid. Give true or false.';
 const SINGLE_FLIGHT = 'l2.singleFlight: it is not valid. Give true or false.';
 const REFRESH = `refreshAfter: ${TIME} It must be less than ttl.`;
 const CONCURRENCY = 'load.concurrency: it is not valid. Give a count above 0.';
+const REPLICA =
+  'replica: it is not valid. Give postgresReplica(pool, { primary }), or an object with applied() and isBefore().';
+
+const PORT = { applied: async () => '1', isBefore: () => false };
 
 class User {}
 
@@ -153,6 +157,12 @@ describe('resolveNearCache()', () => {
     [{ l2: { singleFlight: 1 } }, [SINGLE_FLIGHT]],
     [{ ttl: 1_000, refreshAfter: 1_000 }, [REFRESH]],
     [{ refreshAfter: 0 }, [REFRESH]],
+    [{ ttlJitter: [] }, [SHARE]],
+    [{ isolate: Object.create(null) }, [ISOLATE]],
+    [{ replica: {} }, [REPLICA]],
+    [{ replica: { ...PORT, kind: 5 } }, [REPLICA]],
+    [{ replica: { ...PORT, current: 5 } }, [REPLICA]],
+    [{ replica: { ...PORT, onConnect: 5 } }, [REPLICA]],
     [{ load: {} }, [CONCURRENCY]],
     [
       { load: { concurrency: 1.5, maxWait: 0 } },

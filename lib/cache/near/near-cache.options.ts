@@ -187,7 +187,7 @@ function problemsOf(options: object, prefix = ''): ConfigurationProblem[] {
 }
 
 function isShare(value: unknown): boolean {
-  return (value as number) >= 0 && (value as number) <= 1;
+  return typeof value === 'number' && value >= 0 && value <= 1;
 }
 
 function isCountOr0(value: unknown): boolean {
@@ -200,16 +200,20 @@ function isRefreshOrNull(value: unknown, options: object): boolean {
 }
 
 function isIsolation(value: unknown): boolean {
-  return value === false || Object.hasOwn(ISOLATIONS, value as string);
+  if (typeof value !== 'string') return value === false;
+  return Object.hasOwn(ISOLATIONS, value);
 }
 
 function isReplicaOrNull(value: unknown): boolean {
   if (value === null) return true;
-  const { applied, isBefore, current } = value as Partial<Replica>;
+  const { kind, applied, isBefore, current, onConnect } =
+    value as Partial<Replica>;
   return (
+    (kind === undefined || typeof kind === 'string') &&
     typeof applied === 'function' &&
     typeof isBefore === 'function' &&
-    (current === undefined || typeof current === 'function')
+    (current === undefined || typeof current === 'function') &&
+    (onConnect === undefined || typeof onConnect === 'function')
   );
 }
 
