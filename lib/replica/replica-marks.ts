@@ -30,6 +30,7 @@ export class ReplicaMarks {
     private readonly progress: ReplicaProgress,
     private readonly family: string,
     private readonly dependsOnOthers: boolean,
+    private readonly onEnd = (): void => {},
   ) {}
 
   /**
@@ -95,6 +96,7 @@ export class ReplicaMarks {
   /** The cache has ended. */
   end(): void {
     this.progress.leave(this);
+    this.onEnd();
   }
 
   #mark(names: readonly string[], position: MarkPosition): void {

@@ -29,7 +29,6 @@ export class ReplicaProgress {
   readonly #order: PositionOrder;
   readonly #reports: ReplicaReports;
   readonly #deadlines = new Deadlines();
-  /** Readers that wait for the next answer of the replica. */
   readonly #readers = new WaitingReaders();
   /** The position of all that were marked since the last question to the primary. */
   #next = new MarkPosition();
@@ -41,7 +40,7 @@ export class ReplicaProgress {
   #doubtedAt = -Infinity;
   #isStopped = false;
   #server = 0;
-  readonly #unlisten: (() => void) | null;
+  readonly #unlisten: unknown;
   /** The latest position that a server has told; `null` before the first one. */
   #told: string | null = null;
   /** The server that has told it. */
@@ -53,7 +52,7 @@ export class ReplicaProgress {
   ) {
     this.#reports = new ReplicaReports(errors);
     this.#order = new PositionOrder(replica);
-    this.#unlisten = replica.onConnect?.(() => this.#server++) ?? null;
+    this.#unlisten = replica.onConnect?.(() => this.#server++);
   }
 
   /** Number of the server that answers; another one with each connection. */
@@ -120,9 +119,14 @@ export class ReplicaProgress {
 
   stop(): void {
     this.#isStopped = true;
-    this.#unlisten?.();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#deadlines.cancel(STOPPED);
+    try {
+      // Untyped code may return a pool in place of a function.
+      if (typeof this.#unlisten === 'function') this.#unlisten();
+    } catch (error) {
+      this.#reports.staysHeard(error);
+    }
   }
 
   /** @param isUrgent whether a pause that has begun is cut short */
@@ -165,17 +169,15 @@ export class ReplicaProgress {
    * question: also where a message claims a later one, which the log may never reach.
    */
   async #askPrimary(): Promise<void> {
-    const { replica } = this;
-    if (replica.current === undefined) return;
+    if (this.replica.current === undefined) return;
     const positions = this.#positions();
-    if (positions.length === 0) return;
     const unknown = positions.filter(({ value }) => value === null);
     const isDoubtful = this.#isDoubtful(positions);
     if (unknown.length === 0 && !isDoubtful) return;
     for (const position of unknown) position.isAsked = true;
     this.#next = new MarkPosition();
     try {
-      const now = await this.#answer(() => replica.current!());
+      const now = await this.#answer(() => this.replica.current!());
       this.#order.check(now);
       for (const position of positions) {
         const { value } = position;
@@ -196,11 +198,14 @@ export class ReplicaProgress {
     const server = this.#server;
     const told = await this.#answer(() => this.replica.applied());
     if (told !== EVERYTHING) this.#order.check(told);
+    // What was marked since a new connection may be of a server that has not told it.
+    const isOfAnother = server !== this.#server;
     if (this.#isBehindItself(told)) this.#server++;
     this.#told = told;
     this.#toldBy = server;
     const passed = this.#order.passedBy(told);
-    const isPassed = ({ value }: MarkPosition): boolean => passed(value);
+    const isPassed = ({ value }: MarkPosition): boolean =>
+      !(isOfAnother && value === null) && passed(value);
     for (const marks of this.#followers) {
       marks.forget(isPassed);
       if (marks.pending === null) this.#followers.delete(marks);

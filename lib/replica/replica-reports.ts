@@ -18,6 +18,19 @@ export class ReplicaReports {
     );
   }
 
+  /** The function that `onConnect()` returned has failed. */
+  staysHeard(error: unknown): void {
+    this.errors.report(
+      new CallbackFailedError(
+        'A replica',
+        'could not remove its listener of connections',
+        'Let onConnect() return a function that removes it.',
+        error,
+      ),
+      'replica listener',
+    );
+  }
+
   /** A question was not answered. */
   silent(error: unknown): void {
     this.errors.report(

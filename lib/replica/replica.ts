@@ -59,18 +59,15 @@ export function positionIn(
   replica: Replica,
 ): string | null {
   if (at === null) return null;
-  const names = Object.keys(at);
-  const name = replica.kind ?? (names.length === 1 ? names[0]! : '');
-  const position = Object.hasOwn(at, name) ? at[name]! : null;
-  return position !== null && isReadable(position, replica) ? position : null;
-}
-
-function isReadable(position: string, replica: Replica): boolean {
   try {
+    const names = Object.keys(at);
+    const name = replica.kind ?? (names.length === 1 ? names[0]! : '');
+    const position = Object.hasOwn(at, name) ? at[name]! : null;
+    if (position === null) return null;
     const answer: unknown = replica.isBefore(position, position);
     // Untyped code may answer with a promise.
-    return answer === false;
+    return answer === false ? position : null;
   } catch {
-    return false;
+    return null;
   }
 }

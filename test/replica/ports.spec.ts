@@ -1,4 +1,5 @@
 /** Ports of other databases that answer badly, and marks that are many. */
+import { NearCacheFactory } from 'nestjs-cache-invalidation';
 import { afterEach, expect, it, vi } from 'vitest';
 import { NearCache, resolveNearCache } from '../../lib/cache/index.js';
 import {
@@ -12,7 +13,8 @@ import {
   ReplicaMarks,
   Replicas,
 } from '../../lib/replica/index.js';
-import { HandSource } from '../cache/setup.js';
+import { deferred, HandSource, turn } from '../cache/setup.js';
+import { startApp } from '../support/app.js';
 import { HandReplica } from './hand-replica.js';
 
 const open: Replicas[] = [];
@@ -28,6 +30,24 @@ class TwoHistories extends HandReplica {
       if (/^[ab]/.test(one + other)) throw new TypeError('not comparable');
     }
     return super.isBefore(one.replace(/^[ab]/, ''), other.replace(/^[ab]/, ''));
+  }
+}
+
+/** A replica that answers when a test says so, such as a server that was promoted. */
+class PromotedReplica extends HandReplica {
+  #held: Promise<string> | null = null;
+
+  holdAnswer() {
+    const answer = deferred<string>();
+    this.#held = answer.promise;
+    return answer;
+  }
+
+  override async applied(): Promise<string> {
+    const held = this.#held;
+    this.#held = null;
+    const now = await super.applied();
+    return held ?? now;
   }
 }
 
@@ -57,7 +77,7 @@ function setUp(replica = new HandReplica()) {
     await vi.waitFor(async () => expect(await isKept('1')).toBe(true), ms);
     return true;
   };
-  return { replica, cache, say, isKept, keepsIn, errors };
+  return { replica, replicas, cache, say, isKept, keepsIn, errors };
 }
 
 it.each(['garbage', undefined, 5])(
@@ -106,6 +126,69 @@ it('A position that cannot be compared does not keep other marks', async () => {
   say(entity('User', '1'), { hand: '5' });
   replica.at('6');
   expect(await keepsIn(900)).toBe(true);
+});
+
+it('An answer of the server from before a connection ends no marks of the new one', async () => {
+  const { replica, keepsIn, say, isKept } = setUp(new PromotedReplica());
+  expect(await keepsIn(3_000)).toBe(true);
+  const { resolve } = (replica as PromotedReplica).holdAnswer();
+  replica.hold();
+  replica.primary = '9';
+  say(entity('User', '1'), { hand: '5' });
+  await replica.wasAsked(1);
+  replica.connect();
+  // Everything is marked for the new server, which is at 1.
+  expect(await isKept('2')).toBe(false);
+  resolve('everything');
+  await turn();
+  expect(await isKept('3')).toBe(false);
+  replica.at('10');
+  expect(await keepsIn(3_000)).toBe(true);
+});
+
+it('A port that fails while its positions are read drops no invalidation', async () => {
+  const { replica, say, keepsIn, cache, isKept } = setUp();
+  expect(await keepsIn(3_000)).toBe(true);
+  replica.hold();
+  Object.defineProperty(replica, 'kind', {
+    get: () => {
+      throw new Error('no kind');
+    },
+  });
+  say(entity('User', '1'), { hand: '5' });
+  expect(cache.peek('1')).toBeUndefined();
+  expect(await isKept('1')).toBe(false);
+});
+
+it.each([
+  ['no function', {}, 0],
+  ['a function that throws', () => expect.unreachable(), 1],
+])(
+  'A port whose onConnect() returned %s does not disturb the shutdown',
+  (_, unlisten, reports) => {
+    const replica = new HandReplica();
+    replica.onConnect = () => unlisten as never;
+    const { replicas, errors } = setUp(replica);
+    replicas.stop();
+    expect(errors.report).toHaveBeenCalledTimes(reports);
+  },
+);
+
+it('A replica is listened to until its last cache ends', async () => {
+  const { context } = await startApp({ quiet: true });
+  const replica = new HandReplica();
+  const unlisten = vi.fn();
+  const onConnect = vi.spyOn(replica, 'onConnect').mockReturnValue(unlisten);
+  const caches = context.get(NearCacheFactory);
+  const [one, other] = [
+    caches.create('User', { replica }),
+    caches.create('Post', { replica }),
+  ];
+  expect(onConnect).toHaveBeenCalledOnce();
+  one.close();
+  expect(unlisten).not.toHaveBeenCalled();
+  other.close();
+  expect(unlisten).toHaveBeenCalledOnce();
 });
 
 it('A port that answers with promises keeps nothing', async () => {

@@ -171,7 +171,9 @@ export class NearCacheFactory {
     if (replica === null) return null;
     const progress = this.#replicas.of(replica);
     const family = cacheKeysStart(entityType);
-    return new ReplicaMarks(progress, family, dependsOn !== null);
+    return new ReplicaMarks(progress, family, dependsOn !== null, () =>
+      this.#replicas.leave(replica),
+    );
   }
 
   #reportRefresh(name: string, cause: unknown): void {
