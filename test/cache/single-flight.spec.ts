@@ -243,6 +243,29 @@ describe('Second tier: singleFlight', () => {
     expect(await waiting).toBe('row');
   });
 
+  it('waits for no claim of its own instance, whose load may wait for it', async () => {
+    const { cache, source, store } = new Service().start();
+    const loading = deferred<void>();
+    const nested = cache.get('1', async () => {
+      await loading.promise;
+      return `of ${await cache.get('2', never)}`;
+    });
+    await eventually(() => expect(store.calls.join()).toContain('swap'));
+    // A read of another time replaces the load.
+    source.bypass = true;
+    expect(await cache.get('1', () => 'past the cache')).toBe('past the cache');
+    source.bypass = false;
+    const began = performance.now();
+    const many = cache.getMany(
+      ['1', '2'],
+      (ids) => new Map(ids.map((id) => [id, `row ${id}`])),
+    );
+    loading.resolve();
+    expect(await nested).toBe('of row 2');
+    expect([...(await many).values()]).toEqual(['row 1', 'row 2']);
+    expect(performance.now() - began).toBeLessThan(CLAIM_TIMES.wait / 2);
+  });
+
   it('claims nothing while the position is not known, and loads if Redis fails', async () => {
     const { cache, source, store } = new Service().start();
     source.position = null;

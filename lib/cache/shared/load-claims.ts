@@ -41,6 +41,9 @@ export interface Claim {
  * @internal
  */
 export class LoadClaims {
+  /** Texts of claims of this instance: reads that may wait for their loads have joined them. */
+  readonly #own = new Set<string>();
+
   constructor(
     private readonly commands: Pick<L2Commands, 'get' | 'swap'>,
     private readonly source: Pick<PositionSource, 'position' | 'fenceAt'>,
@@ -66,8 +69,11 @@ export class LoadClaims {
     let expected = '';
     for (let tries = 0; tries < TRIES; tries++) {
       const there = await this.#swap(key, expected, text, this.times.lease);
-      if (there === null) return { key, text };
-      if (there === undefined) return null;
+      if (there === null) {
+        this.#own.add(text);
+        return { key, text };
+      }
+      if (there === undefined || this.#own.has(there)) return null;
       if (this.#isUseful(key, offsetOf(there))) {
         return there.endsWith(IN_VAIN) ? null : there;
       }
@@ -101,6 +107,7 @@ export class LoadClaims {
 
   /** @param stored whether others find the value; if not, they do not wait for it */
   async end({ key, text }: Claim, stored: Promise<boolean>): Promise<void> {
+    this.#own.delete(text);
     if (await stored) await this.#swap(key, text, ENDED, 1);
     else {
       const inVain = `${offsetOf(text)} ${IN_VAIN}`;
