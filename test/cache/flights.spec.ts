@@ -132,6 +132,30 @@ describe('NearCache: reads that join a load', () => {
     expect(stats()).toMatchObject({ hits: 0, loads: 2, size: 0 });
   });
 
+  it('join no load from before caches were served again, which has missed messages', async () => {
+    const { cache, source } = makeCache();
+    const slow = deferred<Row>();
+    source.bypass = true;
+    const bypassed = cache.get('1', () => slow.promise);
+    source.bypass = false;
+    const read = cache.get('1', () => 'new');
+    slow.resolve('old');
+    expect(await Promise.all([bypassed, read])).toEqual(['old', 'new']);
+    expect(cache.peek('1')).toBe('new');
+  });
+
+  it('load again if a dependency has overtaken their load, also while caches are bypassed', async () => {
+    const { cache, source, say, stats } = ofPost();
+    const slow = deferred<Row>();
+    source.bypass = true;
+    const early = cache.get('1', () => slow.promise);
+    say(entity('Post', 1));
+    const late = cache.get('1', () => 'new');
+    slow.resolve('old');
+    expect(await Promise.all([early, late])).toEqual(['old', 'new']);
+    expect(stats()).toMatchObject({ hits: 0, loads: 2, size: 0 });
+  });
+
   it('of a load of many call their own loader if that left out their id', async () => {
     const { cache, stats } = makeCache();
     const slow = deferred<Map<string, Row>>();

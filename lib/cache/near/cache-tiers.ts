@@ -140,6 +140,11 @@ export class CacheTiers<V> {
     return this.l2.put(key, position, value as V, ttl, dependencies);
   }
 
+  /** Whether no invalidation has overtaken the load of a value, as far as is known. */
+  holds(name: string, { fence, dependencies }: Loaded<unknown>): boolean {
+    return fence.holds(this.keyOf(name), ...(dependencies ?? ['']));
+  }
+
   /**
    * Stores a loaded value in memory.
    *
@@ -149,11 +154,12 @@ export class CacheTiers<V> {
   keep(
     name: string,
     value: V | undefined,
-    { fence, dependencies, isBehind }: Loaded<V | undefined>,
+    loaded: Loaded<V | undefined>,
   ): boolean {
-    const key = this.keyOf(name);
-    if (dependencies === null) return fence.holds(key, '');
-    if (!fence.holds(key, ...dependencies)) {
+    const { dependencies, isBehind } = loaded;
+    const holds = this.holds(name, loaded);
+    if (dependencies === null) return holds;
+    if (!holds) {
       this.counts.overtaken++;
       return false;
     }

@@ -49,7 +49,7 @@ export class Flights<V> {
   find(name: string): Flight<V> | null {
     const flight = this.#flights.get(name);
     if (flight === undefined) return null;
-    if (!flight.begin.isBypassed && this.source.bypass) return null;
+    if (flight.begin.isBypassed !== this.source.bypass) return null;
     // A load that has its turn must not wait for one that may wait for that turn.
     if (flight.fence.mayWait && this.gate?.isEntered) return null;
     if (this.#isBehind(name, flight)) return null;
@@ -155,8 +155,9 @@ export class Flights<V> {
     this.#remove(name, flight);
     const value = this.isolation?.keep(loaded.value) ?? loaded.value;
     // Messages from before this instance was live were not received.
-    flight.isOvertaken =
-      !flight.begin.isBypassed && !this.tiers.keep(name, value, loaded);
+    flight.isOvertaken = flight.begin.isBypassed
+      ? !this.tiers.holds(name, loaded)
+      : !this.tiers.keep(name, value, loaded);
     return value;
   }
 
