@@ -26,6 +26,25 @@ export const failover = [
     },
   },
   {
+    name: 'sentinel-failover-unannounced',
+    title:
+      "Sentinel failover that loses the journal's end, its publishers away for twice the bound of rights",
+    broker: () => sentinelBroker(),
+    async fault(stage) {
+      const [first] = stage.readers;
+      sever(first);
+      await stage.writes(300);
+      stage.broker.replication.sever();
+      await stage.writes(1_600);
+      await stage.redis.kill();
+      stage.writers.forEach(sever);
+      await takesOver(stage.broker.replica);
+      heal(first);
+      await stage.last(4_000);
+    },
+    heal: (stage) => stage.writers.forEach(heal),
+  },
+  {
     name: 'hung-sentinel',
     title: 'the first Sentinel accepts and never answers while links break',
     broker: () => sentinelBroker(),
