@@ -23,9 +23,8 @@ describe('Near cache: random traces of the model', { timeout: 120_000 }, () => {
     [
       'a load is kept without its fence',
       'cache/near/cache-tiers.ts',
-      `if (!fence.holds(key, ...dependencies)) {
-      this.counts.overtaken++;`,
-      'if (false) {',
+      'const holds = this.holds(name, loaded);',
+      'const holds = true;',
     ],
     [
       'the fence is taken after the load',
