@@ -128,7 +128,7 @@ describe('Metrics of the sample app', () => {
         .map((name) => name.replace(/_(bucket|count|sum)$/, '')),
     );
     expect(scrape.names.filter((name) => !shown.has(name))).toEqual([]);
-    expect(scrape.names).toHaveLength(42);
+    expect(scrape.names).toHaveLength(44);
   });
 
   it.each([
