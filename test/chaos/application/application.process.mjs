@@ -100,6 +100,8 @@ class Application {
   rights;
   /** Number of errors by code. */
   #errors = {};
+  /** Number of their causes by code. */
+  #causes = {};
   #lastError = null;
   /** Number of widened messages by cause. */
   #widened = {};
@@ -171,6 +173,7 @@ class Application {
     });
     this.#subscriber.errors$.subscribe((error) => {
       count(this.#errors, error.code);
+      if (error.cause?.code) count(this.#causes, error.cause.code);
       this.#lastError = error.message;
     });
     this.#stalls.enable();
@@ -253,6 +256,7 @@ class Application {
       status: this.#subscriber.status,
       widenedBy: this.#widened,
       errors: this.#errors,
+      causes: this.#causes,
       lastError: this.#lastError,
       source: this.#hasSource ? sourceStatus(this.#nest) : null,
     };
