@@ -198,7 +198,7 @@ export class ReplicaProgress {
     const server = this.#server;
     const told = await this.#answer(() => this.replica.applied());
     if (told !== EVERYTHING) this.#order.check(told);
-    // What was marked since a new connection may be of a server that has not told it.
+    // Marks since a new connection may be of a server that has not told this position.
     const isOfAnother = server !== this.#server;
     if (this.#isBehindItself(told)) this.#server++;
     this.#told = told;

@@ -181,7 +181,7 @@ describe('A bound cache with maxStaleness', () => {
     source.onStale();
     await vi.waitFor(() =>
       expect(String(errors[0])).toContain(
-        'could not be cleared beyond its maxStaleness: of the store',
+        'could not be cleared, beyond its maxStaleness or at a new connection: of the store',
       ),
     );
   });

@@ -28,8 +28,8 @@ export interface BoundCache {
 }
 
 /**
- * Drops from the cache the entries that messages name, from now on, and all of them
- * beyond `maxStaleness`.
+ * Drops from the cache the entries that messages name, from now on, and with
+ * `maxStaleness` all of them beyond it and at each new connection.
  *
  * @throws InvalidationConfigurationError for an object that is no cache, and for
  * options that contradict each other
@@ -85,8 +85,8 @@ async function clear(
     errors.report(
       new CallbackFailedError(
         'A bound cache',
-        'could not be cleared beyond its maxStaleness',
-        'It is tried again after the same time; until then it may serve old copies.',
+        'could not be cleared, beyond its maxStaleness or at a new connection',
+        'It is tried again only as long as there is no proof: clear it once the cause is mended, or it may serve old copies.',
         error,
       ),
       'bound cache stale',
