@@ -71,22 +71,8 @@ export class Stranger {
 
   #changeRow() {
     const key = this.#oneOf(this.#database.keys);
-    const { entityType, entityId } = parseCacheKey(key);
     this.#database.write([key], 'a stranger');
-    this.#publish(
-      JSON.stringify({
-        message_id: randomUUID(),
-        entity_type:
-          entityType === 'session' ? { Custom: entityType } : entityType,
-        entity_id: entityId,
-        pattern: null,
-        entity_ids: null,
-        action: 'Delete',
-        timestamp: new Date().toISOString(),
-        source_service: 'stranger',
-        metadata: null,
-      }),
-    );
+    this.#publish(foreignMessage(key));
   }
 
   #publish(payload) {
@@ -96,4 +82,20 @@ export class Stranger {
   #oneOf(list) {
     return list[Math.floor(this.#random() * list.length)];
   }
+}
+
+/** A message in the plain format, as a service in another language writes it. */
+export function foreignMessage(key) {
+  const { entityType, entityId } = parseCacheKey(key);
+  return JSON.stringify({
+    message_id: randomUUID(),
+    entity_type: entityType === 'session' ? { Custom: entityType } : entityType,
+    entity_id: entityId,
+    pattern: null,
+    entity_ids: null,
+    action: 'Delete',
+    timestamp: new Date().toISOString(),
+    source_service: 'stranger',
+    metadata: null,
+  });
 }

@@ -37,14 +37,14 @@ export class Tap {
     this.#lives.push([]);
   }
 
-  /** @returns the messages of each life, in the order of the journal */
+  /** @returns the messages of each life that are in the journal, in its order */
   async lives() {
     await this.#read();
     return this.#lives.map((payloads) => {
       const entries = new Map();
       for (const payload of payloads) {
         const message = JSON.parse(payload);
-        entries.set(message.offset, message);
+        if (message.offset !== undefined) entries.set(message.offset, message);
       }
       return [...entries.values()].toSorted(byOffset);
     });

@@ -122,34 +122,50 @@ export class PostgresServer {
 
   /** SIGKILL to the server and its children, as a crash. */
   async kill() {
-    if (this.#child === null) return;
-    const stopped = this.#guard === null ? [] : this.#children();
+    if (this.#child === null || hasExited(this.#child)) return;
+    // One that outlived its parent could still write the log, and a stopped one stays.
+    const children = this.#children();
     await end(this.#child);
-    // Only one that runs notices that its parent has ended.
-    this.#continue(stopped);
+    this.#signal('SIGKILL', children);
+    this.#endGuard();
   }
 
   /** SIGSTOP to all of its processes: connections stay open and get no answer. */
   pause() {
     const { pid } = this.#child;
     process.kill(pid, 'SIGSTOP');
-    const children = this.#children();
-    this.#guard = whenEnded('kill -s CONT $1', children.join(' '));
-    for (const each of children) process.kill(each, 'SIGSTOP');
+    this.#stop(this.#children());
+  }
+
+  /** SIGSTOP to the writer of asynchronous commits: `kill()` takes back all that follow. */
+  async pauseLogWriter() {
+    const [{ pid }] = await this.sql(
+      "select pid from pg_stat_activity where backend_type = 'walwriter'",
+    );
+    this.#stop([pid]);
   }
 
   resume() {
-    this.#continue([...this.#children(), this.#child.pid]);
+    this.#signal('SIGCONT', [...this.#children(), this.#child.pid]);
+    this.#endGuard();
   }
 
-  #continue(pids) {
+  #stop(pids) {
+    this.#guard = whenEnded('kill -s CONT $1', pids.join(' '));
+    this.#signal('SIGSTOP', pids);
+  }
+
+  #signal(signal, pids) {
     for (const pid of pids) {
       try {
-        process.kill(pid, 'SIGCONT');
+        process.kill(pid, signal);
       } catch {
         // The process has just ended.
       }
     }
+  }
+
+  #endGuard() {
     this.#guard?.kill('SIGKILL');
     this.#guard = null;
   }

@@ -1,5 +1,6 @@
 import { SLOT } from '../postgres/stage.mjs';
 import { KEEPING_DATA } from '../redis.mjs';
+import { foreignMessage } from '../stranger.mjs';
 import { until } from '../wait.mjs';
 import { ASYNCHRONOUS, inPostgres, LATE_MS } from './in-postgres.mjs';
 import { createSlot, promoted } from './postgres-promoted.mjs';
@@ -100,10 +101,11 @@ export const postgres = [
     postgres: ASYNCHRONOUS,
     async fault(stage) {
       // The server is up again in the end, since psql must be able to stop.
-      for (let i = 0; i < 2; i++) {
-        await stage.writes(100 + Math.floor(stage.random() * 100));
-        await stage.killServer();
-      }
+      await stage.writes(100 + Math.floor(stage.random() * 100));
+      await stage.killServer();
+      await cacheUnwritten(stage);
+      await stage.killServer();
+      await stage.startWriting();
     },
   }),
   promoted({
@@ -135,6 +137,27 @@ async function sever({ sourceLinks, server }) {
 
 function heal({ sourceLinks }) {
   for (const link of sourceLinks) link.heal();
+}
+
+/** Waits until all caches have commits that a crash of the server takes back. */
+async function cacheUnwritten(stage) {
+  const { checker, database, redis, running, server } = stage;
+  await server.pauseLogWriter();
+  await stage.writes(LOST);
+  await stage.stopWriting();
+  // The source does not see those commits, and the second tier has older rows.
+  await Promise.all(
+    database.keys.map((key) =>
+      redis.admin.publish(stage.channel, foreignMessage(key)),
+    ),
+  );
+  await until('caches with the last commits', async () => {
+    const checks = await Promise.all(
+      running.map((each) => checker.check(each)),
+    );
+    return checks.every(({ stale }) => stale.length === 0);
+  });
+  await stage.warm();
 }
 
 /** Writes so much else that the server no longer keeps the log that the slot needs. */
