@@ -86,10 +86,12 @@ export const replicas = [
     name: 'replica-replaced',
     title: 'replica: standby replaced by one that is further behind',
     async fault(stage) {
-      await stage.writes(LOST);
+      const next = await stage.follow(stage.server, FAR_BEHIND_MS);
+      // Commits that the first one tells of, and the other one does not have.
+      await stage.writes(2 * LOST);
       await stage.standby.kill();
-      stage.standby = await stage.follow(stage.server, FAR_BEHIND_MS);
-      stage.readFrom(stage.standby);
+      stage.standby = next;
+      stage.readFrom(next);
       await stage.writes(LOST);
     },
   }),
