@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Deadlines } from '../common/index.js';
 import type { InvalidationMessage } from '../message/index.js';
 import type { ErrorReporter } from '../stream/index.js';
@@ -170,22 +171,21 @@ export class ReplicaProgress {
    */
   async #askPrimary(): Promise<void> {
     if (this.replica.current === undefined) return;
-    const positions = this.#positions();
+    const positions = this.#questionable();
+    if (positions.length === 0) return;
     const unknown = positions.filter(({ value }) => value === null);
-    const isDoubtful = this.#isDoubtful(positions);
-    if (unknown.length === 0 && !isDoubtful) return;
+    const isDoubtful = unknown.length < positions.length;
     for (const position of unknown) position.isAsked = true;
     this.#next = new MarkPosition();
     try {
       const now = await this.#answer(() => this.replica.current!());
       this.#order.check(now);
+      const passed = this.#order.passedBy(now);
       for (const position of positions) {
-        const { value } = position;
         // A position that cannot be compared was told before the question, too.
-        if (value === null || this.#order.isBeforeOr(true, now, value)) {
-          position.value = now;
-          position.since = performance.now();
-        }
+        if (passed(position.value)) continue;
+        position.value = now;
+        position.since = performance.now();
       }
       if (isDoubtful) this.#doubtedAt = performance.now();
     } catch (error) {
@@ -199,16 +199,18 @@ export class ReplicaProgress {
     const told = await this.#answer(() => this.replica.applied());
     if (told !== EVERYTHING) this.#order.check(told);
     // Marks since a new connection may be of a server that has not told this position.
-    const isOfAnother = server !== this.#server;
+    const isOfAnother = (): boolean => server !== this.#server;
     if (this.#isBehindItself(told)) this.#server++;
     this.#told = told;
     this.#toldBy = server;
     const passed = this.#order.passedBy(told);
     const isPassed = ({ value }: MarkPosition): boolean =>
-      !(isOfAnother && value === null) && passed(value);
+      !(value === null && isOfAnother()) && passed(value);
     for (const marks of this.#followers) {
       marks.forget(isPassed);
       if (marks.pending === null) this.#followers.delete(marks);
+      // Each cache may have thousands.
+      await nextTurn();
     }
     this.#readers.resolve();
   }
@@ -222,19 +224,18 @@ export class ReplicaProgress {
     );
   }
 
-  /** Whether a mark has stayed for so long that its position may only be claimed. */
-  #isDoubtful(positions: readonly MarkPosition[]): boolean {
-    const long = performance.now() - DOUBT_MS;
-    return (
-      this.#doubtedAt < long &&
-      positions.some(({ value, since }) => value !== null && since < long)
-    );
-  }
-
-  /** Positions of all marks, each once. */
-  #positions(): MarkPosition[] {
-    const marks = [...this.#followers].map(({ pending }) => pending);
-    return [...new Set(marks.flatMap((some) => [...(some?.positions ?? [])]))];
+  /** Positions of marks, each once, that are not known, or long enough to be doubted. */
+  #questionable(): MarkPosition[] {
+    const found = new Set<MarkPosition>();
+    const now = performance.now();
+    const long = this.#doubtedAt < now - DOUBT_MS ? now - DOUBT_MS : -Infinity;
+    for (const { pending } of this.#followers) {
+      for (const position of pending?.positions ?? []) {
+        const isLong = position.since < long;
+        if (position.value === null || isLong) found.add(position);
+      }
+    }
+    return [...found];
   }
 
   get #marked(): number {

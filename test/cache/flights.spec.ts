@@ -48,6 +48,9 @@ const ofPost = (options: NearCacheOptions<Row> = {}) =>
   makeCache(options, () => entity('Post', 1));
 
 const never = (): never => expect.unreachable();
+const NO_MAP = new TypeError(
+  'loadMany returned no map: return a Map from each id to its value.',
+);
 
 describe('NearCache: reads that join a load', () => {
   it('get its value, also if a message overtakes it afterwards', async () => {
@@ -212,6 +215,16 @@ describe('NearCache: loads of many', () => {
         'loadMany returned a map of promises: return a map of what they resolve to.',
       ),
     );
+    expect(stats()).toMatchObject({ size: 0 });
+  });
+
+  const NO_MAPS = [[{ id: '1' }], { 1: 'a' }, 'a', undefined, null];
+
+  it.each(NO_MAPS)('reject if the loader returns %j, no map', async (none) => {
+    const { cache, stats } = makeCache();
+    const read = () => cache.getMany(['1', '2'], () => none as never);
+    await expect(read()).rejects.toThrow(NO_MAP);
+    await expect(InvalidationScope.run(read)).rejects.toThrow(NO_MAP);
     expect(stats()).toMatchObject({ size: 0 });
   });
 

@@ -52,6 +52,12 @@ describe('option normalizeIds', () => {
     expect(cache.peek(LOWER)).toBeUndefined();
   });
 
+  it('getMany() rejects if the loader returns no map', async () => {
+    const { cache } = await start();
+    const read = cache.getMany([UPPER], () => [{ id: UPPER }] as never);
+    await expect(read).rejects.toThrow('loadMany returned no map');
+  });
+
   it('getMany() returns each value under the id it was asked for', async () => {
     const { cache } = await start();
     const asked: string[][] = [];

@@ -105,6 +105,24 @@ it.each(['garbage', undefined, 5])(
   },
 );
 
+it('Each cache has a turn of its own when marks end: each may have thousands', async () => {
+  const { replicas, replica } = setUp();
+  replica.primary = '5';
+  const caches = ['user:', 'post:', 'comment:'].map(
+    (family) => new ReplicaMarks(replicas.of(replica), family, false),
+  );
+  for (const marks of caches) marks.begin();
+  await replica.wasAsked(2);
+  const marked = () => caches.filter(({ pending }) => pending !== null).length;
+  replica.at('9');
+  const seen = new Set([marked()]);
+  while (marked() > 0) {
+    await turn();
+    seen.add(marked());
+  }
+  expect([...seen]).toEqual([3, 2, 1, 0]);
+});
+
 it('An invalidation evicts also where its position cannot be compared with that of the mark', async () => {
   const { say, keepsIn, replica, cache, isKept } = setUp(new TwoHistories());
   expect(await keepsIn(3_000)).toBe(true);

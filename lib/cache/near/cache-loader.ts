@@ -1,11 +1,11 @@
 import type { EntityId } from '../../message/index.js';
 import type { Marks, ReplicaMarks } from '../../replica/index.js';
-import { isPromiseLike } from '../../stream/index.js';
 import { NO_DEPENDENCIES, type Dependencies } from '../dependencies.js';
 import { NOT_STORED } from '../shared/l2-tier.js';
 import type { CacheTiers, Loaded, LoadSource } from './cache-tiers.js';
 import type { FenceOf, FlightFence } from './flight-fence.js';
 import type { LoadGate } from './load-gate.js';
+import { checkMap, refusePromises } from './load-results.js';
 import type { NearCacheCounts } from './near-cache-stats.js';
 import { NONE, ReplicaLoads, type LoadFromPrimary } from './replica-loads.js';
 import { SingleFlight } from './single-flight.js';
@@ -201,7 +201,7 @@ export class CacheLoader<V> {
     load: LoadMany<I, V>,
   ): Promise<ReadonlyMap<I, V>> {
     this.counts.loads++;
-    const values = await load(ids);
+    const values = checkMap(await load(ids));
     refusePromises(ids.map((id) => values.get(id)));
     return values;
   }
@@ -219,14 +219,4 @@ async function pick<I, V>(
   loading: Promise<LoadedValues<I, V>>,
 ): Promise<Loaded<V | undefined>> {
   return (await finding).get(id) ?? (await loading).get(id)!;
-}
-
-/** Untyped callers may pass promises, whose values would be kept unchecked. */
-function refusePromises(values: readonly unknown[]): void {
-  if (!values.some(isPromiseLike)) return;
-  // Handles their rejections.
-  void Promise.allSettled(values);
-  throw new TypeError(
-    'loadMany returned a map of promises: return a map of what they resolve to.',
-  );
 }

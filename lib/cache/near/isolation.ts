@@ -1,8 +1,5 @@
 import { types } from 'node:util';
-import {
-  describeCause,
-  InvalidationSerializationError,
-} from '../../errors/index.js';
+import { InvalidationSerializationError } from '../../errors/index.js';
 
 /** Keeps readers from changing values that others read. @internal */
 export interface Isolation {
@@ -37,9 +34,10 @@ const MUTABLE: readonly [is: (value: object) => boolean, prototype: object][] =
 function clone<V>(value: V): V {
   try {
     return structuredClone(value);
-  } catch (cause) {
+  } catch {
+    // The error would tell the text of a function.
     throw new InvalidationSerializationError(
-      `A loaded value cannot be cloned: ${describeCause(cause as Error)}.`,
+      'A loaded value cannot be cloned: it holds a function, or something else that is no data.',
       "Return data without functions, or give the near cache isolate: 'freeze'.",
     );
   }

@@ -1,5 +1,6 @@
 import { checkEntityId, type EntityId } from '../../message/index.js';
 import type { LoadMany } from './cache-loader.js';
+import { checkMap } from './load-results.js';
 import type { NearCacheCounts } from './near-cache-stats.js';
 
 /**
@@ -28,7 +29,8 @@ export class LoadsAside<V> {
   ): Promise<Map<I, V>> {
     const distinct = [...new Set(ids)];
     if (distinct.length === 0) return new Map();
-    const values = await this.load(() => loadMany(distinct), distinct);
+    const loaded = await this.load(() => loadMany(distinct), distinct);
+    const values = checkMap(loaded);
     return existing(distinct.map((id) => [id, values.get(id)]));
   }
 }

@@ -3,6 +3,7 @@ import {
   type EntityId,
   type IdForm,
 } from '../../message/index.js';
+import { checkMap } from './load-results.js';
 import { NearCache } from './near-cache.js';
 import type { LoadFromPrimary } from './replica-loads.js';
 
@@ -46,7 +47,7 @@ export class NormalizingNearCache<V> extends NearCache<V> {
     const values = await super.getMany([...asked.keys()], async (names) => {
       const loaded = await loadMany(names.map((name) => asked.get(name)!));
       return new Map(
-        [...loaded].map(([id, value]) => [this.#nameOf(id), value]),
+        [...checkMap(loaded)].map(([id, value]) => [this.#nameOf(id), value]),
       );
     });
     const result = new Map<I, V>();
