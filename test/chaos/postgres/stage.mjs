@@ -171,6 +171,18 @@ export class PostgresStage extends Stage {
     return this.#links;
   }
 
+  /** Waits until all caches have the last commits; nothing may change rows meanwhile. */
+  async haveLast() {
+    await until('caches with the last commits', async () => {
+      const { checker, running } = this;
+      const checks = await Promise.all(
+        running.map((each) => checker.check(each)),
+      );
+      return checks.every(({ stale }) => stale.length === 0);
+    });
+    await this.warm();
+  }
+
   /** SIGKILL to PostgreSQL, and a new start. */
   async killServer() {
     await this.server.kill();

@@ -5,6 +5,8 @@ import { inPostgres } from './in-postgres.mjs';
 
 /** Transactions that the standby lacks. */
 const LOST = 300;
+/** Those of them that caches may not have. */
+const FEW = 20;
 
 /**
  * A scenario in which a standby is promoted that lacks the last commits.
@@ -27,6 +29,10 @@ export function promoted({ mode, hasSlot = false, ...scenario }) {
       if (hasSlot) await synchronize(stage);
       stage.replication.blackHole();
       await stage.writes(LOST);
+      await stage.stopWriting();
+      await stage.haveLast();
+      await stage.startWriting();
+      await stage.writes(FEW);
       await server.kill();
       await standby.sql('select pg_promote()');
       if (hasSlot !== (await hasSlotOf(standby))) {

@@ -141,7 +141,7 @@ function heal({ sourceLinks }) {
 
 /** Waits until all caches have commits that a crash of the server takes back. */
 async function cacheUnwritten(stage) {
-  const { checker, database, redis, running, server } = stage;
+  const { database, redis, server } = stage;
   await server.pauseLogWriter();
   await stage.writes(LOST);
   await stage.stopWriting();
@@ -151,13 +151,7 @@ async function cacheUnwritten(stage) {
       redis.admin.publish(stage.channel, foreignMessage(key)),
     ),
   );
-  await until('caches with the last commits', async () => {
-    const checks = await Promise.all(
-      running.map((each) => checker.check(each)),
-    );
-    return checks.every(({ stale }) => stale.length === 0);
-  });
-  await stage.warm();
+  await stage.haveLast();
 }
 
 /** Writes so much else that the server no longer keeps the log that the slot needs. */
