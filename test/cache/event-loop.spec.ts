@@ -62,12 +62,30 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+async function newNearCaches(fences: Fences): Promise<NearCache<number>[]> {
+  const source = { fence: () => fences.take(), position: null, bypass: false };
+  const options = resolveNearCache<number>({ max: 100_000 });
+  const caches = Array.from(
+    { length: 10 },
+    () => new NearCache<number>('User', options, source, null),
+  );
+  for (const cache of caches) {
+    await cache.getMany(IDS, (ids) => new Map(ids.map((id) => [id, 1])));
+  }
+  return caches;
+}
+
 describe.each(Object.entries(HOSTILE))(
   'Event loop: a message with %s',
   (_, said) => {
     const message = { ...instance.stamp(said), own: false };
     /** A generous limit, for a machine that is busy or slow. */
     const LONGEST = 50;
+    /**
+     * Threads of the compiler and of the garbage collector count too, so the minimum of
+     * several runs is the cost of the message.
+     */
+    const RUNS = 4;
 
     const newBoundStream = (): InvalidationStream => {
       const stream = newStream();
@@ -85,9 +103,7 @@ describe.each(Object.entries(HOSTILE))(
     };
 
     it('does not block the event loop with many bound caches', () => {
-      // Threads of the compiler and of the garbage collector count too, so the
-      // minimum of several runs is the cost of the message.
-      const held = Array.from({ length: 4 }, () => {
+      const held = Array.from({ length: RUNS }, () => {
         const stream = newBoundStream();
         return spentOn(() => stream.deliver(message));
       });
@@ -95,31 +111,24 @@ describe.each(Object.entries(HOSTILE))(
     });
 
     it('does not block the event loop with many near caches', async () => {
-      const fences = new Fences();
-      const source = {
-        fence: () => fences.take(),
-        position: null,
-        bypass: false,
-      };
-      const options = resolveNearCache<number>({ max: 100_000 });
-      const caches = Array.from(
-        { length: 10 },
-        () => new NearCache<number>('User', options, source, null),
-      );
-      for (const cache of caches) {
-        await cache.getMany(IDS, (ids) => new Map(ids.map((id) => [id, 1])));
+      const held: number[] = [];
+      for (let run = 0; run < RUNS; run++) {
+        const fences = new Fences();
+        const caches = await newNearCaches(fences);
+        const turns = [
+          spentOn(() => {
+            fences.record(message);
+            for (const cache of caches) cache.apply(message);
+          }),
+        ];
+        for (let step = 0; step < 20; step++) {
+          const before = process.cpuUsage();
+          await turn();
+          turns.push(process.cpuUsage(before).user / 1_000);
+        }
+        held.push(Math.max(...turns));
       }
-      const held = spentOn(() => {
-        fences.record(message);
-        for (const cache of caches) cache.apply(message);
-      });
-      expect(held).toBeLessThan(LONGEST);
-      for (let step = 0; step < 20; step++) {
-        const before = process.cpuUsage();
-        await turn();
-        const { user } = process.cpuUsage(before);
-        expect(user / 1_000).toBeLessThan(LONGEST);
-      }
+      expect(Math.min(...held)).toBeLessThan(LONGEST);
     });
   },
 );
