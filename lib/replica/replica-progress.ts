@@ -227,12 +227,11 @@ export class ReplicaProgress {
   /** Positions of marks, each once, that are not known, or long enough to be doubted. */
   #questionable(): MarkPosition[] {
     const found = new Set<MarkPosition>();
-    const now = performance.now();
-    const long = this.#doubtedAt < now - DOUBT_MS ? now - DOUBT_MS : -Infinity;
+    const due = performance.now() - DOUBT_MS;
+    const long = this.#doubtedAt < due ? due : -Infinity;
     for (const { pending } of this.#followers) {
-      for (const position of pending?.positions ?? []) {
-        const isLong = position.since < long;
-        if (position.value === null || isLong) found.add(position);
+      for (const each of pending?.positions ?? []) {
+        if (each.value === null || each.since < long) found.add(each);
       }
     }
     return [...found];
